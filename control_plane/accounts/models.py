@@ -1,0 +1,85 @@
+"""A person who can sign in, known by e-mail address."""
+
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from control_plane.accounts.validation import validate_email, validate_name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes people. An address is kept in small letters, so that one person is not two."""
+
+    use_in_migrations = True
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a person; without a password they cannot sign in until they set one. Raises ValidationError."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.full_clean(exclude=["password"])
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make an administrator."""
+        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """The person with this address, however it is capitalised."""
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person. What they asked for at sign-up stays editable by an administrator until they are in a group."""
+
+    email = models.EmailField("e-mail address", unique=True, validators=[validate_email])
+    name = models.CharField(max_length=120, blank=True, validators=[validate_name])
+    is_active = models.BooleanField(
+        "active",
+        default=True,
+        help_text="Whether this person can sign in. Access on AWS is separate: remove them from their groups to end it.",
+    )
+    is_staff = models.BooleanField("staff", default=False, help_text="Whether this person can use the administration.")
+    date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    requested_group = models.CharField(
+        max_length=120,
+        blank=True,
+        validators=[validate_name],
+        help_text="The group that this person asked for, by slug or name; “Add to group” proposes it.",
+    )
+    requested_group_code = models.CharField(
+        max_length=64, blank=True, help_text="The join code given at sign-up, if any. It decides the requested group only then."
+    )
+    use_code = models.BooleanField(
+        "use the code", default=False, help_text="Whether sign-up went by the code rather than by the group's name."
+    )
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        verbose_name = "person"
+        verbose_name_plural = "people"
+        ordering = ("email",)
+        constraints = (models.UniqueConstraint(Lower("email"), name="accounts_user_email_ci"),)
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = self.email.strip().lower()
+
+    def get_full_name(self) -> str:
+        """What to call this person in full."""
+        return self.name or self.email
+
+    def get_short_name(self) -> str:
+        """What to call this person."""
+        return self.name or self.email.split("@")[0]

@@ -1,0 +1,27 @@
+"""Who may do what, as functions with names. Services call them; no view decides by itself."""
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+
+
+def is_administrator(user: User | AnonymousUser | None) -> bool:
+    """Whether this person administers every group: active, staff, and holding all rights."""
+    return isinstance(user, User) and user.is_active and user.is_staff and user.is_superuser
+
+
+def require_administrator(actor: Actor) -> None:
+    """Raise PermissionDenied unless the actor is an administrator or works at this machine's terminal."""
+    if actor.is_operator or is_administrator(actor.user):
+        return
+    raise PermissionDenied("Only an administrator may do this. Nothing was changed; ask one to do it for you.")
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """For templates: whether to offer what only administrators can use."""
+    return {"is_administrator": is_administrator(getattr(request, "user", None))}

@@ -1,0 +1,50 @@
+"""Analyses: what groups can be granted."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import ModelAdmin
+
+from control_plane.administration.forms import NewAnalysisForm
+from control_plane.administration.pages import service_page
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Analysis
+from control_plane.groups.services.analyses import create_analysis
+
+
+@admin.register(Analysis)
+class AnalysisAdmin(ModelAdmin):
+    """The list of analyses, and the page that makes one."""
+
+    list_display = ("name", "slug", "bucket", "groups")
+    list_display_links = None
+    search_fields = ("slug", "name", "bucket")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
+        in_use = Q(grants__removed_generation__isnull=True)
+        return super().get_queryset(request).annotate(group_count=Count("grants", filter=in_use))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Analysis | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Analysis | None = None) -> bool:
+        return False
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return service_page(
+            request,
+            self,
+            form=NewAnalysisForm(request.POST or None),
+            title="New analysis",
+            intent="AWS makes its bucket: private, encrypted and versioned. Grant it to groups afterwards.",
+            button="Make the analysis",
+            perform=lambda data: create_analysis(
+                slug=data["slug"], name=data["name"], bucket=data["bucket"], actor=Actor.of_request(request)
+            )[1],
+        )
+
+    @admin.display(description="Groups")
+    def groups(self, analysis: Analysis) -> int:
+        return analysis.group_count  # type: ignore[attr-defined, no-any-return]

@@ -1,0 +1,88 @@
+"""What the administration's pages ask for. Whether it makes sense is the services' word."""
+
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from control_plane.groups.models import Access, Analysis, Grant, Group
+
+
+class AddToGroupForm(forms.Form):
+    """An existing group, or the slug of a new one; and how the people get in."""
+
+    group = forms.ModelChoiceField(
+        Group.objects.all(), required=False, empty_label="A new group, named below", widget=UnfoldAdminSelectWidget
+    )
+    new_slug = forms.CharField(
+        required=False,
+        max_length=32,
+        label="New group’s slug",
+        help_text="2 to 32 of a-z, 0-9 and hyphens. It names the group on AWS and cannot be changed.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    new_name = forms.CharField(
+        required=False, max_length=120, label="New group’s name", help_text="What people call it.", widget=UnfoldAdminTextInputWidget
+    )
+    access = forms.ChoiceField(choices=Access.choices, initial=Access.FEDERATED, widget=UnfoldAdminRadioSelectWidget)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors and bool(data.get("group")) == bool(data.get("new_slug")):
+            raise forms.ValidationError(
+                "Choose either an existing group or the slug of a new one. Nothing was changed.", code="one_group"
+            )
+        return data
+
+
+class RemoveFromGroupForm(forms.Form):
+    """One of the groups that the selected people are in."""
+
+    group = forms.ModelChoiceField(Group.objects.none(), widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, user_ids: list[int], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = Group.objects.filter(memberships__user__in=user_ids, memberships__removed_generation__isnull=True).distinct()
+        self.fields["group"].queryset = groups  # type: ignore[attr-defined]
+        if len(only := list(groups[:2])) == 1:
+            self.fields["group"].initial = only[0]
+
+
+class NewGroupForm(forms.Form):
+    """A group to make."""
+
+    slug = forms.CharField(
+        max_length=32,
+        help_text="2 to 32 of a-z, 0-9 and hyphens. It names the group on AWS and cannot be changed.",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    name = forms.CharField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
+
+
+class NewAnalysisForm(forms.Form):
+    """An analysis to make, with its bucket."""
+
+    slug = forms.CharField(max_length=32, help_text="2 to 32 of a-z, 0-9 and hyphens.", widget=UnfoldAdminTextInputWidget)
+    name = forms.CharField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
+    bucket = forms.CharField(
+        max_length=63, help_text="The S3 bucket, which is made. No one else in the world may have it.", widget=UnfoldAdminTextInputWidget
+    )
+
+
+class GrantForm(forms.Form):
+    """The analysis that a group may use, and to what extent."""
+
+    analysis = forms.ModelChoiceField(Analysis.objects.all(), widget=UnfoldAdminSelectWidget)
+    level = forms.ChoiceField(choices=Grant.Level.choices, initial=Grant.Level.READ_WRITE, widget=UnfoldAdminRadioSelectWidget)
+
+
+class RevokeForm(forms.Form):
+    """One of the analyses that the group has."""
+
+    analysis = forms.ModelChoiceField(Analysis.objects.none(), widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, group: Group, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["analysis"].queryset = Analysis.objects.filter(  # type: ignore[attr-defined]
+            grants__group=group, grants__removed_generation__isnull=True
+        )

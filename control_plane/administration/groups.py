@@ -1,0 +1,139 @@
+"""Groups: how they stand on AWS, who is in them, and which analyses they have."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+
+from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
+from control_plane.administration.pages import service_page
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment
+from control_plane.groups.models import Grant, Group
+from control_plane.groups.overview import attach_latest
+from control_plane.groups.services.analyses import grant_analysis, revoke_analysis
+from control_plane.groups.services.groups import create_group
+
+
+class GroupList(ChangeList):
+    """The list, with every group's newest deployment looked up at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        groups = list(self.result_list)
+        attach_latest(groups)
+        self.result_list = groups  # type: ignore[assignment]
+
+
+@admin.register(Group)
+class GroupAdmin(ModelAdmin):
+    """The list of groups. What a group is made of changes through services only."""
+
+    list_display = ("name", "slug", "people", "analyses", "newest_deployment", "open_page")
+    search_fields = ("slug", "name")
+    list_per_page = 50
+    list_select_related = ("stack",)
+    actions_row = ("grant", "revoke")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return GroupList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        wanted = Q(memberships__removed_generation__isnull=True)
+        granted = Q(grants__removed_generation__isnull=True)
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                member_count=Count("memberships", filter=wanted, distinct=True),
+                grant_count=Count("grants", filter=granted, distinct=True),
+            )
+        )
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        # Looking is allowed; there is nothing to edit but through the actions.
+        return obj is None and super().has_change_permission(request, obj)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("<int:pk>/grant/", self.admin_site.admin_view(self.grant_view), name="groups_group_grant_page"),
+            path("<int:pk>/revoke/", self.admin_site.admin_view(self.revoke_view), name="groups_group_revoke_page"),
+            *super().get_urls(),
+        ]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return service_page(
+            request,
+            self,
+            form=NewGroupForm(request.POST or None),
+            title="New group",
+            intent="AWS makes its role and policies. Add people and analyses afterwards.",
+            button="Make the group",
+            perform=lambda data: create_group(slug=data["slug"], name=data["name"], actor=Actor.of_request(request))[1],
+        )
+
+    @admin.display(description="Members")
+    def people(self, group: Group) -> int:
+        return group.member_count  # type: ignore[attr-defined, no-any-return]
+
+    @admin.display(description="Analyses")
+    def analyses(self, group: Group) -> int:
+        return group.grant_count  # type: ignore[attr-defined, no-any-return]
+
+    @admin.display(description="Newest deployment")
+    def newest_deployment(self, group: Group) -> str:
+        deployment: Deployment | None = group.latest_deployment  # type: ignore[attr-defined]
+        if deployment is None:
+            return "none"
+        return format_html('<a href="{}">{}</a>', deployment.get_absolute_url(), deployment.get_state_display())
+
+    @admin.display(description="Page")
+    def open_page(self, group: Group) -> str:
+        return format_html('<a href="{}">Who can reach what</a>', group.get_absolute_url())
+
+    @action(description="Grant an analysis…", url_path="grant-row")
+    def grant(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect(reverse("admin:groups_group_grant_page", args=(object_id,)))
+
+    @action(description="Revoke an analysis…", url_path="revoke-row")
+    def revoke(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect(reverse("admin:groups_group_revoke_page", args=(object_id,)))
+
+    def grant_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask which analysis; then let the group use it."""
+        group = get_object_or_404(Group, pk=pk)
+        return service_page(
+            request,
+            self,
+            form=GrantForm(request.POST or None),
+            title=f"Grant an analysis to {group.name}",
+            intent="Every member of the group can use it, within the group’s own folder of its bucket.",
+            button="Grant",
+            perform=lambda data: grant_analysis(
+                analysis=data["analysis"], group=group, level=Grant.Level(data["level"]), actor=Actor.of_request(request)
+            ),
+        )
+
+    def revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask which analysis; then end the group's use of it."""
+        group = get_object_or_404(Group, pk=pk)
+        return service_page(
+            request,
+            self,
+            form=RevokeForm(request.POST or None, group=group),
+            title=f"Revoke an analysis from {group.name}",
+            intent="No member can reach the group’s folder of its bucket any more. The data stays.",
+            button="Revoke",
+            is_dangerous=True,
+            perform=lambda data: revoke_analysis(analysis=data["analysis"], group=group, actor=Actor.of_request(request)),
+        )

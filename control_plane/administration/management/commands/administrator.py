@@ -1,0 +1,35 @@
+"""`manage.py administrator ensure`: there is someone who can sign in and administer."""
+
+import os
+from typing import Any
+
+from django.db import transaction
+
+from control_plane.accounts.models import User
+from control_plane.audit.models import record
+from control_plane.terminal import VerbCommand
+
+
+class Command(VerbCommand):
+    """Administrators from a terminal."""
+
+    help = "Make the first administrator."
+
+    def add_verbs(self) -> None:
+        ensure = self.verb(
+            "ensure", self.ensure, "Make this administrator unless the account is there; the password is read from ADMIN_PASSWORD."
+        )
+        ensure.add_argument("email", metavar="e-mail")
+
+    def ensure(self, options: dict[str, Any]) -> None:
+        email = options["email"].strip().lower()
+        if User.objects.filter(email=email).exists():
+            self.show(options, {"email": email, "made": False}, f"{email} is there already.")
+            return
+        password = os.environ.get("ADMIN_PASSWORD", "")
+        if not password:
+            self.refuse("ADMIN_PASSWORD is not set in the environment. Nothing was changed.", options)
+        with transaction.atomic():
+            User.objects.create_superuser(email, password)
+            record(self.actor, "person.create", email, after={"is_superuser": True})
+        self.show(options, {"email": email, "made": True}, f"{email} is now an administrator.")

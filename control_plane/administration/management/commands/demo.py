@@ -1,0 +1,43 @@
+"""`manage.py demo ensure`: a little data to look at, on a machine of one's own."""
+
+from typing import Any
+
+from control_plane.accounts.models import User
+from control_plane.deployments.models import Deployment
+from control_plane.groups.models import Access, Analysis, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.groups import create_group
+from control_plane.groups.services.members import add_members, find_or_create_user
+from control_plane.terminal import VerbCommand
+
+GROUP, ANALYSIS, BUCKET = "demo-lab", "demo-traces", "cohort-demo-traces"
+MEMBERS = {"ada@example.org": Access.KEYS, "grace@example.org": Access.FEDERATED}
+WAITING = {"lise@example.org": "Demo Lab", "emmy@example.org": "Noether Lab"}
+
+
+class Command(VerbCommand):
+    """Demonstration data from a terminal."""
+
+    help = "Make a demonstration group with an analysis and a few people."
+
+    def add_verbs(self) -> None:
+        self.verb("ensure", self.ensure, "Make the demonstration data unless it is there.", deploys=True)
+
+    def ensure(self, options: dict[str, Any]) -> None:
+        if Group.objects.filter(slug=GROUP).exists() or Analysis.objects.filter(slug=ANALYSIS).exists():
+            self.show(options, {"made": False}, "The demonstration data is there already.")
+            return
+        deployment = self._make()
+        self.follow(options, deployment, {"made": True}, "The demonstration data is being made.")
+
+    def _make(self) -> Deployment:
+        analysis, _ = create_analysis(slug=ANALYSIS, bucket=BUCKET, name="Demo Traces", actor=self.actor)
+        group, _ = create_group(slug=GROUP, name="Demo Lab", actor=self.actor)
+        grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=self.actor)
+        for email, wanted in WAITING.items():
+            person = find_or_create_user(email, actor=self.actor)
+            User.objects.filter(pk=person.pk).update(requested_group=wanted)
+        for email, access in MEMBERS.items():
+            person = find_or_create_user(email, actor=self.actor)
+            deployment = add_members(group=group, users=[person], access=access, actor=self.actor)
+        return deployment

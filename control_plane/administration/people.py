@@ -1,0 +1,183 @@
+"""People: who has access, in which groups, and what is under way, live; and the two actions that change it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString, mark_safe
+from django.template.loader import render_to_string
+from unfold.admin import ModelAdmin
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from control_plane.accounts.models import User
+from control_plane.accounts.validation import fold_name
+from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupForm
+from control_plane.administration.pages import MOST_SELECTED, service_page
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.deployments.models import Deployment
+from control_plane.groups.models import Access, Group
+from control_plane.groups.overview import access_of
+from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
+
+AUDITED_FIELDS = ("email", "name", "is_active", "is_staff", "is_superuser", "requested_group", "requested_group_code", "use_code")
+
+
+class PeopleList(ChangeList):
+    """The list, with everybody's access looked up at once."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        people = list(self.result_list)
+        access = access_of(people)
+        for person in people:
+            person.aws_access = access[person.pk]
+        self.result_list = people  # type: ignore[assignment]
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin[User], ModelAdmin):
+    """The list of people and its actions."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("email", "name", "has_access", "in_groups", "under_way", "requested_group", "requested_group_code", "is_active")
+    list_editable = ()
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name", "requested_group")
+    ordering = ("email",)
+    list_per_page = 50
+    list_before_template = "admin/cohort/people_live.html"
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        ("Asked for at sign-up", {"fields": ("requested_group", "requested_group_code", "use_code")}),
+        ("Account", {"fields": ("is_active", "is_staff", "is_superuser", "last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("email", "name", "requested_group", "usable_password", "password1", "password2")}),
+    )
+    actions = ("add_to_group", "remove_from_group")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PeopleList
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        # An account is never deleted under its access on AWS; it is removed from its groups and made inactive.
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("access/", self.admin_site.admin_view(self.live_view), name="accounts_user_access"),
+            path("add-to-group/", self.admin_site.admin_view(self.add_to_group_view), name="accounts_user_add_to_group"),
+            path("remove-from-group/", self.admin_site.admin_view(self.remove_from_group_view), name="accounts_user_remove"),
+            *super().get_urls(),
+        ]
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        before = User.objects.filter(pk=obj.pk).values(*AUDITED_FIELDS).first() if change else None
+        super().save_model(request, obj, form, change)
+        after = {name: getattr(obj, name) for name in AUDITED_FIELDS}
+        action = "person.change" if change else "person.create"
+        record(Actor.of_request(request), action, obj.email, before=before, after=after, changed=sorted(form.changed_data))
+
+    @admin.display(description="Has access")
+    def has_access(self, person: User) -> SafeString:
+        return _cell("has_access", person)
+
+    @admin.display(description="In groups")
+    def in_groups(self, person: User) -> SafeString:
+        return _cell("in_groups", person)
+
+    @admin.display(description="Under way")
+    def under_way(self, person: User) -> SafeString:
+        return _cell("under_way", person)
+
+    @admin.action(description="Add to group…", permissions=["change"])
+    def add_to_group(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._go(request, people, "admin:accounts_user_add_to_group")
+
+    @admin.action(description="Remove from group…", permissions=["change"])
+    def remove_from_group(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._go(request, people, "admin:accounts_user_remove")
+
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        """The live columns of the people named, as replacements for what the page shows."""
+        people = list(self.get_queryset(request).filter(pk__in=_ids(request)))
+        access = access_of(people)
+        for person in people:
+            person.aws_access = access[person.pk]  # type: ignore[attr-defined]
+        return render(request, "admin/cohort/people_cells.html", {"people": people})
+
+    def add_to_group_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask which group, existing or new, and how they get in; then add them all, or none."""
+        people = self._selected(request)
+
+        def perform(data: dict[str, Any]) -> Deployment:
+            fields: dict[str, Any] = {"users": people, "access": Access(data["access"]), "actor": Actor.of_request(request)}
+            if data["group"]:
+                return add_members(group=data["group"], **fields)
+            return add_to_new_group(slug=data["new_slug"], name=data["new_name"], **fields)[1]
+
+        return service_page(
+            request,
+            self,
+            form=AddToGroupForm(request.POST or None, initial=_proposed_group(people)),
+            title="Add to group",
+            intent="They get access to what the group may use. Others in the group are not touched.",
+            button="Add to group",
+            perform=perform,
+            subjects=people,
+        )
+
+    def remove_from_group_view(self, request: HttpRequest) -> HttpResponse:
+        """Ask from which group; then remove them all, or none."""
+        people = self._selected(request)
+        return service_page(
+            request,
+            self,
+            form=RemoveFromGroupForm(request.POST or None, user_ids=[person.pk for person in people]),
+            title="Remove from group",
+            intent="Their keys and sessions for this group stop working. Their data stays, and their accounts too.",
+            button="Remove from group",
+            is_dangerous=True,
+            perform=lambda data: remove_members(group=data["group"], users=people, actor=Actor.of_request(request)),
+            subjects=people,
+        )
+
+    def _go(self, request: HttpRequest, people: QuerySet[User], view: str) -> HttpResponse | None:
+        chosen = list(people.values_list("pk", flat=True)[: MOST_SELECTED + 1])
+        if len(chosen) > MOST_SELECTED:
+            self.message_user(
+                request, f"At most {MOST_SELECTED} people can be chosen at once. Nothing was changed.", messages.ERROR
+            )
+            return None
+        return redirect(f"{reverse(view)}?{urlencode({'id': chosen}, doseq=True)}")
+
+    def _selected(self, request: HttpRequest) -> list[User]:
+        return list(self.get_queryset(request).filter(pk__in=_ids(request)).order_by("email"))
+
+
+def _ids(request: HttpRequest) -> list[int]:
+    return [int(text) for text in request.GET.getlist("id")[:MOST_SELECTED] if text.isascii() and text.isdigit()]
+
+
+def _cell(column: str, person: User) -> SafeString:
+    return mark_safe(render_to_string("admin/cohort/person_cell.html", {"column": column, "person": person}))
+
+
+def _proposed_group(people: list[User]) -> dict[str, Any]:
+    """What the people asked for, if they all asked for the same: an existing group, or a name for a new one."""
+    wanted = {person.requested_group.strip() for person in people}
+    if len(wanted) != 1 or not (name := wanted.pop()):
+        return {}
+    group = Group.objects.filter(slug=name).first() or Group.objects.filter(folded_name=fold_name(name)).first()
+    return {"group": group} if group else {"new_name": name}

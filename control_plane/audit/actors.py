@@ -1,0 +1,43 @@
+"""Who acts, and from where: a person on the web, or an operator at the machine's terminal."""
+
+import getpass
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
+
+from django.http import HttpRequest
+
+if TYPE_CHECKING:
+    from control_plane.accounts.models import User
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Passed to every service that changes something or hands something out."""
+
+    label: str
+    channel: Literal["web", "terminal", "system"]
+    user: "User | None" = None
+    address: str | None = None
+
+    @classmethod
+    def of_request(cls, request: HttpRequest) -> Self:
+        """The signed-in person behind a request."""
+        user = request.user
+        if not user.is_authenticated:
+            raise ValueError("The request has no signed-in person.")
+        return cls(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") or None)
+
+    @classmethod
+    def at_terminal(cls) -> Self:
+        """Whoever runs a command on this machine; being able to read its settings is the right to act."""
+        return cls(label=f"terminal:{getpass.getuser()}", channel="terminal")
+
+    @classmethod
+    def system(cls, part: str) -> Self:
+        """A part of Cohort that acts by itself."""
+        return cls(label=f"system:{part}", channel="system")
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the actor works on the machine itself rather than through the web."""
+        return self.channel in ("terminal", "system")

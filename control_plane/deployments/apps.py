@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class DeploymentsConfig(AppConfig):
+    """The engine that makes AWS agree with the database."""
+
+    name = "control_plane.deployments"
+    verbose_name = "Deployments"

@@ -1,0 +1,174 @@
+"""Desired and observed state of each CloudFormation stack, and the record of every run that brought the two together."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+
+class Stack(models.Model):
+    """A CloudFormation stack: a group's, or the platform's.
+
+    `generation` counts what people wanted, `deployed_generation` is what CloudFormation was last seen to hold. Whoever works
+    on the stack holds its lease, and `lease_expires_at` frees it if that worker dies.
+    """
+
+    class Kind(models.TextChoices):
+        GROUP = "group"
+        PLATFORM = "platform"
+
+    name = models.CharField(max_length=128, unique=True)
+    kind = models.CharField(max_length=16, choices=Kind)
+    title = models.CharField(max_length=200, help_text="What people call it.")
+    account = models.CharField(max_length=12)
+    region = models.CharField(max_length=32)
+    generation = models.PositiveIntegerField(default=0)
+    deployed_generation = models.PositiveIntegerField(default=0)
+    status = models.CharField(max_length=64, blank=True, help_text="CloudFormation's own word, when last seen.")
+    outputs = models.JSONField(default=dict)
+    lease_owner = models.CharField(max_length=128, blank=True)
+    lease_expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(deployed_generation__lte=F("generation")), name="stack_deployed_at_most_wanted"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether CloudFormation holds what is wanted."""
+        return self.generation == self.deployed_generation
+
+
+class StoredManifest(models.Model):
+    """The manifest of one generation, made in the transaction that bumped it. The worker publishes the one that it deploys."""
+
+    stack = models.ForeignKey(Stack, on_delete=models.CASCADE, related_name="manifests")
+    generation = models.PositiveIntegerField()
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("stack", "generation"), name="one_manifest_per_generation"),)
+
+    def __str__(self) -> str:
+        return f"{self.stack} generation {self.generation}"
+
+
+class DeploymentQuerySet(models.QuerySet["Deployment"]):
+    """Deployments, by what a page asks."""
+
+    def open(self) -> "DeploymentQuerySet":
+        """Those that have not ended."""
+        return self.filter(state__in=Deployment.OPEN)
+
+    def urgent_first(self) -> "DeploymentQuerySet":
+        """Failed ones that nothing has mended since, then those under way, then the rest; newest first within each."""
+        mended = Deployment.objects.filter(stack=models.OuterRef("stack"), pk__gt=models.OuterRef("pk"))
+        rank = models.Case(
+            models.When(Q(state=Deployment.State.FAILED) & ~models.Exists(mended), then=0),
+            models.When(state=Deployment.State.RUNNING, then=1),
+            models.When(state=Deployment.State.QUEUED, then=2),
+            default=3,
+        )
+        return self.order_by(rank, "-pk")
+
+
+class Deployment(models.Model):
+    """One run that brings a stack to its desired state. Changes made while it waits join it; later ones wait for the next."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+
+    OPEN: ClassVar[tuple[str, ...]] = (State.QUEUED, State.RUNNING)
+
+    stack = models.ForeignKey(Stack, on_delete=models.PROTECT, related_name="deployments")
+    state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
+    generation = models.PositiveIntegerField(help_text="The newest generation that this run covers.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=128, blank=True)
+    doing = models.CharField(max_length=200, blank=True, help_text="What is being done now.")
+    resources_done = models.PositiveIntegerField(default=0)
+    resources_total = models.PositiveIntegerField(default=0)
+    cloudformation_status = models.CharField(max_length=64, blank=True)
+    outputs = models.JSONField(default=dict)
+    error = models.TextField(blank=True, help_text="What happened.")
+    advice = models.TextField(blank=True, help_text="What was not changed, and what to do next.")
+
+    objects = DeploymentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("state", "id")), models.Index(fields=("stack", "-id")))
+        constraints = (
+            models.UniqueConstraint(fields=("stack",), condition=Q(state="queued"), name="one_queued_deployment_per_stack"),
+            models.UniqueConstraint(fields=("stack",), condition=Q(state="running"), name="one_running_deployment_per_stack"),
+        )
+
+    def __str__(self) -> str:
+        return f"Deployment {self.pk} of {self.stack}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("deployments:detail", args=(self.pk,))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has yet to end."""
+        return self.state in self.OPEN
+
+    @property
+    def percent(self) -> int:
+        """How far it is, 0 to 100: what is done of CloudFormation's resources; an end is always 100."""
+        if not self.is_open:
+            return 100
+        return 100 * self.resources_done // self.resources_total if self.resources_total else 0
+
+
+class Change(models.Model):
+    """One thing that somebody wanted, and the deployment that carries it out."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="changes")
+    generation = models.PositiveIntegerField()
+    summary = models.CharField(max_length=400, help_text="In a person's words, such as 'Giving ada access to Example Lab'.")
+    actor = models.CharField(max_length=320)
+    actor_user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("id",)
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+class LogLine(models.Model):
+    """One line of what a deployment printed, in order from 1."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="log")
+    number = models.PositiveIntegerField()
+    at = models.DateTimeField(auto_now_add=True)
+    text = models.TextField()
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (models.UniqueConstraint(fields=("deployment", "number"), name="log_line_once"),)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def as_dict(self) -> dict[str, Any]:
+        """For commands that print JSON."""
+        return {"number": self.number, "at": self.at.isoformat(), "text": self.text}

@@ -1,0 +1,77 @@
+"""`manage.py group`: make groups and look at them."""
+
+from typing import Any
+
+from django.db.models import Count, Q
+
+from control_plane.groups.models import Group
+from control_plane.groups.services.groups import create_group, find_group
+from control_plane.terminal import VerbCommand, table
+
+
+class Command(VerbCommand):
+    """Groups from a terminal."""
+
+    help = "Make groups and look at them."
+
+    def add_verbs(self) -> None:
+        create = self.verb("create", self.create, "Make a group and its access on AWS.", deploys=True)
+        create.add_argument("slug", help="2 to 32 of a-z, 0-9 and hyphens; it names the group on AWS for ever.")
+        create.add_argument("--name", default="", help="What people call it (the slug, if left out).")
+        self.verb("list", self.list, "List the groups.")
+        self.verb("show", self.show_one, "Show a group's members and analyses.").add_argument("slug")
+
+    def create(self, options: dict[str, Any]) -> None:
+        group, deployment = create_group(slug=options["slug"], name=options["name"], actor=self.actor)
+        self.follow(options, deployment, {"group": group_as_dict(group)}, f"The group {group.name} ({group.slug}) is being made.")
+
+    def list(self, options: dict[str, Any]) -> None:
+        groups = Group.objects.select_related("stack").annotate(
+            people=Count("memberships", filter=Q(memberships__removed_generation__isnull=True))
+        )
+        rows = [[group.slug, group.name, str(group.people), _state(group)] for group in groups]
+        documents = [group_as_dict(group) | {"members": group.people} for group in groups]
+        self.show(options, documents, table(rows, ["SLUG", "NAME", "MEMBERS", "STATE"]))
+
+    def show_one(self, options: dict[str, Any]) -> None:
+        group = find_group(options["slug"])
+        memberships = group.memberships.with_state().not_ended().select_related("user")
+        grants = group.grants.with_state().not_ended().select_related("analysis")
+        document = group_as_dict(group) | {
+            "members": [
+                {"email": row.user.email, "username": row.username, "access": row.access, "state": row.state}
+                for row in memberships
+            ],
+            "analyses": [
+                {"slug": row.analysis.slug, "bucket": row.analysis.bucket, "access": row.level, "state": row.state}
+                for row in grants
+            ],
+        }
+        people = table([[row.user.email, row.access, row.state] for row in memberships], ["MEMBER", "ACCESS", "STATE"])
+        uses = table(
+            [[row.analysis.slug, row.analysis.bucket, row.level, row.state] for row in grants],
+            ["ANALYSIS", "BUCKET", "ACCESS", "STATE"],
+        )
+        self.show(options, document, f"{group.name} ({group.slug}): {_state(group)}\n\n{people}\n\n{uses}")
+
+
+def group_as_dict(group: Group) -> dict[str, Any]:
+    """A group without its members, for JSON."""
+    stack = group.stack
+    return {
+        "slug": group.slug,
+        "name": group.name,
+        "stack": stack.name,
+        "account": stack.account,
+        "region": stack.region,
+        "generation": stack.generation,
+        "deployed_generation": stack.deployed_generation,
+        "cloudformation_status": stack.status,
+    }
+
+
+def _state(group: Group) -> str:
+    stack = group.stack
+    if stack.is_up_to_date:
+        return "up to date"
+    return f"generation {stack.generation} wanted, {stack.deployed_generation} deployed"

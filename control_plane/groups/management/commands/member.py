@@ -1,0 +1,56 @@
+"""`manage.py member`: who is in a group, and their credentials."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from control_plane.groups.models import Access, Membership
+from control_plane.groups.services.credentials import member_credentials
+from control_plane.groups.services.groups import find_group
+from control_plane.groups.services.members import add_member, find_or_create_user, find_user, remove_member
+from control_plane.terminal import VerbCommand
+
+
+class Command(VerbCommand):
+    """Memberships from a terminal."""
+
+    help = "Add people to groups, remove them, and hand out their credentials."
+
+    def add_verbs(self) -> None:
+        add = self.verb("add", self.add, "Give a person access to a group.", deploys=True)
+        _who(add)
+        add.add_argument("--access", choices=Access.values, default=Access.FEDERATED.value, help="How they get in (federated).")
+        add.add_argument("--create", action="store_true", help="Make the person if nobody has this address yet.")
+        _who(self.verb("remove", self.remove, "Take a person's access to a group away.", deploys=True))
+        _who(self.verb("credentials", self.credentials, "Print a member's credentials as a credential_process document."))
+
+    def add(self, options: dict[str, Any]) -> None:
+        group = find_group(options["group"])
+        user = find_or_create_user(options["email"], actor=self.actor) if options["create"] else find_user(options["email"])
+        deployment = add_member(group=group, user=user, access=Access(options["access"]), actor=self.actor)
+        membership = Membership.objects.wanted().get(group=group, user=user)
+        member = {"email": user.email, "username": membership.username, "access": membership.access}
+        self.follow(
+            options, deployment, {"group": group.slug, "member": member}, f"{user.email} is being given access to {group.name}."
+        )
+
+    def remove(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        deployment = remove_member(group=group, user=user, actor=self.actor)
+        self.follow(
+            options,
+            deployment,
+            {"group": group.slug, "member": {"email": user.email}},
+            f"{user.email}'s access to {group.name} is being taken away.",
+        )
+
+    def credentials(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        document = member_credentials(group=group, user=user, actor=self.actor).as_credential_process()
+        # Always JSON: it is what AWS's SDKs and command line read from a credential_process.
+        self.stdout.write(json.dumps(document))
+
+
+def _who(parser: ArgumentParser) -> None:
+    parser.add_argument("group", metavar="slug", help="The group's slug.")
+    parser.add_argument("email", metavar="e-mail", help="The person's address.")

@@ -1,0 +1,94 @@
+"""Where people and groups stand, for the pages that show many of them: a fixed number of queries, whatever the number of rows."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.db.models import Max
+
+from control_plane.accounts.models import User
+from control_plane.deployments.models import Deployment
+from control_plane.groups.models import AccessState, Group, Membership, ScopedQuerySet
+
+
+@dataclass(frozen=True)
+class Place:
+    """One membership that AWS holds or will hold, and the deployment that is changing it, if one is."""
+
+    membership: Membership
+    group: Group
+    state: AccessState
+    deployment: Deployment | None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the deployment that should have changed it failed, and nothing is on its way to mend that."""
+        return self.deployment is not None and self.deployment.state == Deployment.State.FAILED
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether AWS lets the member in now; while it is being taken away it still does."""
+        deployed = self.group.stack.deployed_generation
+        return self.state != AccessState.ADDING and self.membership.added_generation <= deployed
+
+    @property
+    def doing(self) -> str:
+        """What is under way, in a person's words; empty if nothing is."""
+        if self.state == AccessState.ACTIVE:
+            return ""
+        verb = "Giving access to" if self.state == AccessState.ADDING else "Taking away access to"
+        return f"{verb} {self.group.name}"
+
+
+@dataclass
+class PersonAccess:
+    """What one person has, in every group."""
+
+    places: list[Place] = field(default_factory=list)
+
+    @property
+    def in_force(self) -> list[Place]:
+        """Where AWS lets the person in now: also where that is being taken away and has not ended yet."""
+        return [place for place in self.places if place.is_in_force]
+
+    @property
+    def under_way(self) -> list[Place]:
+        """What is changing, or should have changed and failed."""
+        return [place for place in self.places if place.doing]
+
+
+def access_of(users: Iterable[User]) -> dict[int, PersonAccess]:
+    """The access of each of these people by their primary key, in two queries."""
+    found: dict[int, PersonAccess] = defaultdict(PersonAccess)
+    for place in places(Membership.objects.filter(user__in=[user.pk for user in users])):
+        found[place.membership.user_id].places.append(place)
+    return found
+
+
+def places(memberships: ScopedQuerySet) -> list[Place]:
+    """These memberships with their state and what is changing them, in two queries."""
+    rows = list(memberships.with_state().not_ended().select_related("group__stack", "user").order_by("group__slug", "user__email"))
+    changing = {row.group.stack_id for row in rows if row.state != AccessState.ACTIVE}
+    latest = latest_deployments(changing)
+    return [
+        Place(
+            membership=row,
+            group=row.group,
+            state=AccessState(row.state),
+            deployment=latest.get(row.group.stack_id) if row.state != AccessState.ACTIVE else None,
+        )
+        for row in rows
+    ]
+
+
+def latest_deployments(stack_ids: Iterable[int]) -> dict[int, Deployment]:
+    """The newest deployment of each stack, in one query."""
+    newest = Deployment.objects.filter(stack__in=list(stack_ids)).values("stack").annotate(newest=Max("pk")).values("newest")
+    return {deployment.stack_id: deployment for deployment in Deployment.objects.filter(pk__in=newest)}
+
+
+def attach_latest(groups: Sequence[Group]) -> None:
+    """Give each group `latest_deployment`, in one query for all."""
+    latest = latest_deployments(group.stack_id for group in groups)
+    for group in groups:
+        group.latest_deployment = latest.get(group.stack_id)  # type: ignore[attr-defined]

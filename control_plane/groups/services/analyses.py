@@ -1,0 +1,97 @@
+"""Making analyses, and granting them to groups."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.deployments.models import Deployment
+from control_plane.deployments.requests import lock, request_deployment
+from control_plane.groups.errors import AlreadyGranted, NameTaken, NotFound, NotGranted
+from control_plane.groups.models import Analysis, Grant, Group
+from control_plane.groups.services.groups import check_fields, request_group_deployment
+from control_plane.groups.services.manifests import platform_manifest
+from control_plane.groups.services.platform import origins, platform_stack
+
+
+def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> tuple[Analysis, Deployment]:
+    """Make an analysis, and have AWS make its bucket. Raises InvalidName, NameTaken, LimitReached or PermissionDenied."""
+    require_administrator(actor)
+    slug, bucket, name = slug.strip(), bucket.strip(), " ".join(name.split()) or slug.strip()
+    analysis = Analysis(slug=slug, name=name, bucket=bucket, added_generation=0)
+    check_fields(analysis, exclude=["stack"])
+    with transaction.atomic():
+        stack = lock(platform_stack().pk)
+        _check_free(analysis)
+        analysis.stack, analysis.added_generation = stack, stack.generation + 1
+        analysis.save()
+        deployment = request_deployment(
+            stack,
+            make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
+            summary=f"Making the bucket {bucket} of the analysis {name}",
+            actor=actor,
+        )
+        record(actor, "analysis.create", f"analysis {slug}", after={"bucket": bucket, "name": name}, deployment=deployment.pk)
+    return analysis, deployment
+
+
+def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, actor: Actor) -> Deployment:
+    """Let a group use an analysis, or change to what extent. Raises AlreadyGranted, LimitReached or PermissionDenied."""
+    require_administrator(actor)
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        before = Grant.objects.wanted().filter(group=group, analysis=analysis).first()
+        if before and before.level == level:
+            raise AlreadyGranted(f"{group.name} has {analysis.name} already ({level.value}). Nothing was changed.")
+        if before:
+            _end(before, group)
+        Grant.objects.create(group=group, analysis=analysis, level=level, added_generation=group.stack.generation + 1)
+        deployment = request_group_deployment(group, f"Letting {group.name} use {analysis.name} ({level.value})", actor)
+        record(
+            actor,
+            "analysis.grant",
+            f"{analysis.slug} to {group.slug}",
+            before={"level": before.level if before else None},
+            after={"level": level.value},
+            deployment=deployment.pk,
+        )
+    return deployment
+
+
+def revoke_analysis(*, analysis: Analysis, group: Group, actor: Actor) -> Deployment:
+    """End a group's use of an analysis; its data stays. Raises NotGranted or PermissionDenied."""
+    require_administrator(actor)
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        grant = Grant.objects.wanted().filter(group=group, analysis=analysis).first()
+        if grant is None:
+            raise NotGranted(f"{group.name} does not have {analysis.name}. Nothing was changed.")
+        _end(grant, group)
+        deployment = request_group_deployment(group, f"Ending {group.name}’s use of {analysis.name}", actor)
+        record(
+            actor, "analysis.revoke", f"{analysis.slug} from {group.slug}", before={"level": grant.level}, deployment=deployment.pk
+        )
+    return deployment
+
+
+def find_analysis(slug: str) -> Analysis:
+    """The analysis with this slug. Raises NotFound."""
+    try:
+        return Analysis.objects.select_related("stack").get(slug=slug.strip())
+    except Analysis.DoesNotExist as error:
+        raise NotFound(f"There is no analysis {slug!r}. Nothing was changed; `manage.py analysis list` shows those there are.") from error
+
+
+def _end(grant: Grant, group: Group) -> None:
+    grant.removed_generation, grant.removed_at = group.stack.generation + 1, timezone.now()
+    grant.save(update_fields=["removed_generation", "removed_at"])
+
+
+def _check_free(analysis: Analysis) -> None:
+    if Analysis.objects.filter(slug=analysis.slug).exists():
+        raise NameTaken(f"There is an analysis {analysis.slug!r} already. Nothing was changed; choose another slug.")
+    if Analysis.objects.filter(name__iexact=analysis.name).exists():
+        raise NameTaken(f"There is an analysis called {analysis.name!r} already. Nothing was changed; choose another name.")
+    if other := Analysis.objects.filter(bucket=analysis.bucket).first():
+        raise NameTaken(f"The bucket {analysis.bucket!r} is that of the analysis {other.slug!r}. Nothing was changed.")

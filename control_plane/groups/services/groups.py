@@ -1,0 +1,69 @@
+"""Making groups, and finding them."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.accounts.validation import fold_name
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.config import config
+from control_plane.deployments.models import Deployment, Stack
+from control_plane.deployments.requests import request_deployment
+from control_plane.groups.errors import InvalidName, NameTaken, NotFound
+from control_plane.groups.models import Group
+from control_plane.groups.services.manifests import group_manifest
+from stacks.manifest import names
+
+
+def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Deployment]:
+    """Make a group, and have AWS make its stack. Raises InvalidName, NameTaken or PermissionDenied."""
+    require_administrator(actor)
+    slug, name = slug.strip(), " ".join(name.split()) or slug.strip()
+    group = Group(slug=slug, name=name, folded_name=fold_name(name))
+    check_fields(group, exclude=["stack", "folded_name"])
+    with transaction.atomic():
+        _check_free(slug, name)
+        group.stack = Stack.objects.create(
+            name=names.group_stack(slug),
+            kind=Stack.Kind.GROUP,
+            title=name,
+            account=config().cohort_account,
+            region=config().cohort_region,
+        )
+        group.save()
+        deployment = request_group_deployment(group, f"Making the group {name}", actor)
+        record(actor, "group.create", f"group {slug}", after={"slug": slug, "name": name}, deployment=deployment.pk)
+    return group, deployment
+
+
+def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deployment:
+    """Have the group's present rows deployed; its stack must be locked. See `request_deployment`. Raises LimitReached."""
+    return request_deployment(
+        group.stack, make_manifest=lambda generation: group_manifest(group, generation), summary=summary, actor=actor
+    )
+
+
+def find_group(slug: str) -> Group:
+    """The group with this slug. Raises NotFound."""
+    try:
+        return Group.objects.select_related("stack").get(slug=slug.strip())
+    except Group.DoesNotExist as error:
+        raise NotFound(f"There is no group {slug!r}. Nothing was changed; `manage.py group list` shows those there are.") from error
+
+
+def check_fields(row: Group | object, *, exclude: list[str]) -> None:
+    """Validate a row's fields alone, without asking the database. Raises InvalidName with all that is wrong."""
+    try:
+        row.clean_fields(exclude=exclude)  # type: ignore[attr-defined]
+    except ValidationError as error:
+        raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
+
+
+def _check_free(slug: str, name: str) -> None:
+    if Group.objects.filter(slug=slug).exists() or Stack.objects.filter(name=names.group_stack(slug)).exists():
+        raise NameTaken(f"There is a group {slug!r} already. Nothing was changed; choose another slug, or add people to that one.")
+    if other := Group.objects.filter(folded_name=fold_name(name)).first():
+        raise NameTaken(
+            f"The group {other.slug!r} is called {other.name!r} already. Nothing was changed; choose another name."
+        )

@@ -1,0 +1,68 @@
+"""Manifests, made from the database."""
+
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from control_plane.deployments.models import Stack
+from control_plane.groups.errors import LimitReached
+from control_plane.groups.models import Access, Analysis, Group, Membership
+from stacks.manifest import (
+    MOST_REVOKED,
+    AnalysisGrant,
+    GroupManifest,
+    ManifestError,
+    Member,
+    PlatformManifest,
+)
+
+# A session lasts at most an hour; the second hour covers clocks that differ and a deployment that takes its time.
+REVOKED_FOR = timedelta(hours=2)
+
+
+def group_manifest(group: Group, generation: int) -> GroupManifest:
+    """The group's desired state now. Raises LimitReached where AWS could not hold it."""
+    stack = group.stack
+    revoked = _recently_removed(group)
+    try:
+        return GroupManifest.build(
+            generation=generation,
+            account=stack.account,
+            region=stack.region,
+            slug=group.slug,
+            members=tuple(
+                Member(username=member.username, access=member.access, key_serial=member.key_serial)
+                for member in group.memberships.wanted().order_by("username")
+            ),
+            analyses=tuple(
+                AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
+                for grant in group.grants.wanted().select_related("analysis").order_by("analysis__bucket")
+            ),
+            # Too many to name: everybody's sessions end, and those who are still members get new ones.
+            revoked=tuple(revoked) if len(revoked) <= MOST_REVOKED else (),
+            sessions_not_before=int(time.time()) if len(revoked) > MOST_REVOKED else None,
+        )
+    except ManifestError as error:
+        raise LimitReached(f"{error} Nothing was changed.") from error
+
+
+def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -> PlatformManifest:
+    """The platform's desired state now. Raises LimitReached where AWS could not hold it."""
+    try:
+        return PlatformManifest.build(
+            generation=generation,
+            account=stack.account,
+            region=stack.region,
+            buckets=tuple(Analysis.objects.filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
+            origins=origins,
+        )
+    except ManifestError as error:
+        raise LimitReached(f"{error} Nothing was changed.") from error
+
+
+def _recently_removed(group: Group) -> list[str]:
+    removed = Membership.objects.filter(
+        group=group, access=Access.FEDERATED, removed_at__gt=timezone.now() - REVOKED_FOR
+    )
+    return list(removed.order_by("username").values_list("username", flat=True))

@@ -1,0 +1,21 @@
+"""The names of AWS as Django validates them; the rules themselves are those of the manifest."""
+
+from django.core.exceptions import ValidationError
+
+from stacks.manifest import names
+
+
+def validate_slug(slug: str) -> None:
+    """Refuse a slug that cannot name a group on AWS."""
+    try:
+        names.check_slug(slug)
+    except names.NameRefused as error:
+        raise ValidationError(str(error), code="slug") from error
+
+
+def validate_bucket(bucket: str) -> None:
+    """Refuse a bucket name that S3 would not take or that is reserved."""
+    try:
+        names.check_bucket(bucket)
+    except names.NameRefused as error:
+        raise ValidationError(str(error), code="bucket") from error

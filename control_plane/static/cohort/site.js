@@ -1,0 +1,30 @@
+// Exact times on hover in the reader's own zone, a log that stays at its end while it is read there, and the offline notice.
+const localTimes = (root) => {
+  for (const time of root.querySelectorAll("time[datetime]")) time.title = new Date(time.dateTime).toLocaleString();
+};
+
+const logAtEnd = () => {
+  const log = document.getElementById("log");
+  return !log || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+};
+
+let follow = true;
+document.addEventListener("htmx:beforeSwap", () => { follow = logAtEnd(); });
+document.addEventListener("htmx:afterSettle", () => {
+  localTimes(document);
+  const log = document.getElementById("log");
+  if (log && follow) log.scrollTop = log.scrollHeight;
+});
+
+const offline = (is) => { document.getElementById("offline").hidden = !is; };
+document.addEventListener("htmx:sendError", () => offline(true));
+document.addEventListener("htmx:responseError", (event) => {
+  // Signed out, or no longer allowed: the whole page says it better than a part that stands still.
+  if ([401, 403].includes(event.detail.xhr.status)) window.location.reload();
+  else offline(true);
+});
+document.addEventListener("htmx:afterOnLoad", () => offline(false));
+
+localTimes(document);
+const log = document.getElementById("log");
+if (log) log.scrollTop = log.scrollHeight;

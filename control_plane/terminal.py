@@ -1,0 +1,115 @@
+"""What our commands share: verbs, JSON, waiting for a deployment, and errors in one line."""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment
+from control_plane.deployments.present import deployment_as_dict
+from control_plane.groups.errors import GroupsError
+
+EXIT_DEPLOYMENT_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_STILL_WAITING = 3
+WAIT_SECONDS = 1800
+LOOK_SECONDS = 0.2
+Verb = Callable[[dict[str, Any]], None]
+
+
+class VerbCommand(BaseCommand):
+    """A command with verbs (`manage.py group create ...`). A subclass adds its verbs with `verb`."""
+
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self._verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+        self.add_verbs()
+
+    def add_verbs(self) -> None:
+        """Declare the verbs."""
+        raise NotImplementedError
+
+    def verb(self, name: str, run: Verb, description: str, *, deploys: bool = False) -> ArgumentParser:
+        """Add a verb and return its parser. One that `deploys` gets --wait."""
+        parser = self._verbs.add_parser(name, help=description, description=description)
+        parser.add_argument("--json", action="store_true", help="Print JSON instead of text.")
+        if deploys:
+            parser.add_argument("--wait", action="store_true", help="Wait for the deployment; the exit status says how it ended.")
+            parser.add_argument(
+                "--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS})."
+            )
+        parser.set_defaults(run=run)
+        return parser  # type: ignore[no-any-return]
+
+    @property
+    def actor(self) -> Actor:
+        """Whoever typed the command."""
+        return Actor.at_terminal()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            options["run"](options)
+        except (GroupsError, PermissionDenied) as error:
+            self.refuse(str(error), options)
+        except ValidationError as error:
+            self.refuse(f"{' '.join(error.messages)} Nothing was changed.", options)
+
+    def refuse(self, message: str, options: dict[str, Any]) -> NoReturn:
+        """End with exit status 2 and the message; with --json it is printed as `{"error": ...}` as well."""
+        if options.get("json"):
+            self.stdout.write(json.dumps({"error": message}))
+        raise CommandError(message, returncode=EXIT_REFUSED)
+
+    def show(self, options: dict[str, Any], document: Any, text: str) -> None:
+        """Print the document as JSON, or the text."""
+        self.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) if options["json"] else text)
+
+    def follow(self, options: dict[str, Any], deployment: Deployment, document: dict[str, Any], text: str) -> None:
+        """Print what was started; with --wait, wait for its end, print that, and end with a status that says it."""
+        if options["wait"]:
+            deployment = self._wait(deployment, options["timeout"])
+        self.show(options, document | {"deployment": deployment_as_dict(deployment)}, f"{text}\n{_summary(deployment)}")
+        if deployment.state == Deployment.State.FAILED:
+            sys.exit(EXIT_DEPLOYMENT_FAILED)
+        if options["wait"] and deployment.is_open:
+            sys.exit(EXIT_STILL_WAITING)
+
+    def _wait(self, deployment: Deployment, seconds: float) -> Deployment:
+        deadline, told = time.monotonic() + seconds, ""
+        while deployment.is_open and time.monotonic() < deadline:
+            if (now := _progress(deployment)) != told:
+                self.stderr.write(told := now)
+            time.sleep(LOOK_SECONDS)
+            deployment = Deployment.objects.select_related("stack").get(pk=deployment.pk)
+        return deployment
+
+
+def table(rows: list[list[str]], head: list[str]) -> str:
+    """Rows as text in columns, or a line that says there are none."""
+    if not rows:
+        return "None yet."
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows])
+
+
+def _progress(deployment: Deployment) -> str:
+    if deployment.state == Deployment.State.QUEUED:
+        return "       waiting for the worker"
+    filled = deployment.percent // 5
+    return f"[{'#' * filled}{'.' * (20 - filled)}] {deployment.percent:3d}%  {deployment.doing}"
+
+
+def _summary(deployment: Deployment) -> str:
+    line = f"Deployment {deployment.pk} of {deployment.stack.name}: {deployment.state}"
+    if deployment.state == Deployment.State.FAILED:
+        return f"{line}\n{deployment.error}\n{deployment.advice}"
+    if deployment.is_open:
+        return f"{line}; `manage.py deployment show {deployment.pk}` follows it"
+    return f"{line} ({deployment.cloudformation_status})"

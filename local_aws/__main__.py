@@ -1,0 +1,67 @@
+"""`python -m local_aws --port N --state DIR`: the embedded AWS in the foreground, until SIGTERM or Ctrl-C."""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from local_aws import _settings
+
+EXIT_PORT_IN_USE = 2
+
+
+def main() -> None:
+    """Read the arguments, and serve."""
+    parser = argparse.ArgumentParser(prog="python -m local_aws", description="The embedded AWS, on loopback alone.")
+    parser.add_argument("--port", type=int, required=True, help="The one port that it listens on.")
+    parser.add_argument("--state", type=Path, required=True, help="The folder that keeps its state.")
+    arguments = parser.parse_args()
+    if not _is_free(arguments.port):
+        print(
+            f"The embedded AWS cannot start: port {arguments.port} is in use. Stop what uses it, or set AWS_PORT to another.",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_PORT_IN_USE)
+    _settings.apply(arguments.port, arguments.state.resolve())
+    asyncio.run(_serve(arguments.port))
+
+
+async def _serve(port: int) -> None:
+    # Imported only now: ministack reads its settings while it is imported.
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+
+    from local_aws import _persistence, _resources, _transport
+
+    _resources.register()
+    _transport.trust_loopback()
+    _persistence.install()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    config = Config()
+    config.bind = [f"{_settings.HOST}:{port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 2
+    config.loglevel = "WARNING"
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_persistence.save_repeatedly(stop))
+        await serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+        stop.set()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_settings.HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""CloudFormation resource types that ministack lacks, or has without a property that Cohort relies on.
+
+Each handler does what the type's page of the CloudFormation template reference says under "Update requires".
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import iam, s3
+from ministack.services.cloudformation import provisioners
+
+Properties = dict[str, Any]
+Created = tuple[str, dict[str, Any]]
+
+
+def register() -> None:
+    """Add the types to ministack's table."""
+    handlers = provisioners._RESOURCE_HANDLERS
+    handlers["AWS::IAM::Group"] = {"create": create_group, "update": update_group, "delete": delete_group}
+    handlers["AWS::IAM::AccessKey"] = {"create": create_key, "update": update_key, "delete": delete_key}
+    handlers["AWS::IAM::UserToGroupAddition"] = {
+        "create": create_addition,
+        "update": update_addition,
+        "delete": delete_addition,
+    }
+    _with_boundary(handlers["AWS::IAM::Role"])
+    _with_lifecycle(handlers["AWS::S3::Bucket"])
+
+
+def create_group(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    """An IAM group with its policies. Ref is its name."""
+    name = properties.get("GroupName") or provisioners._physical_name(stack_name, logical_id, max_len=128)
+    _call(iam._create_group, GroupName=name, Path=properties.get("Path", "/"))
+    _apply_policies(name, {}, properties)
+    return name, _group_attributes(name)
+
+
+def update_group(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
+    """Policies and the path change in place; another name is another group."""
+    if new.get("GroupName", physical_id) != physical_id:
+        created = create_group(physical_id, new, stack_name)
+        provisioners._delete_predecessor(delete_group, physical_id, old)
+        return created
+    group = iam._groups[physical_id]
+    if group["Path"] != (path := new.get("Path", "/")):
+        group["Path"] = path
+        group["Arn"] = f"{group['Arn'].split(':group/')[0]}:group{path}{physical_id}"
+    _apply_policies(physical_id, old, new)
+    return physical_id, _group_attributes(physical_id)
+
+
+def delete_group(physical_id: str, properties: Properties) -> None:
+    """Refused while users are in it, as IAM does; nothing to do where it is gone already."""
+    group = iam._groups.get(physical_id)
+    if group is None:
+        return
+    if members := [name for name in group["Users"] if name in iam._users]:
+        raise ValueError(f"Cannot delete entity, must remove users from group first: {', '.join(members)} (DeleteConflict)")
+    for arn in list(group.get("AttachedPolicies", [])):
+        iam.detach_managed_policy(group, arn)
+    _call(iam._delete_group, GroupName=physical_id)
+
+
+def create_key(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    """An access key. Ref is its id; the secret can be had by GetAtt while the stack is deployed, and never again."""
+    user = properties["UserName"]
+    held = [key for key in iam._access_keys.values() if key["UserName"] == user]
+    # IAM user guide, "IAM and STS quotas": two access keys for a user.
+    if len(held) >= 2:
+        raise ValueError(f"Cannot exceed quota for AccessKeysPerUser: 2 (user {user})")
+    before = set(iam._access_keys)
+    _call(iam._create_access_key, UserName=user)
+    (key_id,) = set(iam._access_keys) - before
+    iam._access_keys[key_id]["Status"] = properties.get("Status", "Active")
+    return key_id, {"SecretAccessKey": iam._access_keys[key_id]["SecretAccessKey"]}
+
+
+def update_key(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
+    """Another serial or user is another key, and the old one goes when the stack is done; the status changes in place."""
+    key = iam._access_keys.get(physical_id)
+    if key is None or any(old.get(name) != new.get(name) for name in ("Serial", "UserName")):
+        created = create_key(physical_id, new, stack_name)
+        provisioners._delete_predecessor(delete_key, physical_id, old)
+        return created
+    key["Status"] = new.get("Status", "Active")
+    return physical_id, {"SecretAccessKey": key["SecretAccessKey"]}
+
+
+def delete_key(physical_id: str, properties: Properties) -> None:
+    """Remove the key, if it is still there."""
+    iam._access_keys.pop(physical_id, None)
+
+
+def create_addition(logical_id: str, properties: Properties, stack_name: str) -> Created:
+    """Put users into a group."""
+    for user in properties.get("Users", []):
+        _call(iam._add_user_to_group, GroupName=properties["GroupName"], UserName=user)
+    return f"{stack_name}-{logical_id}", {}
+
+
+def update_addition(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
+    """Put in who is new, and take out who is not named any more."""
+    delete_addition(physical_id, {**old, "Users": sorted(set(old.get("Users", [])) - set(new.get("Users", [])))})
+    for user in new.get("Users", []):
+        _call(iam._add_user_to_group, GroupName=new["GroupName"], UserName=user)
+    return physical_id, {}
+
+
+def delete_addition(physical_id: str, properties: Properties) -> None:
+    """Take the users out, where group and user are still there."""
+    group = iam._groups.get(properties.get("GroupName", ""))
+    if group is not None:
+        group["Users"] = [user for user in group["Users"] if user not in properties.get("Users", [])]
+
+
+def _with_boundary(handler: dict[str, Any]) -> None:
+    """ministack's AWS::IAM::Role leaves PermissionsBoundary out; without it the boundary would bind nobody."""
+    create, update = handler["create"], handler["update"]
+
+    def create_role(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        name, attributes = create(logical_id, properties, stack_name)
+        try:
+            _apply_boundary(name, properties)
+        except ValueError:
+            handler["delete"](name, properties)
+            raise
+        return name, attributes
+
+    def update_role(physical_id: str, old: Properties, new: Properties, stack_name: str, logical_id: str | None = None) -> Created:
+        name, attributes = update(physical_id, old, new, stack_name, logical_id)
+        _apply_boundary(name, new)
+        return name, attributes
+
+    handler |= {"create": create_role, "update": update_role}
+
+
+def _with_lifecycle(handler: dict[str, Any]) -> None:
+    """ministack's AWS::S3::Bucket leaves LifecycleConfiguration out; keep the rule that ends abandoned uploads."""
+    create, update = handler["create"], handler["update"]
+
+    def create_bucket(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        name, attributes = create(logical_id, properties, stack_name)
+        _apply_lifecycle(name, properties)
+        return name, attributes
+
+    def update_bucket(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
+        name, attributes = update(physical_id, old, new, stack_name)
+        _apply_lifecycle(name, new)
+        return name, attributes
+
+    handler |= {"create": create_bucket, "update": update_bucket}
+
+
+def _apply_boundary(role: str, properties: Properties) -> None:
+    if boundary := properties.get("PermissionsBoundary"):
+        _call(iam._put_role_permissions_boundary, RoleName=role, PermissionsBoundary=boundary)
+    else:
+        iam._roles[role]["PermissionsBoundary"] = None
+
+
+def _apply_lifecycle(bucket: str, properties: Properties) -> None:
+    rules = [
+        {
+            "ID": rule.get("Id", ""),
+            "Status": rule["Status"],
+            "Filter": {"Prefix": rule.get("Prefix", "")},
+            "AbortIncompleteMultipartUpload": dict(rule["AbortIncompleteMultipartUpload"]),
+        }
+        for rule in properties.get("LifecycleConfiguration", {}).get("Rules", [])
+        if "AbortIncompleteMultipartUpload" in rule
+    ]
+    if rules:
+        s3._bucket_lifecycle[bucket] = rules
+    else:
+        s3._bucket_lifecycle.pop(bucket, None)
+
+
+def _apply_policies(name: str, old: Properties, new: Properties) -> None:
+    group = iam._groups[name]
+    before, after = set(old.get("ManagedPolicyArns") or []), set(new.get("ManagedPolicyArns") or [])
+    for arn in sorted(before - after):
+        iam.detach_managed_policy(group, arn)
+    for arn in sorted(after - before):
+        iam.attach_managed_policy(group, arn)
+    inline_before = {policy["PolicyName"] for policy in old.get("Policies") or []}
+    inline_after = {policy["PolicyName"]: policy["PolicyDocument"] for policy in new.get("Policies") or []}
+    for policy in sorted(inline_before - inline_after.keys()):
+        _call(iam._delete_group_policy, GroupName=name, PolicyName=policy)
+    for policy, document in inline_after.items():
+        text = document if isinstance(document, str) else provisioners.json.dumps(document)
+        _call(iam._put_group_policy, GroupName=name, PolicyName=policy, PolicyDocument=text)
+
+
+def _group_attributes(name: str) -> dict[str, Any]:
+    return {"Arn": iam._groups[name]["Arn"]}
+
+
+def _call(action: Callable[[dict[str, Any]], tuple[int, Any, Any]], **parameters: str) -> None:
+    """Call one of ministack's IAM actions. Raises ValueError with its answer, which CloudFormation shows as the reason."""
+    status, _, body = action({name: [value] for name, value in parameters.items()})
+    if status >= 400:
+        raise ValueError(body.decode() if isinstance(body, bytes) else str(body))

@@ -1,0 +1,28 @@
+"""What ministack reads from its environment, set before any of it is imported."""
+
+import os
+from pathlib import Path
+
+HOST = "127.0.0.1"
+
+
+def apply(port: int, state: Path) -> None:
+    """Point ministack at `state` and at loopback, with policies enforced and nothing listening but the one port."""
+    os.environ.update(
+        {
+            "AUTH": "true",
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(port),
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state / "services"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state / "objects"),
+            # Listeners of their own, which ministack would start for services that Cohort does not use.
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            # Unpacked archives and the like stay beside the rest of the state.
+            "TMPDIR": str(state / "tmp"),
+        }
+    )
+    for folder in ("services", "objects", "tmp"):
+        (state / folder).mkdir(parents=True, exist_ok=True)

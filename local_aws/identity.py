@@ -1,0 +1,57 @@
+"""The control plane's own identity on the embedded AWS: an IAM user with the rights that it would have on AWS, no more."""
+
+import json
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+CONTROL_PLANE_USER = "cohort-control-plane"
+
+
+def control_plane_policy(account: str) -> dict[str, Any]:
+    """What the control plane may do: deploy through CDK's own roles, assume the groups' roles, read the members' keys."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _allow("DeployThroughCdk", "sts:AssumeRole", f"arn:aws:iam::{account}:role/cdk-*"),
+            _allow("ActForMembers", "sts:AssumeRole", f"arn:aws:iam::{account}:role/cohort/*"),
+            _allow("ReadMembersKeys", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:*:{account}:secret:cohort/*"),
+            _allow(
+                "SeeStacks",
+                ["cloudformation:DescribeStacks", "cloudformation:DescribeStackEvents", "cloudformation:GetTemplate"],
+                f"arn:aws:cloudformation:*:{account}:stack/*",
+            ),
+            _allow("SeeBootstrap", "ssm:GetParameter", f"arn:aws:ssm:*:{account}:parameter/cdk-bootstrap/*"),
+        ],
+    }
+
+
+def create_identity(endpoint: str, account: str, region: str, user: str, policy: dict[str, Any]) -> tuple[str, str]:
+    """Make the user with this policy, and a fresh key for it; older keys are removed. Returns (key id, secret).
+
+    Done as the account's root, which ministack takes from an access key id that is the account's number.
+    """
+    iam = boto3.client("iam", endpoint_url=endpoint, region_name=region, aws_access_key_id=account, aws_secret_access_key="root")
+    try:
+        iam.create_user(UserName=user)
+    except iam.exceptions.EntityAlreadyExistsException:
+        for key in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+            iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+    iam.put_user_policy(UserName=user, PolicyName="control-plane", PolicyDocument=json.dumps(policy))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def identity_works(endpoint: str, region: str, key_id: str, secret: str) -> bool:
+    """Whether the embedded AWS still knows this key."""
+    sts = boto3.client("sts", endpoint_url=endpoint, region_name=region, aws_access_key_id=key_id, aws_secret_access_key=secret)
+    try:
+        sts.get_caller_identity()
+    except ClientError:
+        return False
+    return True
+
+
+def _allow(sid: str, actions: str | list[str], resource: str) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Commands of the control plane; `manage.py help` lists them."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
+    try:
+        from django.core.management import execute_from_command_line
+    except ImportError:
+        sys.exit("Django is not installed for this Python. Use .venv/bin/python, which `make install` prepares.")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

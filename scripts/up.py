@@ -1,0 +1,265 @@
+"""Serve the whole product on this machine until stopped: AWS, database, worker and web. `make up` runs it.
+
+PORT, AWS_PORT and VAR_DIR move it. EMBEDDED_AWS=0 with an AWS profile or keys in the environment uses that account instead.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from dotenv import dotenv_values  # noqa: E402
+
+from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
+from local_aws.server import EmbeddedAws  # noqa: E402
+
+ACCOUNT = "111122223333"
+REGION = "us-east-1"
+ADMINISTRATOR = "admin@example.org"
+STEPS = 7
+READY_SECONDS = 60
+STOP_SECONDS = 30
+
+
+class Stopped(Exception):
+    """Somebody asked us to stop."""
+
+
+class Failed(RuntimeError):
+    """A step failed. The message says which, why, and what to do."""
+
+
+class Site:
+    """What is started on this machine, and the settings that all of it shares."""
+
+    def __init__(self) -> None:
+        self.port = _port("PORT", 8000)
+        self.aws_port = _port("AWS_PORT", 4566)
+        self.var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
+        self.is_embedded = os.environ.get("EMBEDDED_AWS", "1") != "0"
+        self.url = f"http://localhost:{self.port}"
+        self._step_number = 0
+        self._began = time.monotonic()
+
+    def step(self, title: str) -> None:
+        """Tell what is being done now, and how long it has taken so far."""
+        self._step_number += 1
+        print(f"[{self._step_number}/{STEPS}] {title} ({time.monotonic() - self._began:.0f} s)", flush=True)
+
+    def run(self) -> None:
+        """Start everything, say that it is ready, and watch it until somebody stops it."""
+        for name, port in (("PORT", self.port), ("AWS_PORT", self.aws_port))[: 2 if self.is_embedded else 1]:
+            _check_free(name, port)
+        self.var.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as started:
+            self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
+            if self.is_embedded:
+                started.enter_context(EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws"))
+            settings = self._settings()
+            environment = {**os.environ, **settings}
+            self.step("Bootstrapping CDK")
+            self._bootstrap(environment)
+            self.step("Preparing the database and the static files")
+            self._manage(environment, "migrate", "--verbosity", "0")
+            self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
+            self.step("Starting the worker and deploying the platform")
+            worker = started.enter_context(self._serving("worker", [sys.executable, "manage.py", "worker"], environment))
+            self._manage(environment, "platform", "sync", "--wait")
+            self.step("Making the first administrator and the demonstration data")
+            self._people(environment)
+            self.step("Starting the web server")
+            web = started.enter_context(self._serving("web", self._gunicorn(), environment))
+            self._wait_for_web(web)
+            self.step("Everything runs")
+            print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
+            self._watch({"worker": worker, "web server": web})
+
+    def _settings(self) -> dict[str, str]:
+        """Read `$VAR_DIR/env`, bring it up to date, and write it for the commands and for the next start."""
+        path = self.var / "env"
+        kept = {name: value for name, value in dotenv_values(path).items() if value is not None} if path.exists() else {}
+        settings = {
+            "SECRET_KEY": kept.get("SECRET_KEY") or secrets.token_urlsafe(48),
+            "SITE_URL": self.url,
+            "SECURE_COOKIES": "false",
+            "VAR_DIR": str(self.var),
+            "COHORT_REGION": REGION if self.is_embedded else os.environ.get("AWS_REGION", REGION),
+        }
+        if self.is_embedded:
+            settings |= {"COHORT_ACCOUNT": ACCOUNT, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+            settings |= {"AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}"}
+            settings |= self._identity(kept)
+        else:
+            settings |= {"COHORT_ACCOUNT": _own_account()}
+            settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION") if name in os.environ}
+        _write_private(path, "".join(f"export {name}='{value}'\n" for name, value in settings.items()))
+        return settings
+
+    def _identity(self, kept: Mapping[str, str]) -> dict[str, str]:
+        """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
+        endpoint = f"http://localhost:{self.aws_port}"
+        key_id, secret = kept.get("AWS_ACCESS_KEY_ID", ""), kept.get("AWS_SECRET_ACCESS_KEY", "")
+        if not (key_id and secret and identity_works(endpoint, REGION, key_id, secret)):
+            policy = control_plane_policy(ACCOUNT)
+            key_id, secret = create_identity(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
+        return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+
+    def _bootstrap(self, environment: Mapping[str, str]) -> None:
+        """Run `cdk bootstrap` where the account has none yet: on the embedded AWS as its root, which does nothing else."""
+        marker = self.var / "aws/bootstrapped"
+        if self.is_embedded and marker.exists():
+            return
+        account, region = environment["COHORT_ACCOUNT"], environment["COHORT_REGION"]
+        root = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"} if self.is_embedded else {}
+        # Without an app there is nothing to synthesise first, which saves starting one.
+        command = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{account}/{region}"]
+        log = self.var / "bootstrap.log"
+        with log.open("w") as output:
+            done = subprocess.run(command, cwd=ROOT, env={**environment, **root}, stdout=output, stderr=output, check=False)
+        if done.returncode:
+            raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
+        if self.is_embedded:
+            marker.touch()
+
+    def _people(self, environment: Mapping[str, str]) -> None:
+        path = self._password_file()
+        if not path.exists():
+            _write_private(path, os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12))
+        password = {"ADMIN_PASSWORD": path.read_text().strip()}
+        self._manage({**environment, **password}, "administrator", "ensure", ADMINISTRATOR)
+        if self.is_embedded and os.environ.get("DEMO", "1") != "0":
+            self._manage(environment, "demo", "ensure", "--wait")
+
+    def _password_file(self) -> Path:
+        return self.var / "admin-password"
+
+    def _manage(self, environment: Mapping[str, str], *arguments: str) -> None:
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")
+
+    def _gunicorn(self) -> list[str]:
+        bind = ["--bind", f"127.0.0.1:{self.port}"]
+        return [sys.executable, "-m", "gunicorn", "control_plane.wsgi", *bind, "--workers", "2", "--threads", "4"]
+
+    @contextmanager
+    def _serving(self, name: str, command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+        """A process of ours, in a session of its own so that Ctrl-C reaches us first; ended with all its children."""
+        log = self.var / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            yield process
+        finally:
+            _end(process)
+
+    def _wait_for_web(self, web: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if web.poll() is not None:
+                raise Failed(f"The web server ended. The end of {self.var / 'web.log'}:\n{_tail(self.var / 'web.log')}")
+            try:
+                with urllib.request.urlopen(f"{self.url}/accounts/login/", timeout=5):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(0.1)
+        raise Failed(f"The web server did not answer within {READY_SECONDS} s. See {self.var / 'web.log'}.")
+
+    def _watch(self, processes: Mapping[str, subprocess.Popen[bytes]]) -> None:
+        while True:
+            for name, process in processes.items():
+                if process.poll() is not None:
+                    raise Failed(f"The {name} ended by itself (status {process.returncode}). Its log is under {self.var}.")
+            time.sleep(0.5)
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise Failed(f"{name} must be a port number between 1 and 65535; it is {text!r}.")
+    return int(text)
+
+
+def _check_free(name: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Failed(
+                f"Port {port} is in use or not allowed ({error.strerror}). Nothing was started. "
+                f"Stop what uses it, or choose another: `make up {name}={port + 1}`."
+            ) from error
+
+
+def _own_account() -> str:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return str(boto3.client("sts").get_caller_identity()["Account"])
+    except (BotoCoreError, ClientError) as error:
+        raise Failed(f"AWS does not tell who we are: {error}. Nothing was changed; check AWS_PROFILE and AWS_REGION.") from error
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file that only its owner may read, whole or not at all."""
+    new = path.with_suffix(".new")
+    new.touch(mode=0o600)
+    new.chmod(0o600)
+    new.write_text(text)
+    new.replace(path)
+
+
+def _tail(path: Path, lines: int = 15) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to stop; after a while, end it and whatever it left behind."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            print(f"Process {process.pid} did not stop within {STOP_SECONDS} s and is ended.", file=sys.stderr)
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    process.wait()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def main() -> None:
+    """Run until stopped; end with a message instead of a stack trace."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        Site().run()
+    except Stopped:
+        print("\nStopped.", flush=True)
+    except Failed as error:
+        sys.exit(f"\n{error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Where published manifests lie: a folder on one machine, a versioned S3 prefix on AWS."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+
+class ManifestNotFound(LookupError):
+    """No manifest is published under that name."""
+
+
+class StoreUnavailable(RuntimeError):
+    """The store could not be read or written; what was published before is unchanged."""
+
+
+class ManifestStore(Protocol):
+    """Published manifests by key (`platform.json`, `groups/<slug>.json`)."""
+
+    def read(self, key: str) -> str:
+        """The text under `key`. Raises ManifestNotFound or StoreUnavailable."""
+
+    def write(self, key: str, text: str) -> None:
+        """Replace the text under `key`, whole or not at all. Raises StoreUnavailable."""
+
+    def group_slugs(self) -> list[str]:
+        """The slugs of all published groups, sorted. Raises StoreUnavailable."""
+
+
+def open_store(location: str) -> ManifestStore:
+    """The store at a folder's path or at `s3://bucket/prefix`. Raises ValueError for anything else."""
+    parts = urlsplit(location)
+    if parts.scheme == "s3" and parts.netloc:
+        return S3Store(bucket=parts.netloc, prefix=parts.path.strip("/"))
+    if location and not parts.scheme:
+        return FolderStore(Path(location))
+    raise ValueError(f"The manifest store {location!r} is neither a folder nor s3://bucket/prefix (COHORT_MANIFEST_STORE).")
+
+
+class FolderStore:
+    """A store in a folder. Writes go to a temporary file first, so that a reader never meets half a manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, key: str) -> str:
+        try:
+            return (self._folder / key).read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            raise _not_found(key, str(self._folder)) from error
+        except OSError as error:
+            raise _unavailable(str(self._folder), error) from error
+
+    def write(self, key: str, text: str) -> None:
+        path = self._folder / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False, encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except OSError as error:
+            raise _unavailable(str(self._folder), error) from error
+
+    def group_slugs(self) -> list[str]:
+        return sorted(path.stem for path in (self._folder / "groups").glob("*.json"))
+
+
+class S3Store:
+    """A store under a prefix of a versioned bucket."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._client = boto3.client("s3")
+
+    def read(self, key: str) -> str:
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read().decode("utf-8")
+        except self._client.exceptions.NoSuchKey as error:
+            raise _not_found(key, self._place) from error
+        except (BotoCoreError, ClientError) as error:
+            raise _unavailable(self._place, error) from error
+
+    def write(self, key: str, text: str) -> None:
+        try:
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._prefix + key, Body=text.encode("utf-8"), ContentType="application/json"
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise _unavailable(self._place, error) from error
+
+    def group_slugs(self) -> list[str]:
+        prefix = f"{self._prefix}groups/"
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        except (BotoCoreError, ClientError) as error:
+            raise _unavailable(self._place, error) from error
+        return sorted(key.removeprefix(prefix).removesuffix(".json") for key in keys if key.endswith(".json"))
+
+    @property
+    def _place(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}"
+
+
+def _not_found(key: str, place: str) -> ManifestNotFound:
+    return ManifestNotFound(
+        f"No manifest {key!r} is published in {place}. Create the group in the control plane first, "
+        "or point COHORT_MANIFEST_STORE at the right store."
+    )
+
+
+def _unavailable(place: str, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"The manifest store {place} could not be used: {error}. Nothing that was published changed.")

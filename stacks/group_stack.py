@@ -1,0 +1,116 @@
+"""The stack of one research group: its policies, its role, and an IAM user with a key for each member who needs one."""
+
+import json
+from collections.abc import Sequence
+
+from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from stacks import names, policies
+from stacks.manifest import GroupManifest, Member
+
+# The control plane assumes the role from a role of its own, and AWS ends such a chained session after an hour.
+SESSION_SECONDS = 3600
+
+
+class GroupStack(Stack):
+    """Everything that AWS holds for one group, from its manifest alone."""
+
+    def __init__(self, scope: Construct, manifest: GroupManifest) -> None:
+        super().__init__(
+            scope,
+            manifest.stack_name,
+            env=Environment(account=manifest.account, region=manifest.region),
+            description=f"Access of the research group {manifest.slug}",
+        )
+        add_tags(self, manifest.tags | {"group": manifest.slug})
+        access = [
+            iam.CfnManagedPolicy(
+                self,
+                f"Access{index}",
+                managed_policy_name=names.policy(manifest.slug, index),
+                path=names.iam_path(manifest.slug),
+                description=f"What the group {manifest.slug} may do with its analyses",
+                policy_document=document,
+            ).ref
+            for index, document in enumerate(policies.group_policies(manifest), start=1)
+        ]
+        role = FederatedRole(self, "Federated", manifest=manifest, access=access)
+        if holders := [member for member in manifest.members if member.access == "keys"]:
+            KeyHolders(self, "KeyHolders", manifest=manifest, members=holders, access=access)
+        CfnOutput(self, "RoleArn", value=role.arn, description="Assumed by the control plane for a federated member")
+        # Tells which generation AWS holds, whoever deployed it and whatever became of the record of that.
+        CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
+
+
+class FederatedRole(Construct):
+    """The role that the control plane assumes in a member's name; no long-lived key exists for it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, manifest: GroupManifest, access: Sequence[str]) -> None:
+        super().__init__(scope, construct_id)
+        revocation = policies.revocation(manifest)
+        role = iam.CfnRole(
+            self,
+            "Role",
+            role_name=names.role(manifest.slug),
+            path=names.iam_path(manifest.slug),
+            description=f"Federated members of the group {manifest.slug}",
+            assume_role_policy_document=policies.role_trust(manifest),
+            managed_policy_arns=list(access),
+            permissions_boundary=names.boundary_arn(manifest.account, manifest.region),
+            max_session_duration=SESSION_SECONDS,
+            policies=[iam.CfnRole.PolicyProperty(policy_name="ended-sessions", policy_document=revocation)] if revocation else None,
+        )
+        self.arn = role.attr_arn
+
+
+class KeyHolders(Construct):
+    """The IAM group of the members who hold a key, and each one's user, key and secret."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, manifest: GroupManifest, members: Sequence[Member], access: Sequence[str]
+    ) -> None:
+        super().__init__(scope, construct_id)
+        group = iam.CfnGroup(
+            self,
+            "Group",
+            group_name=names.iam_group(manifest.slug),
+            path=names.iam_path(manifest.slug),
+            managed_policy_arns=list(access),
+        )
+        for member in members:
+            KeyHolder(self, member.username, manifest=manifest, member=member, group_name=group.ref)
+
+
+class KeyHolder(Construct):
+    """One member's IAM user and access key. CloudFormation itself writes the key into the secret: nothing else sees it."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, manifest: GroupManifest, member: Member, group_name: str) -> None:
+        super().__init__(scope, construct_id)
+        user = iam.CfnUser(
+            self,
+            "User",
+            user_name=names.user(manifest.slug, member.username),
+            path=names.iam_path(manifest.slug),
+            groups=[group_name],
+            permissions_boundary=names.boundary_arn(manifest.account, manifest.region),
+        )
+        key = iam.CfnAccessKey(self, "Key", user_name=user.ref, serial=member.key_serial)
+        secretsmanager.CfnSecret(
+            self,
+            "Secret",
+            name=names.secret(manifest.slug, member.username),
+            description=f"Access key of {member.username} in the group {manifest.slug}",
+            secret_string=Fn.sub(
+                json.dumps({"AccessKeyId": "${Id}", "SecretAccessKey": "${Secret}"}),
+                {"Id": key.ref, "Secret": key.attr_secret_access_key},
+            ),
+        )
+
+
+def add_tags(stack: Stack, tags: dict[str, str]) -> None:
+    """Tag the stack and all that can carry a tag in it."""
+    for key, value in {**tags, "project": names.PROJECT, "managed-by": names.MANAGED_BY}.items():
+        Tags.of(stack).add(key, value)

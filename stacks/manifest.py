@@ -1,0 +1,271 @@
+"""The manifest: the one small, versioned document that passes from the control plane to CDK.
+
+A group's manifest says who is a member and which analyses the group may use; the platform's says which analysis buckets
+there are. Neither holds an e-mail address or a secret. The published schema is `manifest.schema.json`.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
+
+from stacks import names
+from stacks._store import ManifestNotFound, ManifestStore, StoreUnavailable, open_store
+
+__all__ = [
+    "AnalysisGrant",
+    "GroupManifest",
+    "Manifest",
+    "ManifestError",
+    "ManifestNotFound",
+    "ManifestStore",
+    "Member",
+    "PlatformManifest",
+    "StoreUnavailable",
+    "json_schema",
+    "names",
+    "open_store",
+    "parse",
+    "read_group",
+    "read_platform",
+]
+
+VERSION = 1
+# Of IAM's 10,240 characters for a role's inline policies, what leaves room for the rest: 18 characters each.
+MOST_REVOKED = 400
+# CloudFormation holds 500 resources in a stack (its user guide, "Quotas"); a member with a key is three of them.
+MOST_KEY_HOLDERS = 150
+# What surely fits the ten managed policies of 6,144 characters that IAM attaches, however long the names are.
+MOST_ANALYSES = 60
+# The boundary names each bucket twice, in about 50 characters beside its name, within 6,144 characters.
+BOUNDARY_CHARACTERS = 5700
+CHARACTERS_PER_BUCKET = 50
+
+
+def _named(check: Callable[[str], str], rule: names.Rule) -> Any:
+    """A string that `check` holds to `rule`; the published schema says the same rule."""
+    schema = {"pattern": f"^{rule.pattern.pattern}$", "minLength": rule.shortest, "maxLength": rule.longest}
+    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", **schema})]
+
+
+Slug = _named(names.check_slug, names.SLUG)
+Bucket = _named(names.check_bucket, names.BUCKET)
+Username = _named(names.check_username, names.USERNAME)
+AccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+Generation = Annotated[int, Field(ge=1, le=2**31 - 1)]
+# AWS's own limits on tags: 128 characters for a key, 256 for a value.
+TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
+TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
+
+RESERVED_TAGS = frozenset({"project", "group", "managed-by"})
+_ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+
+
+class ManifestError(ValueError):
+    """A manifest that does not fit the schema. The message names every bad field and says what it should be."""
+
+
+def _check_origin(origin: str) -> str:
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("must be scheme, host and port alone, such as https://cohort.example.org, and never '*'")
+    return origin
+
+
+Origin = Annotated[str, AfterValidator(_check_origin)]
+
+
+class _Part(BaseModel):
+    """A part of a manifest: immutable, without unknown fields, without silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Member(_Part):
+    """A person in a group, known to AWS by an opaque name. `key_serial` grows by one with each rotation of the key."""
+
+    username: Username
+    access: Literal["federated", "keys"]
+    key_serial: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+
+
+class AnalysisGrant(_Part):
+    """An analysis bucket that the group may use, within the group's own prefix."""
+
+    bucket: Bucket
+    access: Literal["read-write", "read-only"]
+
+
+class Manifest(_Part):
+    """What both kinds of manifest share: version, generation, place and tags."""
+
+    version: Literal[1] = VERSION
+    generation: Generation
+    account: AccountId
+    region: Region
+    tags: Annotated[dict[TagKey, TagValue], Field(max_length=40)] = {}
+
+    @model_validator(mode="after")
+    def _keep_own_tags(self) -> Self:
+        if taken := sorted(RESERVED_TAGS & self.tags.keys()):
+            raise ValueError(f"the tags {', '.join(taken)} are set by Cohort itself")
+        if kept := sorted(key for key in self.tags if key.lower().startswith("aws:")):
+            raise ValueError(f"the tags {', '.join(kept)} begin with 'aws:', which AWS keeps for itself")
+        return self
+
+    @classmethod
+    def build(cls, **fields: Any) -> Self:
+        """A manifest of these fields. Raises ManifestError, where the constructor would raise pydantic's own error."""
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise ManifestError(_explain(error)) from error
+
+    def to_json(self) -> str:
+        """The canonical text: sorted keys, two spaces, a newline at the end. Equal manifests give equal text."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+class GroupManifest(Manifest):
+    """The desired state of one group.
+
+    `revoked` names federated members who were removed less than a session's length ago, whose sessions must end at once;
+    `sessions_not_before` (unix seconds) ends every session opened before it, where naming them all would be too many.
+    """
+
+    kind: Literal["group"] = "group"
+    slug: Slug
+    members: Annotated[tuple[Member, ...], Field(max_length=5000, strict=False)] = ()
+    analyses: Annotated[tuple[AnalysisGrant, ...], Field(max_length=MOST_ANALYSES, strict=False)] = ()
+    revoked: Annotated[tuple[Username, ...], Field(max_length=MOST_REVOKED, strict=False)] = ()
+    sessions_not_before: Annotated[int, Field(ge=0, le=2**33)] | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        usernames = [member.username for member in self.members]
+        _check_distinct("members.username", usernames)
+        _check_distinct("analyses.bucket", [grant.bucket for grant in self.analyses])
+        _check_distinct("revoked", list(self.revoked))
+        holders = sum(member.access == "keys" for member in self.members)
+        if holders > MOST_KEY_HOLDERS:
+            raise ValueError(f"members: {holders} members hold keys, and a stack holds {MOST_KEY_HOLDERS}; make some federated")
+        if both := sorted(set(usernames) & set(self.revoked)):
+            raise ValueError(f"{', '.join(both)} cannot be a member and revoked at once")
+        return self
+
+    @property
+    def stack_name(self) -> str:
+        """The CloudFormation stack that this manifest describes."""
+        return names.group_stack(self.slug)
+
+    @property
+    def store_key(self) -> str:
+        """Where the manifest lies in the store."""
+        return f"groups/{self.slug}.json"
+
+    @property
+    def sessions_not_before_iso(self) -> str | None:
+        """`sessions_not_before` as IAM compares it, or None."""
+        if self.sessions_not_before is None:
+            return None
+        return datetime.fromtimestamp(self.sessions_not_before, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class PlatformManifest(Manifest):
+    """The desired state of what all groups share: the analysis buckets, and the web origins that may use them."""
+
+    kind: Literal["platform"] = "platform"
+    buckets: Annotated[tuple[Bucket, ...], Field(max_length=200, strict=False)] = ()
+    origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=20, strict=False)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        _check_distinct("buckets", list(self.buckets))
+        _check_distinct("origins", list(self.origins))
+        if sum(2 * len(bucket) + CHARACTERS_PER_BUCKET for bucket in self.buckets) > BOUNDARY_CHARACTERS:
+            raise ValueError(
+                f"buckets: the names of {len(self.buckets)} buckets do not fit IAM's limit on the permissions boundary; "
+                "use shorter names, or a further account for more analyses"
+            )
+        return self
+
+    @property
+    def stack_name(self) -> str:
+        """The CloudFormation stack that this manifest describes."""
+        return names.PLATFORM_STACK
+
+    @property
+    def store_key(self) -> str:
+        """Where the manifest lies in the store."""
+        return PLATFORM_KEY
+
+
+AnyManifest = Annotated[GroupManifest | PlatformManifest, Field(discriminator="kind")]
+PLATFORM_KEY = "platform.json"
+_ADAPTER: TypeAdapter[GroupManifest | PlatformManifest] = TypeAdapter(AnyManifest)
+
+
+def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
+    """Read a manifest from its JSON text. Raises ManifestError naming the field, or the version if it is not known."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ManifestError(f"The manifest is not JSON: {error}.") from error
+    _check_version(document)
+    try:
+        return _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        raise ManifestError(_explain(error)) from error
+
+
+def read_group(store: ManifestStore, slug: str) -> GroupManifest:
+    """The published manifest of a group. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    manifest = parse(store.read(f"groups/{names.check_slug(slug)}.json"))
+    if not isinstance(manifest, GroupManifest) or manifest.slug != slug:
+        raise ManifestError(f"The manifest stored for the group {slug!r} is that of something else.")
+    return manifest
+
+
+def read_platform(store: ManifestStore) -> PlatformManifest:
+    """The published manifest of the platform. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    manifest = parse(store.read(PLATFORM_KEY))
+    if not isinstance(manifest, PlatformManifest):
+        raise ManifestError("The manifest stored for the platform is that of something else.")
+    return manifest
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of both kinds of manifest, as published in `manifest.schema.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Cohort manifest", **_ADAPTER.json_schema()}
+
+
+def _check_version(document: object) -> None:
+    if not isinstance(document, dict):
+        raise ManifestError("The manifest must be a JSON object.")
+    version = document.get("version")
+    if version != VERSION or isinstance(version, bool):
+        raise ManifestError(
+            f"The manifest's version is {version!r}; this release reads version {VERSION}. Update whichever of the control plane "
+            "and this checkout is older."
+        )
+
+
+def _check_distinct(field: str, values: list[str]) -> None:
+    if doubled := sorted({value for value in values if values.count(value) > 1}) if len(set(values)) != len(values) else []:
+        raise ValueError(f"{field}: {', '.join(doubled)} stands there more than once")
+
+
+def _explain(error: ValidationError) -> str:
+    problems = [
+        f"{_field(problem['loc'])}{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    return "The manifest does not fit the schema: " + "; ".join(problems) + "."
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    path = ".".join(str(part) for part in location if part not in ("group", "platform"))
+    return f"{path}: " if path else ""

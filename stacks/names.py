@@ -1,0 +1,142 @@
+"""Names of AWS resources, derived in this one place: bounded in length, and never the same for two slugs.
+
+Every pattern is a fixed prefix, the slug, and (where there is one) a last part that cannot hold a hyphen, so a name can
+be taken apart again in one way only. Limits: IAM names and S3 bucket names as in the IAM and S3 user guides.
+"""
+
+import re
+from typing import NamedTuple
+
+PROJECT = "cohort"
+MANAGED_BY = "cohort"
+BOUNDARY_NAME = "cohort-boundary"
+PLATFORM_STACK = "Cohort-Storage"
+
+
+
+class Rule(NamedTuple):
+    """What a name may look like: a pattern for the whole of it, and its length in characters."""
+
+    pattern: re.Pattern[str]
+    shortest: int
+    longest: int
+
+
+SLUG = Rule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
+BUCKET = Rule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
+USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
+
+# Words that would read as a part of the site or of AWS in a path, a prefix or a console.
+RESERVED_SLUGS = frozenset(
+    "account accounts admin administrator amazon anonymous api aws boundary cdk cohort configs control-plane default docs "
+    "everyone group groups inputs internal logs none null platform public results root shared static storage submissions "
+    "system test-all undefined www".split()
+)
+# Reserved by S3 (user guide, "General purpose bucket naming rules"), and by CDK's own bootstrap.
+RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-", "cdk-", "aws-")
+RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
+
+
+class NameRefused(ValueError):
+    """A slug, bucket or username that cannot be used. The message says which rule it breaks."""
+
+
+def check_slug(slug: str) -> str:
+    """Return `slug` if it can name a group: 2 to 32 of a-z, 0-9 and single hyphens inside. Raises NameRefused."""
+    _check_ascii("slug", slug)
+    _check_length("slug", slug, SLUG)
+    if not SLUG.pattern.fullmatch(slug):
+        raise NameRefused(
+            f"The slug {slug!r} may hold only small letters a-z, digits and single hyphens between them "
+            "(for example 'example-lab')."
+        )
+    if slug in RESERVED_SLUGS or slug.startswith("xn--"):
+        raise NameRefused(f"The slug {slug!r} is reserved. Choose another, for example '{slug[:27]}-lab'.")
+    return slug
+
+
+def check_bucket(bucket: str) -> str:
+    """Return `bucket` if S3 accepts it as a name and it is not reserved. Dots are refused: they break TLS. Raises NameRefused."""
+    _check_ascii("bucket name", bucket)
+    _check_length("bucket name", bucket, BUCKET)
+    if not BUCKET.pattern.fullmatch(bucket):
+        raise NameRefused(
+            f"The bucket name {bucket!r} may hold only small letters a-z, digits and hyphens, "
+            "and begins and ends with a letter or a digit."
+        )
+    if bucket.startswith(RESERVED_BUCKET_PREFIXES) or bucket.endswith(RESERVED_BUCKET_SUFFIXES):
+        raise NameRefused(f"The bucket name {bucket!r} begins or ends with letters that S3 or CDK keeps for itself.")
+    return bucket
+
+
+def check_username(username: str) -> str:
+    """Return `username` if it has the opaque form `m` and 11 of a-z, 2-7. Raises NameRefused."""
+    if not USERNAME.pattern.fullmatch(username):
+        raise NameRefused(f"The username {username!r} is not 'm' followed by 11 of a-z and 2-7.")
+    return username
+
+
+def group_stack(slug: str) -> str:
+    """The group's CloudFormation stack."""
+    return f"Group-{slug}"
+
+
+def iam_path(slug: str) -> str:
+    """The IAM path under which every principal of the group lies."""
+    return f"/{PROJECT}/{slug}/"
+
+
+def role(slug: str) -> str:
+    """The role that the control plane assumes for a federated member."""
+    return f"{PROJECT}-{slug}"
+
+
+def iam_group(slug: str) -> str:
+    """The IAM group of the members who hold keys."""
+    return f"{PROJECT}-{slug}"
+
+
+def policy(slug: str, index: int) -> str:
+    """The `index`-th managed policy of the group (1, 2, ...)."""
+    return f"{PROJECT}-{slug}-{index}"
+
+
+def user(slug: str, username: str) -> str:
+    """The IAM user of a member who holds a key: at most 52 of IAM's 64 characters."""
+    return f"{PROJECT}-{slug}-{username}"
+
+
+def secret(slug: str, username: str) -> str:
+    """The secret that holds the member's access key."""
+    return f"{PROJECT}/{slug}/{username}"
+
+
+def partition(region: str) -> str:
+    """The ARN partition that a region belongs to."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def boundary_arn(account: str, region: str) -> str:
+    """The ARN of the permissions boundary. It lies outside `/cohort/`, where group stacks make things."""
+    return f"arn:{partition(region)}:iam::{account}:policy/{BOUNDARY_NAME}"
+
+
+def role_arn(account: str, region: str, slug: str) -> str:
+    """The ARN of the group's role."""
+    return f"arn:{partition(region)}:iam::{account}:role{iam_path(slug)}{role(slug)}"
+
+
+def _check_ascii(what: str, text: str) -> None:
+    for character in text:
+        if not character.isascii():
+            raise NameRefused(
+                f"The {what} {text!r} holds {character!r} (U+{ord(character):04X}), which only looks like an ordinary "
+                "letter or is none. Use a-z, 0-9 and hyphens."
+            )
+
+
+def _check_length(what: str, text: str, rule: Rule) -> None:
+    if not rule.shortest <= len(text) <= rule.longest:
+        raise NameRefused(f"The {what} {text!r} has {len(text)} characters; it needs {rule.shortest} to {rule.longest}.")

@@ -1,0 +1,127 @@
+"""What IAM documents say, as plain data: the groups' policies, their trust, and the boundary that none can pass.
+
+The layout of a bucket is `<group>/{inputs,configs,submissions,results}/`; the analysis back ends rely on it.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from stacks import names
+from stacks.manifest import AnalysisGrant, GroupManifest
+
+Statement = dict[str, Any]
+Document = dict[str, Any]
+
+# IAM counts a managed policy without white space: at most 6,144 characters (IAM user guide, "IAM and STS quotas").
+POLICY_CHARACTERS = 6144
+# Managed policies that one role or group may carry by default (the same page).
+POLICIES_PER_PRINCIPAL = 10
+
+WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
+READ = ("s3:GetObject", "s3:GetObjectVersion")
+WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+
+
+class PolicyTooLarge(ValueError):
+    """What is asked for does not fit IAM's limits on policies."""
+
+
+def group_policies(manifest: GroupManifest) -> list[Document]:
+    """The group's access as few managed policy documents, each within IAM's size limit. Raises PolicyTooLarge."""
+    documents: list[Document] = []
+    waiting = sorted(manifest.analyses, key=lambda grant: grant.bucket)
+    while waiting:
+        taken = _how_many_fit(manifest, waiting)
+        documents.append(_access_document(manifest, waiting[:taken]))
+        waiting = waiting[taken:]
+    if len(documents) > POLICIES_PER_PRINCIPAL:
+        raise PolicyTooLarge(
+            f"The group {manifest.slug!r} has {len(manifest.analyses)} analyses, which need {len(documents)} managed policies; "
+            f"IAM attaches {POLICIES_PER_PRINCIPAL}. Revoke some, or split the group."
+        )
+    return documents
+
+
+def boundary(buckets: Iterable[str], region: str) -> Document:
+    """The permissions boundary: S3 on the analysis buckets and nothing else. Raises PolicyTooLarge."""
+    buckets = sorted(buckets)
+    if not buckets:
+        return _document([_deny_everything("NothingYet")])
+    document = _document(
+        [
+            _allow("Buckets", ("s3:GetBucketLocation", "s3:ListBucket"), [_bucket_arn(bucket, region) for bucket in buckets]),
+            _allow("Objects", sorted((*READ, *WRITE)), [f"{_bucket_arn(bucket, region)}/*" for bucket in buckets]),
+        ]
+    )
+    if size(document) > POLICY_CHARACTERS:
+        raise PolicyTooLarge(
+            f"With {len(buckets)} analysis buckets the permissions boundary would have {size(document)} characters; IAM allows "
+            f"{POLICY_CHARACTERS}. Use shorter bucket names, or a further account for more analyses."
+        )
+    return document
+
+
+def role_trust(manifest: GroupManifest) -> Document:
+    """Who may assume the group's role: whom the account's own policies allow, which is the control plane."""
+    account = f"arn:{names.partition(manifest.region)}:iam::{manifest.account}:root"
+    return _document([{"Sid": "ControlPlane", "Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}])
+
+
+def revocation(manifest: GroupManifest) -> Document | None:
+    """A denial that ends the running sessions of removed members at once, or None if there are none to end."""
+    statements = []
+    if manifest.revoked:
+        # A federated session's aws:userid is '<role id>:<session name>', and the session name is the member's username.
+        sessions = [f"*:{username}" for username in sorted(manifest.revoked)]
+        statements.append(_deny_everything("RemovedMembers") | {"Condition": {"StringLike": {"aws:userid": sessions}}})
+    if (cutoff := manifest.sessions_not_before_iso) is not None:
+        statements.append(
+            _deny_everything("SessionsBeforeCutoff") | {"Condition": {"DateLessThan": {"aws:TokenIssueTime": cutoff}}}
+        )
+    return _document(statements) if statements else None
+
+
+def size(document: Mapping[str, Any]) -> int:
+    """The characters that IAM counts: the document without white space."""
+    return len(json.dumps(document, separators=(",", ":")))
+
+
+def _how_many_fit(manifest: GroupManifest, grants: Sequence[AnalysisGrant]) -> int:
+    taken = 1
+    while taken < len(grants) and size(_access_document(manifest, grants[: taken + 1])) <= POLICY_CHARACTERS:
+        taken += 1
+    return taken
+
+
+def _access_document(manifest: GroupManifest, grants: Sequence[AnalysisGrant]) -> Document:
+    buckets = {grant.bucket: _bucket_arn(grant.bucket, manifest.region) for grant in grants}
+    writable = [buckets[grant.bucket] for grant in grants if grant.access == "read-write"]
+    prefix = f"{manifest.slug}/"
+    statements = [
+        _allow("Locate", ("s3:GetBucketLocation",), buckets.values()),
+        _allow("List", ("s3:ListBucket",), buckets.values())
+        | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
+        _allow("Read", READ, [f"{arn}/{prefix}*" for arn in buckets.values()]),
+    ]
+    if writable:
+        folders = [f"{arn}/{prefix}{folder}/*" for arn in writable for folder in WRITABLE_FOLDERS]
+        statements.append(_allow("Write", WRITE, folders))
+        statements.append(_allow("CleanResults", ("s3:DeleteObject",), [f"{arn}/{prefix}results/*" for arn in writable]))
+    return _document(statements)
+
+
+def _document(statements: list[Statement]) -> Document:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allow(sid: str, actions: Iterable[str], resources: Iterable[str]) -> Statement:
+    return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
+
+
+def _deny_everything(sid: str) -> Statement:
+    return {"Sid": sid, "Effect": "Deny", "Action": "*", "Resource": "*"}
+
+
+def _bucket_arn(bucket: str, region: str) -> str:
+    return f"arn:{names.partition(region)}:s3:::{bucket}"

@@ -1,0 +1,86 @@
+"""The platform stack that all groups share: the analysis buckets, and the boundary that keeps everyone within them.
+
+They are one stack so that a bucket and the possibility to reach it come in one deployment, or not at all.
+"""
+
+from collections.abc import Sequence
+
+from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from stacks import names, policies
+from stacks.group_stack import add_tags
+from stacks.manifest import PlatformManifest
+
+ABANDONED_UPLOAD_DAYS = 7
+CORS_SECONDS = 3000
+# What a browser needs to see to put an upload together again and to verify it.
+EXPOSED_HEADERS = (
+    "ETag",
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-type",
+    "x-amz-version-id",
+)
+METHODS = (s3.HttpMethods.GET, s3.HttpMethods.PUT, s3.HttpMethods.POST, s3.HttpMethods.DELETE, s3.HttpMethods.HEAD)
+
+
+class StorageStack(Stack):
+    """The analysis buckets and the permissions boundary, from the platform's manifest alone."""
+
+    def __init__(self, scope: Construct, manifest: PlatformManifest) -> None:
+        super().__init__(
+            scope,
+            manifest.stack_name,
+            env=Environment(account=manifest.account, region=manifest.region),
+            description="Analysis buckets, and the boundary of everyone who may use them",
+        )
+        add_tags(self, dict(manifest.tags))
+        iam.CfnManagedPolicy(
+            self,
+            "Boundary",
+            managed_policy_name=names.BOUNDARY_NAME,
+            description="The most that any principal of any group can ever do: S3 on the analysis buckets",
+            policy_document=policies.boundary(manifest.buckets, manifest.region),
+        )
+        for bucket in manifest.buckets:
+            AnalysisBucket(self, f"Analysis-{bucket}", bucket_name=bucket, origins=manifest.origins)
+        CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
+
+
+class AnalysisBucket(Construct):
+    """A private, versioned, encrypted bucket that browsers of our own origins may use. It outlives its stack."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, bucket_name: str, origins: Sequence[str]) -> None:
+        super().__init__(scope, construct_id)
+        s3.Bucket(
+            self,
+            "Bucket",
+            bucket_name=bucket_name,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            versioned=True,
+            removal_policy=RemovalPolicy.RETAIN,
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="abort-incomplete-uploads",
+                    abort_incomplete_multipart_upload_after=Duration.days(ABANDONED_UPLOAD_DAYS),
+                )
+            ],
+            cors=[
+                s3.CorsRule(
+                    allowed_headers=["*"],
+                    allowed_methods=list(METHODS),
+                    allowed_origins=list(origins),
+                    exposed_headers=list(EXPOSED_HEADERS),
+                    max_age=CORS_SECONDS,
+                )
+            ],
+        )

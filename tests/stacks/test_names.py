@@ -1,0 +1,53 @@
+"""Names of AWS resources: bounded, and never the same for two slugs."""
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from stacks.manifest import names
+from tests.stacks.test_manifest import slugs, usernames
+
+
+@given(slugs, slugs, usernames, usernames, st.integers(1, 10), st.integers(1, 10))
+def test_two_slugs_never_make_one_name(one: str, other: str, ada: str, grace: str, first: int, second: int) -> None:
+    assume(one != other)
+    assert names.group_stack(one) != names.group_stack(other)
+    assert names.role(one) != names.role(other)
+    assert names.iam_group(one) != names.iam_group(other)
+    assert names.iam_path(one) != names.iam_path(other)
+    assert names.policy(one, first) != names.policy(other, second)
+    assert names.user(one, ada) != names.user(other, grace)
+    assert names.secret(one, ada) != names.secret(other, grace)
+
+
+@given(slugs, usernames)
+def test_every_name_fits_the_limit_of_aws(slug: str, username: str) -> None:
+    assert len(names.role(slug)) <= 64
+    assert len(names.user(slug, username)) <= 64
+    assert len(names.iam_group(slug)) <= 128
+    assert len(names.policy(slug, 10)) <= 128
+    assert len(names.group_stack(slug)) <= 128
+    assert len(names.secret(slug, username)) <= 512
+
+
+@pytest.mark.parametrize(
+    "slug",
+    ["", "a", "A-Lab", "lab_one", "-lab", "lab-", "lab--one", "lab one", "l\u0430b", "ｌａｂ", "lab\u200b", "a" * 33, "admin", "cohort", "xn--lab", "lab/..", "lab\n"],
+)
+def test_a_slug_that_cannot_name_a_group_is_refused(slug: str) -> None:
+    with pytest.raises(names.NameRefused):
+        names.check_slug(slug)
+
+
+@pytest.mark.parametrize("slug", ["ab", "example-lab", "2p-imaging", "a" * 32])
+def test_an_ordinary_slug_is_taken(slug: str) -> None:
+    assert names.check_slug(slug) == slug
+
+
+@pytest.mark.parametrize(
+    "bucket",
+    ["ab", "Bucket", "my.bucket", "192.168.0.1", "-bucket", "bucket-", "xn--bucket", "a-s3alias", "cdk-assets", "b" * 64, "b\u00fccket", "bucket\n"],
+)
+def test_a_bucket_that_s3_would_not_take_is_refused(bucket: str) -> None:
+    with pytest.raises(names.NameRefused):
+        names.check_bucket(bucket)

@@ -1,0 +1,82 @@
+"""What the policies allow, and that they fit IAM's limits."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacks import policies
+from stacks.manifest import MOST_ANALYSES, AnalysisGrant, ManifestError
+from tests.stacks.builders import GRACE, LISE, group_manifest, platform_manifest
+
+LONGEST_SLUG = "s" * 32
+
+
+def test_the_largest_group_fits_ten_policies_of_iam_s_size() -> None:
+    longest = [f"{number:03d}{'b' * 60}" for number in range(MOST_ANALYSES)]
+    manifest = group_manifest(
+        slug=LONGEST_SLUG, region="us-gov-west-1", analyses=tuple(AnalysisGrant(bucket=name, access="read-write") for name in longest)
+    )
+    documents = policies.group_policies(manifest)
+    assert len(documents) <= policies.POLICIES_PER_PRINCIPAL
+    assert max(policies.size(document) for document in documents) <= policies.POLICY_CHARACTERS
+    covered = json.dumps(documents)
+    assert all(f"arn:aws-us-gov:s3:::{name}/{LONGEST_SLUG}/inputs/*" in covered for name in longest)
+
+
+@given(st.integers(1, 200), st.integers(5, 63))
+def test_a_platform_that_the_manifest_takes_has_a_boundary_that_iam_takes(count: int, length: int) -> None:
+    try:
+        manifest = platform_manifest(
+            region="us-gov-west-1", buckets=tuple(f"{number:03d}".ljust(length, "b") for number in range(count))
+        )
+    except ManifestError:
+        return
+    policies.boundary(manifest.buckets, manifest.region)
+
+
+def test_the_boundary_allows_nothing_but_s3_on_the_analysis_buckets() -> None:
+    for statement in policies.boundary(["cohort-ephys"], "us-east-1")["Statement"]:
+        assert all(action.startswith("s3:") for action in statement["Action"])
+        assert set(statement["Resource"]) <= {"arn:aws:s3:::cohort-ephys", "arn:aws:s3:::cohort-ephys/*"}
+
+
+def test_a_boundary_without_buckets_allows_nothing() -> None:
+    assert [statement["Effect"] for statement in policies.boundary([], "us-east-1")["Statement"]] == ["Deny"]
+
+
+def test_a_read_only_grant_writes_nothing() -> None:
+    manifest = group_manifest(analyses=(AnalysisGrant(bucket="cohort-ephys", access="read-only"),))
+    text = json.dumps(policies.group_policies(manifest))
+    assert "s3:GetObject" in text
+    assert "s3:PutObject" not in text
+    assert "s3:DeleteObject" not in text
+
+
+def test_every_resource_lies_under_the_group_s_own_prefix() -> None:
+    (document,) = policies.group_policies(group_manifest())
+    for statement in document["Statement"]:
+        if statement["Sid"] in ("List", "Locate"):
+            assert statement["Resource"] == ["arn:aws:s3:::cohort-ephys"]
+        else:
+            assert all(arn.startswith("arn:aws:s3:::cohort-ephys/example-lab/") for arn in statement["Resource"])
+    assert document["Statement"][1]["Condition"] == {"StringLike": {"s3:prefix": ["example-lab/*"]}}
+
+
+def test_removed_members_sessions_are_denied_by_name() -> None:
+    document = policies.revocation(group_manifest(revoked=(LISE,)))
+    assert document is not None
+    (statement,) = document["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"StringLike": {"aws:userid": [f"*:{LISE}"]}}
+    assert GRACE not in json.dumps(document)
+
+
+def test_a_cutoff_ends_all_older_sessions() -> None:
+    document = policies.revocation(group_manifest(sessions_not_before=1_700_000_000))
+    assert document is not None
+    assert document["Statement"][0]["Condition"] == {"DateLessThan": {"aws:TokenIssueTime": "2023-11-14T22:13:20Z"}}
+
+
+def test_nothing_is_denied_where_nobody_was_removed() -> None:
+    assert policies.revocation(group_manifest()) is None

@@ -1,0 +1,157 @@
+"""What the stacks make of a manifest."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk.assertions import Match, Template
+
+from stacks.assembly import add_stacks
+from stacks.group_stack import GroupStack
+from stacks.manifest import AnalysisGrant, Member, open_store
+from stacks.storage_stack import StorageStack
+from tests.stacks.builders import ACCOUNT, ADA, GRACE, group_manifest, platform_manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/cohort-boundary"
+PRINCIPALS = ("AWS::IAM::Role", "AWS::IAM::User")
+
+
+def group_template(**fields: Any) -> Template:
+    return Template.from_stack(GroupStack(cdk.App(analytics_reporting=False), group_manifest(**fields)))
+
+
+def storage_template(**fields: Any) -> Template:
+    return Template.from_stack(StorageStack(cdk.App(analytics_reporting=False), platform_manifest(**fields)))
+
+
+def test_every_principal_lies_under_the_group_s_path_and_carries_the_boundary() -> None:
+    resources = group_template().to_json()["Resources"].values()
+    principals = [resource for resource in resources if resource["Type"] in PRINCIPALS]
+    assert len(principals) == 2
+    for principal in principals:
+        assert principal["Properties"]["Path"] == "/cohort/example-lab/"
+        assert principal["Properties"]["PermissionsBoundary"] == BOUNDARY
+
+
+def test_the_secret_key_is_only_ever_a_reference() -> None:
+    template = group_template()
+    template.has_resource_properties(
+        "AWS::SecretsManager::Secret",
+        {"Name": f"cohort/example-lab/{ADA}", "SecretString": {"Fn::Sub": [Match.any_value(), Match.any_value()]}},
+    )
+    assert "SecretAccessKey" not in json.dumps(template.to_json().get("Outputs"))
+
+
+def test_a_federated_member_has_no_user_no_key_and_no_secret() -> None:
+    template = group_template(members=(Member(username=GRACE, access="federated"),))
+    for kind in ("AWS::IAM::User", "AWS::IAM::AccessKey", "AWS::SecretsManager::Secret", "AWS::IAM::Group"):
+        template.resource_count_is(kind, 0)
+    assert GRACE not in json.dumps(template.to_json())
+
+
+def test_rotating_a_key_changes_its_serial_and_nothing_else() -> None:
+    before = group_template(members=(Member(username=ADA, access="keys"),)).to_json()
+    after = group_template(members=(Member(username=ADA, access="keys", key_serial=2),)).to_json()
+    changed = [name for name in before["Resources"] if before["Resources"][name] != after["Resources"][name]]
+    assert [before["Resources"][name]["Type"] for name in changed] == ["AWS::IAM::AccessKey"]
+
+
+def test_everything_that_can_be_tagged_says_whose_it_is() -> None:
+    for resource in group_template(tags={"cost-centre": "42"}).to_json()["Resources"].values():
+        if resource["Type"] in (*PRINCIPALS, "AWS::SecretsManager::Secret"):
+            tags = {tag["Key"]: tag["Value"] for tag in resource["Properties"]["Tags"]}
+            assert tags == {"project": "cohort", "group": "example-lab", "managed-by": "cohort", "cost-centre": "42"}
+
+
+def test_a_group_with_many_analyses_gets_several_policies_on_role_and_group() -> None:
+    grants = tuple(AnalysisGrant(bucket=f"cohort-{number:02d}-{'b' * 50}", access="read-write") for number in range(20))
+    template = group_template(analyses=grants)
+    count = len(template.find_resources("AWS::IAM::ManagedPolicy"))
+    assert count > 1
+    for kind in ("AWS::IAM::Role", "AWS::IAM::Group"):
+        (principal,) = template.find_resources(kind).values()
+        assert len(principal["Properties"]["ManagedPolicyArns"]) == count
+
+
+def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
+    template = storage_template()
+    for name in ("cohort-ephys", "cohort-video"):
+        template.has_resource(
+            "AWS::S3::Bucket",
+            {
+                "DeletionPolicy": "Retain",
+                "Properties": {
+                    "BucketName": name,
+                    "PublicAccessBlockConfiguration": {
+                        key: True for key in ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+                    },
+                    "VersioningConfiguration": {"Status": "Enabled"},
+                    "BucketEncryption": {
+                        "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                    },
+                    "LifecycleConfiguration": {
+                        "Rules": [Match.object_like({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}, "Status": "Enabled"})]
+                    },
+                },
+            },
+        )
+    template.has_resource_properties(
+        "AWS::S3::BucketPolicy",
+        {
+            "PolicyDocument": {
+                "Statement": Match.array_with(
+                    [Match.object_like({"Effect": "Deny", "Condition": {"Bool": {"aws:SecureTransport": "false"}}})]
+                )
+            }
+        },
+    )
+
+
+def test_browsers_of_our_own_origin_alone_may_use_a_bucket() -> None:
+    for bucket in storage_template().find_resources("AWS::S3::Bucket").values():
+        (rule,) = bucket["Properties"]["CorsConfiguration"]["CorsRules"]
+        assert rule["AllowedOrigins"] == ["https://cohort.example.org"]
+        assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST", "DELETE", "HEAD"}
+        assert "ETag" in rule["ExposedHeaders"]
+        assert any(header.startswith("x-amz-checksum-") for header in rule["ExposedHeaders"])
+        assert rule["MaxAge"] == 3000
+
+
+def test_one_group_is_synthesised_alone_and_otherwise_all_there_is(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    store.write("platform.json", platform_manifest().to_json())
+    for slug in ("example-lab", "other-lab"):
+        store.write(f"groups/{slug}.json", group_manifest(slug=slug).to_json())
+    assert stack_names(store, group="other-lab") == {"Group-other-lab"}
+    assert stack_names(store) == {"Cohort-Storage", "Group-example-lab", "Group-other-lab"}
+
+
+def stack_names(store: Any, **context: Any) -> set[str]:
+    app = cdk.App(analytics_reporting=False)
+    add_stacks(app, store, **context)
+    return {stack.stack_name for stack in app.synth().stacks}
+
+
+@pytest.mark.parametrize(
+    ("published", "says"),
+    [('{"version": 7}', "version is 7"), ("{", "not JSON"), (None, "No manifest 'groups/example-lab.json'")],
+)
+def test_a_bad_manifest_is_one_clear_line_at_the_cdk_command(tmp_path: Path, published: str | None, says: str) -> None:
+    if published is not None:
+        open_store(str(tmp_path)).write("groups/example-lab.json", published)
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env={"COHORT_MANIFEST_STORE": str(tmp_path), "VAR_DIR": str(tmp_path), "CDK_CONTEXT_JSON": '{"group": "example-lab"}', "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
