@@ -13,10 +13,11 @@ from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, n
 
 def main() -> None:
     """Read the published manifests and synthesise; what is wrong with them is said in one line, without a stack trace."""
-    load_dotenv(Path(os.environ.get("VAR_DIR", "var")) / "env")
+    var = Path(os.environ.get("VAR_DIR", "var"))
+    load_dotenv(var / "env")
     app = cdk.App(analytics_reporting=False)
     try:
-        store = open_store(os.environ.get("COHORT_MANIFEST_STORE", "var/manifests"))
+        store = open_store(os.environ.get("COHORT_MANIFEST_STORE") or str(var / "manifests"))
         if app.node.try_get_context("platform"):
             add_platform(app, store)
         else:

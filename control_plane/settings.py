@@ -129,6 +129,8 @@ STATICFILES_DIRS = [
     ("vendor/bootstrap", ROOT / "node_modules/bootstrap/dist"),
     ("vendor/htmx", ROOT / "node_modules/htmx.org/dist"),
 ]
+# Source maps are for debugging only; compressing them took most of the time.
+WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("gif", "gz", "ico", "jpg", "jpeg", "map", "png", "webp", "woff", "woff2", "zip")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
@@ -151,7 +153,7 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {"cohort": {"level": "INFO"}, "django_tasks_db": {"level": "WARNING"}},
+    "loggers": {"cohort": {"level": "INFO"}},
 }
 
 UNFOLD = {

@@ -34,9 +34,10 @@ async def _serve(port: int) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local_aws import _persistence, _resources, _transport
+    from local_aws import _changesets, _persistence, _resources, _transport
 
     _resources.register()
+    _changesets.accept_output_changes()
     _transport.trust_loopback()
     _persistence.install()
     stop = asyncio.Event()

@@ -95,6 +95,7 @@ class Site:
             "SITE_URL": self.url,
             "SECURE_COOKIES": "false",
             "VAR_DIR": str(self.var),
+            "COHORT_MANIFEST_STORE": str(self.var / "manifests"),
             "COHORT_REGION": REGION if self.is_embedded else os.environ.get("AWS_REGION", REGION),
         }
         if self.is_embedded:
@@ -153,7 +154,7 @@ class Site:
 
     def _gunicorn(self) -> list[str]:
         bind = ["--bind", f"127.0.0.1:{self.port}"]
-        return [sys.executable, "-m", "gunicorn", "control_plane.wsgi", *bind, "--workers", "2", "--threads", "4"]
+        return [sys.executable, "-m", "gunicorn", "control_plane.wsgi", *bind, "--workers", "2", "--threads", "4", "--no-control-socket"]
 
     @contextmanager
     def _serving(self, name: str, command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:

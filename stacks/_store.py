@@ -59,11 +59,13 @@ class FolderStore:
         path = self._folder / key
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".new", delete=False, encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(path)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
+                new = Path(folder) / path.name
+                with new.open("w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                new.replace(path)
         except OSError as error:
             raise _unavailable(str(self._folder), error) from error
 

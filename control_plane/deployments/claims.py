@@ -72,8 +72,8 @@ def next_expiry() -> datetime | None:
 def _start_over(lost: Deployment) -> Deployment:
     lost.state = Deployment.State.FAILED
     lost.finished_at = timezone.now()
-    lost.error, lost.advice, lost.doing = ABANDONED, ABANDONED_ADVICE, ""
-    lost.save(update_fields=["state", "finished_at", "error", "advice", "doing"])
+    lost.error, lost.advice, lost.doing, lost.percent = ABANDONED, ABANDONED_ADVICE, "", 100
+    lost.save(update_fields=["state", "finished_at", "error", "advice", "doing", "percent"])
     Stack.objects.filter(pk=lost.stack_id).update(lease_owner="", lease_expires_at=None)
     successor = queue_again(lost.stack)
     Change.objects.filter(deployment=lost).update(deployment=successor)

@@ -69,17 +69,17 @@ def run(deployment: Deployment, deployer: Deployer) -> None:
 def _deploy(deployment: Deployment, deployer: Deployer, log: DeploymentLog) -> Observation:
     """Publish, deploy and ask. Returns what CloudFormation holds, which is what was wanted; otherwise raises."""
     stack, started = deployment.stack, timezone.now()
-    log.step("Looking at what AWS holds now")
+    log.step("Looking at what AWS holds now", 2)
     cloudformation.observe(stack.name, stack.region)
-    log.step("Publishing the manifest")
+    log.step("Publishing the manifest", 5)
     target = _publish(deployment)
-    log.step("Synthesising and deploying")
+    log.step("Working out what AWS has to change", 10)
     failure = None
     try:
         deployer.deploy(target, tell=log.write, tick=_heartbeat(deployment))
     except DeployerFailure as error:
         failure = error
-    log.step("Asking CloudFormation how it ended")
+    log.step("Asking CloudFormation how it ended", 95)
     observation = cloudformation.observe(stack.name, stack.region)
     if observation.is_complete and observation.generation == deployment.generation:
         return observation
@@ -155,7 +155,7 @@ def _end(deployment: Deployment, state: str, **stack_fields: object) -> None:
         if not ours.update(lease_owner="", lease_expires_at=None, **stack_fields):
             logger.error("lost the lease on %s; the record of deployment %s is not ours to end", deployment.stack, deployment.pk)
             return
-        deployment.state, deployment.finished_at, deployment.doing = state, timezone.now(), ""
+        deployment.state, deployment.finished_at, deployment.doing, deployment.percent = state, timezone.now(), "", 100
         deployment.save(
-            update_fields=["state", "finished_at", "doing", "cloudformation_status", "outputs", "error", "advice"]
+            update_fields=["state", "finished_at", "doing", "percent", "cloudformation_status", "outputs", "error", "advice"]
         )

@@ -8,6 +8,8 @@ from control_plane.deployments.models import Deployment, LogLine
 _EVENT = re.compile(r"\|\s*(?P<done>\d+)(?:/(?P<total>\d+))?\s*\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>[\w:]+)\s*\|\s*(?P<what>.*)")
 _WORDS = {"CREATE": "Making", "UPDATE": "Changing", "DELETE": "Removing", "ROLLBACK": "Undoing", "REVIEW": "Preparing"}
 LONGEST_LINE = 4000
+# Where the steps before CloudFormation's own end, in percent of a usual run: synthesis is most of it.
+DEPLOYING_PERCENT = 60
 
 
 class DeploymentLog:
@@ -26,15 +28,18 @@ class DeploymentLog:
         if event := _EVENT.search(text):
             self._advance(event)
 
-    def step(self, doing: str) -> None:
-        """Say what is being done now, in the log and on the page."""
+    def step(self, doing: str, percent: int) -> None:
+        """Say what is being done now and how far that is, in the log and on the page."""
         self.write(doing)
-        Deployment.objects.filter(pk=self._deployment.pk).update(doing=doing)
+        Deployment.objects.filter(pk=self._deployment.pk).update(doing=doing, percent=percent)
 
     def _advance(self, event: re.Match[str]) -> None:
         verb = _WORDS.get(event["status"].split("_")[0], "Working on")
         doing = f"{verb} {event['type'].removeprefix('AWS::').replace('::', ' ')}"
-        fields: dict[str, str | int] = {"doing": doing, "resources_done": int(event["done"])}
-        if event["total"]:
-            fields["resources_total"] = int(event["total"])
-        Deployment.objects.filter(pk=self._deployment.pk).update(**fields)
+        total = int(event["total"] or 0)
+        # CloudFormation counts resources that it only looked at among those that are done, though not in the total.
+        done = min(int(event["done"]), total)
+        percent = DEPLOYING_PERCENT + (95 - DEPLOYING_PERCENT) * done // total if total else DEPLOYING_PERCENT
+        Deployment.objects.filter(pk=self._deployment.pk).update(
+            doing=doing, resources_done=done, resources_total=total, percent=percent
+        )

@@ -101,6 +101,7 @@ class Deployment(models.Model):
     finished_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=128, blank=True)
     doing = models.CharField(max_length=200, blank=True, help_text="What is being done now.")
+    percent = models.PositiveSmallIntegerField(default=0, help_text="How far it is; an end, good or bad, is 100.")
     resources_done = models.PositiveIntegerField(default=0)
     resources_total = models.PositiveIntegerField(default=0)
     cloudformation_status = models.CharField(max_length=64, blank=True)
@@ -128,13 +129,6 @@ class Deployment(models.Model):
     def is_open(self) -> bool:
         """Whether it has yet to end."""
         return self.state in self.OPEN
-
-    @property
-    def percent(self) -> int:
-        """How far it is, 0 to 100: what is done of CloudFormation's resources; an end is always 100."""
-        if not self.is_open:
-            return 100
-        return 100 * self.resources_done // self.resources_total if self.resources_total else 0
 
 
 class Change(models.Model):

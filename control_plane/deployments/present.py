@@ -13,6 +13,7 @@ def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
         "state": deployment.state,
         "generation": deployment.generation,
         "doing": deployment.doing,
+        "percent": deployment.percent,
         "resources_done": deployment.resources_done,
         "resources_total": deployment.resources_total,
         "created_at": _iso(deployment.created_at),

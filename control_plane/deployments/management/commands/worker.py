@@ -34,4 +34,5 @@ class Command(BaseCommand):
             startup_delay=False,
             reload=False,
             worker_id=claims.WORKER,
+            verbosity=0,
         )

@@ -1,0 +1,150 @@
+"""A whole site of the test's own, started as `make up` starts it, and the doors to it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from dotenv import dotenv_values
+
+from local_aws.server import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 180
+# What the machine may have set for other purposes and the site must not see.
+FOREIGN = ("AWS_", "COHORT_", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "SITE_URL", "SECURE_COOKIES", "VAR_DIR")
+
+
+@dataclass
+class Finished:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """What it printed, read as JSON."""
+        return json.loads(self.out)
+
+
+class Site:
+    """`scripts/up.py` with a folder and ports of its own."""
+
+    def __init__(self, var: Path, **settings: str) -> None:
+        self.var = var
+        self.port, self.aws_port = free_port(), free_port()
+        self.url, self.endpoint = f"http://localhost:{self.port}", f"http://localhost:{self.aws_port}"
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self._base = clean | {"VAR_DIR": str(var)}
+        self._settings = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), **settings}
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> str:
+        """Start it and return what it printed until it was ready."""
+        log = self.var.parent / f"{self.var.name}-up.log"
+        with log.open("w") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "scripts/up.py"],
+                cwd=ROOT,
+                env=self._base | self._settings,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_SECONDS
+        while "Ready: " not in (text := log.read_text()):
+            assert self._process.poll() is None, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.1)
+        return text
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Stop it as Ctrl-C would, and return its exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(60)
+
+    def manage(self, *arguments: str, **settings: str) -> Finished:
+        """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies."""
+        return self._run([sys.executable, "manage.py", *arguments], settings)
+
+    def must(self, *arguments: str) -> Any:
+        """Run a command that has to succeed, and return its JSON."""
+        done = self.manage(*arguments, "--json")
+        assert done.status == 0, done.err + done.out
+        return done.document
+
+    def cdk(self, *arguments: str) -> Finished:
+        """Run the CDK command line by hand."""
+        return self._run([str(ROOT / ".venv/bin/cdk"), *arguments], {})
+
+    def _run(self, command: list[str], settings: dict[str, str]) -> Finished:
+        done = subprocess.run(command, cwd=ROOT, env=self._base | settings, capture_output=True, text=True, timeout=240, check=False)
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def env_file(self) -> dict[str, str]:
+        """The settings that the site wrote for its commands."""
+        return {name: value or "" for name, value in dotenv_values(self.var / "env").items()}
+
+    @property
+    def administrator(self) -> tuple[str, str]:
+        """Who can sign in first, and their password."""
+        return "admin@example.org", (self.var / "admin-password").read_text().strip()
+
+    def root(self, service: str) -> Any:
+        """A client that may do everything: only for looking at the other end."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=self.env_file["COHORT_ACCOUNT"],
+            aws_secret_access_key="root",
+        )
+
+    def credentials(self, group: str, email: str) -> dict[str, str]:
+        """A member's credentials, by the command that hands them out."""
+        done = self.manage("member", "credentials", group, email)
+        assert done.status == 0, done.err
+        return done.document  # type: ignore[no-any-return]
+
+    def client(self, service: str, credentials: dict[str, str]) -> Any:
+        """A client with a member's credentials."""
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials.get("SessionToken"),
+        )
+
+    def wait_for_deployments(self) -> None:
+        """Return when nothing waits or runs any more."""
+        deadline = time.monotonic() + 120
+        while any(one["state"] in ("queued", "running") for one in self.must("deployment", "list")):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
+def children_of(pid: int) -> list[int]:
+    """The process's children and theirs, by Linux's own account."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            match = re.match(r"(\d+) \(.*\) \S (\d+)", stat.read_text())
+        except OSError:
+            continue
+        if match and int(match[2]) == pid:
+            found += [int(match[1]), *children_of(int(match[1]))]
+    return found
