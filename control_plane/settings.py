@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
+    "django.forms",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",
@@ -54,6 +55,8 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "control_plane.urls"
+# A widget of ours has a template of its own, which the form renderer finds among the apps'.
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 WSGI_APPLICATION = "control_plane.wsgi.application"
 
 TEMPLATES = [

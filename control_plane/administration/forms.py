@@ -3,16 +3,31 @@
 from typing import Any
 
 from django import forms
+from django.db.models import Q
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from control_plane.accounts.validation import fold_name
 from control_plane.groups.models import Access, Analysis, Grant, Group
+
+
+class GroupInput(UnfoldAdminTextInputWidget):
+    """A group's slug, with the first few that fit what is typed: the page is the same size with ten groups and ten thousand."""
+
+    template_name = "admin/cohort/group_input.html"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"list": "group-options", "autocomplete": "off"})
 
 
 class AddToGroupForm(forms.Form):
     """An existing group, or the slug of a new one; and how the people get in."""
 
-    group = forms.ModelChoiceField(
-        Group.objects.all(), required=False, empty_label="A new group, named below", widget=UnfoldAdminSelectWidget
+    group = forms.CharField(
+        required=False,
+        max_length=120,
+        label="Existing group",
+        help_text="Type its slug or name. Leave it empty to make a new group, named below.",
+        widget=GroupInput,
     )
     new_slug = forms.CharField(
         required=False,
@@ -25,6 +40,16 @@ class AddToGroupForm(forms.Form):
         required=False, max_length=120, label="New group’s name", help_text="What people call it.", widget=UnfoldAdminTextInputWidget
     )
     access = forms.ChoiceField(choices=Access.choices, initial=Access.FEDERATED, widget=UnfoldAdminRadioSelectWidget)
+
+    def clean_group(self) -> Group | None:
+        wanted = self.cleaned_data["group"].strip()
+        if not wanted:
+            return None
+        if group := Group.objects.filter(Q(slug=wanted) | Q(folded_name=fold_name(wanted))).first():
+            return group
+        raise forms.ValidationError(
+            f"There is no group {wanted!r}. Nothing was changed; choose one that is proposed, or make a new one below."
+        )
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -44,8 +69,10 @@ class RemoveFromGroupForm(forms.Form):
         super().__init__(*args, **kwargs)
         groups = Group.objects.filter(memberships__user__in=user_ids, memberships__removed_generation__isnull=True).distinct()
         self.fields["group"].queryset = groups  # type: ignore[attr-defined]
-        if len(only := list(groups[:2])) == 1:
-            self.fields["group"].initial = only[0]
+        some = list(groups[:2])
+        self.has_groups = bool(some)
+        if len(some) == 1:
+            self.fields["group"].initial = some[0]
 
 
 class NewGroupForm(forms.Form):

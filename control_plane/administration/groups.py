@@ -8,10 +8,11 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from control_plane.accounts.validation import fold_name
 from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
 from control_plane.administration.pages import service_page
 from control_plane.audit.actors import Actor
@@ -20,6 +21,8 @@ from control_plane.groups.models import Grant, Group
 from control_plane.groups.overview import attach_latest
 from control_plane.groups.services.analyses import grant_analysis, revoke_analysis
 from control_plane.groups.services.groups import create_group
+
+MOST_OPTIONS = 20
 
 
 class GroupList(ChangeList):
@@ -66,6 +69,7 @@ class GroupAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [
+            path("options/", self.admin_site.admin_view(self.options_view), name="groups_group_options"),
             path("<int:pk>/grant/", self.admin_site.admin_view(self.grant_view), name="groups_group_grant_page"),
             path("<int:pk>/revoke/", self.admin_site.admin_view(self.revoke_view), name="groups_group_revoke_page"),
             *super().get_urls(),
@@ -108,6 +112,12 @@ class GroupAdmin(ModelAdmin):
     @action(description="Revoke an analysis…", url_path="revoke-row")
     def revoke(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return redirect(reverse("admin:groups_group_revoke_page", args=(object_id,)))
+
+    def options_view(self, request: HttpRequest) -> HttpResponse:
+        """The first groups that fit what is typed into a group's field."""
+        typed = request.GET.get("group", "").strip()
+        groups = Group.objects.filter(Q(slug__icontains=typed) | Q(folded_name__contains=fold_name(typed)))[:MOST_OPTIONS]
+        return HttpResponse(format_html_join("\n", '<option value="{}">{}</option>', ((one.slug, one.name) for one in groups)))
 
     def grant_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask which analysis; then let the group use it."""

@@ -32,8 +32,12 @@ def service_page(
     perform: Perform,
     subjects: Sequence[object] = (),
     is_dangerous: bool = False,
+    hindrance: str = "",
 ) -> HttpResponse:
-    """Show `form`; once it is valid, call `perform` with its data. A refusal is shown on the form, and nothing has changed."""
+    """Show `form`; once it is valid, call `perform` with its data. A refusal is shown on the form, and nothing has changed.
+
+    `hindrance` says why there is nothing to do here, instead of the form.
+    """
     if not is_administrator(request.user):
         raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
     back = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist"
@@ -55,6 +59,7 @@ def service_page(
         "subjects": subjects,
         "is_dangerous": is_dangerous,
         "back": back,
+        "hindrance": hindrance,
     }
     return TemplateResponse(request, "admin/cohort/service_page.html", context, status=422 if form.errors else 200)
 

@@ -120,6 +120,8 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     def add_to_group_view(self, request: HttpRequest) -> HttpResponse:
         """Ask which group, existing or new, and how they get in; then add them all, or none."""
         people = self._selected(request)
+        if not people:
+            return self._nobody(request)
 
         def perform(data: dict[str, Any]) -> Deployment:
             fields: dict[str, Any] = {"users": people, "access": Access(data["access"]), "actor": Actor.of_request(request)}
@@ -141,10 +143,14 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     def remove_from_group_view(self, request: HttpRequest) -> HttpResponse:
         """Ask from which group; then remove them all, or none."""
         people = self._selected(request)
+        if not people:
+            return self._nobody(request)
+        form = RemoveFromGroupForm(request.POST or None, user_ids=[person.pk for person in people])
         return service_page(
             request,
             self,
-            form=RemoveFromGroupForm(request.POST or None, user_ids=[person.pk for person in people]),
+            form=form,
+            hindrance="" if form.has_groups else "None of them is in a group: there is nothing to remove them from.",
             title="Remove from group",
             intent="Their keys and sessions for this group stop working. Their data stays, and their accounts too.",
             button="Remove from group",
@@ -161,6 +167,10 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
             )
             return None
         return redirect(f"{reverse(view)}?{urlencode({'id': chosen}, doseq=True)}")
+
+    def _nobody(self, request: HttpRequest) -> HttpResponse:
+        self.message_user(request, "Nobody was selected. Select people first. Nothing was changed.", messages.WARNING)
+        return redirect("admin:accounts_user_changelist")
 
     def _selected(self, request: HttpRequest) -> list[User]:
         return list(self.get_queryset(request).filter(pk__in=_ids(request)).order_by("email"))
@@ -180,4 +190,4 @@ def _proposed_group(people: list[User]) -> dict[str, Any]:
     if len(wanted) != 1 or not (name := wanted.pop()):
         return {}
     group = Group.objects.filter(slug=name).first() or Group.objects.filter(folded_name=fold_name(name)).first()
-    return {"group": group} if group else {"new_name": name}
+    return {"group": group.slug} if group else {"new_name": name}

@@ -126,6 +126,14 @@ class Deployment(models.Model):
         return reverse("deployments:detail", args=(self.pk,))
 
     @property
+    def took(self) -> str:
+        """How long the run lasted, for people: '6 s', '2 min 5 s'; empty if it did not run or has not ended."""
+        if not (self.started_at and self.finished_at):
+            return ""
+        minutes, seconds = divmod(round((self.finished_at - self.started_at).total_seconds()), 60)
+        return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+    @property
     def is_open(self) -> bool:
         """Whether it has yet to end."""
         return self.state in self.OPEN
