@@ -22,3 +22,8 @@ os.environ.update(
 )
 for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "DATABASE_URL"):
     os.environ.pop(name, None)
+
+
+def as_dict() -> dict[str, str]:
+    """The environment for a process that a test starts."""
+    return dict(os.environ)

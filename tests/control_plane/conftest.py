@@ -1,0 +1,44 @@
+"""Rows that most tests need, made by the services themselves."""
+
+import pytest
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment, Stack
+from control_plane.groups.models import Group
+from control_plane.groups.services.groups import create_group
+
+OPERATOR = Actor(label="terminal:tester", channel="terminal")
+
+
+@pytest.fixture
+def operator() -> Actor:
+    return OPERATOR
+
+
+@pytest.fixture
+def administrator(db: None) -> User:
+    return User.objects.create_superuser("admin@example.org", "a long enough password")
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return User.objects.create_user("ada@example.org")
+
+
+@pytest.fixture
+def grace(db: None) -> User:
+    return User.objects.create_user("grace@example.org")
+
+
+@pytest.fixture
+def group(db: None) -> Group:
+    return create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
+
+
+def settle(stack: Stack) -> None:
+    """As if CloudFormation had deployed all that was asked for."""
+    stack.refresh_from_db()
+    Deployment.objects.open().filter(stack=stack).update(state=Deployment.State.SUCCEEDED)
+    Stack.objects.filter(pk=stack.pk).update(deployed_generation=stack.generation, status="UPDATE_COMPLETE")
+    stack.refresh_from_db()

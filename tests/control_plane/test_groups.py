@@ -1,0 +1,93 @@
+"""Making groups and analyses: names, and what is refused."""
+
+import pytest
+
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.groups import errors
+from control_plane.groups.models import Analysis, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.groups.services.groups import create_group
+from control_plane.groups.services.platform import sync_platform
+from stacks.manifest import GroupManifest, PlatformManifest, parse
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def analysis(operator: Actor) -> Analysis:
+    return create_analysis(slug="ephys", bucket="cohort-ephys", actor=operator)[0]
+
+
+def test_a_group_is_asked_for_with_its_manifest_in_one_go(group: Group) -> None:
+    assert group.stack.name == "Group-example-lab"
+    manifest = parse(StoredManifest.objects.get(stack=group.stack).text)
+    assert isinstance(manifest, GroupManifest)
+    assert (manifest.slug, manifest.generation, manifest.account) == ("example-lab", 1, "111122223333")
+    assert Deployment.objects.get().state == Deployment.State.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("slug", "name", "says"),
+    [
+        ("example-lab", "Another", "There is a group 'example-lab' already"),
+        ("other-lab", "Example Lab", "'Example Lab' already"),
+        ("other-lab", "  EXAMPLE   lab ", "already"),
+    ],
+)
+def test_a_taken_name_is_refused(group: Group, operator: Actor, slug: str, name: str, says: str) -> None:
+    with pytest.raises(errors.NameTaken, match=says):
+        create_group(slug=slug, name=name, actor=operator)
+    assert Group.objects.count() == Stack.objects.count() == Deployment.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("slug", "name"),
+    [("Bad Slug", ""), ("admin", ""), ("ok-lab", "Ex\u0430mple Lab"), ("ok-lab", "Lab\u202egnp"), ("ok-lab", "x" * 121), ("../lab", "")],
+)
+def test_a_name_that_breaks_a_rule_is_refused(operator: Actor, slug: str, name: str) -> None:
+    with pytest.raises(errors.InvalidName, match="Nothing was changed"):
+        create_group(slug=slug, name=name, actor=operator)
+    assert not Group.objects.exists()
+
+
+def test_a_name_in_another_script_is_taken(operator: Actor) -> None:
+    assert create_group(slug="kyoto-lab", name="\u4eac\u90fd\u5927\u5b66", actor=operator)[0].name == "\u4eac\u90fd\u5927\u5b66"
+
+
+def test_an_analysis_asks_for_its_bucket(analysis: Analysis) -> None:
+    manifest = parse(StoredManifest.objects.get(stack=analysis.stack).text)
+    assert isinstance(manifest, PlatformManifest)
+    assert manifest.buckets == ("cohort-ephys",)
+    assert manifest.origins == ("http://localhost:8000",)
+
+
+@pytest.mark.parametrize(("slug", "bucket"), [("ephys", "other-bucket"), ("other", "cohort-ephys")])
+def test_a_taken_analysis_or_bucket_is_refused(analysis: Analysis, operator: Actor, slug: str, bucket: str) -> None:
+    with pytest.raises(errors.NameTaken, match="Nothing was changed"):
+        create_analysis(slug=slug, bucket=bucket, actor=operator)
+    assert Analysis.objects.count() == 1
+
+
+def test_more_buckets_than_the_boundary_can_name_are_refused_beforehand(operator: Actor) -> None:
+    with pytest.raises(errors.LimitReached, match="permissions boundary"):
+        for number in range(200):
+            create_analysis(slug=f"analysis-{number}", bucket=f"cohort-{number}-{'b' * 40}", actor=operator)
+    stack = Stack.objects.get()
+    assert stack.generation == Analysis.objects.count() > 30
+
+
+def test_a_grant_changes_level_and_ends(group: Group, analysis: Analysis, operator: Actor) -> None:
+    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_ONLY, actor=operator)
+    with pytest.raises(errors.AlreadyGranted):
+        grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_ONLY, actor=operator)
+    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
+    assert Grant.objects.wanted().get().level == Grant.Level.READ_WRITE
+    revoke_analysis(analysis=analysis, group=group, actor=operator)
+    with pytest.raises(errors.NotGranted):
+        revoke_analysis(analysis=analysis, group=group, actor=operator)
+
+
+def test_the_platform_is_asked_for_once(operator: Actor) -> None:
+    assert sync_platform(actor=operator) is not None
+    assert sync_platform(actor=operator) is None

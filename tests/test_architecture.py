@@ -1,0 +1,55 @@
+"""Imports go one way: web -> control_plane -> stacks.manifest. And what the web process loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+FORBIDDEN = {
+    "stacks": ("django", "control_plane", "web", "local_aws"),
+    "control_plane": ("web", "aws_cdk", "local_aws"),
+    "web": ("aws_cdk", "stacks", "local_aws"),
+    "local_aws": ("django", "control_plane", "web", "stacks"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("folder", FORBIDDEN)
+def test_a_folder_imports_nothing_from_above_it(folder: str) -> None:
+    for path in (ROOT / folder).rglob("*.py"):
+        wrong = [name for name in imports(path) if name.split(".")[0] in FORBIDDEN[folder]]
+        assert wrong == [], path
+
+
+def test_the_control_plane_knows_of_the_stacks_their_manifest_alone() -> None:
+    for path in (ROOT / "control_plane").rglob("*.py"):
+        wrong = [name for name in imports(path) if name.split(".")[0] == "stacks" and not name.startswith("stacks.manifest")]
+        assert wrong == [], path
+
+
+def test_the_web_process_loads_neither_cdk_nor_the_engine() -> None:
+    script = "import sys, control_plane.wsgi, control_plane.urls; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment.as_dict(), capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "control_plane.administration.people" in loaded
+    assert not {"aws_cdk", "jsii", "control_plane.deployments.engine"} & loaded
+
+
+def test_no_module_outgrows_four_hundred_lines() -> None:
+    folders = ("stacks", "control_plane", "web", "local_aws", "scripts", "tests")
+    long = [str(path) for folder in folders for path in (ROOT / folder).rglob("*.py") if len(path.read_text().splitlines()) > 400]
+    assert long == []
