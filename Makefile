@@ -1,15 +1,20 @@
 # `make up` serves the whole product on this machine; `make test` runs all the tests. Python 3.11+ and make are all it needs.
 PYTHON ?= python3
 VENV := .venv/bin
-export PORT AWS_PORT VAR_DIR
+RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
+UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+# Settings of an imaginary site that is served to the world, for the checks alone.
+CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
+	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test lint lock schema clean
+.PHONY: help up install test lint format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
-	@echo "make test    run all the tests"
+	@echo "make test    run all the tests (T=tests/stacks runs some)"
 	@echo "make lint    run all the checks"
-	@echo "make lock    lock the versions in requirements.in, requirements-dev.in and package.json"
+	@echo "make format  put the code into shape"
+	@echo "make lock    lock the versions named in requirements.in, requirements-dev.in and package.json"
 	@echo "make schema  write stacks/manifest.schema.json from the code"
 	@echo "make clean   remove what was installed (never var/, where the data lies)"
 
@@ -18,4 +23,30 @@ install:
 	@$(PYTHON) scripts/install.py
 
 up: install
-	@$(VENV)/python scripts/up.py
+	@$(RUN) exec $(VENV)/python scripts/up.py
+
+test: install
+	@$(RUN) $(VENV)/python -m pytest $(T)
+
+lint: install
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check .
+	@$(CHECKED) $(VENV)/mypy .
+	@$(CHECKED) $(VENV)/python manage.py check --deploy --fail-level WARNING
+	@$(CHECKED) $(VENV)/python manage.py makemigrations --check --dry-run
+	@$(RUN) $(VENV)/python scripts/lint_templates.py
+
+format: install
+	@$(VENV)/ruff check --fix .
+	@$(VENV)/ruff format .
+
+lock: install
+	@$(UV_COMPILE) -o requirements.txt requirements.in
+	@$(UV_COMPILE) -o requirements-dev.txt requirements-dev.in
+	@$(RUN) $(VENV)/npm install --package-lock-only
+
+schema: install
+	@$(VENV)/python -c "import json; from stacks.manifest import json_schema; print(json.dumps(json_schema(), indent=2, sort_keys=True))" > stacks/manifest.schema.json
+
+clean:
+	rm -rf .venv node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out

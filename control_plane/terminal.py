@@ -46,7 +46,7 @@ class VerbCommand(BaseCommand):
                 "--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS})."
             )
         parser.set_defaults(run=run)
-        return parser  # type: ignore[no-any-return]
+        return parser
 
     @property
     def actor(self) -> Actor:
@@ -96,7 +96,9 @@ def table(rows: list[list[str]], head: list[str]) -> str:
     if not rows:
         return "None yet."
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows])
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    )
 
 
 def _progress(deployment: Deployment) -> str:

@@ -23,7 +23,7 @@ def register() -> None:
         "update": update_addition,
         "delete": delete_addition,
     }
-    _with_boundary(handlers["AWS::IAM::Role"])
+    _as_aws_has_roles(handlers["AWS::IAM::Role"])
     _with_lifecycle(handlers["AWS::S3::Bucket"])
 
 
@@ -113,11 +113,14 @@ def delete_addition(physical_id: str, properties: Properties) -> None:
         group["Users"] = [user for user in group["Users"] if user not in properties.get("Users", [])]
 
 
-def _with_boundary(handler: dict[str, Any]) -> None:
-    """ministack's AWS::IAM::Role leaves PermissionsBoundary out; without it the boundary would bind nobody."""
+def _as_aws_has_roles(handler: dict[str, Any]) -> None:
+    """ministack's AWS::IAM::Role leaves PermissionsBoundary out, so that the boundary would bind nobody, and takes a role
+    over that has the name already, where IAM refuses."""
     create, update = handler["create"], handler["update"]
 
     def create_role(logical_id: str, properties: Properties, stack_name: str) -> Created:
+        if (taken := properties.get("RoleName")) in iam._roles:
+            raise ValueError(f"Role with name {taken} already exists. (EntityAlreadyExists)")
         name, attributes = create(logical_id, properties, stack_name)
         try:
             _apply_boundary(name, properties)

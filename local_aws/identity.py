@@ -7,6 +7,8 @@ import boto3
 from botocore.exceptions import ClientError
 
 CONTROL_PLANE_USER = "cohort-control-plane"
+# ministack does not look at the root's secret; it has to be there.
+ROOT_SECRET = "root"  # noqa: S105
 
 
 def control_plane_policy(account: str) -> dict[str, Any]:
@@ -32,12 +34,14 @@ def create_identity(endpoint: str, account: str, region: str, user: str, policy:
 
     Done as the account's root, which ministack takes from an access key id that is the account's number.
     """
-    iam = boto3.client("iam", endpoint_url=endpoint, region_name=region, aws_access_key_id=account, aws_secret_access_key="root")
+    iam = boto3.client(
+        "iam", endpoint_url=endpoint, region_name=region, aws_access_key_id=account, aws_secret_access_key=ROOT_SECRET
+    )
     try:
         iam.create_user(UserName=user)
     except iam.exceptions.EntityAlreadyExistsException:
-        for key in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
-            iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+        for old in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+            iam.delete_access_key(UserName=user, AccessKeyId=old["AccessKeyId"])
     iam.put_user_policy(UserName=user, PolicyName="control-plane", PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName=user)["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]

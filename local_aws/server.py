@@ -56,7 +56,9 @@ class EmbeddedAws:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise DidNotStart(f"The embedded AWS did not start on port {self.port}. The end of {self.log_path}:\n{self._tail()}")
+                raise DidNotStart(
+                    f"The embedded AWS did not start on port {self.port}. The end of {self.log_path}:\n{self._tail()}"
+                )
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -77,9 +79,9 @@ class EmbeddedAws:
             self._process.wait()
 
     @property
-    def is_running(self) -> bool:
-        """Whether the process lives."""
-        return self._process is not None and self._process.poll() is None
+    def pid(self) -> int | None:
+        """The process that serves, if one was started."""
+        return self._process.pid if self._process else None
 
     def _answers(self) -> bool:
         try:

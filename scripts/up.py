@@ -154,7 +154,18 @@ class Site:
 
     def _gunicorn(self) -> list[str]:
         bind = ["--bind", f"127.0.0.1:{self.port}"]
-        return [sys.executable, "-m", "gunicorn", "control_plane.wsgi", *bind, "--workers", "2", "--threads", "4", "--no-control-socket"]
+        return [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "control_plane.wsgi",
+            *bind,
+            "--workers",
+            "2",
+            "--threads",
+            "4",
+            "--no-control-socket",
+        ]
 
     @contextmanager
     def _serving(self, name: str, command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:

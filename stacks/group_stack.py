@@ -9,6 +9,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks import names, policies
+from stacks._acknowledged import acknowledge_prefixes, acknowledge_secret
 from stacks.manifest import GroupManifest, Member
 
 # The control plane assumes the role from a role of its own, and AWS ends such a chained session after an hour.
@@ -27,14 +28,7 @@ class GroupStack(Stack):
         )
         add_tags(self, manifest.tags | {"group": manifest.slug})
         access = [
-            iam.CfnManagedPolicy(
-                self,
-                f"Access{index}",
-                managed_policy_name=names.policy(manifest.slug, index),
-                path=names.iam_path(manifest.slug),
-                description=f"What the group {manifest.slug} may do with its analyses",
-                policy_document=document,
-            ).ref
+            self._access_policy(manifest, index, document)
             for index, document in enumerate(policies.group_policies(manifest), start=1)
         ]
         role = FederatedRole(self, "Federated", manifest=manifest, access=access)
@@ -43,6 +37,18 @@ class GroupStack(Stack):
         CfnOutput(self, "RoleArn", value=role.arn, description="Assumed by the control plane for a federated member")
         # Tells which generation AWS holds, whoever deployed it and whatever became of the record of that.
         CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
+
+    def _access_policy(self, manifest: GroupManifest, index: int, document: policies.Document) -> str:
+        policy = iam.CfnManagedPolicy(
+            self,
+            f"Access{index}",
+            managed_policy_name=names.policy(manifest.slug, index),
+            path=names.iam_path(manifest.slug),
+            description=f"What the group {manifest.slug} may do with its analyses",
+            policy_document=document,
+        )
+        acknowledge_prefixes(policy, document)
+        return policy.ref
 
 
 class FederatedRole(Construct):
@@ -98,7 +104,7 @@ class KeyHolder(Construct):
             permissions_boundary=names.boundary_arn(manifest.account, manifest.region),
         )
         key = iam.CfnAccessKey(self, "Key", user_name=user.ref, serial=member.key_serial)
-        secretsmanager.CfnSecret(
+        secret = secretsmanager.CfnSecret(
             self,
             "Secret",
             name=names.secret(manifest.slug, member.username),
@@ -108,6 +114,7 @@ class KeyHolder(Construct):
                 {"Id": key.ref, "Secret": key.attr_secret_access_key},
             ),
         )
+        acknowledge_secret(secret)
 
 
 def add_tags(stack: Stack, tags: dict[str, str]) -> None:

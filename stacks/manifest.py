@@ -6,7 +6,6 @@ there are. Neither holds an e-mail address or a secret. The published schema is 
 
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -33,7 +32,7 @@ __all__ = [
     "read_platform",
 ]
 
-VERSION = 1
+VERSION: Literal[1] = 1
 # Of IAM's 10,240 characters for a role's inline policies, what leaves room for the rest: 18 characters each.
 MOST_REVOKED = 400
 # CloudFormation holds 500 resources in a stack (its user guide, "Quotas"); a member with a key is three of them.
@@ -45,15 +44,16 @@ BOUNDARY_CHARACTERS = 5700
 CHARACTERS_PER_BUCKET = 50
 
 
-def _named(check: Callable[[str], str], rule: names.Rule) -> Any:
-    """A string that `check` holds to `rule`; the published schema says the same rule."""
-    schema = {"pattern": f"^{rule.pattern.pattern}$", "minLength": rule.shortest, "maxLength": rule.longest}
-    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", **schema})]
+def _published(rule: names.Rule) -> WithJsonSchema:
+    """What the published schema says of a string that a function of `names` checks."""
+    return WithJsonSchema(
+        {"type": "string", "pattern": f"^{rule.pattern.pattern}$", "minLength": rule.shortest, "maxLength": rule.longest}
+    )
 
 
-Slug = _named(names.check_slug, names.SLUG)
-Bucket = _named(names.check_bucket, names.BUCKET)
-Username = _named(names.check_username, names.USERNAME)
+Slug = Annotated[str, AfterValidator(names.check_slug), _published(names.SLUG)]
+Bucket = Annotated[str, AfterValidator(names.check_bucket), _published(names.BUCKET)]
+Username = Annotated[str, AfterValidator(names.check_username), _published(names.USERNAME)]
 AccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
 Generation = Annotated[int, Field(ge=1, le=2**31 - 1)]

@@ -13,7 +13,6 @@ BOUNDARY_NAME = "cohort-boundary"
 PLATFORM_STACK = "Cohort-Storage"
 
 
-
 class Rule(NamedTuple):
     """What a name may look like: a pattern for the whole of it, and its length in characters."""
 
@@ -28,9 +27,43 @@ USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
 
 # Words that would read as a part of the site or of AWS in a path, a prefix or a console.
 RESERVED_SLUGS = frozenset(
-    "account accounts admin administrator amazon anonymous api aws boundary cdk cohort configs control-plane default docs "
-    "everyone group groups inputs internal logs none null platform public results root shared static storage submissions "
-    "system test-all undefined www".split()
+    [
+        "account",
+        "accounts",
+        "admin",
+        "administrator",
+        "amazon",
+        "anonymous",
+        "api",
+        "aws",
+        "boundary",
+        "cdk",
+        "cohort",
+        "configs",
+        "control-plane",
+        "default",
+        "docs",
+        "everyone",
+        "group",
+        "groups",
+        "inputs",
+        "internal",
+        "logs",
+        "none",
+        "null",
+        "platform",
+        "public",
+        "results",
+        "root",
+        "shared",
+        "static",
+        "storage",
+        "submissions",
+        "system",
+        "test-all",
+        "undefined",
+        "www",
+    ]
 )
 # Reserved by S3 (user guide, "General purpose bucket naming rules"), and by CDK's own bootstrap.
 RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-", "cdk-", "aws-")

@@ -100,8 +100,7 @@ def _access_document(manifest: GroupManifest, grants: Sequence[AnalysisGrant]) -
     prefix = f"{manifest.slug}/"
     statements = [
         _allow("Locate", ("s3:GetBucketLocation",), buckets.values()),
-        _allow("List", ("s3:ListBucket",), buckets.values())
-        | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
+        _allow("List", ("s3:ListBucket",), buckets.values()) | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
         _allow("Read", READ, [f"{arn}/{prefix}*" for arn in buckets.values()]),
     ]
     if writable:

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names, policies
+from stacks._acknowledged import acknowledge_access_logs, acknowledge_prefixes
 from stacks.group_stack import add_tags
 from stacks.manifest import PlatformManifest
 
@@ -41,13 +42,15 @@ class StorageStack(Stack):
             description="Analysis buckets, and the boundary of everyone who may use them",
         )
         add_tags(self, dict(manifest.tags))
-        iam.CfnManagedPolicy(
+        document = policies.boundary(manifest.buckets, manifest.region)
+        boundary = iam.CfnManagedPolicy(
             self,
             "Boundary",
             managed_policy_name=names.BOUNDARY_NAME,
             description="The most that any principal of any group can ever do: S3 on the analysis buckets",
-            policy_document=policies.boundary(manifest.buckets, manifest.region),
+            policy_document=document,
         )
+        acknowledge_prefixes(boundary, document)
         for bucket in manifest.buckets:
             AnalysisBucket(self, f"Analysis-{bucket}", bucket_name=bucket, origins=manifest.origins)
         CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
@@ -58,7 +61,7 @@ class AnalysisBucket(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, bucket_name: str, origins: Sequence[str]) -> None:
         super().__init__(scope, construct_id)
-        s3.Bucket(
+        bucket = s3.Bucket(
             self,
             "Bucket",
             bucket_name=bucket_name,
@@ -84,3 +87,4 @@ class AnalysisBucket(Construct):
                 )
             ],
         )
+        acknowledge_access_logs(bucket)

@@ -43,7 +43,9 @@ def test_the_control_plane_knows_of_the_stacks_their_manifest_alone() -> None:
 
 def test_the_web_process_loads_neither_cdk_nor_the_engine() -> None:
     script = "import sys, control_plane.wsgi, control_plane.urls; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment.as_dict(), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment.as_dict(), capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert "control_plane.administration.people" in loaded
     assert not {"aws_cdk", "jsii", "control_plane.deployments.engine"} & loaded

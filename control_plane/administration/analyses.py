@@ -47,4 +47,4 @@ class AnalysisAdmin(ModelAdmin):
 
     @admin.display(description="Groups")
     def groups(self, analysis: Analysis) -> int:
-        return analysis.group_count  # type: ignore[attr-defined, no-any-return]
+        return analysis.group_count  # type: ignore[attr-defined]

@@ -37,7 +37,11 @@ class AddToGroupForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
     )
     new_name = forms.CharField(
-        required=False, max_length=120, label="New group’s name", help_text="What people call it.", widget=UnfoldAdminTextInputWidget
+        required=False,
+        max_length=120,
+        label="New group’s name",
+        help_text="What people call it.",
+        widget=UnfoldAdminTextInputWidget,
     )
     access = forms.ChoiceField(choices=Access.choices, initial=Access.FEDERATED, widget=UnfoldAdminRadioSelectWidget)
 
@@ -92,7 +96,9 @@ class NewAnalysisForm(forms.Form):
     slug = forms.CharField(max_length=32, help_text="2 to 32 of a-z, 0-9 and hyphens.", widget=UnfoldAdminTextInputWidget)
     name = forms.CharField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
     bucket = forms.CharField(
-        max_length=63, help_text="The S3 bucket, which is made. No one else in the world may have it.", widget=UnfoldAdminTextInputWidget
+        max_length=63,
+        help_text="The S3 bucket, which is made. No one else in the world may have it.",
+        widget=UnfoldAdminTextInputWidget,
     )
 
 

@@ -32,7 +32,7 @@ class GroupList(ChangeList):
         super().get_results(request)
         groups = list(self.result_list)
         attach_latest(groups)
-        self.result_list = groups  # type: ignore[assignment]
+        self.result_list = groups
 
 
 @admin.register(Group)
@@ -88,11 +88,11 @@ class GroupAdmin(ModelAdmin):
 
     @admin.display(description="Members")
     def people(self, group: Group) -> int:
-        return group.member_count  # type: ignore[attr-defined, no-any-return]
+        return group.member_count  # type: ignore[attr-defined]
 
     @admin.display(description="Analyses")
     def analyses(self, group: Group) -> int:
-        return group.grant_count  # type: ignore[attr-defined, no-any-return]
+        return group.grant_count  # type: ignore[attr-defined]
 
     @admin.display(description="Newest deployment")
     def newest_deployment(self, group: Group) -> str:

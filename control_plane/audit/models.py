@@ -54,6 +54,11 @@ class AuditEvent(models.Model):
 def record(actor: Actor, action: str, target: str, **details: Any) -> AuditEvent:
     """Add a row, in the transaction of the deed itself, so that neither is there without the other."""
     return AuditEvent.objects.create(
-        actor_user=actor.user, actor=actor.label, channel=actor.channel, address=actor.address, action=action, target=target,
+        actor_user=actor.user,
+        actor=actor.label,
+        channel=actor.channel,
+        address=actor.address,
+        action=action,
+        target=target,
         details=details,
     )

@@ -30,7 +30,13 @@ def run_streaming(
     Whatever ends this call early (a time-out, an error in a callback) ends the process and its children too.
     """
     process = subprocess.Popen(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
     )
     try:
         _pump(process, on_line=on_line, on_tick=on_tick, deadline=time.monotonic() + seconds)
@@ -42,7 +48,8 @@ def run_streaming(
 def _pump(
     process: subprocess.Popen[bytes], *, on_line: Callable[[str], None], on_tick: Callable[[], None], deadline: float
 ) -> None:
-    assert process.stdout is not None
+    if process.stdout is None:
+        raise ValueError("The process was started without a pipe for its output.")
     descriptor = process.stdout.fileno()
     rest = b""
     with selectors.DefaultSelector() as selector:

@@ -46,9 +46,7 @@ def claim_next(worker: str) -> Deployment | None:
 def keep_alive(deployment: Deployment) -> bool:
     """Prolong the lease. False if it was lost, so that the worker must stop touching the stack."""
     return bool(
-        Stack.objects.filter(pk=deployment.stack_id, lease_owner=deployment.worker).update(
-            lease_expires_at=_expiry(timezone.now())
-        )
+        Stack.objects.filter(pk=deployment.stack_id, lease_owner=deployment.worker).update(lease_expires_at=_expiry(timezone.now()))
     )
 
 

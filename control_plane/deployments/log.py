@@ -5,7 +5,9 @@ import re
 from control_plane.deployments.models import Deployment, LogLine
 
 # CDK's `--progress events`: 'Stack |  3/10 | 1:02:03 AM | CREATE_COMPLETE | AWS::IAM::Role | Federated/Role (FederatedRole1)'.
-_EVENT = re.compile(r"\|\s*(?P<done>\d+)(?:/(?P<total>\d+))?\s*\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>[\w:]+)\s*\|\s*(?P<what>.*)")
+_EVENT = re.compile(
+    r"\|\s*(?P<done>\d+)(?:/(?P<total>\d+))?\s*\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>[\w:]+)\s*\|\s*(?P<what>.*)"
+)
 _WORDS = {"CREATE": "Making", "UPDATE": "Changing", "DELETE": "Removing", "ROLLBACK": "Undoing", "REVIEW": "Preparing"}
 LONGEST_LINE = 4000
 # Where the steps before CloudFormation's own end, in percent of a usual run: synthesis is most of it.

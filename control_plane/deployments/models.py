@@ -34,9 +34,7 @@ class Stack(models.Model):
     class Meta:
         ordering = ("name",)
         constraints = (
-            models.CheckConstraint(
-                condition=Q(deployed_generation__lte=F("generation")), name="stack_deployed_at_most_wanted"
-            ),
+            models.CheckConstraint(condition=Q(deployed_generation__lte=F("generation")), name="stack_deployed_at_most_wanted"),
         )
 
     def __str__(self) -> str:

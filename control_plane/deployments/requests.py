@@ -11,7 +11,6 @@ from control_plane.deployments.tasks import reconcile
 from stacks.manifest import Manifest
 
 
-
 class NothingToRetry(ValueError):
     """There is nothing to deploy again."""
 

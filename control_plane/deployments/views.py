@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -35,7 +35,7 @@ def for_administrators(view: View[Arguments]) -> View[Arguments]:
             raise PermissionDenied("Deployments are shown to administrators. Your own groups are on your home page.")
         return view(request, *args, **kwargs)
 
-    return login_required(guarded)
+    return cast("View[Arguments]", login_required(guarded))
 
 
 @require_GET
@@ -61,7 +61,12 @@ def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One deployment: how far it is, for whom, and its log."""
     deployment = get_object_or_404(Deployment.objects.select_related("stack"), pk=pk)
     lines = list(deployment.log.order_by("-number")[:MOST_LINES])[::-1]
-    context = {"deployment": deployment, "lines": lines, "after": lines[-1].number if lines else 0, "changes": deployment.changes.all()}
+    context = {
+        "deployment": deployment,
+        "lines": lines,
+        "after": lines[-1].number if lines else 0,
+        "changes": deployment.changes.all(),
+    }
     return render(request, "deployments/detail.html", context)
 
 
@@ -73,7 +78,12 @@ def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
     text = request.GET.get("after", "0")
     after = int(text) if text.isascii() and text.isdigit() else 0
     lines = list(deployment.log.filter(number__gt=after)[:MOST_LINES])
-    context = {"deployment": deployment, "lines": lines, "after": lines[-1].number if lines else after, "changes": deployment.changes.all()}
+    context = {
+        "deployment": deployment,
+        "lines": lines,
+        "after": lines[-1].number if lines else after,
+        "changes": deployment.changes.all(),
+    }
     return render(request, "deployments/_live.html", context)
 
 

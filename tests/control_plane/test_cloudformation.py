@@ -56,7 +56,13 @@ def test_each_refusal_is_named_and_says_what_to_do(error: Exception, becomes: ty
 def test_the_first_failure_is_the_one_that_the_others_were_cancelled_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def event(second: int, status: str, reason: str) -> dict[str, object]:
         at = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
-        return {"Timestamp": at, "ResourceStatus": status, "ResourceStatusReason": reason, "LogicalResourceId": reason, "ResourceType": "T"}
+        return {
+            "Timestamp": at,
+            "ResourceStatus": status,
+            "ResourceStatusReason": reason,
+            "LogicalResourceId": reason,
+            "ResourceType": "T",
+        }
 
     events = [
         event(9, "CREATE_FAILED", "Resource creation cancelled"),

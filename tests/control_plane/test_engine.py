@@ -94,7 +94,9 @@ def test_a_deployer_that_failed_after_cloudformation_was_done_is_not_believed_ei
     assert only_deployment().state == "succeeded"
 
 
-def test_an_aws_that_does_not_answer_is_a_failed_deployment_that_says_so(group: Group, aws: FakeAws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_aws_that_does_not_answer_is_a_failed_deployment_that_says_so(
+    group: Group, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def silent(*_: object) -> None:
         raise AwsUnreachable("AWS does not answer: connection refused")
 

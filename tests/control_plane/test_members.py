@@ -135,7 +135,18 @@ def test_who_is_no_administrator_may_not(group: Group, ada: User, grace: User) -
 
 
 @pytest.mark.parametrize(
-    "address", ["", "ada", "ada@", "@example.org", "ada@example", "\u0430da@example.org", "ada@ex\u0430mple.org", "a da@example.org", "ada@example.org\nBcc: x@example.org"]
+    "address",
+    [
+        "",
+        "ada",
+        "ada@",
+        "@example.org",
+        "ada@example",
+        "\u0430da@example.org",
+        "ada@ex\u0430mple.org",
+        "a da@example.org",
+        "ada@example.org\nBcc: x@example.org",
+    ],
 )
 def test_a_bad_address_makes_nobody(address: str, operator: Actor) -> None:
     with pytest.raises(errors.InvalidName, match="Nothing was changed"):

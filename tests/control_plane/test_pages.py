@@ -36,14 +36,24 @@ def populate(count: int, operator: Actor, offset: int = 0) -> None:
 
 
 def queries(client: Client, path: str) -> int:
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         assert client.get(path).status_code == 200
     return len(captured)
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/deployments/", "/admin/accounts/user/", "/admin/groups/group/", "/admin/groups/analysis/", "/admin/audit/auditevent/", "/groups/lab-1/"],
+    [
+        "/",
+        "/deployments/",
+        "/admin/accounts/user/",
+        "/admin/groups/group/",
+        "/admin/groups/analysis/",
+        "/admin/audit/auditevent/",
+        "/groups/lab-1/",
+    ],
 )
 def test_a_page_asks_no_more_of_the_database_for_many_rows(admin_client: Client, operator: Actor, path: str) -> None:
     populate(3, operator)
@@ -76,7 +86,10 @@ def test_a_failed_deployment_shows_in_the_columns(admin_client: Client, operator
     assert "Giving access to lab-0: failed" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/deployments/", "/deployments/1/", "/deployments/1/live/", "/groups/example-lab/", "/admin/", "/admin/accounts/user/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/deployments/", "/deployments/1/", "/deployments/1/live/", "/groups/example-lab/", "/admin/", "/admin/accounts/user/"],
+)
 def test_who_is_not_signed_in_is_asked_to(path: str, group: Group) -> None:
     answer = Client().get(path, follow=True)
     assert "/accounts/login/" in answer.redirect_chain[-1][0]
@@ -101,7 +114,9 @@ def test_a_group_s_page_is_for_its_members(group: Group, ada: User, grace: User,
 
 
 def test_a_failed_deployment_is_explained_and_can_be_asked_for_again(admin_client: Client, group: Group) -> None:
-    Deployment.objects.update(state=Deployment.State.FAILED, error="It broke.", advice="Mend it.", finished_at="2026-01-01T00:00:00Z")
+    Deployment.objects.update(
+        state=Deployment.State.FAILED, error="It broke.", advice="Mend it.", finished_at="2026-01-01T00:00:00Z"
+    )
     page = admin_client.get("/deployments/1/").content.decode()
     assert "It broke." in page
     assert "Mend it." in page
@@ -138,7 +153,9 @@ def test_a_log_line_is_text_and_never_markup(admin_client: Client, group: Group)
     assert "<script>alert(1)" not in admin_client.get(f"/deployments/{deployment.pk}/").content.decode()
 
 
-def test_what_an_administrator_edits_about_a_person_is_on_record(admin_client: Client, ada: User, post_person: Callable[..., None]) -> None:
+def test_what_an_administrator_edits_about_a_person_is_on_record(
+    admin_client: Client, ada: User, post_person: Callable[..., None]
+) -> None:
     post_person(admin_client, ada, requested_group="Example Lab", requested_group_code="abc-123")
     ada.refresh_from_db()
     assert (ada.requested_group, ada.requested_group_code) == ("Example Lab", "abc-123")

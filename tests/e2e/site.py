@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,24 @@ class Site:
         self._process.send_signal(number)
         return self._process.wait(60)
 
+    @property
+    def pid(self) -> int | None:
+        """The start script's process, if it was started."""
+        return self._process.pid if self._process else None
+
+    @contextmanager
+    def worker_paused(self) -> Iterator[None]:
+        """Stop the worker for a while, as a host that stands still would."""
+        assert self.pid is not None
+        workers = [pid for pid in children_of(self.pid) if b"manage.py\0worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+
     def manage(self, *arguments: str, **settings: str) -> Finished:
         """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies."""
         return self._run([sys.executable, "manage.py", *arguments], settings)
@@ -89,7 +109,9 @@ class Site:
         return self._run([str(ROOT / ".venv/bin/cdk"), *arguments], {})
 
     def _run(self, command: list[str], settings: dict[str, str]) -> Finished:
-        done = subprocess.run(command, cwd=ROOT, env=self._base | settings, capture_output=True, text=True, timeout=240, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._base | settings, capture_output=True, text=True, timeout=240, check=False
+        )
         return Finished(done.returncode, done.stdout, done.stderr)
 
     @property

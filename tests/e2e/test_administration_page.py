@@ -85,7 +85,11 @@ def test_a_new_group_can_be_made_on_the_way(administrator: Page, emmy: str, site
 
 @pytest.mark.parametrize(
     ("slug", "says"),
-    [("hopper-lab", "There is a group 'hopper-lab' already"), ("Bad Slug", "small letters"), ("", "Choose either an existing group")],
+    [
+        ("hopper-lab", "There is a group 'hopper-lab' already"),
+        ("Bad Slug", "small letters"),
+        ("", "Choose either an existing group"),
+    ],
 )
 def test_a_request_that_makes_no_sense_is_refused_and_starts_nothing(
     administrator: Page, emmy: str, site: Site, slug: str, says: str
@@ -103,7 +107,8 @@ def test_who_may_not_administer_sees_their_own_groups_and_nothing_else(page: Pag
     site.must("group", "create", "meitner-lab", "--name", "Meitner Lab")
     site.must("member", "add", "meitner-lab", "lise.meitner@example.org", "--create", "--wait")
     password = "correct horse battery"
-    site.manage("shell", "-c", f"from control_plane.accounts.models import User as U; u = U.objects.get(email='lise.meitner@example.org'); u.set_password('{password}'); u.save()")
+    setting = f"user = User.objects.get(email='lise.meitner@example.org'); user.set_password('{password}'); user.save()"
+    site.manage("shell", "-c", f"from control_plane.accounts.models import User; {setting}")
     sign_in(page, "lise.meitner@example.org", password)
     expect(page.get_by_role("link", name="Meitner Lab")).to_be_visible()
     expect(page.get_by_role("link", name="Deployments")).to_have_count(0)
@@ -117,7 +122,15 @@ def test_who_may_not_administer_sees_their_own_groups_and_nothing_else(page: Pag
 def test_every_page_is_usable_by_keyboard_and_screen_reader(administrator: Page, emmy: str) -> None:
     page, findings = administrator, []
     newest = "/deployments/1/"
-    for path in ("/", "/groups/hopper-lab/", "/deployments/", newest, PEOPLE, f"{PEOPLE}add-to-group/?id=1", "/admin/groups/group/"):
+    for path in (
+        "/",
+        "/groups/hopper-lab/",
+        "/deployments/",
+        newest,
+        PEOPLE,
+        f"{PEOPLE}add-to-group/?id=1",
+        "/admin/groups/group/",
+    ):
         page.goto(path)
         findings += serious_findings(page)
     page.context.clear_cookies()

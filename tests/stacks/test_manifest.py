@@ -19,9 +19,7 @@ slugs = st.from_regex(names.SLUG.pattern, fullmatch=True).filter(
 )
 usernames = st.from_regex(names.USERNAME.pattern, fullmatch=True)
 buckets = st.from_regex(r"[a-z][a-z0-9]{4,20}", fullmatch=True)
-members = st.builds(
-    Member, username=usernames, access=st.sampled_from(["federated", "keys"]), key_serial=st.integers(1, 2**31 - 1)
-)
+members = st.builds(Member, username=usernames, access=st.sampled_from(["federated", "keys"]), key_serial=st.integers(1, 2**31 - 1))
 grants = st.builds(AnalysisGrant, bucket=buckets, access=st.sampled_from(["read-write", "read-only"]))
 tags = st.dictionaries(
     st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{1,30}", fullmatch=True).filter(
@@ -58,7 +56,11 @@ def test_the_published_schema_is_the_code_s_own() -> None:
     assert json.loads(SCHEMA.read_text()) == manifest.json_schema(), "run `make schema`"
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
 def test_any_other_json_is_a_manifest_error_and_nothing_else(document: object) -> None:
     with pytest.raises(ManifestError):
         parse(json.dumps(document))

@@ -32,7 +32,25 @@ def test_every_name_fits_the_limit_of_aws(slug: str, username: str) -> None:
 
 @pytest.mark.parametrize(
     "slug",
-    ["", "a", "A-Lab", "lab_one", "-lab", "lab-", "lab--one", "lab one", "l\u0430b", "ｌａｂ", "lab\u200b", "a" * 33, "admin", "cohort", "xn--lab", "lab/..", "lab\n"],
+    [
+        "",
+        "a",
+        "A-Lab",
+        "lab_one",
+        "-lab",
+        "lab-",
+        "lab--one",
+        "lab one",
+        "l\u0430b",
+        "ｌａｂ",
+        "lab\u200b",
+        "a" * 33,
+        "admin",
+        "cohort",
+        "xn--lab",
+        "lab/..",
+        "lab\n",
+    ],
 )
 def test_a_slug_that_cannot_name_a_group_is_refused(slug: str) -> None:
     with pytest.raises(names.NameRefused):
@@ -46,7 +64,20 @@ def test_an_ordinary_slug_is_taken(slug: str) -> None:
 
 @pytest.mark.parametrize(
     "bucket",
-    ["ab", "Bucket", "my.bucket", "192.168.0.1", "-bucket", "bucket-", "xn--bucket", "a-s3alias", "cdk-assets", "b" * 64, "b\u00fccket", "bucket\n"],
+    [
+        "ab",
+        "Bucket",
+        "my.bucket",
+        "192.168.0.1",
+        "-bucket",
+        "bucket-",
+        "xn--bucket",
+        "a-s3alias",
+        "cdk-assets",
+        "b" * 64,
+        "b\u00fccket",
+        "bucket\n",
+    ],
 )
 def test_a_bucket_that_s3_would_not_take_is_refused(bucket: str) -> None:
     with pytest.raises(names.NameRefused):

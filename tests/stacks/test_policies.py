@@ -15,7 +15,9 @@ LONGEST_SLUG = "s" * 32
 def test_the_largest_group_fits_ten_policies_of_iam_s_size() -> None:
     longest = [f"{number:03d}{'b' * 60}" for number in range(MOST_ANALYSES)]
     manifest = group_manifest(
-        slug=LONGEST_SLUG, region="us-gov-west-1", analyses=tuple(AnalysisGrant(bucket=name, access="read-write") for name in longest)
+        slug=LONGEST_SLUG,
+        region="us-gov-west-1",
+        analyses=tuple(AnalysisGrant(bucket=name, access="read-write") for name in longest),
     )
     documents = policies.group_policies(manifest)
     assert len(documents) <= policies.POLICIES_PER_PRINCIPAL

@@ -87,15 +87,17 @@ def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
                 "DeletionPolicy": "Retain",
                 "Properties": {
                     "BucketName": name,
-                    "PublicAccessBlockConfiguration": {
-                        key: True for key in ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-                    },
+                    "PublicAccessBlockConfiguration": dict.fromkeys(
+                        ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+                    ),
                     "VersioningConfiguration": {"Status": "Enabled"},
                     "BucketEncryption": {
                         "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
                     },
                     "LifecycleConfiguration": {
-                        "Rules": [Match.object_like({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}, "Status": "Enabled"})]
+                        "Rules": [
+                            Match.object_like({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}, "Status": "Enabled"})
+                        ]
                     },
                 },
             },
@@ -147,7 +149,12 @@ def test_a_bad_manifest_is_one_clear_line_at_the_cdk_command(tmp_path: Path, pub
     done = subprocess.run(
         [sys.executable, "app.py"],
         cwd=ROOT,
-        env={"COHORT_MANIFEST_STORE": str(tmp_path), "VAR_DIR": str(tmp_path), "CDK_CONTEXT_JSON": '{"group": "example-lab"}', "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        env={
+            "COHORT_MANIFEST_STORE": str(tmp_path),
+            "VAR_DIR": str(tmp_path),
+            "CDK_CONTEXT_JSON": '{"group": "example-lab"}',
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -18,7 +18,7 @@ MEMBERS_PER_PAGE = 50
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """My groups with their state, or the next step if I am in none."""
-    mine = places(Membership.objects.filter(user_id=request.user.pk))
+    mine = places(Membership.objects.filter(user=request.user.pk))
     is_changing = any(place.doing and not place.has_failed for place in mine)
     template = "home/_my_groups.html" if request.headers.get("HX-Request") else "home/home.html"
     return render(request, template, {"places": mine, "is_changing": is_changing})

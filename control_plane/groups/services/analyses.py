@@ -80,7 +80,9 @@ def find_analysis(slug: str) -> Analysis:
     try:
         return Analysis.objects.select_related("stack").get(slug=slug.strip())
     except Analysis.DoesNotExist as error:
-        raise NotFound(f"There is no analysis {slug!r}. Nothing was changed; `manage.py analysis list` shows those there are.") from error
+        raise NotFound(
+            f"There is no analysis {slug!r}. Nothing was changed; `manage.py analysis list` shows those there are."
+        ) from error
 
 
 def _end(grant: Grant, group: Group) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +16,9 @@ from control_plane.audit.models import record
 from control_plane.groups.errors import NoCredentials, NotMember
 from control_plane.groups.models import Access, AccessState, Group, Membership
 from stacks.manifest import names
+
+if TYPE_CHECKING:
+    from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
 SESSION_SECONDS = 3600
 
@@ -44,9 +47,7 @@ class Credentials:
         return document
 
 
-def member_credentials(
-    *, group: Group, user: User, actor: Actor, session_policy: dict[str, Any] | None = None
-) -> Credentials:
+def member_credentials(*, group: Group, user: User, actor: Actor, session_policy: dict[str, Any] | None = None) -> Credentials:
     """Hand out a member's credentials, and record that. `session_policy` narrows a federated session further.
 
     Only the member and administrators may ask. Raises NotMember, NoCredentials or PermissionDenied.
@@ -63,10 +64,7 @@ def member_credentials(
             "wait until its deployment has ended (`manage.py deployment list` shows it)."
         )
     try:
-        if membership.access == Access.KEYS:
-            credentials = _key(membership)
-        else:
-            credentials = _session(membership, session_policy)
+        credentials = _key(membership) if membership.access == Access.KEYS else _session(membership, session_policy)
     except (BotoCoreError, ClientError) as error:
         raise NoCredentials(f"AWS did not give credentials for {user.email}: {error}. Nothing was changed; try again.") from error
     record(
@@ -87,13 +85,14 @@ def _require_self_or_administrator(actor: Actor, user: User) -> None:
 
 def _session(membership: Membership, session_policy: dict[str, Any] | None) -> Credentials:
     stack = membership.group.stack
-    narrowed = {"Policy": json.dumps(session_policy, separators=(",", ":"))} if session_policy else {}
-    answer = boto3.client("sts", region_name=stack.region).assume_role(
-        RoleArn=names.role_arn(stack.account, stack.region, membership.group.slug),
-        RoleSessionName=membership.username,
-        DurationSeconds=SESSION_SECONDS,
-        **narrowed,
-    )["Credentials"]
+    request: AssumeRoleRequestTypeDef = {
+        "RoleArn": names.role_arn(stack.account, stack.region, membership.group.slug),
+        "RoleSessionName": membership.username,
+        "DurationSeconds": SESSION_SECONDS,
+    }
+    if session_policy:
+        request["Policy"] = json.dumps(session_policy, separators=(",", ":"))
+    answer = boto3.client("sts", region_name=stack.region).assume_role(**request)["Credentials"]
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 

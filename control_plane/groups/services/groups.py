@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Model
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import fold_name
@@ -52,10 +53,10 @@ def find_group(slug: str) -> Group:
         raise NotFound(f"There is no group {slug!r}. Nothing was changed; `manage.py group list` shows those there are.") from error
 
 
-def check_fields(row: Group | object, *, exclude: list[str]) -> None:
+def check_fields(row: Model, *, exclude: list[str]) -> None:
     """Validate a row's fields alone, without asking the database. Raises InvalidName with all that is wrong."""
     try:
-        row.clean_fields(exclude=exclude)  # type: ignore[attr-defined]
+        row.clean_fields(exclude=exclude)
     except ValidationError as error:
         raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
 
@@ -64,6 +65,4 @@ def _check_free(slug: str, name: str) -> None:
     if Group.objects.filter(slug=slug).exists() or Stack.objects.filter(name=names.group_stack(slug)).exists():
         raise NameTaken(f"There is a group {slug!r} already. Nothing was changed; choose another slug, or add people to that one.")
     if other := Group.objects.filter(folded_name=fold_name(name)).first():
-        raise NameTaken(
-            f"The group {other.slug!r} is called {other.name!r} already. Nothing was changed; choose another name."
-        )
+        raise NameTaken(f"The group {other.slug!r} is called {other.name!r} already. Nothing was changed; choose another name.")

@@ -62,7 +62,5 @@ def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -
 
 
 def _recently_removed(group: Group) -> list[str]:
-    removed = Membership.objects.filter(
-        group=group, access=Access.FEDERATED, removed_at__gt=timezone.now() - REVOKED_FOR
-    )
+    removed = Membership.objects.filter(group=group, access=Access.FEDERATED, removed_at__gt=timezone.now() - REVOKED_FOR)
     return list(removed.order_by("username").values_list("username", flat=True))

@@ -33,9 +33,7 @@ def add_members(*, group: Group, users: Sequence[User], access: Access, actor: A
             f"{{who}} {{is_}} already in {group.name}. Leave them out.",
         )
         for user in users:
-            Membership.objects.create(
-                group=group, user=user, access=access, added_generation=group.stack.generation + 1
-            )
+            Membership.objects.create(group=group, user=user, access=access, added_generation=group.stack.generation + 1)
         deployment = request_group_deployment(group, f"Giving {_people(users)} access to {group.name}", actor)
         for user in users:
             record(actor, "member.add", f"{user.email} in {group.slug}", after={"access": access.value}, deployment=deployment.pk)
@@ -47,9 +45,7 @@ def add_member(*, group: Group, user: User, access: Access, actor: Actor) -> Dep
     return add_members(group=group, users=[user], access=access, actor=actor)
 
 
-def add_to_new_group(
-    *, slug: str, name: str = "", users: Sequence[User], access: Access, actor: Actor
-) -> tuple[Group, Deployment]:
+def add_to_new_group(*, slug: str, name: str = "", users: Sequence[User], access: Access, actor: Actor) -> tuple[Group, Deployment]:
     """Make a group with these people in it, in one deployment, or do nothing. See `create_group` and `add_members`."""
     with transaction.atomic():
         group, _ = create_group(slug=slug, name=name, actor=actor)

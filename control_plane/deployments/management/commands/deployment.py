@@ -26,7 +26,13 @@ class Command(VerbCommand):
             deployments = deployments.filter(stack__group__slug=options["group"])
         documents = [deployment_as_dict(deployment) for deployment in deployments[:MOST_LISTED]]
         rows = [
-            [str(one["id"]), one["stack"], one["state"], one["created_at"][:19], one["changes"][-1]["summary"] if one["changes"] else ""]
+            [
+                str(one["id"]),
+                one["stack"],
+                one["state"],
+                one["created_at"][:19],
+                one["changes"][-1]["summary"] if one["changes"] else "",
+            ]
             for one in documents
         ]
         self.show(options, documents, table(rows, ["ID", "STACK", "STATE", "ASKED FOR", "WHAT FOR"]))

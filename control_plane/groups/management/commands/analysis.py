@@ -30,9 +30,7 @@ class Command(VerbCommand):
         analysis, deployment = create_analysis(
             slug=options["slug"], bucket=options["bucket"], name=options["name"], actor=self.actor
         )
-        self.follow(
-            options, deployment, {"analysis": analysis_as_dict(analysis)}, f"The bucket {analysis.bucket} is being made."
-        )
+        self.follow(options, deployment, {"analysis": analysis_as_dict(analysis)}, f"The bucket {analysis.bucket} is being made.")
 
     def list(self, options: dict[str, Any]) -> None:
         analyses = list(Analysis.objects.all())

@@ -39,8 +39,7 @@ class Command(VerbCommand):
         grants = group.grants.with_state().not_ended().select_related("analysis")
         document = group_as_dict(group) | {
             "members": [
-                {"email": row.user.email, "username": row.username, "access": row.access, "state": row.state}
-                for row in memberships
+                {"email": row.user.email, "username": row.username, "access": row.access, "state": row.state} for row in memberships
             ],
             "analyses": [
                 {"slug": row.analysis.slug, "bucket": row.analysis.bucket, "access": row.level, "state": row.state}

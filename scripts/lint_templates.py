@@ -1,0 +1,61 @@
+"""Check the templates of manifests that use everything: cdk-nag's AwsSolutions rules, then cfn-lint. Ends with 1 on a finding."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import aws_cdk as cdk  # noqa: E402
+import cdk_nag  # noqa: E402
+
+from stacks.group_stack import GroupStack  # noqa: E402
+from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest  # noqa: E402
+from stacks.storage_stack import StorageStack  # noqa: E402
+
+PLACE = {"generation": 1, "account": "111122223333", "region": "us-east-1"}
+PLATFORM = PlatformManifest.build(**PLACE, buckets=("cohort-ephys", "cohort-video"), origins=("https://cohort.example.org",))
+EMPTY_PLATFORM = PlatformManifest.build(**PLACE | {"account": "444455556666"}, origins=("https://cohort.example.org",))
+GROUP = GroupManifest.build(
+    **PLACE,
+    slug="example-lab",
+    members=(Member(username="m" + "a" * 11, access="keys"), Member(username="m" + "b" * 11, access="federated")),
+    analyses=(
+        AnalysisGrant(bucket="cohort-ephys", access="read-write"),
+        AnalysisGrant(bucket="cohort-video", access="read-only"),
+    ),
+    revoked=("m" + "c" * 11,),
+    sessions_not_before=1_700_000_000,
+)
+EMPTY_GROUP = GroupManifest.build(**PLACE, slug="empty-lab")
+
+
+def main() -> None:
+    """Synthesise with cdk-nag, which ends the synthesis on a finding; then have cfn-lint read what came out."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, platform in enumerate((PLATFORM, EMPTY_PLATFORM)):
+            app = cdk.App(analytics_reporting=False, outdir=f"{folder}/{number}")
+            cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
+            StorageStack(app, platform)
+            for group in (GROUP, EMPTY_GROUP) if number == 0 else ():
+                GroupStack(app, group)
+            try:
+                app.synth()
+            except RuntimeError:
+                sys.exit("cdk-nag found the above.")
+        templates = sorted(Path(folder).glob("*/*.template.json"))
+        print(f"cdk-nag: nothing unacknowledged in {len(templates)} templates", flush=True)
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "us-east-1", "--", *map(str, templates)],
+            cwd=ROOT,
+            check=False,
+        )
+        if done.returncode:
+            sys.exit("cfn-lint found the above.")
+        print(f"cfn-lint: nothing in {len(templates)} templates")
+
+
+if __name__ == "__main__":
+    main()

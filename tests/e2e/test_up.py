@@ -1,0 +1,84 @@
+"""`make up`: starts everything, says so, starts again in seconds, and stops what it started and nothing else."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from local_aws.server import free_port
+from tests.e2e.site import ROOT, Site, children_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+
+def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> None:
+    site = Site(tmp_path / "var")
+    printed = site.start()
+    assert f"Ready: {site.url} (sign in as admin@example.org" in printed
+    assert site.administrator[1] not in printed
+    assert [group["slug"] for group in site.must("group", "list")] == ["demo-lab"]
+    before = site.credentials("demo-lab", "ada@example.org")
+    key = site.env_file["AWS_ACCESS_KEY_ID"]
+    assert site.pid is not None
+    started = children_of(site.pid)
+    assert len(started) >= 3
+    assert site.stop() == 0
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+
+    began = time.monotonic()
+    site.start()
+    assert time.monotonic() - began < 60
+    assert site.env_file["AWS_ACCESS_KEY_ID"] == key
+    assert site.credentials("demo-lab", "ada@example.org") == before
+    site.client("s3", before).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/x", Body=b"again")
+    with urllib.request.urlopen(f"{site.url}/accounts/login/") as answer:
+        assert b"Sign in" in answer.read()
+    assert site.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("name", ["PORT", "AWS_PORT"])
+def test_a_port_in_use_is_one_clear_message_and_nothing_is_started(tmp_path: Path, name: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = {"PORT": str(free_port()), "AWS_PORT": str(free_port()), name: str(taken.getsockname()[1])}
+        done = run_up(tmp_path / "var", **ports)
+    assert done.returncode == 1
+    assert f"Port {ports[name]} is in use" in done.stderr
+    assert f"make up {name}=" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:
+    done = run_up(tmp_path / "var", PORT="eight thousand")
+    assert "PORT must be a port number" in done.stderr
+
+
+def test_settings_that_are_missing_are_named(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")} | {"VAR_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "group", "list"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "SECRET_KEY" in done.stderr
+    assert "COHORT_ACCOUNT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def run_up(var: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "scripts/up.py"],
+        cwd=ROOT,
+        env=os.environ | {"VAR_DIR": str(var), **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -1,0 +1,260 @@
+"""The embedded AWS: what Cohort relies on, as AWS itself does it."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local_aws.server import EmbeddedAws, free_port
+
+ACCOUNT = "111122223333"
+ROOT = Path(__file__).resolve().parents[2]
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+S3_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws(free_port(), tmp_path_factory.mktemp("aws")) as running:
+        yield running
+
+
+def client(aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "root", token: str | None = None) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=aws.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+    )
+
+
+def deploy(aws: EmbeddedAws, name: str, resources: dict[str, Any], outputs: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Create or update a stack and return it as it ended."""
+    cloudformation = client(aws, "cloudformation")
+    body = json.dumps({"Resources": resources, **({"Outputs": outputs} if outputs else {})})
+    request = {"StackName": name, "TemplateBody": body, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    exists = any(stack["StackName"] == name for stack in cloudformation.describe_stacks()["Stacks"])
+    (cloudformation.update_stack if exists else cloudformation.create_stack)(**request)
+    while True:
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        if not stack["StackStatus"].endswith("IN_PROGRESS"):
+            return stack  # type: ignore[no-any-return]
+
+
+def key_holder(name: str, serial: int = 1, **user: Any) -> dict[str, Any]:
+    return {
+        "Group": {"Type": "AWS::IAM::Group", "Properties": {"GroupName": f"{name}-group", "Path": "/t/"}},
+        "User": {
+            "Type": "AWS::IAM::User",
+            "Properties": {"UserName": name, "Path": "/t/", "Groups": [{"Ref": "Group"}], **user},
+        },
+        "Key": {"Type": "AWS::IAM::AccessKey", "Properties": {"UserName": {"Ref": "User"}, "Serial": serial}},
+        "Secret": {
+            "Type": "AWS::SecretsManager::Secret",
+            "Properties": {"Name": f"t/{name}", "SecretString": {"Fn::GetAtt": ["Key", "SecretAccessKey"]}},
+        },
+    }
+
+
+def held_key(aws: EmbeddedAws, name: str) -> tuple[str, str]:
+    (key,) = client(aws, "iam").list_access_keys(UserName=name)["AccessKeyMetadata"]
+    return key["AccessKeyId"], client(aws, "secretsmanager").get_secret_value(SecretId=f"t/{name}")["SecretString"]
+
+
+def works(aws: EmbeddedAws, key: tuple[str, str]) -> bool:
+    try:
+        client(aws, "sts", *key).get_caller_identity()
+    except ClientError:
+        return False
+    return True
+
+
+def test_a_user_in_a_group_gets_a_key_that_works(aws: EmbeddedAws) -> None:
+    assert deploy(aws, "ada", key_holder("ada"))["StackStatus"] == "CREATE_COMPLETE"
+    assert [user["UserName"] for user in client(aws, "iam").get_group(GroupName="ada-group")["Users"]] == ["ada"]
+    assert works(aws, held_key(aws, "ada"))
+
+
+def test_another_serial_is_another_key_and_the_old_one_stops(aws: EmbeddedAws) -> None:
+    deploy(aws, "grace", key_holder("grace"))
+    old = held_key(aws, "grace")
+    assert deploy(aws, "grace", key_holder("grace", serial=2))["StackStatus"] == "UPDATE_COMPLETE"
+    new = held_key(aws, "grace")
+    assert new[0] != old[0]
+    assert works(aws, new)
+    assert not works(aws, old)
+
+
+def test_a_key_stops_with_its_stack_and_its_names_are_free_again(aws: EmbeddedAws) -> None:
+    deploy(aws, "lise", key_holder("lise"))
+    key = held_key(aws, "lise")
+    client(aws, "cloudformation").delete_stack(StackName="lise")
+    assert not works(aws, key)
+    assert deploy(aws, "lise", key_holder("lise"))["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_a_group_s_policies_follow_its_template(aws: EmbeddedAws) -> None:
+    policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"ManagedPolicyName": "t-s3", "PolicyDocument": S3_ONLY}}
+    group = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "t-group", "ManagedPolicyArns": [{"Ref": "Policy"}]}}
+    deploy(aws, "policies", {"Policy": policy, "Group": group})
+    iam = client(aws, "iam")
+    assert [one["PolicyName"] for one in iam.list_attached_group_policies(GroupName="t-group")["AttachedPolicies"]] == ["t-s3"]
+    bare = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "t-group"}}
+    deploy(aws, "policies", {"Policy": policy, "Group": bare})
+    assert iam.list_attached_group_policies(GroupName="t-group")["AttachedPolicies"] == []
+
+
+def test_users_are_put_into_a_group_and_taken_out_by_an_addition(aws: EmbeddedAws) -> None:
+    users = {name: {"Type": "AWS::IAM::User", "Properties": {"UserName": name}} for name in ("emmy", "marie")}
+    group = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "addition-group"}}
+
+    def addition(*members: str) -> dict[str, Any]:
+        return {
+            "Type": "AWS::IAM::UserToGroupAddition",
+            "Properties": {"GroupName": {"Ref": "Group"}, "Users": [{"Ref": member} for member in members]},
+        }
+
+    def inside() -> set[str]:
+        return {user["UserName"] for user in client(aws, "iam").get_group(GroupName="addition-group")["Users"]}
+
+    deploy(aws, "addition", {**users, "Group": group, "Addition": addition("emmy")})
+    assert inside() == {"emmy"}
+    deploy(aws, "addition", {**users, "Group": group, "Addition": addition("marie")})
+    assert inside() == {"marie"}
+
+
+def test_what_cannot_be_made_rolls_back_with_its_reason(aws: EmbeddedAws) -> None:
+    resources = key_holder("broken", PermissionsBoundary="arn:aws:iam::111122223333:policy/not-there")
+    assert deploy(aws, "broken", resources)["StackStatus"] == "ROLLBACK_COMPLETE"
+    events = client(aws, "cloudformation").describe_stack_events(StackName="broken")["StackEvents"]
+    assert any("not-there" in event.get("ResourceStatusReason", "") for event in events)
+    assert "broken" not in {user["UserName"] for user in client(aws, "iam").list_users()["Users"]}
+
+
+def test_a_boundary_binds_users_and_roles_whatever_else_they_are_given(aws: EmbeddedAws) -> None:
+    boundary = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"ManagedPolicyName": "t-boundary", "PolicyDocument": S3_ONLY}}
+    within = {
+        "PermissionsBoundary": {"Ref": "Boundary"},
+        "Policies": [{"PolicyName": "all", "PolicyDocument": EVERYTHING}],
+    }
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}],
+    }
+    role = {"Type": "AWS::IAM::Role", "Properties": {"RoleName": "t-bound", "AssumeRolePolicyDocument": trust, **within}}
+    deploy(aws, "bound", {"Boundary": boundary, "Role": role, **key_holder("bound", **within)})
+    session = client(aws, "sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/t-bound", RoleSessionName="someone")[
+        "Credentials"
+    ]
+    for key in (held_key(aws, "bound"), (session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])):
+        client(aws, "s3", *key).list_buckets()
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client(aws, "iam", *key).list_users()
+
+
+def test_a_running_session_is_ended_by_a_denial_of_its_name_or_its_age(aws: EmbeddedAws) -> None:
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}],
+    }
+
+    def role(*denials: dict[str, Any]) -> dict[str, Any]:
+        statements = [
+            *S3_ONLY["Statement"],
+            *({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": one} for one in denials),
+        ]
+        document = {"Version": "2012-10-17", "Statement": statements}
+        properties = {
+            "RoleName": "t-ended",
+            "AssumeRolePolicyDocument": trust,
+            "Policies": [{"PolicyName": "p", "PolicyDocument": document}],
+        }
+        return {"Role": {"Type": "AWS::IAM::Role", "Properties": properties}}
+
+    deploy(aws, "ended", role())
+    arn = f"arn:aws:iam::{ACCOUNT}:role/t-ended"
+    issued = [client(aws, "sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"] for name in ("ada", "grace")]
+    ada, grace = (client(aws, "s3", one["AccessKeyId"], one["SecretAccessKey"], one["SessionToken"]) for one in issued)
+    ada.list_buckets()
+    deploy(aws, "ended", role({"StringLike": {"aws:userid": ["*:ada"]}}))
+    grace.list_buckets()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ada.list_buckets()
+    deploy(aws, "ended", role({"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        grace.list_buckets()
+
+
+def test_a_change_set_of_outputs_alone_is_executed(aws: EmbeddedAws) -> None:
+    resources = {"User": {"Type": "AWS::IAM::User", "Properties": {"UserName": "outputs"}}}
+    deploy(aws, "outputs", resources, {"Generation": {"Value": "1"}})
+    cloudformation = client(aws, "cloudformation")
+    body = json.dumps({"Resources": resources, "Outputs": {"Generation": {"Value": "2"}}})
+    names = {"StackName": "outputs", "ChangeSetName": "only-outputs"}
+    cloudformation.create_change_set(TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"], **names)
+    assert cloudformation.describe_change_set(**names)["ExecutionStatus"] == "AVAILABLE"
+    cloudformation.execute_change_set(**names)
+    cloudformation.get_waiter("stack_update_complete").wait(StackName="outputs", WaiterConfig={"Delay": 1})
+    (stack,) = cloudformation.describe_stacks(StackName="outputs")["Stacks"]
+    assert stack["Outputs"][0]["OutputValue"] == "2"
+    names["ChangeSetName"] = "nothing"
+    cloudformation.create_change_set(TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"], **names)
+    assert cloudformation.describe_change_set(**names)["Status"] == "FAILED"
+
+
+def test_state_outlives_a_clean_stop_and_most_of_it_a_power_cut(tmp_path: Path) -> None:
+    port = free_port()
+    with EmbeddedAws(port, tmp_path) as first:
+        deploy(first, "kept", key_holder("kept"))
+        client(first, "s3").create_bucket(Bucket="kept-bucket")
+        client(first, "s3").put_object(Bucket="kept-bucket", Key="x", Body=b"kept")
+        key = held_key(first, "kept")
+    second = EmbeddedAws(port, tmp_path)
+    second.start()
+    assert works(second, key)
+    assert client(second, "s3").get_object(Bucket="kept-bucket", Key="x")["Body"].read() == b"kept"
+    assert client(second, "cloudformation").describe_stacks(StackName="kept")["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+    client(second, "iam").create_user(UserName="late")
+    saved = tmp_path / "services/iam.json"
+    for _ in range(100):
+        if "late" in saved.read_text():
+            break
+        time.sleep(0.1)
+    second.kill()
+    with EmbeddedAws(port, tmp_path) as third:
+        assert client(third, "iam").get_user(UserName="late")
+
+
+def test_a_port_in_use_is_one_clear_message(aws: EmbeddedAws, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "local_aws", "--port", str(aws.port), "--state", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert f"port {aws.port} is in use" in done.stderr
+    assert "AWS_PORT" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_listens_on_loopback_alone(aws: EmbeddedAws) -> None:
+    assert aws.pid is not None
+    descriptors = Path(f"/proc/{aws.pid}/fd")
+    sockets = {
+        link.readlink().name.removeprefix("socket:[").removesuffix("]")
+        for link in descriptors.iterdir()
+        if "socket" in str(link.readlink())
+    }
+    listening = [
+        fields[1]
+        for table in ("tcp", "tcp6")
+        for fields in (line.split() for line in Path(f"/proc/{aws.pid}/net/{table}").read_text().splitlines()[1:])
+        if fields[3] == "0A" and fields[9] in sockets
+    ]
+    assert listening == [f"0100007F:{aws.port:04X}"]
