@@ -68,7 +68,7 @@ class Site:
             if self.is_embedded:
                 started.enter_context(EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws"))
             settings = self._settings()
-            environment = {**os.environ, **settings}
+            environment = {**self._inherited(), **settings}
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
             self.step("Preparing the database and the static files")
@@ -107,6 +107,13 @@ class Site:
             settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION") if name in os.environ}
         _write_private(path, "".join(f"export {name}='{value}'\n" for name, value in settings.items()))
         return settings
+
+    def _inherited(self) -> dict[str, str]:
+        """The environment without what would send the embedded AWS's commands to somebody's real account."""
+        if not self.is_embedded:
+            return dict(os.environ)
+        kept = ("AWS_CA_BUNDLE",)
+        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_") or name in kept}
 
     def _identity(self, kept: Mapping[str, str]) -> dict[str, str]:
         """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""

@@ -1,27 +1,32 @@
-"""Settings of the tests' own: nothing is read from, or written to, what `make up` keeps."""
+"""An environment of the tests' own: nothing is read from, or written to, what `make up` keeps."""
 
 import os
 import tempfile
 from pathlib import Path
 
-_var = Path(tempfile.mkdtemp(prefix="cohort-tests-"))
-os.environ.update(
-    {
-        "VAR_DIR": str(_var),
-        "SECRET_KEY": "only-for-tests-" * 4,
-        "COHORT_ACCOUNT": "111122223333",
-        "COHORT_REGION": "us-east-1",
-        "COHORT_MANIFEST_STORE": str(_var / "manifests"),
-        "SECURE_COOKIES": "false",
-        "SITE_URL": "http://localhost:8000",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }
-)
-for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "DATABASE_URL"):
-    os.environ.pop(name, None)
+FOREIGN = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "DATABASE_URL")
+
+
+def prepare() -> None:
+    """Set what the settings read. Must run before they are imported."""
+    var = Path(tempfile.mkdtemp(prefix="cohort-tests-"))
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    os.environ.update(
+        {
+            "VAR_DIR": str(var),
+            "SECRET_KEY": "only-for-tests-" * 4,
+            "COHORT_ACCOUNT": "111122223333",
+            "COHORT_REGION": "us-east-1",
+            "COHORT_MANIFEST_STORE": str(var / "manifests"),
+            "SECURE_COOKIES": "false",
+            "SITE_URL": "http://localhost:8000",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }
+    )
 
 
 def as_dict() -> dict[str, str]:

@@ -1,7 +1,10 @@
 """Django's settings for tests: the product's own, on an environment that nothing else uses."""
 
-from control_plane.settings import *  # noqa: F403
-from tests import environment  # noqa: F401  (first: it sets what the settings read)
+from tests import environment
+
+environment.prepare()
+
+from control_plane.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -31,16 +31,15 @@ class NotReached(RuntimeError):
         self.advice = advice
 
 
-def reconcile_all(deployer: Deployer | None = None) -> int:
-    """Deploy stacks until none waits. Returns how many deployments this call ran."""
-    deployer = deployer or CdkCli()
+def reconcile_next(deployer: Deployer | None = None) -> bool:
+    """Deploy the stack that waits longest, if any. Returns whether there was one, so that more may wait."""
     for successor in claims.give_up_abandoned():
         logger.warning("%s was abandoned by its worker and starts over", successor.stack)
-    ran = 0
-    while (deployment := claims.claim_next(claims.WORKER)) is not None:
-        run(deployment, deployer)
-        ran += 1
-    return ran
+    deployment = claims.claim_next(claims.WORKER)
+    if deployment is None:
+        return False
+    run(deployment, deployer or CdkCli())
+    return True
 
 
 def run(deployment: Deployment, deployer: Deployer) -> None:

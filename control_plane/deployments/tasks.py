@@ -4,9 +4,15 @@ from django_tasks import task
 
 
 @task()
-def reconcile() -> int:
-    """Deploy every stack that waits. Returns how many deployments ran."""
-    # The engine is loaded by workers alone; a page that enqueues this needs none of it.
-    from control_plane.deployments.engine import reconcile_all
+def reconcile() -> bool:
+    """Deploy one stack that waits, and wake a worker for the next. Returns whether there was one.
 
-    return reconcile_all()
+    One at a time, so that a worker that was asked to stop does so after the deployment under way.
+    """
+    # The engine is loaded by workers alone; a page that enqueues this needs none of it.
+    from control_plane.deployments.engine import reconcile_next
+
+    found = reconcile_next()
+    if found:
+        reconcile.enqueue()
+    return found

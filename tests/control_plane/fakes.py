@@ -8,6 +8,7 @@ import pytest
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import FailedResource, Observation
 from control_plane.deployments.deployer import Target, Tell, Tick
+from control_plane.deployments.engine import reconcile_next
 
 
 @dataclass
@@ -38,3 +39,11 @@ class FakeAws:
 
 def holding(generation: int, status: str = "UPDATE_COMPLETE") -> Observation:
     return Observation(status, {"Generation": str(generation)})
+
+
+def reconcile_all(deployer: FakeAws) -> int:
+    """Do what a worker does until nothing waits, and return how many deployments ran."""
+    ran = 0
+    while reconcile_next(deployer):
+        ran += 1
+    return ran

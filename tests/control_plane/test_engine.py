@@ -12,12 +12,11 @@ from control_plane.config import config
 from control_plane.deployments import claims
 from control_plane.deployments.cloudformation import AwsUnreachable, FailedResource
 from control_plane.deployments.deployer import DeployerFailure, Target
-from control_plane.deployments.engine import reconcile_all
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_again
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.members import add_member
-from tests.control_plane.fakes import FakeAws, holding
+from tests.control_plane.fakes import FakeAws, holding, reconcile_all
 
 pytestmark = pytest.mark.django_db
 
