@@ -20,6 +20,8 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import boto3  # noqa: E402
+from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from dotenv import dotenv_values  # noqa: E402
 
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
@@ -126,10 +128,9 @@ class Site:
 
     def _bootstrap(self, environment: Mapping[str, str]) -> None:
         """Run `cdk bootstrap` where the account has none yet: on the embedded AWS as its root, which does nothing else."""
-        marker = self.var / "aws/bootstrapped"
-        if self.is_embedded and marker.exists():
-            return
         account, region = environment["COHORT_ACCOUNT"], environment["COHORT_REGION"]
+        if _is_bootstrapped(environment, region):
+            return
         root = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"} if self.is_embedded else {}
         # Without an app there is nothing to synthesise first, which saves starting one.
         command = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{account}/{region}"]
@@ -138,8 +139,6 @@ class Site:
             done = subprocess.run(command, cwd=ROOT, env={**environment, **root}, stdout=output, stderr=output, check=False)
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
-        if self.is_embedded:
-            marker.touch()
 
     def _people(self, environment: Mapping[str, str]) -> None:
         path = self._password_file()
@@ -226,10 +225,25 @@ def _check_free(name: str, port: int) -> None:
             ) from error
 
 
-def _own_account() -> str:
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
+def _is_bootstrapped(environment: Mapping[str, str], region: str) -> bool:
+    session = boto3.Session(
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+        profile_name=environment.get("AWS_PROFILE"),
+        region_name=region,
+    )
+    ssm = session.client("ssm", endpoint_url=environment.get("AWS_ENDPOINT_URL"))
+    try:
+        ssm.get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+    except ssm.exceptions.ParameterNotFound:
+        return False
+    except (BotoCoreError, ClientError) as error:
+        raise Failed(f"AWS does not say whether CDK was bootstrapped: {error}. Nothing was changed.") from error
+    return True
 
+
+def _own_account() -> str:
     try:
         return str(boto3.client("sts").get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as error:
@@ -265,6 +279,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    # A second Ctrl-C must not interrupt the stopping, which would leave processes behind.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped
 
 

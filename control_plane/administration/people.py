@@ -87,6 +87,12 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
         action = "person.change" if change else "person.create"
         record(Actor.of_request(request), action, obj.email, before=before, after=after, changed=sorted(form.changed_data))
 
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 (Django's name)
+        response = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302:
+            record(Actor.of_request(request), "person.password", User.objects.get(pk=id).email)
+        return response
+
     @admin.display(description="Has access")
     def has_access(self, person: User) -> SafeString:
         return _cell("has_access", person)

@@ -74,8 +74,19 @@ def _start_over(lost: Deployment) -> Deployment:
     lost.save(update_fields=["state", "finished_at", "error", "advice", "doing", "percent"])
     Stack.objects.filter(pk=lost.stack_id).update(lease_owner="", lease_expires_at=None)
     successor = queue_again(lost.stack)
-    Change.objects.filter(deployment=lost).update(deployment=successor)
+    # Both runs keep what they were for: the one that ended as its history, the new one as its task.
+    Change.objects.bulk_create(_copy(change, successor) for change in lost.changes.all())
     return successor
+
+
+def _copy(change: Change, deployment: Deployment) -> Change:
+    return Change(
+        deployment=deployment,
+        generation=change.generation,
+        summary=change.summary,
+        actor=change.actor,
+        actor_user=change.actor_user,
+    )
 
 
 def _expiry(now: datetime) -> datetime:

@@ -148,7 +148,7 @@ class Change(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = ("id",)
+        ordering = ("generation", "id")
 
     def __str__(self) -> str:
         return self.summary

@@ -10,6 +10,7 @@ from control_plane.groups.services.analyses import create_analysis, grant_analys
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.platform import sync_platform
 from stacks.manifest import GroupManifest, PlatformManifest, parse
+from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
 
@@ -99,5 +100,17 @@ def test_a_grant_changes_level_and_ends(group: Group, analysis: Analysis, operat
 
 
 def test_the_platform_is_asked_for_once(operator: Actor) -> None:
-    assert sync_platform(actor=operator) is not None
+    first = sync_platform(actor=operator)
+    assert first is not None
+    assert sync_platform(actor=operator) == first
+    settle(first.stack)
     assert sync_platform(actor=operator) is None
+
+
+def test_a_platform_that_failed_is_asked_for_again(operator: Actor) -> None:
+    first = sync_platform(actor=operator)
+    assert first is not None
+    Deployment.objects.update(state=Deployment.State.FAILED)
+    again = sync_platform(actor=operator)
+    assert again is not None
+    assert again.pk != first.pk

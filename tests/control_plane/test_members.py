@@ -10,7 +10,14 @@ from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.groups import errors
 from control_plane.groups.models import Access, AccessState, Group, Membership
 from control_plane.groups.services import manifests
-from control_plane.groups.services.members import add_member, add_members, add_to_new_group, find_or_create_user, remove_member
+from control_plane.groups.services.members import (
+    add_member,
+    add_members,
+    add_new_or_known,
+    add_to_new_group,
+    find_or_create_user,
+    remove_member,
+)
 from stacks.manifest import GroupManifest, parse
 from tests.control_plane.conftest import settle
 
@@ -152,6 +159,14 @@ def test_a_bad_address_makes_nobody(address: str, operator: Actor) -> None:
     with pytest.raises(errors.InvalidName, match="Nothing was changed"):
         find_or_create_user(address, actor=operator)
     assert not User.objects.exists()
+
+
+def test_a_person_is_not_made_for_a_group_that_cannot_take_them(group: Group, operator: Actor) -> None:
+    people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(150))
+    add_members(group=group, users=people, access=Access.KEYS, actor=operator)
+    with pytest.raises(errors.LimitReached):
+        add_new_or_known(group=group, email="one-more@example.org", access=Access.KEYS, actor=operator)
+    assert not User.objects.filter(email="one-more@example.org").exists()
 
 
 def test_one_person_is_not_two_by_capitals(operator: Actor) -> None:

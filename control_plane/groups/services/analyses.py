@@ -10,7 +10,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock, request_deployment
 from control_plane.groups.errors import AlreadyGranted, NameTaken, NotFound, NotGranted
 from control_plane.groups.models import Analysis, Grant, Group
-from control_plane.groups.services.groups import check_fields, request_group_deployment
+from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
 from control_plane.groups.services.manifests import platform_manifest
 from control_plane.groups.services.platform import origins, platform_stack
 
@@ -21,7 +21,7 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
     slug, bucket, name = slug.strip(), bucket.strip(), " ".join(name.split()) or slug.strip()
     analysis = Analysis(slug=slug, name=name, bucket=bucket, added_generation=0)
     check_fields(analysis, exclude=["stack"])
-    with transaction.atomic():
+    with transaction.atomic(), taken_meanwhile(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
         stack = lock(platform_stack().pk)
         _check_free(analysis)
         analysis.stack, analysis.added_generation = stack, stack.generation + 1

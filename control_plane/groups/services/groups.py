@@ -1,7 +1,10 @@
 """Making groups, and finding them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 
 from control_plane.accounts.permissions import require_administrator
@@ -23,7 +26,7 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
     slug, name = slug.strip(), " ".join(name.split()) or slug.strip()
     group = Group(slug=slug, name=name, folded_name=fold_name(name))
     check_fields(group, exclude=["stack", "folded_name"])
-    with transaction.atomic():
+    with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
         _check_free(slug, name)
         group.stack = Stack.objects.create(
             name=names.group_stack(slug),
@@ -51,6 +54,15 @@ def find_group(slug: str) -> Group:
         return Group.objects.select_related("stack").get(slug=slug.strip())
     except Group.DoesNotExist as error:
         raise NotFound(f"There is no group {slug!r}. Nothing was changed; `manage.py group list` shows those there are.") from error
+
+
+@contextmanager
+def taken_meanwhile(what: str) -> Iterator[None]:
+    """Say that a name is taken where somebody else took it between our look and our write. Raises NameTaken."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise NameTaken(f"{what} was taken a moment ago. Nothing was changed; choose another.") from error
 
 
 def check_fields(row: Model, *, exclude: list[str]) -> None:

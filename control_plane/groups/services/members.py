@@ -52,6 +52,13 @@ def add_to_new_group(*, slug: str, name: str = "", users: Sequence[User], access
         return group, add_members(group=group, users=users, access=access, actor=actor)
 
 
+def add_new_or_known(*, group: Group, email: str, access: Access, actor: Actor) -> tuple[User, Deployment]:
+    """Give whoever has this address access, making the person first if need be; or do neither. See `add_members`."""
+    with transaction.atomic():
+        user = find_or_create_user(email, actor=actor)
+        return user, add_member(group=group, user=user, access=access, actor=actor)
+
+
 def remove_members(*, group: Group, users: Sequence[User], actor: Actor) -> Deployment:
     """Take people's access to a group away: all of them in one deployment, or, if one is not a member, none.
 

@@ -1,14 +1,12 @@
 """The platform's own stack: the analysis buckets, and the boundary of everyone who may use them."""
 
-import json
-
 from django.db import transaction
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.deployments.requests import lock, request_deployment
+from control_plane.deployments.requests import deploy_again, lock, request_deployment
 from control_plane.groups.services.manifests import platform_manifest
 from stacks.manifest import names
 
@@ -33,16 +31,16 @@ def platform_stack() -> Stack:
 
 
 def sync_platform(*, actor: Actor) -> Deployment | None:
-    """Have the platform deployed if what the settings and the database want differs from what was last asked for.
+    """Have the platform deployed if what is wanted differs from what was last asked for, or that never arrived.
 
-    Returns the deployment that was started, or None if there is nothing to change.
+    Returns the deployment that brings it, or None if AWS holds what is wanted.
     """
     with transaction.atomic():
         stack = lock(platform_stack().pk)
         wanted = platform_manifest(stack, stack.generation or 1, origins())
         last = StoredManifest.objects.filter(stack=stack, generation=stack.generation).first()
-        if last and json.loads(last.text) == json.loads(wanted.to_json()):
-            return None
+        if last and last.text == wanted.to_json():
+            return None if stack.is_up_to_date else _open_or_again(stack, actor)
         deployment = request_deployment(
             stack,
             make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
@@ -51,3 +49,9 @@ def sync_platform(*, actor: Actor) -> Deployment | None:
         )
         record(actor, "platform.sync", stack.name, deployment=deployment.pk)
     return deployment
+
+
+def _open_or_again(stack: Stack, actor: Actor) -> Deployment:
+    """The deployment that is on its way, or else the last one, which failed, once more."""
+    last = stack.deployments.order_by("-pk")[0]
+    return last if last.is_open else deploy_again(last, actor=actor)

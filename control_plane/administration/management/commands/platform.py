@@ -17,8 +17,6 @@ class Command(VerbCommand):
     def sync(self, options: dict[str, Any]) -> None:
         deployment = sync_platform(actor=self.actor)
         stack = platform_stack()
-        if deployment is None and not stack.is_up_to_date:
-            deployment = stack.deployments.order_by("-pk").first()
         if deployment is not None:
             self.follow(options, deployment, {"stack": stack.name}, "The platform is being deployed.")
             return

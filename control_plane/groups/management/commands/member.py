@@ -7,7 +7,7 @@ from typing import Any
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import member_credentials
 from control_plane.groups.services.groups import find_group
-from control_plane.groups.services.members import add_member, find_or_create_user, find_user, remove_member
+from control_plane.groups.services.members import add_member, add_new_or_known, find_user, remove_member
 from control_plane.terminal import VerbCommand
 
 
@@ -26,8 +26,12 @@ class Command(VerbCommand):
 
     def add(self, options: dict[str, Any]) -> None:
         group = find_group(options["group"])
-        user = find_or_create_user(options["email"], actor=self.actor) if options["create"] else find_user(options["email"])
-        deployment = add_member(group=group, user=user, access=Access(options["access"]), actor=self.actor)
+        access = Access(options["access"])
+        if options["create"]:
+            user, deployment = add_new_or_known(group=group, email=options["email"], access=access, actor=self.actor)
+        else:
+            user = find_user(options["email"])
+            deployment = add_member(group=group, user=user, access=access, actor=self.actor)
         membership = Membership.objects.wanted().get(group=group, user=user)
         member = {"email": user.email, "username": membership.username, "access": membership.access}
         self.follow(
