@@ -17,6 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local_aws", description="The embedded AWS, on loopback alone.")
     parser.add_argument("--port", type=int, required=True, help="The one port that it listens on.")
     parser.add_argument("--state", type=Path, required=True, help="The folder that keeps its state.")
+    parser.add_argument("--pace", type=float, default=0.0, help="How many seconds CloudFormation takes over one resource.")
     arguments = parser.parse_args()
     if not _is_free(arguments.port):
         print(
@@ -25,24 +26,34 @@ def main() -> None:
         )
         sys.exit(EXIT_PORT_IN_USE)
     _settings.apply(arguments.port, arguments.state.resolve())
-    asyncio.run(_serve(arguments.port))
+    asyncio.run(_serve(arguments.port, arguments.pace, arguments.state.resolve()))
 
 
-async def _serve(port: int) -> None:
+async def _serve(port: int, pace: float, state: Path) -> None:
     # Imported only now: ministack reads its settings while it is imported.
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local_aws import _changesets, _persistence, _resources, _transport
+    from local_aws import _changesets, _drift, _lifecycle, _pace, _persistence, _resources, _revert_drift, _transport
 
     _resources.register()
+    _drift.register()
     _changesets.accept_output_changes()
+    paces = _pace.Pace(pace, state / _settings.PACE_FILE)
+    _pace.install(paces)
+    _revert_drift.install()
+    _lifecycle.install()
     _transport.trust_loopback()
     _persistence.install()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    async def stopped() -> None:
+        await stop.wait()
+        await paces.end()
+
     config = Config()
     config.bind = [f"{_settings.HOST}:{port}"]
     config.keep_alive_timeout = 75
@@ -50,7 +61,7 @@ async def _serve(port: int) -> None:
     config.loglevel = "WARNING"
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
-        await serve(app, config, shutdown_trigger=stop.wait)
+        await serve(app, config, shutdown_trigger=stopped)
         stop.set()
 
 

@@ -3,10 +3,10 @@
 Each handler does what the type's page of the CloudFormation template reference says under "Update requires".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
-from ministack.services import iam, s3
+from ministack.services import iam, s3, secretsmanager
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
@@ -25,6 +25,11 @@ def register() -> None:
     }
     _as_aws_has_roles(handlers["AWS::IAM::Role"])
     _with_lifecycle(handlers["AWS::S3::Bucket"])
+    _fail_where_gone("AWS::IAM::Group", iam._groups)
+    _fail_where_gone("AWS::IAM::ManagedPolicy", iam._policies)
+    _fail_where_gone("AWS::IAM::Role", iam._roles)
+    _fail_where_gone("AWS::IAM::User", iam._users)
+    _fail_where_gone("AWS::SecretsManager::Secret", secretsmanager._secrets)
 
 
 def create_group(logical_id: str, properties: Properties, stack_name: str) -> Created:
@@ -77,11 +82,13 @@ def create_key(logical_id: str, properties: Properties, stack_name: str) -> Crea
 
 def update_key(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
     """Another serial or user is another key, and the old one goes when the stack is done; the status changes in place."""
-    key = iam._access_keys.get(physical_id)
-    if key is None or any(old.get(name) != new.get(name) for name in ("Serial", "UserName")):
+    if any(old.get(name) != new.get(name) for name in ("Serial", "UserName")):
         created = create_key(physical_id, new, stack_name)
         provisioners._delete_predecessor(delete_key, physical_id, old)
         return created
+    key = iam._access_keys.get(physical_id)
+    if key is None:
+        raise _not_found("AWS::IAM::AccessKey", physical_id)
     key["Status"] = new.get("Status", "Active")
     return physical_id, {"SecretAccessKey": key["SecretAccessKey"]}
 
@@ -111,6 +118,24 @@ def delete_addition(physical_id: str, properties: Properties) -> None:
     group = iam._groups.get(properties.get("GroupName", ""))
     if group is not None:
         group["Users"] = [user for user in group["Users"] if user not in properties.get("Users", [])]
+
+
+def _fail_where_gone(kind: str, records: Container[str]) -> None:
+    """Have an update fail where the resource was deleted outside CloudFormation; ministack creates it anew."""
+    handler = provisioners._RESOURCE_HANDLERS[kind]
+    update = handler["update"]
+
+    def update_existing(physical_id: str, *arguments: Any) -> Created:
+        if physical_id not in records:
+            raise _not_found(kind, physical_id)
+        updated: Created = update(physical_id, *arguments)
+        return updated
+
+    handler["update"] = update_existing
+
+
+def _not_found(kind: str, physical_id: str) -> ValueError:
+    return ValueError(f"Resource of type '{kind}' with identifier '{physical_id}' was not found. (HandlerErrorCode: NotFound)")
 
 
 def _as_aws_has_roles(handler: dict[str, Any]) -> None:

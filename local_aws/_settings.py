@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 HOST = "127.0.0.1"
+# Beside the state: a number of seconds, read again for each resource that CloudFormation changes.
+PACE_FILE = "pace"
 
 
 def apply(port: int, state: Path) -> None:

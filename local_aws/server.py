@@ -10,6 +10,8 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+from local_aws._settings import PACE_FILE
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -22,10 +24,11 @@ class DidNotStart(RuntimeError):
 class EmbeddedAws:
     """A running embedded AWS, as a context manager. Its state stays in `state_dir`."""
 
-    def __init__(self, port: int, state_dir: Path) -> None:
+    def __init__(self, port: int, state_dir: Path, pace: float = 0.0) -> None:
         self.port = port
         self.endpoint = f"http://localhost:{port}"
         self._state = state_dir
+        self._pace = pace
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,7 +48,10 @@ class EmbeddedAws:
         self._state.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "local_aws", "--port", str(self.port), "--state", str(self._state)],
+                [
+                    *(sys.executable, "-m", "local_aws"),
+                    *("--port", str(self.port), "--state", str(self._state), "--pace", str(self._pace)),
+                ],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -60,6 +66,13 @@ class EmbeddedAws:
                     f"The embedded AWS did not start on port {self.port}. The end of {self.log_path}:\n{self._tail()}"
                 )
             time.sleep(0.05)
+
+    def set_pace(self, seconds: float) -> None:
+        """Have CloudFormation take this long over each resource from now on, in a running instance too."""
+        beside = self._state / f"{PACE_FILE}.new"
+        beside.write_text(str(seconds))
+        # In one step, so that no reader finds half a number.
+        beside.replace(self._state / PACE_FILE)
 
     def stop(self) -> None:
         """Ask it to stop, which saves its state; end it if it does not."""

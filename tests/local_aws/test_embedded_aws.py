@@ -8,74 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.server import EmbeddedAws, free_port
+from tests.local_aws.helpers import ACCOUNT, EVERYTHING, S3_ONLY, client, deploy, held_key, key_holder, works
 
-ACCOUNT = "111122223333"
 ROOT = Path(__file__).resolve().parents[2]
-EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-S3_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
     with EmbeddedAws(free_port(), tmp_path_factory.mktemp("aws")) as running:
         yield running
-
-
-def client(aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "root", token: str | None = None) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=aws.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        aws_session_token=token,
-    )
-
-
-def deploy(aws: EmbeddedAws, name: str, resources: dict[str, Any], outputs: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Create or update a stack and return it as it ended."""
-    cloudformation = client(aws, "cloudformation")
-    body = json.dumps({"Resources": resources, **({"Outputs": outputs} if outputs else {})})
-    request = {"StackName": name, "TemplateBody": body, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
-    exists = any(stack["StackName"] == name for stack in cloudformation.describe_stacks()["Stacks"])
-    (cloudformation.update_stack if exists else cloudformation.create_stack)(**request)
-    while True:
-        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
-        if not stack["StackStatus"].endswith("IN_PROGRESS"):
-            return stack  # type: ignore[no-any-return]
-
-
-def key_holder(name: str, serial: int = 1, **user: Any) -> dict[str, Any]:
-    return {
-        "Group": {"Type": "AWS::IAM::Group", "Properties": {"GroupName": f"{name}-group", "Path": "/t/"}},
-        "User": {
-            "Type": "AWS::IAM::User",
-            "Properties": {"UserName": name, "Path": "/t/", "Groups": [{"Ref": "Group"}], **user},
-        },
-        "Key": {"Type": "AWS::IAM::AccessKey", "Properties": {"UserName": {"Ref": "User"}, "Serial": serial}},
-        "Secret": {
-            "Type": "AWS::SecretsManager::Secret",
-            "Properties": {"Name": f"t/{name}", "SecretString": {"Fn::GetAtt": ["Key", "SecretAccessKey"]}},
-        },
-    }
-
-
-def held_key(aws: EmbeddedAws, name: str) -> tuple[str, str]:
-    (key,) = client(aws, "iam").list_access_keys(UserName=name)["AccessKeyMetadata"]
-    return key["AccessKeyId"], client(aws, "secretsmanager").get_secret_value(SecretId=f"t/{name}")["SecretString"]
-
-
-def works(aws: EmbeddedAws, key: tuple[str, str]) -> bool:
-    try:
-        client(aws, "sts", *key).get_caller_identity()
-    except ClientError:
-        return False
-    return True
 
 
 def test_a_user_in_a_group_gets_a_key_that_works(aws: EmbeddedAws) -> None:
