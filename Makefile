@@ -7,11 +7,12 @@ UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 -
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test lint format lock schema clean
+.PHONY: help up install test bench lint format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
 	@echo "make test    run all the tests (T=tests/stacks runs some)"
+	@echo "make bench   measure how fast it is, beside its peers, and write docs/benchmarks.md"
 	@echo "make lint    run all the checks"
 	@echo "make format  put the code into shape"
 	@echo "make lock    lock the versions named in requirements.in, requirements-dev.in and package.json"
@@ -27,6 +28,9 @@ up: install
 
 test: install
 	@$(RUN) $(VENV)/python -m pytest $(T)
+
+bench: install
+	@$(RUN) $(VENV)/python -m tests.benchmarks
 
 lint: install
 	@$(VENV)/ruff check .

@@ -8,6 +8,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from control_plane.config import ROOT, config
+from control_plane.email_url import parse_email_url
 
 django_stubs_ext.monkeypatch()
 
@@ -38,6 +39,8 @@ INSTALLED_APPS = [
     "control_plane.audit",
     "control_plane.deployments",
     "control_plane.groups",
+    "control_plane.health",
+    "control_plane.notifications",
     "web.home",
 ]
 
@@ -119,7 +122,10 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# EMAIL_BACKEND, EMAIL_HOST and the like.
+globals().update(parse_email_url(_config.email_url.get_secret_value()))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = _config.default_from_email
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -143,6 +149,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = _config.secure_cookies
+# A load balancer asks these over plain HTTP, within its own network.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _config.secure_cookies else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _config.secure_cookies
 SECURE_HSTS_PRELOAD = _config.secure_cookies
@@ -200,6 +208,7 @@ UNFOLD = {
                 "title": "Operation",
                 "items": [
                     {"title": "Deployments", "icon": "rocket_launch", "link": reverse_lazy("deployments:list")},
+                    {"title": "Health", "icon": "monitor_heart", "link": reverse_lazy("health:page")},
                     {"title": "Audit trail", "icon": "history", "link": reverse_lazy("admin:audit_auditevent_changelist")},
                 ],
             },

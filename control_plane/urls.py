@@ -12,4 +12,5 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("deployments/", include("control_plane.deployments.urls")),
+    path("", include("control_plane.health.urls")),
 ]

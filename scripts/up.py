@@ -78,9 +78,9 @@ class Site:
             self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
             self.step("Starting the worker and deploying the platform")
             worker = started.enter_context(self._serving("worker", [sys.executable, "manage.py", "worker"], environment))
-            self._manage(environment, "platform", "sync", "--wait")
+            self._manage(environment, "platform", "sync", "--wait", needs=worker)
             self.step("Making the first administrator and the demonstration data")
-            self._people(environment)
+            self._people(environment, worker)
             self.step("Starting the web server")
             web = started.enter_context(self._serving("web", self._gunicorn(), environment))
             self._wait_for_web(web)
@@ -98,6 +98,7 @@ class Site:
             "SECURE_COOKIES": "false",
             "VAR_DIR": str(self.var),
             "COHORT_MANIFEST_STORE": str(self.var / "manifests"),
+            "EMAIL_URL": os.environ.get("EMAIL_URL") or (self.var / "mail").as_uri(),
             "COHORT_REGION": REGION if self.is_embedded else os.environ.get("AWS_REGION", REGION),
         }
         if self.is_embedded:
@@ -140,23 +141,33 @@ class Site:
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
 
-    def _people(self, environment: Mapping[str, str]) -> None:
+    def _people(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
         path = self._password_file()
         if not path.exists():
             _write_private(path, os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12))
         password = {"ADMIN_PASSWORD": path.read_text().strip()}
         self._manage({**environment, **password}, "administrator", "ensure", ADMINISTRATOR)
         if self.is_embedded and os.environ.get("DEMO", "1") != "0":
-            self._manage(environment, "demo", "ensure", "--wait")
+            self._manage(environment, "demo", "ensure", "--wait", needs=worker)
 
     def _password_file(self) -> Path:
         return self.var / "admin-password"
 
-    def _manage(self, environment: Mapping[str, str], *arguments: str) -> None:
-        command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{done.stdout}{done.stderr}")
+    def _manage(self, environment: Mapping[str, str], *arguments: str, needs: subprocess.Popen[bytes] | None = None) -> None:
+        """Run a command. One that waits for the worker (`needs`) waits no longer than the worker lives."""
+        log = self.var / "manage.log"
+        with log.open("w") as output:
+            command = [sys.executable, "manage.py", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True)
+            try:
+                while process.poll() is None:
+                    if needs is not None and needs.poll() is not None:
+                        raise Failed(f"The worker ended. The end of {self.var / 'worker.log'}:\n{_tail(self.var / 'worker.log')}")
+                    time.sleep(0.05)
+            finally:
+                _end(process)
+        if process.returncode:
+            raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{_tail(log)}")
 
     def _gunicorn(self) -> list[str]:
         bind = ["--bind", f"127.0.0.1:{self.port}"]

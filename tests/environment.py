@@ -4,7 +4,17 @@ import os
 import tempfile
 from pathlib import Path
 
-FOREIGN = ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN", "DATABASE_URL")
+FOREIGN = (
+    "AWS_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_SESSION_TOKEN",
+    "DATABASE_URL",
+    "EMAIL_URL",
+    "METRICS_TOKEN",
+    "NOTIFY_COMPLETION",
+    "WEBHOOK_SECRET",
+    "WEBHOOK_URL",
+)
 
 
 def prepare() -> None:

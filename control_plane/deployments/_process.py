@@ -4,12 +4,14 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 TICK_SECONDS = 1.0
 GRACE_SECONDS = 5.0
+LEASH = Path(__file__).with_name("_leash.py")
 
 
 class TimedOut(TimeoutError):
@@ -30,10 +32,11 @@ def run_streaming(
     Whatever ends this call early (a time-out, an error in a callback) ends the process and its children too.
     """
     process = subprocess.Popen(
-        command,
+        # Isolated from the environment's Python settings and from site-packages, so that it starts in no time.
+        [sys.executable, "-I", "-S", str(LEASH), *command],
         cwd=cwd,
         env=env,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -79,5 +82,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             continue
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()

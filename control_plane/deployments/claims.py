@@ -1,82 +1,162 @@
-"""Who works on which stack: leases in the stack's row, so that one deployment at a time runs for each."""
+"""Who works on which stack: leases in the stack's row, so that one deployment at a time runs for each.
+
+Every comparison of times is made by the database with its own clock: hosts whose clocks differ do no harm.
+"""
 
 import os
 import socket
 import uuid
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from control_plane.config import config
 from control_plane.deployments.models import Change, Deployment, Stack
-from control_plane.deployments.requests import queue_again
+from control_plane.deployments.requests import tell_cancelled
+from control_plane.deployments.tries import MOST_TRIES
+from control_plane.notifications.outbox import announce
 
 WORKER = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 
-ABANDONED = "The worker that ran this deployment stopped before it ended."
-ABANDONED_ADVICE = "What AWS did meanwhile is looked at by the next run, which was started by itself."
+ABANDONED = "The worker that ran this stopped before it ended; another one goes on."
+WORN_OUT = f"It was begun {MOST_TRIES} times, and each time the worker stopped before it ended."
+WORN_OUT_ADVICE = "Look into the workers’ logs for why; AWS may be changed in part. Then deploy again."
 
 
-def claim_next(worker: str) -> Deployment | None:
-    """Take the longest-waiting deployment whose stack is free, mark it running and return it; None if none waits."""
-    now = timezone.now()
-    free = Q(stack__lease_expires_at__isnull=True) | Q(stack__lease_expires_at__lt=now)
+def claim(worker: str, limit: int) -> list[Deployment]:
+    """Take up to `limit` of the longest-waiting deployments whose stacks are free, and mark them running."""
     with transaction.atomic():
-        waiting = Deployment.objects.filter(free, state=Deployment.State.QUEUED).exclude(
-            stack__in=Deployment.objects.filter(state=Deployment.State.RUNNING).values("stack")
-        )
-        deployment = waiting.select_for_update(of=("self",), skip_locked=True).order_by("id").first()
-        if deployment is None:
-            return None
-        stack = Stack.objects.select_for_update().get(pk=deployment.stack_id)
-        stack.lease_owner, stack.lease_expires_at = worker, _expiry(now)
-        stack.save(update_fields=["lease_owner", "lease_expires_at"])
-        deployment.stack = stack
-        deployment.state = Deployment.State.RUNNING
-        deployment.generation = stack.generation
-        deployment.started_at = now
-        deployment.worker = worker
-        deployment.doing = "Starting"
-        deployment.save(update_fields=["state", "generation", "started_at", "worker", "doing"])
+        return [_take(deployment, worker) for deployment in _waiting()[:limit]]
+
+
+def has_waiting() -> bool:
+    """Whether there is anything to claim now: one cheap look, without a write."""
+    return _free().exists()
+
+
+def confirm(deployment: Deployment) -> bool:
+    """Prolong the lease and say whether it is still ours; if it is not, the stack must not be touched any more."""
+    return bool(_held([deployment]).update(lease_expires_at=in_seconds(config().cohort_lease_seconds)))
+
+
+def prolong(deployments: Sequence[Deployment]) -> set[int]:
+    """Prolong all these leases. Returns the deployments (by primary key) whose lease is not ours any more."""
+    if not deployments:
+        return set()
+    _held(deployments).update(lease_expires_at=in_seconds(config().cohort_lease_seconds))
+    held = set(_held(deployments).values_list("lease_owner", flat=True))
+    return {deployment.pk for deployment in deployments if deployment.lease not in held}
+
+
+def give_back(deployment: Deployment, **stack_fields: object) -> bool:
+    """End the lease, if it is still ours, and set these fields of the stack with it. Needs the transaction of the record."""
+    return bool(_held([deployment]).update(lease_owner="", lease_expires_at=None, **stack_fields))
+
+
+def put_back(deployment: Deployment, *, seconds: float = 0, keep_try: bool = True) -> Deployment:
+    """Have a run that did not end go on later, in the same deployment or in the one that waits for the stack already.
+
+    `keep_try=False` does not count the try: it was handed over rather than failed. Needs a transaction, and the stack's lease
+    given back in it. Returns the deployment that goes on.
+    """
+    Stack.objects.select_for_update().get(pk=deployment.stack_id)
+    if by := Deployment.objects.filter(pk=deployment.pk, cancel_requested_at__isnull=False).values_list(
+        "cancel_requested_by", flat=True
+    ):
+        _cancel(deployment, by[0])
+        return deployment
+    attempts = deployment.attempts - (0 if keep_try else 1)
+    waiting = Deployment.objects.filter(stack=deployment.stack_id, state__in=Deployment.WAITING).first()
+    changes = {"not_before": in_seconds(seconds) if seconds else None, "attempts": attempts, "doing": "", "percent": 0}
+    if waiting is None:
+        Deployment.objects.filter(pk=deployment.pk).update(state=Deployment.State.QUEUED, worker="", **changes)
+        deployment.refresh_from_db()
+        return deployment
+    # More was asked for meanwhile: what this run was for goes on with that, and the history keeps both.
+    Change.objects.bulk_create(_copy(change, waiting) for change in deployment.changes.all())
+    changes |= {"attempts": min(attempts, waiting.attempts), "revert_drift": waiting.revert_drift or deployment.revert_drift}
+    Deployment.objects.filter(pk=waiting.pk).update(from_generation=deployment.from_generation, **changes)
+    Deployment.objects.filter(pk=deployment.pk).update(
+        state=Deployment.State.SUPERSEDED, finished_at=timezone.now(), superseded_by=waiting, doing="", percent=100
+    )
+    deployment.refresh_from_db()
+    return waiting
+
+
+def recover_abandoned() -> list[Deployment]:
+    """Put back the runs whose worker let its lease expire. Returns those that go on; one that was begun too often fails."""
+    with transaction.atomic():
+        lost = Deployment.objects.select_for_update(of=("self", "stack"), skip_locked=True).filter(state=Deployment.State.RUNNING)
+        expired = list(lost.filter(stack__lease_expires_at__lt=Now()).select_related("stack"))
+        return [successor for deployment in expired if (successor := _recover(deployment)) is not None]
+
+
+def in_seconds(seconds: float) -> Combinable:
+    """The database's own time, so many seconds from now."""
+    return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
+
+
+def _free() -> QuerySet[Deployment]:
+    free = Q(stack__lease_expires_at__isnull=True) | Q(stack__lease_expires_at__lt=Now())
+    due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+    settled = Q(stack__last_started_at__isnull=True) | Q(stack__last_started_at__lte=in_seconds(-config().cohort_settle_seconds))
+    running = Deployment.objects.filter(stack=OuterRef("stack"), state=Deployment.State.RUNNING)
+    return Deployment.objects.filter(free, due, settled, ~Exists(running), state=Deployment.State.QUEUED)
+
+
+def _waiting() -> QuerySet[Deployment]:
+    # The stack's row is locked too: that is what a change bumps, and what two workers must not both take.
+    return _free().select_for_update(of=("self", "stack"), skip_locked=True).select_related("stack").order_by("id")
+
+
+def _take(deployment: Deployment, worker: str) -> Deployment:
+    stack = deployment.stack
+    deployment.state, deployment.worker, deployment.attempts = Deployment.State.RUNNING, worker, deployment.attempts + 1
+    deployment.generation, deployment.doing = stack.generation, "Starting"
+    deployment.from_generation = stack.deployed_generation
+    deployment.started_at, deployment.not_before, deployment.finished_at = timezone.now(), None, None
+    deployment.error = deployment.advice = deployment.failure = ""
+    deployment.resources, deployment.stages, deployment.plan = [], {}, {}
+    deployment.save()
+    Stack.objects.filter(pk=stack.pk).update(
+        lease_owner=deployment.lease, lease_expires_at=in_seconds(config().cohort_lease_seconds), last_started_at=Now()
+    )
     return deployment
 
 
-def keep_alive(deployment: Deployment) -> bool:
-    """Prolong the lease. False if it was lost, so that the worker must stop touching the stack."""
-    return bool(
-        Stack.objects.filter(pk=deployment.stack_id, lease_owner=deployment.worker).update(lease_expires_at=_expiry(timezone.now()))
+def _held(deployments: Sequence[Deployment]) -> QuerySet[Stack]:
+    return Stack.objects.filter(lease_owner__in=[deployment.lease for deployment in deployments])
+
+
+def _cancel(deployment: Deployment, by: str) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(
+        state=Deployment.State.CANCELLED,
+        finished_at=timezone.now(),
+        error=f"Cancelled by {by}, between two tries.",
+        advice="Look at the group’s page for what AWS holds. It is deployed with the next change, or by “Deploy again”.",
+        doing="",
+        percent=100,
     )
+    deployment.refresh_from_db()
+    tell_cancelled(deployment)
 
 
-def give_up_abandoned() -> list[Deployment]:
-    """End the runs whose worker let its lease expire, and queue their stacks again. Returns the new deployments."""
-    with transaction.atomic():
-        lost = list(
-            Deployment.objects.select_for_update(of=("self",), skip_locked=True)
-            .filter(state=Deployment.State.RUNNING, stack__lease_expires_at__lt=timezone.now())
-            .select_related("stack")
+def _recover(deployment: Deployment) -> Deployment | None:
+    Stack.objects.filter(pk=deployment.stack_id).update(lease_owner="", lease_expires_at=None)
+    deployment.log_line(ABANDONED)
+    if deployment.attempts >= MOST_TRIES:
+        Deployment.objects.filter(pk=deployment.pk).update(
+            state=Deployment.State.FAILED, finished_at=timezone.now(), error=WORN_OUT, advice=WORN_OUT_ADVICE, doing="", percent=100
         )
-        return [_start_over(deployment) for deployment in lost]
-
-
-def next_expiry() -> datetime | None:
-    """When the first lease that is held now runs out, if any is held."""
-    running = Deployment.objects.filter(state=Deployment.State.RUNNING, stack__lease_expires_at__isnull=False)
-    return running.order_by("stack__lease_expires_at").values_list("stack__lease_expires_at", flat=True).first()
-
-
-def _start_over(lost: Deployment) -> Deployment:
-    lost.state = Deployment.State.FAILED
-    lost.finished_at = timezone.now()
-    lost.error, lost.advice, lost.doing, lost.percent = ABANDONED, ABANDONED_ADVICE, "", 100
-    lost.save(update_fields=["state", "finished_at", "error", "advice", "doing", "percent"])
-    Stack.objects.filter(pk=lost.stack_id).update(lease_owner="", lease_expires_at=None)
-    successor = queue_again(lost.stack)
-    # Both runs keep what they were for: the one that ended as its history, the new one as its task.
-    Change.objects.bulk_create(_copy(change, successor) for change in lost.changes.all())
-    return successor
+        deployment.refresh_from_db()
+        announce(deployment, Deployment.State.FAILED.value)
+        return None
+    return put_back(deployment)
 
 
 def _copy(change: Change, deployment: Deployment) -> Change:
@@ -85,9 +165,5 @@ def _copy(change: Change, deployment: Deployment) -> Change:
         generation=change.generation,
         summary=change.summary,
         actor=change.actor,
-        actor_user=change.actor_user,
+        actor_user_id=change.actor_user_id,
     )
-
-
-def _expiry(now: datetime) -> datetime:
-    return now + timedelta(seconds=config().cohort_lease_seconds)

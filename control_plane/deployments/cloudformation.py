@@ -1,10 +1,10 @@
-"""What CloudFormation itself says about a stack. The CLI's exit code is never taken for it."""
+"""What CloudFormation itself says about a stack, and what we ask of it beside deploying. An exit code is never taken for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
 import boto3
 from botocore.config import Config as BotoConfig
@@ -20,10 +20,13 @@ from botocore.exceptions import (
     ConnectionError as AwsConnectionError,
 )
 
+from control_plane.deployments.failures import NOTHING_CHANGED, PASSING_CODES, FailedResource, Problem
+from control_plane.deployments.models import Failure
+
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
 
-COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"})
+COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 # How AWS says that it does not know the caller.
 BAD_CREDENTIALS = frozenset(
     {
@@ -39,27 +42,41 @@ BAD_CREDENTIALS = frozenset(
 
 
 class AwsFailure(RuntimeError):
-    """AWS could not be used. `advice` says what was not changed and what to do."""
+    """AWS could not be used. `advice` says what was not changed and what to do, `kind` what follows."""
 
-    advice = "Nothing was changed on AWS by this run. Try again; the change is kept and waits."
+    advice = f"{NOTHING_CHANGED} The change is kept and waits: correct the cause, then deploy again."
+    kind: ClassVar[Failure] = Failure.PERMANENT
+
+    @property
+    def problem(self) -> Problem:
+        """For the record."""
+        return Problem(str(self), self.advice, self.kind)
 
 
 class AwsUnreachable(AwsFailure):
     """No answer from AWS."""
 
-    advice = "Nothing was changed on AWS by this run. Check the network and AWS_ENDPOINT_URL, then deploy again."
+    advice = f"{NOTHING_CHANGED} It is tried again by itself; if that goes on, check the network and AWS_ENDPOINT_URL."
+    kind = Failure.RETRYABLE
+
+
+class AwsBusy(AwsFailure):
+    """AWS answers that it cannot just now: too many requests, or a fault of its own."""
+
+    advice = f"{NOTHING_CHANGED} It is tried again by itself."
+    kind = Failure.RETRYABLE
 
 
 class CredentialsRefused(AwsFailure):
     """AWS does not know the control plane's credentials, or there are none."""
 
-    advice = "Nothing was changed on AWS by this run. Check AWS_PROFILE or the access key of the worker, then deploy again."
+    advice = f"{NOTHING_CHANGED} Check AWS_PROFILE or the access key of the worker, then deploy again."
 
 
 class NotAllowed(AwsFailure):
     """AWS knows the control plane but refuses the call."""
 
-    advice = "Nothing was changed on AWS by this run. Give the worker's identity this right, then deploy again."
+    advice = f"{NOTHING_CHANGED} Give the worker's identity this right, then deploy again."
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,7 @@ class Observation:
 
     status: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
+    stack_id: str = ""
 
     @property
     def generation(self) -> int:
@@ -79,37 +97,47 @@ class Observation:
         """Whether CloudFormation calls the last change of the stack complete."""
         return self.status in COMPLETE
 
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether CloudFormation is at work on it, cleaning up included: until then a removed member's key may still work.
 
-@dataclass(frozen=True)
-class FailedResource:
-    """The resource that made a change fail, and CloudFormation's reason."""
-
-    logical_id: str
-    resource_type: str
-    reason: str
+        A stack in review has a change set and waits for nobody knows whom.
+        """
+        return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
 
 def observe(stack_name: str, region: str) -> Observation:
     """Ask CloudFormation for a stack. Raises AwsFailure."""
-    with _explained():
+    with explained():
         try:
-            described = _client(region).describe_stacks(StackName=stack_name)["Stacks"][0]
+            described = client(region).describe_stacks(StackName=stack_name)["Stacks"][0]
         except ClientError as error:
             if "does not exist" in str(error):
                 return Observation()
             raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-    return Observation(status=described["StackStatus"], outputs=outputs)
+    return Observation(status=described["StackStatus"], outputs=outputs, stack_id=described.get("StackId", ""))
 
 
-def first_failure(stack_name: str, region: str, since: datetime) -> FailedResource | None:
-    """The first resource that failed since then, which is the one that the others were cancelled for. Raises AwsFailure."""
+def newest_event(stack_name: str, region: str) -> str:
+    """The id of the stack's newest event, which what comes after is told by; empty where there is none. Raises AwsFailure."""
+    with explained():
+        try:
+            events = client(region).describe_stack_events(StackName=stack_name)["StackEvents"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return ""
+            raise
+    return events[0]["EventId"] if events else ""
+
+
+def first_failure(stack_name: str, region: str, after: str) -> FailedResource | None:
+    """The first resource that failed after the event `after`: the one that the others were cancelled for. Raises AwsFailure."""
     failed = None
-    with _explained():
-        pages = _client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name)
-        for page in pages:
+    with explained():
+        for page in client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name):
             for event in page["StackEvents"]:
-                if event["Timestamp"] < since:
+                if event["EventId"] == after:
                     return failed
                 reason = event.get("ResourceStatusReason", "")
                 if event.get("ResourceStatus", "").endswith("_FAILED") and "cancelled" not in reason.lower():
@@ -117,13 +145,29 @@ def first_failure(stack_name: str, region: str, since: datetime) -> FailedResour
     return failed
 
 
-def _client(region: str) -> "CloudFormationClient":
-    retries = BotoConfig(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
+def cancel_update(stack_name: str, region: str) -> bool:
+    """Have CloudFormation take back the update under way. False if it cannot any more. Raises AwsFailure."""
+    with explained():
+        try:
+            client(region).cancel_update_stack(StackName=stack_name)
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "ValidationError":
+                return False
+            raise
+    return True
+
+
+@lru_cache(maxsize=8)
+def client(region: str) -> "CloudFormationClient":
+    """A client for a region, kept: making one costs more than a call. It may be used from every thread."""
+    retries = BotoConfig(
+        connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=40
+    )
     return boto3.client("cloudformation", region_name=region, config=retries)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """Turn botocore's errors into ours, which say what to do."""
     try:
         yield
@@ -132,11 +176,18 @@ def _explained() -> Iterator[None]:
     except (AwsConnectionError, HTTPClientError) as error:
         raise AwsUnreachable(f"AWS does not answer: {error}.") from error
     except ClientError as error:
-        code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", str(error))
-        if code in BAD_CREDENTIALS:
-            raise CredentialsRefused(f"AWS refuses the control plane's credentials: {message} ({code}).") from error
-        if code.startswith("AccessDenied"):
-            raise NotAllowed(f"AWS does not allow it: {message}") from error
-        raise AwsFailure(f"CloudFormation answered {code}: {message}") from error
+        raise _of_answer(error) from error
     except BotoCoreError as error:
         raise AwsFailure(f"AWS could not be asked: {error}.") from error
+
+
+def _of_answer(error: ClientError) -> AwsFailure:
+    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", str(error))
+    if code in BAD_CREDENTIALS:
+        return CredentialsRefused(f"AWS refuses the control plane's credentials: {message} ({code}).")
+    if code.startswith("AccessDenied"):
+        return NotAllowed(f"AWS does not allow it: {message}")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in PASSING_CODES or status >= 500 or status == 429:
+        return AwsBusy(f"AWS is busy: CloudFormation answered {code}: {message}.")
+    return AwsFailure(f"CloudFormation answered {code}: {message}")

@@ -1,160 +1,186 @@
-"""Bring each waiting stack to its desired state: claim, publish, deploy, ask CloudFormation, record."""
+"""Bring waiting stacks to their desired state: many at once through one synthesis, each then by a run of its own."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from django.db import transaction
-from django.utils import timezone
+from django.db import close_old_connections
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation
+from control_plane.deployments import claims, outcomes
 from control_plane.deployments._cdk_cli import CdkCli
-from control_plane.deployments.cloudformation import AwsFailure, Observation
-from control_plane.deployments.deployer import Deployer, DeployerFailure, Target
-from control_plane.deployments.log import DeploymentLog
-from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
+from control_plane.deployments._resident import ResidentDeployer
+from control_plane.deployments.deployer import Deployer, DeployerMissing
+from control_plane.deployments.heart import Heart, LeaseLost
+from control_plane.deployments.models import Deployment, StoredManifest
+from control_plane.deployments.run import Run
+from control_plane.deployments.synthesis import Assembly, Synthesiser, SynthesisFailed
 
 logger = logging.getLogger("cohort.engine")
 
-
-class LeaseLost(RuntimeError):
-    """Another worker took the stack over; this one must not touch it, nor its record, any more."""
-
-
-class NotReached(RuntimeError):
-    """CloudFormation ended, but the stack does not hold what was wanted."""
-
-    def __init__(self, message: str, advice: str) -> None:
-        super().__init__(message)
-        self.advice = advice
+# Runs that are claimed for each that deploys: while some deploy, the next ones are synthesised.
+CLAIMED_PER_SLOT = 4
+# How long a run takes at most to notice that it is handed over, unless it waits for an answer of AWS.
+HAND_OVER_SECONDS = 6.0
 
 
-def reconcile_next(deployer: Deployer | None = None) -> bool:
-    """Deploy the stack that waits longest, if any. Returns whether there was one, so that more may wait."""
-    for successor in claims.give_up_abandoned():
-        logger.warning("%s was abandoned by its worker and starts over", successor.stack)
-    deployment = claims.claim_next(claims.WORKER)
-    if deployment is None:
-        return False
-    run(deployment, deployer or CdkCli())
-    return True
+_running: "Engine | None" = None
 
 
-def run(deployment: Deployment, deployer: Deployer) -> None:
-    """Carry out one claimed deployment and record how it ended, whatever happens."""
-    log = DeploymentLog(deployment)
-    stack = deployment.stack
-    logger.info("deploying %s generation %s (deployment %s)", stack, deployment.generation, deployment.pk)
-    try:
-        observation = _deploy(deployment, deployer, log)
-    except LeaseLost:
-        logger.error("lost the lease on %s; another worker goes on", stack)
-        return
-    except (AwsFailure, DeployerFailure, NotReached) as error:
-        _record_failure(deployment, log, str(error), error.advice)
-    except (ManifestError, StoreUnavailable) as error:
-        _record_failure(deployment, log, str(error), "Nothing was changed on AWS. Correct it, then deploy again.")
-    except Exception as error:
-        # A defect of ours: the record must not say 'running' for ever. The traceback goes to the worker's log.
-        logger.exception("deployment %s failed unexpectedly", deployment.pk)
-        message = f"Cohort itself failed ({type(error).__name__})."
-        _record_failure(deployment, log, message, "The worker's log has the details. AWS may be changed in part; deploy again.")
-    else:
-        _record_success(deployment, log, observation)
+def running() -> "Engine | None":
+    """This process's engine, for the tasks that a worker does beside deploying."""
+    return _running
 
 
-def _deploy(deployment: Deployment, deployer: Deployer, log: DeploymentLog) -> Observation:
-    """Publish, deploy and ask. Returns what CloudFormation holds, which is what was wanted; otherwise raises."""
-    stack, started = deployment.stack, timezone.now()
-    log.step("Looking at what AWS holds now", 2)
-    cloudformation.observe(stack.name, stack.region)
-    log.step("Publishing the manifest", 5)
-    target = _publish(deployment)
-    log.step("Working out what AWS has to change", 10)
-    failure = None
-    try:
-        deployer.deploy(target, tell=log.write, tick=_heartbeat(deployment))
-    except DeployerFailure as error:
-        failure = error
-    log.step("Asking CloudFormation how it ended", 95)
-    observation = cloudformation.observe(stack.name, stack.region)
-    if observation.is_complete and observation.generation == deployment.generation:
-        return observation
-    _note_status(deployment, observation)
-    if failed := cloudformation.first_failure(stack.name, stack.region, started) if observation.status else None:
-        raise NotReached(
-            f"CloudFormation could not make {failed.resource_type} “{failed.logical_id}”: {failed.reason}", _advice(observation)
-        )
-    raise failure or NotReached(
-        f"The stack is {observation.status or 'not there'} and holds generation {observation.generation} "
-        f"instead of {deployment.generation}.",
-        _advice(observation),
+def set_running(engine: "Engine | None") -> None:
+    """Make it this process's engine."""
+    global _running
+    _running = engine
+
+
+class Engine:
+    """One worker's machinery: its heart, its synthesiser, its deployers, and the threads that runs are carried out in."""
+
+    def __init__(self, name: str, *, deployers: Sequence[Deployer] | None = None, synthesiser: Synthesiser | None = None) -> None:
+        self.name = name
+        self.hand_over = threading.Event()
+        self.heart = Heart(name, self.doing)
+        self.resident = ResidentDeployer() if deployers is None and config().cohort_deployer == "resident" else None
+        usual: list[Deployer] = [self.resident, CdkCli()] if self.resident else [CdkCli()]
+        self._deployers = usual if deployers is None else list(deployers)
+        self.synthesiser = synthesiser or (Synthesiser() if self.resident else None)
+        self._runs = ThreadPoolExecutor(config().cohort_parallel, thread_name_prefix="run")
+        self._batches = ThreadPoolExecutor(config().cohort_parallel * CLAIMED_PER_SLOT, thread_name_prefix="batch")
+        self._open: dict[int, Deployment] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to beat, and start the processes that are kept, without waiting for them."""
+        self.heart.start()
+        set_running(self)
+        if self.resident is not None and self.synthesiser is not None:
+            self.synthesiser.warm()
+            try:
+                self.resident.warm()
+            except DeployerMissing as error:
+                logger.warning("%s %s", error, error.advice)
+
+    def claim_and_start(self) -> int:
+        """Claim what waits, as far as there is room, and begin with it. Returns how many runs began."""
+        room = config().cohort_parallel * CLAIMED_PER_SLOT - len(self._open)
+        # Several at a time, while there are: one synthesis for each alone would cost more than it gains.
+        if room < config().cohort_parallel or not claims.has_waiting():
+            return 0
+        claimed = claims.claim(self.name, room)
+        for deployment in claimed:
+            self.heart.hold(deployment)
+            with self._lock:
+                self._open[deployment.pk] = deployment
+        if claimed:
+            self._batches.submit(self._carry_out, claimed)
+        return len(claimed)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no run is under way."""
+        return not self._open
+
+    def doing(self) -> str:
+        """What is under way, for people."""
+        with self._lock:
+            names = [f"{one.stack.name} (deployment {one.pk})" for one in self._open.values()]
+        if not names:
+            return "waiting for something to deploy"
+        return f"deploying {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Let the runs under way end for so long, hand the others over, and end the processes.
+
+        Returns whether every thread has ended; one that waits for an AWS that does not answer may not have.
+        """
+        if not self._idle_within(grace_seconds):
+            logger.info("handing over: %s", self.doing())
+        self.hand_over.set()
+        has_ended = self._idle_within(HAND_OVER_SECONDS)
+        if not has_ended:
+            self._hand_over_the_rest()
+        for pool in (self._batches, self._runs):
+            pool.shutdown(wait=has_ended, cancel_futures=True)
+        self.heart.stop()
+        if self.resident is not None:
+            self.resident.end()
+        if self.synthesiser is not None:
+            self.synthesiser.end()
+        return has_ended
+
+    def _idle_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self.is_idle and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.is_idle
+
+    def _hand_over_the_rest(self) -> None:
+        """Give back what a thread of ours still waits for; it finds the lease gone, if it ever goes on."""
+        with self._lock:
+            rest = list(self._open.values())
+        for deployment in rest:
+            try:
+                outcomes.handed_over(deployment)
+            except LeaseLost:
+                logger.info("%s had ended meanwhile", deployment)
+
+    def _carry_out(self, batch: Sequence[Deployment]) -> None:
+        try:
+            self._synthesise_and_run(batch)
+        except Exception:
+            # What was claimed is let go of below; the leases run out, and another look begins it again.
+            logger.exception("a batch of %s failed unexpectedly", len(batch))
+        finally:
+            for deployment in batch:
+                self._forget(deployment)
+            close_old_connections()
+
+    def _synthesise_and_run(self, batch: Sequence[Deployment]) -> None:
+        if self.synthesiser is None:
+            self._run_all(batch, None)
+            return
+        began = time.monotonic()
+        try:
+            with self.synthesiser.assembly(_manifests(batch)) as assembly:
+                for deployment in batch:
+                    deployment.stages["synthesising"] = round(time.monotonic() - began, 3)
+                self._run_all(batch, assembly)
+        except SynthesisFailed as error:
+            for deployment in batch:
+                Run(deployment, self.heart, self.hand_over).fail(error.problem)
+
+    def _run_all(self, batch: Sequence[Deployment], assembly: Assembly | None) -> None:
+        futures: list[Future[None]] = [self._runs.submit(self._run, deployment, assembly) for deployment in batch]
+        wait(futures)
+
+    def _run(self, deployment: Deployment, assembly: Assembly | None) -> None:
+        close_old_connections()
+        try:
+            Run(deployment, self.heart, self.hand_over).carry_out(assembly, self._deployers)
+        except Exception:
+            # The record could not be written: the lease runs out, and the run is begun again.
+            logger.exception("the end of deployment %s could not be recorded", deployment.pk)
+        finally:
+            self._forget(deployment)
+
+    def _forget(self, deployment: Deployment) -> None:
+        self.heart.release(deployment)
+        with self._lock:
+            self._open.pop(deployment.pk, None)
+
+
+def _manifests(batch: Sequence[Deployment]) -> dict[str, str]:
+    """The manifests that these runs deploy, by their stacks' names, in one query."""
+    wanted = {(one.stack_id, one.generation): one.stack.name for one in batch}
+    stored = StoredManifest.objects.filter(
+        stack__in=[one.stack_id for one in batch], generation__in={one.generation for one in batch}
     )
-
-
-def _publish(deployment: Deployment) -> Target:
-    stored = StoredManifest.objects.get(stack=deployment.stack, generation=deployment.generation)
-    manifest = parse(stored.text)
-    open_store(config().manifest_store).write(manifest.store_key, stored.text)
-    context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else "platform=1"
-    return Target(stack_name=deployment.stack.name, context=context)
-
-
-def _heartbeat(deployment: Deployment) -> Callable[[], None]:
-    """A tick that prolongs the lease three times in its length. Raises LeaseLost."""
-    every = config().cohort_lease_seconds / 3
-    due = time.monotonic()
-
-    def tick() -> None:
-        nonlocal due
-        if time.monotonic() < due:
-            return
-        if not claims.keep_alive(deployment):
-            raise LeaseLost
-        due = time.monotonic() + every
-
-    return tick
-
-
-def _advice(observation: Observation) -> str:
-    if not observation.status:
-        return "AWS holds nothing of this stack. Correct the cause, then deploy again."
-    if "ROLLBACK_COMPLETE" in observation.status:
-        return "CloudFormation took its changes back, so AWS holds what it held before. Correct the cause, then deploy again."
-    return f"The stack is now {observation.status}. Correct the cause, then deploy again."
-
-
-def _note_status(deployment: Deployment, observation: Observation) -> None:
-    deployment.cloudformation_status = observation.status
-    Stack.objects.filter(pk=deployment.stack_id).update(status=observation.status)
-
-
-def _record_success(deployment: Deployment, log: DeploymentLog, observation: Observation) -> None:
-    deployment.cloudformation_status = observation.status
-    deployment.outputs = observation.outputs
-    log.write(f"{deployment.stack.name} is {observation.status} at generation {deployment.generation}")
-    deployed = {"deployed_generation": deployment.generation, "status": observation.status, "outputs": observation.outputs}
-    _end(deployment, Deployment.State.SUCCEEDED, **deployed)
-    logger.info("%s is up to date at generation %s", deployment.stack, deployment.generation)
-
-
-def _record_failure(deployment: Deployment, log: DeploymentLog, error: str, advice: str) -> None:
-    deployment.error, deployment.advice = error, advice
-    log.write(f"Failed: {error}")
-    _end(deployment, Deployment.State.FAILED)
-    logger.warning("deployment %s of %s failed: %s", deployment.pk, deployment.stack, error)
-
-
-def _end(deployment: Deployment, state: str, **stack_fields: object) -> None:
-    """Record the end and give the stack back, in one transaction, if the lease is still ours."""
-    with transaction.atomic():
-        ours = Stack.objects.filter(pk=deployment.stack_id, lease_owner=deployment.worker)
-        if not ours.update(lease_owner="", lease_expires_at=None, **stack_fields):
-            logger.error("lost the lease on %s; the record of deployment %s is not ours to end", deployment.stack, deployment.pk)
-            return
-        deployment.state, deployment.finished_at, deployment.doing, deployment.percent = state, timezone.now(), "", 100
-        deployment.save(
-            update_fields=["state", "finished_at", "doing", "percent", "cloudformation_status", "outputs", "error", "advice"]
-        )
+    rows = stored.values_list("stack_id", "generation", "text")
+    return {wanted[stack, generation]: text for stack, generation, text in rows if (stack, generation) in wanted}

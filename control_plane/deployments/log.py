@@ -1,47 +1,121 @@
-"""The log of a running deployment: each line is stored as it comes, and the progress that it tells is kept."""
+"""The log of a running deployment, and the progress that it tells: gathered for a moment, then stored together."""
 
-import re
+import time
+from typing import Any
 
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from control_plane.deployments.deployer import ResourceEvent
 from control_plane.deployments.models import Deployment, LogLine
+from control_plane.deployments.plans import Plan
 
-# CDK's `--progress events`: 'Stack |  3/10 | 1:02:03 AM | CREATE_COMPLETE | AWS::IAM::Role | Federated/Role (FederatedRole1)'.
-_EVENT = re.compile(
-    r"\|\s*(?P<done>\d+)(?:/(?P<total>\d+))?\s*\|[^|]*\|\s*(?P<status>[A-Z_]+)\s*\|\s*(?P<type>[\w:]+)\s*\|\s*(?P<what>.*)"
-)
-_WORDS = {"CREATE": "Making", "UPDATE": "Changing", "DELETE": "Removing", "ROLLBACK": "Undoing", "REVIEW": "Preparing"}
 LONGEST_LINE = 4000
-# Where the steps before CloudFormation's own end, in percent of a usual run: synthesis is most of it.
-DEPLOYING_PERCENT = 60
+# How long lines may wait for others before they are stored: what a person who watches does not notice.
+GATHER_SECONDS = 0.25
+# Where CloudFormation's own work begins and ends, in percent of a usual run.
+EXECUTING_PERCENT, EXECUTED_PERCENT = 30, 95
+_WORDS = {"CREATE": "Making", "UPDATE": "Changing", "DELETE": "Removing", "ROLLBACK": "Undoing", "IMPORT": "Adopting"}
+
+
+class NotOurs(RuntimeError):
+    """Somebody else writes this deployment's log: it is not ours any more."""
 
 
 class DeploymentLog:
-    """Writes the lines of one deployment, numbered from where an earlier writer stopped."""
+    """Writes one deployment's lines, and what it is doing, how far it is, and each resource's state. For one thread."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._number = LogLine.objects.filter(deployment=deployment).count()
+        self._number: int = LogLine.objects.filter(deployment=deployment).aggregate(last=Max("number"))["last"] or 0
+        self._lines: list[LogLine] = []
+        self._fields: dict[str, Any] = {}
+        self._resources: dict[str, dict[str, Any]] = {}
+        self._due = 0.0
 
     def write(self, text: str) -> None:
-        """Store one line and update the progress; blank lines are left out."""
-        if not text.strip():
-            return
-        self._number += 1
-        LogLine.objects.create(deployment=self._deployment, number=self._number, text=text[:LONGEST_LINE])
-        if event := _EVENT.search(text):
-            self._advance(event)
+        """Add one line; blank ones are left out."""
+        if text.strip():
+            self._number += 1
+            self._lines.append(LogLine(deployment=self._deployment, number=self._number, text=text[:LONGEST_LINE]))
+        self.flush_if_due()
 
     def step(self, doing: str, percent: int) -> None:
         """Say what is being done now and how far that is, in the log and on the page."""
+        self._fields |= {"doing": doing, "percent": percent}
         self.write(doing)
-        Deployment.objects.filter(pk=self._deployment.pk).update(doing=doing, percent=percent)
 
-    def _advance(self, event: re.Match[str]) -> None:
-        verb = _WORDS.get(event["status"].split("_")[0], "Working on")
-        doing = f"{verb} {event['type'].removeprefix('AWS::').replace('::', ' ')}"
-        total = int(event["total"] or 0)
-        # CloudFormation counts resources that it only looked at among those that are done, though not in the total.
-        done = min(int(event["done"]), total)
-        percent = DEPLOYING_PERCENT + (95 - DEPLOYING_PERCENT) * done // total if total else DEPLOYING_PERCENT
-        Deployment.objects.filter(pk=self._deployment.pk).update(
-            doing=doing, resources_done=done, resources_total=total, percent=percent
-        )
+    def plan(self, plan: Plan) -> None:
+        """What will change is known now: all of it waits."""
+        self._resources = {
+            change.logical_id: {
+                "logical_id": change.logical_id,
+                "type": change.type,
+                "action": change.action,
+                "state": "waiting",
+                "reason": "",
+                "seconds": None,
+                "began": 0.0,
+            }
+            for change in plan.resources
+        }
+        self._fields["plan"] = plan.to_json()
+        self._count()
+
+    def resource(self, event: ResourceEvent) -> None:
+        """A resource has got further; its event is a line of the log too."""
+        self.write(f"{event.status}  {event.type}  {event.logical_id}{f'  {event.reason}' if event.reason else ''}")
+        if event.type == "AWS::CloudFormation::Stack":
+            return
+        self._fields["doing"] = f"{_WORDS.get(event.status.split('_')[0], 'Working on')} {_type_in_words(event.type)}"
+        if (resource := self._resources.get(event.logical_id)) is None:
+            return
+        now = time.monotonic()
+        if event.status.endswith("_IN_PROGRESS"):
+            resource |= {"state": "running", "began": resource["began"] or now}
+        else:
+            state = "failed" if event.status.endswith("_FAILED") else "done"
+            seconds = round(now - resource["began"], 2) if resource["began"] else None
+            resource |= {"state": state, "reason": event.reason, "seconds": seconds}
+        self._count()
+
+    def complete(self) -> None:
+        """All that was to change has changed, whether its events came through or not."""
+        for resource in self._resources.values():
+            resource["state"] = "done"
+        self._count()
+
+    def flush_if_due(self) -> None:
+        """Store what was gathered, if that has waited long enough. Raises NotOurs."""
+        if time.monotonic() >= self._due:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store what was gathered. Raises NotOurs if another worker has taken the deployment over."""
+        self._due = time.monotonic() + GATHER_SECONDS
+        if not self._lines and not self._fields:
+            return
+        try:
+            with transaction.atomic():
+                LogLine.objects.bulk_create(self._lines)
+                if self._fields:
+                    ours = Deployment.objects.filter(
+                        pk=self._deployment.pk, worker=self._deployment.worker, attempts=self._deployment.attempts
+                    )
+                    if not ours.update(**self._fields):
+                        raise NotOurs
+        except IntegrityError as error:
+            raise NotOurs from error
+        self._lines, self._fields = [], {}
+
+    def _count(self) -> None:
+        resources = [{key: value for key, value in one.items() if key != "began"} for one in self._resources.values()]
+        done, total = sum(one["state"] == "done" for one in resources), len(resources)
+        span = EXECUTED_PERCENT - EXECUTING_PERCENT
+        percent = EXECUTING_PERCENT + (span * done // total if total else 0)
+        self._fields |= {"resources": resources, "resources_done": done, "resources_total": total, "percent": percent}
+        self.flush_if_due()
+
+
+def _type_in_words(name: str) -> str:
+    return name.removeprefix("AWS::").replace("::", " ")

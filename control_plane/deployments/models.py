@@ -8,6 +8,25 @@ from django.db.models import F, Q
 from django.urls import reverse
 
 
+class DriftState(models.TextChoices):
+    """Whether AWS still holds what was deployed."""
+
+    UNKNOWN = "unknown", "not checked yet"
+    CHECKING = "checking", "being checked"
+    IN_SYNC = "in-sync", "as deployed"
+    DRIFTED = "drifted", "changed outside Cohort"
+    MISSING = "missing", "the stack is not there"
+    FAILED = "failed", "could not be checked"
+
+
+class StackQuerySet(models.QuerySet["Stack"]):
+    """Stacks, by what the engine asks."""
+
+    def out_of_step(self) -> "StackQuerySet":
+        """Those whose wanted generation AWS was not yet seen to hold."""
+        return self.filter(deployed_generation__lt=F("generation"))
+
+
 class Stack(models.Model):
     """A CloudFormation stack: a group's, or the platform's.
 
@@ -30,12 +49,22 @@ class Stack(models.Model):
     outputs = models.JSONField(default=dict)
     lease_owner = models.CharField(max_length=128, blank=True)
     lease_expires_at = models.DateTimeField(null=True)
+    last_started_at = models.DateTimeField(
+        null=True, help_text="When a run last began; the next one leaves time for changes to join it."
+    )
+    template_digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of the template that was last deployed.")
+    drift_state = models.CharField(max_length=16, choices=DriftState, default=DriftState.UNKNOWN)
+    drift_checked_at = models.DateTimeField(null=True)
+    drift = models.JSONField(default=list, help_text="What differs on AWS from what was deployed, as `drift.Difference`s.")
+
+    objects = StackQuerySet.as_manager()
 
     class Meta:
         ordering = ("name",)
         constraints = (
             models.CheckConstraint(condition=Q(deployed_generation__lte=F("generation")), name="stack_deployed_at_most_wanted"),
         )
+        indexes = (models.Index(fields=("id",), name="stack_out_of_step", condition=Q(deployed_generation__lt=F("generation"))),)
 
     def __str__(self) -> str:
         return self.name
@@ -73,27 +102,43 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         mended = Deployment.objects.filter(stack=models.OuterRef("stack"), pk__gt=models.OuterRef("pk"))
         rank = models.Case(
             models.When(Q(state=Deployment.State.FAILED) & ~models.Exists(mended), then=0),
-            models.When(state=Deployment.State.RUNNING, then=1),
-            models.When(state=Deployment.State.QUEUED, then=2),
-            default=3,
+            models.When(state=Deployment.State.APPROVAL, then=1),
+            models.When(state=Deployment.State.RUNNING, then=2),
+            models.When(state=Deployment.State.QUEUED, then=3),
+            default=4,
         )
         return self.order_by(rank, "-pk")
+
+
+class Failure(models.TextChoices):
+    """What kind of failure a try met, which decides what follows."""
+
+    RETRYABLE = "retryable", "tried again by itself"
+    REPAIRABLE = "repairable", "repaired and tried again by itself"
+    PERMANENT = "permanent", "waits for somebody"
 
 
 class Deployment(models.Model):
     """One run that brings a stack to its desired state. Changes made while it waits join it; later ones wait for the next."""
 
     class State(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
+        QUEUED = "queued", "waiting"
+        APPROVAL = "approval", "waiting for approval"
+        RUNNING = "running", "under way"
+        SUCCEEDED = "succeeded", "done"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+        SUPERSEDED = "superseded", "went on in a later one"
 
-    OPEN: ClassVar[tuple[str, ...]] = (State.QUEUED, State.RUNNING)
+    OPEN: ClassVar[tuple[str, ...]] = (State.QUEUED, State.APPROVAL, State.RUNNING)
+    WAITING: ClassVar[tuple[str, ...]] = (State.QUEUED, State.APPROVAL)
 
     stack = models.ForeignKey(Stack, on_delete=models.PROTECT, related_name="deployments")
     state = models.CharField(max_length=16, choices=State, default=State.QUEUED)
     generation = models.PositiveIntegerField(help_text="The newest generation that this run covers.")
+    from_generation = models.PositiveIntegerField(
+        default=0, help_text="What AWS held when the run began; it covers those after it."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -106,6 +151,19 @@ class Deployment(models.Model):
     outputs = models.JSONField(default=dict)
     error = models.TextField(blank=True, help_text="What happened.")
     advice = models.TextField(blank=True, help_text="What was not changed, and what to do next.")
+    failure = models.CharField(max_length=16, choices=Failure, blank=True, help_text="What kind of failure the last try met.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries begun.")
+    not_before = models.DateTimeField(null=True, help_text="A further try waits until then.")
+    resources = models.JSONField(default=list, help_text="Each resource that changes: logical_id, type, action, state, reason.")
+    stages = models.JSONField(default=dict, help_text="Seconds spent in each stage.")
+    plan = models.JSONField(default=dict, help_text="What CDK's own diff says will change, as `plans.Plan`.")
+    revert_drift = models.BooleanField(default=False, help_text="Whether it also puts back what was changed outside Cohort.")
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by = models.CharField(max_length=320, blank=True)
+    approved_at = models.DateTimeField(null=True)
+    approved_by = models.CharField(max_length=320, blank=True)
+    approved_generation = models.PositiveIntegerField(default=0, help_text="What was approved; a later change needs it anew.")
+    superseded_by = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="+")
 
     objects = DeploymentQuerySet.as_manager()
 
@@ -113,7 +171,9 @@ class Deployment(models.Model):
         ordering = ("-id",)
         indexes = (models.Index(fields=("state", "id")), models.Index(fields=("stack", "-id")))
         constraints = (
-            models.UniqueConstraint(fields=("stack",), condition=Q(state="queued"), name="one_queued_deployment_per_stack"),
+            models.UniqueConstraint(
+                fields=("stack",), condition=Q(state__in=("queued", "approval")), name="one_waiting_deployment_per_stack"
+            ),
             models.UniqueConstraint(fields=("stack",), condition=Q(state="running"), name="one_running_deployment_per_stack"),
         )
 
@@ -122,6 +182,16 @@ class Deployment(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("deployments:detail", args=(self.pk,))
+
+    @property
+    def lease(self) -> str:
+        """What its worker writes into the stack's row while it runs: another for each try, so that none holds another's."""
+        return f"{self.worker}/{self.pk}/{self.attempts}"
+
+    def log_line(self, text: str) -> None:
+        """Add one line to the log. While it runs, only its worker may."""
+        last = self.log.order_by("-number").values_list("number", flat=True).first() or 0
+        LogLine.objects.create(deployment=self, number=last + 1, text=text)
 
     @property
     def took(self) -> str:
@@ -172,3 +242,59 @@ class LogLine(models.Model):
     def as_dict(self) -> dict[str, Any]:
         """For commands that print JSON."""
         return {"number": self.number, "at": self.at.isoformat(), "text": self.text}
+
+
+class Preview(models.Model):
+    """What a change would do on AWS, worked out by a worker before anybody asks for the change itself."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "being worked out"
+        DONE = "done", "ready"
+        FAILED = "failed", "failed"
+
+    stack_name = models.CharField(max_length=128)
+    title = models.CharField(max_length=400, help_text="The change in a person's words.")
+    manifest = models.TextField()
+    base = models.TextField(blank=True, help_text="The manifest that AWS holds now; empty where there is none yet.")
+    state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    plan = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"Preview of {self.title}"
+
+
+class Worker(models.Model):
+    """A worker that lives, or lived a short while ago, and what it says it is doing."""
+
+    name = models.CharField(max_length=128, unique=True)
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_index=True)
+    doing = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tally(models.Model):
+    """A running count for the metrics: how many, and how many seconds they took. Only ever added to."""
+
+    name = models.CharField(max_length=64, help_text="The metric, such as 'stage' or 'outcome'.")
+    label = models.CharField(max_length=64)
+    count = models.PositiveBigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("name", "label"), name="one_tally_per_label"),)
+        verbose_name_plural = "tallies"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}: {self.count}"

@@ -1,18 +1,29 @@
-"""Asking for a deployment: a new generation, its manifest and the wake-up of a worker, in the caller's transaction."""
+"""Asking for a deployment: a new generation, its manifest and the run that brings it, in the caller's transaction."""
 
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils import timezone
 
+from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.deployments import tallies
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
-from control_plane.deployments.tasks import reconcile
+from control_plane.notifications.outbox import announce
 from stacks.manifest import Manifest
 
 
-class NothingToRetry(ValueError):
+class RefusedRequest(ValueError):
+    """What was asked of a deployment makes no sense now. Nothing was changed."""
+
+
+class NothingToRetry(RefusedRequest):
     """There is nothing to deploy again."""
+
+
+class NotCancellable(RefusedRequest):
+    """The deployment has ended, or is being cancelled already."""
 
 
 MakeManifest = Callable[[int], Manifest]
@@ -35,43 +46,116 @@ def request_deployment(stack: Stack, *, make_manifest: MakeManifest, summary: st
     stack.save(update_fields=["generation"])
     manifest = make_manifest(stack.generation)
     StoredManifest.objects.create(stack=stack, generation=stack.generation, text=manifest.to_json())
-    deployment = queue_again(stack)
-    Change.objects.create(
-        deployment=deployment, generation=stack.generation, summary=summary, actor=actor.label, actor_user=actor.user
-    )
+    deployment = queue(stack)
+    _note(deployment, summary, actor)
     return deployment
 
 
 def deploy_again(deployment: Deployment, *, actor: Actor) -> Deployment:
-    """Deploy the present generation of a failed deployment's stack once more.
+    """Deploy the present generation of an ended deployment's stack once more.
 
-    Raises NothingToRetry if nothing is wrong with the stack, or something is on its way already.
+    Raises NothingToRetry if nothing is wrong with the stack, or something is on its way already; PermissionDenied.
     """
+    require_administrator(actor)
     with transaction.atomic():
         stack = lock(deployment.stack_id)
         if stack.is_up_to_date:
             raise NothingToRetry(f"{stack.title} is up to date: AWS holds what is wanted. Nothing was started.")
-        if open_one := Deployment.objects.open().filter(stack=stack).first():
-            raise NothingToRetry(f"Deployment {open_one.pk} of {stack.title} is on its way already. Nothing more was started.")
-        successor = queue_again(stack)
-        Change.objects.create(
-            deployment=successor,
-            generation=stack.generation,
-            summary=f"Deploying {stack.title} again",
-            actor=actor.label,
-            actor_user=actor.user,
-        )
+        _refuse_open(stack)
+        successor = queue(stack)
+        _note(successor, f"Deploying {stack.title} again", actor)
         record(actor, "deployment.retry", stack.name, before={"deployment": deployment.pk}, deployment=successor.pk)
     return successor
 
 
-def queue_again(stack: Stack) -> Deployment:
-    """The deployment that waits for the stack, made if there is none, and a worker's wake-up. Needs a transaction."""
-    deployment, created = Deployment.objects.get_or_create(
-        stack=stack, state=Deployment.State.QUEUED, defaults={"generation": stack.generation}
-    )
-    if not created:
-        deployment.generation = stack.generation
-        deployment.save(update_fields=["generation"])
-    reconcile.enqueue()
+def retry_all(*, actor: Actor) -> list[Deployment]:
+    """Deploy every stack again that is out of step with nothing on its way. Returns the new runs. Raises PermissionDenied."""
+    require_administrator(actor)
+    started = []
+    for stack in Stack.objects.out_of_step():
+        last = stack.deployments.order_by("-pk").first()
+        if last is None:
+            continue
+        try:
+            started.append(deploy_again(last, actor=actor))
+        except NothingToRetry:
+            # Somebody, or a worker, was faster: what we wanted is on its way.
+            continue
+    return started
+
+
+def request_repair(stack: Stack, *, actor: Actor) -> Deployment:
+    """Have AWS put back whatever was changed there outside Cohort. Raises NothingToRetry or PermissionDenied."""
+    require_administrator(actor)
+    with transaction.atomic():
+        stack = lock(stack.pk)
+        _refuse_open(stack)
+        if not stack.generation:
+            raise NothingToRetry(f"Nothing was ever asked for {stack.title}. Nothing was started.")
+        deployment = queue(stack)
+        deployment.revert_drift = True
+        deployment.save(update_fields=["revert_drift"])
+        _note(deployment, f"Repairing {stack.title}", actor)
+        record(actor, "stack.repair", stack.name, before={"drift": stack.drift_state}, deployment=deployment.pk)
     return deployment
+
+
+def cancel(deployment: Deployment, *, actor: Actor) -> Deployment:
+    """Cancel a deployment: at once while it waits; while it runs, as soon as AWS can take it back. Raises NotCancellable.
+
+    What was wanted stays wanted: it is deployed with the next change, or when somebody asks for it again.
+    """
+    require_administrator(actor)
+    with transaction.atomic():
+        lock(deployment.stack_id)
+        deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
+        if not deployment.is_open or deployment.cancel_requested_at:
+            raise NotCancellable(f"Deployment {deployment.pk} has ended or is being cancelled already. Nothing was changed.")
+        deployment.cancel_requested_at, deployment.cancel_requested_by = timezone.now(), actor.label
+        fields = ["cancel_requested_at", "cancel_requested_by"]
+        if deployment.state in Deployment.WAITING:
+            deployment.state, deployment.finished_at, deployment.percent = Deployment.State.CANCELLED, timezone.now(), 100
+            deployment.error = f"Cancelled by {actor.label} before it began."
+            deployment.advice = "Nothing was changed on AWS. It is deployed with the group’s next change, or by “Deploy again”."
+            fields += ["state", "finished_at", "percent", "error", "advice"]
+        deployment.save(update_fields=fields)
+        record(actor, "deployment.cancel", deployment.stack.name, deployment=deployment.pk, state=deployment.state)
+        if deployment.state == Deployment.State.CANCELLED:
+            tell_cancelled(deployment)
+    return deployment
+
+
+def tell_cancelled(deployment: Deployment) -> None:
+    """Tell who wants to know, and count it, in the transaction that records the end."""
+    announce(deployment, Deployment.State.CANCELLED.value)
+    tallies.add("outcome", Deployment.State.CANCELLED.value)
+
+
+def queue(stack: Stack) -> Deployment:
+    """The deployment that waits for the locked stack, made if there is none. Needs a transaction.
+
+    One that waited for approval, or for a further try, starts afresh: what is wanted has changed since.
+    """
+    deployment = Deployment.objects.filter(stack=stack, state__in=Deployment.WAITING).first()
+    if deployment is None:
+        return Deployment.objects.create(stack=stack, generation=stack.generation, from_generation=stack.deployed_generation)
+    deployment.generation = stack.generation
+    deployment.state, deployment.not_before, deployment.attempts = Deployment.State.QUEUED, None, 0
+    deployment.plan, deployment.error, deployment.advice, deployment.failure = {}, "", "", ""
+    deployment.save(update_fields=["generation", "state", "not_before", "attempts", "plan", "error", "advice", "failure"])
+    return deployment
+
+
+def _note(deployment: Deployment, summary: str, actor: Actor) -> None:
+    Change.objects.create(
+        deployment=deployment,
+        generation=deployment.generation,
+        summary=summary,
+        actor=actor.label,
+        actor_user=actor.user,
+    )
+
+
+def _refuse_open(stack: Stack) -> None:
+    if open_one := Deployment.objects.open().filter(stack=stack).first():
+        raise NothingToRetry(f"Deployment {open_one.pk} of {stack.title} is on its way already. Nothing more was started.")

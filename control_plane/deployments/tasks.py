@@ -1,18 +1,19 @@
-"""What wakes a worker. A task carries no orders: whatever woke it, the worker looks for stacks that wait."""
+"""Work that a worker does beside deploying. Deployments themselves need no task: their rows say what waits."""
 
 from django_tasks import task
 
 
 @task()
-def reconcile() -> bool:
-    """Deploy one stack that waits, and wake a worker for the next. Returns whether there was one.
+def check_drift(stack_id: int) -> None:
+    """See `drift.check`. The engine's modules are loaded by workers alone; a page that enqueues this needs none of them."""
+    from control_plane.deployments.drift import check
 
-    One at a time, so that a worker that was asked to stop does so after the deployment under way.
-    """
-    # The engine is loaded by workers alone; a page that enqueues this needs none of it.
-    from control_plane.deployments.engine import reconcile_next
+    check(stack_id)
 
-    found = reconcile_next()
-    if found:
-        reconcile.enqueue()
-    return found
+
+@task()
+def work_out_preview(preview_id: int) -> None:
+    """See `previews.work_out`."""
+    from control_plane.deployments.previews import work_out
+
+    work_out(preview_id)

@@ -2,25 +2,34 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
-from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import NothingToRetry, deploy_again
+from control_plane.deployments import approvals, requests
+from control_plane.deployments.covered import covered_by, headline
+from control_plane.deployments.models import Change, Deployment, LogLine
+from control_plane.deployments.progress import progress_of
+from control_plane.deployments.requests import RefusedRequest
+from control_plane.deployments.shown_plan import shown_plan
+from control_plane.deployments.standing import left_behind
 
 PER_PAGE = 25
 # The newest lines that a page shows at first, and the most that one look adds.
 MOST_LINES = 1000
+# The stacks that a confirmation names; the rest is told as a number.
+MOST_NAMED = 50
+# The longest reason that is kept, in characters.
+MOST_REASON = 400
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
@@ -42,48 +51,49 @@ def for_administrators(view: View[Arguments]) -> View[Arguments]:
 @for_administrators
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """Failed ones that nothing has mended first, then what is under way, then the rest; filtered by what the address says."""
-    state, text = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    filters = {name: request.GET.get(name, "").strip() for name in ("group", "person", "state")}
     deployments = Deployment.objects.select_related("stack").urgent_first()
-    if state in Deployment.State.values:
-        deployments = deployments.filter(state=state)
-    if text:
-        deployments = deployments.filter(
-            Q(stack__name__icontains=text) | Q(stack__title__icontains=text) | Q(changes__summary__icontains=text)
-        ).distinct()
+    if filters["state"] in Deployment.State.values:
+        deployments = deployments.filter(state=filters["state"])
+    if filters["group"]:
+        deployments = deployments.filter(Q(stack__group__slug=filters["group"]) | Q(stack__name=filters["group"]))
+    if text := filters["person"]:
+        asked = Change.objects.filter(deployment=OuterRef("pk")).filter(Q(actor__icontains=text) | Q(summary__icontains=text))
+        deployments = deployments.filter(Exists(asked))
     page = Paginator(deployments.prefetch_related("changes"), PER_PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "state": state, "text": text, "states": Deployment.State.choices}
+    context = {
+        "page": page,
+        "filters": filters,
+        "is_filtered": any(filters.values()),
+        "states": Deployment.State.choices,
+        "left_behind": left_behind().count(),
+    }
     return render(request, "deployments/list.html", context)
 
 
 @require_GET
 @for_administrators
 def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """One deployment: how far it is, for whom, and its log."""
-    deployment = get_object_or_404(Deployment.objects.select_related("stack"), pk=pk)
+    """One deployment: how far it is, for whom, what it changes, and its log."""
+    deployment = _find(pk)
     lines = list(deployment.log.order_by("-number")[:MOST_LINES])[::-1]
-    context = {
-        "deployment": deployment,
-        "lines": lines,
-        "after": lines[-1].number if lines else 0,
-        "changes": deployment.changes.all(),
-    }
+    context = _status(deployment, lines, after=0) | _parts(deployment, Actor.of_request(request))
     return render(request, "deployments/detail.html", context)
 
 
 @require_GET
 @for_administrators
 def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the page does not show yet: the status as it is now, and the lines after the number that it names."""
-    deployment = get_object_or_404(Deployment.objects.select_related("stack"), pk=pk)
-    text = request.GET.get("after", "0")
-    after = int(text) if text.isascii() and text.isdigit() else 0
-    lines = list(deployment.log.filter(number__gt=after)[:MOST_LINES])
-    context = {
-        "deployment": deployment,
-        "lines": lines,
-        "after": lines[-1].number if lines else after,
-        "changes": deployment.changes.all(),
-    }
+    """What the page does not show yet: the status as it is now, and the lines after the number that it names.
+
+    Buttons, plan and changes are sent only when they differ from what the page says it has seen, so that what somebody is
+    reading or typing there stays.
+    """
+    deployment = _find(pk)
+    after = _number(request.GET.get("after", ""))
+    context = _status(deployment, list(deployment.log.filter(number__gt=after)[:MOST_LINES]), after=after)
+    if request.GET.get("seen") != context["seen"]:
+        context |= _parts(deployment, Actor.of_request(request)) | {"is_new": True}
     return render(request, "deployments/_live.html", context)
 
 
@@ -91,11 +101,108 @@ def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def deployment_retry(request: HttpRequest, pk: int) -> HttpResponse:
     """Deploy the stack again, after whatever stopped it was corrected."""
-    deployment = get_object_or_404(Deployment.objects.select_related("stack"), pk=pk)
+    deployment = _find(pk)
     try:
-        successor = deploy_again(deployment, actor=Actor.of_request(request))
-    except NothingToRetry as refusal:
+        successor = requests.deploy_again(deployment, actor=Actor.of_request(request))
+    except RefusedRequest as refusal:
         messages.error(request, str(refusal))
         return redirect(deployment)
     messages.success(request, f"Deploying {deployment.stack.title} again has started.")
     return redirect(successor)
+
+
+@require_POST
+@for_administrators
+def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    """End it: at once while it waits, as soon as AWS can take it back while it runs."""
+    try:
+        deployment = requests.cancel(_find(pk), actor=Actor.of_request(request))
+    except RefusedRequest as refusal:
+        messages.error(request, str(refusal))
+        return redirect("deployments:detail", pk=pk)
+    waits = "It ends as soon as AWS can take it back."
+    messages.success(request, waits if deployment.is_open else "It is cancelled. Nothing was changed on AWS.")
+    return redirect(deployment)
+
+
+@require_POST
+@for_administrators
+def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let it go on, if it still is what the page showed."""
+    generation = _number(request.POST.get("generation", ""))
+    try:
+        deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
+    except RefusedRequest as refusal:
+        messages.error(request, str(refusal))
+        return redirect("deployments:detail", pk=pk)
+    messages.success(request, "Approved: it goes to AWS with the next free worker.")
+    return redirect(deployment)
+
+
+@require_POST
+@for_administrators
+def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
+    """Refuse it: it ends, and AWS stays as it is."""
+    reason = " ".join(request.POST.get("reason", "").split())[:MOST_REASON]
+    try:
+        deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
+    except RefusedRequest as refusal:
+        messages.error(request, str(refusal))
+        return redirect("deployments:detail", pk=pk)
+    messages.success(request, "Refused. Nothing was changed on AWS.")
+    return redirect(deployment)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_administrators
+def retry_failed(request: HttpRequest) -> HttpResponse:
+    """Say which stacks would be deployed again; then deploy them."""
+    if request.method == "POST":
+        started = requests.retry_all(actor=Actor.of_request(request))
+        if not started:
+            messages.info(request, "Nothing was left to deploy again.")
+        else:
+            messages.success(request, f"Deploying again has started for {len(started)} stack{'s' if len(started) > 1 else ''}.")
+        return redirect("deployments:list")
+    stacks = left_behind()
+    count = stacks.count()
+    context = {"count": count, "stacks": stacks[:MOST_NAMED], "more": max(0, count - MOST_NAMED)}
+    return render(request, "deployments/retry_failed.html", context)
+
+
+def _find(pk: int) -> Deployment:
+    return get_object_or_404(Deployment.objects.select_related("stack", "superseded_by"), pk=pk)
+
+
+def _status(deployment: Deployment, lines: list[LogLine], *, after: int) -> dict[str, Any]:
+    """What changes from second to second. `seen` names the state of all the rest."""
+    return {
+        "deployment": deployment,
+        "progress": progress_of(deployment),
+        "lines": lines,
+        "after": lines[-1].number if lines else after,
+        "seen": _seen(deployment),
+    }
+
+
+def _seen(deployment: Deployment) -> str:
+    facts = (deployment.plan, deployment.approved_by, deployment.cancel_requested_at)
+    return ".".join([deployment.state, str(deployment.generation), *("1" if fact else "0" for fact in facts)])
+
+
+def _parts(deployment: Deployment, actor: Actor) -> dict[str, Any]:
+    """What changes with the deployment's state only."""
+    waits = deployment.state == Deployment.State.APPROVAL
+    return {
+        "headline": headline(list(deployment.changes.all()), str(deployment)),
+        "covered": covered_by(deployment),
+        "plan": shown_plan(deployment.plan) if deployment.plan else None,
+        "may_decide": waits and approvals.may_decide(deployment, actor),
+        "can_retry": deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
+        and not deployment.stack.is_up_to_date
+        and not deployment.stack.deployments.open().exists(),
+    }
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

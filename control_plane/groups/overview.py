@@ -26,6 +26,16 @@ class Place:
         return self.deployment is not None and self.deployment.state == Deployment.State.FAILED
 
     @property
+    def was_cancelled(self) -> bool:
+        """Whether somebody cancelled or refused the deployment that should have changed it."""
+        return self.deployment is not None and self.deployment.state == Deployment.State.CANCELLED
+
+    @property
+    def awaits_approval(self) -> bool:
+        """Whether a second administrator has to look at it first."""
+        return self.deployment is not None and self.deployment.state == Deployment.State.APPROVAL
+
+    @property
     def is_in_force(self) -> bool:
         """Whether AWS lets the member in now; while it is being taken away it still does."""
         deployed = self.group.stack.deployed_generation

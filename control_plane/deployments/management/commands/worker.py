@@ -1,38 +1,38 @@
 """`manage.py worker`: deploys what waits, until it is stopped."""
 
 import logging
+import os
+import signal
 from typing import Any
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from control_plane.deployments import claims
-from control_plane.deployments.tasks import reconcile
+from control_plane.deployments.worker import Worker
 
 logger = logging.getLogger("cohort.worker")
 
 
 class Command(BaseCommand):
-    """Runs django-tasks' own worker, after looking for what an earlier one left behind."""
+    """Runs one worker, and says what it is doing."""
 
-    help = "Deploy what waits, until stopped (Ctrl-C or SIGTERM: the deployment under way is finished first)."
+    help = (
+        "Deploy what waits, until stopped. Ctrl-C or SIGTERM: what is under way ends, or is handed over to the next worker, "
+        "within 30 seconds."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--interval", type=float, default=0.2, help="Seconds between looks for new work (default 0.2).")
         parser.add_argument("--once", action="store_true", help="Do what waits now, then end.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        logger.info("worker %s looks for deployments", claims.WORKER)
-        reconcile.enqueue()
-        if (expiry := claims.next_expiry()) is not None:
-            # Somebody's lease is still running: look again when it has run out.
-            reconcile.using(run_after=expiry).enqueue()
-        call_command(
-            "db_worker",
-            interval=options["interval"],
-            batch=options["once"],
-            startup_delay=False,
-            reload=False,
-            worker_id=claims.WORKER,
-            verbosity=0,
-        )
+        worker = Worker()
+
+        def stop(number: int, frame: object) -> None:
+            logger.info("asked to stop (%s)", signal.Signals(number).name)
+            worker.stop.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        if not worker.run(once=options["once"]):
+            # A thread waits for an AWS that does not answer; its run was handed over, and nobody waits for it.
+            logging.shutdown()
+            os._exit(0)

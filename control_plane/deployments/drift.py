@@ -1,0 +1,156 @@
+"""Whether AWS still holds what was deployed: CloudFormation's drift detection, a stack that is gone, one that others changed."""
+
+import hashlib
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.utils import timezone
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.deployments import cloudformation, principals
+from control_plane.deployments.cloudformation import AwsFailure, Observation
+from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
+from control_plane.deployments.tasks import check_drift
+from stacks.manifest import GroupManifest, names, parse
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import StackResourceDriftTypeDef
+
+logger = logging.getLogger("cohort.drift")
+
+STACK, SECRET = "AWS::CloudFormation::Stack", "AWS::SecretsManager::Secret"
+HIDDEN = "(not shown)"
+DETECTION_SECONDS = 300.0
+LOOK_SECONDS = 0.5
+LONGEST_VALUE = 2000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing on AWS that is not as deployed. `properties` holds path, expected and actual of each that differs."""
+
+    what: Literal["stack", "template", "resource"]
+    logical_id: str
+    type: str
+    status: Literal["missing", "changed", "deleted", "added"]
+    properties: list[dict[str, str]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the database and for commands."""
+        return asdict(self)
+
+
+def request_check(stack: Stack, *, actor: Actor) -> None:
+    """Have a worker look soon whether AWS still holds what was deployed. Raises PermissionDenied."""
+    require_administrator(actor)
+    Stack.objects.filter(pk=stack.pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now())
+    record(actor, "stack.check", stack.name)
+    check_drift.enqueue(stack.pk)
+
+
+def check(stack_id: int) -> None:
+    """Look whether AWS still holds what was deployed, and record what differs. For a worker: it takes seconds to minutes."""
+    stack = Stack.objects.get(pk=stack_id)
+    if Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists():
+        # What a run is changing now differs by design; the next night looks again.
+        _save(stack, DriftState.UNKNOWN, [])
+        return
+    try:
+        state, differences = _look(stack)
+    except AwsFailure as error:
+        logger.warning("%s: drift could not be checked: %s", stack, error)
+        failed = Difference("stack", stack.name, STACK, "changed", [{"path": "", "expected": "an answer", "actual": str(error)}])
+        _save(stack, DriftState.FAILED, [failed])
+        return
+    _save(stack, state, differences)
+    logger.info("%s: %s", stack, state.label)
+
+
+def _look(stack: Stack) -> tuple[DriftState, list[Difference]]:
+    observation = cloudformation.observe(stack.name, stack.region)
+    if observation.status in ("", "DELETE_COMPLETE"):
+        missing = stack.deployed_generation > 0
+        found = [Difference("stack", stack.name, STACK, "missing")] if missing else []
+        return (DriftState.MISSING if missing else DriftState.UNKNOWN), found
+    differences = [*_stack_differences(stack, observation), *_resource_differences(stack), *_strangers(stack)]
+    return (DriftState.DRIFTED if differences else DriftState.IN_SYNC), differences
+
+
+def _stack_differences(stack: Stack, observation: Observation) -> list[Difference]:
+    """Whether somebody else changed the stack itself: another generation, or another template."""
+    told = []
+    if observation.generation != stack.deployed_generation:
+        told.append({"path": "generation", "expected": str(stack.deployed_generation), "actual": str(observation.generation)})
+    if stack.template_digest and (digest := _template_digest(stack)) != stack.template_digest:
+        told.append({"path": "template", "expected": stack.template_digest[:12], "actual": digest[:12]})
+    return [Difference("template", stack.name, STACK, "changed", told)] if told else []
+
+
+def _template_digest(stack: Stack) -> str:
+    """As `stacks.synthesiser.template_digest` makes it from the file."""
+    with cloudformation.explained():
+        body = cloudformation.client(stack.region).get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
+    document = json.loads(body) if isinstance(body, str) else body
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _resource_differences(stack: Stack) -> list[Difference]:
+    client = cloudformation.client(stack.region)
+    with cloudformation.explained():
+        detection = client.detect_stack_drift(StackName=stack.name)["StackDriftDetectionId"]
+        deadline = time.monotonic() + DETECTION_SECONDS
+        while (answer := client.describe_stack_drift_detection_status(StackDriftDetectionId=detection))[
+            "DetectionStatus"
+        ] == "DETECTION_IN_PROGRESS":
+            if time.monotonic() > deadline:
+                raise AwsFailure(f"Drift detection of {stack.name} took longer than {DETECTION_SECONDS:.0f} s.")
+            time.sleep(LOOK_SECONDS)
+        if answer["DetectionStatus"] == "DETECTION_FAILED":
+            raise AwsFailure(
+                f"Drift detection of {stack.name} failed: {answer.get('DetectionStatusReason', 'AWS gives no reason')}."
+            )
+        drifts = client.describe_stack_resource_drifts(
+            StackName=stack.name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
+        )["StackResourceDrifts"]
+    return [_difference(drift) for drift in drifts]
+
+
+def _strangers(stack: Stack) -> list[Difference]:
+    """IAM users under the group's path that its stack does not hold: made by others, or not removed when they should have been."""
+    text = StoredManifest.objects.filter(stack=stack, generation=stack.deployed_generation).values_list("text", flat=True).first()
+    manifest = parse(text) if text else None
+    if not isinstance(manifest, GroupManifest):
+        return []
+    ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
+    there = principals.users_under(names.iam_path(manifest.slug))
+    return [Difference("resource", name, "AWS::IAM::User", "added") for name in sorted(there - ours)]
+
+
+def _difference(drift: "StackResourceDriftTypeDef") -> Difference:
+    hidden = drift["ResourceType"] == SECRET
+    properties = [
+        {
+            "path": one["PropertyPath"],
+            # A secret's value is shown nowhere, whatever AWS tells.
+            "expected": HIDDEN if hidden else _short(one["ExpectedValue"]),
+            "actual": HIDDEN if hidden else _short(one["ActualValue"]),
+        }
+        for one in drift.get("PropertyDifferences", [])
+    ]
+    status: Literal["deleted", "changed"] = "deleted" if drift["StackResourceDriftStatus"] == "DELETED" else "changed"
+    return Difference("resource", drift["LogicalResourceId"], drift["ResourceType"], status, properties)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
+
+
+def _save(stack: Stack, state: DriftState, differences: list[Difference]) -> None:
+    Stack.objects.filter(pk=stack.pk).update(
+        drift_state=state, drift=[one.to_json() for one in differences], drift_checked_at=timezone.now()
+    )

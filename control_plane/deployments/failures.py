@@ -1,0 +1,136 @@
+"""What a failure means: tried again by itself, repaired first, or shown to the administrator with what to do.
+
+Judged by CloudFormation's events and states and by AWS's error codes, never by a command line's exit status.
+"""
+
+import re
+from dataclasses import dataclass
+
+from control_plane.deployments.models import Failure
+
+# Codes of AWS's own that pass by themselves (each service's API reference, "Common errors").
+PASSING_CODES = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "InternalFailure",
+        "InternalError",
+        "InternalServerError",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "OperationInProgressException",
+    }
+)
+_PASSING_WORDS = re.compile(
+    r"rate exceeded|throttl|slow ?down|service ?unavailable|internal ?(failure|error|server)|timed? ?out|timeout"
+    r"|econnre(set|fused)|e(net|host)unreach|enotfound|eai_again|socket hang up|connection (reset|refused|aborted)"
+    # With what ails it: groups may be called after networks too.
+    r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|\b50[0234]\b"
+    r"|please try again|is in [A-Z_]+_IN_PROGRESS state|no space left",
+    re.IGNORECASE,
+)
+# CloudFormation's reason where a resource that it should change is not there any more (each type's handler, "NotFound").
+_GONE_WORDS = re.compile(r"was not found|notfound|no ?such ?entity|does not exist", re.IGNORECASE)
+# States that a stack cannot be updated from, and that `repair` knows the way out of.
+REPAIRABLE_STATES = frozenset(
+    {
+        "REVIEW_IN_PROGRESS",
+        "ROLLBACK_COMPLETE",
+        "ROLLBACK_FAILED",
+        "CREATE_FAILED",
+        "DELETE_FAILED",
+        "UPDATE_ROLLBACK_FAILED",
+        "UPDATE_FAILED",
+    }
+)
+NOTHING_CHANGED = "Nothing was changed on AWS by this try."
+
+_EXPLAINED = (
+    (re.compile(r"already ?exists|name .*(taken|in use)", re.IGNORECASE),
+     "Something outside Cohort has this name already. Rename or remove it on AWS, then deploy again."),
+    (re.compile(r"limit ?exceeded|quota|cannot exceed", re.IGNORECASE),
+     "A limit of the AWS account is reached. Remove what is not used, or ask AWS for more (Service Quotas), then deploy again."),
+    (re.compile(r"access ?denied|not authorized|unauthorized", re.IGNORECASE),
+     "CDK’s execution role lacks this right. Give it the right, then deploy again."),
+    (re.compile(r"malformed ?policy|invalid (policy|principal)|syntax errors in policy", re.IGNORECASE),
+     "AWS does not accept the policy that was made. This is a defect of the stacks: tell the platform engineer."),
+    (re.compile(r"delete ?conflict|must (remove|delete|detach)", re.IGNORECASE),
+     "Something outside Cohort still uses it. Detach that on AWS, then deploy again."),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong in one try: the words for a person, and the kind that decides what follows."""
+
+    error: str
+    advice: str
+    kind: Failure
+    # The next try also puts back what was changed outside Cohort.
+    revert_drift: bool = False
+
+
+@dataclass(frozen=True)
+class FailedResource:
+    """The resource that made a change fail, and CloudFormation's reason."""
+
+    logical_id: str
+    resource_type: str
+    reason: str
+
+
+def of_text(text: str) -> Failure:
+    """The kind of failure that a message of AWS, of CDK or of the network tells."""
+    return Failure.RETRYABLE if _PASSING_WORDS.search(text) else Failure.PERMANENT
+
+
+def of_resource(failed: FailedResource, status: str) -> Problem:
+    """A change that CloudFormation ended with the stack in `status`, because of this resource."""
+    error = f"CloudFormation could not make {failed.resource_type} “{failed.logical_id}”: {failed.reason}"
+    if of_text(failed.reason) == Failure.RETRYABLE:
+        return Problem(error, f"{_what_is_held(status)} It is tried again by itself.", Failure.RETRYABLE)
+    if _GONE_WORDS.search(failed.reason) and status.startswith("UPDATE"):
+        advice = f"{_what_is_held(status)} Something was removed outside Cohort; the next try puts it back."
+        return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
+    if status == "UPDATE_ROLLBACK_FAILED":
+        advice = "CloudFormation could not take its changes back. The next try has it go on with that, and deploys again."
+        return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
+    return Problem(error, f"{_what_is_held(status)} {explain(failed.reason)}", Failure.PERMANENT)
+
+
+def of_leftover(failed: FailedResource) -> Problem:
+    """An update that is complete but for a resource that could not be removed, and that CloudFormation forgets."""
+    return Problem(
+        f"CloudFormation could not remove {failed.resource_type} “{failed.logical_id}”: {failed.reason}",
+        "Everything else is as wanted, but this is still there, and a key of it may still work. Remove it by hand on AWS, now; "
+        "then deploy again.",
+        Failure.PERMANENT,
+    )
+
+
+def of_state(status: str, generation: int, wanted: int) -> Problem:
+    """A stack that holds something else than was wanted, without a resource that failed."""
+    error = f"The stack is {status or 'not there'} and holds generation {generation} instead of {wanted}."
+    kind = Failure.REPAIRABLE if status in REPAIRABLE_STATES else Failure.PERMANENT
+    return Problem(error, f"{_what_is_held(status)} Correct the cause, then deploy again.", kind)
+
+
+def explain(reason: str) -> str:
+    """What to do about a reason that CloudFormation gives."""
+    return next((advice for pattern, advice in _EXPLAINED if pattern.search(reason)), "Correct the cause, then deploy again.")
+
+
+def _what_is_held(status: str) -> str:
+    if not status:
+        return "AWS holds nothing of this stack."
+    if "ROLLBACK_COMPLETE" in status:
+        return "CloudFormation took its changes back, so AWS holds what it held before."
+    return f"The stack is now {status}."

@@ -1,0 +1,81 @@
+"""`manage.py stack`: how each stack stands on AWS, what others changed there, and putting it back."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from control_plane.deployments import drift, requests
+from control_plane.deployments.models import DriftState, Stack
+from control_plane.deployments.present import stack_as_dict
+from control_plane.deployments.standing import on_aws, worst_first
+from control_plane.terminal import EXIT_STILL_WAITING, LOOK_SECONDS, WAIT_SECONDS, VerbCommand, table
+
+MOST_LISTED = 1000
+EXIT_DIFFERS = 1
+
+
+class Command(VerbCommand):
+    """Stacks from a terminal."""
+
+    help = "Look at stacks, compare AWS with what was deployed, and put it back."
+
+    def add_verbs(self) -> None:
+        self.verb("list", self.list, f"List the stacks, those that need a look first (at most {MOST_LISTED}).")
+        _which(self.verb("show", self.show_one, "Show a stack, and what differs on AWS."))
+        check = self.verb("check", self.compare, "Have a worker compare AWS with what was deployed.")
+        _which(check)
+        check.add_argument("--wait", action="store_true", help="Wait for the answer; exit status 1 says that something differs.")
+        check.add_argument("--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS}).")
+        _which(self.verb("repair", self.repair, "Put AWS back to what was deployed.", deploys=True))
+
+    def list(self, options: dict[str, Any]) -> None:
+        stacks = worst_first()[:MOST_LISTED]
+        rows = [[one.name, f"{one.deployed_generation}/{one.generation}", one.drift_state, one.status] for one in stacks]
+        self.show(options, [stack_as_dict(one) for one in stacks], table(rows, ["STACK", "HELD/WANTED", "DRIFT", "CLOUDFORMATION"]))
+
+    def show_one(self, options: dict[str, Any]) -> None:
+        stack = self._find(options)
+        self.show(options, stack_as_dict(stack), _described(stack))
+
+    def compare(self, options: dict[str, Any]) -> None:
+        stack = self._find(options)
+        drift.request_check(stack, actor=self.actor)
+        deadline = time.monotonic() + (options["timeout"] if options["wait"] else 0)
+        stack.refresh_from_db()
+        while stack.drift_state == DriftState.CHECKING and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+            stack.refresh_from_db()
+        self.show(options, stack_as_dict(stack), _described(stack))
+        if not options["wait"]:
+            return
+        if stack.drift_state == DriftState.CHECKING:
+            sys.exit(EXIT_STILL_WAITING)
+        if stack.drift_state != DriftState.IN_SYNC:
+            sys.exit(EXIT_DIFFERS)
+
+    def repair(self, options: dict[str, Any]) -> None:
+        stack = self._find(options)
+        deployment = requests.request_repair(stack, actor=self.actor)
+        self.follow(options, deployment, {"stack": stack.name}, f"{stack.title} is being repaired.")
+
+    def _find(self, options: dict[str, Any]) -> Stack:
+        try:
+            return Stack.objects.get(name=options["name"])
+        except Stack.DoesNotExist:
+            self.refuse(f"There is no stack {options['name']!r}. `manage.py stack list` shows those there are.", options)
+
+
+def _which(parser: ArgumentParser) -> None:
+    parser.add_argument("name", help="The stack's name on AWS, such as Group-example-lab.")
+
+
+def _described(stack: Stack) -> str:
+    lines = [
+        f"{stack.name}: {stack.get_drift_state_display()}; holds generation {stack.deployed_generation} of {stack.generation}",
+        *(
+            f"- {row.type} {row.resource} {row.status}{f': {row.path} is {row.actual!r}, not {row.expected!r}' if row.path else ''}"
+            for row in on_aws(stack).rows
+        ),
+    ]
+    return "\n".join(lines)

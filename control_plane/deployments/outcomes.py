@@ -1,0 +1,119 @@
+"""How a run ends: recorded with the lease in one transaction, so that a run that is not ours any more changes nothing."""
+
+import logging
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.config import config
+from control_plane.deployments import claims, tallies
+from control_plane.deployments.cloudformation import Observation
+from control_plane.deployments.failures import Problem
+from control_plane.deployments.heart import LeaseLost
+from control_plane.deployments.models import Deployment, DriftState, Failure
+from control_plane.deployments.tasks import check_drift
+from control_plane.deployments.tries import MOST_TRIES, backoff
+from control_plane.notifications.outbox import announce
+
+logger = logging.getLogger("cohort.engine")
+
+
+def succeeded(deployment: Deployment, observation: Observation, digest: str) -> None:
+    """CloudFormation holds what was wanted. Raises LeaseLost."""
+    stack = {
+        "deployed_generation": deployment.generation,
+        "status": observation.status,
+        "outputs": observation.outputs,
+        "template_digest": digest,
+        "drift_state": DriftState.UNKNOWN,
+        "drift": [],
+    }
+    with transaction.atomic():
+        _give_back(deployment, **stack)
+        if deployment.revert_drift:
+            # Whether everything was put right is looked at, not believed.
+            check_drift.enqueue(deployment.stack_id)
+        _end(
+            deployment,
+            Deployment.State.SUCCEEDED,
+            cloudformation_status=observation.status,
+            outputs=observation.outputs,
+            failure="",
+            revert_drift=False,
+        )
+
+
+def failed(deployment: Deployment, problem: Problem, observation: Observation | None) -> Deployment | None:
+    """A try failed. Returns the deployment that goes on by itself, or None if it waits for somebody. Raises LeaseLost."""
+    status = observation.status if observation else deployment.cloudformation_status
+    told: dict[str, Any] = {"error": problem.error, "advice": problem.advice, "failure": problem.kind}
+    told |= {"cloudformation_status": status, "stages": deployment.stages}
+    with transaction.atomic():
+        _give_back(deployment, **({"status": observation.status} if observation else {}))
+        if problem.kind == Failure.PERMANENT or deployment.attempts >= MOST_TRIES:
+            if problem.kind != Failure.PERMANENT:
+                told["advice"] = f"{problem.advice} It was tried {deployment.attempts} times; it is tried again in half an hour."
+            _end(deployment, Deployment.State.FAILED, **told)
+            return None
+        told |= {"revert_drift": deployment.revert_drift or problem.revert_drift}
+        _set(deployment, **told)
+        tallies.add("tries", problem.kind)
+        # What is repaired needs no patience; what passes by itself does.
+        wait = backoff(deployment.attempts, config().cohort_retry_seconds) if problem.kind == Failure.RETRYABLE else 0.0
+        return claims.put_back(deployment, seconds=wait)
+
+
+def cancelled(deployment: Deployment, by: str, observation: Observation | None) -> None:
+    """Somebody cancelled it, and AWS holds what it held before. Raises LeaseLost."""
+    held = f" The stack is {observation.status}." if observation and observation.status else ""
+    with transaction.atomic():
+        _give_back(deployment, **({"status": observation.status} if observation else {}))
+        _end(
+            deployment,
+            Deployment.State.CANCELLED,
+            error=f"Cancelled by {by}.",
+            advice=f"AWS holds what it held before.{held} It is deployed with the next change, or by “Deploy again”.",
+            cloudformation_status=observation.status if observation else "",
+        )
+
+
+def waits_for_approval(deployment: Deployment) -> None:
+    """A second administrator has to look at the plan first. Raises LeaseLost."""
+    with transaction.atomic():
+        _give_back(deployment)
+        if Deployment.objects.filter(stack=deployment.stack_id, state__in=Deployment.WAITING).exists():
+            # More was asked for meanwhile, so this plan is not the one to approve.
+            claims.put_back(deployment, keep_try=False)
+            return
+        _set(deployment, state=Deployment.State.APPROVAL, attempts=deployment.attempts - 1, doing="", worker="")
+        announce(deployment, "approval")
+
+
+def handed_over(deployment: Deployment) -> None:
+    """This worker stops; the next one looks what AWS did, and goes on. Raises LeaseLost."""
+    with transaction.atomic():
+        _give_back(deployment)
+        claims.put_back(deployment, keep_try=False)
+
+
+def _give_back(deployment: Deployment, **stack_fields: object) -> None:
+    if not claims.give_back(deployment, **stack_fields):
+        raise LeaseLost
+
+
+def _end(deployment: Deployment, state: Deployment.State, **fields: Any) -> None:
+    """Record the end, tell who wants to know, and count it. `fields` are the deployment's."""
+    ended = {"state": state, "finished_at": timezone.now(), "doing": "", "percent": 100, "stages": deployment.stages}
+    _set(deployment, **ended, **{key: value for key, value in fields.items() if key != "stages"})
+    announce(deployment, state.value)
+    # Always in the same order, so that two workers never wait for each other's rows.
+    for stage, seconds in sorted(deployment.stages.items()):
+        tallies.add("stage", stage, seconds)
+    tallies.add("outcome", state.value)
+
+
+def _set(deployment: Deployment, **fields: Any) -> None:
+    Deployment.objects.filter(pk=deployment.pk).update(**fields)
+    for name, value in fields.items():
+        setattr(deployment, name, value)

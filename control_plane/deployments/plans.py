@@ -1,0 +1,125 @@
+"""What a deployment will change: resources and IAM statements from CDK's own diff, members and analyses from the manifests."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from control_plane.config import config
+from control_plane.deployments.models import Deployment
+from stacks.manifest import GroupManifest, PlatformManifest, parse
+
+Action = Literal["add", "change", "replace", "remove"]
+Permissions = Literal["none", "non-broadening", "broadening"]
+
+
+@dataclass(frozen=True)
+class ResourceChange:
+    """A resource that is added, changed in place, replaced or removed; `properties` names what changes in it."""
+
+    logical_id: str
+    type: str
+    action: Action
+    properties: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StatementChange:
+    """An IAM statement, or an attached policy, that comes or goes. `widens` says whether somebody can do more afterwards."""
+
+    change: Literal["add", "remove"]
+    effect: str
+    actions: str
+    resource: str
+    principal: str
+    condition: str
+    widens: bool
+
+
+@dataclass(frozen=True)
+class PeopleChange:
+    """A member (by the opaque username) or an analysis (by its bucket) whose access changes."""
+
+    kind: Literal["member", "analysis", "bucket"]
+    name: str
+    change: Literal["joins", "leaves", "changes"]
+    detail: str
+    widens: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one deployment will change. `permissions` is CDK's own word for the template's IAM changes."""
+
+    permissions: Permissions = "none"
+    resources: list[ResourceChange] = field(default_factory=list)
+    statements: list[StatementChange] = field(default_factory=list)
+    people: list[PeopleChange] = field(default_factory=list)
+
+    @property
+    def broadens(self) -> bool:
+        """Whether anybody can do more on AWS afterwards."""
+        return (
+            self.permissions == "broadening" or any(one.widens for one in self.statements) or any(one.widens for one in self.people)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """For the database."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Self:
+        """From the database; an empty document is an empty plan."""
+        return cls(
+            permissions=document.get("permissions", "none"),
+            resources=[ResourceChange(**one) for one in document.get("resources", [])],
+            statements=[StatementChange(**one) for one in document.get("statements", [])],
+            people=[PeopleChange(**one) for one in document.get("people", [])],
+        )
+
+
+def needs_approval(deployment: Deployment, plan: Plan) -> bool:
+    """Whether a second administrator has to approve this plan first (REQUIRE_APPROVAL), and none has yet."""
+    if deployment.approved_generation == deployment.generation:
+        return False
+    return config().require_approval == "always" or (config().require_approval == "broadening" and plan.broadens)
+
+
+def people_changes(base: str, wanted: str) -> list[PeopleChange]:
+    """Whose access differs between two manifests (texts; `base` is empty where AWS holds none). Raises ManifestError."""
+    after = parse(wanted)
+    before = parse(base) if base else None
+    if isinstance(after, PlatformManifest):
+        held = set(before.buckets) if isinstance(before, PlatformManifest) else set()
+        return _came_and_went("bucket", dict.fromkeys(held, "bucket"), dict.fromkeys(after.buckets, "bucket"))
+    held_group = before if isinstance(before, GroupManifest) else None
+    return [
+        *_came_and_went("member", _members(held_group), _members(after)),
+        *_came_and_went("analysis", _analyses(held_group), _analyses(after)),
+    ]
+
+
+def _gives_more(before: str, after: str) -> bool:
+    """From federated to a key, or from reading to writing; a key's rotation gives nobody more."""
+    level = after.split(",")[0]
+    return level in ("keys", "read-write") and level != before.split(",")[0]
+
+
+def _members(manifest: GroupManifest | None) -> dict[str, str]:
+    members = manifest.members if manifest else ()
+    return {one.username: f"keys, serial {one.key_serial}" if one.access == "keys" else one.access for one in members}
+
+
+def _analyses(manifest: GroupManifest | None) -> dict[str, str]:
+    return {one.bucket: one.access for one in manifest.analyses} if manifest else {}
+
+
+def _came_and_went(
+    kind: Literal["member", "analysis", "bucket"], before: dict[str, str], after: dict[str, str]
+) -> list[PeopleChange]:
+    joined = [PeopleChange(kind, name, "joins", after[name], widens=True) for name in sorted(after.keys() - before.keys())]
+    left = [PeopleChange(kind, name, "leaves", before[name], widens=False) for name in sorted(before.keys() - after.keys())]
+    changed = [
+        PeopleChange(kind, name, "changes", after[name], widens=_gives_more(before[name], after[name]))
+        for name in sorted(before.keys() & after.keys())
+        if before[name] != after[name]
+    ]
+    return [*joined, *left, *changed]

@@ -1,0 +1,29 @@
+"""What a change would do on AWS, shown to whoever asked."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from control_plane.deployments.models import Preview
+from control_plane.deployments.shown_plan import shown_plan
+from control_plane.deployments.views import for_administrators
+
+# After so many seconds the page says that no worker seems to be there.
+SLOW_SECONDS = 30
+# Where the session keeps who the members of its last preview are: their names for AWS are made up anew by each rehearsal.
+SESSION_KEY = "preview_people"
+
+
+@require_GET
+@for_administrators
+def preview(request: HttpRequest, pk: int) -> HttpResponse:
+    """The plan, once a worker has worked it out; until then, that it is being worked out."""
+    found = get_object_or_404(Preview, pk=pk, asked_by=request.user.pk)
+    names = request.session.get(SESSION_KEY, {}).get(str(pk), {})
+    context = {
+        "preview": found,
+        "plan": shown_plan(found.plan, names) if found.state == Preview.State.DONE else None,
+        "is_slow": (timezone.now() - found.created_at).total_seconds() > SLOW_SECONDS,
+    }
+    return render(request, "deployments/_preview.html", context)

@@ -1,0 +1,141 @@
+"""How far a deployment is, in words and numbers that a page can show as they are."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from control_plane.deployments.models import Deployment
+from control_plane.deployments.timing import duration, elapsed_seconds, expected_seconds
+from control_plane.deployments.tries import MOST_TRIES
+
+# A page shows so many resources; CloudFormation holds at most 500 in a stack.
+MOST_RESOURCES = 500
+
+_ACTIONS = {"add": "added", "change": "changed", "replace": "made anew", "remove": "removed"}
+_RESOURCE_STATES = {"waiting": ("…", "waiting"), "running": ("⟳", "under way"), "done": ("✓", "done"), "failed": ("✗", "failed")}
+_STAGES = {
+    "synthesising": "Making the template",
+    "looking": "Looking at what AWS holds",
+    "publishing": "Publishing the manifest",
+    "preparing": "Working out what changes",
+    "executing": "Changing it on AWS",
+    "recording": "Recording how it ended",
+}
+
+
+@dataclass(frozen=True)
+class ResourceRow:
+    """One resource that the deployment touches."""
+
+    logical_id: str
+    type: str
+    action: str
+    state: str
+    icon: str
+    word: str
+    reason: str
+    took: str
+
+
+@dataclass(frozen=True)
+class StageBar:
+    """One stage of the time line: where it begins and how long it is, in percent of the whole."""
+
+    title: str
+    start: float
+    width: float
+    took: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`value` of `most` is how far the bar is; `counted` says it by resource, where the plan is known."""
+
+    value: int
+    most: int
+    counted: str
+    resources: list[ResourceRow]
+    stages: list[StageBar]
+    elapsed: str
+    expected: str
+    next_try: str
+
+    @property
+    def label(self) -> str:
+        """What a reader who does not see the bar is told."""
+        return self.counted or f"{self.value} %"
+
+
+def progress_of(deployment: Deployment) -> Progress:
+    """Gather it. At most two queries, and none for a run that has ended."""
+    now = timezone.now()
+    resources = [_resource(one) for one in deployment.resources[:MOST_RESOURCES]]
+    done = sum(one.state == "done" for one in resources)
+    by_resource = bool(resources) and deployment.state != Deployment.State.SUCCEEDED
+    elapsed = elapsed_seconds(deployment, now)
+    return Progress(
+        value=done if by_resource else deployment.percent,
+        most=len(resources) if by_resource else 100,
+        counted=f"{done} of {len(resources)} resources" if resources else "",
+        resources=resources,
+        stages=_bars(deployment.stages),
+        elapsed="" if elapsed is None else duration(elapsed),
+        expected=_expected(deployment),
+        next_try=_next_try(deployment, now),
+    )
+
+
+def resource_name(cloudformation_type: str) -> str:
+    """'IAM Role' for 'AWS::IAM::Role'."""
+    return cloudformation_type.removeprefix("AWS::").replace("::", " ")
+
+
+def action_word(action: str) -> str:
+    """What happens to a resource, as a past participle."""
+    return _ACTIONS.get(action, action)
+
+
+def _resource(one: dict[str, Any]) -> ResourceRow:
+    state = one.get("state", "waiting")
+    icon, word = _RESOURCE_STATES.get(state, ("…", state))
+    seconds = one.get("seconds")
+    return ResourceRow(
+        logical_id=one.get("logical_id", ""),
+        type=resource_name(one.get("type", "")),
+        action=action_word(one.get("action", "")),
+        state=state,
+        icon=icon,
+        word=word,
+        reason=one.get("reason") or "",
+        took=duration(seconds) if seconds else "",
+    )
+
+
+def _bars(stages: dict[str, float]) -> list[StageBar]:
+    """The stages in the order in which they follow each other, which JSON in a database need not keep."""
+    known = [(name, float(stages[name])) for name in _STAGES if name in stages]
+    # A tenth of a second and less is too short to see; the whole is never nothing.
+    whole = max(sum(seconds for _, seconds in known), 0.001)
+    bars, before = [], 0.0
+    for name, seconds in known:
+        width = max(100 * seconds / whole, 0.5)
+        bars.append(StageBar(_STAGES[name], round(min(100 * before / whole, 99.5), 2), round(width, 2), duration(seconds)))
+        before += seconds
+    return bars
+
+
+def _expected(deployment: Deployment) -> str:
+    if not deployment.is_open:
+        return ""
+    seconds = expected_seconds(deployment.stack)
+    return "" if seconds is None else duration(seconds)
+
+
+def _next_try(deployment: Deployment, now: datetime) -> str:
+    """'Try 2 of 6 in 20 s', while a further try waits."""
+    if deployment.state != Deployment.State.QUEUED or not deployment.attempts or deployment.not_before is None:
+        return ""
+    seconds = (deployment.not_before - now).total_seconds()
+    return f"Try {deployment.attempts + 1} of {MOST_TRIES} {f'in {duration(seconds)}' if seconds > 0 else 'begins now'}"

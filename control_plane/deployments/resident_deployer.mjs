@@ -1,0 +1,179 @@
+// The CDK CLI's own engine in a process that stays: deploys assemblies, and reports each event as one line of JSON.
+//
+// In:  {id, op: "deploy", assembly, stack, revertDrift}   {id, op: "answer", go}   {id, op: "forget"}
+//      {id, op: "diff", assembly, stack}   {id, op: "ping"}
+// Out: {ready: true}, and {id, event: "line" | "plan" | "resource" | "done" | "aborted" | "error" | "diff" | "pong", ...}
+//
+// After "plan" a deployment waits for its answer: only then is the change set executed.
+import { AsyncLocalStorage } from "node:async_hooks";
+import http from "node:http";
+import https from "node:https";
+import readline from "node:readline";
+import { stripVTControlCharacters } from "node:util";
+import { StackSelectionStrategy, Toolkit, DiffMethod } from "@aws-cdk/toolkit-lib";
+
+const POLLING_MS = 1000;
+const LEVELS = new Set(["error", "warn", "info", "result"]);
+const ASK_TO_DEPLOY = "CDK_TOOLKIT_I5060";
+const STACK_ACTIVITY = "CDK_TOOLKIT_I5502";
+// What the events say already, once for each resource.
+const QUIET = new Set([STACK_ACTIVITY, "CDK_TOOLKIT_I5501", "CDK_TOOLKIT_I5503", "CDK_TOOLKIT_I5901", "CDK_TOOLKIT_I5900"]);
+
+const say = (message) => process.stdout.write(JSON.stringify(message) + "\n");
+const request = new AsyncLocalStorage();
+const answers = new Map();
+const forgotten = new Set();
+
+const lines = (id, text) => {
+  for (const line of stripVTControlCharacters(String(text)).split("\n")) if (line.trim()) say({ id, event: "line", text: line });
+};
+
+const activity = (id, { event, progress }) => say({
+  id,
+  event: "resource",
+  logicalId: event.LogicalResourceId,
+  type: event.ResourceType,
+  status: event.ResourceStatus,
+  reason: event.ResourceStatusReason ?? "",
+  total: progress?.total ?? 0,
+  completed: progress?.completed ?? 0,
+});
+
+const ioHost = {
+  async notify(message) {
+    const current = request.getStore();
+    if (!current) return;
+    if (message.code === STACK_ACTIVITY) activity(current.id, message.data);
+    else if (LEVELS.has(message.level) && !QUIET.has(message.code)) lines(current.id, message.message);
+  },
+  async requestResponse(message) {
+    const current = request.getStore();
+    if (message.code !== ASK_TO_DEPLOY) return message.defaultResponse;
+    if (forgotten.has(current.id)) return false;
+    const { templateDiffs, permissionChangeType } = message.data;
+    const answer = new Promise((resolve) => answers.set(current.id, resolve));
+    say({ id: current.id, event: "plan", ...plan(Object.values(templateDiffs)[0], permissionChangeType) });
+    return answer;
+  },
+};
+
+const plan = (diff, permissions) => ({ permissions, resources: diff ? resources(diff) : [], statements: diff ? statements(diff.iamChanges) : [] });
+
+const resources = (diff) => {
+  const found = [];
+  diff.resources.forEachDifference((logicalId, change) => {
+    const replaced = ["WILL_REPLACE", "MAY_REPLACE"].includes(change.changeImpact);
+    found.push({
+      logical_id: logicalId,
+      type: change.resourceType,
+      action: change.isAddition ? "add" : change.isRemoval ? "remove" : replaced ? "replace" : "change",
+      properties: change.isUpdate ? Object.keys(change.propertyUpdates).sort() : [],
+    });
+  });
+  return found;
+};
+
+const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+const words = (list) => (list?.not ? "everything but " : "") + (list?.values ?? []).map(text).join(", ");
+
+const statements = (changes) => [
+  ...changes.statements.additions.map((one) => statement("add", one)),
+  ...changes.statements.removals.map((one) => statement("remove", one)),
+  ...changes.managedPolicies.additions.map((one) => attachment("add", one)),
+  ...changes.managedPolicies.removals.map((one) => attachment("remove", one)),
+];
+
+const statement = (change, one) => ({
+  change,
+  effect: String(one.effect),
+  actions: words(one.actions),
+  resource: words(one.resources),
+  principal: words(one.principals),
+  condition: one.condition ? text(one.condition) : "",
+  widens: (change === "add") === (String(one.effect) === "Allow"),
+});
+
+const attachment = (change, one) => ({
+  change,
+  effect: "Attach",
+  actions: text(one.managedPolicyArn),
+  resource: "",
+  principal: text(one.identityArn),
+  condition: "",
+  widens: change === "add",
+});
+
+// Connections are kept too: without an agent of ours, each of the toolkit's clients opens its own.
+const { Agent } = process.env.AWS_ENDPOINT_URL?.startsWith("http:") ? http : https;
+const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+
+// One toolkit for all requests, and within it one `Deployments`, which keeps the roles that it assumed and the clients that it
+// made. The toolkit makes a new one for each call; that is its own private matter, so where it is not so any more, nothing is kept.
+const KEPT_MS = 10 * 60 * 1000;
+const toolkit = new Toolkit({ ioHost, color: false, emojis: false, sdkConfig: { httpOptions: { agent } } });
+if (typeof toolkit.deploymentsForAction === "function") {
+  const make = toolkit.deploymentsForAction.bind(toolkit);
+  let kept, made = -Infinity;
+  toolkit.deploymentsForAction = (action) => {
+    if (performance.now() - made > KEPT_MS) [kept, made] = [make(action), performance.now()];
+    kept.catch(() => { made = -Infinity; });
+    return kept;
+  };
+}
+
+const select = (stack) => ({ strategy: StackSelectionStrategy.PATTERN_MUST_MATCH_SINGLE, patterns: [stack] });
+
+const deploy = async ({ id, assembly, stack, revertDrift }) => {
+  const source = await toolkit.fromAssemblyDirectory(assembly);
+  const result = await toolkit.deploy(source, {
+    stacks: select(stack),
+    deploymentMethod: { method: "change-set", revertDrift: Boolean(revertDrift) },
+    stackEventPollingInterval: POLLING_MS,
+  });
+  say({ id, event: "done", stacks: result.stacks.length });
+};
+
+const diff = async ({ id, assembly, stack }) => {
+  const source = await toolkit.fromAssemblyDirectory(assembly);
+  const diffs = await toolkit.diff(source, { stacks: select(stack), method: DiffMethod.TemplateOnly() });
+  const [found] = Object.values(diffs);
+  say({ id, event: "diff", ...plan(found, broadened(found)) });
+};
+
+const broadened = (found) => {
+  if (!found?.iamChanges.hasChanges) return "none";
+  return found.permissionsBroadened ? "broadening" : "non-broadening";
+};
+
+const failure = (id, error) => {
+  let cause = error;
+  while (cause.cause instanceof Error) cause = cause.cause;
+  if (error.name === "DeployAborted" || cause.name === "DeployAborted") return say({ id, event: "aborted" });
+  return say({
+    id,
+    event: "error",
+    name: cause.name,
+    message: stripVTControlCharacters(error.message ?? String(error)),
+    code: String(cause.Code ?? cause.code ?? ""),
+    status: cause.$metadata?.httpStatusCode ?? 0,
+  });
+};
+
+const WORK = { deploy, diff };
+
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  const message = JSON.parse(line);
+  if (message.op === "ping") return say({ id: message.id, event: "pong" });
+  if (message.op === "forget") {
+    forgotten.add(message.id);
+    answers.get(message.id)?.(false);
+    return answers.delete(message.id);
+  }
+  if (message.op === "answer") {
+    answers.get(message.id)?.(message.go);
+    return answers.delete(message.id);
+  }
+  return request.run({ id: message.id }, () => WORK[message.op](message).catch((error) => failure(message.id, error)));
+}).on("close", () => process.exit(0)); // Whoever started us is gone: what is at work on AWS, AWS ends.
+
+say({ ready: true });

@@ -1,0 +1,254 @@
+"""One try of one deployment: look, publish, deploy, ask CloudFormation, record. Every stage may be the last of this worker."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from control_plane.config import config
+from control_plane.deployments import claims, cloudformation, failures, outcomes, repair
+from control_plane.deployments.cloudformation import AwsFailure, Observation
+from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
+from control_plane.deployments.failures import Problem
+from control_plane.deployments.heart import Heart, LeaseLost
+from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotOurs
+from control_plane.deployments.models import Deployment, Failure, StoredManifest
+from control_plane.deployments.plans import Plan, needs_approval, people_changes
+from control_plane.deployments.synthesis import Assembly
+from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
+
+logger = logging.getLogger("cohort.engine")
+
+OUR_FAULT_ADVICE = "The worker's log has the details. AWS may be changed in part; deploy again."
+
+
+class HandedOver(RuntimeError):
+    """This worker is to stop, and the run goes on elsewhere."""
+
+
+class CancelAsked(RuntimeError):
+    """Somebody cancelled the run before CloudFormation had begun."""
+
+
+class NotReached(RuntimeError):
+    """CloudFormation ended, but the stack does not hold what was wanted."""
+
+    def __init__(self, problem: Problem, observation: Observation) -> None:
+        super().__init__(problem.error)
+        self.problem, self.observation = problem, observation
+
+
+class Run:
+    """Carries one claimed deployment out, and watches the deployer for it."""
+
+    def __init__(self, deployment: Deployment, heart: Heart, hand_over: threading.Event) -> None:
+        self._deployment, self._stack = deployment, deployment.stack
+        self._heart, self._hand_over = heart, hand_over
+        self._log = DeploymentLog(deployment)
+        self._stage, self._entered = "", 0.0
+        self._observation: Observation | None = None
+        self._cancel_sent = self._approval_needed = False
+        # Whether the plan removes anything, or may: CloudFormation calls an update complete that could not remove it.
+        self._removes = True
+
+    def carry_out(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
+        """Do it all, and record how it ended, whatever happens. The first deployer that is there does it."""
+        deployment = self._deployment
+        logger.info(
+            "%s: deploying generation %s (deployment %s, try %s)",
+            self._stack,
+            deployment.generation,
+            deployment.pk,
+            deployment.attempts,
+        )
+        try:
+            self._carry_out(assembly, deployers)
+        except (LeaseLost, NotOurs):
+            logger.warning("%s: the lease was lost; another worker goes on with deployment %s", self._stack, deployment.pk)
+
+    def fail(self, problem: Problem) -> None:
+        """Record a try that failed before its own stages began."""
+        try:
+            self._failed(problem)
+        except (LeaseLost, NotOurs):
+            logger.warning("%s: the lease was lost; another worker goes on with deployment %s", self._stack, self._deployment.pk)
+
+    def _carry_out(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
+        try:
+            self._bring_about(assembly, deployers)
+        except HandedOver:
+            self._close("This worker stops; the next one looks what AWS did, and goes on")
+            outcomes.handed_over(self._deployment)
+        except CancelAsked:
+            self._close("Cancelled before AWS was asked to change anything")
+            outcomes.cancelled(self._deployment, self._heart.cancelled_by(self._deployment), self._observation)
+        except Declined:
+            self._declined()
+        except NotReached as error:
+            self._not_reached(error)
+        except (LeaseLost, NotOurs):
+            raise
+        except Exception as error:
+            self._failed(_problem_of(error))
+
+    def _bring_about(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
+        deployment, stack = self._deployment, self._stack
+        self._enter("looking", "Looking at what AWS holds now", 2)
+        self._observation, half_done = repair.settle(stack, tell=self.line, tick=self.tick)
+        if assembly is not None and (problem := assembly.problems.get(stack.name)):
+            self._failed(problem)
+            return
+        last_event = cloudformation.newest_event(stack.name, stack.region) if self._observation.status else ""
+        self._enter("publishing", "Publishing the manifest", 5)
+        target = self._publish(assembly, revert_drift=deployment.revert_drift or half_done)
+        self._enter("preparing", "Working out what AWS has to change", 10)
+        failure = self._deploy(target, deployers)
+        self._enter("recording", "Asking CloudFormation how it ended", 95)
+        observation = repair.wait_for_rest(stack, tell=self.line, tick=self._keep)
+        self._observation = observation
+        if not (observation.is_complete and observation.generation == deployment.generation):
+            raise NotReached(self._judge(observation, last_event, failure), observation)
+        if self._removes and (leftover := cloudformation.first_failure(stack.name, stack.region, last_event)):
+            raise NotReached(failures.of_leftover(leftover), observation)
+        self._log.complete()
+        self._close(f"{stack.name} is {observation.status} at generation {deployment.generation}")
+        outcomes.succeeded(deployment, observation, assembly.digests.get(stack.name, "") if assembly else "")
+        logger.info("%s: up to date at generation %s", stack, deployment.generation)
+
+    def _publish(self, assembly: Assembly | None, *, revert_drift: bool) -> Target:
+        text = self._manifest_text(self._deployment.generation)
+        manifest = parse(text)
+        open_store(config().manifest_store).write(manifest.store_key, text)
+        context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else "platform=1"
+        # A drift-aware change set is for a stack that is there; a new one has nothing to drift from.
+        exists = bool(self._observation and self._observation.status)
+        return Target(self._stack.name, context, assembly.folder if assembly else None, revert_drift and exists)
+
+    def _deploy(self, target: Target, deployers: Sequence[Deployer]) -> DeployerFailure | None:
+        """Let the first deployer that is there do it. Returns what it failed with: CloudFormation's word comes before it."""
+        for deployer in deployers:
+            try:
+                deployer.deploy(target, self)
+            except DeployerMissing as error:
+                self.line(f"{error} {error.advice}")
+                continue
+            except DeployerFailure as error:
+                return error
+            return None
+        return DeployerFailure("There is no way to deploy here.", "Run `make install`, then deploy again.")
+
+    def _judge(self, observation: Observation, last_event: str, failure: DeployerFailure | None) -> Problem:
+        stack = self._stack
+        if observation.status and (failed := cloudformation.first_failure(stack.name, stack.region, last_event)):
+            return failures.of_resource(failed, observation.status)
+        if failure is not None:
+            return failure.problem
+        return failures.of_state(observation.status, observation.generation, self._deployment.generation)
+
+    def _not_reached(self, error: NotReached) -> None:
+        if by := self._heart.cancelled_by(self._deployment):
+            self._close(f"CloudFormation took the update back: {error.observation.status}")
+            outcomes.cancelled(self._deployment, by, error.observation)
+        else:
+            self._failed(error.problem)
+
+    def _declined(self) -> None:
+        if self._approval_needed:
+            self._close("Waiting for a second administrator's approval")
+            outcomes.waits_for_approval(self._deployment)
+        else:
+            raise LeaseLost
+
+    def _failed(self, problem: Problem) -> None:
+        self._close(f"Failed: {problem.error}")
+        successor = outcomes.failed(self._deployment, problem, self._observation)
+        further = f"goes on in deployment {successor.pk}" if successor else "waits for somebody"
+        logger.warning(
+            "%s: deployment %s failed (%s; %s): %s", self._stack, self._deployment.pk, problem.kind, further, problem.error
+        )
+
+    # What the deployer tells and asks.
+
+    def line(self, text: str) -> None:
+        """See Watcher."""
+        self._log.write(text)
+
+    def resource(self, event: ResourceEvent) -> None:
+        """See Watcher."""
+        self._log.resource(event)
+
+    def tick(self) -> None:
+        """See Watcher. Raises LeaseLost, HandedOver, or CancelAsked while nothing has begun on AWS."""
+        self._keep()
+        if not self._heart.cancelled_by(self._deployment):
+            return
+        # While it looks, this is called only as long as CloudFormation is at work, on what an earlier try began.
+        if self._stage not in ("looking", "executing"):
+            raise CancelAsked
+        if not self._cancel_sent:
+            self._cancel_sent = True
+            taken = cloudformation.cancel_update(self._stack.name, self._stack.region)
+            self.line("Cancelling: CloudFormation takes the update back" if taken else "AWS cannot take this change back any more")
+
+    def may_execute(self, plan: Plan | None) -> bool:
+        """See Watcher. False where a second administrator has to approve first, or the lease is lost."""
+        deployment = self._deployment
+        held = self._manifest_text(self._observation.generation) if self._observation and self._observation.generation else ""
+        people = people_changes(held, self._manifest_text(deployment.generation))
+        # A deployer that cannot tell what changes is taken to change the most.
+        shown = replace(plan or Plan(permissions="broadening"), people=people)
+        self._removes = plan is None or any(one.action in ("remove", "replace") for one in plan.resources)
+        self._log.plan(shown)
+        self.tick()
+        if needs_approval(deployment, shown):
+            self._approval_needed = True
+            return False
+        if not claims.confirm(deployment):
+            return False
+        self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
+        return True
+
+    def _keep(self) -> None:
+        self._heart.check(self._deployment)
+        if self._hand_over.is_set():
+            raise HandedOver
+        self._log.flush_if_due()
+
+    def _manifest_text(self, generation: int) -> str:
+        stored = StoredManifest.objects.filter(stack=self._stack, generation=generation).values_list("text", flat=True)
+        return stored.first() or ""
+
+    def _enter(self, stage: str, doing: str, percent: int) -> None:
+        self._leave()
+        self._stage, self._entered = stage, time.monotonic()
+        self._log.step(doing, percent)
+        self._heart.check(self._deployment)
+        # What CloudFormation has ended is recorded; whatever comes before that may as well go on elsewhere.
+        if self._hand_over.is_set() and stage != "recording":
+            raise HandedOver
+
+    def _leave(self) -> None:
+        if self._stage:
+            spent = round(time.monotonic() - self._entered, 3)
+            self._deployment.stages[self._stage] = self._deployment.stages.get(self._stage, 0) + spent
+        self._stage = ""
+
+    def _close(self, line: str) -> None:
+        """Write the last line, and store all that was gathered, before the end is recorded."""
+        self._leave()
+        self._log.write(line)
+        self._log.flush()
+
+
+def _problem_of(error: Exception) -> Problem:
+    if isinstance(error, AwsFailure | DeployerFailure | repair.NotRepaired):
+        return error.problem
+    if isinstance(error, ManifestError):
+        return Problem(str(error), f"{failures.NOTHING_CHANGED} Correct it, then deploy again.", Failure.PERMANENT)
+    if isinstance(error, StoreUnavailable):
+        advice = f"{failures.NOTHING_CHANGED} It is tried again by itself; if that goes on, look at COHORT_MANIFEST_STORE."
+        return Problem(str(error), advice, Failure.RETRYABLE)
+    # A defect of ours: the record must not say 'running' for ever. The traceback goes to the worker's log.
+    logger.error("a run failed unexpectedly", exc_info=error)
+    return Problem(f"Cohort itself failed ({type(error).__name__}).", OUR_FAULT_ADVICE, Failure.PERMANENT)

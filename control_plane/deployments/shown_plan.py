@@ -1,0 +1,139 @@
+"""A plan in the words of a page: people by their addresses, and what lets somebody do more marked as such."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from control_plane.deployments.plans import PeopleChange, Plan, ResourceChange, StatementChange
+from control_plane.deployments.progress import action_word, resource_name
+from control_plane.groups.models import Membership
+
+# What a page shows of each list; the rest is told as a number.
+MOST_SHOWN = 200
+
+_SIGNS = {
+    "add": "+",
+    "joins": "+",
+    "remove": "−",
+    "leaves": "−",
+    "change": "~",
+    "changes": "~",
+    "replace": "±",
+}
+_PEOPLE_WORDS = {
+    ("member", "joins"): "gets access",
+    ("member", "leaves"): "loses access",
+    ("member", "changes"): "gets in another way",
+    ("analysis", "joins"): "can be used",
+    ("analysis", "leaves"): "can no longer be used",
+    ("analysis", "changes"): "is used in another way",
+    ("bucket", "joins"): "is made",
+    ("bucket", "leaves"): "is no longer Cohort’s",
+    ("bucket", "changes"): "changes",
+}
+_STATEMENT_WORDS = {
+    ("add", "Allow"): "becomes allowed",
+    ("remove", "Allow"): "is no longer allowed",
+    ("add", "Deny"): "becomes forbidden",
+    ("remove", "Deny"): "is no longer forbidden",
+}
+_DETAILS = {"federated": "short-lived credentials", "read-write": "read and write", "read-only": "read only", "bucket": ""}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that changes. `technical` is AWS's own word for it."""
+
+    sign: str
+    name: str
+    what: str
+    technical: str
+    widens: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """Things of one sort; `more` counts those that are not shown."""
+
+    title: str
+    rows: list[Row]
+    more: int
+
+
+@dataclass(frozen=True)
+class ShownPlan:
+    """What a template needs."""
+
+    verdict: str
+    widens: bool
+    counts: str
+    sections: list[Section]
+
+
+def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None) -> ShownPlan:
+    """The stored plan for a page, in one query. `names` gives addresses to members whom the database does not hold."""
+    plan = Plan.from_json(document)
+    addresses = _addresses(plan) | dict(names or {})
+    sections = [
+        _section("People and data", [_person(one, addresses) for one in plan.people]),
+        _section("Permissions", [_statement(one) for one in plan.statements]),
+        _section("Resources", [_resource(one) for one in plan.resources]),
+    ]
+    return ShownPlan(_verdict(plan), plan.broadens, _counts(plan), [section for section in sections if section.rows])
+
+
+def _addresses(plan: Plan) -> dict[str, str]:
+    usernames = [one.name for one in plan.people if one.kind == "member"][:MOST_SHOWN]
+    return dict(Membership.objects.filter(username__in=usernames).values_list("username", "user__email")) if usernames else {}
+
+
+def _section(title: str, rows: list[Row]) -> Section:
+    # What widens comes first: it is what an approver must not miss among many.
+    rows = sorted(rows, key=lambda row: not row.widens)
+    return Section(title, rows[:MOST_SHOWN], max(0, len(rows) - MOST_SHOWN))
+
+
+def _person(one: PeopleChange, addresses: Mapping[str, str]) -> Row:
+    known = addresses.get(one.name, "") if one.kind == "member" else ""
+    what = _PEOPLE_WORDS[one.kind, one.change]
+    detail = _DETAILS.get(one.detail, one.detail.replace("keys, serial", "an access key of their own, number"))
+    subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket "}[one.kind]
+    return Row(
+        sign=_SIGNS[one.change],
+        name=known or f"{subject}{one.name}",
+        what=f"{what} ({detail})" if detail and one.change != "leaves" else what,
+        technical=one.name if known else "",
+        widens=one.widens,
+    )
+
+
+def _statement(one: StatementChange) -> Row:
+    where = " ".join(
+        part for part in (f"on {one.resource}" if one.resource else "", f"for {one.principal}" if one.principal else "") if part
+    )
+    return Row(
+        sign=_SIGNS[one.change],
+        name=one.actions or one.resource,
+        what=_STATEMENT_WORDS.get((one.change, one.effect), "is attached" if one.change == "add" else "is detached"),
+        technical=f"{where}, only if {one.condition}" if one.condition else where,
+        widens=one.widens,
+    )
+
+
+def _resource(one: ResourceChange) -> Row:
+    properties = f": {', '.join(one.properties)}" if one.properties else ""
+    return Row(_SIGNS[one.action], resource_name(one.type), f"{action_word(one.action)}{properties}", one.logical_id)
+
+
+def _verdict(plan: Plan) -> str:
+    if plan.broadens:
+        return "Lets somebody do more on AWS than now."
+    if plan.permissions == "non-broadening" or plan.statements or plan.people:
+        return "Permissions change, and nobody can do more than now."
+    return "No permission changes." if plan.resources else "AWS holds this already: nothing changes."
+
+
+def _counts(plan: Plan) -> str:
+    numbers = {action: sum(one.action == action for one in plan.resources) for action in ("add", "change", "replace", "remove")}
+    words = [f"{number} {action_word(action)}" for action, number in numbers.items() if number]
+    return f"Resources: {', '.join(words)}." if words else ""

@@ -1,0 +1,86 @@
+"""Each stack on AWS: whether it is in step and as deployed, and what others changed there. For administrators."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from control_plane.audit.actors import Actor
+from control_plane.deployments import drift, requests
+from control_plane.deployments.models import Stack
+from control_plane.deployments.requests import RefusedRequest
+from control_plane.deployments.standing import drift_icon, on_aws, worst_first
+from control_plane.deployments.views import for_administrators
+from control_plane.groups.overview import latest_deployments
+
+PER_PAGE = 25
+# The newest deployments that a stack's page shows; the list has the rest.
+NEWEST = 10
+
+
+@require_GET
+@for_administrators
+def stack_list(request: HttpRequest) -> HttpResponse:
+    """Those that others changed or that are out of step first."""
+    text = request.GET.get("q", "").strip()
+    stacks = worst_first()
+    if text:
+        stacks = stacks.filter(Q(name__icontains=text) | Q(title__icontains=text))
+    page = Paginator(stacks, PER_PAGE).get_page(request.GET.get("page"))
+    latest = latest_deployments(stack.pk for stack in page.object_list)
+    rows = [(stack, drift_icon(stack.drift_state), latest.get(stack.pk)) for stack in page.object_list]
+    return render(request, "deployments/stacks.html", {"page": page, "rows": rows, "text": text})
+
+
+@require_GET
+@for_administrators
+def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
+    """One stack: how it stands on AWS, and its newest deployments."""
+    stack = get_object_or_404(Stack.objects.select_related("group"), name=name)
+    context = {
+        "stack": stack,
+        "on_aws": on_aws(stack),
+        "deployments": stack.deployments.select_related("stack").prefetch_related("changes")[:NEWEST],
+    }
+    return render(request, "deployments/stack.html", context)
+
+
+@require_GET
+@for_administrators
+def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """How the stack stands now, as a replacement for that part of a page."""
+    stack = get_object_or_404(Stack, pk=pk)
+    return render(request, "deployments/_on_aws.html", {"on_aws": on_aws(stack), "back": request.GET.get("back", "")})
+
+
+@require_POST
+@for_administrators
+def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have a worker compare AWS with what was deployed."""
+    stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
+    drift.request_check(stack, actor=Actor.of_request(request))
+    messages.success(request, "AWS is being compared with what was deployed. The answer shows below by itself.")
+    return _back(request, stack)
+
+
+@require_POST
+@for_administrators
+def stack_repair(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have AWS put back to what was deployed."""
+    stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
+    try:
+        deployment = requests.request_repair(stack, actor=Actor.of_request(request))
+    except RefusedRequest as refusal:
+        messages.error(request, str(refusal))
+        return _back(request, stack)
+    messages.success(request, f"Repairing {stack.title} has started.")
+    return redirect(deployment)
+
+
+def _back(request: HttpRequest, stack: Stack) -> HttpResponseRedirect:
+    """To the group's page, if the request came from there and there is one; else to the stack's own."""
+    if request.POST.get("back") == "group" and hasattr(stack, "group"):
+        return redirect("group", slug=stack.group.slug)
+    return redirect("deployments:stack", name=stack.name)

@@ -1,0 +1,119 @@
+"""Manifests into an assembly, by a Python process that keeps jsii and aws_cdk loaded (`stacks/synthesiser.py`)."""
+
+import logging
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from control_plane.config import config
+from control_plane.deployments._children import Child, ChildDied, Kept
+from control_plane.deployments._environment import child_environment, work_folder
+from control_plane.deployments.failures import Problem
+from control_plane.deployments.models import Failure
+
+logger = logging.getLogger("cohort.synthesis")
+
+# jsii never frees what an app made; after so many stacks a fresh process takes over (about 0.1 MB each).
+STACKS_PER_PROCESS = 5000
+HEAR_SECONDS = 0.5
+
+
+class SynthesisFailed(RuntimeError):
+    """No assembly could be made."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.error)
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A folder that CDK deploys from: each stack's template by its SHA-256, and the stacks that could not be made."""
+
+    folder: Path
+    digests: Mapping[str, str]
+    problems: Mapping[str, Problem]
+
+
+class Synthesiser:
+    """One warm process for all syntheses of this worker, one after another."""
+
+    def __init__(self) -> None:
+        self._kept = Kept("the synthesiser", [sys.executable, "-m", "stacks.synthesiser"], child_environment())
+        self._lock = threading.Lock()
+        self._stacks = 0
+
+    def warm(self) -> None:
+        """Start the process without waiting for it."""
+        self._kept.warm()
+
+    @contextmanager
+    def assembly(self, manifests: Mapping[str, str]) -> Iterator[Assembly]:
+        """The assembly of these manifests (texts, by the stack's name), removed afterwards. Raises SynthesisFailed."""
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="assembly-", dir=work_folder()))
+        except OSError as error:
+            raise SynthesisFailed(
+                Problem(
+                    f"The assembly could not be written: {error.strerror}.",
+                    "Nothing was changed on AWS. It is tried again by itself; make room under VAR_DIR.",
+                    Failure.RETRYABLE,
+                )
+            ) from error
+        try:
+            with self._lock:
+                yielded = self._ask(manifests, folder)
+            yield yielded
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def end(self) -> None:
+        """End the process."""
+        self._kept.end()
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if it runs."""
+        return self._kept.pid
+
+    def _ask(self, manifests: Mapping[str, str], folder: Path) -> Assembly:
+        child = None
+        try:
+            child = self._kept.get()
+            answer = self._answer(child, manifests, folder / "assembly")
+        except ChildDied as error:
+            raise SynthesisFailed(_passing(f"{str(error).capitalize()}.")) from error
+        self._stacks += len(manifests)
+        if self._stacks >= STACKS_PER_PROCESS:
+            self._stacks = 0
+            threading.Thread(target=self._kept.replace, args=(child,), name="synthesiser-successor", daemon=True).start()
+        problems = {name: _refused(message) for name, message in answer["errors"].items()}
+        return Assembly(folder / "assembly", answer["stacks"], problems)
+
+    def _answer(self, child: Child, manifests: Mapping[str, str], output: Path) -> dict[str, dict[str, str]]:
+        deadline = time.monotonic() + config().cohort_synth_seconds
+        with child.talk({"output": str(output), "manifests": dict(manifests)}) as conversation:
+            while time.monotonic() < deadline:
+                answer = conversation.hear(HEAR_SECONDS)
+                if answer is None:
+                    continue
+                if failed := answer.get("failed"):
+                    raise SynthesisFailed(_passing(f"The templates could not be made: {failed}."))
+                return answer
+        child.kill()
+        raise SynthesisFailed(_passing(f"The templates were not made within {config().cohort_synth_seconds} s."))
+
+
+def _passing(error: str) -> Problem:
+    advice = "Nothing was changed on AWS. The synthesiser is started again and it is tried again by itself."
+    return Problem(error, advice, Failure.RETRYABLE)
+
+
+def _refused(message: str) -> Problem:
+    return Problem(message, "Nothing was changed on AWS. Correct it, then deploy again.", Failure.PERMANENT)

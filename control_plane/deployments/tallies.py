@@ -1,0 +1,20 @@
+"""Running counts that outlive the workers, for the metrics."""
+
+from django.db.models import F
+
+from control_plane.deployments.models import Tally
+
+
+def add(name: str, label: str, seconds: float = 0.0, count: int = 1) -> None:
+    """Add to a tally, which begins at nothing. Any number of workers may do so at once, and none loses another's.
+
+    The row stays locked until the caller's transaction ends, so this comes last in it.
+    """
+    if not _added(name, label, seconds, count):
+        # Whoever makes the row first, everybody adds to it.
+        Tally.objects.bulk_create([Tally(name=name, label=label)], ignore_conflicts=True)
+        _added(name, label, seconds, count)
+
+
+def _added(name: str, label: str, seconds: float, count: int) -> int:
+    return Tally.objects.filter(name=name, label=label).update(count=F("count") + count, seconds=F("seconds") + seconds)

@@ -1,0 +1,102 @@
+"""A worker's loop: deploy what waits, sweep now and then, and do the smaller tasks beside it, until somebody says stop."""
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, close_old_connections
+from django_tasks_db.management.commands.db_worker import Worker as TaskWorker
+
+from control_plane.config import config
+from control_plane.deployments import claims
+from control_plane.deployments.engine import Engine
+from control_plane.deployments.sweep import sweep
+
+logger = logging.getLogger("cohort.worker")
+
+LOOK_SECONDS = 0.05
+# Within 30 s of being asked, a worker has ended: what is under way may end in the first two thirds of that.
+GRACE_SECONDS = 20.0
+RECOVER_SECONDS = 2.0
+PING_SECONDS = 10.0
+
+
+class Worker:
+    """One worker process. `stop` may be set from a signal handler."""
+
+    def __init__(self, name: str = claims.WORKER, engine: Engine | None = None) -> None:
+        self.stop = threading.Event()
+        self.engine = engine or Engine(name)
+        self._tasks = TaskWorker(
+            queue_names=["*"],
+            excluded_queue_names=[],
+            interval=0.2,
+            batch=False,
+            backend_name="default",
+            startup_delay=False,
+            max_tasks=None,
+            worker_id=name[:64],
+        )
+        self._due: dict[str, float] = {}
+
+    def run(self, *, once: bool = False) -> bool:
+        """Until `stop` is set; with `once`, until nothing waits and nothing is under way.
+
+        Returns whether all of its threads have ended.
+        """
+        logger.info("worker %s looks for deployments", self.engine.name)
+        self.engine.start()
+        tasks = threading.Thread(target=self._do_tasks, args=(once,), name="tasks", daemon=True)
+        tasks.start()
+        pings = threading.Thread(target=self._ping, name="pings", daemon=True)
+        pings.start()
+        try:
+            self._loop(once)
+            if once:
+                tasks.join()
+        finally:
+            logger.info("worker %s stops", self.engine.name)
+            self._tasks.running = False
+            self.stop.set()
+            has_ended = self.engine.stop(GRACE_SECONDS)
+            tasks.join(2)
+        return has_ended
+
+    def _loop(self, once: bool) -> None:
+        while not self.stop.is_set():
+            try:
+                close_old_connections()
+                if self._is_due("recover", RECOVER_SECONDS):
+                    claims.recover_abandoned()
+                if self._is_due("sweep", config().cohort_sweep_seconds):
+                    sweep()
+                began = self.engine.claim_and_start()
+            except DatabaseError:
+                logger.warning("the database does not answer; looking again", exc_info=True)
+                self.stop.wait(1)
+                continue
+            if began == 0 and once and self.engine.is_idle:
+                return
+            self.stop.wait(LOOK_SECONDS)
+
+    def _is_due(self, what: str, seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0):
+            return False
+        self._due[what] = now + seconds
+        return True
+
+    def _do_tasks(self, once: bool) -> None:
+        self._tasks.batch = once
+        while self._tasks.running:
+            try:
+                self._tasks.run()
+            except DatabaseError:
+                logger.warning("the database does not answer; looking for tasks again", exc_info=True)
+                time.sleep(1)
+            if once:
+                return
+
+    def _ping(self) -> None:
+        while self.engine.resident is not None and not self.stop.wait(PING_SECONDS):
+            self.engine.resident.check()

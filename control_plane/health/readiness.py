@@ -1,0 +1,86 @@
+"""Whether this process can serve people, for a load balancer: checks that are few, cheap, and tell no secret."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from control_plane.deployments.models import Worker
+from control_plane.health.figures import WORKER_SILENT_SECONDS, silent_before
+
+logger = logging.getLogger("cohort.health")
+
+
+class NotReady(RuntimeError):
+    """A check failed: what is wrong, and what to do."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(problem)
+        self.problem, self.advice = problem, advice
+
+
+@dataclass(frozen=True)
+class Check:
+    """How one check ended."""
+
+    name: str
+    ok: bool
+    problem: str = ""
+    advice: str = ""
+
+
+def check() -> list[Check]:
+    """Make the checks in turn, until one fails: those after it would fail for the same reason."""
+    done: list[Check] = []
+    for name, need in CHECKS.items():
+        try:
+            need()
+        except NotReady as failure:
+            return [*done, Check(name, ok=False, problem=failure.problem, advice=failure.advice)]
+        except DatabaseError as error:
+            # Its text may name the host or the account, so it goes to the log alone.
+            logger.warning("not ready: %s", error)
+            advice = "See that the database runs and that DATABASE_URL is right; the log says more."
+            return [*done, Check(name, ok=False, problem="The database does not answer.", advice=advice)]
+        done.append(Check(name, ok=True))
+    return done
+
+
+def as_dict(checks: list[Check]) -> dict[str, Any]:
+    """For the answer: `{"ready": ..., "checks": [...]}`."""
+    return {
+        "ready": all(one.ok for one in checks),
+        "checks": [{name: value for name, value in asdict(one).items() if value != ""} for one in checks],
+    }
+
+
+def need_database() -> None:
+    """Ask the database for anything. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+# A success is remembered for the life of the process, a failure is not: another release brings new processes.
+@lru_cache(maxsize=1)
+def need_migrations() -> None:
+    """See that no migration of this release is missing. Raises NotReady."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise NotReady("The database is of another release: migrations are missing.", "Run `manage.py migrate`.")
+
+
+def need_worker() -> None:
+    """See that a worker lives. Raises NotReady."""
+    if not Worker.objects.filter(seen_at__gte=silent_before(timezone.now())).exists():
+        raise NotReady(
+            f"No worker was seen for {WORKER_SILENT_SECONDS} s, so nothing is deployed; what people ask for waits.",
+            "Start `manage.py worker`, or read its log if it runs.",
+        )
+
+
+CHECKS: dict[str, Callable[[], None]] = {"database": need_database, "migrations": need_migrations, "worker": need_worker}

@@ -1,0 +1,14 @@
+"""Where load balancers, Prometheus and administrators ask."""
+
+from django.urls import path
+
+from control_plane.health import views
+
+app_name = "health"
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.prometheus, name="metrics"),
+    path("health/", views.page, name="page"),
+    path("health/live/", views.live, name="live"),
+]

@@ -1,0 +1,85 @@
+"""The two ways out: Django's e-mail, and one signed POST. Each raises NotDelivered, which names no secret."""
+
+import json
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from standardwebhooks import Webhook
+
+from control_plane.config import config
+from control_plane.email_url import LOOPBACK
+
+WEBHOOK_TIMEOUT_SECONDS = 10
+
+
+class NotDelivered(RuntimeError):
+    """The message was not taken. It can be tried again."""
+
+
+def send_email(*, recipient: str, subject: str, body: str, message_id: str) -> None:
+    """Hand one plain-text e-mail to the mail server. Raises NotDelivered."""
+    sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+    headers = {
+        "Message-ID": f"<{message_id}@{sender.rpartition('@')[2]}>",
+        # Tells holiday responders not to answer.
+        "Auto-Submitted": "auto-generated",
+    }
+    try:
+        EmailMessage(subject, body, to=[recipient], headers=headers).send()
+    # A ValueError is an address or a header that no mail may hold.
+    except (OSError, ValueError) as error:
+        raise NotDelivered(f"The mail server did not take it: {_reason(error)}") from error
+
+
+def send_webhook(document: dict[str, Any]) -> None:
+    """POST a document, signed as standardwebhooks.com says, to WEBHOOK_URL. Any answer but 2xx raises NotDelivered."""
+    url, secret = config().webhook_url, config().webhook_secret
+    if not url or secret is None:
+        raise NotDelivered("WEBHOOK_URL is not set any more.")
+    body, now = json.dumps(document, ensure_ascii=False), datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "user-agent": "Cohort",
+        "webhook-id": document["id"],
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret.get_secret_value()).sign(document["id"], now, body),
+    }
+    # The scheme was checked when the settings were read: https, or http to this machine.
+    request = Request(url, body.encode(), headers, method="POST")  # noqa: S310
+    try:
+        with _opener(url).open(request, timeout=WEBHOOK_TIMEOUT_SECONDS):
+            return
+    except HTTPError as error:
+        error.close()
+        raise NotDelivered(f"{webhook_host()} answered with status {error.code}.") from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise NotDelivered(f"{webhook_host()} did not take it: {_reason(error)}") from error
+
+
+def webhook_host() -> str:
+    """The host that is posted to, for people to see: an address itself may hold a token. Empty without one."""
+    return urlsplit(config().webhook_url).hostname or ""
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """A redirect is an error: what was signed for one host is not for another."""
+
+    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> None:
+        return None
+
+
+def _opener(url: str) -> OpenerDirector:
+    # A proxy cannot reach what listens on this machine alone.
+    return build_opener(_NoRedirects, *([ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []))
+
+
+def _reason(error: Exception) -> str:
+    """In one sentence."""
+    return f"{' '.join(str(error).split())[:300].rstrip('.') or type(error).__name__}."

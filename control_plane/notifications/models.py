@@ -1,0 +1,71 @@
+"""The outbox: what has to be told, to whom, and whether it was."""
+
+from datetime import datetime
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from control_plane.deployments.models import Deployment
+
+MOST_TRIES = 8
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    """Notices, by what the sweep asks."""
+
+    def unsent(self) -> "NoticeQuerySet":
+        """Those that nobody has received yet, given up or not."""
+        return self.filter(sent_at=None)
+
+    def due(self, now: datetime) -> "NoticeQuerySet":
+        """Unsent ones whose next try is late, the latest first."""
+        return self.unsent().filter(attempts__lt=MOST_TRIES, not_before__lte=now).order_by("not_before")
+
+
+class Notice(models.Model):
+    """One message about one deployment to one recipient. Made in the transaction that recorded what it tells."""
+
+    class Event(models.TextChoices):
+        """The deployment's state, in its own words, that is told."""
+
+        SUCCEEDED = "succeeded", "done"
+        FAILED = "failed", "failed"
+        CANCELLED = "cancelled", "cancelled"
+        APPROVAL = "approval", "waits for approval"
+
+    class Channel(models.TextChoices):
+        EMAIL = "email", "e-mail"
+        WEBHOOK = "webhook"
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="notices")
+    event = models.CharField(max_length=16, choices=Event)
+    generation = models.PositiveIntegerField(
+        help_text="What the deployment covered; a later change needs approval, and a notice, anew."
+    )
+    channel = models.CharField(max_length=16, choices=Channel)
+    recipient = models.CharField(max_length=320, help_text="The address, or the host that is posted to.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries begun.")
+    not_before = models.DateTimeField(default=timezone.now, help_text="When the sweep has it tried again.")
+    last_error = models.CharField(max_length=400, blank=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("deployment", "event", "generation", "channel", "recipient"), name="one_notice_per_end_and_recipient"
+            ),
+        )
+        indexes = (models.Index(fields=("not_before",), name="notice_unsent", condition=Q(sent_at=None)),)
+
+    def __str__(self) -> str:
+        return f"{self.deployment} {self.event}, to {self.recipient}"
+
+    @property
+    def message_id(self) -> str:
+        """The same for every try, so that a receiver can tell a repetition."""
+        return f"notice_{self.pk}"
