@@ -13,6 +13,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
+from control_plane.deployments.requests import RefusedRequest
+from control_plane.deployments.tries import MOST_TRIES
 from control_plane.groups.errors import GroupsError
 
 EXIT_DEPLOYMENT_FAILED = 1
@@ -56,7 +58,7 @@ class VerbCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             options["run"](options)
-        except (GroupsError, PermissionDenied) as error:
+        except (GroupsError, RefusedRequest, PermissionDenied) as error:
             self.refuse(str(error), options)
         except ValidationError as error:
             self.refuse(f"{' '.join(error.messages)} Nothing was changed.", options)
@@ -76,18 +78,20 @@ class VerbCommand(BaseCommand):
         if options["wait"]:
             deployment = self._wait(deployment, options["timeout"])
         self.show(options, document | {"deployment": deployment_as_dict(deployment)}, f"{text}\n{_summary(deployment)}")
-        if deployment.state == Deployment.State.FAILED:
+        if deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED):
             sys.exit(EXIT_DEPLOYMENT_FAILED)
         if options["wait"] and deployment.is_open:
             sys.exit(EXIT_STILL_WAITING)
 
     def _wait(self, deployment: Deployment, seconds: float) -> Deployment:
+        """Until it ends or the time is up; one that goes on in a later deployment is followed there."""
         deadline, told = time.monotonic() + seconds, ""
-        while deployment.is_open and time.monotonic() < deadline:
+        while (deployment.is_open or deployment.superseded_by_id) and time.monotonic() < deadline:
             if (now := _progress(deployment)) != told:
                 self.stderr.write(told := now)
-            time.sleep(LOOK_SECONDS)
-            deployment = Deployment.objects.select_related("stack").get(pk=deployment.pk)
+            if deployment.is_open:
+                time.sleep(LOOK_SECONDS)
+            deployment = Deployment.objects.select_related("stack").get(pk=deployment.superseded_by_id or deployment.pk)
         return deployment
 
 
@@ -103,14 +107,22 @@ def table(rows: list[list[str]], head: list[str]) -> str:
 
 def _progress(deployment: Deployment) -> str:
     if deployment.state == Deployment.State.QUEUED:
+        if deployment.attempts and deployment.not_before:
+            until = f"{deployment.not_before:%H:%M:%S} UTC"
+            return f"       waiting until {until} for try {deployment.attempts + 1} of {MOST_TRIES}: {deployment.error}"
         return "       waiting for the worker"
+    if deployment.state == Deployment.State.APPROVAL:
+        return f"       waits for a second administrator (`manage.py deployment approve {deployment.pk}`)"
+    if deployment.superseded_by_id:
+        return f"       goes on in deployment {deployment.superseded_by_id}"
     filled = deployment.percent // 5
-    return f"[{'#' * filled}{'.' * (20 - filled)}] {deployment.percent:3d}%  {deployment.doing}"
+    tries = f" (try {deployment.attempts})" if deployment.attempts > 1 else ""
+    return f"[{'#' * filled}{'.' * (20 - filled)}] {deployment.percent:3d}%  {deployment.doing}{tries}"
 
 
 def _summary(deployment: Deployment) -> str:
     line = f"Deployment {deployment.pk} of {deployment.stack.name}: {deployment.state}"
-    if deployment.state == Deployment.State.FAILED:
+    if deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED):
         return f"{line}\n{deployment.error}\n{deployment.advice}"
     if deployment.is_open:
         return f"{line}; `manage.py deployment show {deployment.pk}` follows it"

@@ -13,8 +13,13 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 
 from control_plane.accounts.permissions import is_administrator
-from control_plane.deployments.models import Deployment
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment, Preview
+from control_plane.deployments.preview_views import SESSION_KEY
+from control_plane.deployments.previews import request_preview
+from control_plane.deployments.requests import RefusedRequest
 from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import Membership
 
 Perform = Callable[[dict[str, Any]], Deployment]
 # What one page can carry in its address.
@@ -36,19 +41,22 @@ def service_page(
 ) -> HttpResponse:
     """Show `form`; once it is valid, call `perform` with its data. A refusal is shown on the form, and nothing has changed.
 
+    The button “Preview” rehearses `perform` instead and shows, below the form as it was filled in, what it would do on AWS.
     `hindrance` says why there is nothing to do here, instead of the form.
     """
     if not is_administrator(request.user):
         raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
     back = f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist"
+    preview: Preview | None = None
     if request.method == "POST" and form.is_valid():
         try:
-            deployment = perform(form.cleaned_data)
-        except GroupsError as error:
+            if "preview" in request.POST:
+                preview = _preview(request, perform, form.cleaned_data)
+            else:
+                messages.success(request, _started(perform(form.cleaned_data)))
+                return redirect(back)
+        except (GroupsError, RefusedRequest) as error:
             form.add_error(None, str(error))
-        else:
-            messages.success(request, _started(deployment))
-            return redirect(back)
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
@@ -60,8 +68,24 @@ def service_page(
         "is_dangerous": is_dangerous,
         "back": back,
         "hindrance": hindrance,
+        "preview": preview,
     }
     return TemplateResponse(request, "admin/cohort/service_page.html", context, status=422 if form.errors else 200)
+
+
+def _preview(request: HttpRequest, perform: Perform, data: dict[str, Any]) -> Preview:
+    """Rehearse it, and remember who its members are: the opaque names that a rehearsal makes up are gone with it."""
+    people: dict[str, str] = {}
+
+    def rehearse() -> Deployment:
+        deployment = perform(data)
+        members = Membership.objects.filter(group__stack=deployment.stack_id, added_generation=deployment.generation)
+        people.update(members.values_list("username", "user__email")[:MOST_SELECTED])
+        return deployment
+
+    preview = request_preview(rehearse, actor=Actor.of_request(request))
+    request.session[SESSION_KEY] = {str(preview.pk): people}
+    return preview
 
 
 def _started(deployment: Deployment) -> str:

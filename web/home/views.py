@@ -8,6 +8,7 @@ from django.views.decorators.http import require_GET
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
+from control_plane.deployments.standing import on_aws
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.overview import latest_deployments, places
 
@@ -19,7 +20,7 @@ MEMBERS_PER_PAGE = 50
 def home(request: HttpRequest) -> HttpResponse:
     """My groups with their state, or the next step if I am in none."""
     mine = places(Membership.objects.filter(user=request.user.pk))
-    is_changing = any(place.doing and not place.has_failed for place in mine)
+    is_changing = any(place.doing and not (place.has_failed or place.was_cancelled) for place in mine)
     template = "home/_my_groups.html" if request.headers.get("HX-Request") else "home/home.html"
     return render(request, template, {"places": mine, "is_changing": is_changing})
 
@@ -38,6 +39,7 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
         "places": places(Membership.objects.filter(pk__in=[row.pk for row in page.object_list])),
         "grants": found.grants.with_state().not_ended().select_related("analysis"),
         "deployment": latest_deployments([found.stack_id]).get(found.stack_id),
+        "on_aws": on_aws(found.stack) if is_administrator(request.user) else None,
     }
     template = "home/_group.html" if request.headers.get("HX-Request") else "home/group.html"
     return render(request, template, context)
