@@ -94,6 +94,16 @@ class Site:
             for pid in workers:
                 os.kill(pid, signal.SIGCONT)
 
+    @contextmanager
+    def slowly(self, seconds: float) -> Iterator[None]:
+        """CloudFormation takes so long over each resource meanwhile, as AWS does."""
+        pace = self.var / "aws/pace"
+        pace.write_text(str(seconds))
+        try:
+            yield
+        finally:
+            pace.unlink()
+
     def manage(self, *arguments: str, **settings: str) -> Finished:
         """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies."""
         return self._run([sys.executable, "manage.py", *arguments], settings)

@@ -45,30 +45,53 @@ def test_access_is_given_and_taken_while_the_columns_follow_without_a_reload(adm
     expect(page.locator("#group-options option[value=noether-lab]")).to_be_attached()
     page.get_by_label("Existing group").fill("Noether Lab")
     page.get_by_role("radio", name=re.compile("Keys")).check()
-    page.get_by_role("button", name="Add to group").click()
-    expect(page.get_by_text("Giving emmy@example.org access to Noether Lab has started")).to_be_visible()
-
-    page.goto(f"{PEOPLE}?q=emmy")
-    page.evaluate("window.notReloaded = true")
-    expect(cell(page, "has_access")).to_contain_text("no")
-    expect(cell(page, "under_way")).to_contain_text("Giving access to Noether Lab")
-    expect(cell(page, "has_access")).to_contain_text("yes", timeout=DEPLOYED)
+    with site.slowly(1.0):
+        page.get_by_role("button", name="Add to group").click()
+        expect(page.get_by_text("Giving emmy@example.org access to Noether Lab has started")).to_be_visible()
+        page.goto(f"{PEOPLE}?q=emmy")
+        page.evaluate("window.notReloaded = true")
+        expect(cell(page, "has_access")).to_contain_text("no")
+        expect(cell(page, "under_way")).to_contain_text("Giving access to Noether Lab")
+        expect(cell(page, "has_access")).to_contain_text("yes", timeout=DEPLOYED)
     expect(cell(page, "in_groups")).to_contain_text("noether-lab")
     expect(cell(page, "under_way")).to_contain_text("nothing")
     assert page.evaluate("window.notReloaded")
     assert len(site.root("iam").list_users(PathPrefix="/cohort/noether-lab/")["Users"]) == 1
 
+
+def test_a_deployment_is_watched_resource_by_resource_without_a_reload(administrator: Page, emmy: str, site: Site) -> None:
+    page = administrator
     choose(page, "Remove from group…")
-    page.get_by_role("button", name="Remove from group").click()
-    page.get_by_role("link", name=re.compile("Watch deployment")).click()
-    page.evaluate("window.notReloaded = true")
-    expect(page.get_by_role("log")).to_contain_text("$ cdk deploy --exclusively Group-noether-lab", timeout=DEPLOYED)
-    expect(page.locator("#status")).to_have_attribute("data-state", "succeeded", timeout=DEPLOYED)
+    with site.slowly(1.0):
+        page.get_by_role("button", name="Remove from group").click()
+        page.get_by_role("link", name=re.compile("Watch deployment")).click()
+        page.evaluate("window.notReloaded = true")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Taking emmy@example.org’s access to Noether Lab away")
+        user = page.locator("li.resource", has_text="IAM User")
+        expect(user).to_contain_text(re.compile("removed: (waiting|under way)"), timeout=DEPLOYED)
+        expect(page.get_by_role("log")).to_contain_text("DELETE_COMPLETE  AWS::IAM::User", timeout=DEPLOYED)
+        expect(page.locator("#status")).to_have_attribute("data-state", "succeeded", timeout=DEPLOYED)
+    expect(user).to_contain_text("removed: done")
     expect(page.get_by_role("log")).to_contain_text("Group-noether-lab is UPDATE_COMPLETE")
     assert page.evaluate("window.notReloaded")
     page.goto(f"{PEOPLE}?q=emmy")
     expect(cell(page, "has_access")).to_contain_text("no")
     assert site.root("iam").list_users(PathPrefix="/cohort/noether-lab/")["Users"] == []
+
+
+def test_a_preview_says_what_would_change_and_changes_nothing(administrator: Page, emmy: str, site: Site) -> None:
+    page, before = administrator, len(site.must("deployment", "list"))
+    choose(page, "Add to group…")
+    page.get_by_label("Existing group").fill("hopper-lab")
+    page.get_by_role("radio", name=re.compile("Keys")).check()
+    page.get_by_role("button", name="Preview").click()
+    preview = page.locator("#preview")
+    expect(preview).to_contain_text("This is what it would do", timeout=DEPLOYED)
+    expect(preview).to_contain_text("emmy@example.org gets access")
+    expect(preview).to_contain_text("Lets somebody do more on AWS than now")
+    expect(preview).to_contain_text("SecretsManager Secret added")
+    assert len(site.must("deployment", "list")) == before
+    assert serious_findings(page) == []
 
 
 def test_a_new_group_can_be_made_on_the_way(administrator: Page, emmy: str, site: Site) -> None:
@@ -126,6 +149,11 @@ def test_every_page_is_usable_by_keyboard_and_screen_reader(administrator: Page,
         "/",
         "/groups/hopper-lab/",
         "/deployments/",
+        "/deployments/stacks/",
+        "/deployments/stacks/Cohort-Storage/",
+        "/deployments/retry/",
+        "/health/",
+        "/admin/audit/auditevent/",
         newest,
         PEOPLE,
         f"{PEOPLE}add-to-group/?id=1",
@@ -142,6 +170,7 @@ def test_every_page_is_usable_by_keyboard_and_screen_reader(administrator: Page,
 def test_no_page_is_wider_than_a_telephone(administrator: Page, emmy: str) -> None:
     page = administrator
     page.set_viewport_size({"width": 390, "height": 844})
-    for path in ("/", "/groups/hopper-lab/", "/deployments/", "/deployments/1/", f"{PEOPLE}add-to-group/?id=1"):
+    paths = ("/", "/groups/hopper-lab/", "/deployments/", "/deployments/1/", "/deployments/stacks/", "/health/")
+    for path in (*paths, "/deployments/stacks/Group-hopper-lab/", f"{PEOPLE}add-to-group/?id=1"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
