@@ -57,7 +57,7 @@ class Config(BaseSettings):
     require_approval: Literal["never", "broadening", "always"] = Field(
         default="never", description="Which changes wait until a second administrator approves them."
     )
-    cohort_lease_seconds: int = Field(default=60, ge=5, description="How long a worker's claim holds without a heartbeat.")
+    cohort_lease_seconds: int = Field(default=60, ge=2, description="How long a worker's claim holds without a heartbeat.")
     aws_endpoint_url: str = Field(default="", description="Where AWS is, if not where the SDK finds it.")
     email_url: SecretStr = Field(
         default=SecretStr("console:"),

@@ -39,6 +39,11 @@ def prepare() -> None:
     )
 
 
+def var() -> Path:
+    """The folder of all state."""
+    return Path(os.environ["VAR_DIR"])
+
+
 def as_dict() -> dict[str, str]:
     """The environment for a process that a test starts."""
     return dict(os.environ)

@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
 TICK_SECONDS = 0.5
 # A process that does not answer so long hangs: its one thread is never at work for seconds.
 SILENCE_SECONDS = 20.0
-# Without a limit Node lets its heap grow for as long as the machine has memory; CDK’s engine needs half of this.
+# Without a limit Node lets its heap grow for as long as the machine has memory; the engine needs half of this.
 HEAP_MB = 640
 DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
 

@@ -16,10 +16,10 @@ from control_plane.deployments import cloudformation, principals
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.tasks import check_drift
-from stacks.manifest import GroupManifest, names, parse
+from stacks.manifest import GroupManifest, ManifestError, names, parse
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import StackResourceDriftTypeDef
+    from mypy_boto3_cloudformation.type_defs import DescribeStackResourceDriftsInputTypeDef, StackResourceDriftTypeDef
 
 logger = logging.getLogger("cohort.drift")
 
@@ -62,7 +62,7 @@ def check(stack_id: int) -> None:
         return
     try:
         state, differences = _look(stack)
-    except AwsFailure as error:
+    except (AwsFailure, ManifestError) as error:
         logger.warning("%s: drift could not be checked: %s", stack, error)
         failed = Difference("stack", stack.name, STACK, "changed", [{"path": "", "expected": "an answer", "actual": str(error)}])
         _save(stack, DriftState.FAILED, [failed])
@@ -114,10 +114,17 @@ def _resource_differences(stack: Stack) -> list[Difference]:
             raise AwsFailure(
                 f"Drift detection of {stack.name} failed: {answer.get('DetectionStatusReason', 'AWS gives no reason')}."
             )
-        drifts = client.describe_stack_resource_drifts(
-            StackName=stack.name, StackResourceDriftStatusFilters=["MODIFIED", "DELETED"]
-        )["StackResourceDrifts"]
-    return [_difference(drift) for drift in drifts]
+        found = []
+        request: DescribeStackResourceDriftsInputTypeDef = {
+            "StackName": stack.name,
+            "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"],
+        }
+        while True:
+            page = client.describe_stack_resource_drifts(**request)
+            found += page["StackResourceDrifts"]
+            if not (token := page.get("NextToken")):
+                return [_difference(drift) for drift in found]
+            request["NextToken"] = token
 
 
 def _strangers(stack: Stack) -> list[Difference]:

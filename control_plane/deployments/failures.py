@@ -33,7 +33,7 @@ _PASSING_WORDS = re.compile(
     r"rate exceeded|throttl|slow ?down|service ?unavailable|internal ?(failure|error|server)|timed? ?out|timeout"
     r"|econnre(set|fused)|e(net|host)unreach|enotfound|eai_again|socket hang up|connection (reset|refused|aborted)"
     # With what ails it: groups may be called after networks too.
-    r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|\b50[0234]\b"
+    r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|(http|status)( ?code)?[ :]*50[0234]"
     r"|please try again|is in [A-Z_]+_IN_PROGRESS state|no space left",
     re.IGNORECASE,
 )

@@ -89,11 +89,11 @@ class Heart:
             self._said = began
 
     def _say(self) -> None:
-        now = timezone.now()
+        now, doing = timezone.now(), self._doing()[:400]
         Worker.objects.update_or_create(
             name=self._name,
-            defaults={"seen_at": now, "doing": self._doing()[:400]},
-            create_defaults={"started_at": now, "seen_at": now},
+            defaults={"seen_at": now, "doing": doing},
+            create_defaults={"started_at": now, "seen_at": now, "doing": doing},
         )
         Worker.objects.filter(seen_at__lt=now - FORGET_AFTER).delete()
 

@@ -65,15 +65,22 @@ def failed(deployment: Deployment, problem: Problem, observation: Observation | 
 
 
 def cancelled(deployment: Deployment, by: str, observation: Observation | None) -> None:
-    """Somebody cancelled it, and AWS holds what it held before. Raises LeaseLost."""
-    held = f" The stack is {observation.status}." if observation and observation.status else ""
+    """Somebody cancelled it, and nothing more is asked of AWS. Raises LeaseLost."""
+    fields: dict[str, Any] = {}
+    held = "AWS holds what it held before."
+    if observation and observation.status:
+        fields = {"status": observation.status}
+        held = f"AWS holds generation {observation.generation} ({observation.status})."
+        if observation.is_complete and deployment.from_generation < observation.generation <= deployment.generation:
+            # What an earlier worker had begun was done before it could be taken back.
+            fields["deployed_generation"] = observation.generation
     with transaction.atomic():
-        _give_back(deployment, **({"status": observation.status} if observation else {}))
+        _give_back(deployment, **fields)
         _end(
             deployment,
             Deployment.State.CANCELLED,
             error=f"Cancelled by {by}.",
-            advice=f"AWS holds what it held before.{held} It is deployed with the next change, or by “Deploy again”.",
+            advice=f"{held} What is wanted is deployed with the next change, or by “Deploy again”.",
             cloudformation_status=observation.status if observation else "",
         )
 

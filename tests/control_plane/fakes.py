@@ -1,49 +1,133 @@
-"""The edge of the process, imitated: a CloudFormation that is told how to end, and a deployer that asks it."""
+"""The edge of the process, imitated: a CloudFormation that is told how to end, and a deployer that asks its watcher first."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from control_plane.deployments import cloudformation
+from control_plane.config import config
+from control_plane.deployments import claims, cloudformation, repair
 from control_plane.deployments.cloudformation import FailedResource, Observation
-from control_plane.deployments.deployer import Target, Tell, Tick
-from control_plane.deployments.engine import reconcile_next
+from control_plane.deployments.deployer import Declined, Deployer, ResourceEvent, Target, Watcher
+from control_plane.deployments.heart import Heart
+from control_plane.deployments.models import Deployment, Stack
+from control_plane.deployments.plans import Plan, ResourceChange
+from control_plane.deployments.run import Run
+from control_plane.deployments.synthesis import Assembly
 
-
-@dataclass
-class FakeAws:
-    """What each stack holds; `deploy` makes it hold what `next_status` and `next_generation` say."""
-
-    stacks: dict[str, Observation] = field(default_factory=dict)
-    failure: FailedResource | None = None
-    deployed: list[str] = field(default_factory=list)
-    while_deploying: Callable[[Target], None] = lambda target: None
-    outcome: Callable[[str], Observation] = lambda name: Observation()
-
-    def deploy(self, target: Target, *, tell: Tell, tick: Tick) -> None:
-        tell(f"{target.stack_name} |  1/2 | 1:00:00 AM | CREATE_COMPLETE | AWS::IAM::Role | Federated/Role (Role1)")
-        tick()
-        self.while_deploying(target)
-        self.deployed.append(target.stack_name)
-        self.stacks[target.stack_name] = self.outcome(target.stack_name)
-
-    def observe(self, stack_name: str, region: str) -> Observation:
-        return self.stacks.get(stack_name, Observation())
-
-    def install(self, monkeypatch: pytest.MonkeyPatch) -> "FakeAws":
-        monkeypatch.setattr(cloudformation, "observe", self.observe)
-        monkeypatch.setattr(cloudformation, "first_failure", lambda *_: self.failure)
-        return self
+PLAN = Plan(resources=[ResourceChange("Role1", "AWS::IAM::Role", "add"), ResourceChange("User2", "AWS::IAM::User", "add")])
+Step = Callable[[Target, Watcher], object]
 
 
 def holding(generation: int, status: str = "UPDATE_COMPLETE") -> Observation:
     return Observation(status, {"Generation": str(generation)})
 
 
-def reconcile_all(deployer: FakeAws) -> int:
-    """Do what a worker does until nothing waits, and return how many deployments ran."""
+def as_wanted(stack_name: str) -> Observation:
+    return holding(Stack.objects.get(name=stack_name).generation, "CREATE_COMPLETE")
+
+
+@dataclass
+class FakeAws:
+    """What each stack holds, and the deployer that makes it hold what `outcome` says. The steps between are the test's."""
+
+    outcome: Callable[[str], Observation] = as_wanted
+    plan: Plan | None = PLAN
+    failure: FailedResource | None = None
+    while_preparing: Step = lambda target, watcher: None
+    while_deploying: Step = lambda target, watcher: None
+    can_take_back: bool = True
+    stacks: dict[str, Observation] = field(default_factory=dict)
+    deployed: list[Target] = field(default_factory=list)
+    taken_back: list[str] = field(default_factory=list)
+
+    def deploy(self, target: Target, watcher: Watcher) -> None:
+        watcher.tick()
+        self.while_preparing(target, watcher)
+        if not watcher.may_execute(self.plan):
+            raise Declined
+        for status in ("CREATE_IN_PROGRESS", "CREATE_COMPLETE"):
+            watcher.resource(ResourceEvent("Role1", "AWS::IAM::Role", status))
+        self.while_deploying(target, watcher)
+        watcher.tick()
+        self.deployed.append(target)
+        self.stacks[target.stack_name] = self.outcome(target.stack_name)
+
+    def observe(self, stack_name: str, region: str) -> Observation:
+        return self.stacks.get(stack_name, Observation())
+
+    def cancel_update(self, stack_name: str, region: str) -> bool:
+        self.taken_back.append(stack_name)
+        return self.can_take_back
+
+    def delete_stack(self, *, StackName: str) -> None:  # noqa: N803 (boto3's own name)
+        self.stacks.pop(StackName)
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> "FakeAws":
+        monkeypatch.setattr(cloudformation, "observe", self.observe)
+        monkeypatch.setattr(cloudformation, "newest_event", lambda *_: "")
+        monkeypatch.setattr(cloudformation, "first_failure", lambda *_: self.failure)
+        monkeypatch.setattr(cloudformation, "cancel_update", self.cancel_update)
+        monkeypatch.setattr(cloudformation, "client", lambda region: self)
+        monkeypatch.setattr(repair, "LOOK_SECONDS", 0)
+        return self
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, module: str, **settings: object) -> None:
+    """Have one module of the deployments see other settings."""
+    changed = config().model_copy(update=settings)
+    monkeypatch.setattr(f"control_plane.deployments.{module}.config", lambda: changed)
+
+
+def claim_one() -> Deployment | None:
+    """What a worker would claim next, without the wait that lets further changes join."""
+    Stack.objects.update(last_started_at=None)
+    return next(iter(claims.claim("worker", 1)), None)
+
+
+def carry_out(
+    deployment: Deployment,
+    deployers: Sequence[Deployer],
+    *,
+    heart: Heart | None = None,
+    hand_over: threading.Event | None = None,
+    assembly: Assembly | None = None,
+) -> Deployment:
+    """One try of a claimed deployment, in the test's own thread."""
+    heart = heart or Heart("worker")
+    heart.hold(deployment)
+    Run(deployment, heart, hand_over or threading.Event()).carry_out(assembly, deployers)
+    heart.release(deployment)
+    return Deployment.objects.select_related("stack").get(pk=deployment.pk)
+
+
+def run_one(*deployers: Deployer, **more: object) -> Deployment:
+    """Claim one deployment and make one try of it."""
+    deployment = claim_one()
+    assert deployment is not None, "nothing waits"
+    return carry_out(deployment, deployers, **more)
+
+
+def reconcile_all(*deployers: Deployer) -> int:
+    """Do what a worker does until nothing waits that may begin now, and return how many tries that took."""
     ran = 0
-    while reconcile_next(deployer):
+    while deployment := claim_one():
+        carry_out(deployment, deployers)
         ran += 1
     return ran
+
+
+class Listener:
+    """A watcher that notes what it is told, and says yes unless told otherwise."""
+
+    def __init__(self, *, go: bool = True, tick: Callable[[], object] = lambda: None) -> None:
+        self.lines: list[str] = []
+        self.events: list[ResourceEvent] = []
+        self.plans: list[Plan | None] = []
+        self.line, self.resource, self.tick = self.lines.append, self.events.append, tick
+        self._go = go
+
+    def may_execute(self, plan: Plan | None) -> bool:
+        self.plans.append(plan)
+        return self._go

@@ -1,102 +1,170 @@
-"""The plain `cdk deploy`: a CLI that is missing, fails, or hangs."""
+"""The plain `cdk deploy`: what it says, and a CLI that is missing, fails, hangs, or loses its worker."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-from control_plane.config import Config, config
-from control_plane.deployments import _cdk_cli
+from control_plane.config import ROOT
+from control_plane.deployments import _process
 from control_plane.deployments._cdk_cli import CdkCli
-from control_plane.deployments.deployer import DeployerFailure, Target
+from control_plane.deployments.deployer import Declined, DeployerFailure, ResourceEvent, Target
+from control_plane.deployments.models import Failure
+from tests.control_plane.fakes import Listener, configure
+from tests.control_plane.processes import is_alive, number_in, wait_until
 
 TARGET = Target("Group-example-lab", "group=example-lab")
-Use = Callable[..., None]
 
 
 @pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
+def use(monkeypatch, tmp_path):
     """Have a shell script stand in for the CDK command line."""
 
-    def install(script: str, **settings: object) -> None:
+    def install(script, **settings):
         program = tmp_path / "cdk-stand-in"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(program.stat().st_mode | stat.S_IEXEC)
-        changed = config().model_copy(update={"cohort_cdk": str(program), "var_dir": tmp_path, **settings})
-        monkeypatch.setattr(_cdk_cli, "config", lambda: changed)
+        configure(monkeypatch, "_cdk_cli", cohort_cdk=str(program), **settings)
+        configure(monkeypatch, "_environment", var_dir=tmp_path)
 
     return install
 
 
-def run(tick: Callable[[], None] = lambda: None) -> list[str]:
-    lines: list[str] = []
-    CdkCli().deploy(TARGET, tell=lines.append, tick=tick)
-    return lines
+def deploy(target=TARGET, **watching):
+    listener = Listener(**watching)
+    CdkCli().deploy(target, listener)
+    return listener
 
 
-def test_each_line_comes_through_in_order(use: Use) -> None:
+def failure(**watching):
+    with pytest.raises(DeployerFailure) as error:
+        deploy(**watching)
+    return error.value
+
+
+def test_it_works(use):
     use("echo one; echo two >&2; printf three")
-    assert run() == ["$ cdk deploy --exclusively Group-example-lab", "one", "two", "three"]
+    assert deploy().lines == ["$ cdk deploy --exclusively Group-example-lab", "one", "two", "three"]
 
 
-def test_a_missing_cli_says_what_to_install(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = Config().model_copy(update={"cohort_cdk": "/nowhere/cdk"})
-    monkeypatch.setattr(_cdk_cli, "config", lambda: missing)
-    with pytest.raises(DeployerFailure, match="not installed") as failure:
-        run()
-    assert "make install" in failure.value.advice
+def test_it_is_told_to_deploy_that_stack_alone_and_to_ask_nobody(use):
+    use('for word in "$@"; do echo "$word"; done')
+    words = deploy(Target("Group-x", "group=x", revert_drift=True)).lines[1:]
+    assert words[:5] == ["deploy", "--exclusively", "Group-x", "--context", "group=x"]
+    assert words[words.index("--require-approval") + 1] == "never"
+    assert "--revert-drift" in words
+    assert "--revert-drift" not in deploy().lines
 
 
-def test_a_failing_cli_says_its_status(use: Use) -> None:
-    use("echo no; exit 3")
-    with pytest.raises(DeployerFailure, match="status 3"):
-        run()
+def test_what_it_prints_of_resources_becomes_events(use):
+    use(
+        "echo 'Group-x |  1/3 | 1:02:03 AM | CREATE_IN_PROGRESS | AWS::IAM::Role | Federated/Role (FederatedRole1)'\n"
+        "echo 'Group-x | 12 | 1:02:03 AM | UPDATE_COMPLETE      | AWS::CloudFormation::Stack | Group-x'\n"
+        "echo 'nothing | of | that | kind'"
+    )
+    assert deploy().events == [
+        ResourceEvent("FederatedRole1", "AWS::IAM::Role", "CREATE_IN_PROGRESS"),
+        ResourceEvent("Group-x", "AWS::CloudFormation::Stack", "UPDATE_COMPLETE"),
+    ]
 
 
-def test_a_cli_that_hangs_is_ended_with_its_children(use: Use, tmp_path: Path) -> None:
-    use(f"sleep 60 & echo $! > {tmp_path}/child; sleep 60", cohort_deploy_seconds=1)
+def test_it_cannot_tell_what_changes_and_asks_before_it_begins(use, tmp_path):
+    use(f"touch {tmp_path}/ran")
+    with pytest.raises(Declined):
+        deploy(go=False)
+    assert not (tmp_path / "ran").exists()
+    assert deploy().plans == [None]
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_missing_cli_says_what_to_install(monkeypatch):
+    configure(monkeypatch, "_cdk_cli", cohort_cdk="/nowhere/cdk")
+    error = failure()
+    assert "not installed" in str(error)
+    assert "make install" in error.advice
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("the toolkit stack must be deployed to the environment", Failure.PERMANENT),
+        ("connect ECONNREFUSED 127.0.0.1:4566", Failure.RETRYABLE),
+        ("Rate exceeded", Failure.RETRYABLE),
+    ],
+)
+def test_a_failing_cli_says_its_status_and_its_last_words_say_whether_it_passes(use, said, kind):
+    use(f"echo '{said}' >&2; exit 3")
+    error = failure()
+    assert "status 3" in str(error)
+    assert error.kind == kind
+
+
+def test_a_cli_that_was_killed_is_a_failure_like_any_other(use):
+    use("kill -9 $$")
+    assert "status 137" in str(failure())
+
+
+def test_a_cli_that_hangs_is_ended_with_its_children(use, tmp_path, monkeypatch):
+    monkeypatch.setattr(_process, "TICK_SECONDS", 0.05)
+    use(f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; sleep 60", cohort_deploy_seconds=1)
     began = time.monotonic()
-    with pytest.raises(DeployerFailure, match="longer than 1 s"):
-        run()
-    assert time.monotonic() - began < 30
-    assert not is_alive(int((tmp_path / "child").read_text()))
+    error = failure()
+    assert "longer than 1 s" in str(error)
+    assert error.kind == Failure.RETRYABLE
+    assert time.monotonic() - began < 20
+    child = number_in(tmp_path / "child")
+    wait_until(lambda: not is_alive(child))
 
 
-def test_a_lost_lease_ends_the_cli(use: Use, tmp_path: Path) -> None:
+def test_whatever_its_watcher_raises_ends_it(use, tmp_path, monkeypatch):
+    monkeypatch.setattr(_process, "TICK_SECONDS", 0.05)
     use(f"echo $$ > {tmp_path}/pid; sleep 60")
 
-    def tick() -> None:
+    def tick():
         if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text():
-            raise RuntimeError("lost")
+            raise KeyError("lost")
 
-    with pytest.raises(RuntimeError, match="lost"):
-        run(tick)
-    assert not is_alive(int((tmp_path / "pid").read_text()))
+    with pytest.raises(KeyError, match="lost"):
+        deploy(tick=tick)
+    pid = number_in(tmp_path / "pid")
+    wait_until(lambda: not is_alive(pid))
 
 
-def test_what_django_keeps_is_withheld_from_it(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DATABASE_URL", "postgres://cohort:hidden@db/cohort")
+def test_what_django_keeps_is_withheld_from_it(use, monkeypatch):
+    for name in ("DATABASE_URL", "ADMIN_PASSWORD", "EMAIL_URL", "WEBHOOK_SECRET", "METRICS_TOKEN"):
+        monkeypatch.setenv(name, f"hidden-{name}")
     use("env")
-    printed = "\n".join(run())
+    printed = "\n".join(deploy().lines)
     assert "AWS_ACCESS_KEY_ID=" in printed
+    assert "COHORT_MANIFEST_STORE=" in printed
     assert "SECRET_KEY=only-for-tests" not in printed
     assert "hidden" not in printed
 
 
-def test_nothing_is_left_in_the_work_folder(use: Use, tmp_path: Path) -> None:
-    use("exit 1")
-    with pytest.raises(DeployerFailure):
-        run()
+def test_nothing_is_left_in_the_work_folder(use, tmp_path):
+    use('while [ "$1" != --output ]; do shift; done; test -d "$2" && touch "$2/template"; exit 1')
+    failure()
     assert list((tmp_path / "cdk").iterdir()) == []
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    return state != "Z"
+WORKER = """
+import os, sys
+from pathlib import Path
+from control_plane.deployments._process import run_streaming
+
+script = f"echo $$ > {sys.argv[1]}/cli; sleep 60 & echo $! > {sys.argv[1]}/child; wait"
+run_streaming(["/bin/sh", "-c", script], cwd=Path.cwd(), env=os.environ, on_line=print, on_tick=lambda: None, seconds=60)
+"""
+
+
+def test_a_worker_that_is_killed_takes_its_cli_and_the_cli_s_children_with_it(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path)], cwd=ROOT) as worker:
+        cli, child = number_in(tmp_path / "cli"), number_in(tmp_path / "child")
+        assert is_alive(cli)
+        assert is_alive(child)
+        os.kill(worker.pid, signal.SIGKILL)
+    wait_until(lambda: not is_alive(cli) and not is_alive(child))

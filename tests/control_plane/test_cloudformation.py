@@ -1,16 +1,28 @@
 """What AWS's refusals become: errors that say what to do."""
 
-from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 from moto import mock_aws
 
 from control_plane.deployments import cloudformation
+from control_plane.deployments.failures import FailedResource
+from control_plane.deployments.models import Failure
 from local_aws.server import free_port
 
+PASSES = (cloudformation.AwsBusy, cloudformation.AwsUnreachable)
 TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"Generation": {"Value": "7"}}}'
+
+
+@pytest.fixture(autouse=True)
+def _no_client_is_kept():
+    """A client that moto, or another endpoint, was made for is of no use to the next test."""
+    kept = cloudformation.client
+    kept.cache_clear()
+    yield
+    kept.cache_clear()
 
 
 def test_a_stack_is_seen_with_its_generation() -> None:
@@ -39,7 +51,10 @@ def test_an_aws_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         (ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "bad"}}, "x"), cloudformation.CredentialsRefused),
         (ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "x"), cloudformation.CredentialsRefused),
         (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "x"), cloudformation.NotAllowed),
-        (ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "x"), cloudformation.AwsFailure),
+        (ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "x"), cloudformation.AwsBusy),
+        (ClientError({"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "x"), cloudformation.AwsBusy),
+        (ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "x"), cloudformation.AwsFailure),
+        (ConnectTimeoutError(endpoint_url="x"), cloudformation.AwsUnreachable),
         (NoCredentialsError(), cloudformation.CredentialsRefused),
     ],
 )
@@ -47,32 +62,102 @@ def test_each_refusal_is_named_and_says_what_to_do(error: Exception, becomes: ty
     def refuse(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cloudformation, "_client", lambda region: type("Client", (), {"describe_stacks": refuse}))
-    with pytest.raises(becomes) as failure:
+    monkeypatch.setattr(cloudformation, "client", lambda region: SimpleNamespace(describe_stacks=refuse))
+    with pytest.raises(cloudformation.AwsFailure) as failure:
         cloudformation.observe("Group-x", "us-east-1")
+    assert type(failure.value) is becomes
+    assert failure.value.problem.kind == (Failure.RETRYABLE if becomes in PASSES else Failure.PERMANENT)
     assert "Nothing was changed on AWS" in failure.value.advice
 
 
-def test_the_first_failure_is_the_one_that_the_others_were_cancelled_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def event(second: int, status: str, reason: str) -> dict[str, object]:
-        at = datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC)
-        return {
-            "Timestamp": at,
-            "ResourceStatus": status,
-            "ResourceStatusReason": reason,
-            "LogicalResourceId": reason,
-            "ResourceType": "T",
-        }
+@pytest.fixture
+def with_events(monkeypatch):
+    """Have CloudFormation tell these events, newest first: (id, status, reason)."""
 
-    events = [
-        event(9, "CREATE_FAILED", "Resource creation cancelled"),
-        event(8, "CREATE_FAILED", "second"),
-        event(7, "CREATE_FAILED", "first"),
-        event(6, "CREATE_COMPLETE", ""),
-        event(1, "CREATE_FAILED", "from an earlier run"),
-    ]
-    pages = type("Pages", (), {"paginate": lambda self, **_: [{"StackEvents": events}]})
-    monkeypatch.setattr(cloudformation, "_client", lambda region: type("C", (), {"get_paginator": lambda self, name: pages()})())
-    failed = cloudformation.first_failure("Group-x", "us-east-1", datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC))
-    assert failed is not None
-    assert failed.reason == "first"
+    def install(*events):
+        told = [
+            {
+                "EventId": number,
+                "ResourceStatus": status,
+                "ResourceStatusReason": reason,
+                "LogicalResourceId": f"Resource{number}",
+                "ResourceType": "AWS::IAM::User",
+            }
+            for number, status, reason in events
+        ]
+        pages = SimpleNamespace(paginate=lambda **_: [{"StackEvents": told[:2]}, {"StackEvents": told[2:]}])
+        fake = SimpleNamespace(
+            get_paginator=lambda name: pages,
+            describe_stack_events=lambda **_: {"StackEvents": told},
+            cancel_update_stack=lambda **_: None,
+        )
+        monkeypatch.setattr(cloudformation, "client", lambda region: fake)
+        return fake
+
+    return install
+
+
+EVENTS = (
+    ("6", "CREATE_FAILED", "Resource creation cancelled"),
+    ("5", "CREATE_FAILED", "second"),
+    ("4", "CREATE_FAILED", "first"),
+    ("3", "CREATE_COMPLETE", ""),
+    ("2", "UPDATE_COMPLETE", ""),
+    ("1", "CREATE_FAILED", "from an earlier run"),
+)
+
+
+def test_the_first_failure_is_the_one_that_the_others_were_cancelled_for(with_events):
+    with_events(*EVENTS)
+    failed = cloudformation.first_failure("Group-x", "us-east-1", after="2")
+    assert failed == FailedResource("Resource4", "AWS::IAM::User", "first")
+
+
+def test_failures_of_earlier_runs_are_not_this_one_s(with_events):
+    with_events(*EVENTS)
+    assert cloudformation.newest_event("Group-x", "us-east-1") == "6"
+    assert cloudformation.first_failure("Group-x", "us-east-1", after="6") is None
+    assert cloudformation.first_failure("Group-x", "us-east-1", after="").reason == "from an earlier run"
+
+
+def test_a_stack_without_events_or_without_anything_has_no_newest_event(with_events):
+    with_events()
+    assert cloudformation.newest_event("Group-x", "us-east-1") == ""
+    with mock_aws():
+        assert cloudformation.newest_event("Group-nowhere", "us-east-1") == ""
+
+
+def test_an_update_that_aws_cannot_take_back_any_more_is_no_error(with_events):
+    fake = with_events()
+    assert cloudformation.cancel_update("Group-x", "us-east-1")
+
+    def refuse(code):
+        def ask(**_):
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "CancelUpdateStack")
+
+        return ask
+
+    fake.cancel_update_stack = refuse("ValidationError")
+    assert not cloudformation.cancel_update("Group-x", "us-east-1")
+    fake.cancel_update_stack = refuse("AccessDenied")
+    with pytest.raises(cloudformation.NotAllowed):
+        cloudformation.cancel_update("Group-x", "us-east-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "complete", "at_work"),
+    [
+        ("", False, False),
+        ("CREATE_IN_PROGRESS", False, True),
+        ("CREATE_COMPLETE", True, False),
+        # The change is made, but what it removes may still be there.
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", False, True),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", False, True),
+        ("UPDATE_ROLLBACK_COMPLETE", False, False),
+        # A change set that nobody executes: waiting for it would never end.
+        ("REVIEW_IN_PROGRESS", False, False),
+    ],
+)
+def test_each_state_is_done_or_under_way_or_neither(status, complete, at_work):
+    seen = cloudformation.Observation(status)
+    assert (seen.is_complete, seen.is_in_progress) == (complete, at_work)

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Group, Membership
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all
@@ -77,7 +78,8 @@ def test_a_wait_that_runs_out_says_so_by_its_exit_status() -> None:
 
 
 def test_a_failed_deployment_is_the_exit_status_of_who_waited(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    aws = FakeAws(outcome=lambda name: holding(0, "ROLLBACK_COMPLETE")).install(monkeypatch)
+    refused = FailedResource("Federated", "AWS::IAM::Role", "Policy is not valid")
+    aws = FakeAws(outcome=lambda name: holding(0, "ROLLBACK_COMPLETE"), failure=refused).install(monkeypatch)
     # The worker gets its turn whenever the command looks how far the deployment is.
     monkeypatch.setattr("control_plane.terminal.time.sleep", lambda seconds: reconcile_all(aws))
     with pytest.raises(SystemExit) as ended:

@@ -1,0 +1,74 @@
+"""What each failure means: tried again by itself, repaired, or shown to somebody with what to do."""
+
+import pytest
+
+from control_plane.deployments.failures import FailedResource, of_resource, of_state, of_text
+from control_plane.deployments.models import Failure
+
+R, P, M = Failure.RETRYABLE, Failure.PERMANENT, Failure.REPAIRABLE
+BACK = "UPDATE_ROLLBACK_COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind", "advice"),
+    [
+        (BACK, "Rate exceeded (Service: Iam, Status Code: 400)", R, "tried again by itself"),
+        (BACK, "Service: Iam, Status Code: 503, Request ID: 1", R, "tried again by itself"),
+        (BACK, "Internal Failure", R, "tried again by itself"),
+        (BACK, "Please try again later", R, "tried again by itself"),
+        (BACK, "Resource of type 'AWS::IAM::User' with identifier 'x' already exists.", P, "has this name already"),
+        (BACK, "Cannot exceed quota for PoliciesPerRole: 10", P, "limit of the AWS account"),
+        (BACK, "LimitExceeded: too many users", P, "limit of the AWS account"),
+        (BACK, "User: arn:x is not authorized to perform: iam:CreateUser", P, "lacks this right"),
+        (BACK, "MalformedPolicyDocument: syntax errors in policy", P, "defect of the stacks"),
+        (BACK, "Cannot delete entity, must detach all policies first. DeleteConflict", P, "still uses it"),
+        (BACK, "Something nobody has seen yet", P, "Correct the cause"),
+        (BACK, "The role with name cohort-x was not found", M, "the next try puts it back"),
+        (BACK, "NoSuchEntity", M, "the next try puts it back"),
+        # Nothing was there before, so nothing can have been removed.
+        ("ROLLBACK_COMPLETE", "The policy arn:x does not exist", P, "Correct the cause"),
+        ("UPDATE_ROLLBACK_FAILED", "Something nobody has seen yet", M, "has it go on with that"),
+    ],
+)
+def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
+    problem = of_resource(FailedResource("User2", "AWS::IAM::User", reason), status)
+    assert problem.kind == kind
+    assert advice in problem.advice
+    assert problem.error == f"CloudFormation could not make AWS::IAM::User “User2”: {reason}"
+    assert problem.revert_drift == (kind == M)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("connect ECONNREFUSED 127.0.0.1:4566", R),
+        ("read ECONNRESET", R),
+        ("getaddrinfo EAI_AGAIN cloudformation.us-east-1.amazonaws.com", R),
+        ("getaddrinfo ENOTFOUND sts.us-east-1.amazonaws.com", R),
+        ("NetworkingError: Network is unreachable", R),
+        ("connect ENETUNREACH 10.0.0.1:443", R),
+        ("Client network socket disconnected before secure TLS connection was established", R),
+        ("socket hang up", R),
+        ("Stack:arn is in UPDATE_IN_PROGRESS state and can not be updated.", R),
+        ("ENOSPC: no space left on device", R),
+        ("TimeoutError", R),
+        ("This stack uses assets, so the toolkit stack must be deployed", P),
+        ("", P),
+        ("User cohort-network-lab-maaaaaaaaaaa is not allowed", P),
+    ],
+)
+def test_a_message_of_the_network_or_of_aws_tells_whether_it_passes(text, kind):
+    assert of_text(text) == kind
+
+
+def test_what_aws_holds_is_said():
+    assert "AWS holds nothing" in of_state("", 0, 1).advice
+    assert "holds what it held before" in of_state("UPDATE_ROLLBACK_COMPLETE", 1, 2).advice
+    assert "The stack is now UPDATE_COMPLETE." in of_state("UPDATE_COMPLETE", 1, 2).advice
+
+
+@pytest.mark.parametrize(("status", "kind"), [("UPDATE_COMPLETE", P), ("", P), ("ROLLBACK_COMPLETE", M), ("UPDATE_FAILED", M)])
+def test_a_state_with_a_known_way_out_is_repaired(status, kind):
+    problem = of_state(status, 1, 2)
+    assert problem.kind == kind
+    assert "holds generation 1 instead of 2" in problem.error

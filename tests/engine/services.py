@@ -1,0 +1,194 @@
+"""`python -m tests.engine.services`: calls the control plane's services, one JSON request a line, in one process that stays."""
+
+import json
+import sys
+from typing import Any
+
+import django
+
+django.setup()
+
+from django.db import close_old_connections, connection, transaction  # noqa: E402
+from django.db.models import F, Q  # noqa: E402
+
+from control_plane.audit.actors import Actor  # noqa: E402
+from control_plane.deployments import approvals, drift, requests  # noqa: E402
+from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
+from control_plane.groups.errors import GroupsError  # noqa: E402
+from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
+from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
+from control_plane.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
+from control_plane.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
+from control_plane.groups.services.platform import platform_stack, sync_platform  # noqa: E402
+
+ACTOR = Actor(label="terminal:tester", channel="terminal")
+OTHER = Actor(label="terminal:other", channel="terminal")
+
+
+def sync() -> int | None:
+    """Have the platform deployed."""
+    deployment = sync_platform(actor=ACTOR)
+    return deployment.pk if deployment else None
+
+
+def platform_is_there() -> None:
+    """Another control plane has deployed the platform: take it for ours."""
+    sync_platform(actor=ACTOR)
+    stack = platform_stack()
+    Deployment.objects.filter(stack=stack).update(state=Deployment.State.SUCCEEDED)
+    Stack.objects.filter(pk=stack.pk).update(deployed_generation=stack.generation)
+
+
+def group(slug: str) -> int:
+    """Make a group."""
+    return create_group(slug=slug, actor=ACTOR)[1].pk
+
+
+def add(slug: str, email: str, access: str = "federated") -> int:
+    """Add a person, who need not exist yet."""
+    return add_new_or_known(group=find_group(slug), email=email, access=Access(access), actor=ACTOR)[1].pk
+
+
+def remove(slug: str, email: str) -> int:
+    """Remove a person."""
+    return remove_member(group=find_group(slug), user=find_user(email), actor=ACTOR).pk
+
+
+def rotate(slug: str, email: str) -> int:
+    """Give a person a new key."""
+    with transaction.atomic():
+        found = find_group(slug)
+        found.memberships.filter(user__email=email).update(key_serial=F("key_serial") + 1)
+        return request_group_deployment(found, f"Another key for {email}", ACTOR).pk
+
+
+def analysis(slug: str, bucket: str) -> int:
+    """Make an analysis."""
+    return create_analysis(slug=slug, bucket=bucket, actor=ACTOR)[1].pk
+
+
+def grant(analysis: str, slug: str, level: str = "read-write") -> int:
+    """Grant it."""
+    found = Analysis.objects.get(slug=analysis)
+    return grant_analysis(analysis=found, group=find_group(slug), level=Grant.Level(level), actor=ACTOR).pk
+
+
+def revoke(analysis: str, slug: str) -> int:
+    """Revoke it."""
+    return revoke_analysis(analysis=Analysis.objects.get(slug=analysis), group=find_group(slug), actor=ACTOR).pk
+
+
+def cancel(deployment: int) -> str:
+    """Cancel a deployment."""
+    return requests.cancel(Deployment.objects.get(pk=deployment), actor=ACTOR).state
+
+
+def retry(deployment: int) -> int:
+    """Deploy its stack again."""
+    return requests.deploy_again(Deployment.objects.get(pk=deployment), actor=ACTOR).pk
+
+
+def approve(deployment: int) -> str:
+    """Approve it, as somebody else."""
+    return approvals.approve(Deployment.objects.get(pk=deployment), actor=OTHER).state
+
+
+def check(slug: str) -> None:
+    """Have the group's drift checked."""
+    drift.request_check(find_group(slug).stack, actor=ACTOR)
+
+
+def repair(slug: str) -> int:
+    """Have the group's stack put back."""
+    return requests.request_repair(find_group(slug).stack, actor=ACTOR).pk
+
+
+@transaction.atomic
+def dump() -> dict[str, Any]:
+    """What the database says, at one moment."""
+    if connection.vendor == "postgresql":
+        connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    manifests = {(one.stack_id, one.generation): one.text for one in StoredManifest.objects.all()}
+    stacks = [
+        {
+            "name": stack.name,
+            "generation": stack.generation,
+            "deployed_generation": stack.deployed_generation,
+            "status": stack.status,
+            "drift_state": stack.drift_state,
+            "drift": stack.drift,
+            "manifest": manifests.get((stack.pk, stack.generation), ""),
+        }
+        for stack in Stack.objects.all()
+    ]
+    deployments = [
+        {
+            "id": one.pk,
+            "stack": one.stack.name,
+            "state": one.state,
+            "generation": one.generation,
+            "attempts": one.attempts,
+            "worker": one.worker,
+            "error": one.error,
+            "advice": one.advice,
+            "failure": one.failure,
+            "status": one.cloudformation_status,
+            "started": one.started_at and one.started_at.timestamp(),
+            "finished": one.finished_at and one.finished_at.timestamp(),
+            "log": [line.text for line in one.log.all()],
+            "changes": [change.summary for change in one.changes.all()],
+            "superseded_by": one.superseded_by_id,
+        }
+        for one in Deployment.objects.select_related("stack").prefetch_related("log", "changes").order_by("pk")
+    ]
+    members = Membership.objects.filter(removed_generation__isnull=True).select_related("group", "user")
+    waiting = Q(state__in=Deployment.OPEN)
+    return {
+        "stacks": stacks,
+        "deployments": deployments,
+        "members": [
+            {"group": one.group.slug, "email": one.user.email, "username": one.username, "access": one.access} for one in members
+        ],
+        "open": Deployment.objects.filter(waiting).count(),
+        "out_of_step": list(Stack.objects.out_of_step().values_list("name", flat=True)),
+    }
+
+
+CALLS = {
+    one.__name__: one
+    for one in (
+        sync,
+        platform_is_there,
+        group,
+        add,
+        remove,
+        rotate,
+        analysis,
+        grant,
+        revoke,
+        cancel,
+        retry,
+        approve,
+        check,
+        repair,
+        dump,
+    )
+}
+
+
+def main() -> None:
+    """Answer each request in turn."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        close_old_connections()
+        try:
+            answer: dict[str, Any] = {"answer": CALLS[request.pop("do")](**request)}
+        except (GroupsError, requests.RefusedRequest) as refusal:
+            answer = {"answer": {"refused": str(refusal)}}
+        except Exception as error:
+            answer = {"failed": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
