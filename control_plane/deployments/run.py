@@ -102,6 +102,8 @@ class Run:
         last_event = cloudformation.newest_event(stack.name, stack.region) if self._observation.status else ""
         self._enter("publishing", "Publishing the manifest", 5)
         target = self._publish(assembly, revert_drift=deployment.revert_drift or half_done)
+        if target.revert_drift:
+            self.line("What was changed outside Cohort is put back too (a drift-aware change set)")
         self._enter("preparing", "Working out what AWS has to change", 10)
         failure = self._deploy(target, deployers)
         self._enter("recording", "Asking CloudFormation how it ended", 95)

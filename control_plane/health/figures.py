@@ -7,6 +7,7 @@ from django.db.models import Count, Min
 from django.utils import timezone
 
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
+from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MOST_TRIES, Notice
 
 # A worker says that it is there far more often than this.
@@ -35,6 +36,11 @@ class Counted:
     label: str
     count: int
     seconds: float
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return STAGES.get(self.label) or dict(Deployment.State.choices).get(self.label, self.label)
 
     @property
     def mean(self) -> float:

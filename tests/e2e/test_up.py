@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from local_aws.server import free_port
+from tests.control_plane.processes import is_alive
 from tests.e2e.site import ROOT, Site, children_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -29,7 +30,7 @@ def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> No
     started = children_of(site.pid)
     assert len(started) >= 3
     assert site.stop() == 0
-    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in started if is_alive(pid)] == []
 
     began = time.monotonic()
     site.start()

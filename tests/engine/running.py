@@ -1,0 +1,90 @@
+"""A control plane with a worker that runs, behind a proxy that can fail: what the tests of single failures look at."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.e2e.site import children_of
+from tests.engine.control import Cloud, Control, Worker
+from tests.faults import Faults
+
+Row = dict[str, Any]
+
+
+class Running:
+    """One worker at work. Groups are named anew by each test."""
+
+    def __init__(self, control: Control, faults: Faults) -> None:
+        self.control, self.faults = control, faults
+        self.worker = control.worker(AWS_ENDPOINT_URL=faults.endpoint)
+
+    @property
+    def cloud(self) -> Cloud:
+        """The AWS behind the proxy."""
+        return self.control.cloud
+
+    def lab(self, name: str, *holders: str, deployed: bool = True) -> str:
+        """A group with an analysis and these key holders, deployed. Returns its slug."""
+        slug = self.control.slug(name)
+        self.control.do("group", slug=slug)
+        self.control.do("grant", analysis="ephys", slug=slug)
+        for email in holders:
+            self.control.do("add", slug=slug, email=email, access="keys")
+        if deployed:
+            self.ends(slug, "succeeded")
+        return slug
+
+    def newest(self, slug: str, dump: Row | None = None) -> Row:
+        """The group's newest deployment."""
+        return [one for one in (dump or self.control.dump())["deployments"] if one["stack"] == f"Group-{slug}"][-1]
+
+    def stack(self, slug: str) -> Row:
+        """The group's stack in the database."""
+        return next(one for one in self.control.dump()["stacks"] if one["name"] == f"Group-{slug}")
+
+    def when(self, slug: str, holds: Callable[[Row], Any], seconds: float = 60) -> Row:
+        """The group's newest deployment, once this holds of it."""
+        return self.newest(slug, self.control.until(lambda dump: holds(self.newest(slug, dump)), seconds))
+
+    def ends(self, slug: str, state: str, seconds: float = 60) -> Row:
+        """The group's newest deployment once it has ended, which has to be so."""
+        ended = self.when(slug, lambda one: one["state"] not in ("queued", "running"), seconds)
+        assert ended["state"] == state, ended
+        return ended
+
+    def aws_status(self, slug: str) -> str:
+        """CloudFormation's word on the group's stack."""
+        stacks = self.cloud.root("cloudformation").describe_stacks()["Stacks"]
+        return next((one["StackStatus"] for one in stacks if one["StackName"] == f"Group-{slug}"), "")
+
+    @contextmanager
+    def worker_paused(self) -> Iterator[None]:
+        """The worker stands still meanwhile."""
+        with paused(self.worker):
+            yield
+
+
+@contextmanager
+def paused(worker: Worker) -> Iterator[None]:
+    """Stop the worker's own process, as a host that stands still would."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+
+
+def child_named(worker: Worker, words: str) -> int:
+    """The innermost process of the worker whose command line holds these words: wrappers come before what they wrap."""
+    return [pid for pid in children_of(worker.pid) if words in command(pid)][-1]
+
+
+def command(pid: int) -> str:
+    """What a process was started with; empty where it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123 (Linux's own, and it may be gone)
+            return file.read().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
