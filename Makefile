@@ -1,5 +1,7 @@
 # `make up` serves the whole product on this machine; `make test` runs all the tests. Python 3.11+ and make are all it needs.
 PYTHON ?= python3
+# Test files that run at the same time: most of the dearer ones wait for AWS.
+JOBS ?= 2
 VENV := .venv/bin
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
 UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
@@ -27,7 +29,7 @@ up: install
 	@$(RUN) exec $(VENV)/python scripts/up.py
 
 test: install
-	@$(RUN) $(VENV)/python -m pytest $(T)
+	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile $(T)
 
 bench: install
 	@$(RUN) $(VENV)/python -m tests.benchmarks
