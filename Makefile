@@ -1,6 +1,6 @@
 # `make up` serves the whole product on this machine; `make test` runs all the tests. Python 3.11+ and make are all it needs.
 PYTHON ?= python3
-# Test files that run at the same time: most of the dearer ones wait for AWS.
+# Files of the dearer tests that run at the same time: they mostly wait for AWS.
 JOBS ?= 2
 VENV := .venv/bin
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
@@ -29,7 +29,12 @@ up: install
 	@$(RUN) exec $(VENV)/python scripts/up.py
 
 test: install
-	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile $(T)
+ifdef T
+	@$(RUN) $(VENV)/python -m pytest $(T)
+else
+	@$(RUN) $(VENV)/python -m pytest tests --ignore tests/e2e --ignore tests/engine
+	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile tests/e2e tests/engine
+endif
 
 bench: install
 	@$(RUN) $(VENV)/python -m tests.benchmarks

@@ -38,7 +38,10 @@ def test_a_group_and_its_members_can_be_shown() -> None:
         {"email": "ada@example.org", "username": Membership.objects.get().username, "access": "keys", "state": "adding"}
     ]
     assert [one["slug"] for one in run("group", "list")] == ["example-lab"]
-    assert run("deployment", "show", "1")["changes"][-1]["summary"] == "Giving ada@example.org access to Example Lab"
+    assert (
+        run("deployment", "show", str(added["deployment"]["id"]))["changes"][-1]["summary"]
+        == "Giving ada@example.org access to Example Lab"
+    )
 
 
 @pytest.mark.parametrize(

@@ -220,13 +220,13 @@ def test_the_real_one_starts_and_answers(real):
         assert conversation.hear(10)["event"] == "pong"
 
 
-def test_an_assembly_that_is_not_there_is_an_error_and_the_process_stays(real):
+def test_an_assembly_that_is_not_there_is_an_error_and_the_process_stays(real, tmp_path):
     pid = real._child().pid
     with pytest.raises(DeployerFailure, match="nowhere") as error:
-        real.deploy(Target("Group-x", "group=x", Path("/nowhere")), Listener())
+        real.deploy(Target("Group-x", "group=x", tmp_path / "nowhere"), Listener())
     assert error.value.kind == Failure.PERMANENT
     with pytest.raises(DeployerFailure, match="nowhere"):
-        real.diff(Path("/nowhere"), "Group-x")
+        real.diff(tmp_path / "nowhere", "Group-x")
     assert real.pid == pid
 
 

@@ -36,7 +36,7 @@ def change_with(site: Site, group: str, email: str, **settings: str) -> dict[str
 @pytest.mark.parametrize(
     ("settings", "state", "says", "advice"),
     [
-        ({"COHORT_CDK": "/nowhere", "COHORT_DEPLOYER": "cli"}, "failed", "CDK command line is not installed", "make install"),
+        ({"COHORT_CDK": "/nowhere/cdk", "COHORT_DEPLOYER": "cli"}, "failed", "CDK command line is not installed", "make install"),
         ({"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, "queued", "AWS does not answer", "AWS_ENDPOINT_URL"),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "failed", "AWS refuses the control plane's credentials", "access key"),
         ({"AWS_ACCESS_KEY_ID": "AKIANOBODY0000000000"}, "failed", "AWS refuses the control plane's credentials", "access key"),
