@@ -3,6 +3,7 @@
 PORT, AWS_PORT and VAR_DIR move it. EMBEDDED_AWS=0 with an AWS profile or keys in the environment uses that account instead.
 """
 
+import hashlib
 import os
 import secrets
 import signal
@@ -74,7 +75,9 @@ class Site:
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
             self.step("Preparing the database and the static files")
+            self._check_schema()
             self._manage(environment, "migrate", "--verbosity", "0")
+            self._schema_file().write_text(_schema())
             self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
             self.step("Starting the worker and deploying the platform")
             worker = started.enter_context(self._serving("worker", [sys.executable, "manage.py", "worker"], environment))
@@ -150,6 +153,18 @@ class Site:
         if self.is_embedded and os.environ.get("DEMO", "1") != "0":
             self._manage(environment, "demo", "ensure", "--wait", needs=worker)
 
+    def _check_schema(self) -> None:
+        """Refuse a database of an older checkout: until the first release its tables are made anew, never altered."""
+        known = self._schema_file()
+        if (self.var / "cohort.sqlite3").exists() and (not known.exists() or known.read_text() != _schema()):
+            raise Failed(
+                f"The database in {self.var} was made by another version, from before the first release. Nothing was changed. "
+                "Move that folder away, or choose another: `make up VAR_DIR=var2`."
+            )
+
+    def _schema_file(self) -> Path:
+        return self.var / "schema"
+
     def _password_file(self) -> Path:
         return self.var / "admin-password"
 
@@ -215,6 +230,14 @@ class Site:
                 if process.poll() is not None:
                     raise Failed(f"The {name} ended by itself (status {process.returncode}). Its log is under {self.var}.")
             time.sleep(0.5)
+
+
+def _schema() -> str:
+    """Tells apart the tables of one version from those of another."""
+    digest = hashlib.sha256()
+    for path in sorted(ROOT.glob("*/*/migrations/0*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _port(name: str, default: int) -> int:

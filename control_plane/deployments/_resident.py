@@ -18,7 +18,7 @@ TICK_SECONDS = 0.5
 # A process that does not answer so long hangs: its one thread is never at work for seconds.
 SILENCE_SECONDS = 20.0
 # Without a limit Node lets its heap grow for as long as the machine has memory; the engine needs half of this.
-HEAP_MB = 640
+HEAP_MB = 1024
 DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
 
 

@@ -67,21 +67,28 @@ def _measures(site: Site) -> Iterator[Row]:
     yield Row("per group, of these", round(together / MANY * 1000, 1), "ms")
     yield _burst(group)
     yield from _memory(site)
-    few = _median("one change, few groups", lambda: _one_change(group), 2 * ROUNDS)
-    _crowd()
-    crowded = _median(f"one change, {CROWD} groups", lambda: _one_change(group), 2 * ROUNDS)
-    ratio = crowded / few
-    target = "within 10 % of each other"
-    yield Row(
+    yield _in_a_crowd(group)
+
+
+def _in_a_crowd(group: Any) -> Row:
+    """One change with few and with many groups in the database, in turns, so that what else the machine does meets both."""
+    few, crowded = list[float](), list[float]()
+    for _ in range(2):
+        few += [_one_change(group) for _ in _progress("one change, few groups", ROUNDS)]
+        _crowd()
+        crowded += [_one_change(group) for _ in _progress(f"one change, {CROWD} groups more", ROUNDS)]
+        _disperse()
+    value, peer = statistics.median(crowded), statistics.median(few)
+    return Row(
         f"One member added, with {CROWD} more groups in the database",
-        round(crowded, 3),
+        round(value, 3),
         "s",
-        round(few, 3),
+        round(peer, 3),
         f"with {MANY + 1}",
-        round(ratio, 2),
-        target,
-        0.9 <= ratio <= 1.1,
-        f"medians of {2 * ROUNDS}",
+        round(value / peer, 2),
+        "within 10 % of each other",
+        0.9 <= value / peer <= 1.1,
+        f"medians of {2 * ROUNDS}, measured in turns",
     )
 
 
@@ -232,6 +239,17 @@ def _crowd() -> None:
     )
     StoredManifest.objects.bulk_create(StoredManifest(stack=stack, generation=1, text="{}") for stack in stacks)
     Deployment.objects.bulk_create(Deployment(stack=stack, generation=1, state="succeeded", percent=100) for stack in stacks)
+
+
+def _disperse() -> None:
+    """Take them out again."""
+    from control_plane.deployments.models import Deployment, Stack, StoredManifest
+    from control_plane.groups.models import Group
+
+    crowd = Stack.objects.filter(name__startswith="Group-crowd-")
+    for rows in (Deployment, StoredManifest, Group):
+        rows.objects.filter(stack__in=crowd).delete()
+    crowd.delete()
 
 
 def _memory(site: Site) -> Iterator[Row]:

@@ -57,6 +57,16 @@ def test_a_port_in_use_is_one_clear_message_and_nothing_is_started(tmp_path: Pat
     assert not (tmp_path / "var").exists()
 
 
+def test_a_database_of_another_version_is_left_alone_and_said(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/cohort.sqlite3").write_bytes(b"older")
+    done = run_up(tmp_path / "var", PORT=str(free_port()), AWS_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert "was made by another version" in done.stderr
+    assert "make up VAR_DIR=" in done.stderr
+    assert (tmp_path / "var/cohort.sqlite3").read_bytes() == b"older"
+
+
 def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:
     done = run_up(tmp_path / "var", PORT="eight thousand")
     assert "PORT must be a port number" in done.stderr
