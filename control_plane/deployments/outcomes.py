@@ -114,9 +114,8 @@ def _end(deployment: Deployment, state: Deployment.State, **fields: Any) -> None
     ended = {"state": state, "finished_at": timezone.now(), "doing": "", "percent": 100, "stages": deployment.stages}
     _set(deployment, **ended, **{key: value for key, value in fields.items() if key != "stages"})
     announce(deployment, state.value)
-    # Always in the same order, so that two workers never wait for each other's rows.
-    for stage, seconds in sorted(deployment.stages.items()):
-        tallies.add("stage", stage, seconds)
+    if deployment.stages:
+        tallies.add_each("stage", deployment.stages)
     tallies.add("outcome", state.value)
 
 
