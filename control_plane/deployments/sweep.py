@@ -30,8 +30,7 @@ PREVIEWS_KEPT = timedelta(days=1)
 
 def sweep() -> None:
     """Do it all once. Any number of workers may do so at the same time."""
-    for deployment in claims.recover_abandoned():
-        logger.warning("%s: its worker has gone; it goes on in deployment %s", deployment.stack, deployment.pk)
+    take_over_abandoned()
     for deployment in take_up_forgotten():
         logger.warning("%s: was out of step with nothing on its way; deployment %s brings it", deployment.stack, deployment.pk)
     if config().cohort_drift_check:
@@ -39,6 +38,12 @@ def sweep() -> None:
     deliver_due()
     clear_work_folder()
     Preview.objects.filter(created_at__lt=timezone.now() - PREVIEWS_KEPT).delete()
+
+
+def take_over_abandoned() -> None:
+    """Put back the runs whose worker has gone, and say so."""
+    for deployment in claims.recover_abandoned():
+        logger.warning("%s: its worker has gone; it goes on in deployment %s", deployment.stack, deployment.pk)
 
 
 def take_up_forgotten() -> list[Deployment]:

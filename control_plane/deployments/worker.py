@@ -10,7 +10,7 @@ from django_tasks_db.management.commands.db_worker import Worker as TaskWorker
 from control_plane.config import config
 from control_plane.deployments import claims
 from control_plane.deployments.engine import Engine
-from control_plane.deployments.sweep import sweep
+from control_plane.deployments.sweep import sweep, take_over_abandoned
 
 logger = logging.getLogger("cohort.worker")
 
@@ -67,7 +67,7 @@ class Worker:
             try:
                 close_old_connections()
                 if self._is_due("recover", RECOVER_SECONDS):
-                    claims.recover_abandoned()
+                    take_over_abandoned()
                 if self._is_due("sweep", config().cohort_sweep_seconds):
                     sweep()
                 began = self.engine.claim_and_start()

@@ -18,8 +18,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.e2e.site import children_of
 from tests.engine.conftest import NewControl
 from tests.engine.control import Cloud, Control, Worker
+from tests.engine.running import command
 from tests.faults import Faults
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -122,7 +124,7 @@ class Day:
         self.workers[number] = self._worker()
 
     def _signal(self, number: int, what: str, signal_number: int) -> None:
-        for pid in children(self.workers[number].pid):
+        for pid in children_of(self.workers[number].pid):
             if what in command(pid):
                 os.kill(pid, signal_number)
 
@@ -213,16 +215,3 @@ def free(disk: Path) -> None:
     if (disk / "away").is_dir():
         (disk / "manifests").unlink()
         (disk / "away").rename(disk / "manifests")
-
-
-def children(pid: int) -> list[int]:
-    """The process's children."""
-    return [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]
-
-
-def command(pid: int) -> str:
-    """What a process runs."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
