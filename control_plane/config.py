@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class Config(BaseSettings):
     """The settings of one installation. A name in the environment is the field's own in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     var_dir: Path = Field(default=ROOT / "var", description="Folder of all state on this machine.")
     secret_key: str = Field(min_length=32, description="Django's signing key.")
@@ -59,6 +60,9 @@ class Config(BaseSettings):
     )
     cohort_lease_seconds: int = Field(default=60, ge=2, description="How long a worker's claim holds without a heartbeat.")
     aws_endpoint_url: str = Field(default="", description="Where AWS is, if not where the SDK finds it.")
+    s3_browser_url: str = Field(
+        default="", description="Where browsers reach S3, if not at AWS's own addresses or AWS_ENDPOINT_URL: scheme, host and port."
+    )
     email_url: SecretStr = Field(
         default=SecretStr("console:"),
         description="Where e-mail goes: smtp://user:password@host:587, smtps://..., file:///folder or console:.",
@@ -76,8 +80,43 @@ class Config(BaseSettings):
         validate_default=True,
         description="Key of the signature: whsec_ and 24 to 64 random bytes in base64; needed with WEBHOOK_URL.",
     )
+    auto_approve_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Domains whose people need no approval once they give a join code: `example.org`, or `.edu` for all below it.",
+    )
+    computer_days: int = Field(
+        default=30, ge=1, le=365, description="How long a computer stays signed in for the helper that fetches credentials."
+    )
     metrics_token: SecretStr | None = Field(
         default=None, min_length=16, description="What a scraper of /metrics shows as `Authorization: Bearer ...`."
+    )
+    sign_up: Literal["open", "closed"] = Field(
+        default="open", description="Whether people may make an account themselves; what it reaches is still decided for each."
+    )
+    require_mfa: Literal["nobody", "staff"] = Field(
+        default="nobody", description="Who must have a second factor; `staff` is meant for every site that others reach."
+    )
+    trusted_proxies: int = Field(
+        default=0,
+        ge=0,
+        description="How many proxies of your own stand before the site, so that X-Forwarded-For tells who comes.",
+    )
+    google_client_id: str = Field(default="", description="Signing in with Google: the client's identifier; none, no button.")
+    google_client_secret: SecretStr = Field(default=SecretStr(""), validate_default=True, description="And its secret.")
+    github_client_id: str = Field(default="", description="Signing in with GitHub: the client's identifier; none, no button.")
+    github_client_secret: SecretStr = Field(default=SecretStr(""), validate_default=True, description="And its secret.")
+    orcid_client_id: str = Field(default="", description="Signing in with ORCID: the client's identifier; none, no button.")
+    orcid_client_secret: SecretStr = Field(default=SecretStr(""), validate_default=True, description="And its secret.")
+    oidc_name: str = Field(default="", max_length=40, description="The institution's name on its button.")
+    oidc_server_url: str = Field(
+        default="",
+        description="Signing in at the institution: its OpenID Connect server, without /.well-known/...; none, no button.",
+    )
+    oidc_client_id: str = Field(default="", description="Cohort's identifier at that server.")
+    oidc_client_secret: SecretStr = Field(default=SecretStr(""), validate_default=True, description="And its secret.")
+    oidc_email_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Domains, separated by spaces, whose verified addresses that server may vouch for to open an existing account.",
     )
 
     @property
@@ -85,10 +124,17 @@ class Config(BaseSettings):
         """The manifest store's location."""
         return self.cohort_manifest_store or str(self.var_dir / "manifests")
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "auto_approve_domains", "oidc_email_domains", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @field_validator("auto_approve_domains", "oidc_email_domains")
+    @classmethod
+    def _are_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [one for one in value if not re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", one.lower())]:
+            raise ValueError(f"{wrong[0]!r} is no domain such as example.org or .edu")
+        return tuple(one.lower() for one in value)
 
     @field_validator("email_url")
     @classmethod
@@ -101,12 +147,23 @@ class Config(BaseSettings):
     def _empty_is_none(cls, value: object) -> object:
         return value or None
 
-    @field_validator("webhook_url")
+    @field_validator("webhook_url", "oidc_server_url")
     @classmethod
     def _private_on_the_way(cls, value: str) -> str:
         parts = urlsplit(value)
         if value and not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
             raise ValueError("it must be an https:// address (http:// only to this machine itself)")
+        return value
+
+    @field_validator("google_client_secret", "github_client_secret", "orcid_client_secret", "oidc_client_secret")
+    @classmethod
+    def _with_its_identifier(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        name = str(info.field_name).removesuffix("_client_secret")
+        wanted = [f"{name}_client_id"] + (["oidc_name", "oidc_server_url"] if name == "oidc" else [])
+        given = [bool(info.data.get(field)) for field in wanted] + [bool(value.get_secret_value())]
+        if any(given) and not all(given):
+            names = ", ".join(field.upper() for field in [*wanted, f"{name}_client_secret"])
+            raise ValueError(f"set all of these, or none: {names}")
         return value
 
     @field_validator("webhook_secret")

@@ -4,9 +4,11 @@ from typing import Any
 
 import dj_database_url
 import django_stubs_ext
+from csp.constants import NONE, SELF
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from control_plane.accounts.providers import provider_settings
 from control_plane.config import ROOT, config
 from control_plane.email_url import parse_email_url
 
@@ -31,9 +33,19 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.idp.oidc",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.github",
+    "allauth.socialaccount.providers.google",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.socialaccount.providers.orcid",
+    "allauth.usersessions",
+    "csp",
     "django_htmx",
     "django_tasks",
     "django_tasks_db",
+    "ninja",
     "control_plane.accounts",
     "control_plane.administration",
     "control_plane.audit",
@@ -41,11 +53,16 @@ INSTALLED_APPS = [
     "control_plane.groups",
     "control_plane.health",
     "control_plane.notifications",
+    "web.credentials",
+    "web.files",
     "web.home",
+    "web.uploads",
 ]
 
 MIDDLEWARE = [
+    "control_plane.accounts.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -54,7 +71,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "control_plane.accounts.middleware.SecondFactorMiddleware",
+    "control_plane.accounts.middleware.AccountPagesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "control_plane.audit.refusals.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "control_plane.urls"
@@ -99,11 +120,17 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
+# Kept in the database, so that what one process of the web server counts holds in all of them; the table is made by `migrate`.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "accounts_cache",
+        "OPTIONS": {"MAX_ENTRIES": 20_000},
+    }
+}
+
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "django.contrib.auth.backends.ModelBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -116,12 +143,51 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "add_email": "control_plane.accounts.forms.ChangeAddressForm",
+    "signup": "control_plane.groups.signup.SignupForm",
+}
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
-ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Somebody whose account is changed learns of it, and who guesses addresses learns nothing.
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_CHANGE_EMAIL = True
+# Only in the browser that signed up a moment ago.
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
+MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
+MFA_FORMS = {
+    "add_webauthn": "control_plane.accounts.passkey_forms.AddForm",
+    "authenticate_webauthn": "control_plane.accounts.passkey_forms.SecondStepForm",
+    "login_webauthn": "control_plane.accounts.passkey_forms.SignInForm",
+    "reauthenticate_webauthn": "control_plane.accounts.passkey_forms.AgainForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Cohort"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _config.secure_cookies
+SOCIALACCOUNT_ADAPTER = "control_plane.accounts.provider_adapter.ProviderAdapter"
+SOCIALACCOUNT_FORMS = {"signup": "control_plane.groups.signup.ProviderForm"}
+# Whoever comes from elsewhere says which group they want to be in, too.
+SOCIALACCOUNT_AUTO_SIGNUP = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_PROVIDERS = provider_settings(_config)
+USERSESSIONS_ADAPTER = "control_plane.accounts.services.sessions.SessionsAdapter"
+# The sign-in of members' own computers (web.credentials). A computer's sign-in ends for good after these days: were its refresh
+# token replaced at each use, it would never end, and an answer lost on the way would end it early. Tokens are opaque, and nobody
+# asks for an identity token, so that there is no signing key to keep.
+IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 24 * 60 * 60
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = _config.computer_days * 24 * 60 * 60
+IDP_OIDC_ROTATE_REFRESH_TOKEN = False
+IDP_OIDC_DEVICE_CODE_EXPIRES_IN = 10 * 60
 
 # EMAIL_BACKEND, EMAIL_HOST and the like.
 globals().update(parse_email_url(_config.email_url.get_secret_value()))
@@ -133,16 +199,36 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = _config.var_dir / "static"
+# The files of each package that pages use, and no others.
+VENDOR_FILES = {
+    "vendor/aws4fetch": {"aws4fetch.esm.mjs"},
+    "vendor/bootstrap": {
+        "css/bootstrap.min.css",
+        "css/bootstrap.min.css.map",
+        "js/bootstrap.bundle.min.js",
+        "js/bootstrap.bundle.min.js.map",
+    },
+    "vendor/hash-wasm": {"crc32.umd.min.js"},
+    "vendor/htmx": {"htmx.min.js"},
+    "vendor/uppy": {"uppy.min.css", "uppy.min.mjs"},
+}
+STATICFILES_FINDERS = [
+    "control_plane.static_files.ListedVendorFiles",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+]
 STATICFILES_DIRS = [
     ROOT / "control_plane/static",
+    ("vendor/aws4fetch", ROOT / "node_modules/aws4fetch/dist"),
     ("vendor/bootstrap", ROOT / "node_modules/bootstrap/dist"),
+    ("vendor/hash-wasm", ROOT / "node_modules/hash-wasm/dist"),
     ("vendor/htmx", ROOT / "node_modules/htmx.org/dist"),
+    ("vendor/uppy", ROOT / "node_modules/uppy/dist"),
 ]
 # Source maps are for debugging only; compressing them took most of the time.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("gif", "gz", "ico", "jpg", "jpeg", "map", "png", "webp", "woff", "woff2", "zip")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "control_plane.static_files.StaticFiles"},
 }
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -157,6 +243,26 @@ SECURE_HSTS_PRELOAD = _config.secure_cookies
 SESSION_COOKIE_SECURE = _config.secure_cookies
 CSRF_COOKIE_SECURE = _config.secure_cookies
 X_FRAME_OPTIONS = "DENY"
+# Nothing is loaded from another host but the group's own files, which lie in S3. The administration's frame evaluates
+# expressions in its own attributes, so it has its own rules.
+_S3 = _config.s3_browser_url or _config.aws_endpoint_url
+_FILES = [_S3] if _S3 else ["https://*.amazonaws.com", "https://*.amazonaws.com.cn"]
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/admin/"],
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "base-uri": [NONE],
+        "connect-src": [SELF, *_FILES],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "img-src": [SELF, "data:", "blob:", *_FILES],
+        "media-src": [SELF, "blob:", *_FILES],
+        "object-src": [NONE],
+        # Checksums are worked out by WebAssembly.
+        "script-src": [SELF, "'wasm-unsafe-eval'"],
+        "worker-src": [SELF],
+    },
+}
 
 LOGGING: dict[str, Any] = {
     "version": 1,
@@ -200,6 +306,7 @@ UNFOLD = {
                 "title": "Access",
                 "items": [
                     {"title": "People", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
+                    {"title": "Requests", "icon": "how_to_reg", "link": reverse_lazy("requests")},
                     {"title": "Groups", "icon": "groups", "link": reverse_lazy("admin:groups_group_changelist")},
                     {"title": "Analyses", "icon": "science", "link": reverse_lazy("admin:groups_analysis_changelist")},
                 ],

@@ -4,13 +4,21 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
+from control_plane.api import api
+
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", include("web.home.urls")),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("control_plane.accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("", include("web.credentials.urls")),
+    path("", include("allauth.idp.urls")),
     path("admin/", admin.site.urls),
+    path("api/", api.urls),
     path("deployments/", include("control_plane.deployments.urls")),
     path("", include("control_plane.health.urls")),
+    path("", include("web.files.urls")),
+    path("", include("web.uploads.urls")),
 ]

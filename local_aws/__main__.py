@@ -35,11 +35,12 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local_aws import _changesets, _drift, _lifecycle, _pace, _persistence, _resources, _revert_drift, _transport
+    from local_aws import _changesets, _checksums, _drift, _lifecycle, _pace, _persistence, _resources, _revert_drift, _transport
 
     _resources.register()
     _drift.register()
     _changesets.accept_output_changes()
+    _checksums.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
     _pace.install(paces)
     _revert_drift.install()

@@ -31,7 +31,7 @@ S3_ACTIONS = {
 }
 
 # "lose": the request is carried out and its answer is lost. "drop": it never arrives.
-Kind = Literal["503", "throttle", "drop", "lose", "hang", "delay"]
+Kind = Literal["503", "throttle", "drop", "lose", "hang", "delay", "expired", "denied"]
 Protocol = Literal["query", "json", "s3"]
 
 
@@ -147,6 +147,8 @@ class Faults:
             self._stopping.wait(rule.seconds)
         if rule.kind in ("503", "throttle"):
             return failure(request.protocol, rule.kind == "throttle")
+        if rule.kind in ("expired", "denied"):
+            return refusal(rule.kind)
         if rule.kind in ("drop", "hang") or self._stopping.is_set():
             return None
         answer = forward(self._target_port, request)
@@ -160,6 +162,10 @@ class Answer:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+
+
+# S3 lets a browser read its errors, too.
+XML = (("Content-Type", "application/xml"), ("Access-Control-Allow-Origin", "*"))
 
 
 def forward(port: int, request: Request) -> Answer:
@@ -186,7 +192,7 @@ def failure(protocol: Protocol, throttled: bool) -> Answer:
     """What AWS answers when it is asked too often, or cannot just now."""
     if protocol == "s3":
         code, message = ("SlowDown", "Please reduce your request rate.") if throttled else ("ServiceUnavailable", "Try again.")
-        return Answer(503, [("Content-Type", "application/xml")], f"<Error>{_coded(code, message)}</Error>".encode())
+        return Answer(503, [*XML], f"<Error>{_coded(code, message)}</Error>".encode())
     code, message = ("Throttling", "Rate exceeded") if throttled else ("ServiceUnavailable", "The service is unavailable.")
     status = 400 if throttled else 503
     if protocol == "json":
@@ -196,6 +202,15 @@ def failure(protocol: Protocol, throttled: bool) -> Answer:
     side = "Sender" if throttled else "Receiver"
     body = f"<ErrorResponse><Error><Type>{side}</Type>{_coded(code, message)}</Error><RequestId>faults</RequestId></ErrorResponse>"
     return Answer(status, [("Content-Type", "text/xml")], body.encode())
+
+
+def refusal(kind: Literal["expired", "denied"]) -> Answer:
+    """What S3 answers to credentials whose time is over, or that do not cover what was asked."""
+    status, code, message = {
+        "expired": (400, "ExpiredToken", "The provided token has expired."),
+        "denied": (403, "AccessDenied", "Access Denied"),
+    }[kind]
+    return Answer(status, [*XML], f"<Error>{_coded(code, message)}</Error>".encode())
 
 
 def _coded(code: str, message: str) -> str:

@@ -17,11 +17,12 @@ import boto3
 from dotenv import dotenv_values
 
 from local_aws.server import free_port
+from tests.faults import Faults
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180
 # What the machine may have set for other purposes and the site must not see.
-FOREIGN = ("AWS_", "COHORT_", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "SITE_URL", "SECURE_COOKIES", "VAR_DIR")
+FOREIGN = ("AWS_", "COHORT_", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "SITE_URL", "SECURE_COOKIES", "VAR_DIR", "S3_BROWSER_URL")
 
 
 @dataclass
@@ -49,6 +50,18 @@ class Site:
         self._base = clean | {"VAR_DIR": str(var)}
         self._settings = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), **settings}
         self._process: subprocess.Popen[str] | None = None
+        self._faults: Faults | None = None
+
+    def have_browsers_use(self, faults: Faults) -> None:
+        """Have browsers reach S3 through this proxy. Before `start`."""
+        self._faults = faults
+        self._settings["S3_BROWSER_URL"] = faults.endpoint
+
+    @property
+    def faults(self) -> Faults:
+        """What browsers' requests to S3 go through."""
+        assert self._faults is not None
+        return self._faults
 
     def start(self) -> str:
         """Start it and return what it printed until it was ready."""
@@ -113,6 +126,19 @@ class Site:
         done = self.manage(*arguments, "--json")
         assert done.status == 0, done.err + done.out
         return done.document
+
+    def set_password(self, email: str, password: str) -> None:
+        """As if this person had set a password by the link in their e-mail, which also verifies their address."""
+        lines = (
+            "from allauth.account.models import EmailAddress",
+            "from control_plane.accounts.models import User",
+            f"user = User.objects.get(email={email!r})",
+            f"user.set_password({password!r})",
+            "user.save()",
+            "EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={'verified': True, 'primary': True})",
+        )
+        done = self.manage("shell", "-c", "\n".join(lines))
+        assert done.status == 0, done.err
 
     def cdk(self, *arguments: str) -> Finished:
         """Run the CDK command line by hand."""

@@ -1,0 +1,39 @@
+"""The API that Cohort's own pages use. For people signed in through the web; every changing call needs the page's CSRF token."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.security import django_auth
+
+from control_plane.audit.refusals import NotYours, record_refusal
+from control_plane.groups.errors import GroupsError, NoCredentials, NotMember
+
+api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/")
+
+
+@api.exception_handler(PermissionDenied)
+def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    record_refusal(request, error)
+    return api.create_response(request, {"detail": str(error) or "You may not do this. Nothing was changed."}, status=403)
+
+
+@api.exception_handler(NotYours)
+@api.exception_handler(NotMember)
+def _not_yours(request: HttpRequest, error: Exception) -> HttpResponse:
+    record_refusal(request, error)
+    return api.create_response(request, {"detail": str(error) or "There is no such thing, or it is not yours."}, status=404)
+
+
+@api.exception_handler(NoCredentials)
+def _not_now(request: HttpRequest, error: NoCredentials) -> HttpResponse:
+    return api.create_response(request, {"detail": str(error)}, status=503)
+
+
+@api.exception_handler(GroupsError)
+def _refused(request: HttpRequest, error: GroupsError) -> HttpResponse:
+    return api.create_response(request, {"detail": str(error)}, status=409)
+
+
+api.add_router("/credentials/", "web.credentials.api.router")
+api.add_router("/uploads/", "web.uploads.api.router")
+api.add_router("/files/", "web.files.api.router")

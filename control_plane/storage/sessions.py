@@ -1,0 +1,139 @@
+"""Short-lived credentials for one purpose in one place. A session policy takes away all that the purpose does not need."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from django.utils import timezone
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.config import config
+from control_plane.groups.errors import NoCredentials, NotGranted
+from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials
+from control_plane.storage.places import Place
+from stacks.manifest import names
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Folders that members may write in; the back ends alone write results.
+WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
+# A session that Cohort keeps for its own calls is replaced when so little of it is left.
+RENEW_BEFORE = timedelta(minutes=10)
+
+
+class Purpose(StrEnum):
+    """What a session is for."""
+
+    BROWSE = "browse"
+    UPLOAD = "upload"
+    DELETE = "delete"
+    RESTORE = "restore"
+
+
+WRITING = (Purpose.UPLOAD, Purpose.DELETE, Purpose.RESTORE)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    client: "S3Client"
+    expires: datetime
+
+
+_kept: dict[tuple[str, str, Purpose], _Kept] = {}
+# A client holds about a megabyte.
+MOST_KEPT = 50
+CONNECTIONS = 16
+
+
+def session_policy(place: Place, purpose: Purpose) -> dict[str, Any]:
+    """What a session for this purpose may do: never more than the group's own policies, on this one bucket and folder.
+
+    IAM takes at most 2,048 characters (IAM user guide, "IAM and STS quotas").
+    """
+    everything = f"{place.arn}/{place.prefix}*"
+    writable = [f"{place.arn}/{place.prefix}{folder}/*" for folder in WRITABLE_FOLDERS]
+    match purpose:
+        case Purpose.BROWSE:
+            statements = [_list(place), _allow(["s3:GetObject", "s3:GetObjectVersion"], everything)]
+        case Purpose.UPLOAD:
+            write = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObject"]
+            statements = [_allow(write, writable)]
+        case Purpose.DELETE:
+            statements = [_list(place), _allow(["s3:DeleteObject"], [*writable, f"{place.arn}/{place.prefix}results/*"])]
+        case Purpose.RESTORE:
+            statements = [_allow(["s3:DeleteObjectVersion", "s3:GetObjectVersion"], everything)]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def open_session(place: Place, purpose: Purpose) -> Credentials:
+    """Credentials for this purpose, from the group's role in the member's name. Raises NotGranted or NoCredentials."""
+    if purpose in WRITING and not place.is_writable:
+        raise NotGranted(
+            f"{place.group.name} may only read in {place.analysis.name}. Nothing was changed; ask an administrator to let it write."
+        )
+    try:
+        answer = boto3.client("sts", region_name=place.region).assume_role(
+            RoleArn=names.role_arn(place.group.stack.account, place.region, place.group.slug),
+            RoleSessionName=place.membership.username,
+            DurationSeconds=SESSION_SECONDS,
+            Policy=json.dumps(session_policy(place, purpose), separators=(",", ":")),
+        )["Credentials"]
+    except (BotoCoreError, ClientError) as error:
+        raise NoCredentials(f"AWS gave no credentials: {error}. Nothing was changed; try again.") from error
+    return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
+
+
+def hand_out(place: Place, purpose: Purpose, actor: Actor) -> Credentials:
+    """Credentials for a page, with a record that they were handed out. Only BROWSE and UPLOAD leave the server."""
+    if purpose not in (Purpose.BROWSE, Purpose.UPLOAD):
+        raise ValueError(f"A session to {purpose} does not leave the server.")
+    credentials = open_session(place, purpose)
+    record(
+        actor,
+        "member.session",
+        f"{place.membership.user.email} in {place.group.slug}",
+        purpose=purpose.value,
+        bucket=place.bucket,
+        access_key_id=credentials.access_key_id,
+    )
+    return credentials
+
+
+def s3_client(place: Place, purpose: Purpose) -> "S3Client":
+    """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
+    # By the membership's own username: who leaves and comes back gets a new one, so no old session fits.
+    key = (place.membership.username, place.bucket, purpose)
+    kept = _kept.get(key)
+    if kept is None or kept.expires - timezone.now() < RENEW_BEFORE:
+        if len(_kept) >= MOST_KEPT:
+            _kept.clear()
+        credentials = open_session(place, purpose)
+        kept = _kept[key] = _Kept(_client(place, credentials), credentials.expiration or timezone.now())
+    return kept.client
+
+
+def _client(place: Place, credentials: Credentials) -> "S3Client":
+    return boto3.session.Session().client(
+        "s3",
+        region_name=place.region,
+        endpoint_url=config().aws_endpoint_url or None,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+        config=BotoConfig(retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=CONNECTIONS),
+    )
+
+
+def _list(place: Place) -> dict[str, Any]:
+    return _allow(["s3:ListBucket"], place.arn) | {"Condition": {"StringLike": {"s3:prefix": [f"{place.prefix}*"]}}}
+
+
+def _allow(actions: list[str], resource: str | list[str]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resource}

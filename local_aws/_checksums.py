@@ -1,0 +1,106 @@
+"""Checksums over a whole object that was sent in parts (S3's FULL_OBJECT), and a disk that is full.
+
+ministack knows checksums over the parts' checksums (COMPOSITE) alone, and answers that a file is stored where the disk did
+not take it.
+"""
+
+import os
+import re
+import shutil
+import zlib
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+from ministack.services import s3
+
+Answer = tuple[int, dict[str, str], bytes]
+FULL = "FULL_OBJECT"
+PART_NUMBER = re.compile(rb"<PartNumber>\s*(\d+)\s*</PartNumber>")
+UPLOAD_ID = re.compile(rb"<UploadId>([^<]+)</UploadId>")
+# Left for everything else that the machine writes.
+SPARE_BYTES = 16 * 2**20
+
+
+def install() -> None:
+    """Teach ministack both."""
+    _full_object_checksums()
+    _full_disk()
+
+
+def _full_object_checksums() -> None:
+    # The whole checksum of the upload that is being completed: requests are served one at a time.
+    whole: list[str] = []
+    s3._create_multipart_upload = _creating(s3._create_multipart_upload)
+    s3._complete_multipart_upload = _completing(s3._complete_multipart_upload, whole)
+    composite, add_version = s3._composite_checksum, s3._record_object_version
+
+    def checksum_of_parts(algorithm: str, parts: list[str]) -> str | None:
+        return whole[0] if whole else composite(algorithm, parts)
+
+    def add_full_version(bucket: str, key: str, prior: Any, stored: dict[str, Any], data: Any) -> str | None:
+        if whole:
+            stored["checksum_type"] = FULL
+        return add_version(bucket, key, prior, stored, data)  # type: ignore[no-any-return]
+
+    s3._composite_checksum, s3._record_object_version = checksum_of_parts, add_full_version
+
+
+def _creating(create: Callable[..., Answer]) -> Callable[..., Answer]:
+    def create_upload(bucket: str, key: str, headers: dict[str, str]) -> Answer:
+        wanted = headers.get("x-amz-checksum-type", "")
+        algorithm = headers.get("x-amz-checksum-algorithm", "")
+        if wanted == FULL and algorithm.upper() != "CRC32":
+            message = f"The {FULL} checksum type cannot be used with the {algorithm} checksum algorithm here."
+            return s3._error("InvalidRequest", message, 400)  # type: ignore[no-any-return]
+        status, answered, body = create(bucket, key, headers)
+        if wanted == FULL and (made := UPLOAD_ID.search(body)):
+            s3._multipart_uploads[made[1].decode()]["checksum_type"] = FULL
+            answered["x-amz-checksum-type"] = FULL
+        return status, answered, body
+
+    return create_upload
+
+
+def _completing(complete: Callable[..., Answer], whole: list[str]) -> Callable[..., Answer]:
+    def complete_upload(bucket: str, key: str, body: bytes, query: dict[str, Any], headers: dict[str, str] | None = None) -> Answer:
+        upload_id = s3._qp(query, "uploadId")
+        upload = s3._multipart_uploads.get(upload_id)
+        if upload is None or upload.get("checksum_type") != FULL:
+            return complete(bucket, key, body, query, headers)
+        whole.append(_checksum(upload["parts"], sorted({int(number) for number in PART_NUMBER.findall(body)})))
+        try:
+            status, answered, text = complete(bucket, key, body, query, headers)
+        finally:
+            whole.clear()
+        text = text.replace(b"COMPOSITE", FULL.encode())
+        if upload_id in s3._completed_multipart_uploads:
+            s3._completed_multipart_uploads[upload_id]["response"] = (status, answered, text)
+        return status, answered, text
+
+    return complete_upload
+
+
+def _checksum(parts: dict[int, dict[str, Any]], numbers: list[int]) -> str:
+    value = 0
+    for number in numbers:
+        if number in parts:
+            value = zlib.crc32(parts[number]["body"], value)
+    return b64encode(value.to_bytes(4, "big")).decode()
+
+
+def _full_disk() -> None:
+    def guarded(original: Callable[..., Answer], body_at: int) -> Callable[..., Answer]:
+        def store(*arguments: Any, **named: Any) -> Answer:
+            if _free_bytes() < len(arguments[body_at]) + SPARE_BYTES:
+                return s3._error("ServiceUnavailable", "There is no room left on the disk that S3 keeps its objects on.", 503)  # type: ignore[no-any-return]
+            return original(*arguments, **named)
+
+        return store
+
+    s3._put_object = guarded(s3._put_object, 2)
+    s3._upload_part = guarded(s3._upload_part, 2)
+
+
+def _free_bytes() -> int:
+    return shutil.disk_usage(os.environ["S3_DATA_DIR"]).free

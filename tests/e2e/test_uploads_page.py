@@ -1,0 +1,242 @@
+"""The upload page in a real browser, on good days and bad ones: what arrives is right, and what is wrong is said."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.conftest import serious_findings
+from tests.e2e.site import Site
+from tests.e2e.uploading import (
+    PASSWORD,
+    choose,
+    hash_at_s3,
+    hash_of,
+    keys_at_s3,
+    new_context,
+    note,
+    open_page,
+    press_on,
+    send,
+    wait_until_complete,
+)
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
+
+GROUP, BUCKET = "upload-lab", "cohort-e2e-upload"
+ADDRESS = f"/groups/{GROUP}/files/uploading/"
+EMAIL = "uploader@example.org"
+INPUTS = f"{GROUP}/inputs"
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def lab(site: Site) -> Site:
+    site.must("analysis", "create", "uploading", "--bucket", BUCKET, "--name", "Uploading")
+    site.must("group", "create", GROUP, "--name", "Upload Lab")
+    site.must("analysis", "grant", "uploading", GROUP)
+    site.must("member", "add", GROUP, EMAIL, "--create", "--wait")
+    site.wait_for_deployments()
+    site.set_password(EMAIL, PASSWORD)
+    return site
+
+
+@pytest.fixture
+def context(browser: Browser, lab: Site) -> Iterator[BrowserContext]:
+    made = new_context(browser, lab)
+    yield made
+    lab.faults.clear()
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    opened = open_page(context, EMAIL, ADDRESS)
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened
+    assert problems == []
+
+
+def make(path: Path, size: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "session 5"
+    files = [
+        make(folder / "video.avi", 40 * MIB),
+        make(folder / "Ünïcode ☃ + & # % name.csv", 1234),
+        make(folder / "day 1/notes (v2).txt", 10),
+        make(folder / "day 1/empty.txt", 0),
+    ]
+    choose(page, folder)
+    send(page)
+    wait_until_complete(page)
+    for file in files:
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{file.relative_to(tmp_path)}") == hash_of(file)
+    assert serious_findings(page) == []
+
+    counts = lab.faults.counts.copy()
+    page.reload()
+    page.locator("#upload[data-ready]").wait_for()
+    choose(page, folder)
+    send(page)
+    wait_until_complete(page)
+    assert lab.faults.counts["UploadPart"] == counts["UploadPart"]
+    assert len(keys_at_s3(lab, BUCKET, f"{INPUTS}/session 5/")) == len(files)
+
+
+def test_another_file_of_the_same_name_is_asked_about(lab: Site, page: Page, tmp_path: Path) -> None:
+    names = ("replaced.txt", "kept.txt")
+    for name in names:
+        lab.root("s3").put_object(Bucket=BUCKET, Key=f"{INPUTS}/{name}", Body=b"what was there")
+    files = [make(tmp_path / name, 20) for name in names]
+    choose(page, *files)
+    send(page)
+    for name in names:
+        note(page, f"{name}.*is a file of this name already")
+    press_on(page, "kept.txt", "Keep what is there")
+    press_on(page, "replaced.txt", "Replace it")
+    wait_until_complete(page)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/replaced.txt") == hash_of(files[0])
+    assert lab.root("s3").get_object(Bucket=BUCKET, Key=f"{INPUTS}/kept.txt")["Body"].read() == b"what was there"
+
+
+def test_s3_having_trouble_delays_and_breaks_nothing(lab: Site, page: Page, tmp_path: Path) -> None:
+    file = make(tmp_path / "troubled.bin", 70 * MIB)
+    lab.faults.add("503", action="UploadPart", times=2)
+    lab.faults.add("drop", action="UploadPart", times=1)
+    lab.faults.add("lose", action="UploadPart", times=1)
+    lab.faults.add("expired", action="UploadPart", times=1)
+    lab.faults.add("lose", action="CompleteMultipartUpload", times=1)
+    lab.faults.add("lose", action="PutObject", times=1)
+    small = make(tmp_path / "troubled.txt", 100)
+    choose(page, file, small)
+    send(page)
+    wait_until_complete(page)
+    for one in (file, small):
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{one.name}") == hash_of(one)
+
+
+def test_a_refused_file_is_said_and_the_others_go_on(lab: Site, page: Page, tmp_path: Path) -> None:
+    large, small = make(tmp_path / "refused.bin", 20 * MIB), make(tmp_path / "goes-on.txt", 100)
+    rule = lab.faults.add("denied", action="UploadPart")
+    choose(page, large, small)
+    send(page)
+    note(page, "refused.bin.*S3 refuses: your access .* not complete")
+    expect.soft(page.locator("#upload-notes")).not_to_contain_text("goes-on.txt")
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/goes-on.txt") == hash_of(small)
+    assert keys_at_s3(lab, BUCKET, f"{INPUTS}/refused.bin") == []
+    rule.times = 0
+    press_on(page, "refused.bin", "Try again")
+    wait_until_complete(page)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/refused.bin") == hash_of(large)
+
+
+def test_a_bad_name_is_said_and_the_others_go_on(lab: Site, page: Page, tmp_path: Path) -> None:
+    page.locator("#upload-folder").fill("inputs/" + "deep/" * 180)
+    long_name = make(tmp_path / f"{'x' * 200}.txt", 3)
+    choose(page, long_name)
+    send(page)
+    note(page, "too long")
+    page.get_by_role("button", name="Leave it out").click()
+    page.locator("#upload-folder").fill("results/")
+    choose(page, make(tmp_path / "no-folder.txt", 3))
+    send(page)
+    note(page, "Files can be sent to inputs")
+    assert keys_at_s3(lab, BUCKET, f"{GROUP}/results/") == []
+
+
+def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, tmp_path: Path) -> None:
+    file = make(tmp_path / "changing.bin", 70 * MIB)
+    lab.faults.add("delay", action="UploadPart", seconds=1.0)
+    choose(page, file)
+    send(page)
+    page.wait_for_timeout(700)
+    with file.open("r+b") as opened:
+        opened.seek(60 * MIB)
+        opened.write(b"changed")
+    note(page, "changing.bin.*changed on the disk")
+    assert keys_at_s3(lab, BUCKET, f"{INPUTS}/changing.bin") == []
+
+
+def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: BrowserContext, tmp_path: Path) -> None:
+    file = make(tmp_path / "offline.bin", 70 * MIB)
+    lab.faults.add("delay", action="UploadPart", seconds=0.5)
+    choose(page, file)
+    send(page)
+    page.wait_for_timeout(600)
+    context.set_offline(True)
+    expect(page.get_by_text("No connection. Waiting for it.")).to_be_visible(timeout=20_000)
+    context.set_offline(False)
+    wait_until_complete(page)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/offline.bin") == hash_of(file)
+
+
+def test_pausing_stops_and_going_on_sends_only_the_rest(lab: Site, page: Page, tmp_path: Path) -> None:
+    file = make(tmp_path / "paused.bin", 96 * MIB)
+    lab.faults.add("delay", action="UploadPart", seconds=0.7)
+    before = lab.faults.counts["UploadPart"]
+    choose(page, file)
+    send(page)
+    page.wait_for_timeout(1500)
+    page.locator(".uppy-StatusBar-actionCircleBtn[title=Pause]").click()
+    page.wait_for_timeout(1000)
+    stood = lab.faults.counts["UploadPart"]
+    page.wait_for_timeout(1500)
+    assert lab.faults.counts["UploadPart"] == stood
+    page.locator(".uppy-StatusBar-actionCircleBtn[title=Resume]").click()
+    wait_until_complete(page)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/paused.bin") == hash_of(file)
+    # Six parts; at most the four that were under way are sent again.
+    assert lab.faults.counts["UploadPart"] - before <= 10
+
+
+def test_another_device_sees_what_is_unfinished_and_can_give_it_up(lab: Site, page: Page, browser: Browser, tmp_path: Path) -> None:
+    lab.faults.add("delay", action="UploadPart", seconds=1.0)
+    choose(page, make(tmp_path / "elsewhere.bin", 70 * MIB))
+    send(page)
+    page.wait_for_timeout(1500)
+    page.locator(".uppy-StatusBar-actionCircleBtn[title=Pause]").click()
+    other = new_context(browser, lab)
+    seen = open_page(other, EMAIL, ADDRESS)
+    row = seen.locator("#upload-unfinished tr").filter(has_text="inputs/elsewhere.bin")
+    expect(row).to_contain_text("% is there", timeout=20_000)
+    row.get_by_role("button", name="Give up").click()
+    expect(seen.locator("#upload-unfinished")).not_to_contain_text("elsewhere.bin", timeout=20_000)
+    other.close()
+    uploads = lab.root("s3").list_multipart_uploads(Bucket=BUCKET, Prefix=f"{INPUTS}/elsewhere.bin")
+    assert uploads.get("Uploads", []) == []
+    # The first device begins anew by itself.
+    page.locator(".uppy-StatusBar-actionCircleBtn[title=Resume]").click()
+    lab.faults.clear()
+    wait_until_complete(page)
+
+
+def test_leaving_while_files_are_sent_asks_first(lab: Site, page: Page, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    lab.faults.add("delay", action="UploadPart", seconds=1.0)
+    choose(page, make(tmp_path / "leaving.bin", 40 * MIB))
+    send(page)
+    page.wait_for_timeout(300)
+    page.close(run_before_unload=True)
+    page.wait_for_timeout(500)
+    assert asked == ["beforeunload"]
+    wait_until_complete(page)
+
+
+def test_on_a_telephone(lab: Site, browser: Browser, tmp_path: Path) -> None:
+    context = browser.new_context(base_url=lab.url, viewport={"width": 390, "height": 844})
+    page = open_page(context, EMAIL, ADDRESS)
+    choose(page, make(tmp_path / "telephone.txt", 100))
+    send(page)
+    wait_until_complete(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert serious_findings(page) == []
+    context.close()

@@ -1,0 +1,75 @@
+"""What the tests of the upload page share: a member who is signed in on it, and what they see."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.conftest import sign_in
+from tests.e2e.site import Site
+
+PASSWORD = "correct horse battery staple 9"
+SECONDS = 60_000
+
+
+def open_page(context: BrowserContext, email: str, address: str) -> Page:
+    """The upload page, for a person whose password is PASSWORD."""
+    page = context.new_page()
+    sign_in(page, email, PASSWORD)
+    page.goto(address)
+    page.locator("#upload[data-ready]").wait_for()
+    return page
+
+
+def new_context(browser: Browser, site: Site) -> BrowserContext:
+    """A browser of its own, as on another device."""
+    return browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+
+
+def choose(page: Page, *paths: Path) -> None:
+    """Choose files as the picker does; one folder is chosen with all that is in it."""
+    wants_folder = len(paths) == 1 and paths[0].is_dir()
+    chooser = page.locator(
+        f"#upload-drop input[type=file]{'[webkitdirectory]' if wants_folder else ':not([webkitdirectory])'}"
+    ).first
+    chooser.set_input_files(paths[0] if wants_folder else list(paths))
+
+
+def send(page: Page) -> None:
+    """Press the button that sends what was chosen."""
+    page.locator(".uppy-StatusBar-actionBtn--upload").click()
+
+
+def wait_until_complete(page: Page) -> None:
+    """Return when everything that was chosen is there."""
+    expect(page.locator(".uppy-StatusBar.is-complete")).to_be_visible(timeout=SECONDS)
+
+
+def note(page: Page, text: str) -> None:
+    """Return when the page says this about a file."""
+    expect(page.locator("#upload-notes li").filter(has_text=re.compile(text)).first).to_be_visible(timeout=SECONDS)
+
+
+def press_on(page: Page, name: str, button: str) -> None:
+    """Press a button beside what the page says of one file."""
+    page.locator("#upload-notes li").filter(has_text=name).get_by_role("button", name=button).click()
+
+
+def hash_at_s3(site: Site, bucket: str, key: str) -> str:
+    """SHA-256 of what S3 holds."""
+    body = site.root("s3").get_object(Bucket=bucket, Key=key)["Body"]
+    digest = hashlib.sha256()
+    for chunk in body.iter_chunks(2**20):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def keys_at_s3(site: Site, bucket: str, prefix: str) -> list[str]:
+    """What S3 holds below a prefix."""
+    return [one["Key"] for one in site.root("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]

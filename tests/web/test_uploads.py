@@ -1,0 +1,306 @@
+"""Beginning and ending uploads, against the embedded S3: what is called complete is what S3 holds, and nothing else."""
+
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import AuditEvent
+from control_plane.groups.errors import NoCredentials, NotGranted, NotMember
+from control_plane.groups.models import Access, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.members import add_member
+from control_plane.storage.places import Place, find_place
+from local_aws.server import EmbeddedAws, free_port
+from tests.control_plane.conftest import OPERATOR, settle
+from tests.local_aws.helpers import client
+from web.uploads import ending, starting
+from web.uploads.models import Upload
+from web.uploads.names import NameRefused, check_folder, make_key
+from web.uploads.parts import MIB, MOST_BYTES, part_size
+
+BUCKET = "cohort-up"
+LARGE = 17 * MIB
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws(free_port(), tmp_path_factory.mktemp("aws")) as running:
+        s3 = client(running, "s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield running
+
+
+@pytest.fixture
+def s3(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """S3 as its root: what sessions may do is tested where IAM decides."""
+    made = client(aws, "s3")
+    for module in (starting, ending):
+        monkeypatch.setattr(module, "s3_client", lambda place, purpose: made)
+    return made
+
+
+@pytest.fixture
+def place(group: Group, ada: User) -> Place:
+    analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
+    settle(analysis.stack)
+    grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    settle(group.stack)
+    return find_place(group_slug=group.slug, analysis_slug="ephys", user=ada)
+
+
+@pytest.fixture
+def actor(ada: User) -> Actor:
+    return Actor(label=ada.email, channel="web", user=ada)
+
+
+def crc(body: bytes) -> str:
+    return b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+def new(path: str, size: int = 5, **more: Any) -> starting.NewFile:
+    return starting.NewFile(path, size, 1_700_000_000_000, **more)
+
+
+@dataclass
+class Person:
+    """A browser, as far as the control plane can tell."""
+
+    s3: Any
+    place: Place
+    actor: Actor
+
+    def start(self, *files: starting.NewFile, folder: str = "inputs") -> list[starting.Started]:
+        return starting.start(self.place, folder, files, self.actor)
+
+    def put(self, upload: Upload, body: bytes) -> str:
+        answer = self.s3.put_object(Bucket=BUCKET, Key=upload.key, Body=body, ChecksumCRC32=crc(body), IfNoneMatch="*")
+        return str(answer["ETag"])
+
+    def put_parts(self, upload: Upload, body: bytes) -> str:
+        parts = []
+        for number, at in enumerate(range(0, len(body), upload.part_size), start=1):
+            piece = body[at : at + upload.part_size]
+            named = {"Bucket": BUCKET, "Key": upload.key, "UploadId": upload.upload_id, "PartNumber": number}
+            etag = self.s3.upload_part(**named, Body=piece, ChecksumCRC32=crc(piece))["ETag"]
+            parts.append({"PartNumber": number, "ETag": etag, "ChecksumCRC32": crc(piece)})
+        done = self.s3.complete_multipart_upload(
+            Bucket=BUCKET,
+            Key=upload.key,
+            UploadId=upload.upload_id,
+            MultipartUpload={"Parts": parts},
+            ChecksumCRC32=crc(body),
+            ChecksumType="FULL_OBJECT",
+            MpuObjectSize=len(body),
+        )
+        return str(done["ETag"])
+
+    def finish(self, upload: Upload, body: bytes, etag: str) -> ending.Ended:
+        return ending.finish(self.place, [ending.Sent(upload.pk, crc(body), etag)], self.actor)[0]
+
+
+@pytest.fixture
+def person(s3: Any, place: Place, actor: Actor) -> Person:
+    return Person(s3, place, actor)
+
+
+def started(answer: starting.Started) -> Upload:
+    assert answer.status == "send", answer
+    assert answer.upload is not None
+    return answer.upload
+
+
+def test_a_small_file_is_complete_when_s3_holds_it(person: Person) -> None:
+    upload = started(person.start(new("session 5/Ünïcode ☃.txt"))[0])
+    assert upload.key == "example-lab/inputs/session 5/Ünïcode ☃.txt"
+    assert upload.upload_id == ""
+    assert person.finish(upload, b"hello", person.put(upload, b"hello")).state == Upload.State.COMPLETE
+    upload.refresh_from_db()
+    assert (upload.state, upload.checksum) == (Upload.State.COMPLETE, crc(b"hello"))
+    assert AuditEvent.objects.filter(action="upload.finish", details__files=1, details__bytes=5).exists()
+
+
+def test_a_large_file_goes_in_parts_with_a_checksum_over_the_whole(person: Person) -> None:
+    body = bytes(range(256)) * (LARGE // 256)
+    upload = started(person.start(new("video.avi", LARGE))[0])
+    assert upload.upload_id
+    assert upload.part_size == 16 * MIB
+    assert person.finish(upload, body, person.put_parts(upload, body)).state == Upload.State.COMPLETE
+
+
+def test_nothing_is_complete_before_s3_holds_it(person: Person) -> None:
+    upload = started(person.start(new("never-sent.txt"))[0])
+    ended = person.finish(upload, b"hello", '"x"')
+    assert (ended.state, "send it again" in ended.detail) == (Upload.State.SENDING, True)
+    upload.refresh_from_db()
+    assert upload.state == Upload.State.SENDING
+
+
+@pytest.mark.parametrize(("sent", "claimed"), [(b"hellx", b"hello"), (b"hello and more", b"hello")])
+def test_what_differs_is_not_complete_and_is_taken_away(person: Person, sent: bytes, claimed: bytes) -> None:
+    upload = started(person.start(new(f"wrong-{len(sent)}.txt"))[0])
+    ended = person.finish(upload, claimed, person.put(upload, sent))
+    assert ended.state == Upload.State.WRONG
+    assert "send it anew" in ended.detail
+    with pytest.raises(person.s3.exceptions.ClientError):
+        person.s3.head_object(Bucket=BUCKET, Key=upload.key)
+
+
+def test_what_somebody_else_put_there_meanwhile_stays(person: Person) -> None:
+    upload = started(person.start(new("shared.txt"))[0])
+    person.put(upload, b"theirs")
+    assert person.finish(upload, b"hello", '"mine"').state == Upload.State.WRONG
+    assert person.s3.get_object(Bucket=BUCKET, Key=upload.key)["Body"].read() == b"theirs"
+
+
+def test_the_same_file_goes_on_and_another_one_of_its_name_begins_anew(person: Person) -> None:
+    first = started(person.start(new("long.avi", LARGE))[0])
+    again = person.start(new("long.avi", LARGE))[0]
+    assert (started(again).pk, again.is_resumed) == (first.pk, True)
+    other = started(person.start(starting.NewFile("long.avi", LARGE + 1, 1_800_000_000_000))[0])
+    assert other.pk != first.pk
+    first.refresh_from_db()
+    assert first.state == Upload.State.REMOVED
+    uploads = person.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=first.key)["Uploads"]
+    assert [one["UploadId"] for one in uploads] == [other.upload_id]
+
+
+def test_a_large_file_that_is_there_is_asked_about_and_replaced_only_on_purpose(person: Person) -> None:
+    person.s3.put_object(Bucket=BUCKET, Key="example-lab/inputs/there.avi", Body=b"old")
+    answer = person.start(new("there.avi", LARGE))[0]
+    assert answer.status == "exists"
+    assert answer.existing is not None
+    assert (answer.existing.size, Upload.objects.count()) == (3, 0)
+    assert person.start(new("there.avi", LARGE, replaces=answer.existing.etag))[0].status == "send"
+
+
+def test_giving_up_frees_what_s3_holds(person: Person, actor: Actor) -> None:
+    upload = started(person.start(new("given-up.avi", LARGE))[0])
+    assert ending.remove(person.place, [upload.pk], actor) == 1
+    assert "Uploads" not in person.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=upload.key)
+    assert ending.remove(person.place, [upload.pk], actor) == 0
+    assert person.finish(upload, b"", "").state == Upload.State.REMOVED
+
+
+def test_nobody_ends_or_removes_another_s_upload(person: Person, grace: User) -> None:
+    upload = started(person.start(new("mine.txt"))[0])
+    add_member(group=person.place.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    settle(person.place.group.stack)
+    hers = find_place(group_slug="example-lab", analysis_slug="ephys", user=grace)
+    actor = Actor(label=grace.email, channel="web", user=grace)
+    assert ending.remove(hers, [upload.pk], actor) == 0
+    ended = ending.finish(hers, [ending.Sent(upload.pk, crc(b"hello"), "")], actor)[0]
+    assert (ended.state, ended.detail) == (Upload.State.REMOVED, "It is not known here. Add the file again.")
+    upload.refresh_from_db()
+    assert upload.state == Upload.State.SENDING
+
+
+BAD_PATHS = ["", "/", "a//b", "/a", "a/", "../x", "a/../b", "./a", "a\x00b", "a\nb", "x" * 1025, "é" * 600, "\ud800"]
+
+
+@pytest.mark.parametrize("path", BAD_PATHS)
+def test_a_bad_name_is_refused_and_the_others_go_on(person: Person, path: str) -> None:
+    bad, good = person.start(new(path), new(f"good-{abs(hash(path))}.txt"))
+    assert (bad.status, good.status) == ("refused", "send")
+    assert "name" in bad.detail.lower() or "path" in bad.detail.lower()
+
+
+@pytest.mark.parametrize("folder", ["results", "", "..", "inputs/..", "other-lab/inputs", "/inputs", "inputs//a"])
+def test_a_folder_that_nobody_may_write_in_is_refused(folder: str) -> None:
+    with pytest.raises(NameRefused):
+        check_folder(folder)
+
+
+def test_names_are_kept_as_they_are() -> None:
+    for name in ("a b+c&d=é.txt", "e\u0301.txt", "é.txt", "日本語/データ.csv", "back\\slash", "*?<>|"):
+        assert make_key("lab/", "inputs/", name) == f"lab/inputs/{name}"
+
+
+def test_an_empty_file_is_a_file(person: Person) -> None:
+    upload = started(person.start(new("empty.txt", 0))[0])
+    assert person.finish(upload, b"", person.put(upload, b"")).state == Upload.State.COMPLETE
+
+
+@pytest.mark.parametrize("size", [1, 16 * MIB, 17 * MIB, 200 * 2**30, 2**40, MOST_BYTES])
+def test_parts_grow_with_the_file_within_what_s3_takes(size: int) -> None:
+    parts = -(-size // part_size(size))
+    assert parts <= 10_000
+    assert 5 * MIB <= part_size(size) <= 5 * 2**30
+
+
+def test_a_file_that_s3_cannot_take_is_refused(person: Person) -> None:
+    assert "5 TiB" in person.start(new("huge.bin", MOST_BYTES + 1))[0].detail
+    assert person.start(new("negative.bin", -1))[0].status == "refused"
+
+
+def test_of_two_files_of_one_name_the_first_is_sent(person: Person) -> None:
+    assert [one.status for one in person.start(new("twin"), new("twin"))] == ["send", "refused"]
+
+
+def test_a_group_that_may_only_read_sends_nothing(place: Place, actor: Actor) -> None:
+    place.grant.level = Grant.Level.READ_ONLY
+    with pytest.raises(NotGranted, match="only read"):
+        starting.start(place, "inputs", [new("x")], actor)
+
+
+def test_there_is_no_place_for_others_or_before_aws_has_it(place: Place, grace: User, administrator: User) -> None:
+    for user in (grace, administrator):
+        with pytest.raises(NotMember):
+            find_place(group_slug="example-lab", analysis_slug="ephys", user=user)
+    add_member(group=place.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    with pytest.raises(NoCredentials, match="still being made"):
+        find_place(group_slug="example-lab", analysis_slug="ephys", user=grace)
+
+
+def test_beginning_hundreds_takes_few_queries(person: Person, django_assert_max_num_queries: Any) -> None:
+    # Rows are written a hundred or so at a time, which is as many as one statement of SQLite takes.
+    with django_assert_max_num_queries(20):
+        assert all(one.status == "send" for one in person.start(*(new(f"many/{n}") for n in range(500))))
+    uploads = list(Upload.objects.filter(key__startswith="example-lab/inputs/many/")[:100])
+    for upload in uploads:
+        person.put(upload, b"hello")
+    with django_assert_max_num_queries(12):
+        ended = ending.finish(person.place, [ending.Sent(one.pk, crc(b"hello"), "") for one in uploads], person.actor)
+    assert {one.state for one in ended} == {Upload.State.COMPLETE}
+    with pytest.raises(NameRefused, match="At most 500"):
+        person.start(*(new(f"more/{n}") for n in range(501)))
+
+
+def test_what_s3_has_forgotten_is_not_listed_for_ever(person: Person) -> None:
+    upload = started(person.start(new("old.txt"))[0])
+    Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now() - starting.FORGET_UNFINISHED * 2)
+    starting.forget_old(person.place)
+    upload.refresh_from_db()
+    assert upload.state == Upload.State.REMOVED
+
+
+def test_the_api_needs_a_session_a_token_and_membership(place: Place, ada: User, grace: User) -> None:
+    address = "/api/uploads/example-lab/ephys/start"
+    body = {"folder": "inputs", "files": []}
+    assert Client().post(address, body, "application/json").status_code == 401
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(ada)
+    assert strict.post(address, body, "application/json").status_code == 403
+    other = Client()
+    other.force_login(grace)
+    assert other.post(address, body, "application/json").status_code == 404
+    assert AuditEvent.objects.filter(action="access.refused", actor=grace.email, target=f"POST {address}").exists()
+
+
+def test_unfinished_uploads_show_on_another_device(person: Person, ada: User) -> None:
+    person.start(new("folder/seen.avi", LARGE), new("small.txt"))
+    other = Client()
+    other.force_login(ada)
+    page = other.get("/groups/example-lab/files/ephys/unfinished/").content.decode()
+    assert "inputs/folder/seen.avi" in page
+    assert "2 files" in page
+    assert "2 files" in other.get("/uploads/").content.decode()

@@ -1,0 +1,171 @@
+"""What the upload page asks the control plane: credentials, beginning, ending. The data itself goes straight to S3."""
+
+from typing import Literal
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import Router, Schema
+from ninja.errors import HttpError
+from pydantic import Field
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.storage.places import Place, find_place
+from control_plane.storage.sessions import Purpose, hand_out
+from web.uploads import ending, starting
+from web.uploads.names import NameRefused
+
+router = Router(tags=["uploads"])
+MOST_IDS = 1000
+
+
+class Session(Schema):
+    """Short-lived credentials, and where to use them. `now` is the server's clock, by which requests are signed."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    expires: str
+    now: str
+    address: str
+    region: str
+
+
+class File(Schema):
+    """One file as the browser knows it."""
+
+    path: str = Field(max_length=4096)
+    size: int
+    modified: int
+    kind: str = Field("", max_length=200)
+    replaces: str = Field("", max_length=100)
+
+
+class Start(Schema):
+    """Files to begin, and the folder that they go into."""
+
+    folder: str = Field(max_length=1024)
+    files: list[File] = Field(max_length=starting.MOST_FILES)
+
+
+class Existing(Schema):
+    """What S3 holds under the name."""
+
+    size: int
+    etag: str
+    checksum: str
+    modified: str
+
+
+class Started(Schema):
+    """What to do with one file."""
+
+    status: Literal["send", "exists", "refused"]
+    key: str
+    detail: str
+    can_retry: bool
+    id: int | None
+    upload_id: str
+    part_size: int
+    is_resumed: bool
+    existing: Existing | None
+
+
+class Sent(Schema):
+    """One file of which everything was sent."""
+
+    id: int
+    checksum: str = Field(max_length=8)
+    etag: str = Field(max_length=100)
+
+
+class Finish(Schema):
+    """Files to call complete, if S3 holds them."""
+
+    files: list[Sent] = Field(max_length=starting.MOST_FILES)
+
+
+class Ended(Schema):
+    """What became of one file."""
+
+    id: int
+    state: str
+    detail: str
+
+
+class Remove(Schema):
+    """Unfinished uploads to give up."""
+
+    ids: list[int] = Field(max_length=MOST_IDS)
+
+
+class Removed(Schema):
+    """How many were given up."""
+
+    removed: int
+
+
+@router.post("{group}/{analysis}/session", response=Session)
+def open_session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> Session:
+    """Credentials that can send files into the group's folder and do nothing else."""
+    place = _place(request, group, analysis)
+    given = hand_out(place, Purpose.UPLOAD, Actor.of_request(request))
+    response["Cache-Control"] = "no-store"
+    return Session(
+        access_key_id=given.access_key_id,
+        secret_access_key=given.secret_access_key,
+        session_token=given.session_token or "",
+        expires=given.expiration.isoformat() if given.expiration else "",
+        now=timezone.now().isoformat(),
+        address=place.address,
+        region=place.region,
+    )
+
+
+@router.post("{group}/{analysis}/start", response=list[Started])
+def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[Started]:
+    """Begin files, or go on with those that were begun."""
+    files = [starting.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
+    try:
+        answers = starting.start(_place(request, group, analysis), body.folder, files, Actor.of_request(request))
+    except NameRefused as refusal:
+        raise HttpError(422, str(refusal)) from refusal
+    return [_as_started(one) for one in answers]
+
+
+@router.post("{group}/{analysis}/finish", response=list[Ended])
+def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
+    """Call files complete, after S3 was asked what it holds."""
+    sent = [ending.Sent(one.id, one.checksum, one.etag) for one in body.files]
+    ended = ending.finish(_place(request, group, analysis), sent, Actor.of_request(request))
+    return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
+
+
+@router.post("{group}/{analysis}/remove", response=Removed)
+def remove(request: HttpRequest, group: str, analysis: str, body: Remove) -> Removed:
+    """Give unfinished uploads up."""
+    return Removed(removed=ending.remove(_place(request, group, analysis), body.ids, Actor.of_request(request)))
+
+
+def _place(request: HttpRequest, group: str, analysis: str) -> Place:
+    user = request.user
+    if not isinstance(user, User):
+        raise HttpError(401, "Sign in first.")
+    return find_place(group_slug=group, analysis_slug=analysis, user=user)
+
+
+def _as_started(one: starting.Started) -> Started:
+    upload, existing = one.upload, one.existing
+    return Started(
+        status=one.status,
+        key=one.key,
+        detail=one.detail,
+        can_retry=one.can_retry,
+        id=upload.pk if upload else None,
+        upload_id=upload.upload_id if upload else "",
+        part_size=upload.part_size if upload else 0,
+        is_resumed=one.is_resumed,
+        existing=Existing(size=existing.size, etag=existing.etag, checksum=existing.checksum, modified=existing.modified)
+        if existing
+        else None,
+    )

@@ -1,0 +1,177 @@
+"""Ending uploads: complete after S3 was asked what it holds, or removed."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.storage.places import Place
+from control_plane.storage.sessions import Purpose, s3_client
+from web.uploads.models import Upload, UploadQuerySet
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+
+CALLS_AT_ONCE = 8
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the browser says it sent: the CRC-32 of the whole file in base64, and the ETag that S3 answered with."""
+
+    id: int
+    checksum: str
+    etag: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of it."""
+
+    id: int
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    upload: Upload
+    state: str
+    detail: str = ""
+    checksum: str = ""
+    etag: str = ""
+    is_ours: bool = False
+
+
+def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
+    """Call files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
+
+    What S3 holds otherwise is taken away again (a version stays), and must be sent anew. Raises NoCredentials.
+    """
+    rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=[one.id for one in sent])}
+    client = s3_client(place, Purpose.UPLOAD)
+    open_ones = [one for one in sent if one.id in rows and rows[one.id].state == Upload.State.SENDING]
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        verdicts = list(pool.map(lambda one: _judge(client, place, rows[one.id], one), open_ones))
+    _take_away(place, [verdict for verdict in verdicts if verdict.is_ours])
+    _keep(place, verdicts, actor)
+    judged = {verdict.upload.pk: Ended(verdict.upload.pk, verdict.state, verdict.detail) for verdict in verdicts}
+    return [judged.get(one.id) or _ended_before(one.id, rows.get(one.id)) for one in sent]
+
+
+def remove(place: Place, ids: Sequence[int], actor: Actor) -> int:
+    """Give unfinished uploads up: S3 drops the parts that it holds. Returns how many. Raises NoCredentials."""
+    uploads = list(_mine(place).unfinished().filter(pk__in=ids))
+    removed = abandon(place, uploads)
+    if removed:
+        record(
+            actor,
+            "upload.remove",
+            f"s3://{place.bucket}/{place.prefix}",
+            files=len(removed),
+            first=[upload.key for upload in removed[:MOST_NAMED]],
+        )
+    return len(removed)
+
+
+def abandon(place: Place, uploads: Sequence[Upload]) -> list[Upload]:
+    """Have S3 drop what it holds of these, and close their rows; those that S3 would not drop stay. Returns the others."""
+    if not uploads:
+        return []
+    client = s3_client(place, Purpose.UPLOAD)
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        dropped = list(pool.map(lambda upload: _drop(client, place, upload), uploads))
+    gone = [upload for upload, is_gone in zip(uploads, dropped, strict=True) if is_gone]
+    Upload.objects.unfinished().filter(pk__in=[upload.pk for upload in gone]).update(
+        state=Upload.State.REMOVED, ended_at=timezone.now()
+    )
+    return gone
+
+
+def _mine(place: Place) -> UploadQuerySet:
+    return Upload.objects.of(group=place.group, analysis=place.analysis, user=place.membership.user)
+
+
+def _judge(client: "S3Client", place: Place, upload: Upload, sent: Sent) -> _Verdict:
+    """Compare what S3 holds with what was sent. In a thread: no database."""
+    try:
+        found = client.head_object(Bucket=place.bucket, Key=upload.key, ChecksumMode="ENABLED")
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return _Verdict(upload, Upload.State.SENDING, "S3 does not hold it. It is not complete; send it again.")
+        return _Verdict(
+            upload, Upload.State.SENDING, f"S3 did not say what it holds: {error}. It is not called complete; try again."
+        )
+    except BotoCoreError as error:
+        return _Verdict(upload, Upload.State.SENDING, f"S3 could not be asked: {error}. It is not called complete; try again.")
+    if problem := _difference(found, upload, sent):
+        is_ours = bool(sent.etag) and found["ETag"] == sent.etag
+        what = "It was taken away again; send it anew." if is_ours else "Somebody may have sent another file of this name."
+        return _Verdict(upload, Upload.State.WRONG, f"{problem} {what}", is_ours=is_ours)
+    return _Verdict(upload, Upload.State.COMPLETE, checksum=found["ChecksumCRC32"], etag=found["ETag"])
+
+
+def _difference(found: "HeadObjectOutputTypeDef", upload: Upload, sent: Sent) -> str:
+    if found["ContentLength"] != upload.size:
+        return f"S3 holds {found['ContentLength']} bytes, and the file has {upload.size}."
+    checksum = found.get("ChecksumCRC32", "")
+    if not checksum or found.get("ChecksumType") == "COMPOSITE":
+        return "S3 holds no checksum of it, so that nobody can tell whether it is right."
+    if checksum != sent.checksum:
+        return "What S3 holds has another checksum than the file."
+    return ""
+
+
+def _take_away(place: Place, verdicts: Iterable[_Verdict]) -> None:
+    keys = [verdict.upload.key for verdict in verdicts]
+    if keys:
+        s3_client(place, Purpose.DELETE).delete_objects(Bucket=place.bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+
+
+def _keep(place: Place, verdicts: Sequence[_Verdict], actor: Actor) -> None:
+    ended = [verdict for verdict in verdicts if verdict.state != Upload.State.SENDING]
+    if not ended:
+        return
+    now = timezone.now()
+    for verdict in ended:
+        verdict.upload.state, verdict.upload.ended_at = verdict.state, now
+        verdict.upload.checksum, verdict.upload.etag = verdict.checksum, verdict.etag
+    complete = [verdict.upload for verdict in ended if verdict.state == Upload.State.COMPLETE]
+    wrong = [verdict.upload for verdict in ended if verdict.state == Upload.State.WRONG]
+    with transaction.atomic():
+        Upload.objects.bulk_update([verdict.upload for verdict in ended], ["state", "ended_at", "checksum", "etag"], batch_size=100)
+        record(
+            actor,
+            "upload.finish",
+            f"s3://{place.bucket}/{place.prefix}",
+            files=len(complete),
+            bytes=sum(upload.size for upload in complete),
+            first=[upload.key for upload in complete[:MOST_NAMED]],
+            wrong=[upload.key for upload in wrong[:MOST_NAMED]],
+        )
+
+
+def _ended_before(upload_id: int, upload: Upload | None) -> Ended:
+    if upload is None:
+        return Ended(upload_id, Upload.State.REMOVED, "It is not known here. Add the file again.")
+    return Ended(upload_id, upload.state, "" if upload.state == Upload.State.COMPLETE else "It was removed. Add the file again.")
+
+
+def _drop(client: "S3Client", place: Place, upload: Upload) -> bool:
+    if not upload.upload_id:
+        return True
+    try:
+        client.abort_multipart_upload(Bucket=place.bucket, Key=upload.key, UploadId=upload.upload_id)
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "NoSuchUpload"
+    except BotoCoreError:
+        return False
+    return True

@@ -1,0 +1,95 @@
+// The control plane: credentials, beginning and finishing files. Both are gathered, so that many small files are few requests.
+
+const MOST_TRIES = 6;
+
+// What the control plane answered instead of doing it.
+export class Refused extends Error {
+  constructor(status, message) {
+    super(message);
+    this.name = "Refused";
+    this.status = status;
+  }
+}
+
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+export class Control {
+  #base;
+  #csrf;
+
+  constructor(base, csrf) {
+    this.#base = base;
+    this.#csrf = csrf;
+  }
+
+  session() { return this.#post("session", {}); }
+  start(folder, files) { return this.#post("start", { folder, files }); }
+  finish(files) { return this.#post("finish", { files }); }
+  remove(ids) { return this.#post("remove", { ids }); }
+
+  async #post(what, body) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#try(what, body);
+      } catch (error) {
+        const isPassing = error.status === 0 || error.status >= 500;
+        if (!isPassing || (error.status !== 0 && tries >= MOST_TRIES)) throw error;
+        await sleep(Math.min(30_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  async #try(what, body) {
+    let answer;
+    try {
+      answer = await fetch(`${this.#base}/${what}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-csrftoken": this.#csrf },
+        body: JSON.stringify(body),
+        cache: "no-store",
+      });
+    } catch {
+      throw new Refused(0, "The site does not answer.");
+    }
+    if (answer.ok) return answer.json();
+    const detail = await answer.json().then((it) => it.detail, () => "");
+    if (answer.status === 401) throw new Refused(401, "You are signed out. What was sent is kept; sign in, and add the files again.");
+    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`);
+  }
+}
+
+// Gathers single questions into few: `ask` gets a list and gives a list in the same order.
+export class Gathered {
+  #ask;
+  #most;
+  #wait;
+  #held = [];
+  #timer = null;
+
+  constructor(ask, { most, wait }) {
+    this.#ask = ask;
+    this.#most = most;
+    this.#wait = wait;
+  }
+
+  put(item) {
+    return new Promise((resolve, reject) => {
+      this.#held.push({ item, resolve, reject });
+      if (this.#held.length >= this.#most) this.#flush();
+      else this.#timer ??= setTimeout(() => this.#flush(), this.#wait);
+    });
+  }
+
+  async #flush() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    const asked = this.#held.splice(0, this.#most);
+    if (this.#held.length) this.#timer = setTimeout(() => this.#flush(), 0);
+    try {
+      const answers = await this.#ask(asked.map(({ item }) => item));
+      asked.forEach(({ resolve }, index) => resolve(answers[index]));
+    } catch (error) {
+      asked.forEach(({ reject }) => reject(error));
+    }
+  }
+}

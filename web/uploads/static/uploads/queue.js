@@ -1,0 +1,253 @@
+// Many files, one after the other: begun in groups, a few sent at the same time, finished in groups.
+import { Gathered } from "./control.js";
+import { Exists, Forgotten } from "./sending.js";
+import { toBase64 } from "./checksums.js";
+
+// Files whose bytes are on the way at the same time. More would not be faster: a browser has six connections to a host.
+const MOST_FILES = 6;
+const MOST_LARGE = 2;
+// Small files that are begun with one request, and large ones, for each of which the control plane asks S3.
+const BEGUN_AT_ONCE = 200;
+const LARGE_AT_ONCE = 4;
+const FINISH = { most: 200, wait: 400 };
+// As in web/uploads/parts.py.
+const LARGE = 16 * 1024 * 1024;
+const MOST_RESTARTS = 2;
+
+export const isLarge = (item) => item.file.size > LARGE;
+
+// Tells the page by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
+// States: waiting, sending, finishing, complete, same, asks, paused, failed, removed.
+export class Queue {
+  #control;
+  #sender;
+  #bucket;
+  #checksums;
+  #tell;
+  #waiting = [];
+  #ready = [];
+  #active = 0;
+  #large = 0;
+  #isStarting = false;
+  #isPaused = false;
+  #finished;
+
+  constructor({ control, sender, bucket, checksums, tell }) {
+    this.#control = control;
+    this.#sender = sender;
+    this.#bucket = bucket;
+    this.#checksums = checksums;
+    this.#tell = tell;
+    this.#finished = new Gathered((files) => control.finish(files), FINISH);
+  }
+
+  // Each item is {file, path, folder}, and gets state, message, sent and the rest here.
+  add(items) {
+    for (const item of items) this.#reset(item);
+    this.#waiting.push(...items);
+    this.#pump();
+  }
+
+  pauseAll() { this.#isPaused = true; }
+
+  resumeAll() {
+    this.#isPaused = false;
+    this.#pump();
+  }
+
+  pause(item) {
+    if (!["waiting", "sending"].includes(item.state)) return;
+    this.#drop(item);
+    this.#set(item, "paused", "");
+    item.stop.abort();
+  }
+
+  resume(item) {
+    if (item.state === "paused" || item.state === "failed") this.add([item]);
+  }
+
+  // Give a file up. What S3 has of it is removed.
+  async remove(item) {
+    const wasDone = ["complete", "same", "removed"].includes(item.state);
+    this.#drop(item);
+    this.#set(item, "removed", "");
+    item.stop.abort();
+    if (!wasDone && item.started?.id) await this.#control.remove([item.started.id]);
+  }
+
+  // The person's answer about a file that is there already with other content.
+  decide(item, replace) {
+    if (item.state !== "asks") return;
+    if (!replace) {
+      this.#set(item, "same", "Kept what was there");
+      if (item.started?.id) this.#control.remove([item.started.id]).catch(() => {});
+      return;
+    }
+    item.replaces = item.existing.etag;
+    this.add([item]);
+  }
+
+  #reset(item) {
+    item.stop = new AbortController();
+    item.started = null;
+    item.sent = 0;
+    item.restarts ??= 0;
+    this.#set(item, "waiting", "");
+  }
+
+  #set(item, state, message) {
+    item.state = state;
+    item.message = message;
+    this.#tell(item);
+  }
+
+  #drop(item) {
+    for (const list of [this.#waiting, this.#ready]) {
+      const at = list.indexOf(item);
+      if (at >= 0) list.splice(at, 1);
+    }
+  }
+
+  #pump() {
+    if (this.#isPaused) return;
+    while (this.#active < MOST_FILES) {
+      const at = this.#ready.findIndex((item) => !isLarge(item) || this.#large < MOST_LARGE);
+      if (at < 0) break;
+      this.#run(this.#ready.splice(at, 1)[0]);
+    }
+    if (this.#ready.length < MOST_FILES && this.#waiting.length && !this.#isStarting) this.#begin();
+  }
+
+  #take() {
+    const { folder } = this.#waiting[0];
+    const taken = [];
+    let large = 0;
+    while (this.#waiting.length && taken.length < BEGUN_AT_ONCE && this.#waiting[0].folder === folder) {
+      large += isLarge(this.#waiting[0]) ? 1 : 0;
+      if (large > LARGE_AT_ONCE) break;
+      taken.push(this.#waiting.shift());
+    }
+    return taken;
+  }
+
+  async #begin() {
+    this.#isStarting = true;
+    const items = this.#take();
+    try {
+      const files = items.map((item) => ({
+        path: item.path, size: item.file.size, modified: item.file.lastModified, kind: item.file.type, replaces: item.replaces ?? "",
+      }));
+      const answers = await this.#control.start(items[0].folder, files);
+      answers.forEach((answer, index) => this.#begun(items[index], answer));
+    } catch (error) {
+      for (const item of items) if (item.state === "waiting") this.#set(item, "failed", error.message);
+    } finally {
+      this.#isStarting = false;
+      this.#pump();
+    }
+  }
+
+  #begun(item, answer) {
+    item.started = answer;
+    // Paused or given up while the control plane was asked.
+    if (item.state === "removed" && answer.id) this.#control.remove([answer.id]).catch(() => {});
+    if (item.state !== "waiting") return;
+    if (answer.status === "refused") this.#set(item, "failed", answer.detail);
+    else if (answer.status === "exists") this.#compare(item, answer.existing);
+    else this.#ready.push(item);
+  }
+
+  async #run(item) {
+    const large = isLarge(item);
+    let isHolding = true;
+    const release = () => {
+      if (!isHolding) return;
+      isHolding = false;
+      this.#active -= 1;
+      if (large) this.#large -= 1;
+      this.#pump();
+    };
+    this.#active += 1;
+    if (large) this.#large += 1;
+    const options = {
+      signal: item.stop.signal,
+      watch: (message) => { if (item.state === "sending" || item.state === "finishing") this.#set(item, item.state, message); },
+      onProgress: (bytes) => { item.sent = bytes; this.#tell(item); },
+    };
+    this.#set(item, "sending", item.started.is_resumed ? "Going on where it stopped" : "");
+    try {
+      const sent = await this.#sender.send(item, options);
+      release();
+      this.#set(item, "finishing", "");
+      await this.#finish(item, await this.#sender.complete(item, sent, options));
+    } catch (error) {
+      await this.#failed(item, error);
+    } finally {
+      release();
+    }
+  }
+
+  async #finish(item, { checksum, etag }) {
+    const ended = await this.#finished.put({ id: item.started.id, checksum, etag });
+    if (item.state === "removed") return;
+    if (ended.state === "complete") this.#set(item, "complete", "");
+    else this.#set(item, "failed", ended.detail);
+  }
+
+  async #failed(item, error) {
+    if (item.state === "paused" || item.state === "removed") return;
+    if (error instanceof Exists) {
+      await this.#compare(item, null);
+    } else if (error instanceof Forgotten && item.restarts < MOST_RESTARTS) {
+      item.restarts += 1;
+      await this.#control.remove([item.started.id]).catch(() => {});
+      this.add([item]);
+    } else {
+      if (error.status === 401 || error.status === 403) this.#bucket.forget();
+      this.#set(item, "failed", explain(error));
+    }
+  }
+
+  // What is there has this name: the same content is skipped, other content is asked about.
+  async #compare(item, given) {
+    try {
+      this.#set(item, item.state, "Comparing with what is there");
+      const found = given ?? await this.#found(item);
+      if (!found) throw new Error("What was there a moment ago is gone. Try again.");
+      item.existing = found;
+      const isSameSize = found.size === item.file.size;
+      const isSame = isSameSize && found.checksum && toBase64(await this.#checksums.of(item.file)) === found.checksum;
+      if (item.state === "removed" || item.state === "paused") return;
+      if (!isSame) {
+        const why = isSameSize && !found.checksum ? "of the same size, without a checksum to compare" : "with other content";
+        this.#set(item, "asks", `There is a file of this name already, ${why}.`);
+      } else if (item.started.id) {
+        await this.#finish(item, { checksum: found.checksum, etag: found.etag });
+        if (item.state === "complete") this.#set(item, "same", "Was there already");
+      } else {
+        this.#set(item, "same", "Was there already");
+      }
+    } catch (error) {
+      if (item.state !== "removed" && item.state !== "paused") this.#set(item, "failed", explain(error));
+    }
+  }
+
+  async #found(item) {
+    const found = await this.#bucket.head(item.started.key);
+    return found && { size: found.size, etag: found.etag, checksum: found.crc32 ?? "", modified: found.modified };
+  }
+}
+
+const explain = (error) => {
+  if (error.name !== "S3Error") return error.message;
+  switch (error.code) {
+    case "AccessDenied":
+      return "S3 refuses: your access to this folder has ended, or does not cover it. The file is not complete; ask your group's manager.";
+    case "SignatureDoesNotMatch":
+    case "InvalidAccessKeyId":
+    case "InvalidToken":
+      return "S3 does not accept the credentials. The file is not complete; load the page again, and add it again.";
+    default:
+      return `${error.message} (${error.code}). The file is not complete; try it again.`;
+  }
+};

@@ -1,0 +1,54 @@
+// Trying again: with growing waits, for as long as it makes sense.
+import { FileChanged } from "./checksums.js";
+
+const MOST_TRIES = 8;
+const MOST_RENEWALS = 3;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+
+const SLOW = new Set([429, 500, 502, 503, 504]);
+
+// Resolves after a while, or as soon as the connection is back.
+const wait = (ms, signal) => new Promise((resolve, reject) => {
+  const done = () => {
+    clearTimeout(timer);
+    window.removeEventListener("online", done);
+    signal?.removeEventListener("abort", stop);
+    resolve();
+  };
+  const stop = () => { done(); reject(new DOMException("Stopped.", "AbortError")); };
+  const timer = setTimeout(done, ms);
+  window.addEventListener("online", done);
+  signal?.addEventListener("abort", stop);
+});
+
+// Do `work` until it succeeds. `watch` is told what is waited for; `renew` is called before a try after expired credentials.
+// A lost connection is waited for without end; what S3 answers is tried MOST_TRIES times; a refusal is thrown at once.
+export const persist = async (work, { signal, watch = () => {}, renew = () => {}, onSlow = () => {}, checkFile = async () => {} }) => {
+  let tries = 0;
+  let renewals = 0;
+  for (let waits = 0; ; waits += 1) {
+    try {
+      const result = await work();
+      watch("");
+      return result;
+    } catch (error) {
+      if (error.name === "AbortError" || error instanceof FileChanged) throw error;
+      // A file that changed looks to the browser like a lost connection.
+      await checkFile();
+      if (error.isExpired && renewals < MOST_RENEWALS) {
+        renewals += 1;
+        renew();
+        continue;
+      }
+      const isSlow = SLOW.has(error.status);
+      if (!error.isConnection && !isSlow) throw error;
+      tries += isSlow ? 1 : 0;
+      if (tries >= MOST_TRIES) throw error;
+      onSlow();
+      const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** waits) * (0.5 + Math.random() / 2);
+      watch(error.isConnection ? "No connection. Waiting for it." : `S3 is busy or has trouble (${error.code}). Trying again.`);
+      await wait(ms, signal);
+    }
+  }
+};

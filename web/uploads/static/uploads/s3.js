@@ -1,0 +1,189 @@
+// S3 from the browser, with short-lived credentials that a function hands out and that are renewed before they end.
+import { AwsClient } from "../vendor/aws4fetch/aws4fetch.esm.mjs";
+
+const RENEW_BEFORE_MS = 5 * 60 * 1000;
+const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestTimeTooSkewed"]);
+
+// What S3 answered, or could not answer: a status of 0 is a lost connection.
+export class S3Error extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.name = "S3Error";
+    this.status = status;
+    this.code = code;
+  }
+
+  get isExpired() { return EXPIRED.has(this.code); }
+  get isConnection() { return this.status === 0; }
+}
+
+const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+const encodeKey = (key) => key.split("/").map(encode).join("/");
+const text = (parent, tag) => parent.getElementsByTagName(tag)[0]?.textContent ?? "";
+const parse = (body) => new DOMParser().parseFromString(body, "application/xml");
+
+const errorFrom = (status, body) => {
+  const document = body ? parse(body) : null;
+  const code = (document && text(document, "Code")) || `Status${status}`;
+  return new S3Error(status, code, (document && text(document, "Message")) || `S3 answered with status ${status}.`);
+};
+
+export class Bucket {
+  // `open` gives {access_key_id, secret_access_key, session_token, expires, now, address, region}.
+  #open;
+  #session = null;
+  #opening = null;
+
+  constructor(open) { this.#open = open; }
+
+  // Throw the session away, so that the next request opens another.
+  forget() { this.#session = null; }
+
+  async #ready() {
+    if (this.#session && this.#session.ends - Date.now() > RENEW_BEFORE_MS) return this.#session;
+    this.#opening ??= this.#renew().finally(() => { this.#opening = null; });
+    return this.#opening;
+  }
+
+  async #renew() {
+    const given = await this.#open();
+    // The server's clock counts: a laptop's may be wrong by more than the quarter of an hour that AWS lets pass.
+    const offset = new Date(given.now) - Date.now();
+    this.#session = {
+      address: given.address,
+      offset,
+      ends: new Date(given.expires) - offset,
+      client: new AwsClient({
+        accessKeyId: given.access_key_id,
+        secretAccessKey: given.secret_access_key,
+        sessionToken: given.session_token,
+        service: "s3",
+        region: given.region,
+        retries: 0,
+      }),
+    };
+    return this.#session;
+  }
+
+  // A signed request, as the parts that fetch and XMLHttpRequest both take.
+  async signed(method, key, { query = {}, headers = {}, body = null, sign = {} } = {}) {
+    const { client, address, offset } = await this.#ready();
+    const url = new URL(key ? `${address}/${encodeKey(key)}` : address);
+    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+    // `+` would be read as a space by whoever decodes forms, and S3 does not.
+    url.search = url.search.replace(/\+/g, "%20");
+    const datetime = new Date(Date.now() + offset).toISOString().replace(/[:-]|\.\d{3}/g, "");
+    const request = await client.sign(url.toString(), { method, headers, body, aws: { datetime, ...sign } });
+    return { url: request.url, headers: request.headers };
+  }
+
+  // One request without a large body. Retries once with a fresh session where the old one had ended.
+  async request(method, key, options = {}) {
+    try {
+      return await this.#request(method, key, options);
+    } catch (error) {
+      if (!error.isExpired) throw error;
+      this.forget();
+      return this.#request(method, key, options);
+    }
+  }
+
+  async #request(method, key, { signal, ...options }) {
+    const { url, headers } = await this.signed(method, key, options);
+    let answer;
+    try {
+      answer = await fetch(url, { method, headers, body: options.body ?? null, signal, cache: "no-store" });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new S3Error(0, "Connection", "S3 could not be reached.");
+    }
+    if (!answer.ok) throw errorFrom(answer.status, method === "HEAD" ? "" : await answer.text());
+    return answer;
+  }
+
+  // Send a blob, which is read from the disk while it goes. XMLHttpRequest, because fetch does not tell how far it is.
+  async put(key, blob, { query, headers, signal, onProgress } = {}) {
+    const { url, headers: signedHeaders } = await this.signed("PUT", key, { query, headers });
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      const abort = () => request.abort();
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", abort, { once: true });
+      request.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
+      request.open("PUT", url);
+      for (const [name, value] of signedHeaders) if (name !== "host") request.setRequestHeader(name, value);
+      if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
+      request.addEventListener("abort", () => reject(new DOMException("Stopped.", "AbortError")));
+      request.addEventListener("error", () => reject(new S3Error(0, "Connection", "S3 could not be reached.")));
+      request.addEventListener("load", () => {
+        if (request.status >= 200 && request.status < 300) resolve((name) => request.getResponseHeader(name));
+        else reject(errorFrom(request.status, request.responseText));
+      });
+      request.send(blob);
+    });
+  }
+
+  // Up to `max` objects and folders of a prefix; `token` goes on where the last answer ended. Empty `delimiter`: all below.
+  async list({ prefix, delimiter = "/", token = "", max = 1000, signal }) {
+    const query = { "list-type": "2", prefix, "max-keys": String(max), "encoding-type": "url" };
+    if (delimiter) query.delimiter = delimiter;
+    if (token) query["continuation-token"] = token;
+    const answer = parse(await (await this.request("GET", "", { query, signal })).text());
+    const plain = (value) => decodeURIComponent(value.replace(/\+/g, " "));
+    return {
+      objects: [...answer.getElementsByTagName("Contents")].map((one) => ({
+        key: plain(text(one, "Key")), size: Number(text(one, "Size")), modified: text(one, "LastModified"), etag: text(one, "ETag"),
+      })),
+      folders: [...answer.getElementsByTagName("CommonPrefixes")].map((one) => plain(text(one, "Prefix"))),
+      next: text(answer, "IsTruncated") === "true" ? text(answer, "NextContinuationToken") : "",
+    };
+  }
+
+  // What S3 holds under a key, with its checksum; null if there is nothing.
+  async head(key) {
+    try {
+      const { headers } = await this.request("HEAD", key, { headers: { "x-amz-checksum-mode": "ENABLED" } });
+      return {
+        size: Number(headers.get("content-length")),
+        etag: headers.get("etag"),
+        modified: headers.get("last-modified"),
+        crc32: headers.get("x-amz-checksum-type") === "COMPOSITE" ? null : headers.get("x-amz-checksum-crc32"),
+      };
+    } catch (error) {
+      if (error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  // An address that lets whoever has it read one object for a while. Query: response-content-disposition and the like.
+  async presign(key, { seconds = 900, query = {} } = {}) {
+    const { url } = await this.signed("GET", key, { query: { ...query, "X-Amz-Expires": String(seconds) }, sign: { signQuery: true } });
+    return url;
+  }
+
+  // Every part that S3 holds of an unfinished upload, by its number: {etag, size, crc32}.
+  async parts(key, uploadId, signal) {
+    const found = new Map();
+    let marker = "0";
+    while (marker) {
+      const query = { uploadId, "part-number-marker": marker };
+      const answer = parse(await (await this.request("GET", key, { query, signal })).text());
+      for (const part of answer.getElementsByTagName("Part")) {
+        found.set(Number(text(part, "PartNumber")), { etag: text(part, "ETag"), size: Number(text(part, "Size")), crc32: text(part, "ChecksumCRC32") });
+      }
+      marker = text(answer, "IsTruncated") === "true" ? text(answer, "NextPartNumberMarker") : "";
+    }
+    return found;
+  }
+
+  // Put the parts together. S3 may take minutes, and may say 200 and still have failed.
+  async complete(key, uploadId, parts, { headers, signal } = {}) {
+    const listed = parts.map(({ number, etag, crc32 }) =>
+      `<Part><PartNumber>${number}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag><ChecksumCRC32>${crc32}</ChecksumCRC32></Part>`);
+    const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${listed.join("")}</CompleteMultipartUpload>`;
+    const answer = await this.request("POST", key, { query: { uploadId }, headers: { "content-type": "application/xml", ...headers }, body, signal });
+    const document = await answer.text();
+    if (parse(document).documentElement.tagName === "Error") throw errorFrom(500, document);
+    return { etag: text(parse(document), "ETag"), version: answer.headers.get("x-amz-version-id") };
+  }
+}

@@ -1,0 +1,187 @@
+// Sending one file to S3: in one request if it is small, otherwise in parts that go side by side.
+import { FileChanged, combine, toBase64 } from "./checksums.js";
+import { persist } from "./retry.js";
+
+// S3 has forgotten the unfinished upload: it was removed, or it is older than a week.
+export class Forgotten extends Error {}
+// There is an object of that name already; nothing was replaced.
+export class Exists extends Error {}
+
+const CHANGED_ON_THE_WAY = new Set(["BadDigest", "InvalidDigest", "EntityTooSmall", "IncompleteBody"]);
+
+const condition = (item) => (item.replaces ? { "if-match": item.replaces } : { "if-none-match": "*" });
+
+// Reading one byte tells whether the browser still vouches for the file.
+const check = (file) => async () => {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new FileChanged();
+  }
+};
+
+export class Sender {
+  #bucket;
+  #checksums;
+  #slots;
+
+  constructor({ bucket, checksums, slots }) {
+    this.#bucket = bucket;
+    this.#checksums = checksums;
+    this.#slots = slots;
+  }
+
+  // Send all bytes. Gives what `complete` needs. `item` is {file, started, replaces}; onProgress gets the bytes that S3 has.
+  async send(item, options) {
+    try {
+      return await (item.started.upload_id ? this.#inParts(item, options) : this.#atOnce(item, options));
+    } catch (error) {
+      if (error.status === 412) throw new Exists();
+      if (error.status === 404 && error.code === "NoSuchUpload") throw new Forgotten();
+      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged();
+      throw error;
+    }
+  }
+
+  // Have S3 put the parts together. Gives {checksum, etag} of the whole.
+  async complete(item, sent, options) {
+    if (!sent.parts) return { checksum: toBase64(sent.crc), etag: sent.etag };
+    const checksum = toBase64(sent.crc);
+    options.watch("Putting the parts together");
+    const headers = {
+      "x-amz-checksum-crc32": checksum,
+      "x-amz-checksum-type": "FULL_OBJECT",
+      "x-amz-mp-object-size": String(item.file.size),
+      ...condition(item),
+    };
+    try {
+      const work = () => this.#bucket.complete(item.started.key, item.started.upload_id, sent.parts, { headers, signal: options.signal });
+      const { etag } = await persist(work, this.#care(item, options));
+      return { checksum, etag };
+    } catch (error) {
+      // The answer to an earlier try may have been lost on the way.
+      const found = error.status === 412 || error.status === 404 ? await this.#bucket.head(item.started.key) : null;
+      if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: found.etag };
+      if (error.status === 412) throw new Exists();
+      if (error.status === 404) throw new Forgotten();
+      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged();
+      throw error;
+    }
+  }
+
+  #care(item, { signal, watch }) {
+    return {
+      signal,
+      watch,
+      renew: () => this.#bucket.forget(),
+      onSlow: () => this.#slots.tooMany(),
+      checkFile: check(item.file),
+    };
+  }
+
+  async #atOnce(item, options) {
+    const { file, started } = item;
+    const crc = item.crc ?? await this.#checksums.of(file);
+    item.crc = crc;
+    const give = await this.#slots.take(options.signal);
+    try {
+      const headers = {
+        "content-type": file.type || "application/octet-stream", "x-amz-checksum-crc32": toBase64(crc), ...condition(item),
+      };
+      const put = () => this.#bucket.put(started.key, file, { headers, signal: options.signal });
+      const header = await persist(put, this.#care(item, options));
+      this.#slots.arrived(file.size);
+      options.onProgress(file.size);
+      return { crc, etag: header("etag") };
+    } finally {
+      give();
+    }
+  }
+
+  async #inParts(item, options) {
+    const { file, started } = item;
+    const here = new AbortController();
+    const stop = () => here.abort();
+    options.signal.addEventListener("abort", stop, { once: true });
+    const inner = { ...options, signal: here.signal };
+    const known = started.is_resumed ? await this.#known(item, inner) : new Map();
+    const progress = new Progress(options.onProgress);
+    const parts = [];
+    const sending = [];
+    const failed = [];
+    let whole = 0;
+    try {
+      for (let number = 1, at = 0; at < file.size; number += 1, at += started.part_size) {
+        const blob = file.slice(at, at + started.part_size);
+        const crc = await this.#checksums.of(blob);
+        whole = number === 1 ? crc : combine(whole, crc, blob.size);
+        const there = known.get(number);
+        if (there && there.size === blob.size && there.crc32 === toBase64(crc)) {
+          parts.push({ number, etag: there.etag, crc32: there.crc32 });
+          progress.done(number, blob.size);
+          continue;
+        }
+        const give = await this.#slots.take(here.signal);
+        const part = { number, blob, crc32: toBase64(crc), item };
+        sending.push(this.#part(part, inner, progress).then(
+          (etag) => parts.push({ number, etag, crc32: part.crc32 }),
+          (error) => { failed.push(error); here.abort(); },
+        ).finally(give));
+      }
+      await Promise.all(sending);
+    } catch (error) {
+      await Promise.allSettled(sending);
+      if (!failed.length) throw error;
+    } finally {
+      options.signal.removeEventListener("abort", stop);
+    }
+    if (failed.length) throw failed[0];
+    return { crc: whole, parts: parts.sort((a, b) => a.number - b.number) };
+  }
+
+  async #known(item, options) {
+    options.watch("Looking at what S3 has of it");
+    const { key, upload_id: uploadId } = item.started;
+    return persist(() => this.#bucket.parts(key, uploadId, options.signal), this.#care(item, options));
+  }
+
+  async #part({ number, blob, crc32, item }, options, progress) {
+    const query = { partNumber: String(number), uploadId: item.started.upload_id };
+    const put = () => this.#bucket.put(item.started.key, blob, {
+      query,
+      headers: { "x-amz-checksum-crc32": crc32 },
+      signal: options.signal,
+      onProgress: (bytes) => progress.flying(number, bytes),
+    });
+    const header = await persist(put, this.#care(item, options));
+    progress.done(number, blob.size);
+    this.#slots.arrived(blob.size);
+    return header("etag");
+  }
+}
+
+// The bytes of one file that have left, part by part: a part that is tried again counts anew.
+class Progress {
+  #report;
+  #finished = 0;
+  #flying = new Map();
+
+  constructor(report) { this.#report = report; }
+
+  flying(number, bytes) {
+    this.#flying.set(number, bytes);
+    this.#tell();
+  }
+
+  done(number, bytes) {
+    this.#flying.delete(number);
+    this.#finished += bytes;
+    this.#tell();
+  }
+
+  #tell() {
+    let bytes = this.#finished;
+    for (const flying of this.#flying.values()) bytes += flying;
+    this.#report(bytes);
+  }
+}

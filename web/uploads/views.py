@@ -1,0 +1,57 @@
+"""Unfinished uploads, as parts of other pages."""
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Count, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from control_plane.accounts.models import User
+from control_plane.audit.refusals import NotYours
+from control_plane.groups.errors import GroupsError
+from control_plane.storage.places import find_place
+from web.uploads.models import Upload
+
+PER_PAGE = 20
+MOST_PLACES = 10
+
+
+@require_GET
+@login_required
+def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
+    """My unfinished uploads in one place, from whatever device."""
+    try:
+        place = find_place(group_slug=group, analysis_slug=analysis, user=_person(request))
+    except GroupsError as refusal:
+        raise NotYours(str(refusal)) from refusal
+    mine = Upload.objects.of(group=place.group, analysis=place.analysis, user=request.user).unfinished()
+    page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))
+    for upload in page.object_list:
+        upload.path = upload.key.removeprefix(place.prefix)
+    context = {
+        "uploads": page,
+        "ids": ",".join(str(upload.pk) for upload in page.object_list),
+        "total": mine.order_by().aggregate(files=Count("pk"), bytes=Sum("size")),
+    }
+    return render(request, "uploads/_unfinished.html", context)
+
+
+@require_GET
+@login_required
+def mine(request: HttpRequest) -> HttpResponse:
+    """Where I have unfinished uploads, for the home page."""
+    rows = (
+        Upload.objects.unfinished()
+        .filter(user=_person(request), group__memberships__user=request.user.pk, group__memberships__removed_generation=None)
+        .order_by("group__slug", "analysis__slug")
+        .values("group__slug", "group__name", "analysis__slug", "analysis__name")
+        .annotate(files=Count("pk", distinct=True), bytes=Sum("size"))[:MOST_PLACES]
+    )
+    return render(request, "uploads/_mine_rows.html", {"rows": rows})
+
+
+def _person(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise NotYours("Sign in first.")
+    return request.user
