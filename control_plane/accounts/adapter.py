@@ -1,11 +1,84 @@
-"""What allauth asks us."""
+"""What allauth asks us about accounts: who may sign up, which addresses are taken, and how its e-mails go out."""
+
+import logging
+from smtplib import SMTPException
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.models import EmailAddress
+from allauth.core.exceptions import ImmediateHttpResponse
+from django.contrib import messages
+from django.core.mail import EmailMessage
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.urls import reverse
+
+from control_plane.accounts.models import User
+from control_plane.accounts.services.addresses import forget_strangers, is_taken
+from control_plane.accounts.validation import validate_email
+from control_plane.config import config
+
+logger = logging.getLogger("cohort.accounts")
+NOT_SENT = "The e-mail could not be sent just now. Try again in a few minutes; if it stays so, tell an administrator."
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Accounts are made by an administrator; sign-up by oneself is not open yet."""
+    """Accounts by e-mail address. What can be done to them is in `services`."""
+
+    error_messages = DefaultAccountAdapter.error_messages | {
+        "account_inactive": "This account is not active. Ask an administrator.",
+        "email_password_mismatch": "That address and that password do not go together. Check both, or set a new password.",
+        "too_many_login_attempts": "Too many wrong tries. Nothing was changed; wait five minutes, then try again.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return False
+        return config().sign_up == "open"
+
+    def clean_email(self, email: str) -> str:
+        validate_email(email)
+        return email
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        try:
+            with transaction.atomic():
+                return super().save_user(request, user, form, commit)
+        except IntegrityError as error:
+            # Somebody else took the address a moment ago; the answer is the one for an address that was taken before.
+            raise ImmediateHttpResponse(self.respond_email_verification_sent(request, None)) from error
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        if is_taken(email_address.email, by_other_than=email_address.user):
+            return False
+        with transaction.atomic():
+            return super().confirm_email(request, email_address)
+
+    def set_password(self, user: User, password: str) -> None:
+        with transaction.atomic():
+            forget_strangers(user)
+            super().set_password(user, password)
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return site_address("account_confirm_email", emailconfirmation.key)
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        user, _, token = key.partition("-")
+        return site_address("account_reset_password_from_key", user, token)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        # Known by the site's own address, never by the one that the request came with.
+        links = {"sign_up_url": site_address("account_signup"), "new_password_url": site_address("account_reset_password")}
+        message = self.render_mail(template_prefix, email, {"email": email, **context, **links})
+        transaction.on_commit(lambda: self._deliver(message))
+
+    def _deliver(self, message: EmailMessage) -> None:
+        try:
+            message.send()
+        except (OSError, SMTPException):
+            logger.exception("an account's e-mail was not taken by the mail server")
+            if self.request is not None:
+                messages.error(self.request, NOT_SENT)
+
+
+def site_address(name: str, *arguments: object) -> str:
+    """A page's address as people reach it from anywhere."""
+    return f"{config().site_url.rstrip('/')}{reverse(name, args=arguments)}"

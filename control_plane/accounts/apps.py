@@ -1,4 +1,8 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.management import call_command
+from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
@@ -6,3 +10,14 @@ class AccountsConfig(AppConfig):
 
     name = "control_plane.accounts"
     verbose_name = "People"
+
+    def ready(self) -> None:
+        from control_plane.accounts import recording
+
+        recording.connect()
+        post_migrate.connect(make_cache_table, sender=self)
+
+
+def make_cache_table(using: str, **_: Any) -> None:
+    """Make the table in which rate limits are counted, unless it is there."""
+    call_command("createcachetable", database=using, verbosity=0)

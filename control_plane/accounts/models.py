@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -16,11 +16,15 @@ class UserManager(BaseUserManager["User"]):
     use_in_migrations = True
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make a person; without a password they cannot sign in until they set one. Raises ValidationError."""
+        """Make a person, whose address counts as verified; without a password they set one by e-mail. Raises ValidationError."""
+        from control_plane.accounts.services.addresses import trust_address
+
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.full_clean(exclude=["password"])
-        user.save(using=self._db)
+        with transaction.atomic():
+            user.save(using=self._db)
+            trust_address(user)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
@@ -56,6 +60,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     use_code = models.BooleanField(
         "use the code", default=False, help_text="Whether sign-up went by the code rather than by the group's name."
     )
+
+    deletion_requested_at = models.DateTimeField(
+        "deletion asked for", null=True, editable=False, help_text="When this person asked for their account to be deleted."
+    )
+    erased_at = models.DateTimeField("erased", null=True, editable=False, help_text="When name and address were erased.")
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"

@@ -6,6 +6,8 @@ from confusable_homoglyphs import confusables
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
+# RFC 5321, 4.5.3.1.3 (a path, with its brackets, has 256).
+LONGEST_ADDRESS = 254
 _email = EmailValidator()
 
 
@@ -16,6 +18,8 @@ def validate_email(address: str) -> None:
             raise ValidationError(
                 f"The e-mail address {address!r} holds {_describe(character)}. Use the address's plain letters.", code="look_alike"
             )
+    if len(address) > LONGEST_ADDRESS:
+        raise ValidationError(f"An e-mail address has at most {LONGEST_ADDRESS} characters.", code="too_long")
     try:
         _email(address)
     except ValidationError as error:

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import Q
-from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from control_plane.accounts.validation import fold_name
 from control_plane.groups.models import Access, Analysis, Grant, Group
@@ -44,6 +44,12 @@ class AddToGroupForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
     )
     access = forms.ChoiceField(choices=Access.choices, initial=Access.FEDERATED, widget=UnfoldAdminRadioSelectWidget)
+    as_managers = forms.BooleanField(
+        required=False,
+        label="As managers of the group",
+        help_text="Managers decide who else is in it.",
+        widget=UnfoldBooleanWidget,
+    )
 
     def clean_group(self) -> Group | None:
         wanted = self.cleaned_data["group"].strip()

@@ -16,6 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from control_plane.accounts.models import User
+from control_plane.accounts.services.profile import settle_saved
 from control_plane.accounts.validation import fold_name
 from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupForm
 from control_plane.administration.pages import MOST_SELECTED, service_page
@@ -26,6 +27,7 @@ from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import access_of
 from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
 
+ACCOUNT_DATES = ("last_login", "date_joined", "deletion_requested_at", "erased_at")
 AUDITED_FIELDS = ("email", "name", "is_active", "is_staff", "is_superuser", "requested_group", "requested_group_code", "use_code")
 
 
@@ -56,11 +58,11 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     list_per_page = 50
     list_before_template = "admin/cohort/people_live.html"
     filter_horizontal = ()
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ACCOUNT_DATES
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         ("Asked for at sign-up", {"fields": ("requested_group", "requested_group_code", "use_code")}),
-        ("Account", {"fields": ("is_active", "is_staff", "is_superuser", "last_login", "date_joined")}),
+        ("Account", {"fields": ("is_active", "is_staff", "is_superuser", *ACCOUNT_DATES)}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "requested_group", "usable_password", "password1", "password2")}),)
     actions = ("add_to_group", "remove_from_group")
@@ -83,6 +85,7 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         before = User.objects.filter(pk=obj.pk).values(*AUDITED_FIELDS).first() if change else None
         super().save_model(request, obj, form, change)
+        settle_saved(obj, actor=Actor.of_request(request))
         after = {name: getattr(obj, name) for name in AUDITED_FIELDS}
         action = "person.change" if change else "person.create"
         record(Actor.of_request(request), action, obj.email, before=before, after=after, changed=sorted(form.changed_data))
@@ -128,7 +131,12 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
             return self._nobody(request)
 
         def perform(data: dict[str, Any]) -> Deployment:
-            fields: dict[str, Any] = {"users": people, "access": Access(data["access"]), "actor": Actor.of_request(request)}
+            fields: dict[str, Any] = {
+                "users": people,
+                "access": Access(data["access"]),
+                "as_managers": data["as_managers"],
+                "actor": Actor.of_request(request),
+            }
             if data["group"]:
                 return add_members(group=data["group"], **fields)
             return add_to_new_group(slug=data["new_slug"], name=data["new_name"], **fields)[1]

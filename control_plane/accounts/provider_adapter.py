@@ -1,0 +1,64 @@
+"""What allauth asks us about accounts elsewhere: whose word on an address is taken, and what is known of a newcomer."""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from control_plane.accounts.models import User
+from control_plane.accounts.validation import validate_email, validate_name
+from control_plane.config import config
+
+
+class ProviderAdapter(DefaultSocialAccountAdapter):
+    """Signing in with ORCID, Google, GitHub or at an institution."""
+
+    error_messages = DefaultSocialAccountAdapter.error_messages | {
+        "email_taken": "Sign in to your account first, then connect your account at %s on your account's page.",
+        "no_password": "This is the only way into your account. Set a password first, then disconnect it. Nothing was changed.",
+    }
+
+    def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
+        # Some servers send the word "false"; only a plain yes counts.
+        for address in sociallogin.email_addresses:
+            address.verified = address.verified is True
+        sociallogin.email_addresses = [one for one in sociallogin.email_addresses if _passes(validate_email, one.email)]
+        if not _passes(validate_email, data.get("email") or ""):
+            data.pop("email", None)
+        user: User = super().populate_user(request, sociallogin, data)
+        name = data.get("name") or f"{data.get('first_name') or ''} {data.get('last_name') or ''}"
+        user.name = " ".join(name.split())[:120] if _passes(validate_name, name) else ""
+        return user
+
+    def get_signup_form_initial_data(self, sociallogin: SocialLogin) -> dict[str, Any]:
+        return {**super().get_signup_form_initial_data(sociallogin), "name": sociallogin.user.name}
+
+    def can_authenticate_by_email(self, login: SocialLogin, email: str) -> bool:
+        """Whether this provider's word opens the account that has this address."""
+        if login.provider.id == "openid_connect":
+            domain = email.lower().rpartition("@")[2]
+            return any(domain == one or (one.startswith(".") and domain.endswith(one)) for one in config().oidc_email_domains)
+        return bool(super().can_authenticate_by_email(login, email))
+
+    def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
+        """The account whose own address is verified and is one that the provider has verified; else none.
+
+        An account whose address nobody has verified may have been made by somebody else to wait for its owner.
+        """
+        for address in sociallogin.email_addresses:
+            if address.verified is True and self.can_authenticate_by_email(sociallogin, address.email):
+                known = EmailAddress.objects.filter(email=address.email.lower(), verified=True).select_related("user").first()
+                if known:
+                    return known.user, address.email
+        return None
+
+
+def _passes(validate: Any, value: str) -> bool:
+    try:
+        validate(value)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""Where else people may sign in: what the settings say, as allauth wants it."""
+
+from typing import Any
+
+from control_plane.config import Config
+
+# The name of the institution's own server in addresses: /accounts/oidc/institution/login/.
+INSTITUTION = "institution"
+
+
+def provider_settings(config: Config) -> dict[str, Any]:
+    """SOCIALACCOUNT_PROVIDERS. A provider without settings has no app, so no button, and its addresses do not exist.
+
+    Google and GitHub are believed when they say that an address is verified: such a person comes into the account that has
+    it. An institution's server is believed for the domains that `oidc_email_domains` names (see `ProviderAdapter`).
+    """
+    believed = {"email_authentication": True}
+    providers: dict[str, Any] = {
+        "google": {
+            "APPS": _apps(config.google_client_id, config.google_client_secret.get_secret_value(), settings=believed),
+            "OAUTH_PKCE_ENABLED": True,
+        },
+        "github": {"APPS": _apps(config.github_client_id, config.github_client_secret.get_secret_value(), settings=believed)},
+        "orcid": {"APPS": _apps(config.orcid_client_id, config.orcid_client_secret.get_secret_value())},
+        "openid_connect": {
+            "APPS": _apps(
+                config.oidc_client_id,
+                config.oidc_client_secret.get_secret_value(),
+                provider_id=INSTITUTION,
+                name=config.oidc_name,
+                settings={"server_url": config.oidc_server_url.rstrip("/")},
+            ),
+            "OAUTH_PKCE_ENABLED": True,
+        },
+    }
+    return {name: values for name, values in providers.items() if values["APPS"]}
+
+
+def _apps(client_id: str, secret: str, **fields: Any) -> list[dict[str, Any]]:
+    return [{"client_id": client_id, "secret": secret, **fields}] if client_id else []

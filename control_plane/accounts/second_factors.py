@@ -1,0 +1,59 @@
+"""Second factors: their secrets are encrypted before they reach the database, and who may be without one."""
+
+import base64
+from typing import Any
+
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, MultiFernet
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+
+from control_plane.accounts.models import User
+from control_plane.config import config
+
+_PURPOSE = b"cohort second factors"
+
+
+class SecondFactorAdapter(DefaultMFAAdapter):
+    """What allauth asks about second factors."""
+
+    def encrypt(self, text: str) -> str:
+        return _fernet().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return _fernet().decrypt(encrypted_text.encode()).decode()
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """Whoever must have a second factor adds another before the last one goes."""
+        if authenticator.type == Authenticator.Type.RECOVERY_CODES or not is_required(authenticator.user):
+            return True
+        return _factors(authenticator.user).exclude(pk=authenticator.pk).exists()
+
+    def _get_site_name(self) -> str:
+        return "Cohort"
+
+
+def is_required(user: User) -> bool:
+    """Whether this person may use nothing but their second factors' pages until they have one."""
+    return config().require_mfa == "staff" and user.is_staff
+
+
+def has_second_factor(user: User) -> bool:
+    """Whether this person has one. Recovery codes alone are none."""
+    return bool(_factors(user).exists())
+
+
+def _factors(user: User) -> Any:
+    return Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
+
+
+def _fernet() -> MultiFernet:
+    """Encrypts with the key of today; reads what earlier ones (SECRET_KEY_FALLBACKS) encrypted."""
+    return MultiFernet([Fernet(_derive(str(key))) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+def _derive(key: str) -> bytes:
+    derivation = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_PURPOSE)
+    return base64.urlsafe_b64encode(derivation.derive(key.encode()))

@@ -1,0 +1,106 @@
+"""A person's e-mail address: one that somebody vouches for, one that is verified, and changing it for another.
+
+A change that is asked for lies in the link alone, not in the database: nobody can hold an address that is not theirs.
+"""
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from allauth.socialaccount.models import SocialAccount
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.groups.errors import GroupsError
+
+LINK_SECONDS = 24 * 60 * 60
+_SALT = "cohort.accounts.address"
+
+
+class LinkNotValid(GroupsError):
+    """A link that is forged, too old, or was used before."""
+
+
+class AddressTaken(GroupsError):
+    """The address belongs to another account."""
+
+
+NOT_VALID = "This link is too old, was used before, or is not whole. Your address was not changed; ask for a new link."
+
+
+def is_taken(email: str, *, by_other_than: User) -> bool:
+    """Whether another account has this address, verified or not."""
+    return User.objects.filter(email__iexact=email).exclude(pk=by_other_than.pk).exists()
+
+
+def trust_address(user: User) -> None:
+    """Take the person's address as verified, because an administrator vouches for it. It is the only one that they have."""
+    EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
+    EmailAddress.objects.filter(email=user.email).exclude(user=user).delete()
+    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
+
+
+def address_is_verified(user: User) -> bool:
+    """Whether the person has shown that the address is theirs, or somebody vouched for it."""
+    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
+
+
+def note_verified(user: User, *, actor: Actor) -> None:
+    """What follows once an address is known to be its owner's: what they asked for at sign-up goes on."""
+    from control_plane.groups.services.joining import address_verified
+
+    with transaction.atomic():
+        record(actor, "account.address_verified", user.email)
+        address_verified(user)
+
+
+def forget_strangers(user: User) -> None:
+    """Disconnect accounts elsewhere that were connected before the address was verified.
+
+    Whoever sets a password by e-mail owns the address; whoever signed up with it before them may be somebody else.
+    """
+    if not address_is_verified(user):
+        SocialAccount.objects.filter(user=user).delete()
+
+
+def make_link_token(user: User, email: str) -> str:
+    """What a link to change the person's address to `email` carries. It serves once: it names the address of today, too."""
+    return signing.dumps({"user": user.pk, "from": user.email, "to": email}, salt=_SALT)
+
+
+def read_link_token(user: User, token: str) -> str:
+    """The address that the link changes to. Raises LinkNotValid, or PermissionDenied where it is another person's."""
+    try:
+        content: dict[str, Any] = signing.loads(token, salt=_SALT, max_age=LINK_SECONDS)
+    except signing.BadSignature as error:
+        raise LinkNotValid(NOT_VALID) from error
+    if content["user"] != user.pk:
+        raise PermissionDenied("This link is for another account. Nothing was changed; sign in to that account to use it.")
+    if content["from"] != user.email:
+        raise LinkNotValid(NOT_VALID)
+    return str(content["to"])
+
+
+def change_address(*, user: User, token: str, actor: Actor) -> tuple[str, str]:
+    """Change the person's address to the one in the link. Returns the old and the new one.
+
+    Raises LinkNotValid, AddressTaken or PermissionDenied.
+    """
+    try:
+        with transaction.atomic():
+            person = User.objects.select_for_update().get(pk=user.pk)
+            old, new = person.email, read_link_token(person, token)
+            if is_taken(new, by_other_than=person):
+                raise AddressTaken(f"{new} cannot be used for this account. Your address was not changed; choose another one.")
+            person.email = new
+            person.full_clean(exclude=["password"])
+            person.save(update_fields=["email"])
+            trust_address(person)
+            record(actor, "account.address_changed", old, before={"email": old}, after={"email": new})
+            note_verified(person, actor=actor)
+    except IntegrityError as error:
+        raise AddressTaken(f"{new} cannot be used for this account. Your address was not changed; choose another one.") from error
+    return old, new

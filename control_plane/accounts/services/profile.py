@@ -1,0 +1,34 @@
+"""What a person may change about themself, and what follows when an administrator changes it for them."""
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from control_plane.accounts.models import User
+from control_plane.accounts.services.addresses import trust_address
+from control_plane.accounts.services.departures import cancel_deletion
+from control_plane.accounts.validation import validate_name
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.groups.errors import InvalidName
+
+
+def rename(*, user: User, name: str, actor: Actor) -> None:
+    """Give the person another display name. Raises InvalidName."""
+    name = " ".join(name.split())
+    try:
+        validate_name(name)
+    except ValidationError as error:
+        raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
+    with transaction.atomic():
+        person = User.objects.select_for_update().get(pk=user.pk)
+        if person.name == name:
+            return
+        before, person.name = person.name, name
+        person.save(update_fields=["name"])
+        record(actor, "account.renamed", person.email, before={"name": before}, after={"name": name})
+
+
+def settle_saved(user: User, *, actor: Actor) -> None:
+    """Bring the rest into line with a person whom an administrator has just saved: the address counts as verified."""
+    trust_address(user)
+    cancel_deletion(user, actor=actor)

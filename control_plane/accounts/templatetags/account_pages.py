@@ -1,0 +1,58 @@
+"""Form fields in the site's look, and a few words for the accounts' pages."""
+
+from typing import Any
+
+from django import forms, template
+from django.forms.boundfield import BoundField
+
+from control_plane.config import config
+
+register = template.Library()
+
+# allauth's own labels, in the words of the other pages.
+LABELS = {
+    "Email": "E-mail address",
+    "New Password (again)": "The new password once more",
+    "Password (again)": "The password once more",
+    "Passwordless": "Sign in with it alone, without a password",
+}
+BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")
+NAMES = {"Edg": "Edge", "OPR": "Opera"}
+SYSTEMS = {"Windows": "Windows", "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Mac OS X": "macOS", "Linux": "Linux"}
+
+
+@register.inclusion_tag("account/_field.html")
+def form_field(field: BoundField, label: str = "", is_optional: bool | None = None) -> dict[str, Any]:
+    """One field with its label, its help and its errors. `is_optional`, where the form itself decides, says it of the field."""
+    is_check = isinstance(field.field.widget, forms.CheckboxInput)
+    kind = "form-check-input" if is_check else "form-control"
+    is_wrong = " is-invalid" if field.errors else ""
+    # A placeholder that repeats the label vanishes when it would be needed.
+    field.field.widget.attrs.pop("placeholder", None)
+    return {
+        "field": field,
+        "label": label or LABELS.get(str(field.label), field.label),
+        "is_optional": not field.field.required if is_optional is None else is_optional,
+        "is_check": is_check,
+        "widget": field.as_widget(attrs={"class": kind + is_wrong}),
+    }
+
+
+@register.inclusion_tag("account/_fields.html")
+def form_fields(form: forms.BaseForm) -> dict[str, Any]:
+    """All fields of a form."""
+    return {"form": form}
+
+
+@register.simple_tag
+def sign_up_is_open() -> bool:
+    """Whether to offer sign-up."""
+    return config().sign_up == "open"
+
+
+@register.filter
+def browser_name(user_agent: str) -> str:
+    """What people call the browser that names itself so, such as `Firefox on Linux`."""
+    browser = next((NAMES.get(one, one) for one in BROWSERS if f"{one}/" in user_agent), "Another browser")
+    system = next((name for word, name in SYSTEMS.items() if word in user_agent), "")
+    return f"{browser} on {system}" if system else browser

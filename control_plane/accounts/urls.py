@@ -1,0 +1,16 @@
+"""The account's own pages, beside allauth's."""
+
+from django.urls import path
+from django.views.generic import RedirectView
+
+from control_plane.accounts import views
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="profile")),
+    path("profile/", views.profile_page, name="profile"),
+    path("delete/", views.delete, name="account_delete"),
+    path("deleted/", views.deleted, name="account_deleted"),
+    path("email/change/<str:token>/", views.change_address, name="account_change_address"),
+    path("sessions/", views.sessions_page, name="account_sessions"),
+    path("sessions/<int:session_id>/end/", views.end_session, name="account_end_session"),
+]

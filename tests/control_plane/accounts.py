@@ -1,0 +1,60 @@
+"""What tests of accounts share: somebody at a browser, their mailbox, and their second factor."""
+
+import re
+import time
+from typing import Any
+
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
+from django.core import mail
+from django.http import HttpResponse
+from django.test import Client
+
+from control_plane.accounts.models import User
+from control_plane.audit.models import AuditEvent
+
+PASSWORD = "a long enough password"
+NEW_PASSWORD = "another long enough one"
+
+
+def somebody(email: str = "ada@example.org", **fields: Any) -> User:
+    return User.objects.create_user(email, PASSWORD, **fields)
+
+
+def sign_in(client: Client, email: str = "ada@example.org", password: str = PASSWORD, **more: Any) -> HttpResponse:
+    return client.post("/accounts/login/", {"login": email, "password": password}, **more)
+
+
+def signed_in(email: str = "ada@example.org", **more: Any) -> Client:
+    """A browser in which this person is signed in and has just given the password again."""
+    client = Client(**more)
+    assert sign_in(client, email).status_code == 302
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD}).status_code == 302
+    return client
+
+
+def is_signed_in(client: Client) -> bool:
+    return client.get("/accounts/profile/").status_code == 200
+
+
+def link_in_mail(to: str) -> str:
+    """The path of the one link in the last message to this address."""
+    message = [one for one in mail.outbox if one.to == [to]][-1]
+    links = re.findall(r"https?://\S+", str(message.body))
+    assert len(links) == 1, message.body
+    assert links[0].startswith("http://localhost:8000/"), "the site's own address, whatever the request's was"
+    return links[0].removeprefix("http://localhost:8000")
+
+
+def totp(secret: str, drift: int = 0) -> str:
+    """The code that an authenticator app shows now."""
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + drift))
+
+
+def deeds(action: str = "account.") -> list[str]:
+    return list(AuditEvent.objects.filter(action__startswith=action).order_by("pk").values_list("action", flat=True))
+
+
+def text_of(answer: HttpResponse) -> str:
+    """What a person reads of a page."""
+    html = re.sub(r"<(script|style).*?</\1>", " ", answer.content.decode(), flags=re.DOTALL)
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
