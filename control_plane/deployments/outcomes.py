@@ -14,7 +14,7 @@ from control_plane.deployments.heart import LeaseLost
 from control_plane.deployments.models import Deployment, DriftState, Failure
 from control_plane.deployments.tasks import check_drift
 from control_plane.deployments.tries import MOST_TRIES, backoff
-from control_plane.notifications.outbox import announce
+from control_plane.notifications.outbox import announce, announce_access
 
 logger = logging.getLogger("cohort.engine")
 
@@ -42,6 +42,7 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
             failure="",
             revert_drift=False,
         )
+        announce_access(deployment, brought=deployment.generation)
 
 
 def failed(deployment: Deployment, problem: Problem, observation: Observation | None) -> Deployment | None:
@@ -83,6 +84,8 @@ def cancelled(deployment: Deployment, by: str, observation: Observation | None) 
             advice=f"{held} What is wanted is deployed with the next change, or by “Deploy again”.",
             cloudformation_status=observation.status if observation else "",
         )
+        if "deployed_generation" in fields and observation:
+            announce_access(deployment, brought=observation.generation)
 
 
 def waits_for_approval(deployment: Deployment) -> None:

@@ -1,4 +1,4 @@
-"""What nobody asked for and has to be done all the same: abandoned runs, forgotten stacks, nightly drift, unsent notices."""
+"""What nobody asked for and has to be done all the same: abandoned runs, forgotten stacks, drift, notices, deleted accounts."""
 
 import logging
 from datetime import timedelta
@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from control_plane.accounts.services.departures import erase_departed
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments import claims
@@ -36,6 +37,7 @@ def sweep() -> None:
     if config().cohort_drift_check:
         check_by_night()
     deliver_due()
+    erase_departed()
     clear_work_folder()
     Preview.objects.filter(created_at__lt=timezone.now() - PREVIEWS_KEPT).delete()
 

@@ -43,3 +43,41 @@ class LimitReached(GroupsError):
 
 class NoCredentials(GroupsError):
     """There are no credentials to hand out."""
+
+
+class TooOften(GroupsError):
+    """The person did it too often within a while."""
+
+
+class CodeRefused(GroupsError):
+    """The join code does not work. Why is not said, so that nobody learns which codes there were."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This join code does not work: it may be mistyped, used up, withdrawn or expired. "
+            "Nothing was changed; ask the group's manager for a fresh one."
+        )
+
+
+class TooManyTries(GroupsError):
+    """The person tried too many codes that do not work."""
+
+
+class AlreadyAsked(GroupsError):
+    """The person has asked for this already, and it is not decided."""
+
+
+class NotOpen(GroupsError):
+    """The request to join was decided or withdrawn already, or its address is not verified yet."""
+
+
+class LastManager(GroupsError):
+    """The group would be left without a manager by one of its managers."""
+
+
+class InvalidTerms(GroupsError):
+    """A join code with a life or a number of uses that makes no sense."""
+
+
+class AlreadyWithdrawn(GroupsError):
+    """The join code was withdrawn before."""

@@ -4,17 +4,21 @@ Nothing here says 'deployed': whether a membership or a grant is in force follow
 stack was last seen to hold. So a row is never ahead of AWS, and none is removed before AWS has let go.
 """
 
+import hashlib
 import secrets
-from typing import Any, Self
+from datetime import datetime
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
+from django.core import signing
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower
 from django.urls import reverse
+from django.utils import timezone
 
 from control_plane.accounts.validation import validate_name
-from control_plane.deployments.models import Stack
+from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.validation import validate_bucket, validate_slug
 
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
@@ -32,6 +36,7 @@ class Group(models.Model):
     name = models.CharField(max_length=120, validators=[validate_name])
     folded_name = models.CharField(max_length=240, unique=True, editable=False)
     stack = models.OneToOneField(Stack, on_delete=models.PROTECT, related_name="group")
+    allows_keys = models.BooleanField(default=False, help_text="Whether its managers may give members an access key of their own.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -131,6 +136,12 @@ class Membership(Scoped):
     username = models.CharField(max_length=12, unique=True, default=make_username, editable=False)
     access = models.CharField(max_length=16, choices=Access)
     key_serial = models.PositiveIntegerField(default=1)
+    key_generation = models.PositiveIntegerField(
+        null=True, editable=False, help_text="The generation that brings the present key, where it was rotated."
+    )
+    is_manager = models.BooleanField(
+        default=False, help_text="Whether this member decides who else is in the group. AWS is not told."
+    )
 
     objects = ScopedQuerySet.as_manager()
 
@@ -169,3 +180,123 @@ class Grant(Scoped):
 
     def __str__(self) -> str:
         return f"{self.analysis} for {self.group}"
+
+
+# 24 letters of 5 bits each: 120 bits, in groups that can be read out.
+CODE_GROUPS, CODE_GROUP_LETTERS = 6, 4
+# What people write for letters that a code may hold; the code itself holds none of these digits.
+_MISREAD = str.maketrans("018", "OIB")
+DECISION_SALT = "cohort.join-request"
+DECISION_LINK_SECONDS = 7 * 24 * 3600
+
+
+def make_code() -> str:
+    """A fresh join code, such as `ABCD-EFGH-IJKL-MNOP-QRST-UVWX`."""
+    letters = [secrets.choice(_BASE32.upper()) for _ in range(CODE_GROUPS * CODE_GROUP_LETTERS)]
+    return "-".join("".join(letters[start : start + CODE_GROUP_LETTERS]) for start in range(0, len(letters), CODE_GROUP_LETTERS))
+
+
+def hash_code(code: str) -> str:
+    """What is kept of a code. How it was written does not count: capitals, spaces, hyphens, and 0, 1 and 8 for O, I and B."""
+    letters = "".join(character for character in code.upper().translate(_MISREAD) if character.isascii() and character.isalnum())
+    return hashlib.sha256(letters.encode()).hexdigest()
+
+
+class JoinCodeQuerySet(models.QuerySet["JoinCode"]):
+    """Codes, by what a request to join asks."""
+
+    def usable(self, now: datetime) -> Self:
+        """Those that let somebody ask now."""
+        unspent = Q(most_uses__isnull=True) | Q(uses__lt=F("most_uses"))
+        return self.filter(unspent, withdrawn_at__isnull=True, expires_at__gt=now)
+
+
+class JoinCode(models.Model):
+    """What lets a person ask to join a group. The code itself is shown once, when it is made, and kept nowhere."""
+
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="join_codes")
+    code_hash = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=CODE_GROUP_LETTERS, help_text="Its first letters, to tell it from others.")
+    created_by = models.CharField(max_length=320)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+    uses = models.PositiveIntegerField(default=0)
+    most_uses = models.PositiveIntegerField(null=True)
+
+    objects = JoinCodeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.prefix}-…"
+
+    @property
+    def state(self) -> str:
+        """One of usable, withdrawn, expired and used up."""
+        if self.withdrawn_at is not None:
+            return "withdrawn"
+        if self.expires_at <= timezone.now():
+            return "expired"
+        return "used up" if self.most_uses is not None and self.uses >= self.most_uses else "usable"
+
+
+class JoinRequest(models.Model):
+    """A person's wish to be in a group: one that exists, by its code, or a new one, by a name for it."""
+
+    class State(models.TextChoices):
+        UNVERIFIED = "unverified", "waits until the e-mail address is verified"
+        WAITING = "waiting", "waits for a decision"
+        APPROVED = "approved", "approved"
+        DECLINED = "declined", "declined"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    OPEN: ClassVar[tuple[str, ...]] = (State.UNVERIFIED, State.WAITING)
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="join_requests")
+    group = models.ForeignKey(Group, null=True, on_delete=models.PROTECT, related_name="join_requests")
+    requested_name = models.CharField(max_length=120, blank=True, validators=[validate_name], help_text="Of a group to make.")
+    code = models.ForeignKey(JoinCode, null=True, on_delete=models.PROTECT, related_name="requests")
+    state = models.CharField(max_length=16, choices=State)
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=320, blank=True)
+    note = models.CharField(max_length=400, blank=True, help_text="What who decided tells the person.")
+    deployment = models.ForeignKey(Deployment, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("state", "-id")),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user", "group"), condition=Q(state__in=("unverified", "waiting")), name="one_open_request_per_group"
+            ),
+            models.UniqueConstraint(
+                fields=("user",),
+                condition=Q(state__in=("unverified", "waiting"), group__isnull=True),
+                name="one_open_request_for_a_new_group",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} asks to join {self.place}"
+
+    @property
+    def place(self) -> str:
+        """What the person asked to be in, in words. Once a new group is made, that is its name."""
+        return self.group.name if self.group else f"a new group “{self.requested_name}”"
+
+    @property
+    def is_for_new_group(self) -> bool:
+        """Whether a group has to be made first."""
+        return self.group_id is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has been decided yet."""
+        return self.state in self.OPEN
+
+    def decision_path(self) -> str:
+        """The signed address, good for a week, at which who may decide this request can do so after signing in."""
+        return reverse("request_link", args=(signing.dumps(self.pk, salt=DECISION_SALT),))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from django.db.models import Max
 
 from control_plane.accounts.models import User
-from control_plane.deployments.models import Deployment
-from control_plane.groups.models import AccessState, Group, Membership, ScopedQuerySet
+from control_plane.deployments.models import Deployment, StoredManifest
+from control_plane.groups.models import Access, AccessState, Analysis, Grant, Group, Membership, ScopedQuerySet
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,23 @@ def attach_latest(groups: Sequence[Group]) -> None:
     latest = latest_deployments(group.stack_id for group in groups)
     for group in groups:
         group.latest_deployment = latest.get(group.stack_id)  # type: ignore[attr-defined]
+
+
+def attach_usable(mine: Sequence[Place], most: int) -> None:
+    """Give each group that lets its member in `usable`, its analyses that are in force, and `more_usable`. One query for all."""
+    groups = {place.group.pk: place.group for place in mine if place.state == AccessState.ACTIVE}
+    found: dict[int, list[Analysis]] = defaultdict(list)
+    for grant in Grant.objects.wanted().with_state().filter(group__in=groups, state=AccessState.ACTIVE).select_related("analysis"):
+        found[grant.group_id].append(grant.analysis)
+    for pk, group in groups.items():
+        group.usable, group.more_usable = found[pk][:most], max(0, len(found[pk]) - most)  # type: ignore[attr-defined]
+
+
+def attach_key_ages(group: Group, shown: Sequence[Place]) -> None:
+    """Give each key holder's membership `key_made_at`, when the present key was asked for, in one query for all."""
+    holders = [place.membership for place in shown if place.membership.access == Access.KEYS]
+    since = {one.pk: one.key_generation or one.added_generation for one in holders}
+    manifests = StoredManifest.objects.filter(stack=group.stack_id, generation__in=since.values())
+    made = dict(manifests.values_list("generation", "created_at"))
+    for one in holders:
+        one.key_made_at = made.get(since[one.pk])  # type: ignore[attr-defined]

@@ -24,24 +24,30 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(models.Model):
-    """One message about one deployment to one recipient. Made in the transaction that recorded what it tells."""
+    """One message about one deployment, or one request to join, to one recipient. Made in the transaction of what it tells."""
 
     class Event(models.TextChoices):
-        """The deployment's state, in its own words, that is told."""
+        """What is told: a deployment's state, in its own words; what it meant for a member; or what became of a request."""
 
         SUCCEEDED = "succeeded", "done"
         FAILED = "failed", "failed"
         CANCELLED = "cancelled", "cancelled"
         APPROVAL = "approval", "waits for approval"
+        ACCESS_GIVEN = "access-given", "access given"
+        ACCESS_ENDED = "access-ended", "access ended"
+        JOIN_ASKED = "join-asked", "somebody asks to join"
+        JOIN_APPROVED = "join-approved", "request approved"
+        JOIN_DECLINED = "join-declined", "request declined"
 
     class Channel(models.TextChoices):
         EMAIL = "email", "e-mail"
         WEBHOOK = "webhook"
 
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="notices")
+    deployment = models.ForeignKey(Deployment, null=True, on_delete=models.CASCADE, related_name="notices")
+    join_request = models.ForeignKey("groups.JoinRequest", null=True, on_delete=models.CASCADE, related_name="notices")
     event = models.CharField(max_length=16, choices=Event)
     generation = models.PositiveIntegerField(
-        help_text="What the deployment covered; a later change needs approval, and a notice, anew."
+        default=0, help_text="What the deployment covered; a later change needs approval, and a notice, anew."
     )
     channel = models.CharField(max_length=16, choices=Channel)
     recipient = models.CharField(max_length=320, help_text="The address, or the host that is posted to.")
@@ -59,11 +65,17 @@ class Notice(models.Model):
             models.UniqueConstraint(
                 fields=("deployment", "event", "generation", "channel", "recipient"), name="one_notice_per_end_and_recipient"
             ),
+            models.UniqueConstraint(fields=("join_request", "event", "channel", "recipient"), name="one_notice_per_request"),
+            models.CheckConstraint(
+                condition=Q(deployment__isnull=False, join_request__isnull=True)
+                | Q(deployment__isnull=True, join_request__isnull=False),
+                name="notice_of_one_thing",
+            ),
         )
         indexes = (models.Index(fields=("not_before",), name="notice_unsent", condition=Q(sent_at=None)),)
 
     def __str__(self) -> str:
-        return f"{self.deployment} {self.event}, to {self.recipient}"
+        return f"{self.deployment or self.join_request} {self.event}, to {self.recipient}"
 
     @property
     def message_id(self) -> str:

@@ -5,7 +5,9 @@ before it begins.
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import Case, F, Q, When
@@ -18,6 +20,9 @@ from control_plane.notifications.channels import NotDelivered, send_email, send_
 from control_plane.notifications.messages import document, message
 from control_plane.notifications.models import MOST_TRIES, Notice
 from control_plane.notifications.tasks import deliver as deliver_later
+
+if TYPE_CHECKING:
+    from control_plane.groups.models import JoinRequest
 
 MOST_RECIPIENTS = 50
 # Wait after the first try; doubled after each further one, so that eight tries span about two hours.
@@ -41,16 +46,56 @@ def announce(deployment: Deployment, event: str) -> None:
     if host := webhook_host():
         wanted.append((Notice.Channel.WEBHOOK, host))
     for channel, recipient in wanted:
-        notice, is_new = Notice.objects.get_or_create(
-            deployment=deployment,
-            event=event,
-            generation=deployment.generation,
-            channel=channel,
-            recipient=recipient,
-            defaults={"not_before": timezone.now() + TASK_WAIT},
-        )
-        if is_new:
-            deliver_later.enqueue(notice.pk, 0)
+        _put(deployment=deployment, event=event, generation=deployment.generation, channel=channel, recipient=recipient)
+
+
+def announce_access(deployment: Deployment, *, brought: int) -> None:
+    """Tell those whose access to a group began or ended, now that AWS was seen to hold generation `brought` of its stack.
+
+    Must be called within the transaction that records that. Who asked for it is told by `announce` already.
+    """
+    told = set(_addresses(deployment, Notice.Event.SUCCEEDED))
+    # By way of relations: a group is no business of a deployment, and a platform's stack has none.
+    place = Q(memberships__group__stack=deployment.stack_id)
+    since, until = deployment.from_generation, brought
+    begun = place & Q(memberships__added_generation__gt=since, memberships__added_generation__lte=until)
+    ended = place & Q(memberships__removed_generation__gt=since, memberships__removed_generation__lte=until)
+    # Who came and went again before AWS heard of it had nothing, and who left and came back has it still.
+    given = begun & Q(memberships__removed_generation__isnull=True)
+    had = ended & Q(memberships__added_generation__lte=since)
+    still = User.objects.filter(place, memberships__removed_generation__isnull=True)
+    for event, people in (
+        (Notice.Event.ACCESS_GIVEN, User.objects.filter(given, is_active=True)),
+        (Notice.Event.ACCESS_ENDED, User.objects.filter(had, is_active=True).exclude(pk__in=still.values("pk"))),
+    ):
+        addresses = people.order_by("pk").values_list("email", flat=True).distinct()
+        _put_each(deployment, event, brought, [address for address in addresses if address not in told])
+
+
+def announce_request(join_request: "JoinRequest", event: Notice.Event, recipients: Iterable[str]) -> None:
+    """Tell these addresses, MOST_RECIPIENTS at most, what became of a request to join. In the transaction that records it."""
+    for address in list(recipients)[:MOST_RECIPIENTS]:
+        _put(join_request=join_request, event=event, channel=Notice.Channel.EMAIL, recipient=address)
+
+
+def _put_each(deployment: Deployment, event: Notice.Event, generation: int, addresses: list[str]) -> None:
+    """E-mails about one deployment to its members. Of many, the sweep begins the delivery: the record must not wait for it."""
+    if len(addresses) <= MOST_RECIPIENTS:
+        for address in addresses:
+            _put(deployment=deployment, event=event, generation=generation, channel=Notice.Channel.EMAIL, recipient=address)
+        return
+    rows = (
+        Notice(deployment=deployment, event=event, generation=generation, channel=Notice.Channel.EMAIL, recipient=address)
+        for address in addresses
+    )
+    Notice.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _put(**notice: Any) -> None:
+    """Put one notice into the outbox, unless it is there already."""
+    made, is_new = Notice.objects.get_or_create(**notice, defaults={"not_before": timezone.now() + TASK_WAIT})
+    if is_new:
+        deliver_later.enqueue(made.pk, 0)
 
 
 def deliver_due() -> int:
@@ -76,7 +121,9 @@ def deliver(notice_id: int, tries: int) -> bool:
     if not claimed.update(attempts=F("attempts") + 1, not_before=timezone.now() + FIRST_WAIT * 2**tries):
         return False
     notice = (
-        Notice.objects.select_related("deployment__stack").prefetch_related("deployment__changes__actor_user").get(pk=notice_id)
+        Notice.objects.select_related("deployment__stack__group", "join_request__group", "join_request__user", "join_request__code")
+        .prefetch_related("deployment__changes__actor_user")
+        .get(pk=notice_id)
     )
     try:
         _send(notice)
@@ -113,5 +160,7 @@ def _addresses(deployment: Deployment, event: Notice.Event) -> list[str]:
             if not config().notify_completion:
                 return []
             wanted = asked
+        case _:
+            raise ValueError(f"{event} is not a deployment's state.")
     people = User.objects.filter(wanted, is_active=True).order_by(Case(When(asked, then=0), default=1), "pk")
     return list(people.values_list("email", flat=True)[:MOST_RECIPIENTS])

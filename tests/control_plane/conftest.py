@@ -42,3 +42,9 @@ def settle(stack: Stack) -> None:
     Deployment.objects.open().filter(stack=stack).update(state=Deployment.State.SUCCEEDED)
     Stack.objects.filter(pk=stack.pk).update(deployed_generation=stack.generation, status="UPDATE_COMPLETE")
     stack.refresh_from_db()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a transaction's end happens at once: a test's own transaction never ends."""
+    monkeypatch.setattr("django.db.transaction.on_commit", lambda function, **_: function())

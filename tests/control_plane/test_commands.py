@@ -35,7 +35,13 @@ def test_a_group_and_its_members_can_be_shown() -> None:
     assert added["deployment"]["state"] == "queued"
     shown = run("group", "show", "example-lab")
     assert shown["members"] == [
-        {"email": "ada@example.org", "username": Membership.objects.get().username, "access": "keys", "state": "adding"}
+        {
+            "email": "ada@example.org",
+            "username": Membership.objects.get().username,
+            "access": "keys",
+            "is_manager": False,
+            "state": "adding",
+        }
     ]
     assert [one["slug"] for one in run("group", "list")] == ["example-lab"]
     assert (

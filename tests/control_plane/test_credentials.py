@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import pytest
@@ -12,12 +13,34 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.groups import errors
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.credentials import member_credentials
+from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
+from control_plane.groups.services.credentials import (
+    POLICY_CHARACTERS,
+    WRITABLE_FOLDERS,
+    compact,
+    computer_policy,
+    member_credentials,
+)
 from control_plane.groups.services.members import add_member, remove_member
+from control_plane.groups.services.platform import platform_stack
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
+
+
+def on_the_web(user: User) -> Actor:
+    return Actor(label=user.email, channel="web", user=user)
+
+
+def with_analyses(group: Group, number: int, operator: Actor, level: Grant.Level | None = None) -> None:
+    """Rows alone; every second grant is read-only unless told otherwise."""
+    platform = platform_stack()
+    for index in range(number):
+        analysis = Analysis.objects.create(
+            slug=f"a{index}", name=f"A{index}", bucket=f"cohort-a{index}", stack=platform, added_generation=0
+        )
+        each = level or (Grant.Level.READ_ONLY if index % 2 else Grant.Level.READ_WRITE)
+        Grant.objects.create(group=group, analysis=analysis, level=each, added_generation=0)
 
 
 @pytest.fixture(autouse=True)
@@ -71,13 +94,83 @@ def test_who_is_inactive_gets_none(group: Group, ada: User, operator: Actor) -> 
         member_credentials(group=group, user=ada, actor=operator)
 
 
-def test_another_member_may_not_ask_for_them(group: Group, ada: User, grace: User, operator: Actor) -> None:
+@pytest.mark.parametrize("who", ["another member", "an administrator"])
+def test_on_the_web_nobody_but_the_member_gets_them(
+    group: Group, ada: User, grace: User, administrator: User, operator: Actor, who: str
+) -> None:
     for user in (ada, grace):
         add_member(group=group, user=user, access=Access.FEDERATED, actor=operator)
     settle(group.stack)
+    asker = grace if who == "another member" else administrator
     with pytest.raises(PermissionDenied):
-        member_credentials(group=group, user=ada, actor=Actor(label=grace.email, channel="web", user=grace))
-    assert member_credentials(group=group, user=grace, actor=Actor(label=grace.email, channel="web", user=grace))
+        member_credentials(group=group, user=ada, actor=on_the_web(asker))
+    assert member_credentials(group=group, user=grace, actor=on_the_web(grace))
+
+
+def test_on_the_web_a_key_holder_gets_a_session_and_never_the_key(group: Group, ada: User, operator: Actor) -> None:
+    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    settle(group.stack)
+    assert member_credentials(group=group, user=ada, actor=on_the_web(ada)).session_token
+    assert AuditEvent.objects.get(action="member.credentials").details["access"] == "federated"
+
+
+def test_a_program_gone_wild_is_slowed_down_and_an_operator_is_not(
+    group: Group, ada: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("control_plane.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 2)
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    settle(group.stack)
+    for _ in range(2):
+        member_credentials(group=group, user=ada, actor=on_the_web(ada))
+    with pytest.raises(errors.TooOften, match="Nothing was changed"):
+        member_credentials(group=group, user=ada, actor=on_the_web(ada))
+    assert member_credentials(group=group, user=ada, actor=operator)
+
+
+def test_a_session_is_narrowed_to_the_groups_folder(
+    group: Group, ada: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    with_analyses(group, 2, operator)
+    settle(group.stack)
+    asked: dict[str, Any] = {}
+    client = boto3.client("sts", region_name="us-east-1")
+    original = client.assume_role
+    monkeypatch.setattr(client, "assume_role", lambda **request: (asked.update(request), original(**request))[1])
+    monkeypatch.setattr("control_plane.groups.services.credentials.boto3.client", lambda *args, **settings: client)
+    member_credentials(group=group, user=ada, actor=on_the_web(ada))
+    assert json.loads(asked["Policy"]) == computer_policy(group)
+
+
+def test_a_policy_names_what_the_group_may_do_and_ends_no_version(group: Group, operator: Actor) -> None:
+    with_analyses(group, 2, operator)
+    policy = computer_policy(group)
+    assert "DeleteObjectVersion" not in compact(policy)
+    by_action = {action: statement["Resource"] for statement in policy["Statement"] for action in statement["Action"]}
+    assert by_action["s3:GetObject"] == ["arn:aws:s3:::cohort-a0/example-lab/*", "arn:aws:s3:::cohort-a1/example-lab/*"]
+    assert by_action["s3:PutObject"] == [f"arn:aws:s3:::cohort-a0/example-lab/{name}/*" for name in WRITABLE_FOLDERS]
+    listing = next(statement for statement in policy["Statement"] if statement["Action"] == ["s3:ListBucket"])
+    assert listing["Condition"] == {"StringLike": {"s3:prefix": ["example-lab/*"]}}
+
+
+def test_a_group_that_only_reads_gets_nothing_that_writes(group: Group, operator: Actor) -> None:
+    with_analyses(group, 1, operator, level=Grant.Level.READ_ONLY)
+    assert not {"s3:PutObject", "s3:DeleteObject"} & {
+        action for statement in computer_policy(group)["Statement"] for action in statement["Action"]
+    }
+
+
+def test_a_group_without_an_analysis_gets_a_session_that_may_nothing(group: Group) -> None:
+    assert [statement["Effect"] for statement in computer_policy(group)["Statement"]] == ["Deny"]
+
+
+def test_forty_analyses_fit_into_a_session_policy_and_the_folder_still_binds_it(group: Group, operator: Actor) -> None:
+    with_analyses(group, 40, operator)
+    policy = computer_policy(group)
+    assert len(compact(policy)) <= POLICY_CHARACTERS
+    for statement in policy["Statement"]:
+        if statement["Action"] not in (["s3:ListBucket"], ["s3:GetBucketLocation"]):
+            assert all("*/example-lab/" in resource for resource in statement["Resource"])
 
 
 def test_a_secret_that_aws_does_not_have_is_said_so(group: Group, ada: User, operator: Actor) -> None:

@@ -1,10 +1,23 @@
-"""A person's own pages."""
+"""A person's own pages, and those of their groups."""
 
 from django.urls import path
 
-from web.home import views
+from web.home import joining_views, managing_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("groups/<slug:slug>/", views.group, name="group"),
+    path("groups/<slug:slug>/leave/", managing_views.leave, name="group_leave"),
+    path("groups/<slug:slug>/keys-allowed/", managing_views.allow_keys, name="group_allow_keys"),
+    path("groups/<slug:slug>/members/<int:pk>/remove/", managing_views.remove, name="member_remove"),
+    path("groups/<slug:slug>/members/<int:pk>/manager/", managing_views.change_manager, name="member_manager"),
+    path("groups/<slug:slug>/codes/", managing_views.make_code, name="code_make"),
+    path("groups/<slug:slug>/codes/<int:pk>/rotate/", managing_views.rotate_code, name="code_rotate"),
+    path("groups/<slug:slug>/codes/<int:pk>/withdraw/", managing_views.withdraw_code, name="code_withdraw"),
+    path("requests/", joining_views.queue, name="requests"),
+    path("requests/ask/", joining_views.ask, name="request_ask"),
+    path("requests/<int:pk>/withdraw/", joining_views.withdraw, name="request_withdraw"),
+    path("requests/<int:pk>/approve/", joining_views.approve, name="request_approve"),
+    path("requests/<int:pk>/decline/", joining_views.decline, name="request_decline"),
+    path("requests/link/<str:token>/", joining_views.decision_link, name="request_link"),
 ]

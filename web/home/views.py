@@ -1,51 +1,109 @@
 """What a person can do now, and who can reach what in a group of theirs."""
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.actors import Actor
 from control_plane.deployments.standing import on_aws
-from control_plane.groups.models import Group, Membership
-from control_plane.groups.overview import latest_deployments, places
+from control_plane.groups.models import Access, Group, JoinRequest, Membership
+from control_plane.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
+from control_plane.groups.permissions import decidable, may_decide
+from control_plane.groups.services.codes import MOST_USABLE
+from control_plane.groups.standing import Standing, standings
+from web.home.access import person, visible_group
+from web.home.forms import AskForm, CodeForm
 
 MEMBERS_PER_PAGE = 50
+# What a manager sees of the requests on the group's own page; the queue shows the rest.
+MOST_REQUESTS = 10
+# The analyses of one group that home links to; its own page has them all.
+MOST_ANALYSES = 8
+# The uploads' part of the page, where it is installed.
+UPLOADS = ("uploads/_mine.html", "home/_nothing.html")
 
 
 @require_GET
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    """My groups with their state, or the next step if I am in none."""
-    mine = places(Membership.objects.filter(user=request.user.pk))
-    is_changing = any(place.doing and not (place.has_failed or place.was_cancelled) for place in mine)
-    template = "home/_my_groups.html" if request.headers.get("HX-Request") else "home/home.html"
-    return render(request, template, {"places": mine, "is_changing": is_changing})
+    """My groups with their state, where I stand with what I asked for, and what waits for me."""
+    if request.headers.get("HX-Request"):
+        return render(request, "home/_mine.html", _mine(request))
+    return render_home(request)
+
+
+def render_home(request: HttpRequest, form: AskForm | None = None) -> HttpResponse:
+    """The home page; with a form that was refused, and why."""
+    waiting = decidable(person(request)).filter(state=JoinRequest.State.WAITING).count()
+    context = {"form": form or AskForm(), "waiting_for_me": waiting, "my_uploads": UPLOADS}
+    return render(request, "home/home.html", _mine(request) | context, status=422 if form else 200)
 
 
 @require_GET
 @login_required
 def group(request: HttpRequest, slug: str) -> HttpResponse:
     """A group's members and analyses, to those who are in it and to administrators; to others it does not exist."""
-    found = Group.objects.select_related("stack").filter(slug=slug).first()
-    if found is None or not _may_see(request, found):
-        raise Http404
-    page = Paginator(found.memberships.not_ended().order_by("user__email"), MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
-    context = {
+    found, mine = visible_group(request, slug)
+    actor = Actor.of_request(request)
+    decides = may_decide(actor, found)
+    members = found.memberships.not_ended().order_by("-is_manager", "user__email")
+    page = Paginator(members, MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
+    shown = _in_order(page.object_list)
+    attach_key_ages(found, shown)
+    context: dict[str, Any] = {
         "group": found,
+        "mine": mine,
+        "decides": decides,
         "page": page,
-        "places": places(Membership.objects.filter(pk__in=[row.pk for row in page.object_list])),
+        "places": shown,
         "grants": found.grants.with_state().not_ended().select_related("analysis"),
         "deployment": latest_deployments([found.stack_id]).get(found.stack_id),
-        "on_aws": on_aws(found.stack) if is_administrator(request.user) else None,
     }
-    template = "home/_group.html" if request.headers.get("HX-Request") else "home/group.html"
-    return render(request, template, context)
+    if request.headers.get("HX-Request"):
+        return render(request, "home/_group.html", context)
+    context["on_aws"] = on_aws(found.stack) if is_administrator(request.user) else None
+    if decides:
+        context |= _decisions(found)
+    return render(request, "home/group.html", context)
 
 
-def _may_see(request: HttpRequest, group: Group) -> bool:
-    if not isinstance(request.user, User):
-        return False
-    return is_administrator(request.user) or group.memberships.wanted().filter(user=request.user).exists()
+def _mine(request: HttpRequest) -> dict[str, Any]:
+    """What changes by itself on the home page, and how often to look."""
+    user = person(request)
+    mine = places(Membership.objects.filter(user=user))
+    attach_usable(mine, MOST_ANALYSES)
+    asked = standings(user, mine)
+    return {"places": mine, "standings": asked, "look_again": _look_again(mine, asked)}
+
+
+def _look_again(mine: list[Place], asked: list[Standing]) -> str:
+    """How long until the page asks again; empty if nothing is about to change."""
+    if any(place.doing and not (place.has_failed or place.was_cancelled) for place in mine):
+        return "2s"
+    return "5s" if any(standing.request.is_open for standing in asked) else ""
+
+
+def _in_order(memberships: Any) -> list[Place]:
+    """The places of these memberships, managers first as they are on the page."""
+    found = places(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
+    return sorted(found, key=lambda place: (not place.membership.is_manager, place.membership.user.email))
+
+
+def _decisions(group: Group) -> dict[str, Any]:
+    """What only those see who decide about the group."""
+    waiting = group.join_requests.filter(state=JoinRequest.State.WAITING)
+    usable = group.join_codes.usable(timezone.now())
+    return {
+        "requests": list(waiting.select_related("user", "group", "code")[:MOST_REQUESTS]),
+        "more_requests": max(0, waiting.count() - MOST_REQUESTS),
+        "codes": list(usable[:MOST_USABLE]),
+        "ended_codes": list(group.join_codes.exclude(pk__in=usable.values("pk"))[:5]),
+        "code_form": CodeForm(),
+        "accesses": Access.choices,
+    }

@@ -1,26 +1,37 @@
-"""Credentials for a member: short-lived ones by assuming the group's role, or the member's own key."""
+"""Short-lived credentials for a member's own computer, by assuming the group's role; and what everybody's credentials share.
+
+A member's long-lived key is kept apart: see `keys`.
+"""
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import PermissionDenied
+from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.groups.errors import NoCredentials, NotMember
-from control_plane.groups.models import Access, AccessState, Group, Membership
+from control_plane.audit.models import AuditEvent, record
+from control_plane.groups.errors import NoCredentials, NotMember, TooOften
+from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
 from stacks.manifest import names
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef
 
 SESSION_SECONDS = 3600
+# IAM takes so many characters of a session policy (IAM user guide, "IAM and STS quotas").
+POLICY_CHARACTERS = 2048
+WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
+READ = ("s3:GetObject", "s3:GetObjectVersion")
+# The role may also end versions, to undo deletions. A session that leaves the server may not.
+WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# The helper asks once an hour for each group; this leaves room for several computers, and none for a program gone wild.
+MOST_SESSIONS_AN_HOUR = 60
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,36 @@ class Credentials:
         return document
 
 
-def member_credentials(*, group: Group, user: User, actor: Actor, session_policy: dict[str, Any] | None = None) -> Credentials:
-    """Hand out a member's credentials, and record that. `session_policy` narrows a federated session further.
+def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials:
+    """Hand out a member's credentials for a computer of theirs, and record that.
 
-    Only the member and administrators may ask. Raises NotMember, NoCredentials or PermissionDenied.
+    On the web they are a session of an hour, for the member alone. An operator gets a key holder's key instead.
+    Raises NotMember, NoCredentials, TooOften or PermissionDenied.
     """
-    _require_self_or_administrator(actor, user)
-    membership = Membership.objects.wanted().select_related("group__stack").filter(group=group, user=user).first()
+    if not (actor.is_operator or (actor.user is not None and actor.user.pk == user.pk)):
+        raise PermissionDenied("Only the member may ask for these credentials. None were made.")
+    membership = find_membership(group, user)
+    refuse_too_often(actor, "member.credentials", MOST_SESSIONS_AN_HOUR)
+    try:
+        hands_out_key = actor.is_operator and membership.access == Access.KEYS
+        credentials = read_key(membership) if hands_out_key else _session(membership)
+    except (BotoCoreError, ClientError) as error:
+        raise NoCredentials(f"AWS did not give credentials for {user.email}: {error}. Nothing was changed; try again.") from error
+    record(
+        actor,
+        "member.credentials",
+        f"{user.email} in {group.slug}",
+        access=membership.access if credentials.expiration is None else Access.FEDERATED.value,
+        access_key_id=credentials.access_key_id,
+    )
+    return credentials
+
+
+def find_membership(group: Group, user: User) -> Membership:
+    """The person's membership, in force on AWS. Raises NotMember or NoCredentials."""
+    membership: Membership | None = (
+        Membership.objects.wanted().select_related("group__stack", "user").filter(group=group, user=user).first()
+    )
     if membership is None:
         raise NotMember(f"{user.email} is not in {group.name}. No credentials were made.")
     if not user.is_active:
@@ -63,41 +97,73 @@ def member_credentials(*, group: Group, user: User, actor: Actor, session_policy
             f"{user.email}'s access to {group.name} is not in force yet. No credentials were made; "
             "wait until its deployment has ended (`manage.py deployment list` shows it)."
         )
-    try:
-        credentials = _key(membership) if membership.access == Access.KEYS else _session(membership, session_policy)
-    except (BotoCoreError, ClientError) as error:
-        raise NoCredentials(f"AWS did not give credentials for {user.email}: {error}. Nothing was changed; try again.") from error
-    record(
-        actor,
-        "member.credentials",
-        f"{user.email} in {group.slug}",
-        access=membership.access,
-        access_key_id=credentials.access_key_id,
-    )
-    return credentials
+    return membership
 
 
-def _require_self_or_administrator(actor: Actor, user: User) -> None:
-    if actor.is_operator or is_administrator(actor.user) or (actor.user is not None and actor.user.pk == user.pk):
+def read_key(membership: Membership) -> Credentials:
+    """The member's key as the group's stack keeps it. For `keys` and the terminal: whoever calls this records it."""
+    client = boto3.client("secretsmanager", region_name=membership.group.stack.region)
+    secret = client.get_secret_value(SecretId=names.secret(membership.group.slug, membership.username))
+    key = json.loads(secret["SecretString"])
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def computer_policy(group: Group) -> dict[str, Any]:
+    """What a session on a member's computer may do: the group's folder in all its analyses, as far as each grant goes.
+
+    Where the analyses are too many to be named, any bucket stands for them: the role's own policies and the boundary name
+    each one, and a session may do only what these allow too.
+    """
+    grants = Grant.objects.wanted().filter(group=group).select_related("analysis").order_by("analysis__bucket")
+    arn = f"arn:{names.partition(group.stack.region)}:s3:::"
+    readable = [f"{arn}{grant.analysis.bucket}" for grant in grants]
+    writable = [f"{arn}{grant.analysis.bucket}" for grant in grants if grant.level == Grant.Level.READ_WRITE]
+    policy = _policy(group.slug, readable, writable)
+    if len(compact(policy)) <= POLICY_CHARACTERS:
+        return policy
+    return _policy(group.slug, [f"{arn}*"], [f"{arn}*"] if writable else [])
+
+
+def compact(policy: dict[str, Any]) -> str:
+    """The policy as IAM counts it, without white space."""
+    return json.dumps(policy, separators=(",", ":"))
+
+
+def refuse_too_often(actor: Actor, action: str, most: int) -> None:
+    """Raise TooOften if the audit trail tells that this person did this so often within the last hour."""
+    if actor.is_operator:
         return
-    raise PermissionDenied("Only the member and administrators may ask for these credentials. None were made.")
+    since = timezone.now() - timedelta(hours=1)
+    if AuditEvent.objects.filter(action=action, at__gt=since, actor_user=actor.user).count() >= most:
+        raise TooOften(f"This was done {most} times within an hour. Nothing was changed; wait a while, then try again.")
 
 
-def _session(membership: Membership, session_policy: dict[str, Any] | None) -> Credentials:
+def _session(membership: Membership) -> Credentials:
     stack = membership.group.stack
     request: AssumeRoleRequestTypeDef = {
         "RoleArn": names.role_arn(stack.account, stack.region, membership.group.slug),
         "RoleSessionName": membership.username,
         "DurationSeconds": SESSION_SECONDS,
+        "Policy": compact(computer_policy(membership.group)),
     }
-    if session_policy:
-        request["Policy"] = json.dumps(session_policy, separators=(",", ":"))
     answer = boto3.client("sts", region_name=stack.region).assume_role(**request)["Credentials"]
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 
-def _key(membership: Membership) -> Credentials:
-    client = boto3.client("secretsmanager", region_name=membership.group.stack.region)
-    secret = client.get_secret_value(SecretId=names.secret(membership.group.slug, membership.username))
-    key = json.loads(secret["SecretString"])
-    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+def _policy(slug: str, readable: list[str], writable: list[str]) -> dict[str, Any]:
+    prefix = f"{slug}/"
+    if not readable:
+        return {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+    statements = [
+        _allow(["s3:GetBucketLocation"], readable),
+        _allow(["s3:ListBucket"], readable) | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
+        _allow([*READ], [f"{bucket}/{prefix}*" for bucket in readable]),
+    ]
+    if writable:
+        statements.append(_allow([*WRITE], [f"{bucket}/{prefix}{folder}/*" for bucket in writable for folder in WRITABLE_FOLDERS]))
+        statements.append(_allow(["s3:DeleteObject"], [f"{bucket}/{prefix}results/*" for bucket in writable]))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allow(actions: list[str], resources: list[str]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}

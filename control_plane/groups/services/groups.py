@@ -41,6 +41,22 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
     return group, deployment
 
 
+def set_allows_keys(*, group: Group, allows: bool, actor: Actor) -> Group:
+    """Let the group's managers give members an access key of their own, or no more. Keys that there are stay.
+
+    Raises PermissionDenied.
+    """
+    require_administrator(actor)
+    with transaction.atomic():
+        group = Group.objects.select_for_update().get(pk=group.pk)
+        if group.allows_keys != allows:
+            group.allows_keys = allows
+            group.save(update_fields=["allows_keys"])
+            before, after = {"allows_keys": not allows}, {"allows_keys": allows}
+            record(actor, "group.keys", f"group {group.slug}", before=before, after=after)
+    return group
+
+
 def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deployment:
     """Have the group's present rows deployed; its stack must be locked. See `request_deployment`. Raises LimitReached."""
     return request_deployment(

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from control_plane.deployments.models import Stack
 from control_plane.groups.errors import LimitReached
-from control_plane.groups.models import Access, Analysis, Group, Membership
+from control_plane.groups.models import Analysis, Group, Membership
 from stacks.manifest import (
     MOST_REVOKED,
     AnalysisGrant,
@@ -62,5 +62,6 @@ def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -
 
 
 def _recently_removed(group: Group) -> list[str]:
-    removed = Membership.objects.filter(group=group, access=Access.FEDERATED, removed_at__gt=timezone.now() - REVOKED_FOR)
+    # Holders of keys too: Cohort's own pages work with sessions of the group's role for every member.
+    removed = Membership.objects.filter(group=group, removed_at__gt=timezone.now() - REVOKED_FOR)
     return list(removed.order_by("username").values_list("username", flat=True))

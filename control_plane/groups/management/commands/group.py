@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Count, Q
 
 from control_plane.groups.models import Group
-from control_plane.groups.services.groups import create_group, find_group
+from control_plane.groups.services.groups import create_group, find_group, set_allows_keys
 from control_plane.terminal import VerbCommand, table
 
 
@@ -20,6 +20,9 @@ class Command(VerbCommand):
         create.add_argument("--name", default="", help="What people call it (the slug, if left out).")
         self.verb("list", self.list, "List the groups.")
         self.verb("show", self.show_one, "Show a group's members and analyses.").add_argument("slug")
+        keys = self.verb("keys", self.keys, "Say whether the group's managers may give members an access key of their own.")
+        keys.add_argument("slug")
+        keys.add_argument("allowed", choices=("allow", "forbid"))
 
     def create(self, options: dict[str, Any]) -> None:
         group, deployment = create_group(slug=options["slug"], name=options["name"], actor=self.actor)
@@ -39,19 +42,34 @@ class Command(VerbCommand):
         grants = group.grants.with_state().not_ended().select_related("analysis")
         document = group_as_dict(group) | {
             "members": [
-                {"email": row.user.email, "username": row.username, "access": row.access, "state": row.state} for row in memberships
+                {
+                    "email": row.user.email,
+                    "username": row.username,
+                    "access": row.access,
+                    "is_manager": row.is_manager,
+                    "state": row.state,
+                }
+                for row in memberships
             ],
             "analyses": [
                 {"slug": row.analysis.slug, "bucket": row.analysis.bucket, "access": row.level, "state": row.state}
                 for row in grants
             ],
         }
-        people = table([[row.user.email, row.access, row.state] for row in memberships], ["MEMBER", "ACCESS", "STATE"])
+        people = table(
+            [[row.user.email, row.access, "yes" if row.is_manager else "", row.state] for row in memberships],
+            ["MEMBER", "ACCESS", "MANAGER", "STATE"],
+        )
         uses = table(
             [[row.analysis.slug, row.analysis.bucket, row.level, row.state] for row in grants],
             ["ANALYSIS", "BUCKET", "ACCESS", "STATE"],
         )
         self.show(options, document, f"{group.name} ({group.slug}): {_state(group)}\n\n{people}\n\n{uses}")
+
+    def keys(self, options: dict[str, Any]) -> None:
+        group = set_allows_keys(group=find_group(options["slug"]), allows=options["allowed"] == "allow", actor=self.actor)
+        now = "may give members keys of their own" if group.allows_keys else "give short-lived credentials only"
+        self.show(options, {"group": group_as_dict(group)}, f"Managers of {group.name} {now}.")
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:
@@ -60,6 +78,7 @@ def group_as_dict(group: Group) -> dict[str, Any]:
     return {
         "slug": group.slug,
         "name": group.name,
+        "allows_keys": group.allows_keys,
         "stack": stack.name,
         "account": stack.account,
         "region": stack.region,

@@ -7,7 +7,8 @@ from typing import Any
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import member_credentials
 from control_plane.groups.services.groups import find_group
-from control_plane.groups.services.members import add_member, add_new_or_known, find_user, remove_member
+from control_plane.groups.services.keys import rotate_key
+from control_plane.groups.services.members import add_member, add_new_or_known, find_user, remove_member, set_manager
 from control_plane.terminal import VerbCommand
 
 
@@ -21,17 +22,22 @@ class Command(VerbCommand):
         _who(add)
         add.add_argument("--access", choices=Access.values, default=Access.FEDERATED.value, help="How they get in (federated).")
         add.add_argument("--create", action="store_true", help="Make the person if nobody has this address yet.")
+        add.add_argument("--manager", action="store_true", help="Make them a manager of the group.")
+        manager = self.verb("manager", self.manager, "Make a member a manager of the group.")
+        _who(manager)
+        manager.add_argument("--remove", action="store_true", help="Make a manager a member like others instead.")
         _who(self.verb("remove", self.remove, "Take a person's access to a group away.", deploys=True))
+        _who(self.verb("rotate", self.rotate, "Replace a member's access key; the old one ends.", deploys=True))
         _who(self.verb("credentials", self.credentials, "Print a member's credentials as a credential_process document."))
 
     def add(self, options: dict[str, Any]) -> None:
         group = find_group(options["group"])
-        access = Access(options["access"])
+        given: dict[str, Any] = {"access": Access(options["access"]), "as_manager": options["manager"], "actor": self.actor}
         if options["create"]:
-            user, deployment = add_new_or_known(group=group, email=options["email"], access=access, actor=self.actor)
+            user, deployment = add_new_or_known(group=group, email=options["email"], **given)
         else:
             user = find_user(options["email"])
-            deployment = add_member(group=group, user=user, access=access, actor=self.actor)
+            deployment = add_member(group=group, user=user, **given)
         membership = Membership.objects.wanted().get(group=group, user=user)
         member = {"email": user.email, "username": membership.username, "access": membership.access}
         self.follow(
@@ -47,6 +53,24 @@ class Command(VerbCommand):
             {"group": group.slug, "member": {"email": user.email}},
             f"{user.email}'s access to {group.name} is being taken away.",
         )
+
+    def rotate(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        deployment = rotate_key(group=group, user=user, actor=self.actor)
+        member = {"email": user.email, "key_serial": Membership.objects.wanted().get(group=group, user=user).key_serial}
+        self.follow(
+            options,
+            deployment,
+            {"group": group.slug, "member": member},
+            f"{user.email}'s access key in {group.name} is being replaced.",
+        )
+
+    def manager(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        membership = set_manager(group=group, user=user, is_manager=not options["remove"], actor=self.actor)
+        document = {"group": group.slug, "member": {"email": user.email, "is_manager": membership.is_manager}}
+        now = "manages" if membership.is_manager else "does not manage"
+        self.show(options, document, f"{user.email} {now} {group.name}.")
 
     def credentials(self, options: dict[str, Any]) -> None:
         group, user = find_group(options["group"]), find_user(options["email"])

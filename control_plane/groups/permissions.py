@@ -1,0 +1,48 @@
+"""Who may decide about a group: its managers, and administrators. Services call these; no view decides by itself."""
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+
+from control_plane.accounts.models import User
+from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Access, Group, JoinRequest, Membership
+
+
+def manages(user: User | None, group: Group) -> bool:
+    """Whether this person is a manager of the group: active, and a member whom nobody has asked to take away. One query."""
+    return user is not None and user.is_active and managers(group).filter(user=user).exists()
+
+
+def managers(group: Group) -> QuerySet[Membership]:
+    """The memberships of the group's managers who can act."""
+    return Membership.objects.wanted().filter(group=group, is_manager=True, user__is_active=True)
+
+
+def may_decide(actor: Actor, group: Group) -> bool:
+    """Whether the actor may decide who is in the group."""
+    return actor.is_operator or is_administrator(actor.user) or manages(actor.user, group)
+
+
+def require_manager(actor: Actor, group: Group) -> None:
+    """Raise PermissionDenied unless the actor manages the group, is an administrator or works at this machine's terminal."""
+    if not may_decide(actor, group):
+        raise PermissionDenied(
+            "Only the group's managers and administrators may do this. Nothing was changed; ask one of them to do it for you."
+        )
+
+
+def require_may_give(actor: Actor, group: Group, access: Access) -> None:
+    """Raise PermissionDenied if a manager gives a key where the group does not allow any; administrators decide for themselves."""
+    if access == Access.KEYS and not (group.allows_keys or actor.is_operator or is_administrator(actor.user)):
+        raise PermissionDenied(
+            f"{group.name} does not allow access keys. Nothing was changed; give short-lived credentials, or ask an administrator."
+        )
+
+
+def decidable(user: User) -> QuerySet[JoinRequest]:
+    """The requests that this person may decide or has a right to look back at: their groups', or, for administrators, all."""
+    if is_administrator(user):
+        return JoinRequest.objects.all()
+    managed = Membership.objects.wanted().filter(user=user, is_manager=True)
+    return JoinRequest.objects.filter(group__in=managed.values("group")) if user.is_active else JoinRequest.objects.none()

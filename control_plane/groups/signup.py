@@ -1,0 +1,93 @@
+"""What sign-up asks for beside an address and a password: a name, and the group that the person wants to be in."""
+
+from typing import Any
+
+from allauth.account.forms import SignupForm as AccountSignupForm
+from allauth.socialaccount.forms import SignupForm as ProviderSignupForm
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest
+
+from control_plane.accounts.models import User
+from control_plane.accounts.validation import validate_name
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.services.codes import find_usable_code
+from control_plane.groups.services.joining import ask_to_join
+from control_plane.groups.trust import LONGEST_NAME, check_new_group_name
+
+# A code of 24 letters with room for the separators that people write.
+LONGEST_CODE = 64
+
+
+class JoinFields(forms.Form):
+    """The fields and rules that both ways to sign up share. What cannot be asked for is said before an account is made."""
+
+    name = forms.CharField(max_length=LONGEST_NAME, label="Your name", validators=[validate_name])
+    use_code = forms.BooleanField(required=False, label="I have a join code")
+    join_code = forms.CharField(
+        max_length=LONGEST_CODE,
+        required=False,
+        label="Join code",
+        help_text="Your group’s manager gives you one.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+    )
+    requested_group = forms.CharField(
+        max_length=LONGEST_NAME,
+        required=False,
+        label="New group’s name",
+        help_text="An administrator looks at it. To join a group that exists, ask its manager for a code.",
+        validators=[validate_name],
+    )
+
+    def clean_name(self) -> str:
+        """Without superfluous white space."""
+        return " ".join(self.cleaned_data["name"].split())
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        # A field with an error of its own is not looked at twice.
+        field = "join_code" if data.get("use_code") else "requested_group"
+        if field in data:
+            try:
+                _check(field, data[field])
+            except GroupsError as refusal:
+                self.add_error(field, str(refusal))
+        return data
+
+    def signup(self, request: HttpRequest, user: User) -> None:
+        """Keep the name, and ask for the group. It waits until the address is verified."""
+        data = self.cleaned_data
+        user.name = data["name"]
+        user.save(update_fields=["name"])
+        wish = {"code": data["join_code"]} if data["use_code"] else {"new_group_name": data["requested_group"]}
+        actor = Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") or None)
+        try:
+            ask_to_join(user=user, actor=actor, is_verified=False, **wish)
+        except GroupsError as refusal:
+            # The code was used up, or the name taken, a moment ago. The account is there, and its home page asks again.
+            messages.warning(request, str(refusal))
+
+
+class SignupForm(JoinFields, AccountSignupForm):
+    """Signing up with an address and a password. `accounts` names it in ACCOUNT_FORMS."""
+
+    def custom_signup(self, request: HttpRequest, user: Any) -> None:
+        self.signup(request, user)
+
+
+class ProviderForm(JoinFields, ProviderSignupForm):
+    """Signing up with an account elsewhere. `accounts` names it in SOCIALACCOUNT_FORMS."""
+
+    def custom_signup(self, request: HttpRequest, user: Any) -> None:
+        self.signup(request, user)
+
+
+def _check(field: str, text: str) -> None:
+    if not text.strip():
+        what = "your join code" if field == "join_code" else "the name of the group, or give a join code"
+        raise GroupsError(f"Write {what}.")
+    if field == "join_code":
+        find_usable_code(text)
+    else:
+        check_new_group_name(text)

@@ -1,0 +1,59 @@
+"""Whom a request to join waits for, whose word is enough, and which names a new group may be asked for by."""
+
+import re
+
+from allauth.account.models import EmailAddress
+from django.core.exceptions import ValidationError
+
+from control_plane.accounts.models import User
+from control_plane.accounts.validation import fold_name, validate_name
+from control_plane.config import config
+from control_plane.groups.errors import InvalidName, NameTaken
+from control_plane.groups.models import Group, JoinRequest
+from control_plane.groups.permissions import managers
+
+LONGEST_NAME = 120
+
+
+def check_new_group_name(name: str) -> str:
+    """The name, tidied, if a new group can be asked for by it. Raises InvalidName, or NameTaken without saying by whom."""
+    name = " ".join(name.split())
+    try:
+        validate_name(name)
+    except ValidationError as error:
+        raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
+    if not 2 <= len(name) <= LONGEST_NAME:
+        raise InvalidName(f"A group's name has 2 to {LONGEST_NAME} characters. Nothing was changed.")
+    folded = fold_name(name)
+    if Group.objects.filter(folded_name=folded).exists() or Group.objects.filter(slug=propose_slug(folded)).exists():
+        raise NameTaken(
+            "A group that exists cannot be joined by its name. Nothing was changed; ask the group's manager for a code, "
+            "or, if yours is another group, choose another name."
+        )
+    return name
+
+
+def propose_slug(name: str) -> str:
+    """A slug made of a group's name; empty where the name has too few plain letters."""
+    slug = re.sub(r"[^a-z0-9]+", "-", fold_name(name)).strip("-")[:32].strip("-")
+    return slug if len(slug) > 1 else ""
+
+
+def trusts_address(request: JoinRequest) -> bool:
+    """Whether a request needs nobody's approval: by a code that still stands, from a verified address of a trusted domain."""
+    if request.code is None or request.code.withdrawn_at is not None or not is_trusted_domain(request.user.email):
+        return False
+    return bool(EmailAddress.objects.filter(user=request.user, email__iexact=request.user.email, verified=True).exists())
+
+
+def is_trusted_domain(address: str) -> bool:
+    """Whether AUTO_APPROVE_DOMAINS names the address's domain: `example.org` itself, or `.edu` for all that end so."""
+    domain = address.rpartition("@")[2].lower()
+    return any(domain.endswith(one) if one.startswith(".") else domain == one for one in config().auto_approve_domains)
+
+
+def addresses_of_deciders(request: JoinRequest) -> list[str]:
+    """Whom to tell that somebody waits: the group's managers; without any, or for a new group, the administrators."""
+    found = list(managers(request.group).order_by("pk").values_list("user__email", flat=True)) if request.group else []
+    administrators = User.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
+    return found or list(administrators.values_list("email", flat=True))

@@ -1,0 +1,56 @@
+"""What the pages about groups share: who is asking, which group they may see, and where to go back to."""
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from control_plane.accounts.models import User
+from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.refusals import NotYours
+from control_plane.groups.models import Group, Membership
+from control_plane.groups.permissions import may_decide
+
+MISSING = "There is no such group, or you are not in it."
+
+
+def person(request: HttpRequest) -> User:
+    """Who is signed in. Only for views behind `login_required`."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied("Sign in first.")
+    return request.user
+
+
+def visible_group(request: HttpRequest, slug: str) -> tuple[Group, Membership | None]:
+    """The group and the person's own membership, if they are in it or administer all. Else NotYours, as if there were none."""
+    group = Group.objects.select_related("stack").filter(slug=slug).first()
+    if group is None:
+        raise NotYours(MISSING)
+    mine = group.memberships.wanted().filter(user=person(request)).first()
+    if mine is None and not is_administrator(request.user):
+        raise NotYours(MISSING)
+    return group, mine
+
+
+def managed_group(request: HttpRequest, slug: str) -> Group:
+    """The group, if the person may decide about it. To its other members PermissionDenied, to others NotYours."""
+    group, _ = visible_group(request, slug)
+    if not may_decide(Actor.of_request(request), group):
+        raise PermissionDenied("Only the group's managers may do this. Nothing was changed; ask one of them.")
+    return group
+
+
+def member_of(group: Group, pk: int) -> Membership:
+    """The wanted membership of this group with this number. Raises NotYours."""
+    membership: Membership | None = group.memberships.wanted().select_related("user").filter(pk=pk).first()
+    if membership is None:
+        raise NotYours("There is no such member of this group.")
+    return membership
+
+
+def go_back(request: HttpRequest, otherwise: str) -> HttpResponse:
+    """To the page of ours that the form was on, if it says one."""
+    wanted = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return redirect(wanted if is_ours else otherwise)

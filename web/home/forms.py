@@ -1,0 +1,48 @@
+"""What the pages about groups ask for. Whether it makes sense is the services' word."""
+
+from typing import Any
+
+from django import forms
+
+from control_plane.groups.models import Access
+from control_plane.groups.services.codes import MOST_DAYS, MOST_USES, USUAL_DAYS
+from control_plane.groups.services.joining import MOST_NOTE
+from control_plane.groups.signup import LONGEST_CODE
+from control_plane.groups.trust import LONGEST_NAME
+
+
+class AskForm(forms.Form):
+    """A join code, or the name of a new group."""
+
+    code = forms.CharField(max_length=LONGEST_CODE, required=False)
+    new_group = forms.CharField(max_length=LONGEST_NAME, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors and bool(data.get("code")) == bool(data.get("new_group")):
+            raise forms.ValidationError("Write either a join code or the name of a new group. Nothing was changed.")
+        return data
+
+
+class ApproveForm(forms.Form):
+    """How the person gets in, whether they manage the group, and, for a new group, its slug."""
+
+    access = forms.ChoiceField(choices=Access.choices, required=False)
+    as_manager = forms.BooleanField(required=False)
+    new_group_slug = forms.CharField(max_length=32, required=False)
+
+    def clean_access(self) -> Access:
+        return Access(self.cleaned_data["access"] or Access.FEDERATED)
+
+
+class DeclineForm(forms.Form):
+    """What the person is told."""
+
+    note = forms.CharField(max_length=MOST_NOTE, required=False)
+
+
+class CodeForm(forms.Form):
+    """How long a code works, and for how many people."""
+
+    days = forms.IntegerField(min_value=1, max_value=MOST_DAYS, initial=USUAL_DAYS)
+    most_uses = forms.IntegerField(min_value=1, max_value=MOST_USES, required=False)

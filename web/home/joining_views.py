@@ -1,0 +1,177 @@
+"""Asking to join, and the queue of those who decide about it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Case, Q, QuerySet, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_GET, require_POST
+
+from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.refusals import NotYours
+from control_plane.deployments.requests import RefusedRequest
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import DECISION_LINK_SECONDS, DECISION_SALT, Access, JoinRequest, Membership
+from control_plane.groups.permissions import decidable
+from control_plane.groups.services import joining
+from control_plane.groups.trust import propose_slug
+from web.home.access import go_back, person
+from web.home.forms import ApproveForm, AskForm, DeclineForm
+from web.home.views import render_home
+
+PER_PAGE = 25
+
+
+@require_POST
+@login_required
+def ask(request: HttpRequest) -> HttpResponse:
+    """Ask to join a group by its code, or for a new one. What is refused is said on the home page, beside what was typed."""
+    form = AskForm(request.POST)
+    if form.is_valid():
+        try:
+            asked = joining.ask_to_join(
+                user=person(request),
+                actor=Actor.of_request(request),
+                code=form.cleaned_data["code"],
+                new_group_name=form.cleaned_data["new_group"],
+            )
+        except GroupsError as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, f"You asked to join {asked.place}. Where it stands shows here.")
+            return redirect("home")
+    return render_home(request, form)
+
+
+@require_POST
+@login_required
+def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take one's own request back."""
+    mine = JoinRequest.objects.filter(user=person(request), pk=pk).first()
+    if mine is None:
+        raise NotYours("There is no such request of yours.")
+    try:
+        joining.withdraw(mine, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "Your request is withdrawn. You can ask again at any time.")
+    return redirect("home")
+
+
+@require_GET
+@login_required
+def queue(request: HttpRequest) -> HttpResponse:
+    """Who asks to join, to managers for their groups and to administrators for all: undecided first, newest first."""
+    _refuse_others(request)
+    filters = {name: request.GET.get(name, "").strip() for name in ("group", "person", "state")}
+    page = Paginator(_found(request, filters), PER_PAGE).get_page(request.GET.get("page"))
+    for one in page.object_list:
+        _prepare(one)
+    context = {
+        "page": page,
+        "filters": filters,
+        "is_filtered": any(filters.values()),
+        "states": [(value, label) for value, label in JoinRequest.State.choices if value != JoinRequest.State.UNVERIFIED],
+        "accesses": Access.choices,
+    }
+    return render(request, "home/requests.html", context)
+
+
+@require_GET
+@login_required
+def decision_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The page behind an e-mail's link: one request, to be decided once by who may, or why that is not possible."""
+    problem, status, found = "", 200, None
+    try:
+        pk = signing.loads(token, salt=DECISION_SALT, max_age=DECISION_LINK_SECONDS)
+    except signing.SignatureExpired:
+        problem, status = "This link is older than a week and does not work any more. The request may still wait.", 410
+    except signing.BadSignature:
+        problem, status = "This link is not one that Cohort sent, or a part of it is missing. Nothing was changed.", 404
+    else:
+        found = _find(request, pk)
+        if found.state == JoinRequest.State.UNVERIFIED:
+            problem, status = "The person has not verified their e-mail address yet.", 409
+        elif not found.is_open:
+            by = f" by {found.decided_by}" if found.decided_by else ""
+            problem, status = f"This request was {found.get_state_display()} already{by}. There is nothing left to decide.", 410
+        _prepare(found)
+    context = {"one": found, "problem": problem, "accesses": Access.choices, "back": reverse("requests")}
+    return render(request, "home/request_link.html", context, status=status)
+
+
+@require_POST
+@login_required
+def approve(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give the person access."""
+    found, form = _find(request, pk), ApproveForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose how the person gets in. Nothing was changed.")
+        return go_back(request, reverse("requests"))
+    try:
+        joining.approve(found, actor=Actor.of_request(request), **form.cleaned_data)
+    except (GroupsError, RefusedRequest) as refusal:
+        messages.error(request, str(refusal))
+        return go_back(request, reverse("requests"))
+    found.refresh_from_db()
+    if found.group:
+        words = 'Giving {} access to {} has started. <a class="alert-link" href="{}">Watch it on the group’s page</a>'
+        messages.success(request, format_html(words, found.user.email, found.group.name, found.group.get_absolute_url()))
+    return go_back(request, reverse("requests"))
+
+
+@require_POST
+@login_required
+def decline(request: HttpRequest, pk: int) -> HttpResponse:
+    """Refuse, with a note for the person."""
+    found, form = _find(request, pk), DeclineForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "The note is too long. Nothing was changed; shorten it.")
+        return go_back(request, reverse("requests"))
+    try:
+        joining.decline(found, actor=Actor.of_request(request), note=form.cleaned_data["note"])
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"Declined. {found.user.email} is told by e-mail.")
+    return go_back(request, reverse("requests"))
+
+
+def _refuse_others(request: HttpRequest) -> None:
+    """The queue is for those who decide about a group at all."""
+    manages_one = Membership.objects.wanted().filter(user=person(request), is_manager=True)
+    if not (is_administrator(request.user) or manages_one.exists()):
+        raise PermissionDenied("Requests are shown to managers of groups and to administrators. Your own are on your home page.")
+
+
+def _found(request: HttpRequest, filters: dict[str, str]) -> QuerySet[JoinRequest]:
+    found = decidable(person(request)).exclude(state=JoinRequest.State.UNVERIFIED)
+    if filters["state"] in JoinRequest.State.values:
+        found = found.filter(state=filters["state"])
+    if slug := filters["group"]:
+        found = found.filter(Q(group__slug=slug) | Q(group__isnull=True, requested_name__icontains=slug))
+    if text := filters["person"]:
+        found = found.filter(Q(user__email__icontains=text) | Q(user__name__icontains=text))
+    undecided_first = Case(When(state=JoinRequest.State.WAITING, then=0), default=1)
+    return found.select_related("user", "group", "code").order_by(undecided_first, "-pk")
+
+
+def _find(request: HttpRequest, pk: Any) -> JoinRequest:
+    found = decidable(person(request)).select_related("user", "group", "code").filter(pk=pk).first()
+    if found is None:
+        raise NotYours("There is no such request, or you may not decide it.")
+    return found
+
+
+def _prepare(found: JoinRequest) -> None:
+    """What the form proposes for a new group."""
+    found.proposed_slug = propose_slug(found.requested_name) if found.is_for_new_group else ""  # type: ignore[attr-defined]

@@ -1,0 +1,145 @@
+"""What a group's managers do on its page: join codes, members and who else manages; and a member's leaving."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.cache import add_never_cache_headers
+from django.views.decorators.http import require_http_methods, require_POST
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.refusals import NotYours
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import Group, JoinCode
+from control_plane.groups.permissions import managers
+from control_plane.groups.services import codes, members
+from control_plane.groups.services.groups import set_allows_keys
+from web.home.access import managed_group, member_of, person, visible_group
+from web.home.forms import CodeForm
+
+
+@require_POST
+@login_required
+def make_code(request: HttpRequest, slug: str) -> HttpResponse:
+    """Make a join code and show it, this once."""
+    group, form = managed_group(request, slug), CodeForm(request.POST)
+    if not form.is_valid():
+        problems = [
+            f"{form.fields[name].label or name.replace('_', ' ').capitalize()}: {text}"
+            for name, texts in form.errors.items()
+            for text in texts
+        ]
+        messages.error(request, f"{' '.join(problems)} Nothing was made.")
+        return redirect(group)
+    try:
+        code, text = codes.make_join_code(group=group, actor=Actor.of_request(request), **form.cleaned_data)
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+        return redirect(group)
+    return _show(request, group, code, text)
+
+
+@require_POST
+@login_required
+def rotate_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Withdraw a code, make another and show that, this once."""
+    group = managed_group(request, slug)
+    try:
+        code, text = codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+        return redirect(group)
+    return _show(request, group, code, text)
+
+
+@require_POST
+@login_required
+def withdraw_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """End a code at once."""
+    group = managed_group(request, slug)
+    code = _code(group, pk)
+    try:
+        codes.withdraw_join_code(code=code, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"The code that begins with {code.prefix} does not work any more.")
+    return redirect(group)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Say what removing a member does; then do it."""
+    group = managed_group(request, slug)
+    membership = member_of(group, pk)
+    if request.method == "POST":
+        try:
+            members.remove_member(group=group, user=membership.user, actor=Actor.of_request(request))
+        except GroupsError as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, f"Taking {membership.user.email}’s access to {group.name} away has started.")
+        return redirect(group)
+    return render(request, "home/remove.html", {"group": group, "membership": membership})
+
+
+@require_POST
+@login_required
+def change_manager(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Make a member a manager, or a manager a member like others."""
+    group = managed_group(request, slug)
+    membership, wanted = member_of(group, pk), request.POST.get("is_manager") == "1"
+    try:
+        members.set_manager(group=group, user=membership.user, is_manager=wanted, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        now = "manages" if wanted else "does not manage"
+        messages.success(request, f"{membership.user.email} {now} {group.name} {'now' if wanted else 'any more'}.")
+    return redirect(group)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def leave(request: HttpRequest, slug: str) -> HttpResponse:
+    """Say what leaving does; then end one's own membership."""
+    group, mine = visible_group(request, slug)
+    if mine is None:
+        raise NotYours("You are not in this group.")
+    if request.method == "POST":
+        try:
+            members.leave(group=group, user=person(request), actor=Actor.of_request(request))
+        except GroupsError as refusal:
+            messages.error(request, str(refusal))
+            return redirect(group)
+        messages.success(
+            request, f"You are leaving {group.name}: your access is being taken away. An e-mail says when it has ended."
+        )
+        return redirect("home")
+    is_last = mine.is_manager and not managers(group).exclude(user=mine.user_id).exists()
+    return render(request, "home/leave.html", {"group": group, "membership": mine, "is_last_manager": is_last})
+
+
+@require_POST
+@login_required
+def allow_keys(request: HttpRequest, slug: str) -> HttpResponse:
+    """Let the group's managers give keys, or no more. Administrators decide."""
+    group, _ = visible_group(request, slug)
+    group = set_allows_keys(group=group, allows=request.POST.get("allows") == "1", actor=Actor.of_request(request))
+    now = "can give members keys of their own now" if group.allows_keys else "cannot give keys any more; those that there are stay"
+    messages.success(request, f"Managers of {group.name} {now}.")
+    return redirect(group)
+
+
+def _code(group: Group, pk: int) -> JoinCode:
+    code = group.join_codes.select_related("group").filter(pk=pk).first()
+    if code is None:
+        raise NotYours("There is no such join code of this group.")
+    return code
+
+
+def _show(request: HttpRequest, group: Group, code: JoinCode, text: str) -> HttpResponse:
+    response = render(request, "home/code.html", {"group": group, "code": code, "text": text})
+    add_never_cache_headers(response)
+    return response
