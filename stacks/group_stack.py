@@ -56,7 +56,7 @@ class FederatedRole(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, manifest: GroupManifest, access: Sequence[str]) -> None:
         super().__init__(scope, construct_id)
-        revocation = policies.revocation(manifest)
+        inline = {"ended-sessions": policies.revocation(manifest), "undo": (undo := policies.undo(manifest))}
         role = iam.CfnRole(
             self,
             "Role",
@@ -67,8 +67,15 @@ class FederatedRole(Construct):
             managed_policy_arns=list(access),
             permissions_boundary=names.boundary_arn(manifest.account, manifest.region),
             max_session_duration=SESSION_SECONDS,
-            policies=[iam.CfnRole.PolicyProperty(policy_name="ended-sessions", policy_document=revocation)] if revocation else None,
+            policies=[
+                iam.CfnRole.PolicyProperty(policy_name=name, policy_document=document)
+                for name, document in inline.items()
+                if document
+            ]
+            or None,
         )
+        if undo:
+            acknowledge_prefixes(role, undo)
         self.arn = role.attr_arn
 
 

@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 VERSION: Literal[1] = 1
-# Of IAM's 10,240 characters for a role's inline policies, what leaves room for the rest: 18 characters each.
-MOST_REVOKED = 400
+# Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each.
+MOST_REVOKED = 120
 # CloudFormation holds 500 resources in a stack (its user guide, "Quotas"); a member with a key is three of them.
 MOST_KEY_HOLDERS = 150
 # What surely fits the ten managed policies of 6,144 characters that IAM attaches, however long the names are.

@@ -21,6 +21,11 @@ POLICIES_PER_PRINCIPAL = 10
 WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+# Bringing a deleted object back is deleting its delete marker, which is a version (S3 user guide, "Removing delete markers").
+# It could end what lies below just as well: the role alone has it, and only in sessions that never leave the control plane.
+UNDO = ("s3:DeleteObjectVersion",)
+# The inline policies of one role, together, without white space (IAM user guide, "IAM and STS quotas").
+INLINE_CHARACTERS = 10_240
 
 
 class PolicyTooLarge(ValueError):
@@ -51,7 +56,7 @@ def boundary(buckets: Iterable[str], region: str) -> Document:
     document = _document(
         [
             _allow("Buckets", ("s3:GetBucketLocation", "s3:ListBucket"), [_bucket_arn(bucket, region) for bucket in buckets]),
-            _allow("Objects", sorted((*READ, *WRITE)), [f"{_bucket_arn(bucket, region)}/*" for bucket in buckets]),
+            _allow("Objects", sorted((*READ, *WRITE, *UNDO)), [f"{_bucket_arn(bucket, region)}/*" for bucket in buckets]),
         ]
     )
     if size(document) > POLICY_CHARACTERS:
@@ -60,6 +65,14 @@ def boundary(buckets: Iterable[str], region: str) -> Document:
             f"{POLICY_CHARACTERS}. Use shorter bucket names, or a further account for more analyses."
         )
     return document
+
+
+def undo(manifest: GroupManifest) -> Document | None:
+    """What the role needs beside the group's access to bring deleted objects back, or None where nothing can be deleted."""
+    writable = sorted(grant.bucket for grant in manifest.analyses if grant.access == "read-write")
+    if not writable:
+        return None
+    return _document([_allow("Undo", UNDO, [f"{_bucket_arn(bucket, manifest.region)}/{manifest.slug}/*" for bucket in writable])])
 
 
 def role_trust(manifest: GroupManifest) -> Document:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks import policies
-from stacks.manifest import MOST_ANALYSES, AnalysisGrant, ManifestError
+from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, ManifestError
 from tests.stacks.builders import GRACE, LISE, group_manifest, platform_manifest
 
 LONGEST_SLUG = "s" * 32
@@ -63,6 +63,37 @@ def test_every_resource_lies_under_the_group_s_own_prefix() -> None:
         else:
             assert all(arn.startswith("arn:aws:s3:::cohort-ephys/example-lab/") for arn in statement["Resource"])
     assert document["Statement"][1]["Condition"] == {"StringLike": {"s3:prefix": ["example-lab/*"]}}
+
+
+def test_key_holders_can_end_no_version_and_the_role_only_where_it_may_write() -> None:
+    grants = (AnalysisGrant(bucket="cohort-ephys", access="read-write"), AnalysisGrant(bucket="cohort-video", access="read-only"))
+    manifest = group_manifest(analyses=grants)
+    assert "DeleteObjectVersion" not in json.dumps(policies.group_policies(manifest))
+    document = policies.undo(manifest)
+    assert document is not None
+    (statement,) = document["Statement"]
+    assert statement["Action"] == ["s3:DeleteObjectVersion"]
+    assert statement["Resource"] == ["arn:aws:s3:::cohort-ephys/example-lab/*"]
+
+
+def test_who_only_reads_has_nothing_to_undo() -> None:
+    assert policies.undo(group_manifest(analyses=(AnalysisGrant(bucket="cohort-ephys", access="read-only"),))) is None
+    assert policies.undo(group_manifest(analyses=())) is None
+
+
+def test_undoing_and_ended_sessions_together_fit_the_role_s_inline_policies() -> None:
+    members = tuple(f"m{number:05d}".translate(str.maketrans("0189", "wxyz")).ljust(12, "a") for number in range(MOST_REVOKED))
+    manifest = group_manifest(
+        slug=LONGEST_SLUG,
+        region="us-gov-west-1",
+        members=(),
+        analyses=tuple(AnalysisGrant(bucket=f"{number:03d}{'b' * 60}", access="read-write") for number in range(MOST_ANALYSES)),
+        revoked=members,
+        sessions_not_before=2**33,
+    )
+    documents = [document for document in (policies.undo(manifest), policies.revocation(manifest)) if document]
+    assert len(documents) == 2
+    assert sum(map(policies.size, documents)) <= policies.INLINE_CHARACTERS
 
 
 def test_removed_members_sessions_are_denied_by_name() -> None:

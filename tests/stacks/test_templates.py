@@ -78,6 +78,17 @@ def test_a_group_with_many_analyses_gets_several_policies_on_role_and_group() ->
         assert len(principal["Properties"]["ManagedPolicyArns"]) == count
 
 
+def test_the_right_to_undo_is_the_role_s_alone() -> None:
+    template = group_template()
+    for kind, resources in (
+        (kind, template.find_resources(kind))
+        for kind in ("AWS::IAM::Role", "AWS::IAM::Group", "AWS::IAM::User", "AWS::IAM::ManagedPolicy")
+    ):
+        assert resources
+        assert ("DeleteObjectVersion" in json.dumps(resources)) == (kind == "AWS::IAM::Role")
+    template.has_resource_properties("AWS::IAM::Role", {"Policies": [Match.object_like({"PolicyName": "undo"})]})
+
+
 def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
     template = storage_template()
     for name in ("cohort-ephys", "cohort-video"):

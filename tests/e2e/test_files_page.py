@@ -1,0 +1,397 @@
+"""The file browser in a real browser: list, look, download, zip, delete and undo, on an AWS that enforces its policies."""
+
+import hashlib
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPConnection, IncompleteRead
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
+
+from tests.e2e.conftest import serious_findings
+from tests.e2e.site import Site
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
+
+BUCKET, GROUP, ANALYSIS = "cohort-e2e-files", "franklin-lab", "diffraction"
+PAGE = f"/groups/{GROUP}/files/{ANALYSIS}/"
+DAY = "inputs/day 1/"
+MANY = 100_000
+SESSION = """
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from control_plane.accounts.models import User
+user = User.objects.get(email='{email}')
+session = SessionStore()
+session.update({{SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[0],
+    HASH_SESSION_KEY: user.get_session_auth_hash()}})
+session.save()
+print('session=' + session.session_key)
+"""
+
+
+def png() -> bytes:
+    """A small picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + b"".join(bytes((x * 2, y * 2, 120)) for x in range(128)) for y in range(96))
+    header = struct.pack(">IIBBBBB", 128, 96, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+FILES = {
+    f"{DAY}Ünï cödé 😀 (1).txt": "Grüße aus dem Labor\n".encode() * 5000,
+    f"{DAY}spikes.csv": b'time,"channel, name",note\n' + b'1,"a ""b""","two\nlines"\n' * 150,
+    f"{DAY}frame.png": png(),
+    f"{DAY}evil.html": b"<script>document.title = 'taken over'</script><b>not bold</b>",
+    f"{DAY}evil.svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='40' height='40'><script>document.title='taken over'</script>"
+    b"<rect width='40' height='40' fill='teal'/></svg>",
+    f"{DAY}params.json": b'{"threshold": 4.5}',
+    f"{DAY}recording.bin": bytes(range(256)) * 20_000,
+    f"{DAY}empty.log": b"",
+    f"{DAY}deep/er/trace 1.dat": b"deep",
+    f"{DAY}update.txt": b"internal",
+    "results/job-1/internal_ec2_logs/boot": b"internal",
+    "results/job-1/summary.md": b"# Done",
+}
+
+
+@dataclass
+class Lab:
+    """Two groups with one analysis: Rosalind is in the first, Maurice in the other."""
+
+    site: Site
+    cookies: dict[str, str]
+
+    def keys(self, prefix: str) -> set[str]:
+        found = self.site.root("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/{prefix}").get("Contents", [])
+        return {one["Key"].removeprefix(f"{GROUP}/") for one in found}
+
+
+@pytest.fixture(scope="module")
+def lab(site: Site) -> Lab:
+    site.must("analysis", "create", ANALYSIS, "--bucket", BUCKET, "--name", "Diffraction")
+    site.must("group", "create", GROUP, "--name", "Franklin Lab")
+    site.must("group", "create", "wilkins-lab", "--name", "Wilkins Lab")
+    site.must("analysis", "grant", ANALYSIS, GROUP)
+    site.must("analysis", "grant", ANALYSIS, "wilkins-lab")
+    site.must("member", "add", GROUP, "rosalind@example.org", "--create")
+    site.must("member", "add", "wilkins-lab", "maurice@example.org", "--create", "--wait")
+    site.wait_for_deployments()
+    s3 = site.root("s3")
+    for key, body in FILES.items():
+        s3.put_object(Bucket=BUCKET, Key=f"{GROUP}/{key}", Body=body)
+    return Lab(site, {name: session_of(site, f"{name}@example.org") for name in ("rosalind", "maurice")})
+
+
+def session_of(site: Site, email: str) -> str:
+    done = site.manage("shell", "-c", SESSION.format(email=email))
+    match = re.search(r"session=(\w+)", done.out)
+    assert match, done.err
+    return match[1]
+
+
+@pytest.fixture
+def rosalind(page: Page, lab: Lab) -> Page:
+    return signed_in(page, lab, "rosalind")
+
+
+def signed_in(page: Page, lab: Lab, name: str) -> Page:
+    page.context.add_cookies([{"name": "sessionid", "value": lab.cookies[name], "url": lab.site.url}])
+    return page
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator("#files tbody tr", has=page.get_by_role("rowheader", name=name, exact=True))
+
+
+def go(page: Page, path: str = DAY, more: str = "") -> Page:
+    page.goto(f"{PAGE}?path={path}{more}")
+    expect(page.locator("#files[data-ready=true]")).to_be_attached()
+    expect(page.locator("#files [data-part=count]")).not_to_contain_text("oading")
+    return page
+
+
+def saved(download: Download) -> bytes:
+    path = download.path()
+    assert download.failure() is None
+    return Path(path).read_bytes()
+
+
+def downloaded(page: Page, button: Locator) -> Download:
+    """What pressing the button downloads."""
+    with page.expect_download() as found:
+        button.click()
+    return found.value
+
+
+def test_folders_lead_to_files_and_the_address_can_be_shared(rosalind: Page, lab: Lab) -> None:
+    page = go(rosalind, "")
+    expect(page.get_by_role("heading", name="Diffraction: files")).to_be_visible()
+    page.get_by_role("link", name="inputs, folder").click()
+    page.get_by_role("link", name="day 1, folder").click()
+    expect(page.locator("#files [data-part=count]")).to_have_text(re.compile("1 folder, 8 files, .* MB"))
+    assert parse_qs(urlsplit(page.url).query)["path"] == [DAY]
+    assert page.locator("#files tbody tr").first.get_attribute("data-name") == "deep/"
+    expect(page.get_by_text("update.txt")).to_have_count(0)
+    page.get_by_role("button", name="Size").click()
+    expect(page.locator("#files tbody tr").nth(1)).to_contain_text("recording.bin")
+    page.reload()
+    expect(page.locator("#files tbody tr").nth(1)).to_contain_text("recording.bin")
+    expect(page.get_by_role("columnheader", name="Size")).to_have_attribute("aria-sort", "descending")
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("link", name="inputs, folder")).to_be_visible()
+
+
+def test_searching_finds_in_the_folder_and_below_it(rosalind: Page, lab: Lab) -> None:
+    page = go(rosalind, "inputs/")
+    page.get_by_label("Search in this folder").fill("TRACE")
+    expect(page.get_by_text("Nothing in this folder is called “TRACE”.")).to_be_visible()
+    page.get_by_role("button", name="Search in all folders below").click()
+    expect(row(page, "day 1/deep/er/trace 1.dat")).to_be_visible()
+    expect(page.locator("#files [data-part=count]")).to_contain_text("1 found in 9 files")
+    assert parse_qs(urlsplit(page.url).query) == {"path": ["inputs/"], "q": ["TRACE"], "below": ["1"]}
+
+
+def test_a_file_is_looked_at_and_nothing_of_it_is_run(rosalind: Page, lab: Lab) -> None:
+    page = go(rosalind)
+    title = page.title()
+    panel = page.get_by_role("dialog")
+    row(page, "evil.html").get_by_role("button", name="evil.html", exact=True).click()
+    expect(panel.locator("pre")).to_have_text("<script>document.title = 'taken over'</script><b>not bold</b>")
+    page.keyboard.press("ArrowRight")
+    expect(panel.get_by_role("heading")).to_have_text("evil.svg")
+    expect(panel.get_by_role("img", name="Content of evil.svg")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    picture = panel.get_by_role("img", name="Content of frame.png")
+    expect(picture).to_be_visible()
+    page.wait_for_function("document.querySelector('#files-preview img').naturalWidth === 128")
+    panel.get_by_role("button", name="Next").click()
+    expect(panel.locator("pre")).to_have_text('{"threshold": 4.5}')
+    panel.get_by_role("button", name="Next").click()
+    expect(panel).to_contain_text("There is no preview of this kind of file")
+    panel.get_by_role("button", name="Next").click()
+    expect(panel.locator("thead th").nth(1)).to_have_text("channel, name")
+    expect(panel.locator("tbody tr")).to_have_count(99)
+    expect(panel.locator("tbody tr").first.locator("td").nth(1)).to_have_text('a "b"')
+    expect(panel).to_contain_text("The first 100 rows")
+    assert serious_findings(page) == []
+    panel.get_by_role("button", name="Next").click()
+    expect(panel.locator("pre")).to_contain_text("Grüße aus dem Labor")
+    expect(panel).to_contain_text("The first 65.5 kB of 110 kB")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(row(page, "Ünï cödé 😀 (1).txt").get_by_role("button").first).to_be_focused()
+    row(page, "empty.log").get_by_role("button", name="empty.log", exact=True).click()
+    expect(panel).to_contain_text("The file is empty.")
+    assert page.title() == title
+
+
+def test_a_file_and_a_choice_come_down_byte_for_byte(rosalind: Page, lab: Lab) -> None:
+    page = go(rosalind)
+    name = "Ünï cödé 😀 (1).txt"
+    download = downloaded(page, page.get_by_role("button", name=f"Download {name}"))
+    assert download.suggested_filename == name
+    assert saved(download) == FILES[DAY + name]
+    for one in ("deep", "recording.bin", "empty.log"):
+        page.get_by_label(f"Choose {one}", exact=True).check()
+    expect(page.get_by_text("3 chosen")).to_be_visible()
+    download = downloaded(page, page.locator("[data-part=zip-chosen]"))
+    assert download.suggested_filename == "day 1.zip"
+    with zipfile.ZipFile(io.BytesIO(saved(download))) as opened:
+        got = {one: hashlib.sha256(opened.read(one)).hexdigest() for one in opened.namelist()}
+    wanted = {one: hashlib.sha256(FILES[DAY + one]).hexdigest() for one in ("deep/er/trace 1.dat", "recording.bin", "empty.log")}
+    assert got == wanted
+
+
+def test_a_zip_that_loses_a_file_midway_is_a_download_that_failed(rosalind: Page, lab: Lab) -> None:
+    page, s3 = go(rosalind), lab.site.root("s3")
+    for number in range(4):
+        s3.put_object(Bucket=BUCKET, Key=f"{GROUP}/inputs/large/{number}", Body=bytes(20_000_000))
+    token = page.locator("[data-part=zip] [name=csrfmiddlewaretoken]").get_attribute("value")
+    cookies = "; ".join(f"{one['name']}={one['value']}" for one in page.context.cookies())
+    body = urlencode({"csrfmiddlewaretoken": token, "path": "inputs/large/", "keys": '[""]'})
+    connection = HTTPConnection("localhost", lab.site.port, timeout=60)
+    headers = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", f"{PAGE}zip/", body, headers)
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert int(answer.headers["Content-Length"]) > 80_000_000
+    answer.read(1_000_000)
+    s3.delete_object(Bucket=BUCKET, Key=f"{GROUP}/inputs/large/3")
+    with pytest.raises((IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+
+
+def test_what_was_deleted_is_gone_and_comes_back(rosalind: Page, lab: Lab) -> None:
+    page, before = go(rosalind), lab.keys(DAY)
+    page.get_by_label("Choose deep", exact=True).check()
+    page.get_by_label("Choose params.json").check()
+    page.get_by_role("button", name="Delete…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading")).to_have_text("Delete 2 files?")
+    expect(dialog).to_contain_text("The folder deep/ and all that is below it, and params.json: 2 files, 22 bytes in all.")
+    assert serious_findings(page) == []
+    dialog.get_by_role("button", name="Delete 2 files").click()
+    expect(page.locator("[data-part=undo]")).to_contain_text("2 files deleted.")
+    assert serious_findings(page) == []
+    expect(row(page, "params.json")).to_have_count(0)
+    assert before - lab.keys(DAY) == {f"{DAY}deep/er/trace 1.dat", f"{DAY}params.json"}
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("[data-part=undo]")).to_contain_text("2 files brought back.")
+    expect(row(page, "params.json")).to_be_visible()
+    assert lab.keys(DAY) == before
+
+
+def test_another_group_s_member_sees_and_gets_nothing(page: Page, lab: Lab) -> None:
+    signed_in(page, lab, "maurice")
+    answer = page.goto(PAGE)
+    assert answer is not None
+    assert answer.status == 404
+    go_there = page.goto(f"/groups/wilkins-lab/files/{ANALYSIS}/?path=../{GROUP}/inputs/")
+    assert go_there is not None
+    assert go_there.status == 200
+    expect(page.locator("#files [data-part=table]")).to_be_hidden()
+    token = page.locator("[data-part=zip] [name=csrfmiddlewaretoken]").get_attribute("value")
+    for what in ("session", "delete", "restore"):
+        status = page.evaluate(
+            "([to, token]) => fetch(to, {method: 'POST', headers: {'x-csrftoken': token, 'content-type': 'application/json'},"
+            " body: JSON.stringify({keys: ['x'], items: [{key: 'x', version: 'x'}]})}).then((answer) => answer.status)",
+            [f"/api/files/{GROUP}/{ANALYSIS}/{what}", token],
+        )
+        assert status == 404
+    # The session of the page's own reaches no further than the own group's folder, and ends no version.
+    session = page.evaluate(
+        "([to, token]) => fetch(to, {method: 'POST', headers: {'x-csrftoken': token}}).then((answer) => answer.json())",
+        [f"/api/files/wilkins-lab/{ANALYSIS}/session", token],
+    )
+    names = {"AccessKeyId": "access_key_id", "SecretAccessKey": "secret_access_key", "SessionToken": "session_token"}
+    s3 = lab.site.client("s3", {name: session[own] for name, own in names.items()})
+    key = f"{GROUP}/{DAY}params.json"
+    version = lab.site.root("s3").head_object(Bucket=BUCKET, Key=key)["VersionId"]
+    calls: list[Callable[[], Any]] = [
+        lambda: s3.get_object(Bucket=BUCKET, Key=key),
+        lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/"),
+        lambda: s3.delete_object(Bucket=BUCKET, Key="wilkins-lab/inputs/x"),
+        lambda: s3.delete_object(Bucket=BUCKET, Key=key, VersionId=version),
+        lambda: s3.put_object(Bucket=BUCKET, Key="wilkins-lab/inputs/x", Body=b""),
+    ]
+    for call in calls:
+        with pytest.raises(s3.exceptions.ClientError, match=r"AccessDenied|403|Forbidden"):
+            call()
+
+
+def test_no_credentials_that_leave_the_server_end_a_version(lab: Lab) -> None:
+    s3, key = lab.site.client("s3", lab.site.credentials(GROUP, "rosalind@example.org")), f"{GROUP}/inputs/kept"
+    version = s3.put_object(Bucket=BUCKET, Key=key, Body=b"first")["VersionId"]
+    marker = s3.delete_object(Bucket=BUCKET, Key=key)["VersionId"]
+    for one in (version, marker):
+        with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+            s3.delete_object(Bucket=BUCKET, Key=key, VersionId=one)
+    assert s3.get_object(Bucket=BUCKET, Key=key, VersionId=version)["Body"].read() == b"first"
+
+
+def test_an_expired_session_is_renewed_and_a_lost_network_is_waited_for(rosalind: Page, lab: Lab) -> None:
+    page, answers = rosalind, iter(["expired", "lost", "lost"])
+    expired = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+
+    def hinder(route: Route) -> None:
+        match next(answers, None):
+            case "expired":
+                route.fulfill(status=400, body=expired, headers={"access-control-allow-origin": "*"})
+            case "lost":
+                route.abort()
+            case _:
+                route.continue_()
+
+    page.route(re.compile("list-type=2"), hinder)
+    page.goto(f"{PAGE}?path={DAY}")
+    expect(page.locator("#files [data-part=count]")).to_contain_text("S3 does not answer")
+    expect(row(page, "params.json")).to_be_visible()
+
+
+class Listing:
+    """A folder of a hundred thousand files, as S3 would list it. After the first thousand it waits to be told to go on."""
+
+    def __init__(self, page: Page) -> None:
+        self.calls = 0
+        self._held: list[Route] = []
+        self._may_go = False
+        page.route(re.compile("list-type=2"), self._asked)
+
+    def go_on(self) -> None:
+        self._may_go = True
+        for route in self._held:
+            self._answer(route)
+
+    def _asked(self, route: Route) -> None:
+        if self.calls and not self._may_go:
+            self._held.append(route)
+        else:
+            self._answer(route)
+
+    def _answer(self, route: Route) -> None:
+        self.calls += 1
+        query = parse_qs(urlsplit(route.request.url).query)
+        first = int(query.get("continuation-token", ["0"])[0])
+        is_last = first + 1000 >= MANY
+        entries = "".join(
+            f"<Contents><Key>{query['prefix'][0]}file-{number:06d}.dat</Key><Size>{number * 7919 % 1_000_003}</Size>"
+            f"<LastModified>2026-01-{1 + number % 28:02d}T10:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
+            for number in range(first, first + 1000)
+        )
+        token = "" if is_last else f"<NextContinuationToken>{first + 1000}</NextContinuationToken>"
+        body = f"<ListBucketResult><IsTruncated>{str(not is_last).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
+        route.fulfill(body=body, content_type="application/xml", headers={"access-control-allow-origin": "*"})
+
+
+def test_a_hundred_thousand_files_stay_quick(rosalind: Page, lab: Lab) -> None:
+    page, listing = rosalind, Listing(rosalind)
+    count = page.locator("#files [data-part=count]")
+    page.goto(f"{PAGE}?path=inputs/many/")
+    expect(row(page, "file-000000.dat")).to_be_visible()
+    expect(count).to_contain_text("1,000 files, 495 MB so far…")
+    assert listing.calls == 1
+    listing.go_on()
+    expect(count).to_have_text(re.compile("^100,000 files, "), timeout=60_000)
+    assert page.locator("#files tbody tr").count() == 100
+    timings = {
+        what: page.evaluate(
+            "(what) => { const at = performance.now(); document.querySelector(what).click(); return performance.now() - at; }",
+            f"#files {what}",
+        )
+        for what in ("[data-sort=size] button", "[data-sort=date] button", "[data-sort=name] button", "[data-part=last]")
+    }
+    print(f"with {MANY} files: {timings} ms, heap {page.evaluate('performance.memory.usedJSHeapSize / 1e6'):.0f} MB")
+    assert max(timings.values()) < 500
+    expect(page.locator("#files [data-part=of]")).to_have_text("of 1,000")
+    expect(row(page, "file-099999.dat")).to_be_visible()
+    page.get_by_label("Search in this folder").fill("-09999")
+    expect(count).to_contain_text("10 found in 100,000 files")
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark"), (1280, "dark")])
+def test_it_reads_well_wide_and_narrow(browser: Browser, lab: Lab, width: int, scheme: Any, tmp_path: Path) -> None:
+    context = browser.new_context(base_url=lab.site.url, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = go(signed_in(context.new_page(), lab, "rosalind"))
+    page.get_by_label("Choose frame.png").check()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert serious_findings(page) == []
+    page.screenshot(path=tmp_path / f"files-{width}-{scheme}.png", full_page=True)
+    row(page, "spikes.csv").get_by_role("button", name="spikes.csv", exact=True).click()
+    expect(page.get_by_role("dialog").locator("table")).to_be_visible()
+    page.screenshot(path=tmp_path / f"preview-{width}-{scheme}.png")
+    context.close()

@@ -1,0 +1,27 @@
+// What is ticked: names, whichever page of the list they stand on.
+export class Choice {
+  names = new Set();
+  #last = null;
+
+  clear() {
+    this.names.clear();
+    this.#last = null;
+  }
+
+  has(name) { return this.names.has(name); }
+
+  // Tick or untick a row; with the shift key all between it and the last one as well. `shown` are the names on show.
+  set(name, is, { isRange = false, shown = [] } = {}) {
+    const [from, to] = [shown.indexOf(this.#last), shown.indexOf(name)].sort((one, other) => one - other);
+    const names = isRange && from >= 0 ? shown.slice(from, to + 1) : [name];
+    this.setAll(names, is);
+    this.#last = name;
+  }
+
+  setAll(names, is) {
+    for (const name of names) if (is) this.names.add(name); else this.names.delete(name);
+  }
+
+  get files() { return [...this.names].filter((name) => !name.endsWith("/")); }
+  get folders() { return [...this.names].filter((name) => name.endsWith("/")); }
+}

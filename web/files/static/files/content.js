@@ -1,0 +1,94 @@
+// What a file's first bytes say, as something that can be shown. Nothing from S3 is ever run, or shown as a page.
+import { guessDelimiter, parseRows } from "./delimited.js";
+import { el } from "./dom.js";
+import { count, ending, kindOf, plural, size } from "./format.js";
+
+const TEXT_BYTES = 64 * 1024;
+const TABLE_BYTES = 256 * 1024;
+const MOST_ROWS = 100;
+const MOST_COLUMNS = 50;
+const LARGE_IMAGE = 30_000_000;
+const WATCH_SECONDS = 3600;
+// S3 may know no type, or a wrong one, and a browser believes what it is told.
+const TYPES = {
+  avif: "image/avif", bmp: "image/bmp", gif: "image/gif", ico: "image/x-icon", jpeg: "image/jpeg", jpg: "image/jpeg", png: "image/png",
+  svg: "image/svg+xml", webp: "image/webp", m4v: "video/mp4", mov: "video/mp4", mp4: "video/mp4", ogv: "video/ogg", webm: "video/webm",
+  flac: "audio/flac", m4a: "audio/mp4", mp3: "audio/mpeg", oga: "audio/ogg", ogg: "audio/ogg", wav: "audio/wav",
+};
+
+const note = (text) => el("p", { className: "small text-body-secondary mb-2", textContent: text });
+
+// The first bytes as text, or null if they are none.
+export const decode = (bytes, isCut) => {
+  const mark = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : "";
+  if (mark) return new TextDecoder(mark).decode(bytes);
+  if (bytes.includes(0)) return null;
+  try {
+    // A text that was cut off may end within a character: `stream` leaves the rest of it out.
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes, { stream: isCut });
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes);
+  }
+};
+
+const firstBytes = async (bucket, key, file, most, signal) => {
+  // S3 refuses a range of nothing.
+  if (file.size === 0) return new Uint8Array();
+  const answer = await bucket.request("GET", key, { headers: { range: `bytes=0-${most - 1}` }, signal });
+  return new Uint8Array(await answer.arrayBuffer());
+};
+
+const asText = async (bucket, key, file, signal) => {
+  const isCut = file.size > TEXT_BYTES;
+  const text = decode(await firstBytes(bucket, key, file, TEXT_BYTES, signal), isCut);
+  if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
+  if (text === "") return [note("The file is empty.")];
+  const pre = el("pre", { className: "files-text", tabIndex: 0, "aria-label": "Content", textContent: text });
+  return isCut ? [note(`The first ${size(TEXT_BYTES)} of ${size(file.size)}.`), pre] : [pre];
+};
+
+const asTable = async (bucket, key, file, signal) => {
+  const isCut = file.size > TABLE_BYTES;
+  const text = decode(await firstBytes(bucket, key, file, TABLE_BYTES, signal), isCut);
+  if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
+  const { rows, isWhole } = parseRows(text.replace(/^\ufeff/, ""), guessDelimiter(text), { most: MOST_ROWS, isCut });
+  if (!rows.length) return [note(file.size ? "No whole row lies in the part that is shown. Download it to see it." : "The file is empty.")];
+  const columns = Math.max(...rows.map((row) => row.length));
+  const shown = rows.map((row) => row.slice(0, MOST_COLUMNS));
+  const [head, ...body] = shown;
+  const fields = (row, tag, more = {}) => row.map((field) => el(tag, { ...more, textContent: field }));
+  const table = el("table", { className: "table table-sm table-striped files-csv" },
+    el("thead", {}, el("tr", {}, ...fields(head, "th", { scope: "col" }))),
+    el("tbody", {}, ...body.map((row) => el("tr", {}, ...fields(row, "td")))));
+  const says = [isWhole ? plural(rows.length, "row") : `The first ${plural(rows.length, "row")}`];
+  if (columns > MOST_COLUMNS) says.push(`the first ${MOST_COLUMNS} of ${count(columns)} columns`);
+  return [note(`${says.join(", ")}.`), el("div", { className: "table-responsive", tabIndex: 0, role: "region", "aria-label": "Rows" }, table)];
+};
+
+const asMedium = (tag) => async (bucket, key, file) => {
+  const query = { "response-content-type": TYPES[ending(file.name)] };
+  const shown = el(tag, { className: "files-medium", src: await bucket.presign(key, { seconds: WATCH_SECONDS, query }) });
+  const failed = el("p", { className: "alert alert-warning", role: "status", hidden: true, textContent: "Your browser cannot show this file. Download it to open it." });
+  shown.addEventListener("error", () => { shown.hidden = true; failed.hidden = false; });
+  if (tag === "img") shown.alt = `Content of ${file.name}`;
+  else Object.assign(shown, { controls: true, preload: "metadata" });
+  if (tag !== "img") shown.setAttribute("aria-label", file.name);
+  return [shown, failed];
+};
+
+const asImage = async (bucket, key, file, signal) => {
+  const show = asMedium("img");
+  if (file.size <= LARGE_IMAGE) return show(bucket, key, file);
+  const place = el("div");
+  const load = async () => place.replaceChildren(...await show(bucket, key, file, signal));
+  place.append(note(`A large picture, ${size(file.size)}.`), el("button", { type: "button", className: "btn btn-outline-secondary", textContent: "Show it anyway", on: { click: load } }));
+  return [place];
+};
+
+const SHOW = { text: asText, table: asTable, image: asImage, video: asMedium("video"), audio: asMedium("audio") };
+
+// What to show of a file, as elements.
+export const contentOf = async (bucket, key, file, signal) => {
+  const show = SHOW[kindOf(file.name)];
+  return show ? show(bucket, key, file, signal) : [note("There is no preview of this kind of file. Download it to open it.")];
+};

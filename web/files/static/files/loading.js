@@ -1,0 +1,88 @@
+// Lists a folder from S3, a thousand entries with each call, and hands on what each call brought.
+
+// Beyond this a page would hold too much; whoever has more narrows the folder.
+export const MOST_LISTED = 500_000;
+const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
+
+const sleep = (milliseconds, signal) => new Promise((resolve, reject) => {
+  const timer = setTimeout(resolve, milliseconds);
+  // As soon as the machine is back on the network there is nothing to wait for.
+  window.addEventListener("online", resolve, { once: true });
+  signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
+});
+
+const mayPass = (error) => error.status === 0 || error.status >= 500;
+
+// Every page of a listing. `onWait` hears of a try that failed and will be made again.
+export async function* pages(bucket, { prefix, delimiter, signal, onWait = () => {} }) {
+  let token = "";
+  let tries = 0;
+  for (;;) {
+    let page;
+    try {
+      page = await bucket.list({ prefix, delimiter, token, signal });
+    } catch (error) {
+      if (!mayPass(error) || tries >= WAITS_MS.length) throw error;
+      onWait(error);
+      await sleep(WAITS_MS[tries], signal);
+      tries += 1;
+      continue;
+    }
+    tries = 0;
+    yield page;
+    token = page.next;
+    if (!token) return;
+  }
+}
+
+// One listing into one shelf.
+export class Loading {
+  state = "loading";
+  error = null;
+  #stop = new AbortController();
+
+  constructor({ bucket, prefix, isDeep, shelf, hidden, tell }) {
+    Object.assign(this, { bucket, prefix, isDeep, shelf, tell });
+    this.hidden = new Set(hidden);
+  }
+
+  async run() {
+    this.state = "loading";
+    const { signal } = this.#stop;
+    const onWait = () => { this.state = "offline"; this.tell(); };
+    try {
+      for await (const page of pages(this.bucket, { prefix: this.prefix, delimiter: this.isDeep ? "" : "/", signal, onWait })) {
+        this.state = "loading";
+        this.#put(page);
+        if (this.shelf.names.length >= MOST_LISTED) {
+          this.state = "full";
+          break;
+        }
+        if (page.next) this.tell();
+      }
+      if (this.state === "loading") this.state = "done";
+    } catch (error) {
+      if (signal.aborted) {
+        this.state = "stopped";
+      } else {
+        this.state = "failed";
+        this.error = error;
+      }
+    }
+    this.tell();
+  }
+
+  stop() { this.#stop.abort(); }
+
+  #put({ objects, folders }) {
+    const own = (key) => key.slice(this.prefix.length);
+    const isShown = (name) => !name.split("/").some((part) => this.hidden.has(part));
+    const files = [];
+    for (const { key, size, modified } of objects) {
+      const name = own(key);
+      // The mark that somebody made a folder with is the folder, and no file in it.
+      if (name && !name.endsWith("/") && isShown(name)) files.push({ name, size, modified });
+    }
+    this.shelf.add(files, folders.map(own).filter(isShown));
+  }
+}

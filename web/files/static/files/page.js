@@ -1,0 +1,309 @@
+// The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
+import { Bucket } from "../uploads/s3.js";
+import * as address from "./address.js";
+import { Choice } from "./choice.js";
+import { Deleting } from "./deleting.js";
+import { el } from "./dom.js";
+import { count, plural, size } from "./format.js";
+import { Loading, MOST_LISTED } from "./loading.js";
+import { Preview } from "./preview.js";
+import { Server } from "./server.js";
+import { Shelf } from "./shelf.js";
+import { Table } from "./table.js";
+
+const ROWS = 100;
+// While more arrives the rows are drawn so often; in between the page is the reader's.
+const DRAW_EVERY_MS = 400;
+const TYPING_MS = 150;
+const ARRIVED_MS = 1500;
+
+const settings = JSON.parse(document.getElementById("files-settings").textContent);
+const section = document.getElementById("files");
+const part = (name) => section.querySelector(`[data-part="${name}"]`);
+const server = new Server(settings);
+const bucket = new Bucket(() => server.session());
+const choice = new Choice();
+
+let state = address.read();
+let shelf = new Shelf();
+let view = { folders: [], files: [], length: 0 };
+let loading = null;
+let loadedFor = "";
+let drawTimer = null;
+
+const folderPrefix = () => settings.prefix + state.path;
+const keyOf = (name) => folderPrefix() + name;
+const lastPage = () => Math.max(0, Math.ceil(view.length / ROWS) - 1);
+const rowsOnShow = () => {
+  const first = state.page * ROWS;
+  return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => shelf.row(view, first + index));
+};
+
+const table = new Table(part("rows"), {
+  address: (row) => address.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
+  open: (row) => (row.isFolder ? go({ path: state.path + row.name }) : preview.open(row)),
+  download: (row) => download(row),
+  choose: (name, is, isRange) => {
+    choice.set(name, is, { isRange, shown: rowsOnShow().map((row) => row.name) });
+    showChoice();
+  },
+  isChosen: (name) => choice.has(name),
+});
+
+const preview = new Preview(document.getElementById("files-preview"), {
+  bucket, keyOf, download, find: neighbour, closed: (row) => { if (row) table.focus(row.name); },
+});
+
+const deleting = settings.writable && new Deleting(document.getElementById("files-delete"), part("undo"), {
+  server,
+  bucket,
+  most: settings.most_keys,
+  changed: ({ gone }) => {
+    if (gone) {
+      shelf.remove(gone);
+      choice.clear();
+      draw();
+    } else load();
+  },
+});
+
+// The file so many before or after this one in the order on show.
+function neighbour(row, step) {
+  const { files, folders } = view;
+  const at = files.findIndex((index) => shelf.names[index] === row.name);
+  const next = at + step;
+  return at >= 0 && next >= 0 && next < files.length ? shelf.row(view, folders.length + next) : null;
+}
+
+// --- Listing
+
+function load() {
+  loading?.stop();
+  shelf = new Shelf();
+  choice.clear();
+  loadedFor = `${state.path}\0${state.isDeep}`;
+  const mine = new Loading({ bucket, prefix: folderPrefix(), isDeep: state.isDeep, shelf, hidden: settings.hidden, tell: () => { if (loading === mine) drawSoon(); } });
+  loading = mine;
+  draw();
+  mine.run();
+}
+
+function drawSoon() {
+  const isFirst = view.length === 0;
+  if (isFirst || loading.state !== "loading") draw();
+  else drawTimer ??= setTimeout(draw, DRAW_EVERY_MS);
+}
+
+// Go to another folder, search or order. `isStep` makes it a step that the browser's back button undoes.
+function go(change, isStep = true) {
+  state = { ...state, page: 0, ...(change.path === undefined ? {} : { query: "", isDeep: false }), ...change };
+  window.history[isStep ? "pushState" : "replaceState"](null, "", address.write(state));
+  follow();
+  if (change.path !== undefined) part("path").focus();
+}
+
+function follow() {
+  document.dispatchEvent(new CustomEvent("cohort:path", { detail: { path: state.path } }));
+  if (loadedFor === `${state.path}\0${state.isDeep}`) draw();
+  else load();
+}
+
+// --- Drawing
+
+function draw() {
+  clearTimeout(drawTimer);
+  drawTimer = null;
+  view = shelf.view(state);
+  if (loading.state !== "loading") state.page = Math.min(state.page, lastPage());
+  showPath();
+  showOrder();
+  showState();
+  table.draw(rowsOnShow());
+  showPages();
+  showChoice();
+}
+
+function showPath() {
+  const steps = state.path.split("/").filter(Boolean);
+  const links = steps.map((name, index) => [name, `${steps.slice(0, index + 1).join("/")}/`]);
+  const list = part("path");
+  if (list.dataset.path === state.path) return;
+  list.dataset.path = state.path;
+  list.replaceChildren(...[[settings.name, ""], ...links].map(([name, path]) => {
+    const isHere = path === state.path;
+    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: name, on: {
+      click: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go({ path }); } },
+    } });
+    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: name }) : el("li", { className: "breadcrumb-item" }, link);
+  }));
+  part("uri").textContent = `s3://${settings.bucket}/${folderPrefix()}`;
+}
+
+function showOrder() {
+  for (const head of section.querySelectorAll("[data-sort]")) {
+    const is = head.dataset.sort === state.by;
+    head.setAttribute("aria-sort", is ? (state.down ? "descending" : "ascending") : "none");
+    head.querySelector("[data-arrow]").textContent = is ? (state.down ? " ↓" : " ↑") : "";
+  }
+  if (document.activeElement !== part("search")) part("search").value = state.query;
+  part("below").checked = state.isDeep;
+  part("order").value = `${state.by} ${state.down ? "down" : "up"}`;
+}
+
+const TELLS = {
+  loading: (so) => `${so} so far…`,
+  offline: (so) => `${so} so far. S3 does not answer; it is tried again by itself…`,
+  done: (so) => so,
+  stopped: (so) => `${so} looked through, then stopped.`,
+  full: () => `The first ${count(MOST_LISTED)} files. Go into a folder to see all of it.`,
+  failed: (so) => (shelf.names.length ? `${so}, and then it failed.` : ""),
+};
+
+function showState() {
+  const inAll = [shelf.folders.length ? plural(shelf.folders.length, "folder") : "", plural(shelf.names.length, "file"), size(shelf.bytes)].filter(Boolean).join(", ");
+  const isBusy = loading.state === "loading" || loading.state === "offline";
+  const found = state.query ? `${count(view.length)} found in ` : "";
+  part("count").textContent = isBusy && !shelf.names.length && !shelf.folders.length && loading.state === "loading" ? "Loading…" : found + TELLS[loading.state](inAll);
+  // Screen readers hear the end and not each step on the way.
+  if (!isBusy) part("said").textContent = part("count").textContent;
+  part("stop").hidden = !isBusy || !(state.isDeep || shelf.names.length > ROWS);
+  part("table").setAttribute("aria-busy", String(isBusy));
+  const isEmpty = view.length === 0;
+  part("skeleton").hidden = !(isEmpty && isBusy);
+  part("table").hidden = isEmpty;
+  part("failed").hidden = loading.state !== "failed";
+  if (loading.state === "failed") part("reason").textContent = reasonOf(loading.error);
+  part("empty").hidden = !(isEmpty && loading.state !== "failed" && !isBusy && !state.query);
+  part("none").hidden = !(isEmpty && !isBusy && state.query);
+  part("none-text").textContent = `Nothing in this folder${state.isDeep ? " or below it" : ""} is called “${state.query}”.`;
+  part("none-below").hidden = state.isDeep;
+  part("all").hidden = isEmpty;
+}
+
+const reasonOf = (error) => {
+  if (error.code === "AccessDenied" || error.status === 403) return "AWS refused to list this folder. Your access may have changed; load the page again.";
+  if (error.status === 0) return "S3 cannot be reached. Look whether you are on the network, then try again.";
+  return `The folder could not be listed. ${error.message}`;
+};
+
+function showPages() {
+  const last = lastPage();
+  part("pages").hidden = last === 0;
+  part("page").value = state.page + 1;
+  part("page").max = last + 1;
+  part("of").textContent = `of ${count(last + 1)}`;
+  for (const [name, is] of [["first", state.page === 0], ["back", state.page === 0], ["on", state.page >= last], ["last", state.page >= last]]) part(name).disabled = is;
+}
+
+function showChoice() {
+  const rows = rowsOnShow();
+  const ticked = rows.filter((row) => choice.has(row.name)).length;
+  const box = part("tick");
+  box.checked = rows.length > 0 && ticked === rows.length;
+  box.indeterminate = ticked > 0 && !box.checked;
+  part("chosen").hidden = choice.names.size === 0;
+  part("all").hidden = choice.names.size > 0 || view.length === 0;
+  part("tick-all").hidden = !(box.checked && choice.names.size < view.length);
+  part("tick-all").textContent = `Choose all ${count(view.length)}`;
+  part("chosen-count").textContent = `${count(choice.names.size)} chosen`;
+  if (settings.writable) {
+    const is = [...choice.names].every((name) => settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)));
+    part("delete").disabled = !is;
+    part("delete-why").hidden = is;
+  }
+  table.mark();
+}
+
+// --- Acting
+
+// In a tab of its own, which closes by itself: an upload on this page goes on, and an error does not replace the page.
+async function download(row) {
+  const name = row.name.slice(row.name.lastIndexOf("/") + 1);
+  const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
+  const exact = encodeURIComponent(name).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+  try {
+    const url = await bucket.presign(keyOf(row.name), { query: { "response-content-disposition": `attachment; filename="${plain}"; filename*=UTF-8''${exact}` } });
+    el("a", { href: url, target: "_blank", rel: "noopener" }).click();
+  } catch (error) {
+    tell(`${name} cannot be downloaded just now. ${error.message}`);
+  }
+}
+
+function downloadZip(names) {
+  const single = names.filter((name) => !name.endsWith("/"));
+  if (names.length === 1 && single.length === 1) {
+    download({ name: names[0] });
+    return;
+  }
+  if (single.length > settings.most_single) {
+    tell(`A zip takes ${count(settings.most_single)} single files, and you chose ${count(single.length)}. Choose whole folders instead.`);
+    return;
+  }
+  part("zip-path").value = state.path;
+  part("zip-keys").value = JSON.stringify(names);
+  part("zip").submit();
+}
+
+function askToDelete() {
+  const wanted = new Set(choice.files);
+  const files = [];
+  shelf.names.forEach((name, index) => { if (wanted.has(name)) files.push({ name, size: shelf.sizes[index] }); });
+  deleting.ask({ prefix: folderPrefix(), files, folders: choice.folders });
+}
+
+function tell(text) {
+  part("notice").hidden = !text;
+  part("notice").textContent = text;
+}
+
+const allNames = () => Array.from({ length: view.length }, (_, index) => shelf.row(view, index).name);
+const on = (name, event, listener) => part(name)?.addEventListener(event, listener);
+const turn = (page) => {
+  go({ page: Math.max(0, Math.min(page, lastPage())) });
+  part("table").scrollIntoView({ block: "nearest" });
+};
+
+on("tick", "change", (event) => { choice.setAll(rowsOnShow().map((row) => row.name), event.target.checked); showChoice(); });
+on("tick-all", "click", () => { choice.setAll(allNames(), true); showChoice(); });
+on("tick-none", "click", () => { choice.clear(); showChoice(); part("tick").focus(); });
+on("zip-chosen", "click", () => downloadZip([...choice.names]));
+on("zip-all", "click", () => (state.query ? downloadZip(allNames()) : downloadZip([""])));
+on("delete", "click", askToDelete);
+on("stop", "click", () => loading.stop());
+on("again", "click", load);
+on("reload", "click", load);
+on("first", "click", () => turn(0));
+on("back", "click", () => turn(state.page - 1));
+on("on", "click", () => turn(state.page + 1));
+on("last", "click", () => turn(lastPage()));
+on("page", "change", (event) => turn((parseInt(event.target.value, 10) || 1) - 1));
+on("below", "change", (event) => go({ isDeep: event.target.checked }, false));
+on("none-below", "click", () => { go({ isDeep: true }, false); part("search").focus(); });
+on("order", "change", (event) => { const [by, way] = event.target.value.split(" "); go({ by, down: way === "down" }, false); });
+let typing = null;
+on("search", "input", (event) => {
+  clearTimeout(typing);
+  typing = setTimeout(() => go({ query: event.target.value }, false), TYPING_MS);
+});
+on("search-form", "submit", (event) => event.preventDefault());
+for (const head of section.querySelectorAll("[data-sort]")) {
+  // What is large or new is looked for first; names begin with A.
+  head.querySelector("button").addEventListener("click", () => {
+    const by = head.dataset.sort;
+    go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
+  });
+}
+window.addEventListener("popstate", () => { state = address.read(); follow(); });
+window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
+window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
+
+// What was sent from this page shows here by itself, a moment after the last of it.
+let arrived = null;
+document.addEventListener("cohort:uploaded", ({ detail }) => {
+  if (!detail.keys.some((key) => key.startsWith(folderPrefix()))) return;
+  clearTimeout(arrived);
+  arrived = setTimeout(load, ARRIVED_MS);
+});
+
+follow();
+section.dataset.ready = "true";

@@ -1,0 +1,73 @@
+// A file's first look, in a panel beside the list; the arrow keys go to the next and the previous one.
+import { contentOf } from "./content.js";
+import { el, time } from "./dom.js";
+import { ago, size } from "./format.js";
+
+export class Preview {
+  #dialog;
+  #find;
+  #bucket;
+  #keyOf;
+  #download;
+  #row = null;
+  #stop = new AbortController();
+
+  // find(step) gives the file that many before or after the one on show, or null.
+  constructor(dialog, { bucket, keyOf, find, download, closed }) {
+    this.#dialog = dialog;
+    this.#bucket = bucket;
+    this.#keyOf = keyOf;
+    this.#find = find;
+    this.#download = download;
+    this.#part("close").addEventListener("click", () => dialog.close());
+    this.#part("previous").addEventListener("click", () => this.#go(-1));
+    this.#part("next").addEventListener("click", () => this.#go(1));
+    this.#part("download").addEventListener("click", () => this.#download(this.#row));
+    dialog.addEventListener("keydown", (event) => this.#key(event));
+    dialog.addEventListener("close", () => {
+      this.#stop.abort();
+      // A video goes on playing in a closed panel.
+      this.#part("content").replaceChildren();
+      closed(this.#row);
+    });
+  }
+
+  async open(row) {
+    this.#row = row;
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#part("name").textContent = row.name;
+    this.#part("facts").replaceChildren(`${size(row.size)}, changed `, time(row.time, ago(row.time)));
+    for (const [name, step] of [["previous", -1], ["next", 1]]) this.#part(name).disabled = !this.#find(row, step);
+    const content = this.#part("content");
+    content.replaceChildren(el("p", { className: "text-body-secondary", role: "status", textContent: "Loading…" }));
+    try {
+      const parts = await contentOf(this.#bucket, this.#keyOf(row.name), row, signal);
+      if (!signal.aborted) content.replaceChildren(...parts);
+    } catch (error) {
+      if (!signal.aborted) content.replaceChildren(this.#failed(error, row));
+    }
+  }
+
+  #failed(error, row) {
+    const says = error.status === 404 ? "The file is not there any more." : `It could not be read. ${error.message}`;
+    const again = el("button", { type: "button", className: "btn btn-sm btn-outline-secondary ms-2", textContent: "Try again", on: { click: () => this.open(row) } });
+    return el("div", { className: "alert alert-danger", role: "alert" }, says, again);
+  }
+
+  #go(step) {
+    const row = this.#find(this.#row, step);
+    if (row) this.open(row);
+  }
+
+  #key(event) {
+    // In a text they scroll, in a video they wind.
+    if (event.target.closest("video, audio, pre, .table-responsive") || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "ArrowLeft") this.#go(-1);
+    if (event.key === "ArrowRight") this.#go(1);
+  }
+
+  #part(name) { return this.#dialog.querySelector(`[data-part="${name}"]`); }
+}

@@ -1,0 +1,81 @@
+// What was listed of one folder, held small: a hundred thousand files are a list of names and two arrays of numbers.
+const FIRST_ROOM = 1024;
+
+const wider = (old) => {
+  const room = new Float64Array(old.length * 2);
+  room.set(old);
+  return room;
+};
+
+export class Shelf {
+  folders = [];
+  names = [];
+  sizes = new Float64Array(FIRST_ROOM);
+  times = new Float64Array(FIRST_ROOM);
+  bytes = 0;
+
+  // Names are relative to the folder. Those of folders end with a slash.
+  add(files, folders) {
+    for (const { name, size, modified } of files) {
+      const index = this.names.length;
+      if (index === this.sizes.length) {
+        this.sizes = wider(this.sizes);
+        this.times = wider(this.times);
+      }
+      this.names.push(name);
+      this.sizes[index] = size;
+      this.times[index] = Date.parse(modified);
+      this.bytes += size;
+    }
+    this.folders.push(...folders);
+  }
+
+  // Take these names away, as after deleting them.
+  remove(gone) {
+    let kept = 0;
+    this.names.forEach((name, index) => {
+      if (gone.has(name)) {
+        this.bytes -= this.sizes[index];
+      } else {
+        this.names[kept] = name;
+        this.sizes[kept] = this.sizes[index];
+        this.times[kept] = this.times[index];
+        kept += 1;
+      }
+    });
+    this.names.length = kept;
+    this.folders = this.folders.filter((name) => !gone.has(name));
+  }
+
+  // The folders and the files' numbers in the order wanted. S3 lists by name already, so that order costs nothing and
+  // stays as it is while more arrives.
+  view({ query, by, down }) {
+    const wanted = query.toLowerCase();
+    const fits = (name) => !wanted || name.toLowerCase().includes(wanted);
+    let files = new Uint32Array(this.names.length);
+    let found = 0;
+    for (let index = 0; index < this.names.length; index += 1) {
+      if (fits(this.names[index])) {
+        files[found] = index;
+        found += 1;
+      }
+    }
+    files = files.subarray(0, found);
+    if (by !== "name") {
+      const of = by === "size" ? this.sizes : this.times;
+      files.sort(down ? (one, other) => of[other] - of[one] : (one, other) => of[one] - of[other]);
+    } else if (down) {
+      files.reverse();
+    }
+    const folders = this.folders.filter(fits);
+    if (by === "name" && down) folders.reverse();
+    return { folders, files, length: folders.length + found };
+  }
+
+  // Row number `index` of a view.
+  row({ folders, files }, index) {
+    if (index < folders.length) return { name: folders[index], isFolder: true };
+    const file = files[index - folders.length];
+    return { name: this.names[file], size: this.sizes[file], time: this.times[file], isFolder: false };
+  }
+}

@@ -1,0 +1,78 @@
+// The rows on show: one page of the folder, as a table that screen readers read as one.
+import { el, icon, time } from "./dom.js";
+import { ago, kindOf, size } from "./format.js";
+
+const cell = (label, className, ...children) => el("td", { role: "cell", className, data: { label } }, ...children);
+
+export class Table {
+  #body;
+  #actions;
+  #shown = "";
+
+  // actions: {address(row), open(row), download(row), choose(name, is), isChosen(name)}
+  constructor(body, actions) {
+    this.#body = body;
+    this.#actions = actions;
+  }
+
+  // Draw these rows, unless they stand there already. Focus stays with the row that has it.
+  draw(rows) {
+    const state = rows.map((row) => `${row.name}\0${row.size}\0${row.time}`).join("\n");
+    if (state !== this.#shown) {
+      this.#shown = state;
+      const focused = this.#body.contains(document.activeElement) ? document.activeElement : null;
+      const [name, part] = [focused?.closest("tr")?.dataset.name, focused?.dataset.part];
+      this.#body.replaceChildren(...rows.map((row) => this.#row(row)));
+      if (focused) this.focus(name, part);
+    }
+    this.mark();
+  }
+
+  // Show which rows are chosen.
+  mark() {
+    for (const row of this.#body.rows) {
+      const is = this.#actions.isChosen(row.dataset.name);
+      row.querySelector("input").checked = is;
+      row.classList.toggle("table-active", is);
+    }
+  }
+
+  focus(name, part = "open") {
+    const row = [...this.#body.rows].find((one) => one.dataset.name === name);
+    row?.querySelector(`[data-part="${part}"]`)?.focus();
+  }
+
+  #row(row) {
+    const act = this.#actions;
+    const label = row.isFolder ? row.name.slice(0, -1) : row.name;
+    const box = el("input", {
+      type: "checkbox", className: "form-check-input", "aria-label": `Choose ${label}`, data: { part: "choose" },
+      on: { change: (event) => act.choose(row.name, event.target.checked, event.shiftKey) },
+    });
+    return el("tr", { role: "row", data: { name: row.name } },
+      cell("", "files-choose", box),
+      el("th", { role: "rowheader", scope: "row", className: "files-name" }, row.isFolder ? this.#folder(row, label) : this.#file(row)),
+      row.isFolder ? cell("Size", "files-size", "folder") : cell("Size", "files-size", el("span", { title: `${row.size} bytes`, textContent: size(row.size) })),
+      row.isFolder ? cell("Changed", "files-date") : cell("Changed", "files-date", time(row.time, ago(row.time))),
+      cell("", "files-do", row.isFolder ? null : el("button", {
+        type: "button", className: "btn btn-sm btn-outline-secondary", textContent: "Download", "aria-label": `Download ${label}`,
+        data: { part: "download" }, on: { click: () => act.download(row) },
+      })));
+  }
+
+  #folder(row, label) {
+    const follow = (event) => {
+      // A new tab or window is the browser's own affair.
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      this.#actions.open(row);
+    };
+    return el("a", { href: this.#actions.address(row), "aria-label": `${label}, folder`, data: { part: "open" }, on: { click: follow } }, icon("folder"), el("span", { textContent: label }));
+  }
+
+  #file(row) {
+    return el("button", {
+      type: "button", className: "btn btn-link", data: { part: "open" }, on: { click: () => this.#actions.open(row) },
+    }, icon(kindOf(row.name)), el("span", { textContent: row.name }));
+  }
+}
