@@ -1,7 +1,10 @@
 """Who may decide about a group: its managers, and administrators. Services call these; no view decides by itself."""
 
+from collections.abc import Callable
+
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
@@ -12,6 +15,17 @@ from control_plane.groups.models import Access, Group, JoinRequest, Membership
 def manages(user: User | None, group: Group) -> bool:
     """Whether this person is a manager of the group: active, and a member whom nobody has asked to take away. One query."""
     return user is not None and user.is_active and managers(group).filter(user=user).exists()
+
+
+def manages_any(user: User) -> bool:
+    """Whether this person is a manager of any group. One query."""
+    return user.is_active and Membership.objects.wanted().filter(user=user, is_manager=True).exists()
+
+
+def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
+    """For templates: `manages_any`, looked up only where a page's navigation asks."""
+    user = getattr(request, "user", None)
+    return {"manages_any": lambda: isinstance(user, User) and manages_any(user)}
 
 
 def managers(group: Group) -> QuerySet[Membership]:

@@ -1,0 +1,74 @@
+"""What the helper on a member's computer asks: credentials for a group, and an end to its sign-in."""
+
+from datetime import datetime
+from typing import Any
+
+from allauth.idp.oidc.models import Token
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Schema
+from ninja.errors import HttpError
+from ninja.security import HttpBearer
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import TooOften
+from control_plane.groups.services.credentials import member_credentials
+from web.credentials.access import own_membership
+from web.credentials.computers import note_use, sign_out_by_token, token_for
+
+
+class HelperToken(HttpBearer):
+    """A valid access token of the helper, whose owner's account is active."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Token | None:
+        """Ninja's hook: the token, or None, which answers 401. From here on the request is its owner's."""
+        found = token_for(token)
+        if found is None or not isinstance(found.user, User):
+            return None
+        request.user = found.user
+        if not found.user.is_active:
+            raise PermissionDenied("Your account is not active. No credentials were made; ask an administrator.")
+        return found
+
+
+router = Router(tags=["credentials"], auth=HelperToken())
+
+
+class ProcessDocument(Schema):
+    """What AWS's programs read from a `credential_process`. Its names are theirs."""
+
+    Version: int
+    AccessKeyId: str
+    SecretAccessKey: str
+    SessionToken: str
+    Expiration: datetime | str
+
+
+@router.post("/{group_slug}", response=ProcessDocument, summary="Short-lived credentials for the group's folder")
+def credentials(request: HttpRequest, response: HttpResponse, group_slug: str) -> dict[str, Any]:
+    """A session of an hour, for the token's owner, if they are in the group."""
+    token, user = _asker(request)
+    membership = own_membership(user, group_slug)
+    try:
+        given = member_credentials(group=membership.group, user=user, actor=Actor.of_request(request))
+    except TooOften as error:
+        raise HttpError(429, str(error)) from error
+    note_use(token)
+    response["Cache-Control"] = "no-store"
+    return given.as_credential_process()
+
+
+@router.delete("/", response={204: None}, summary="Sign this computer out")
+def sign_out(request: HttpRequest) -> tuple[int, None]:
+    """The computer's tokens work no more."""
+    token, _ = _asker(request)
+    sign_out_by_token(token, actor=Actor.of_request(request))
+    return 204, None
+
+
+def _asker(request: HttpRequest) -> tuple[Token, User]:
+    token: Token = request.auth  # type: ignore[attr-defined]
+    if not isinstance(token.user, User):
+        raise PermissionDenied("The token has no owner.")
+    return token, token.user

@@ -1,0 +1,170 @@
+"""The computers that a person signed in with the helper, as OAuth 2.0 tokens that allauth keeps (hashed, never themselves).
+
+A refresh token stands for one computer, from the sign-in to its end; each access token that came of it names it in its data.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from allauth.idp.oidc import app_settings
+from allauth.idp.oidc.models import Client, Token
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.audit.refusals import NotYours
+
+CLIENT_ID = "cohort-cli"
+SCOPE = "credentials"
+MOST_CHARACTERS = 80
+MOST_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Computer:
+    """One computer that is signed in. `used_at` is when it last asked for credentials."""
+
+    id: int
+    name: str
+    signed_in_at: datetime
+    ends_at: datetime | None
+    used_at: datetime | None
+
+
+def ensure_client() -> Client:
+    """The helper, as allauth knows it: without a secret, for the device flow alone. Made or put right if need be."""
+    client, _ = Client.objects.update_or_create(
+        id=CLIENT_ID,
+        defaults={
+            "name": "Cohort’s helper for AWS",
+            "type": Client.Type.PUBLIC,
+            "scopes": SCOPE,
+            "default_scopes": SCOPE,
+            "grant_types": f"{Client.GrantType.DEVICE_CODE}\n{Client.GrantType.REFRESH_TOKEN}",
+            "response_types": "",
+            "redirect_uris": "",
+            "cors_origins": "",
+        },
+    )
+    return client
+
+
+def clean_name(name: str) -> str:
+    """What a computer calls itself, fit to be shown."""
+    printable = "".join(character for character in name if character.isprintable())
+    return " ".join(printable.split())[:MOST_CHARACTERS] or "a computer without a name"
+
+
+def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:
+    """Sign a computer of this person in, for whom the device flow vouches. Returns the answer that holds its tokens."""
+    access_value, refresh_value, now = secrets.token_urlsafe(64), secrets.token_urlsafe(64), timezone.now()
+    access_seconds, refresh_seconds = app_settings.ACCESS_TOKEN_EXPIRES_IN, app_settings.REFRESH_TOKEN_EXPIRES_IN
+    with transaction.atomic():
+        refresh = _make(Token.Type.REFRESH_TOKEN, refresh_value, user, now + timedelta(seconds=refresh_seconds))
+        refresh.data = {"name": clean_name(name)}
+        refresh.save()
+        access = _make(Token.Type.ACCESS_TOKEN, access_value, user, now + timedelta(seconds=access_seconds))
+        access.data = {"computer": refresh.pk}
+        access.save()
+        actor = Actor(label=user.email, channel="web", user=user, address=address)
+        record(actor, "computer.sign_in", user.email, computer=refresh.data["name"], id=refresh.pk)
+    return {
+        "access_token": access_value,
+        "refresh_token": refresh_value,
+        "token_type": "Bearer",
+        "expires_in": access_seconds,
+        "refresh_expires_in": refresh_seconds,
+        "scope": SCOPE,
+    }
+
+
+def note_refresh(access_value: str, refresh_value: str) -> None:
+    """Tie an access token that was just given out to the computer whose refresh token asked for it."""
+    with transaction.atomic():
+        access = _tokens(Token.Type.ACCESS_TOKEN).by_value(access_value).get()
+        refresh = _tokens(Token.Type.REFRESH_TOKEN).by_value(refresh_value).get()
+        access.data = {"computer": refresh.pk}
+        access.save(update_fields=["data"])
+        Token.objects.expired().filter(user=access.user).delete()
+
+
+def token_for(value: str) -> Token | None:
+    """The helper's valid access token with this value, with the right to ask for credentials."""
+    token = Token.objects.filter(client_id=CLIENT_ID).select_related("user").lookup(Token.Type.ACCESS_TOKEN, value)
+    return token if token is not None and SCOPE in token.get_scopes() else None
+
+
+def note_use(token: Token) -> None:
+    """Remember that the token's computer asked for credentials now."""
+    refresh = _tokens(Token.Type.REFRESH_TOKEN).filter(pk=_computer_of(token)).first()
+    if refresh is not None:
+        refresh.data = {**(refresh.data or {}), "used_at": timezone.now().isoformat()}
+        refresh.save(update_fields=["data"])
+
+
+def computers(user: User) -> list[Computer]:
+    """The person's computers that are signed in, newest first. In one query."""
+    return [_computer(token) for token in _signed_in(user).order_by("-pk")[:MOST_SHOWN]]
+
+
+def sign_out(computer_id: int, *, user: User, actor: Actor) -> Computer:
+    """End one computer's sign-in: its tokens work no more. Raises NotYours if it is not this person's, or is signed out."""
+    with transaction.atomic():
+        refresh = _signed_in(user).filter(pk=computer_id).select_for_update().first()
+        if refresh is None or actor.user is None or actor.user.pk != user.pk:
+            raise NotYours("There is no such computer of yours that is signed in. Nothing was changed.")
+        computer = _computer(refresh)
+        _delete(user, [refresh.pk])
+        record(actor, "computer.sign_out", user.email, computer=computer.name, id=computer.id)
+    return computer
+
+
+def sign_out_by_token(token: Token, *, actor: Actor) -> None:
+    """End the sign-in of the computer that asks for it itself."""
+    computer = _computer_of(token)
+    if computer is not None and isinstance(token.user, User):
+        sign_out(computer, user=token.user, actor=actor)
+
+
+def _delete(user: User, ids: Iterable[int]) -> None:
+    ids = list(ids)
+    Token.objects.filter(user=user, client_id=CLIENT_ID, data__computer__in=ids).delete()
+    Token.objects.filter(user=user, client_id=CLIENT_ID, pk__in=ids).delete()
+
+
+def _signed_in(user: User) -> QuerySet[Token]:
+    mine: QuerySet[Token] = _tokens(Token.Type.REFRESH_TOKEN).valid().filter(user=user)
+    return mine
+
+
+def _make(kind: Token.Type, value: str, user: User, expires_at: datetime) -> Any:
+    token = Token(type=kind, client=ensure_client(), user=user, expires_at=expires_at, scopes=SCOPE)
+    token.set_value(value)
+    return token
+
+
+def _tokens(kind: Token.Type) -> Any:
+    return Token.objects.filter(client_id=CLIENT_ID, type=kind)
+
+
+def _computer_of(token: Token) -> int | None:
+    number = (token.data or {}).get("computer")
+    return number if isinstance(number, int) else None
+
+
+def _computer(refresh: Token) -> Computer:
+    data = refresh.data or {}
+    used = data.get("used_at")
+    return Computer(
+        id=refresh.pk,
+        name=str(data.get("name") or clean_name("")),
+        signed_in_at=refresh.created_at,
+        ends_at=refresh.expires_at,
+        used_at=datetime.fromisoformat(used) if isinstance(used, str) else None,
+    )

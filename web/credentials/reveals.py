@@ -1,0 +1,80 @@
+"""Showing a member their access key, once."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.groups.errors import GroupsError, NoCredentials
+from control_plane.groups.models import Access, Membership
+from control_plane.groups.services.credentials import Credentials, find_membership, read_key, refuse_too_often
+from control_plane.groups.services.keys import key_is_in_force, key_made_at
+from web.credentials.models import KeyReveal
+
+MOST_REVEALS_AN_HOUR = 10
+
+
+class AlreadyRevealed(GroupsError):
+    """This key was shown before."""
+
+    def __init__(self) -> None:
+        super().__init__("This key was shown before, and it is shown only once. Nothing was changed; replace it if you lost it.")
+
+
+@dataclass(frozen=True)
+class KeyStanding:
+    """Where a member's key stands: when it was made, whether AWS holds it yet, and when it was shown."""
+
+    made_at: datetime | None
+    is_in_force: bool
+    revealed_at: datetime | None
+
+
+def key_standing(membership: Membership) -> KeyStanding | None:
+    """Where the member's key stands; None if they have none. In two queries."""
+    if membership.access != Access.KEYS:
+        return None
+    return KeyStanding(key_made_at(membership), key_is_in_force(membership), _reveals(membership))
+
+
+def reveal_key(membership: Membership, actor: Actor) -> Credentials:
+    """The member's key, for the member alone, and never again. Raises AlreadyRevealed, NoCredentials or PermissionDenied.
+
+    Whether the password was entered a moment ago is for the page to see to.
+    """
+    if actor.user is None or actor.user.pk != membership.user_id:
+        raise PermissionDenied("Only the member may see their key. It was not shown.")
+    membership = find_membership(membership.group, membership.user)
+    if membership.access != Access.KEYS:
+        raise NoCredentials("You have no access key in this group; use short-lived credentials. Nothing was changed.")
+    if not key_is_in_force(membership):
+        raise NoCredentials("Your key is being made on AWS. It was not shown; try again in a minute.")
+    if _reveals(membership) is not None:
+        raise AlreadyRevealed
+    refuse_too_often(actor, "member.reveal_key", MOST_REVEALS_AN_HOUR)
+    try:
+        key = read_key(membership)
+    except (BotoCoreError, ClientError) as error:
+        raise NoCredentials(f"AWS did not give the key: {error}. It was not shown; try again.") from error
+    try:
+        with transaction.atomic():
+            KeyReveal.objects.create(membership=membership, key_serial=membership.key_serial)
+            record(
+                actor,
+                "member.reveal_key",
+                f"{membership.user.email} in {membership.group.slug}",
+                key_serial=membership.key_serial,
+                access_key_id=key.access_key_id,
+            )
+    except IntegrityError as error:
+        raise AlreadyRevealed from error
+    return key
+
+
+def _reveals(membership: Membership) -> datetime | None:
+    shown = KeyReveal.objects.filter(membership=membership, key_serial=membership.key_serial)
+    return shown.values_list("at", flat=True).first()

@@ -1,0 +1,172 @@
+"""“Use from your own computer”: a member's way to AWS's programs, one page for each group."""
+
+from pathlib import Path
+
+from allauth.account.decorators import reauthentication_required
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET, require_POST
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.audit.refusals import NotYours
+from control_plane.config import config
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import AccessState, Grant, Group, Membership
+from control_plane.groups.permissions import may_decide
+from control_plane.groups.services.credentials import SESSION_SECONDS, member_credentials
+from control_plane.groups.services.keys import rotate_key
+from web.credentials import computers
+from web.credentials.access import own_membership
+from web.credentials.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
+from web.credentials.reveals import key_standing, reveal_key
+
+HELPER_FILE = Path(__file__).resolve().parent / "helper" / HELPER
+
+
+@require_GET
+@login_required
+@never_cache
+def page(request: HttpRequest, slug: str) -> HttpResponse:
+    """How to use the group's files from one's own computer; for htmx, where one's key stands."""
+    user = _person(request)
+    membership = own_membership(user, slug)
+    context = {"group": membership.group, "membership": membership, "key": key_standing(membership)}
+    if request.headers.get("HX-Request"):
+        return render(request, "credentials/_key.html", context)
+    setup = _setup(membership.group)
+    grants = list(Grant.objects.wanted().filter(group=membership.group).select_related("analysis").order_by("analysis__name"))
+    chosen = next((grant for grant in grants if grant.analysis.slug == request.GET.get("analysis")), grants[0] if grants else None)
+    return render(
+        request,
+        "credentials/page.html",
+        context
+        | {
+            "is_ready": membership.access_state == AccessState.ACTIVE,
+            "setup": setup,
+            "grants": grants,
+            "chosen": chosen,
+            "commands": Commands.for_grant(setup, chosen) if chosen else None,
+            "computers": computers.computers(user),
+            "minutes": SESSION_SECONDS // 60,
+        },
+    )
+
+
+@require_POST
+@login_required
+@never_cache
+@sensitive_variables("given")
+def session(request: HttpRequest, slug: str) -> HttpResponse:
+    """Short-lived credentials, shown once."""
+    user = _person(request)
+    group = own_membership(user, slug).group
+    try:
+        given = member_credentials(group=group, user=user, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        return _back(request, group, refusal)
+    setup = _setup(group)
+    context = {
+        "group": group,
+        "until": given.expiration,
+        "shell": as_shell(given, setup),
+        "powershell": as_powershell(given, setup),
+        "profile": as_profile(given, setup, f"{setup.profile}-now"),
+        "profile_name": f"{setup.profile}-now",
+    }
+    return render(request, "credentials/session.html", context)
+
+
+@require_POST
+@login_required
+@never_cache
+def reveal(request: HttpRequest, slug: str) -> HttpResponse:
+    """One's own key, shown once, after the password was entered again."""
+    own_membership(_person(request), slug)
+    return _reveal(request, slug)  # type: ignore[no-any-return]
+
+
+@reauthentication_required  # type: ignore[untyped-decorator]
+@never_cache
+@sensitive_variables("key", "context")
+def _reveal(request: HttpRequest, slug: str) -> HttpResponse:
+    membership = own_membership(_person(request), slug)
+    try:
+        key = reveal_key(membership, Actor.of_request(request))
+    except GroupsError as refusal:
+        return _back(request, membership.group, refusal)
+    setup = _setup(membership.group)
+    name = f"{setup.profile}-key"
+    context = {
+        "group": membership.group,
+        "profile": as_profile(key, setup, name),
+        "profile_name": name,
+        "key_id": key.access_key_id,
+    }
+    return render(request, "credentials/key.html", context)
+
+
+@require_POST
+@login_required
+@never_cache
+def rotate(request: HttpRequest, slug: str) -> HttpResponse:
+    """A new key for oneself; the old one ends."""
+    user = _person(request)
+    return _rotate(request, own_membership(user, slug), back=reverse("credentials:page", args=(slug,)))
+
+
+@require_POST
+@login_required
+@never_cache
+def rotate_for(request: HttpRequest, slug: str, username: str) -> HttpResponse:
+    """A new key for a member, whom the group's managers and administrators name by their AWS username."""
+    found = Membership.objects.wanted().select_related("group__stack", "user").filter(group__slug=slug, username=username).first()
+    if found is None or not may_decide(Actor.of_request(request), found.group):
+        raise NotYours("There is no such member of a group that you manage. Nothing was changed.")
+    return _rotate(request, found, back=found.group.get_absolute_url())
+
+
+@require_POST
+@login_required
+@never_cache
+def sign_out(request: HttpRequest, slug: str, computer: int) -> HttpResponse:
+    """End the sign-in of a computer of one's own."""
+    gone = computers.sign_out(computer, user=_person(request), actor=Actor.of_request(request))
+    messages.success(request, f"{gone.name} is signed out. Sessions that it holds end within an hour.")
+    return redirect("credentials:page", slug=slug)
+
+
+@require_GET
+def helper(request: HttpRequest) -> FileResponse:
+    """The helper. It holds no secret, so that a computer can fetch it before it is signed in."""
+    return FileResponse(HELPER_FILE.open("rb"), as_attachment=True, filename=HELPER, content_type="text/x-python; charset=utf-8")
+
+
+def _rotate(request: HttpRequest, membership: Membership, *, back: str) -> HttpResponse:
+    try:
+        rotate_key(group=membership.group, user=membership.user, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"A new key for {membership.user.email} is being made. The old one ends with that.")
+    return redirect(back)
+
+
+def _back(request: HttpRequest, group: Group, refusal: GroupsError) -> HttpResponse:
+    messages.error(request, str(refusal))
+    return redirect("credentials:page", slug=group.slug)
+
+
+def _setup(group: Group) -> Setup:
+    return Setup(group, f"{config().site_url.rstrip('/')}{reverse('credentials:helper')}")
+
+
+def _person(request: HttpRequest) -> User:
+    if not isinstance(request.user, User):
+        raise TypeError("The view lets in only people who are signed in.")
+    return request.user
