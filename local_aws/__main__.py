@@ -35,7 +35,18 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local_aws import _changesets, _checksums, _drift, _lifecycle, _pace, _persistence, _resources, _revert_drift, _transport
+    from local_aws import (
+        _changesets,
+        _checksums,
+        _delay,
+        _drift,
+        _lifecycle,
+        _pace,
+        _persistence,
+        _resources,
+        _revert_drift,
+        _transport,
+    )
 
     _resources.register()
     _drift.register()
@@ -62,7 +73,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     config.loglevel = "WARNING"
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
-        await serve(app, config, shutdown_trigger=stopped)
+        await serve(_delay.delayed(app, state / _settings.DELAY_FILE), config, shutdown_trigger=stopped)
         stop.set()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 # Beside the state: a number of seconds, read again for each resource that CloudFormation changes.
 PACE_FILE = "pace"
+# The same: a number of seconds by which each request is answered later.
+DELAY_FILE = "delay"
 
 
 def apply(port: int, state: Path) -> None:

@@ -1,15 +1,19 @@
-"""`python -m tests.benchmarks`: measure everything, print the tables, and write them to `docs/`."""
+"""`python -m tests.benchmarks [engine|uploads]`: measure, print the tables, and write them to `docs/`."""
 
+import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import engine
+from tests.benchmarks import engine, uploads
+
+AREAS = {"engine": lambda folder: engine.main(folder / "var"), "uploads": uploads.main}
 
 
 def main() -> None:
-    """Run every benchmark, in a folder that is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="cohort-bench-") as folder:
-        engine.main(Path(folder) / "var")
+    """Run the benchmarks named, or all, each in a folder that is removed afterwards."""
+    for name in sys.argv[1:] or AREAS:
+        with tempfile.TemporaryDirectory(prefix="cohort-bench-") as folder:
+            AREAS[name](Path(folder))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -47,6 +48,20 @@ def above(name: str, seconds: float, peer: float, peer_name: str, most: float, n
     excess = seconds - peer
     target = f"at most {most:g} s above it"
     return Row(name, round(seconds, 3), "s", round(peer, 3), peer_name, round(seconds / peer, 2), target, excess <= most, note)
+
+
+def at_least(
+    name: str, times: Sequence[float], peers: Sequence[float], peer_name: str, ratio: float, unit: str, note: str = ""
+) -> Row:
+    """Times in turns with a peer's, of which the medians count: the speed has to be so much of the peer's, or more."""
+    value, peer = statistics.median(times), statistics.median(peers)
+    target = f"at least {ratio:g} of its speed"
+    return Row(name, round(value, 2), unit, round(peer, 2), peer_name, round(peer / value, 2), target, peer / value >= ratio, note)
+
+
+def at_most(name: str, value: float, unit: str, most: float, note: str = "") -> Row:
+    """A figure that may not pass a limit."""
+    return Row(name, round(value, 1), unit, target=f"at most {most:g} {unit}".strip(), met=value <= most, note=note)
 
 
 def show(rows: Sequence[Row], title: str) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
+from control_plane.audit.refusals import record_refusal
 from control_plane.storage.places import Place, find_place
 from control_plane.storage.sessions import Purpose, hand_out
 from web.uploads import ending, starting
@@ -129,6 +130,8 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
     try:
         answers = starting.start(_place(request, group, analysis), body.folder, files, Actor.of_request(request))
     except NameRefused as refusal:
+        # A folder that the page does not offer.
+        record_refusal(request, refusal)
         raise HttpError(422, str(refusal)) from refusal
     return [_as_started(one) for one in answers]
 

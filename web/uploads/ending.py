@@ -1,6 +1,6 @@
 """Ending uploads: complete after S3 was asked what it holds, or removed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +57,7 @@ def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
     What S3 holds otherwise is taken away again (a version stays), and must be sent anew. Raises NoCredentials.
     """
     rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=[one.id for one in sent])}
+    _note_others(place, [one.id for one in sent], rows, actor)
     client = s3_client(place, Purpose.UPLOAD)
     open_ones = [one for one in sent if one.id in rows and rows[one.id].state == Upload.State.SENDING]
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
@@ -69,8 +70,9 @@ def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
 
 def remove(place: Place, ids: Sequence[int], actor: Actor) -> int:
     """Give unfinished uploads up: S3 drops the parts that it holds. Returns how many. Raises NoCredentials."""
-    uploads = list(_mine(place).unfinished().filter(pk__in=ids))
-    removed = abandon(place, uploads)
+    rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=ids)}
+    _note_others(place, ids, rows, actor)
+    removed = abandon(place, [upload for upload in rows.values() if upload.state == Upload.State.SENDING])
     if removed:
         record(
             actor,
@@ -98,6 +100,13 @@ def abandon(place: Place, uploads: Sequence[Upload]) -> list[Upload]:
 
 def _mine(place: Place) -> UploadQuerySet:
     return Upload.objects.of(group=place.group, analysis=place.analysis, user=place.membership.user)
+
+
+def _note_others(place: Place, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
+    """Put on record that somebody named uploads that are not theirs here. They are answered as if there were none."""
+    if others := sorted({one for one in ids if one not in mine}):
+        reason = "Uploads of somebody else's, of another place, or that are not known."
+        record(actor, "access.refused", f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MOST_NAMED])
 
 
 def _judge(client: "S3Client", place: Place, upload: Upload, sent: Sent) -> _Verdict:

@@ -6,12 +6,13 @@ from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Access, Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_members, find_or_create_user
+from control_plane.groups.services.groups import create_group, set_allows_keys
+from control_plane.groups.services.members import add_members, find_or_create_user, find_user, set_manager
 from control_plane.terminal import VerbCommand
 
 GROUP, ANALYSIS, BUCKET = "demo-lab", "demo-traces", "cohort-demo-traces"
 MEMBERS = {"ada@example.org": Access.KEYS, "grace@example.org": Access.FEDERATED}
+MANAGER = "grace@example.org"
 WAITING = {"lise@example.org": "Demo Lab", "emmy@example.org": "Noether Lab"}
 
 
@@ -39,5 +40,9 @@ class Command(VerbCommand):
             User.objects.filter(pk=person.pk).update(requested_group=wanted)
         for email, access in MEMBERS.items():
             person = find_or_create_user(email, actor=self.actor)
-            deployment = add_members(group=group, users=[person], access=access, actor=self.actor)
-        return deployment
+            add_members(group=group, users=[person], access=access, actor=self.actor)
+        set_allows_keys(group=group, allows=True, actor=self.actor)
+        set_manager(group=group, user=find_user(MANAGER), is_manager=True, actor=self.actor)
+        # Whoever looks at the demonstration can send files at once.
+        administrators = list(User.objects.filter(is_superuser=True, is_active=True))
+        return add_members(group=group, users=administrators, access=Access.FEDERATED, actor=self.actor)

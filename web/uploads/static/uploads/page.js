@@ -36,8 +36,15 @@ uppy.use(Dashboard, {
   fileManagerSelectionType: "both",
   proudlyDisplayPoweredByUppy: false,
   disableThumbnailGenerator: true,
+  singleFileFullScreen: false,
   note: "Files and whole folders, up to 5 TiB each. Names are kept. What is there already is not sent again.",
 });
+
+// Where there is one file alone, Uppy leaves out what tells a screen reader that it is a list.
+const drop = document.getElementById("upload-drop");
+new MutationObserver(() => {
+  for (const list of drop.querySelectorAll(".uppy-Dashboard-files:not([role])")) list.setAttribute("role", "list");
+}).observe(drop, { childList: true, subtree: true });
 
 const notes = new Notes(document.getElementById("upload-notes"), {
   replace: (item) => again(item, () => { item.replaces = item.existing.etag; }),
