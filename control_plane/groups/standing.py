@@ -53,7 +53,9 @@ class Standing:
 
     @property
     def steps(self) -> list[Step]:
-        """The line from the verified address to the access."""
+        """The line from the verified address to the access; it ends where the request was declined."""
+        if self.request.state == JoinRequest.State.DECLINED:
+            return [self._verified(), self._approved()]
         return [self._verified(), self._approved(), self._made(), Step("You are in", "done" if self.is_ready else "later")]
 
     def _verified(self) -> Step:
@@ -64,10 +66,10 @@ class Standing:
     def _approved(self) -> Step:
         match self.request.state:
             case JoinRequest.State.UNVERIFIED:
-                return Step("Approved", "later")
+                return Step("Approval", "later")
             case JoinRequest.State.WAITING:
                 return Step(
-                    "Approved", "now", f"Waiting for {self.waits_for}. They were told; an e-mail tells you what they decide."
+                    "Approval", "now", f"Waiting for {self.waits_for}. They were told; an e-mail tells you what they decide."
                 )
             case JoinRequest.State.DECLINED:
                 return Step("Declined", "failed", self.request.note)

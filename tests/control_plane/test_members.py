@@ -1,6 +1,7 @@
 """Adding people to groups and removing them: what is asked for, and what is refused."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core.exceptions import PermissionDenied
 
 from control_plane.accounts.models import User
@@ -172,3 +173,14 @@ def test_a_person_is_not_made_for_a_group_that_cannot_take_them(group: Group, op
 def test_one_person_is_not_two_by_capitals(operator: Actor) -> None:
     assert find_or_create_user("Ada@Example.org", actor=operator) == find_or_create_user("ada@example.ORG", actor=operator)
     assert User.objects.get().email == "ada@example.org"
+
+
+def test_who_signed_up_with_another_s_address_gets_nothing_when_its_owner_is_added(group: Group, operator: Actor) -> None:
+    stranger = User.objects.create_user("owner@example.org", "the stranger's own password")
+    EmailAddress.objects.filter(user=stranger).update(verified=False)
+    known = User.objects.create_user("known@example.org", "a verified person's password")
+    add_members(group=group, users=[stranger, known], access=Access.FEDERATED, actor=operator)
+    for user, keeps in ((stranger, False), (known, True)):
+        user.refresh_from_db()
+        assert user.has_usable_password() is keeps
+    assert AuditEvent.objects.filter(action="account.password_discarded", target=stranger.email).count() == 1

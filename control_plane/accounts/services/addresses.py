@@ -3,6 +3,7 @@
 A change that is asked for lies in the link alone, not in the database: nobody can hold an address that is not theirs.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -10,6 +11,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
@@ -64,6 +66,24 @@ def forget_strangers(user: User) -> None:
     """
     if not address_is_verified(user):
         SocialAccount.objects.filter(user=user).delete()
+
+
+def disown_strangers(users: Iterable[User], *, actor: Actor) -> None:
+    """Take the password, and what was connected, from accounts whose address nobody has verified, before they get access.
+
+    Whoever signed up with the address may be somebody else, who waits for its owner to open the link. The owner sets a password by
+    "Forgotten your password?".
+    """
+    people = list(users)
+    verified = EmailAddress.objects.filter(user__in=people, email=F("user__email"), verified=True)
+    known = set(verified.values_list("user", flat=True))
+    for user in people:
+        if user.pk in known:
+            continue
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        SocialAccount.objects.filter(user=user).delete()
+        record(actor, "account.password_discarded", user.email, reason="the address was never verified")
 
 
 def make_link_token(user: User, email: str) -> str:

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator, require_administrator
+from control_plane.accounts.services.addresses import disown_strangers
 from control_plane.accounts.validation import fold_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
@@ -42,6 +43,7 @@ def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, 
             User.objects.filter(memberships__in=_wanted(group, users)).order_by("email"),
             f"{{who}} {{is_}} already in {group.name}. Leave them out.",
         )
+        disown_strangers(users, actor=actor)
         for user in users:
             Membership.objects.create(
                 group=group, user=user, access=access, is_manager=as_managers, added_generation=group.stack.generation + 1
