@@ -46,7 +46,7 @@ class _Kept:
     expires: datetime
 
 
-_kept: dict[tuple[str, str, Purpose], _Kept] = {}
+_kept: dict[tuple[str, str, Purpose, int], _Kept] = {}
 # A client holds about a megabyte.
 MOST_KEPT = 50
 CONNECTIONS = 16
@@ -108,8 +108,9 @@ def hand_out(place: Place, purpose: Purpose, actor: Actor) -> Credentials:
 
 def s3_client(place: Place, purpose: Purpose) -> "S3Client":
     """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
-    # By the membership's own username: who leaves and comes back gets a new one, so no old session fits.
-    key = (place.membership.username, place.bucket, purpose)
+    # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
+    # that AWS holds: a deployment may have ended every session that began before it.
+    key = (place.membership.username, place.bucket, purpose, place.group.stack.deployed_generation)
     kept = _kept.get(key)
     if kept is None or kept.expires - timezone.now() < RENEW_BEFORE:
         if len(_kept) >= MOST_KEPT:

@@ -117,11 +117,12 @@ def test_a_failed_deployment_is_explained_and_can_be_asked_for_again(admin_clien
     Deployment.objects.update(
         state=Deployment.State.FAILED, error="It broke.", advice="Mend it.", finished_at="2026-01-01T00:00:00Z"
     )
-    page = admin_client.get("/deployments/1/").content.decode()
+    address = Deployment.objects.get().get_absolute_url()
+    page = admin_client.get(address).content.decode()
     assert "It broke." in page
     assert "Mend it." in page
     assert "Deploy again" in page
-    answer = admin_client.post("/deployments/1/retry/", follow=True)
+    answer = admin_client.post(f"{address}retry/", follow=True)
     assert "has started" in answer.content.decode()
     assert Deployment.objects.filter(state=Deployment.State.QUEUED).count() == 1
     assert AuditEvent.objects.filter(action="deployment.retry").exists()

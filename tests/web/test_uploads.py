@@ -183,6 +183,16 @@ def test_a_large_file_that_is_there_is_asked_about_and_replaced_only_on_purpose(
     assert person.start(new("there.avi", LARGE, replaces=answer.existing.etag))[0].status == "send"
 
 
+def test_a_large_file_that_arrived_before_is_not_even_read_again(person: Person) -> None:
+    body = bytes(LARGE)
+    upload = started(person.start(new("arrived.avi", LARGE))[0])
+    person.finish(upload, body, person.put_parts(upload, body))
+    assert person.start(new("arrived.avi", LARGE))[0].status == "same"
+    assert person.start(starting.NewFile("arrived.avi", LARGE, 1_800_000_000_000))[0].status == "exists"
+    person.s3.put_object(Bucket=BUCKET, Key=upload.key, Body=b"somebody put another one there")
+    assert person.start(new("arrived.avi", LARGE))[0].status == "exists"
+
+
 def test_giving_up_frees_what_s3_holds(person: Person, actor: Actor) -> None:
     upload = started(person.start(new("given-up.avi", LARGE))[0])
     assert ending.remove(person.place, [upload.pk], actor) == 1
@@ -202,6 +212,11 @@ def test_nobody_ends_or_removes_another_s_upload(person: Person, grace: User) ->
     assert (ended.state, ended.detail) == (Upload.State.REMOVED, "It is not known here. Add the file again.")
     upload.refresh_from_db()
     assert upload.state == Upload.State.SENDING
+    refused = AuditEvent.objects.filter(action="access.refused", actor=grace.email, target=f"uploads to s3://{BUCKET}/example-lab/")
+    assert [event.details["ids"] for event in refused] == [[upload.pk]] * 2
+    # What S3 holds of one's own is nobody's trespass, though it may be named twice.
+    assert ending.remove(person.place, [upload.pk, upload.pk], person.actor) == 1
+    assert not AuditEvent.objects.filter(action="access.refused", actor=person.actor.label).exists()
 
 
 BAD_PATHS = ["", "/", "a//b", "/a", "a/", "../x", "a/../b", "./a", "a\x00b", "a\nb", "x" * 1025, "é" * 600, "\ud800"]
@@ -294,6 +309,18 @@ def test_the_api_needs_a_session_a_token_and_membership(place: Place, ada: User,
     other.force_login(grace)
     assert other.post(address, body, "application/json").status_code == 404
     assert AuditEvent.objects.filter(action="access.refused", actor=grace.email, target=f"POST {address}").exists()
+
+
+@pytest.mark.parametrize(
+    ("analysis", "folder", "status"), [("video", "inputs", 403), ("ephys", "../other-lab/inputs", 422), ("ephys", "results", 422)]
+)
+def test_what_the_group_has_not_is_refused_on_record(
+    s3: Any, place: Place, ada: User, analysis: str, folder: str, status: int
+) -> None:
+    member, address = Client(), f"/api/uploads/example-lab/{analysis}/start"
+    member.force_login(ada)
+    assert member.post(address, {"folder": folder, "files": []}, "application/json").status_code == status
+    assert AuditEvent.objects.get(action="access.refused", actor=ada.email).target == f"POST {address}"
 
 
 def test_unfinished_uploads_show_on_another_device(person: Person, ada: User) -> None:

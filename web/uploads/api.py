@@ -61,7 +61,7 @@ class Existing(Schema):
 class Started(Schema):
     """What to do with one file."""
 
-    status: Literal["send", "exists", "refused"]
+    status: Literal["send", "exists", "same", "refused"]
     key: str
     detail: str
     can_retry: bool

@@ -54,9 +54,9 @@ class Existing:
 
 @dataclass
 class Started:
-    """What to do with one file: send it, decide about what is there, or leave it."""
+    """What to do with one file: send it, compare it with what is there, or leave it: because it is there, or is refused."""
 
-    status: Literal["send", "exists", "refused"]
+    status: Literal["send", "exists", "same", "refused"]
     key: str = ""
     detail: str = ""
     can_retry: bool = False
@@ -73,6 +73,7 @@ class _Asked:
     key: str
     part_size: int
     known: Upload | None = None
+    arrived: Upload | None = None
     answer: Started | None = None
     upload_id: str = ""
     stale: list[Upload] = field(default_factory=list)
@@ -121,7 +122,15 @@ def _refuse_twins(asked: dict[int, _Asked], answers: dict[int, Started]) -> None
 
 
 def _look_up(place: Place, asked: Iterable[_Asked]) -> None:
-    """Find what was begun before: the same file goes on, another one of that name is begun anew."""
+    """Find what was begun before: the same file goes on, another one of that name is begun anew. And what has arrived."""
+    arrived = {
+        (upload.key, upload.size, upload.modified): upload
+        for upload in Upload.objects.filter(
+            analysis=place.analysis, state=Upload.State.COMPLETE, key__in=[one.key for one in asked]
+        ).order_by("pk")
+    }
+    for one in asked:
+        one.arrived = arrived.get((one.key, one.file.size, one.file.modified))
     known = {
         upload.key: upload
         for upload in Upload.objects.unfinished().filter(
@@ -143,7 +152,9 @@ def _ask_s3(client: "S3Client", place: Place, one: _Asked) -> None:
     try:
         existing = look(client, place, one.key)
         if existing and existing.etag != one.file.replaces:
-            one.answer = Started("exists", key=one.key, existing=existing)
+            # S3 confirmed this very object's checksum when the file, of the same time and size, arrived.
+            is_same = one.arrived is not None and one.arrived.etag == existing.etag
+            one.answer = Started("same" if is_same else "exists", key=one.key, existing=existing)
             return
         one.upload_id = client.create_multipart_upload(
             Bucket=place.bucket,

@@ -7,6 +7,7 @@ import { Queue } from "./queue.js";
 import { Bucket } from "./s3.js";
 import { Sender } from "./sending.js";
 import { Slots } from "./slots.js";
+import { Speed, inWords } from "./speed.js";
 import { followUnfinished } from "./unfinished.js";
 
 // How often a file's progress is drawn. Drawing thousands of files takes time that sending could use.
@@ -22,6 +23,9 @@ const bucket = new Bucket(() => control.session());
 const checksums = new Checksums(worker, crc);
 const sender = new Sender({ bucket, checksums, slots: new Slots() });
 const items = new Map();
+let drawLine = null;
+const speed = new Speed();
+const speedField = section.querySelector("[data-speed]");
 const queue = new Queue({ control, sender, bucket, checksums, tell });
 
 const uppy = new Uppy({ id: "upload", autoProceed: false, allowMultipleUploadBatches: true });
@@ -71,22 +75,35 @@ const itemFor = (file) => {
   const known = items.get(file.id);
   const item = known ?? { id: file.id, file: file.data, path: file.meta.relativePath || file.name, folder: folderField.value };
   item.path = item.path.replace(/^\//, "");
-  item.drawnAt = 0;
   items.set(file.id, item);
   return item;
 };
 
 // Something about an item changed: draw it, now or soon.
 function tell(item) {
-  if (item.lastState !== item.state) changed(item);
-  item.lastState = item.state;
   const now = performance.now();
+  if (item.lastState !== item.state) {
+    item.drawnAt = now;
+    changed(item);
+  }
+  item.lastState = item.state;
   if (item.state === "sending" && now - item.drawnAt > DRAW_EVERY_MS) {
     item.drawnAt = now;
     draw(item, item.sent);
   }
-  notes.line(items.values());
+  drawLine ??= setTimeout(() => {
+    drawLine = null;
+    notes.line(items.values());
+    showSpeed();
+  }, DRAW_EVERY_MS / 2);
 }
+
+const showSpeed = () => {
+  let bytes = 0;
+  for (const item of items.values()) bytes += item.sent ?? 0;
+  const rate = isBusy() ? speed.take(bytes, performance.now()) : speed.stop();
+  speedField.textContent = rate ? inWords(rate) : "";
+};
 
 const draw = (item, bytes) => {
   const file = uppy.getFile(item.id);

@@ -153,6 +153,7 @@ export class Queue {
     if (item.state === "removed" && answer.id) this.#control.remove([answer.id]).catch(() => {});
     if (item.state !== "waiting") return;
     if (answer.status === "refused") this.#set(item, "failed", answer.detail);
+    else if (answer.status === "same") this.#set(item, "same", "Was there already");
     else if (answer.status === "exists") this.#compare(item, answer.existing);
     else this.#ready.push(item);
   }

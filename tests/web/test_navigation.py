@@ -1,0 +1,71 @@
+"""From each page there is a way on: the site's navigation, and the links between a group's pages."""
+
+import pytest
+from django.test import Client
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.joining import decline
+from tests.control_plane.conftest import settle
+from tests.control_plane.people import client_of, in_group, waiting
+
+pytestmark = pytest.mark.django_db
+REQUESTS = '<a class="nav-link" href="/requests/">Requests</a>'
+OWN_COMPUTER = "/groups/example-lab/credentials/"
+FILES = "/groups/example-lab/files/spectra/"
+
+
+@pytest.fixture
+def member(group: Group, ada: User, operator: Actor) -> Client:
+    """A browser of a plain member's, whose group may use an analysis."""
+    analysis, _ = create_analysis(slug="spectra", bucket="cohort-spectra", name="Spectra", actor=operator)
+    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
+    return client_of(in_group(group, ada))
+
+
+def test_a_manager_finds_the_requests_and_a_member_is_not_led_there(group: Group, grace: User, member: Client) -> None:
+    assert REQUESTS in client_of(in_group(group, grace, manager=True)).get("/").content.decode()
+    assert REQUESTS not in member.get("/").content.decode()
+
+
+def test_an_administrator_in_no_group_comes_to_the_administration_first(administrator: User) -> None:
+    page = client_of(administrator).get("/").content.decode()
+    assert REQUESTS in page
+    assert page.index("Administration") < page.index("Your groups")
+    assert '<details class="action">' in page
+
+
+@pytest.mark.parametrize(
+    ("page", "leads_to"),
+    [
+        ("/", FILES),
+        ("/", OWN_COMPUTER),
+        ("/groups/example-lab/", FILES),
+        ("/groups/example-lab/", OWN_COMPUTER),
+        (FILES, f"{OWN_COMPUTER}?analysis=spectra"),
+        (FILES, "/groups/example-lab/"),
+        (OWN_COMPUTER, FILES),
+        (OWN_COMPUTER, "/groups/example-lab/"),
+    ],
+)
+def test_a_members_pages_lead_to_each_other(member: Client, page: str, leads_to: str) -> None:
+    assert f'href="{leads_to}"' in member.get(page).content.decode()
+
+
+def test_while_aws_makes_the_access_nothing_leads_where_nothing_is_yet(group: Group, ada: User, operator: Actor) -> None:
+    client = client_of(in_group(group, ada))
+    assert OWN_COMPUTER in client.get("/").content.decode()
+    group.memberships.update(added_generation=group.stack.generation + 1)
+    assert OWN_COMPUTER not in client.get("/").content.decode()
+
+
+def test_who_was_declined_can_ask_again_at_once(group: Group, ada: User, operator: Actor) -> None:
+    settle(group.stack)
+    decline(waiting(ada, group=group), actor=operator)
+    page = client_of(ada).get("/").content.decode()
+    assert "Declined" in page
+    assert "Access made on AWS" not in page
+    assert "Ask your group’s manager for a join code" in page
+    assert '<details class="action" open>' in page

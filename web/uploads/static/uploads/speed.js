@@ -1,0 +1,39 @@
+// How fast bytes leave, evened out over some seconds, and in words.
+
+const EVEN_OUT = 0.3;
+const LEAST_MS = 500;
+const UNITS = ["B", "kB", "MB", "GB"];
+
+export class Speed {
+  #bytes = 0;
+  #at = null;
+  #rate = 0;
+
+  // Bytes a second, from the bytes that have left altogether until `now` (milliseconds).
+  take(bytes, now) {
+    if (this.#at === null || bytes < this.#bytes) {
+      this.#bytes = bytes;
+      this.#at = now;
+      this.#rate = 0;
+    } else if (now - this.#at >= LEAST_MS) {
+      const rate = (1000 * (bytes - this.#bytes)) / (now - this.#at);
+      this.#rate = this.#rate ? this.#rate + EVEN_OUT * (rate - this.#rate) : rate;
+      this.#bytes = bytes;
+      this.#at = now;
+    }
+    return this.#rate;
+  }
+
+  // Nothing is sent any more: the next bytes begin anew.
+  stop() {
+    this.#at = null;
+    this.#rate = 0;
+  }
+}
+
+export const inWords = (rate) => {
+  if (rate < 1) return "";
+  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log10(rate) / 3));
+  const value = rate / 1000 ** unit;
+  return `${value.toFixed(value < 10 && unit ? 1 : 0)} ${UNITS[unit]} a second`;
+};
