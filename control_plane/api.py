@@ -1,18 +1,20 @@
 """The API that Cohort's own pages use. For people signed in through the web; every changing call needs the page's CSRF token."""
 
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.security import django_auth
 
 from control_plane.audit.refusals import NotYours, record_refusal
-from control_plane.groups.errors import GroupsError, NoCredentials, NotMember
+from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember
 
-api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/")
+api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 
 
 @api.exception_handler(PermissionDenied)
-def _forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+@api.exception_handler(NotGranted)
+def _forbidden(request: HttpRequest, error: Exception) -> HttpResponse:
     record_refusal(request, error)
     return api.create_response(request, {"detail": str(error) or "You may not do this. Nothing was changed."}, status=403)
 

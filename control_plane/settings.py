@@ -94,6 +94,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "control_plane.accounts.permissions.context",
+                "control_plane.groups.permissions.context",
             ]
         },
     }

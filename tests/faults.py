@@ -107,6 +107,8 @@ class Faults:
 
     def __init__(self, target_port: int) -> None:
         self.counts: Counter[str] = Counter()
+        # Every request as it arrived: its action, and the parameters in its URL.
+        self.seen: list[tuple[str, dict[str, list[str]]]] = []
         self._target_port = target_port
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
@@ -140,6 +142,7 @@ class Faults:
         """What the request is answered; None where the connection is closed without an answer."""
         with self._lock:
             self.counts[request.action] += 1
+            self.seen.append((request.action, request.query))
             rule = next((rule for rule in self._rules if rule.takes(request)), None)
         if rule is None:
             return forward(self._target_port, request)

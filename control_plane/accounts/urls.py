@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from control_plane.accounts import views
+from control_plane.accounts import passkey_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="profile")),
@@ -11,6 +11,8 @@ urlpatterns = [
     path("delete/", views.delete, name="account_delete"),
     path("deleted/", views.deleted, name="account_deleted"),
     path("email/change/<str:token>/", views.change_address, name="account_change_address"),
+    path("2fa/webauthn/keys/<int:pk>/edit/", passkey_views.edit, name="mfa_edit_webauthn"),
+    path("2fa/webauthn/keys/<int:pk>/remove/", passkey_views.remove, name="mfa_remove_webauthn"),
     path("sessions/", views.sessions_page, name="account_sessions"),
     path("sessions/<int:session_id>/end/", views.end_session, name="account_end_session"),
 ]

@@ -1,10 +1,11 @@
 """What a change would do on AWS, shown to whoever asked."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from control_plane.audit.refusals import NotYours
 from control_plane.deployments.models import Preview
 from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.views import for_administrators
@@ -19,7 +20,9 @@ SESSION_KEY = "preview_people"
 @for_administrators
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
     """The plan, once a worker has worked it out; until then, that it is being worked out."""
-    found = get_object_or_404(Preview, pk=pk, asked_by=request.user.pk)
+    found = Preview.objects.filter(pk=pk, asked_by=request.user.pk).first()
+    if found is None:
+        raise NotYours("There is no such preview of yours.")
     names = request.session.get(SESSION_KEY, {}).get(str(pk), {})
     context = {
         "preview": found,

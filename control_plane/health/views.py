@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.refusals import record_refusal
 from control_plane.config import ROOT, config
 from control_plane.deployments.models import DriftState
 from control_plane.health import figures, metrics, readiness
@@ -42,6 +43,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def prometheus(request: HttpRequest) -> HttpResponse:
     """The metrics, for who shows METRICS_TOKEN and for administrators."""
     if not (_shows_token(request) or is_administrator(request.user)):
+        record_refusal(request, PermissionDenied("Metrics are shown to administrators."))
         return HttpResponse(
             "Metrics are for administrators, and for scrapers that send `Authorization: Bearer` with METRICS_TOKEN.\n",
             status=403,

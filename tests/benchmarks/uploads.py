@@ -30,10 +30,10 @@ DELAY_SECONDS = 0.05
 SECONDS = 300_000
 AREA = "From a browser to S3"
 HOW = (
-    "Chromium, the site and the embedded AWS (IAM enforced, every object written to the disk) on one machine, which share its cores. "
-    "The peer is `aws s3 cp` with its own settings (10 requests at a time) and a member's short-lived credentials. Medians of three, "
-    "the two in turns. Timed from pressing “Upload” until the page says complete, which is after the control plane has asked S3 "
-    "for size and checksum; `aws s3 cp` from its start to its end."
+    "Chromium, the site and the embedded AWS (IAM enforced, every object written to the disk) on one machine, which share its "
+    "cores. The peer is `aws s3 cp` with its own settings (10 requests at a time) and a member's short-lived credentials. Medians "
+    "of three, the two in turns. Timed from pressing “Upload” until the page says complete, which is after the control plane has "
+    "asked S3 for size and checksum; `aws s3 cp` from its start to its end."
 )
 
 
@@ -82,8 +82,8 @@ def _measures(site: Site, folder: Path) -> Iterator[Row]:
     yield at_least("the same, each request delayed by 50 ms", far.browser, far.peer, "`aws s3 cp`", 1.0, "s")
     many = bench.rounds("2,000 files of 100 kB", _many_files(folder / "many"))
     limit = (
-        "Each file is a preflight, a PUT and the control plane’s question to S3; S3 is one Python process here, and the browser opens "
-        "six connections to a host where `aws s3 cp` has ten."
+        "Each file is a preflight, a PUT and the control plane’s question to S3; S3 is one Python process here, and the browser "
+        "opens six connections to a host where `aws s3 cp` has ten."
     )
     yield at_least("2,000 files of 100 kB", many.browser, many.peer, "`aws s3 cp --recursive`", 0.5, "s", limit)
 

@@ -161,7 +161,8 @@ def test_an_export_is_for_administrators(ada: User) -> None:
     client = Client()
     client.force_login(ada)
     assert client.get(f"{EXPORT}?format=csv").status_code == 403
-    assert not AuditEvent.objects.exists()
+    event = AuditEvent.objects.get()
+    assert (event.actor, event.action, event.target) == ("ada@example.org", "access.refused", f"GET {EXPORT}")
 
 
 def test_the_command_prints_it(operator: Actor) -> None:

@@ -1,15 +1,14 @@
 """A new person's way in: sign-up with a code, the manager's approval by the e-mail's link, and the waiting room meanwhile."""
 
 import re
-import time
 from collections.abc import Callable
-from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import serious_findings, sign_in
+from tests.e2e.mail import link_in_mail
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
@@ -34,20 +33,6 @@ def lab(site: Site) -> str:
     assert site.manage("shell", "-c", script).status == 0
     site.wait_for_deployments()
     return LAB
-
-
-def link_in_mail(site: Site, recipient: str, subject: str) -> str:
-    """The one link of the newest e-mail to this person whose subject holds these words."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for path in sorted((site.var / "mail").glob("*"), key=lambda one: one.stat().st_mtime, reverse=True):
-            for raw in re.split(rb"\n-{70,}\n", path.read_bytes()):
-                found = message_from_bytes(raw.lstrip(), policy=policy.default)
-                if found["To"] == recipient and subject in (found["Subject"] or ""):
-                    [link] = re.findall(r"https?://\S+", found.get_content())
-                    return str(link)
-        time.sleep(0.2)
-    raise AssertionError(f"No e-mail about {subject!r} to {recipient}")
 
 
 @pytest.fixture

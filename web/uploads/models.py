@@ -66,6 +66,11 @@ class Upload(models.Model):
         return self.key
 
     @property
+    def path(self) -> str:
+        """Below the group's own folder."""
+        return self.key.partition("/")[2]
+
+    @property
     def name(self) -> str:
         """The last part of the path."""
         return self.key.rsplit("/", 1)[-1]

@@ -27,8 +27,6 @@ def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
         raise NotYours(str(refusal)) from refusal
     mine = Upload.objects.of(group=place.group, analysis=place.analysis, user=request.user).unfinished()
     page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))
-    for upload in page.object_list:
-        upload.path = upload.key.removeprefix(place.prefix)
     context = {
         "uploads": page,
         "ids": ",".join(str(upload.pk) for upload in page.object_list),

@@ -12,6 +12,7 @@ register = template.Library()
 # allauth's own labels, in the words of the other pages.
 LABELS = {
     "Email": "E-mail address",
+    "New Password": "New password",
     "New Password (again)": "The new password once more",
     "Password (again)": "The password once more",
     "Passwordless": "Sign in with it alone, without a password",

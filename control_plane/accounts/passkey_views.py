@@ -1,0 +1,31 @@
+"""One's own passkeys. The pages are allauth's; asking for somebody else's passkey is refused here, so that it is on record."""
+
+from collections.abc import Callable
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn import views
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+
+from control_plane.audit.refusals import NotYours
+
+View = Callable[..., HttpResponse]
+
+
+@login_required
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give a passkey another name."""
+    return _own(views.edit_webauthn, request, pk)
+
+
+@login_required
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Remove a passkey."""
+    return _own(views.remove_webauthn, request, pk)
+
+
+def _own(view: View, request: HttpRequest, pk: int) -> HttpResponse:
+    mine = Authenticator.objects.filter(user=request.user.pk, type=Authenticator.Type.WEBAUTHN, pk=pk)
+    if not mine.exists():
+        raise NotYours("There is no such passkey of yours. Nothing was changed.")
+    return view(request, pk=pk)

@@ -1,0 +1,19 @@
+"""Removing the second factor of somebody who lost it, so that they can sign in and add another."""
+
+from collections.abc import Iterable
+
+from allauth.mfa.models import Authenticator
+from django.db import transaction
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+
+
+def remove_factors(factors: Iterable[Authenticator], *, actor: Actor) -> None:
+    """Remove them, with a record of whose each was. Raises PermissionDenied."""
+    require_administrator(actor)
+    with transaction.atomic():
+        for factor in list(factors):
+            record(actor, "account.factor_removed", factor.user.email, kind=factor.type)
+            factor.delete()

@@ -1,0 +1,247 @@
+"""Nobody gets at another group's things: every page, every call of the API and every action on S3, tried by every role.
+
+An administrator is a member of one group here, and tries the other's. People, groups, deployments and requests are theirs by
+right; files, uploads, credentials and keys are not.
+
+What the site refuses is in its audit trail, and is looked up there. What AWS refuses happens at AWS, where a browser and a
+computer go straight to: Cohort does not see it, and CloudTrail has it (S3's data events, where they are switched on).
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.urls import reverse
+
+from tests.e2e.intruder import let_through
+from tests.e2e.site import Site
+from tests.e2e.tries import HARMLESS, LEADING_ON, LISTS, NOBODYS, OPEN, TRIES, Try, administration, pages, signed_out_addresses
+from tests.e2e.two_labs import SHARED, SHARED_BUCKET, Lab, Labs
+from tests.e2e.two_labs_rows import ADMINISTRATOR, ASKER, FEDERATED, FORMER, KEYS, MANAGER, ROLES, email
+from tests.e2e.visitor import Answer, Visitor
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+PRESENT = (ADMINISTRATOR, MANAGER, FEDERATED, KEYS)
+REFUSED = (403, 404)
+
+
+@pytest.fixture(scope="module")
+def labs(site: Site) -> Labs:
+    return Labs.found(site)
+
+
+@contextmanager
+def nothing_happens(labs: Labs) -> Iterator[None]:
+    """Neither group's things change on the site or in S3, and the audit trail names no deed, only refusals."""
+    before, event = labs.snapshot(), labs.last_event()
+    yield
+    after = labs.snapshot()
+    for name, rows in before.items():
+        assert after[name] == rows, name
+    assert labs.deeds(event) == []
+
+
+def send(visitor: Visitor, one: Try, method: str, mine: Lab, theirs: Lab, bearer: str = "") -> Answer:
+    """Ask as the try says."""
+    body = one.body(mine, theirs) if one.body else None
+    return visitor.ask(method, one.address(mine, theirs), form=one.form, body=body, bearer=bearer)
+
+
+def test_every_address_of_the_site_is_in_the_tables() -> None:
+    tried = {one.name for one in TRIES}
+    nobodys = {name for names in (*NOBODYS.values(), *OPEN.values()) for name in names}
+    known = tried | nobodys | LISTS.keys()
+    there = [page for page in pages() if not page.route.startswith("admin/")]
+    assert {page.name for page in there} == known
+    assert [page for page in there if page.name not in tried and not HARMLESS.issuperset(page.parameters)] == []
+
+
+@pytest.mark.parametrize("role", PRESENT)
+def test_a_page_or_call_for_another_group_s_things_is_refused_and_on_record(labs: Labs, role: str) -> None:
+    event, expected, wrong = labs.last_event(), Counter[tuple[str, str]](), []
+    with nothing_happens(labs):
+        for mine, theirs in labs.others():
+            who = email(role, mine.slug)
+            for one in TRIES:
+                if role == ADMINISTRATOR and one.by_right:
+                    continue
+                for method in one.methods:
+                    answer = send(labs.visitors[who], one, method, mine, theirs, mine.tokens[who] if one.bearer else "")
+                    address = one.address(mine, theirs)
+                    if answer.status not in REFUSED:
+                        wrong.append((who, method, address, answer.status, answer.text[:200]))
+                    expected[who, f"{method} {address}"] += 1
+    assert wrong == []
+    assert expected - labs.refusals(event) == Counter()
+
+
+@pytest.mark.parametrize("role", PRESENT)
+def test_the_wrong_method_is_no_way_around(labs: Labs, role: str) -> None:
+    (mine, theirs), *_ = labs.others()
+    visitor, wrong = labs.visitors[email(role, mine.slug)], []
+    tries = {(method, one.address(mine, theirs)) for one in TRIES for method in one.methods}
+    addresses = {one.address(mine, theirs) for one in TRIES if not (role == ADMINISTRATOR and one.by_right)}
+    with nothing_happens(labs):
+        for method, address in itertools.product(("GET", "POST", "PUT", "DELETE"), sorted(addresses)):
+            if (method, address) not in tries and (status := visitor.ask(method, address).status) not in (*REFUSED, 405):
+                wrong.append((method, address, status))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("role", [role for role in PRESENT if role != ADMINISTRATOR])
+def test_the_administration_is_for_administrators(labs: Labs, role: str) -> None:
+    event, expected, wrong = labs.last_event(), Counter[tuple[str, str]](), []
+    mine, theirs = labs.others()[0]
+    who = email(role, mine.slug)
+    with nothing_happens(labs):
+        for address in administration(theirs).values():
+            for method in ("GET", "POST"):
+                answer = labs.visitors[who].ask(method, address)
+                if answer.status not in REFUSED:
+                    wrong.append((who, method, address, answer.status))
+                expected[who, f"{method} {address}"] += 1
+    assert wrong == []
+    assert expected - labs.refusals(event) == Counter()
+
+
+def test_another_site_s_page_gets_nothing_done_in_somebody_s_name(labs: Labs) -> None:
+    wrong = []
+    mine, theirs = labs.others()[0]
+    visitor = labs.visitors[email(MANAGER, mine.slug)]
+    with nothing_happens(labs):
+        for one in TRIES:
+            if "POST" in one.methods and not one.bearer:
+                body = one.body(theirs, mine) if one.body else None
+                answer = visitor.ask("POST", one.address(theirs, mine), form=one.form, body=body, forged=True)
+                if answer.status != 403:
+                    wrong.append((one.name, answer.status))
+    assert wrong == []
+
+
+def test_what_is_an_administrator_s_by_right_is_open_to_them(labs: Labs) -> None:
+    for mine, theirs in labs.others():
+        visitor = labs.visitors[email(ADMINISTRATOR, mine.slug)]
+        for one in TRIES:
+            if one.by_right and "GET" in one.methods:
+                assert visitor.ask("GET", one.address(mine, theirs)).status == 200, one.name
+
+
+@pytest.mark.parametrize("role", [role for role in PRESENT if role != ADMINISTRATOR])
+def test_lists_tell_nothing_of_another_group(labs: Labs, role: str) -> None:
+    for mine, theirs in labs.others():
+        visitor = labs.visitors[email(role, mine.slug)]
+        filters = f"?group={theirs.slug}&person={ASKER}&analysis={theirs.analysis}"
+        addresses = [f"{reverse(name)}{query}" for name in LISTS for query in ("", filters)]
+        addresses.append(f"{reverse('credentials:page', args=(mine.slug,))}?analysis={theirs.analysis}")
+        for address in addresses:
+            answer = visitor.ask("GET", address)
+            assert answer.status == (403 if address.startswith("/requests/") and role != MANAGER else 200), address
+            # What was asked for stands in the form's fields.
+            told = answer.text.replace(f'value="{theirs.slug}"', "").replace(f'value="{ASKER}"', "")
+            for secret in (theirs.slug, theirs.name, theirs.bucket, theirs.username):
+                assert secret not in told, (address, secret)
+
+
+@pytest.mark.parametrize("verb", ["finish", "remove"])
+@pytest.mark.parametrize("role", PRESENT)
+def test_uploads_guessed_by_their_number_are_not_touched_and_the_guess_is_on_record(labs: Labs, role: str, verb: str) -> None:
+    for mine, theirs in labs.others():
+        who, event, unknown = email(role, mine.slug), labs.last_event(), 10**6
+        # One's own group's is somebody else's as well, but for the one who began it.
+        numbers = [theirs.upload, unknown, *([] if role == FEDERATED else [mine.upload])]
+        body: dict[str, object]
+        if verb == "finish":
+            body = {"files": [{"id": number, "checksum": "AAAAAA==", "etag": ""} for number in numbers]}
+        else:
+            body = {"ids": numbers}
+        with nothing_happens(labs):
+            answer = labs.visitors[who].ask("POST", f"/api/uploads/{mine.slug}/{SHARED}/{verb}", body=body)
+        if verb == "remove":
+            assert answer.document == {"removed": 0}
+        else:
+            # Nobody learns which numbers there are.
+            assert len({(one["state"], one["detail"]) for one in answer.document}) == 1
+        assert labs.refusals(event) == {(who, f"uploads to s3://{SHARED_BUCKET}/{mine.slug}/"): 1}
+
+
+@pytest.mark.parametrize("role", PRESENT)
+def test_no_upload_begins_outside_the_group_s_own_folder(labs: Labs, role: str) -> None:
+    for mine, theirs in labs.others():
+        who, event = email(role, mine.slug), labs.last_event()
+        address = f"/api/uploads/{mine.slug}/{SHARED}/start"
+        file: dict[str, object] = {"path": "a.txt", "size": 20 * 2**20, "modified": 1}
+        with nothing_happens(labs):
+            folders = (f"../{theirs.slug}/inputs", f"inputs/../../{theirs.slug}/inputs", f"/{theirs.slug}/inputs", theirs.slug)
+            for folder in folders:
+                assert labs.visitors[who].ask("POST", address, body={"folder": folder, "files": [file]}).status == 422, folder
+            paths = (f"../../{theirs.slug}/inputs/a.txt", f"../{theirs.slug}/a.txt", f"/{theirs.slug}/inputs/a.txt")
+            files = [file | {"path": path} for path in paths]
+            answer = labs.visitors[who].ask("POST", address, body={"folder": "inputs", "files": files})
+            assert [one["status"] for one in answer.document] == ["refused"] * len(paths)
+        assert labs.refusals(event)[who, f"POST {address}"] == len(folders)
+
+
+def test_who_is_not_signed_in_gets_nowhere(labs: Labs) -> None:
+    visitor, event = Visitor(labs.site.url), labs.last_event()
+    mine, theirs = labs.others()[0]
+    wrong = []
+    with nothing_happens(labs):
+        for name, address in signed_out_addresses(mine, theirs).items():
+            for method in ("GET", "POST"):
+                answer = visitor.ask(method, address)
+                is_sign_in = answer.status in (301, 302) and answer.location.startswith(("/accounts/login/", "/admin/login/"))
+                is_led_on = answer.status in (301, 302) and name in (*LEADING_ON, "admin:logout")
+                if not (is_sign_in or is_led_on or answer.status in (400, 401, 403, 404, 405)):
+                    wrong.append((name, method, answer.status, answer.location))
+    assert wrong == []
+    assert labs.refusals(event) == Counter()
+
+
+@pytest.mark.parametrize("role", PRESENT)
+def test_no_session_and_no_key_reaches_another_group_s_files(labs: Labs, role: str) -> None:
+    held = [(mine, theirs, labs.keys(role, mine)) for mine, theirs in labs.others()]
+    with nothing_happens(labs):
+        wrong = [one for mine, theirs, keys in held for one in let_through(labs.site, keys, mine, theirs)]
+    assert wrong == []
+
+
+def test_who_was_removed_is_as_far_away_as_anybody(labs: Labs) -> None:
+    lab, other = labs.curie, labs.noether
+    who = email(FORMER, lab.slug)
+    held = labs.keys(FORMER, lab)
+    s3 = labs.site.client("s3", held["browse"])
+    assert s3.list_objects_v2(Bucket=SHARED_BUCKET, Prefix=f"{lab.slug}/")["KeyCount"]
+    labs.site.must("member", "remove", lab.slug, who, "--wait")
+    event, expected, wrong = labs.last_event(), Counter[tuple[str, str]](), []
+    with nothing_happens(labs):
+        for one in TRIES:
+            for method in one.methods:
+                # Their own group is the other group now.
+                answer = send(labs.visitors[who], one, method, other, lab, lab.tokens[who] if one.bearer else "")
+                address = one.address(other, lab)
+                if answer.status not in REFUSED:
+                    wrong.append((method, address, answer.status, answer.text[:200]))
+                expected[who, f"{method} {address}"] += 1
+        through = let_through(labs.site, held, other, lab)
+    assert wrong == []
+    assert through == []
+    assert expected - labs.refusals(event) == Counter()
+
+
+def test_every_role_has_its_own_place(labs: Labs) -> None:
+    """What is refused above is refused because it is the others': in their own group the same people get in."""
+    for lab in (labs.curie, labs.noether):
+        for role in ROLES:
+            visitor = labs.visitors[email(role, lab.slug)]
+            if role == FORMER:
+                continue
+            assert visitor.ask("GET", f"/groups/{lab.slug}/").status == 200
+            assert visitor.ask("GET", f"/groups/{lab.slug}/files/{lab.analysis}/").status == 200
+            credentials = labs.keys(role, lab)
+            for kind, one in credentials.items():
+                s3 = labs.site.client("s3", one)
+                body = s3.get_object(Bucket=SHARED_BUCKET, Key=lab.secret)["Body"].read()
+                assert body == f"of {lab.slug} alone".encode(), kind

@@ -1,0 +1,90 @@
+"""What `tests.e2e.two_labs` has the site make, by the site's own services: run by `manage.py shell` in its settings."""
+
+import json
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+
+from control_plane.accounts.models import User
+from control_plane.accounts.services.addresses import make_link_token, trust_address
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Preview
+from control_plane.groups.models import Access, Analysis, Grant, Group, JoinRequest
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.codes import make_join_code
+from control_plane.groups.services.groups import create_group
+from control_plane.groups.services.joining import ask_to_join
+from control_plane.groups.services.members import add_member, set_manager
+from web.credentials.computers import computers, sign_in
+
+OPERATOR = Actor.at_terminal()
+ADMINISTRATOR, MANAGER, FEDERATED, KEYS, FORMER = ROLES = ("administrator", "manager", "federated", "keys", "former")
+ASKER = "asker"
+
+
+def email(role: str, slug: str) -> str:
+    """Where a person of a group is written to."""
+    return f"{role}@{slug}.example.org"
+
+
+def make(slugs: list[str], shared: str, password: str) -> None:
+    """Two groups with an analysis each and one that both have; one person of each role in each."""
+    common, _ = create_analysis(slug=shared, bucket=f"cohort-e2e-{shared}", name="What both have", actor=OPERATOR)
+    for slug in slugs:
+        own, _ = create_analysis(slug=f"{slug}-own", bucket=f"cohort-e2e-{slug}", name=f"What {slug} alone has", actor=OPERATOR)
+        group, _ = create_group(slug=slug, name=slug.replace("-", " ").title(), actor=OPERATOR)
+        for analysis in (common, own):
+            grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+        for role in ROLES:
+            user = _person(email(role, slug), password, is_administrator=role == ADMINISTRATOR)
+            access = Access.KEYS if role == KEYS else Access.FEDERATED
+            add_member(group=group, user=user, access=access, actor=OPERATOR)
+        set_manager(group=group, user=User.objects.get(email=email(MANAGER, slug)), is_manager=True, actor=OPERATOR)
+
+
+def name_things(slugs: list[str]) -> None:
+    """Make one of everything that a group has on the site, and print what each is called there."""
+    print(json.dumps({slug: _things(Group.objects.select_related("stack").get(slug=slug)) for slug in slugs}))
+
+
+def _things(group: Group) -> dict[str, Any]:
+    code, text = make_join_code(group=group, actor=OPERATOR)
+    asker = _person(email(ASKER, group.slug), None)
+    asked = ask_to_join(user=asker, actor=OPERATOR, code=text)
+    assert asked.state == JoinRequest.State.WAITING
+    people = {role: User.objects.get(email=email(role, group.slug)) for role in ROLES}
+    tokens = {one.email: sign_in(one, name="laptop", address=None) for one in people.values()}
+    holder = group.memberships.get(user=people[KEYS])
+    passkey = Authenticator.objects.create(user=asker, type=Authenticator.Type.WEBAUTHN, data={"name": "key ring"})
+    preview = Preview.objects.create(asked_by=people[ADMINISTRATOR], stack_name=group.stack.name, title="A preview", manifest="{}")
+    deployment = group.stack.deployments.order_by("-pk").first()
+    assert deployment is not None
+    return {
+        "slug": group.slug,
+        "name": group.name,
+        "analysis": f"{group.slug}-own",
+        "bucket": Analysis.objects.get(slug=f"{group.slug}-own").bucket,
+        "group": group.pk,
+        "stack": group.stack_id,
+        "stack_name": group.stack.name,
+        "deployment": deployment.pk,
+        "membership": holder.pk,
+        "username": holder.username,
+        "person": holder.user_id,
+        "code": code.pk,
+        "request": asked.pk,
+        "decision": asked.decision_path(),
+        "passkey": passkey.pk,
+        "preview": preview.pk,
+        "computer": computers(people[KEYS])[0].id,
+        "address_link": make_link_token(asker, f"new-{asker.email}"),
+        "tokens": {address: token["access_token"] for address, token in tokens.items()},
+    }
+
+
+def _person(address: str, password: str | None, *, is_administrator: bool = False) -> User:
+    user = User.objects.create_user(address, password)
+    user.is_staff = user.is_superuser = is_administrator
+    user.save()
+    trust_address(user)
+    return user
