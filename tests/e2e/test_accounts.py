@@ -67,20 +67,20 @@ def confirm(page: Page) -> None:
 
 
 def test_an_account_from_sign_up_to_its_end(visitor: Page, site: Site) -> None:
-    page, address = visitor, "lise@example.org"
+    page, address = visitor, "hertha@example.org"
 
     page.goto("/accounts/login/")
     well(page)
     page.get_by_role("link", name="Sign up").click()
     page.get_by_label("E-mail address").fill(address)
-    page.get_by_label("Your name").fill("Lise Meitner")
+    page.get_by_label("Your name").fill("Hertha Ayrton")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("The password once more").fill(PASSWORD)
     expect(page.get_by_label("Join code", exact=True)).to_be_visible()
     expect(page.get_by_label("New group’s name")).to_be_hidden()
     page.get_by_label("A new one, of my own").check()
     expect(page.get_by_label("Join code", exact=True)).to_be_hidden()
-    page.get_by_label("New group’s name").fill("Meitner Lab")
+    page.get_by_label("New group’s name").fill("Ayrton Lab")
     well(page)
     page.get_by_role("button", name="Sign up").click()
     expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()

@@ -97,13 +97,13 @@ def test_a_preview_says_what_would_change_and_changes_nothing(administrator: Pag
 def test_a_new_group_can_be_made_on_the_way(administrator: Page, emmy: str, site: Site) -> None:
     page = administrator
     choose(page, "Add to group…")
-    page.get_by_label("New group’s slug").fill("curie-lab")
-    page.get_by_label("New group’s name").fill("Curie Lab")
+    page.get_by_label("New group’s slug").fill("bell-lab")
+    page.get_by_label("New group’s name").fill("Bell Lab")
     page.get_by_role("button", name="Add to group").click()
-    expect(page.get_by_text("access to Curie Lab has started")).to_be_visible()
+    expect(page.get_by_text("access to Bell Lab has started")).to_be_visible()
     page.goto(f"{PEOPLE}?q=emmy")
-    expect(cell(page, "in_groups")).to_contain_text("curie-lab", timeout=DEPLOYED)
-    assert site.root("iam").get_role(RoleName="cohort-curie-lab")["Role"]["Path"] == "/cohort/curie-lab/"
+    expect(cell(page, "in_groups")).to_contain_text("bell-lab", timeout=DEPLOYED)
+    assert site.root("iam").get_role(RoleName="cohort-bell-lab")["Role"]["Path"] == "/cohort/bell-lab/"
 
 
 @pytest.mark.parametrize(
@@ -127,15 +127,15 @@ def test_a_request_that_makes_no_sense_is_refused_and_starts_nothing(
 
 
 def test_who_may_not_administer_sees_their_own_groups_and_nothing_else(page: Page, site: Site, emmy: str) -> None:
-    site.must("group", "create", "meitner-lab", "--name", "Meitner Lab")
-    site.must("member", "add", "meitner-lab", "lise.meitner@example.org", "--create", "--wait")
+    site.must("group", "create", "germain-lab", "--name", "Germain Lab")
+    site.must("member", "add", "germain-lab", "lise.meitner@example.org", "--create", "--wait")
     password = "correct horse battery"
     setting = f"user = User.objects.get(email='lise.meitner@example.org'); user.set_password('{password}'); user.save()"
     site.manage("shell", "-c", f"from control_plane.accounts.models import User; {setting}")
     sign_in(page, "lise.meitner@example.org", password)
-    expect(page.get_by_role("link", name="Meitner Lab")).to_be_visible()
+    expect(page.get_by_role("link", name="Germain Lab")).to_be_visible()
     expect(page.get_by_role("link", name="Deployments")).to_have_count(0)
-    for path, status in (("/groups/meitner-lab/", 200), ("/groups/hopper-lab/", 404), ("/deployments/", 403), (PEOPLE, 403)):
+    for path, status in (("/groups/germain-lab/", 200), ("/groups/hopper-lab/", 404), ("/deployments/", 403), (PEOPLE, 403)):
         answer = page.request.get(path)
         assert answer.status == status or "/accounts/login" in answer.url, (path, answer.status, answer.url)
     forged = page.request.post("/deployments/1/retry/")

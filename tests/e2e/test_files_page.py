@@ -21,7 +21,7 @@ from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
-BUCKET, GROUP, ANALYSIS = "cohort-e2e-files", "franklin-lab", "diffraction"
+BUCKET, GROUP, ANALYSIS = "cohort-e2e-files", "bragg-lab", "diffraction"
 PAGE = f"/groups/{GROUP}/files/{ANALYSIS}/"
 DAY = "inputs/day 1/"
 MANY = 100_000
@@ -82,7 +82,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(site: Site) -> Lab:
     site.must("analysis", "create", ANALYSIS, "--bucket", BUCKET, "--name", "Diffraction")
-    site.must("group", "create", GROUP, "--name", "Franklin Lab")
+    site.must("group", "create", GROUP, "--name", "Bragg Lab")
     site.must("group", "create", "wilkins-lab", "--name", "Wilkins Lab")
     site.must("analysis", "grant", ANALYSIS, GROUP)
     site.must("analysis", "grant", ANALYSIS, "wilkins-lab")

@@ -214,11 +214,11 @@ def test_who_is_removed_is_out_and_the_other_group_is_not_touched(two_groups: Tw
 
 def test_a_federated_member_s_running_session_ends_with_the_membership(two_groups: TwoGroups) -> None:
     site = two_groups.site
-    site.must("member", "add", BETA, "lise@example.org", "--create", "--wait")
-    session = site.client("s3", site.credentials(BETA, "lise@example.org"))
-    session.put_object(Bucket=VIDEO, Key=f"{BETA}/inputs/lise", Body=b"in")
-    site.must("member", "remove", BETA, "lise@example.org", "--wait")
-    assert refused(session.put_object, Bucket=VIDEO, Key=f"{BETA}/inputs/lise", Body=b"out")
+    site.must("member", "add", BETA, "hedy@example.org", "--create", "--wait")
+    session = site.client("s3", site.credentials(BETA, "hedy@example.org"))
+    session.put_object(Bucket=VIDEO, Key=f"{BETA}/inputs/hedy", Body=b"in")
+    site.must("member", "remove", BETA, "hedy@example.org", "--wait")
+    assert refused(session.put_object, Bucket=VIDEO, Key=f"{BETA}/inputs/hedy", Body=b"out")
     site.client("s3", two_groups.grace).put_object(Bucket=VIDEO, Key=f"{BETA}/inputs/grace", Body=b"still in")
 
 

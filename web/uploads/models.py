@@ -38,6 +38,9 @@ class Upload(models.Model):
     analysis = models.ForeignKey(Analysis, on_delete=models.PROTECT, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     key = models.CharField(max_length=1024)
+    folder = models.CharField(
+        max_length=1024, help_text="What was chosen on the page, below the group's own; the rest of the key came with the file."
+    )
     size = models.BigIntegerField(help_text="Bytes.")
     modified = models.BigIntegerField()
     part_size = models.BigIntegerField(help_text="Bytes.")

@@ -100,7 +100,7 @@ def start(place: Place, folder: str, files: Sequence[NewFile], actor: Actor) -> 
     _look_up(place, asked.values())
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         list(pool.map(lambda one: _ask_s3(client, place, one), [one for one in asked.values() if is_multipart(one.file.size)]))
-    _keep(place, asked.values(), actor)
+    _keep(place, folder, asked.values(), actor)
     return [answers.get(index) or _answer(asked[index]) for index in range(len(files))]
 
 
@@ -180,7 +180,7 @@ def look(client: "S3Client", place: Place, key: str) -> Existing | None:
     return Existing(found["ContentLength"], found["ETag"], checksum, found["LastModified"].isoformat())
 
 
-def _keep(place: Place, asked: Iterable[_Asked], actor: Actor) -> None:
+def _keep(place: Place, folder: str, asked: Iterable[_Asked], actor: Actor) -> None:
     """Make the rows, all at once, and say who began what."""
     fresh = [one for one in asked if one.answer is None and one.known is None]
     abandon(place, [upload for one in asked if one.answer is None for upload in one.stale])
@@ -192,6 +192,7 @@ def _keep(place: Place, asked: Iterable[_Asked], actor: Actor) -> None:
                     analysis=place.analysis,
                     user=place.membership.user,
                     key=one.key,
+                    folder=folder,
                     size=one.file.size,
                     modified=one.file.modified,
                     part_size=one.part_size,

@@ -172,5 +172,13 @@ document.addEventListener("cohort:path", ({ detail }) => {
   if (/^(inputs|configs|submissions)\//.test(detail.path)) folderField.value = detail.path;
 });
 uppy.on("complete", () => document.body.dispatchEvent(new CustomEvent("cohort:unfinished")));
-followUnfinished(document.getElementById("upload-unfinished"), { bucket, control, isMine: (id) => [...items.values()].some((item) => item.started?.id === id && !SETTLED.has(item.state)) });
+
+// The same file in another folder would be another file: nothing would go on.
+const goOn = (folder) => {
+  folderField.value = folder;
+  section.scrollIntoView();
+  drop.querySelector("button")?.focus();
+};
+const isMine = (id) => [...items.values()].some((item) => item.started?.id === id && !SETTLED.has(item.state));
+followUnfinished(document.getElementById("upload-unfinished"), { bucket, control, isMine, goOn });
 section.dataset.ready = "true";

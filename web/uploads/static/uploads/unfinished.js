@@ -3,7 +3,8 @@
 const sum = (parts) => [...parts.values()].reduce((bytes, part) => bytes + part.size, 0);
 
 // `isMine(id)` tells what this very page is sending now.
-export const followUnfinished = (root, { bucket, control, isMine }) => {
+// `goOn(folder)` makes the page ready for files that went into that folder.
+export const followUnfinished = (root, { bucket, control, isMine, goOn }) => {
   const show = async () => {
     for (const row of root.querySelectorAll("[data-upload]")) {
       const { upload, key, uploadId, size } = row.dataset;
@@ -25,6 +26,8 @@ export const followUnfinished = (root, { bucket, control, isMine }) => {
   };
 
   root.addEventListener("click", async ({ target }) => {
+    const goingOn = target.closest("[data-go-on]");
+    if (goingOn) goOn(goingOn.dataset.goOn);
     const button = target.closest("[data-remove]");
     if (!button) return;
     button.disabled = true;
