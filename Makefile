@@ -1,6 +1,6 @@
 # `make up` serves the whole product on this machine; `make test` runs all the tests. Python 3.11+ and make are all it needs.
 PYTHON ?= python3
-# Files of the dearer tests that run at the same time: they mostly wait for AWS.
+# Files of tests that run at the same time.
 JOBS ?= 2
 VENV := .venv/bin
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
@@ -9,12 +9,13 @@ UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 -
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test bench lint format lock schema clean
+.PHONY: help up install test bench screenshots lint format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
 	@echo "make test    run all the tests (T=tests/stacks runs some)"
 	@echo "make bench   measure how fast it is, beside its peers, and write docs/benchmarks.md"
+	@echo "make screenshots   take pictures of every page into docs/screenshots, with axe-core's eye on each"
 	@echo "make lint    run all the checks"
 	@echo "make format  put the code into shape"
 	@echo "make lock    lock the versions named in requirements.in, requirements-dev.in and package.json"
@@ -32,12 +33,15 @@ test: install
 ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)
 else
-	@$(RUN) $(VENV)/python -m pytest tests --ignore tests/e2e --ignore tests/engine
+	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile tests --ignore tests/e2e --ignore tests/engine
 	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile tests/e2e tests/engine
 endif
 
 bench: install
 	@$(RUN) $(VENV)/python -m tests.benchmarks
+
+screenshots: install
+	@$(RUN) $(VENV)/python -m tests.screenshots
 
 lint: install
 	@$(VENV)/ruff check .

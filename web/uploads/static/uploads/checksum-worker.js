@@ -1,11 +1,11 @@
 // Works out the CRC-32 of pieces of files, away from the page. The first message names the script that holds the algorithm.
-const PIECE = 4 * 1024 * 1024;
+const PIECE = 1024 * 1024;
 let ready = null;
 
 const crc = async (blob) => {
   const hasher = await ready;
   hasher.init();
-  // A few megabytes at a time, so that a large part is never held whole.
+  // A megabyte at a time, so that a large part is never held whole.
   for (let at = 0; at < blob.size; at += PIECE) hasher.update(new Uint8Array(await blob.slice(at, at + PIECE).arrayBuffer()));
   return Number.parseInt(hasher.digest("hex"), 16);
 };

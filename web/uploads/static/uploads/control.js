@@ -72,10 +72,11 @@ export class Gathered {
     this.#wait = wait;
   }
 
-  put(item) {
+  // `isLast`: nothing else will come soon, so nothing is waited for.
+  put(item, isLast = false) {
     return new Promise((resolve, reject) => {
       this.#held.push({ item, resolve, reject });
-      if (this.#held.length >= this.#most) this.#flush();
+      if (isLast || this.#held.length >= this.#most) this.#flush();
       else this.#timer ??= setTimeout(() => this.#flush(), this.#wait);
     });
   }

@@ -40,6 +40,8 @@ uppy.use(Dashboard, {
   fileManagerSelectionType: "both",
   proudlyDisplayPoweredByUppy: false,
   disableThumbnailGenerator: true,
+  // What needs the person is said below, in whole sentences.
+  disableInformer: true,
   singleFileFullScreen: false,
   note: "Files and whole folders, up to 5 TiB each. Names are kept. What is there already is not sent again.",
 });
@@ -130,6 +132,7 @@ const announce = (item) => {
     setTimeout(() => {
       document.dispatchEvent(new CustomEvent("cohort:uploaded", { detail: { keys: arrived } }));
       arrived = [];
+      listUnfinished();
     }, TELL_AFTER_MS);
   }
   arrived.push(item.started.key);
@@ -153,7 +156,7 @@ uppy.on("file-removed", (file) => {
   const item = items.get(file.id);
   if (!item) return;
   items.delete(file.id);
-  queue.remove(item).catch((error) => notes.say(error.message));
+  queue.remove(item).then(listUnfinished, (error) => notes.say(error.message));
 });
 
 const isBusy = () => [...items.values()].some((item) => !SETTLED.has(item.state));
@@ -171,7 +174,15 @@ document.addEventListener("visibilitychange", stayAwake);
 document.addEventListener("cohort:path", ({ detail }) => {
   if (/^(inputs|configs|submissions)\//.test(detail.path)) folderField.value = detail.path;
 });
-uppy.on("complete", () => document.body.dispatchEvent(new CustomEvent("cohort:unfinished")));
+// Uppy’s own "complete" does not come after every answer and every file taken out. While files are sent nobody needs the list.
+let listing = null;
+function listUnfinished() {
+  listing ??= setTimeout(() => {
+    listing = null;
+    if (!isBusy()) document.body.dispatchEvent(new CustomEvent("cohort:unfinished"));
+  }, TELL_AFTER_MS);
+}
+uppy.on("complete", listUnfinished);
 
 // The same file in another folder would be another file: nothing would go on.
 const goOn = (folder) => {

@@ -189,7 +189,8 @@ export class Queue {
   }
 
   async #finish(item, { checksum, etag }) {
-    const ended = await this.#finished.put({ id: item.started.id, checksum, etag });
+    const isLast = !this.#active && !this.#ready.length && !this.#waiting.length;
+    const ended = await this.#finished.put({ id: item.started.id, checksum, etag }, isLast);
     if (item.state === "removed") return;
     if (ended.state === "complete") this.#set(item, "complete", "");
     else this.#set(item, "failed", ended.detail);

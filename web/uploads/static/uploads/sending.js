@@ -7,6 +7,8 @@ export class Forgotten extends Error {}
 // There is an object of that name already; nothing was replaced.
 export class Exists extends Error {}
 
+// Parts whose checksums are worked out before they are needed: one for each worker.
+const READ_AHEAD = 2;
 const CHANGED_ON_THE_WAY = new Set(["BadDigest", "InvalidDigest", "EntityTooSmall", "IncompleteBody"]);
 
 const condition = (item) => (item.replaces ? { "if-match": item.replaces } : { "if-none-match": "*" });
@@ -111,9 +113,7 @@ export class Sender {
     const failed = [];
     let whole = 0;
     try {
-      for (let number = 1, at = 0; at < file.size; number += 1, at += started.part_size) {
-        const blob = file.slice(at, at + started.part_size);
-        const crc = await this.#checksums.of(blob);
+      for await (const { number, blob, crc } of this.#pieces(file, started.part_size)) {
         whole = number === 1 ? crc : combine(whole, crc, blob.size);
         const there = known.get(number);
         if (there && there.size === blob.size && there.crc32 === toBase64(crc)) {
@@ -137,6 +137,25 @@ export class Sender {
     }
     if (failed.length) throw failed[0];
     return { crc: whole, parts: parts.sort((a, b) => a.number - b.number) };
+  }
+
+  // The parts of a file in their order, each with its checksum. Those of the next ones are worked out meanwhile.
+  async * #pieces(file, size) {
+    const ahead = [];
+    let at = 0;
+    const begin = () => {
+      const blob = file.slice(at, at + size);
+      const crc = this.#checksums.of(blob);
+      // Whoever stops before its turn leaves it unread.
+      crc.catch(() => {});
+      ahead.push({ number: at / size + 1, blob, crc });
+      at += size;
+    };
+    while (at < file.size || ahead.length) {
+      while (at < file.size && ahead.length < READ_AHEAD) begin();
+      const { number, blob, crc } = ahead.shift();
+      yield { number, blob, crc: await crc };
+    }
   }
 
   async #known(item, options) {
