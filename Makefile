@@ -1,7 +1,8 @@
 # `make up` serves the whole product on this machine; `make test` runs all the tests. Python 3.11+ and make are all it needs.
 PYTHON ?= python3
-# Files of tests that run at the same time.
+# Files of tests that run at the same time. The dearer ones mostly wait for AWS.
 JOBS ?= 2
+DEAR_JOBS ?= 3
 VENV := .venv/bin
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
 UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
@@ -34,7 +35,7 @@ ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)
 else
 	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile tests --ignore tests/e2e --ignore tests/engine
-	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile tests/e2e tests/engine
+	@$(RUN) $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile tests/e2e tests/engine
 endif
 
 bench: install

@@ -133,7 +133,7 @@ def test_who_may_not_administer_sees_their_own_groups_and_nothing_else(page: Pag
     setting = f"user = User.objects.get(email='lise.meitner@example.org'); user.set_password('{password}'); user.save()"
     site.manage("shell", "-c", f"from control_plane.accounts.models import User; {setting}")
     sign_in(page, "lise.meitner@example.org", password)
-    expect(page.get_by_role("link", name="Germain Lab")).to_be_visible()
+    expect(page.get_by_role("link", name="Germain Lab", exact=True)).to_be_visible()
     expect(page.get_by_role("link", name="Deployments")).to_have_count(0)
     for path, status in (("/groups/germain-lab/", 200), ("/groups/hopper-lab/", 404), ("/deployments/", 403), (PEOPLE, 403)):
         answer = page.request.get(path)

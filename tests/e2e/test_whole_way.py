@@ -21,7 +21,7 @@ from tests.e2e.uploading import PASSWORD, choose, hash_at_s3, hash_of, new_conte
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
 
-GROUP, MANAGER, MARIE = "curie-lab", "pierre@example.org", "marie@example.org"
+GROUP, MANAGER, MARIE = "sklodowska-lab", "pierre@example.org", "marie@example.org"
 OTHER, RIVAL = "rutherford-lab", "ernest@example.org"
 ANALYSIS, BUCKET = "radiation", "cohort-e2e-whole-way"
 ADDRESS = f"/groups/{GROUP}/files/{ANALYSIS}/"
@@ -75,7 +75,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     site.must("analysis", "create", ANALYSIS, "--bucket", BUCKET, "--name", "Radiation")
-    for group, name, email in ((GROUP, "Curie Lab", MANAGER), (OTHER, "Rutherford Lab", RIVAL)):
+    for group, name, email in ((GROUP, "Sklodowska Lab", MANAGER), (OTHER, "Rutherford Lab", RIVAL)):
         site.must("group", "create", group, "--name", name)
         site.must("analysis", "grant", ANALYSIS, group)
         site.must("member", "add", group, email, "--create", *(["--manager"] if email == MANAGER else []))
@@ -192,7 +192,7 @@ def get_approved(page: Page, manager: Page, site: Site) -> None:
         expect(page.get_by_role("progressbar", name="Making your access")).to_be_visible()
         expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ resources$"))).to_be_visible(timeout=20_000)
         expect(page.get_by_text("⟳ being given")).to_be_visible()
-        expect(page.get_by_role("link", name="Open Curie Lab")).to_be_visible(timeout=DEPLOYED)
+        expect(page.get_by_role("link", name="Open Sklodowska Lab")).to_be_visible(timeout=DEPLOYED)
     expect(page.get_by_text("✓ in force")).to_be_visible()
     assert page.evaluate("window.notReloaded")
 
