@@ -25,6 +25,9 @@ SLUG = Rule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
 BUCKET = Rule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
 USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
 
+# Of a group's folder in a bucket, where members write; the back ends alone write results.
+WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
+
 # Words that would read as a part of the site or of AWS in a path, a prefix or a console.
 RESERVED_SLUGS = frozenset(
     [

@@ -18,7 +18,6 @@ POLICY_CHARACTERS = 6144
 # Managed policies that one role or group may carry by default (the same page).
 POLICIES_PER_PRINCIPAL = 10
 
-WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
 # Bringing a deleted object back is deleting its delete marker, which is a version (S3 user guide, "Removing delete markers").
@@ -117,7 +116,7 @@ def _access_document(manifest: GroupManifest, grants: Sequence[AnalysisGrant]) -
         _allow("Read", READ, [f"{arn}/{prefix}*" for arn in buckets.values()]),
     ]
     if writable:
-        folders = [f"{arn}/{prefix}{folder}/*" for arn in writable for folder in WRITABLE_FOLDERS]
+        folders = [f"{arn}/{prefix}{folder}/*" for arn in writable for folder in names.WRITABLE_FOLDERS]
         statements.append(_allow("Write", WRITE, folders))
         statements.append(_allow("CleanResults", ("s3:DeleteObject",), [f"{arn}/{prefix}results/*" for arn in writable]))
     return _document(statements)

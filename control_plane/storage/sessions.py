@@ -22,8 +22,8 @@ from stacks.manifest import names
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Folders that members may write in; the back ends alone write results.
-WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
+# For `web`, which does not import the stacks.
+WRITABLE_FOLDERS = names.WRITABLE_FOLDERS
 # A session that Cohort keeps for its own calls is replaced when so little of it is left.
 RENEW_BEFORE = timedelta(minutes=10)
 

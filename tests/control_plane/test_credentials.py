@@ -16,13 +16,13 @@ from control_plane.groups import errors
 from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.groups.services.credentials import (
     POLICY_CHARACTERS,
-    WRITABLE_FOLDERS,
     compact,
     computer_policy,
     member_credentials,
 )
 from control_plane.groups.services.members import add_member, remove_member
 from control_plane.groups.services.platform import platform_stack
+from stacks import names
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -148,7 +148,7 @@ def test_a_policy_names_what_the_group_may_do_and_ends_no_version(group: Group, 
     assert "DeleteObjectVersion" not in compact(policy)
     by_action = {action: statement["Resource"] for statement in policy["Statement"] for action in statement["Action"]}
     assert by_action["s3:GetObject"] == ["arn:aws:s3:::cohort-a0/example-lab/*", "arn:aws:s3:::cohort-a1/example-lab/*"]
-    assert by_action["s3:PutObject"] == [f"arn:aws:s3:::cohort-a0/example-lab/{name}/*" for name in WRITABLE_FOLDERS]
+    assert by_action["s3:PutObject"] == [f"arn:aws:s3:::cohort-a0/example-lab/{name}/*" for name in names.WRITABLE_FOLDERS]
     listing = next(statement for statement in policy["Statement"] if statement["Action"] == ["s3:ListBucket"])
     assert listing["Condition"] == {"StringLike": {"s3:prefix": ["example-lab/*"]}}
 

@@ -3,33 +3,19 @@
 from typing import Literal
 
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from ninja import Router, Schema
 from ninja.errors import HttpError
 from pydantic import Field
 
-from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import record_refusal
-from control_plane.storage.places import Place, find_place
-from control_plane.storage.sessions import Purpose, hand_out
+from control_plane.storage.pages import PageSession, page_place, page_session
+from control_plane.storage.sessions import Purpose
 from web.uploads import ending, starting
 from web.uploads.names import NameRefused
 
 router = Router(tags=["uploads"])
 MOST_IDS = 1000
-
-
-class Session(Schema):
-    """Short-lived credentials, and where to use them. `now` is the server's clock, by which requests are signed."""
-
-    access_key_id: str
-    secret_access_key: str
-    session_token: str
-    expires: str
-    now: str
-    address: str
-    region: str
 
 
 class File(Schema):
@@ -106,21 +92,10 @@ class Removed(Schema):
     removed: int
 
 
-@router.post("{group}/{analysis}/session", response=Session)
-def open_session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> Session:
+@router.post("{group}/{analysis}/session", response=PageSession)
+def open_session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
     """Credentials that can send files into the group's folder and do nothing else."""
-    place = _place(request, group, analysis)
-    given = hand_out(place, Purpose.UPLOAD, Actor.of_request(request))
-    response["Cache-Control"] = "no-store"
-    return Session(
-        access_key_id=given.access_key_id,
-        secret_access_key=given.secret_access_key,
-        session_token=given.session_token or "",
-        expires=given.expiration.isoformat() if given.expiration else "",
-        now=timezone.now().isoformat(),
-        address=place.address,
-        region=place.region,
-    )
+    return page_session(request, response, page_place(request, group, analysis), Purpose.UPLOAD)
 
 
 @router.post("{group}/{analysis}/start", response=list[Started])
@@ -128,7 +103,7 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
     """Begin files, or go on with those that were begun."""
     files = [starting.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
     try:
-        answers = starting.start(_place(request, group, analysis), body.folder, files, Actor.of_request(request))
+        answers = starting.start(page_place(request, group, analysis), body.folder, files, Actor.of_request(request))
     except NameRefused as refusal:
         # A folder that the page does not offer.
         record_refusal(request, refusal)
@@ -140,21 +115,14 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
 def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
     """Call files complete, after S3 was asked what it holds."""
     sent = [ending.Sent(one.id, one.checksum, one.etag) for one in body.files]
-    ended = ending.finish(_place(request, group, analysis), sent, Actor.of_request(request))
+    ended = ending.finish(page_place(request, group, analysis), sent, Actor.of_request(request))
     return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
 
 
 @router.post("{group}/{analysis}/remove", response=Removed)
 def remove(request: HttpRequest, group: str, analysis: str, body: Remove) -> Removed:
     """Give unfinished uploads up."""
-    return Removed(removed=ending.remove(_place(request, group, analysis), body.ids, Actor.of_request(request)))
-
-
-def _place(request: HttpRequest, group: str, analysis: str) -> Place:
-    user = request.user
-    if not isinstance(user, User):
-        raise HttpError(401, "Sign in first.")
-    return find_place(group_slug=group, analysis_slug=analysis, user=user)
+    return Removed(removed=ending.remove(page_place(request, group, analysis), body.ids, Actor.of_request(request)))
 
 
 def _as_started(one: starting.Started) -> Started:

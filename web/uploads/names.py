@@ -2,9 +2,10 @@
 
 import unicodedata
 
+from control_plane.storage.sessions import WRITABLE_FOLDERS
+
 # S3 user guide, "Naming Amazon S3 objects": a key is at most 1,024 bytes of UTF-8.
 MOST_KEY_BYTES = 1024
-FOLDERS = ("inputs", "configs", "submissions")
 
 
 class NameRefused(ValueError):
@@ -15,8 +16,8 @@ def check_folder(folder: str) -> str:
     """Return the folder to upload into, ending in a slash: one that members may write in, or below it. Raises NameRefused."""
     folder = folder if folder.endswith("/") else f"{folder}/"
     segments = folder[:-1].split("/")
-    if segments[0] not in FOLDERS:
-        raise NameRefused(f"Files can be sent to {', '.join(FOLDERS[:-1])} and {FOLDERS[-1]}, not to {folder!r}.")
+    if segments[0] not in WRITABLE_FOLDERS:
+        raise NameRefused(f"Files can be sent to {', '.join(WRITABLE_FOLDERS[:-1])} and {WRITABLE_FOLDERS[-1]}, not to {folder!r}.")
     for segment in segments:
         _check_segment(segment, folder)
     return folder

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 3600
 # IAM takes so many characters of a session policy (IAM user guide, "IAM and STS quotas").
 POLICY_CHARACTERS = 2048
-WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 # The role may also end versions, to undo deletions. A session that leaves the server may not.
 WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
@@ -160,7 +159,8 @@ def _policy(slug: str, readable: list[str], writable: list[str]) -> dict[str, An
         _allow([*READ], [f"{bucket}/{prefix}*" for bucket in readable]),
     ]
     if writable:
-        statements.append(_allow([*WRITE], [f"{bucket}/{prefix}{folder}/*" for bucket in writable for folder in WRITABLE_FOLDERS]))
+        folders = [f"{bucket}/{prefix}{folder}/*" for bucket in writable for folder in names.WRITABLE_FOLDERS]
+        statements.append(_allow([*WRITE], folders))
         statements.append(_allow(["s3:DeleteObject"], [f"{bucket}/{prefix}results/*" for bucket in writable]))
     return {"Version": "2012-10-17", "Statement": statements}
 
