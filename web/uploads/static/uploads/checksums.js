@@ -21,14 +21,17 @@ export class Checksums {
         const { resolve, reject } = this.#waiting.get(data.id);
         this.#waiting.delete(data.id);
         if (data.error) reject(new FileChanged());
-        else resolve(data.crc);
+        else resolve({ crc: data.crc, bytes: data.bytes });
       };
       return worker;
     });
   }
 
   // The CRC-32 of a blob, as a number.
-  of(blob) {
+  async of(blob) { return (await this.read(blob)).crc; }
+
+  // {crc, bytes} of a blob: bytes are those of a small one, else null.
+  read(blob) {
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });

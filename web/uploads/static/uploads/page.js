@@ -116,13 +116,31 @@ const changed = (item) => {
   const file = uppy.getFile(item.id);
   notes.about(item);
   if (!SETTLED.has(item.state)) return;
-  if (file && (item.state === "complete" || item.state === "same")) {
-    uppy.emit("upload-success", file, { status: 200, body: {}, uploadURL: undefined });
-  } else if (file && item.state !== "removed") {
-    uppy.emit("upload-error", file, new Error(item.message));
+  if (item.state === "complete" || item.state === "same") {
+    showArrived(item);
+  } else {
+    if (file && item.state !== "removed") uppy.emit("upload-error", file, new Error(item.message));
+    item.settled?.();
   }
-  item.settled?.();
   if (item.state === "complete") announce(item);
+};
+
+// Uppy copies its whole list for each file that it is told of: it is told of many at once.
+let toShow = [];
+const showArrived = (item) => {
+  if (!toShow.length) setTimeout(flushArrived, isBusy() ? DRAW_EVERY_MS : 0);
+  toShow.push(item);
+};
+const flushArrived = () => {
+  const shown = toShow;
+  toShow = [];
+  const files = shown.map((item) => uppy.getFile(item.id)).filter(Boolean);
+  uppy.patchFilesState(Object.fromEntries(files.slice(1).map(({ id, progress }) => [id, {
+    progress: { ...progress, uploadComplete: true, complete: true, percentage: 100, bytesUploaded: progress.bytesTotal }, isPaused: false,
+  }])));
+  // One as Uppy has it, for whatever else it does then.
+  if (files.length) uppy.emit("upload-success", files[0], { status: 200, body: {}, uploadURL: undefined });
+  for (const item of shown) item.settled?.();
 };
 
 // Others on the page (the file browser) hear of what arrived, a second's worth at a time.

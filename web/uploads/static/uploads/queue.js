@@ -9,7 +9,7 @@ const MOST_LARGE = 2;
 // Small files that are begun with one request, and large ones, for each of which the control plane asks S3.
 const BEGUN_AT_ONCE = 200;
 const LARGE_AT_ONCE = 4;
-const FINISH = { most: 200, wait: 400 };
+const FINISH = { most: 200, wait: 1000 };
 // As in web/uploads/parts.py.
 const LARGE = 16 * 1024 * 1024;
 const MOST_RESTARTS = 2;

@@ -83,14 +83,13 @@ export class Sender {
 
   async #atOnce(item, options) {
     const { file, started } = item;
-    const crc = item.crc ?? await this.#checksums.of(file);
-    item.crc = crc;
     const give = await this.#slots.take(options.signal);
     try {
+      const { crc, bytes } = await this.#checksums.read(file);
       const headers = {
         "content-type": file.type || "application/octet-stream", "x-amz-checksum-crc32": toBase64(crc), ...condition(item),
       };
-      const put = () => this.#bucket.put(started.key, file, { headers, signal: options.signal });
+      const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal });
       const header = await persist(put, this.#care(item, options));
       this.#slots.arrived(file.size);
       options.onProgress(file.size);
