@@ -6,57 +6,16 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from stacks.host_policies import control_plane_statements
+
 CONTROL_PLANE_USER = "cohort-control-plane"
 # ministack does not look at the root's secret; it has to be there.
 ROOT_SECRET = "root"  # noqa: S105
 
-OUR_STACKS = ("Group-*", "Cohort-*")
-KINDS = ("user", "group", "role", "policy")
-SEE_STACKS = [
-    f"cloudformation:{action}"
-    for action in (
-        "DescribeStacks",
-        "DescribeStackEvents",
-        "DescribeStackResources",
-        "DescribeStackResource",
-        "DescribeStackResourceDrifts",
-        "DetectStackDrift",
-        "DetectStackResourceDrift",
-        "GetTemplate",
-    )
-]
-MEND_STACKS = [
-    f"cloudformation:{action}" for action in ("CancelUpdateStack", "ContinueUpdateRollback", "DeleteStack", "RollbackStack")
-]
 
-
-def control_plane_policy(account: str) -> dict[str, Any]:
-    """What the control plane may do: deploy through CDK's own roles, assume the groups' roles, read the members' keys."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            _allow("DeployThroughCdk", "sts:AssumeRole", f"arn:aws:iam::{account}:role/cdk-*"),
-            _allow("ActForMembers", "sts:AssumeRole", f"arn:aws:iam::{account}:role/cohort/*"),
-            _allow("ReadMembersKeys", "secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:*:{account}:secret:cohort/*"),
-            _allow("SeeStacks", SEE_STACKS, f"arn:aws:cloudformation:*:{account}:stack/*"),
-            # These name no resource that they could be bound to (Service Authorization Reference, CloudFormation and IAM).
-            _allow("SeeDriftDetectionsAndUsers", ["cloudformation:DescribeStackDriftDetectionStatus", "iam:ListUsers"], "*"),
-            _allow("MendOurStacks", MEND_STACKS, [f"arn:aws:cloudformation:*:{account}:stack/{name}/*" for name in OUR_STACKS]),
-            # Drift detection reads what it compares as whoever asks for it (CloudFormation user guide, "Detecting drift").
-            _allow(
-                "SeeWhatStacksHold",
-                ["iam:Get*", "iam:List*"],
-                [*(f"arn:aws:iam::{account}:{kind}/cohort/*" for kind in KINDS), f"arn:aws:iam::{account}:policy/cohort-boundary"],
-            ),
-            _allow(
-                "SeeSecretsWithoutValues", "secretsmanager:DescribeSecret", f"arn:aws:secretsmanager:*:{account}:secret:cohort/*"
-            ),
-            _allow(
-                "SeeBuckets", ["s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"], "arn:aws:s3:::*"
-            ),
-            _allow("SeeBootstrap", "ssm:GetParameter", f"arn:aws:ssm:*:{account}:parameter/cdk-bootstrap/*"),
-        ],
-    }
+def control_plane_policy(account: str, region: str = "us-east-1") -> dict[str, Any]:
+    """What the worker on AWS may do to deploy and to act for members. This machine has no volume, address or logs on AWS."""
+    return {"Version": "2012-10-17", "Statement": control_plane_statements(account, region)}
 
 
 def create_identity(endpoint: str, account: str, region: str, user: str, policy: dict[str, Any]) -> tuple[str, str]:
@@ -85,7 +44,3 @@ def identity_works(endpoint: str, region: str, key_id: str, secret: str) -> bool
     except ClientError:
         return False
     return True
-
-
-def _allow(sid: str, actions: str | list[str], resource: str | list[str]) -> dict[str, Any]:
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resource}

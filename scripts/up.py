@@ -27,6 +27,7 @@ from dotenv import dotenv_values  # noqa: E402
 
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
 from local_aws.server import EmbeddedAws  # noqa: E402
+from stacks import bootstrap, names  # noqa: E402
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
@@ -72,10 +73,10 @@ class Site:
                 started.enter_context(EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws"))
             settings = self._settings()
             environment = {**self._inherited(), **settings}
+            self._check_schema()
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
             self.step("Preparing the database and the static files")
-            self._check_schema()
             self._manage(environment, "migrate", "--verbosity", "0")
             self._schema_file().write_text(_schema())
             self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
@@ -100,6 +101,7 @@ class Site:
             "SITE_URL": self.url,
             "SECURE_COOKIES": "false",
             "VAR_DIR": str(self.var),
+            "BUCKET_PATTERNS": " ".join(self._patterns()),
             "COHORT_MANIFEST_STORE": str(self.var / "manifests"),
             "EMAIL_URL": os.environ.get("EMAIL_URL") or (self.var / "mail").as_uri(),
             "COHORT_REGION": REGION if self.is_embedded else os.environ.get("AWS_REGION", REGION),
@@ -126,23 +128,42 @@ class Site:
         endpoint = f"http://localhost:{self.aws_port}"
         key_id, secret = kept.get("AWS_ACCESS_KEY_ID", ""), kept.get("AWS_SECRET_ACCESS_KEY", "")
         if not (key_id and secret and identity_works(endpoint, REGION, key_id, secret)):
-            policy = control_plane_policy(ACCOUNT)
+            policy = control_plane_policy(ACCOUNT, REGION)
             key_id, secret = create_identity(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     def _bootstrap(self, environment: Mapping[str, str]) -> None:
-        """Run `cdk bootstrap` where the account has none yet: on the embedded AWS as its root, which does nothing else."""
+        """Deploy the boundaries, then run `cdk bootstrap` where the account has none yet: on the embedded AWS as its root."""
         account, region = environment["COHORT_ACCOUNT"], environment["COHORT_REGION"]
+        if self.is_embedded:
+            self._bound(environment)
         if _is_bootstrapped(environment, region):
             return
         root = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"} if self.is_embedded else {}
         # Without an app there is nothing to synthesise first, which saves starting one.
         command = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{account}/{region}"]
+        command += ["--cloudformation-execution-policies", bootstrap.execution_arns(account, region)]
         log = self.var / "bootstrap.log"
         with log.open("w") as output:
             done = subprocess.run(command, cwd=ROOT, env={**environment, **root}, stdout=output, stderr=output, check=False)
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
+
+    def _bound(self, environment: Mapping[str, str]) -> None:
+        """Cohort-Bootstrap, as an administrator of a real account deploys it: `python -m stacks.bootstrap deploy`."""
+        root = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="root")  # noqa: S106 - ministack looks at no root secret
+        try:
+            bootstrap.deploy(root, environment["COHORT_REGION"], self._patterns(), endpoint=environment["AWS_ENDPOINT_URL"])
+        except (bootstrap.BootstrapFailed, names.NameRefused) as error:
+            raise Failed(
+                f"{error}\nWhat {self.var} holds may be of an older version: move that folder away, or choose another "
+                "(`make up VAR_DIR=var2`)."
+            ) from error
+
+    @staticmethod
+    def _patterns() -> list[str]:
+        """Names of the buckets that groups can ever reach, for the boundary and the control plane alike."""
+        return os.environ.get("BUCKET_PATTERNS", "").split() or list(bootstrap.DEFAULT_PATTERNS)
 
     def _people(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
         path = self._password_file()

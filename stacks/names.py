@@ -5,12 +5,17 @@ be taken apart again in one way only. Limits: IAM names and S3 bucket names as i
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 PROJECT = "cohort"
 MANAGED_BY = "cohort"
-BOUNDARY_NAME = "cohort-boundary"
 PLATFORM_STACK = "Cohort-Storage"
+BOOTSTRAP_STACK = "Cohort-Bootstrap"
+# Managed policies of Cohort-Bootstrap: what bounds the groups' principals, the host's roles, and CloudFormation itself.
+BOUNDARY_NAME = "cohort-boundary"
+HOST_BOUNDARY_NAME = "cohort-host-boundary"
+EXECUTION_NAMES = ("cohort-execution", "cohort-execution-data", "cohort-execution-network")
 
 
 class Rule(NamedTuple):
@@ -23,6 +28,7 @@ class Rule(NamedTuple):
 
 SLUG = Rule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
 BUCKET = Rule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
+BUCKET_BEGINNING = Rule(re.compile(r"[a-z0-9][a-z0-9-]*"), 3, 63)
 USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
 
 # Of a group's folder in a bucket, where members write; the back ends alone write results.
@@ -68,8 +74,11 @@ RESERVED_SLUGS = frozenset(
         "www",
     ]
 )
-# Reserved by S3 (user guide, "General purpose bucket naming rules"), and by CDK's own bootstrap.
-RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-", "cdk-", "aws-")
+# The site's own buckets, which no group may ever reach.
+OWN_BUCKET_PREFIXES = ("cohort-state-", "cohort-backups-")
+# Reserved by S3 (user guide, "General purpose bucket naming rules"), by CDK's own bootstrap, and by the site itself.
+RESERVED_BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-", "cdk-", "aws-", *OWN_BUCKET_PREFIXES)
+FOREIGN_BUCKET_PREFIXES = tuple(prefix for prefix in RESERVED_BUCKET_PREFIXES if prefix not in OWN_BUCKET_PREFIXES)
 RESERVED_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3")
 
 
@@ -101,8 +110,36 @@ def check_bucket(bucket: str) -> str:
             "and begins and ends with a letter or a digit."
         )
     if bucket.startswith(RESERVED_BUCKET_PREFIXES) or bucket.endswith(RESERVED_BUCKET_SUFFIXES):
-        raise NameRefused(f"The bucket name {bucket!r} begins or ends with letters that S3 or CDK keeps for itself.")
+        raise NameRefused(f"The bucket name {bucket!r} begins or ends with letters that S3, CDK or Cohort itself keeps.")
     return bucket
+
+
+def check_bucket_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return patterns of bucket names, each a name or its beginning and `*`. Raises NameRefused."""
+    if not patterns:
+        raise NameRefused(
+            "There is no pattern of bucket names, so that no group could reach any bucket. Give one, such as cohort-*."
+        )
+    for pattern in patterns:
+        beginning = pattern.removesuffix("*")
+        if not BUCKET_BEGINNING.pattern.fullmatch(beginning) or not BUCKET_BEGINNING.shortest <= len(beginning) <= BUCKET.longest:
+            raise NameRefused(
+                f"The pattern {pattern!r} of bucket names is not at least {BUCKET_BEGINNING.shortest} small letters a-z, digits "
+                "and hyphens, with or without one * at the end (such as cohort-*)."
+            )
+        # A short beginning of a reserved one would let buckets in that are not ours, whatever follows it.
+        if beginning.startswith(RESERVED_BUCKET_PREFIXES) or (
+            pattern.endswith("*") and any(reserved.startswith(beginning) for reserved in FOREIGN_BUCKET_PREFIXES)
+        ):
+            raise NameRefused(f"The pattern {pattern!r} takes in buckets of S3, CDK or Cohort itself, which no group may reach.")
+    return tuple(patterns)
+
+
+def bucket_fits(bucket: str, patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns takes the bucket in, as IAM compares them."""
+    return any(
+        bucket.startswith(pattern[:-1]) if pattern.endswith("*") else bucket == pattern for pattern in patterns
+    ) and not bucket.startswith(OWN_BUCKET_PREFIXES)
 
 
 def check_username(username: str) -> str:
@@ -156,7 +193,17 @@ def partition(region: str) -> str:
 
 def boundary_arn(account: str, region: str) -> str:
     """The ARN of the permissions boundary. It lies outside `/cohort/`, where group stacks make things."""
-    return f"arn:{partition(region)}:iam::{account}:policy/{BOUNDARY_NAME}"
+    return policy_arn(account, region, BOUNDARY_NAME)
+
+
+def policy_arn(account: str, region: str, name: str) -> str:
+    """The ARN of a managed policy outside every path, as those of Cohort-Bootstrap are."""
+    return f"arn:{partition(region)}:iam::{account}:policy/{name}"
+
+
+def own_buckets(account: str, region: str) -> tuple[str, str]:
+    """The site's own buckets, which no group may ever reach: of published manifests, and of backups."""
+    return f"cohort-state-{account}-{region}", f"cohort-backups-{account}-{region}"
 
 
 def role_arn(account: str, region: str, slug: str) -> str:

@@ -47,21 +47,26 @@ def group_policies(manifest: GroupManifest) -> list[Document]:
     return documents
 
 
-def boundary(buckets: Iterable[str], region: str) -> Document:
-    """The permissions boundary: S3 on the analysis buckets and nothing else. Raises PolicyTooLarge."""
-    buckets = sorted(buckets)
-    if not buckets:
-        return _document([_deny_everything("NothingYet")])
+def boundary(patterns: Sequence[str], region: str) -> Document:
+    """The permissions boundary: S3 on buckets of these names and nothing else, and never on the site's own or CDK's.
+
+    By patterns, so that no deployment ever has to change it. Raises PolicyTooLarge, or names.NameRefused for a bad pattern.
+    """
+    buckets = [_bucket_arn(pattern, region) for pattern in sorted(names.check_bucket_patterns(patterns))]
+    # A bucket's own policy can give a user what no boundary names (IAM user guide, "Permissions boundaries"), save what it denies.
+    never = [_bucket_arn(f"{prefix}*", region) for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
     document = _document(
         [
-            _allow("Buckets", ("s3:GetBucketLocation", "s3:ListBucket"), [_bucket_arn(bucket, region) for bucket in buckets]),
-            _allow("Objects", sorted((*READ, *WRITE, *UNDO)), [f"{_bucket_arn(bucket, region)}/*" for bucket in buckets]),
+            _allow("Buckets", ("s3:GetBucketLocation", "s3:ListBucket"), buckets),
+            _allow("Objects", sorted((*READ, *WRITE, *UNDO)), [f"{bucket}/*" for bucket in buckets]),
+            {"Sid": "NeverOurOwn", "Effect": "Deny", "Action": "s3:*", "Resource": never},
+            {"Sid": "NothingElse", "Effect": "Deny", "NotAction": "s3:*", "Resource": "*"},
         ]
     )
     if size(document) > POLICY_CHARACTERS:
         raise PolicyTooLarge(
-            f"With {len(buckets)} analysis buckets the permissions boundary would have {size(document)} characters; IAM allows "
-            f"{POLICY_CHARACTERS}. Use shorter bucket names, or a further account for more analyses."
+            f"With {len(buckets)} patterns the permissions boundary would have {size(document)} characters; IAM allows "
+            f"{POLICY_CHARACTERS}. Use fewer or shorter patterns of bucket names."
         )
     return document
 

@@ -1,17 +1,15 @@
-"""The platform stack that all groups share: the analysis buckets, and the boundary that keeps everyone within them.
+"""The platform stack that all groups share: the analysis buckets.
 
-They are one stack so that a bucket and the possibility to reach it come in one deployment, or not at all.
+The boundary that keeps everyone within them is Cohort-Bootstrap's, so that no deployment can redraw it.
 """
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnOutput, Duration, Environment, RemovalPolicy, Stack
-from aws_cdk import aws_iam as iam
+from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from stacks import names, policies
-from stacks._acknowledged import acknowledge_access_logs, acknowledge_prefixes
+from stacks._acknowledged import acknowledge_access_logs
 from stacks.group_stack import add_tags
 from stacks.manifest import PlatformManifest
 
@@ -32,25 +30,19 @@ METHODS = (s3.HttpMethods.GET, s3.HttpMethods.PUT, s3.HttpMethods.POST, s3.HttpM
 
 
 class StorageStack(Stack):
-    """The analysis buckets and the permissions boundary, from the platform's manifest alone."""
+    """The analysis buckets, from the platform's manifest alone."""
 
     def __init__(self, scope: Construct, manifest: PlatformManifest) -> None:
         super().__init__(
             scope,
             manifest.stack_name,
             env=Environment(account=manifest.account, region=manifest.region),
-            description="Analysis buckets, and the boundary of everyone who may use them",
+            description="Analysis buckets",
         )
         add_tags(self, dict(manifest.tags))
-        document = policies.boundary(manifest.buckets, manifest.region)
-        boundary = iam.CfnManagedPolicy(
-            self,
-            "Boundary",
-            managed_policy_name=names.BOUNDARY_NAME,
-            description="The most that any principal of any group can ever do: S3 on the analysis buckets",
-            policy_document=document,
-        )
-        acknowledge_prefixes(boundary, document)
+        if not manifest.buckets:
+            # CloudFormation takes no stack without a resource, and this one makes nothing.
+            CfnWaitConditionHandle(self, "NothingYet")
         for bucket in manifest.buckets:
             AnalysisBucket(self, f"Analysis-{bucket}", bucket_name=bucket, origins=manifest.origins)
         CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")

@@ -28,6 +28,7 @@ def prepare() -> None:
             "SECRET_KEY": "only-for-tests-" * 4,
             "COHORT_ACCOUNT": "111122223333",
             "COHORT_REGION": "us-east-1",
+            "BUCKET_PATTERNS": "cohort-* other-*",
             "COHORT_MANIFEST_STORE": str(var / "manifests"),
             "SECURE_COOKIES": "false",
             "SITE_URL": "http://localhost:8000",

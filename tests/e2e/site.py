@@ -22,7 +22,18 @@ from tests.faults import Faults
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180
 # What the machine may have set for other purposes and the site must not see.
-FOREIGN = ("AWS_", "COHORT_", "DJANGO_", "SECRET_KEY", "DATABASE_URL", "SITE_URL", "SECURE_COOKIES", "VAR_DIR", "S3_BROWSER_URL")
+FOREIGN = (
+    "AWS_",
+    "BUCKET_PATTERNS",
+    "COHORT_",
+    "DJANGO_",
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "SITE_URL",
+    "SECURE_COOKIES",
+    "VAR_DIR",
+    "S3_BROWSER_URL",
+)
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from typing import Any
 
 from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest
+from stacks.site import Site, parse_site
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 ADA, GRACE, LISE = "m" + "a" * 11, "m" + "b" * 11, "m" + "c" * 11
@@ -29,3 +30,8 @@ def platform_manifest(**fields: Any) -> PlatformManifest:
         "origins": ("https://cohort.example.org",),
     }
     return PlatformManifest.build(**{**defaults, **fields})
+
+
+def site(**fields: Any) -> Site:
+    least = {"account": ACCOUNT, "region": REGION, "domain": "cohort.example.org", "email": "platform@example.org"}
+    return parse_site(least | fields)

@@ -2,12 +2,13 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks import policies
-from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, ManifestError
-from tests.stacks.builders import GRACE, LISE, group_manifest, platform_manifest
+from stacks import names, policies
+from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant
+from tests.stacks.builders import GRACE, LISE, group_manifest
 
 LONGEST_SLUG = "s" * 32
 
@@ -26,25 +27,34 @@ def test_the_largest_group_fits_ten_policies_of_iam_s_size() -> None:
     assert all(f"arn:aws-us-gov:s3:::{name}/{LONGEST_SLUG}/inputs/*" in covered for name in longest)
 
 
-@given(st.integers(1, 200), st.integers(5, 63))
-def test_a_platform_that_the_manifest_takes_has_a_boundary_that_iam_takes(count: int, length: int) -> None:
+@given(st.lists(st.integers(3, 62), min_size=1, max_size=60))
+def test_a_boundary_is_one_that_iam_takes_or_is_refused(lengths: list[int]) -> None:
+    patterns = [f"{number:03d}".ljust(length, "b") + "*" for number, length in enumerate(lengths)]
     try:
-        manifest = platform_manifest(
-            region="us-gov-west-1", buckets=tuple(f"{number:03d}".ljust(length, "b") for number in range(count))
-        )
-    except ManifestError:
+        document = policies.boundary(patterns, "us-gov-west-1")
+    except policies.PolicyTooLarge:
+        assert sum(lengths) > 1500
         return
-    policies.boundary(manifest.buckets, manifest.region)
+    assert policies.size(document) <= policies.POLICY_CHARACTERS
 
 
-def test_the_boundary_allows_nothing_but_s3_on_the_analysis_buckets() -> None:
-    for statement in policies.boundary(["cohort-ephys"], "us-east-1")["Statement"]:
-        assert all(action.startswith("s3:") for action in statement["Action"])
-        assert set(statement["Resource"]) <= {"arn:aws:s3:::cohort-ephys", "arn:aws:s3:::cohort-ephys/*"}
+def test_the_boundary_allows_nothing_but_s3_on_buckets_of_these_names() -> None:
+    for statement in policies.boundary(["cohort-*"], "us-east-1")["Statement"]:
+        if statement["Effect"] == "Allow":
+            assert all(action.startswith("s3:") for action in statement["Action"])
+            assert set(statement["Resource"]) <= {"arn:aws:s3:::cohort-*", "arn:aws:s3:::cohort-*/*"}
 
 
-def test_a_boundary_without_buckets_allows_nothing() -> None:
-    assert [statement["Effect"] for statement in policies.boundary([], "us-east-1")["Statement"]] == ["Deny"]
+def test_the_boundary_denies_the_site_s_own_buckets_though_their_names_fit() -> None:
+    (never,) = (one for one in policies.boundary(["cohort-*"], "us-east-1")["Statement"] if one["Sid"] == "NeverOurOwn")
+    assert never["Effect"] == "Deny"
+    assert never["Action"] == "s3:*"
+    assert never["Resource"] == ["arn:aws:s3:::cohort-state-*", "arn:aws:s3:::cohort-backups-*", "arn:aws:s3:::cdk-*"]
+
+
+def test_a_boundary_without_patterns_is_refused() -> None:
+    with pytest.raises(names.NameRefused, match="no pattern"):
+        policies.boundary([], "us-east-1")
 
 
 def test_a_read_only_grant_writes_nothing() -> None:

@@ -6,13 +6,15 @@ from django.utils import timezone
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock, request_deployment
-from control_plane.groups.errors import AlreadyGranted, NameTaken, NotFound, NotGranted
+from control_plane.groups.errors import AlreadyGranted, InvalidName, NameTaken, NotFound, NotGranted
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
 from control_plane.groups.services.manifests import platform_manifest
 from control_plane.groups.services.platform import origins, platform_stack
+from stacks.manifest import names
 
 
 def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> tuple[Analysis, Deployment]:
@@ -21,6 +23,7 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
     slug, bucket, name = slug.strip(), bucket.strip(), " ".join(name.split()) or slug.strip()
     analysis = Analysis(slug=slug, name=name, bucket=bucket, added_generation=0)
     check_fields(analysis, exclude=["stack"])
+    _check_within_reach(bucket)
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
         stack = lock(platform_stack().pk)
         _check_free(analysis)
@@ -88,6 +91,17 @@ def find_analysis(slug: str) -> Analysis:
 def _end(grant: Grant, group: Group) -> None:
     grant.removed_generation, grant.removed_at = group.stack.generation + 1, timezone.now()
     grant.save(update_fields=["removed_generation", "removed_at"])
+
+
+def _check_within_reach(bucket: str) -> None:
+    """Refuse a bucket that the groups' boundary leaves out: it would be made, and no group could ever use it."""
+    patterns = config().bucket_patterns
+    if not names.bucket_fits(bucket, patterns):
+        raise InvalidName(
+            f"The bucket {bucket!r} is none that groups can reach: its name has to fit {' or '.join(patterns)}. Nothing was "
+            "changed. Choose another name; or have an administrator of the AWS account add it to bucket_patterns in site.toml, "
+            "deploy Cohort-Bootstrap again (python -m stacks.bootstrap deploy), and set BUCKET_PATTERNS alike."
+        )
 
 
 def _check_free(analysis: Analysis) -> None:

@@ -1,0 +1,267 @@
+"""`python -m stacks.bootstrap template|deploy`: the policies that bound everything else, as the stack `Cohort-Bootstrap`.
+
+The account's administrator deploys it with their own rights, before `cdk bootstrap`. It is no CDK stack, since CloudFormation's
+role for those may not change it: a boundary that the bounded can redraw is none.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from stacks import names, policies
+from stacks.execution import execution_policies
+from stacks.host_policies import Document, allow, control_plane_statements, host_statements
+from stacks.site import SITE_FILE, SiteError, read_site
+
+DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
+DEFAULT_PATTERNS = ("cohort-*",)
+LOOK_SECONDS = 2.0
+LONGEST_SECONDS = 600.0
+NOTHING_TO_CHANGE = "No updates are to be performed"
+OLDER_RESOURCE = "Boundary"
+OLDER = (
+    f"An older Cohort made {names.BOUNDARY_NAME} in {names.PLATFORM_STACK}, and principals are within it, so it cannot just be "
+    "deleted. Take it out of there, keeping it (DeletionPolicy: Retain, then without the resource), and import it into "
+    f"{names.BOOTSTRAP_STACK}; or begin in an empty account."
+)
+# What the host's roles never do to a backup, whatever they or the bucket's policy are given.
+NEVER_ON_BACKUPS = (
+    *("s3:BypassGovernanceRetention", "s3:DeleteBucket*", "s3:DeleteObject*", "s3:PutBucket*", "s3:PutLifecycleConfiguration"),
+    *("s3:PutObjectLegalHold", "s3:PutObjectRetention", "s3:PutReplicationConfiguration"),
+)
+
+
+class BootstrapFailed(RuntimeError):
+    """Cohort-Bootstrap was not deployed. The message says why, what was changed, and what to do."""
+
+
+def host_boundary(account: str, region: str) -> Document:
+    """The most that any role of the host can ever do: what the worker, the web process and AWS Backup need between them."""
+    allowed = [*control_plane_statements(account, region), *host_statements(account, region), *_snapshots(account, region)]
+    backups = f"arn:{names.partition(region)}:s3:::{names.OWN_BUCKET_PREFIXES[1]}*"
+    statements: list[dict[str, Any]] = [{key: value for key, value in one.items() if key != "Sid"} for one in allowed]
+    statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": backups})
+    # A resource's own policy may give what a boundary does not name; a denial holds against that too.
+    key_actions = ["kms:Disable*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
+    statements.append({"Effect": "Deny", "Action": [*key_actions, "backup:Delete*"], "Resource": "*"})
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
+    """Every managed policy of the stack by its name. Raises NameRefused or PolicyTooLarge."""
+    names.check_bucket_patterns(patterns)
+    made = {
+        names.BOUNDARY_NAME: policies.boundary(patterns, region),
+        names.HOST_BOUNDARY_NAME: host_boundary(account, region),
+        **execution_policies(account, region, patterns),
+    }
+    for name, document in made.items():
+        if policies.size(document) > policies.POLICY_CHARACTERS:
+            raise policies.PolicyTooLarge(
+                f"{name} would have {policies.size(document)} characters; IAM allows {policies.POLICY_CHARACTERS}. "
+                "Use fewer or shorter patterns of bucket names."
+            )
+    return made
+
+
+def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, Any]:
+    """The template of Cohort-Bootstrap. Raises NameRefused or PolicyTooLarge."""
+    resources = {
+        _logical_id(name): {
+            "Type": "AWS::IAM::ManagedPolicy",
+            # Deleting the stack by mistake must not unbind anybody; what is in use could not be deleted in any case.
+            "DeletionPolicy": "Delete",
+            "Properties": {"ManagedPolicyName": name, "Description": DESCRIPTIONS[name], "PolicyDocument": document},
+        }
+        for name, document in documents(account, region, patterns).items()
+    }
+    return {"AWSTemplateFormatVersion": "2010-09-09", "Description": DESCRIPTION, "Resources": resources}
+
+
+def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endpoint: str | None = None) -> bool:
+    """Make or bring up to date Cohort-Bootstrap, and return whether anything changed. Raises BootstrapFailed, NameRefused."""
+    client = session.client("cloudformation", region_name=region, endpoint_url=endpoint)
+    try:
+        account = session.client("sts", region_name=region, endpoint_url=endpoint).get_caller_identity()["Account"]
+        body = json.dumps(template(account, region, patterns), separators=(",", ":"))
+        exists = _state(client) is not None
+        request: dict[str, Any] = {
+            "StackName": names.BOOTSTRAP_STACK,
+            "TemplateBody": body,
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "Tags": [{"Key": "project", "Value": names.PROJECT}, {"Key": "managed-by", "Value": names.MANAGED_BY}],
+        }
+        if not exists:
+            _check_not_held_elsewhere(client)
+        if exists and _body(client) == json.loads(body):
+            return False
+        if exists:
+            client.update_stack(**request)
+        else:
+            client.create_stack(**request, EnableTerminationProtection=True)
+        _wait(client)
+    except ClientError as error:
+        if NOTHING_TO_CHANGE in str(error):
+            return False
+        raise BootstrapFailed(f"AWS refused {names.BOOTSTRAP_STACK}: {error}. Nothing was changed.") from error
+    except BotoCoreError as error:
+        raise BootstrapFailed(f"AWS could not be asked: {error}. Check AWS_PROFILE and AWS_REGION, then run it again.") from error
+    return True
+
+
+def execution_arns(account: str, region: str) -> str:
+    """The execution policies as `cdk bootstrap` takes them."""
+    return ",".join(names.policy_arn(account, region, name) for name in names.EXECUTION_NAMES)
+
+
+def next_command(account: str, region: str) -> str:
+    """The command that comes after this one."""
+    return f"cdk bootstrap aws://{account}/{region} \\\n  --cloudformation-execution-policies {execution_arns(account, region)}"
+
+
+DESCRIPTIONS = {
+    names.BOUNDARY_NAME: "The most that any principal of any group can ever do: S3 on the analysis buckets",
+    names.HOST_BOUNDARY_NAME: "The most that any role of the host of Cohort can ever do",
+    names.EXECUTION_NAMES[0]: "CloudFormation for Cohort: what it never does, and principals within the boundaries",
+    names.EXECUTION_NAMES[1]: "CloudFormation for Cohort: buckets, secrets, backups and alarms",
+    names.EXECUTION_NAMES[2]: "CloudFormation for Cohort: the network and the machine",
+}
+
+
+def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
+    """What AWS Backup's role needs (see stacks.backup_stack)."""
+    ec2 = f"arn:{names.partition(region)}:ec2:{region}:"
+    snapshots = f"{ec2}:snapshot/*"
+    here = f"{region}:{account}:"
+    return [
+        allow("", ["ec2:DescribeSnapshots", "ec2:DescribeTags", "tag:GetResources"], "*"),
+        allow("", "ec2:CreateSnapshot", f"{ec2}{account}:volume/*")
+        | {"Condition": {"StringEquals": {"aws:ResourceTag/backup": "cohort"}}},
+        allow("", ["ec2:CreateSnapshot", "ec2:CreateTags"], snapshots),
+        allow("", "ec2:DeleteSnapshot", snapshots)
+        | {"Condition": {"Null": {"aws:ResourceTag/aws:backup:source-resource": "false"}}},
+        allow(
+            "",
+            ["backup:CopyIntoBackupVault", "backup:DescribeBackupVault"],
+            f"arn:{names.partition(region)}:backup:{here}backup-vault:cohort*",
+        ),
+        allow("", ["kms:CreateGrant", "kms:DescribeKey"], f"arn:{names.partition(region)}:kms:{here}key/*")
+        | {"Condition": {"BoolIfExists": {"kms:GrantIsForAWSResource": "true"}}},
+    ]
+
+
+def _logical_id(name: str) -> str:
+    return "".join(word.title() for word in name.removeprefix("cohort-").split("-"))
+
+
+def _state(client: Any) -> dict[str, Any] | None:
+    try:
+        (stack,) = client.describe_stacks(StackName=names.BOOTSTRAP_STACK)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    if stack["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED"):
+        raise BootstrapFailed(
+            f"{names.BOOTSTRAP_STACK} could not be made before ({stack['StackStatus']}). Delete it (aws cloudformation "
+            f"delete-stack --stack-name {names.BOOTSTRAP_STACK}; its termination protection first), then run this again."
+        )
+    return dict(stack)
+
+
+def _body(client: Any) -> Any:
+    body = client.get_template(StackName=names.BOOTSTRAP_STACK, TemplateStage="Original")["TemplateBody"]
+    return json.loads(body) if isinstance(body, str) else body
+
+
+def _wait(client: Any) -> None:
+    deadline, pause = time.monotonic() + LONGEST_SECONDS, 0.05
+    while time.monotonic() < deadline:
+        (stack,) = client.describe_stacks(StackName=names.BOOTSTRAP_STACK)["Stacks"]
+        state = stack["StackStatus"]
+        if state in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            return
+        if not state.endswith("IN_PROGRESS"):
+            raise BootstrapFailed(_explain(client, state))
+        time.sleep(pause)
+        pause = min(2 * pause, LOOK_SECONDS)
+    raise BootstrapFailed(f"{names.BOOTSTRAP_STACK} is still {state} after {LONGEST_SECONDS:.0f} s. Look at it in the console.")
+
+
+def _explain(client: Any, state: str) -> str:
+    """Why it failed, from the first resource that did."""
+    events = client.describe_stack_events(StackName=names.BOOTSTRAP_STACK)["StackEvents"]
+    reasons = [
+        event["ResourceStatusReason"]
+        for event in events
+        if event["ResourceStatus"].endswith("_FAILED") and "ResourceStatusReason" in event
+    ]
+    reason = reasons[-1] if reasons else "AWS gives no reason"
+    text = f"{names.BOOTSTRAP_STACK} ended as {state}: {reason}. The policies are as they were before."
+    return f"{text} {OLDER}" if "exists" in reason.lower() else text
+
+
+def _check_not_held_elsewhere(client: Any) -> None:
+    """Refuse where an older Cohort made the boundary in Cohort-Storage, whose next deployment would delete it again."""
+    try:
+        client.describe_stack_resource(StackName=names.PLATFORM_STACK, LogicalResourceId=OLDER_RESOURCE)
+    except ClientError as error:
+        if error.response["Error"].get("Code") == "ValidationError":
+            return
+        raise
+    raise BootstrapFailed(f"{names.BOUNDARY_NAME} is held by {names.PLATFORM_STACK}. Nothing was changed. {OLDER}")
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stacks.bootstrap", description="The policies that bound everything of Cohort.")
+    parser.add_argument("action", choices=("template", "deploy"))
+    parser.add_argument(
+        "--patterns", nargs="+", help="Names of the buckets that groups can ever reach; otherwise site.toml's, or cohort-*."
+    )
+    parser.add_argument("--region", help="The region; otherwise site.toml's, or AWS's own setting.")
+    parser.add_argument("--account", help="For `template`: the account; otherwise site.toml's, or the one of your credentials.")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the template, or deploy it; end with one sentence instead of a stack trace."""
+    options = _arguments(argv)
+    try:
+        site = read_site() if SITE_FILE.exists() else None
+        session = boto3.Session()
+        region = options.region or (site.region if site else session.region_name)
+        if not region:
+            raise BootstrapFailed("No region is known. Give --region, or set AWS_REGION. Nothing was changed.")
+        patterns = names.check_bucket_patterns(options.patterns or (site.bucket_patterns if site else DEFAULT_PATTERNS))
+        account = options.account or (site.account if site else None)
+        if options.action == "template":
+            print(json.dumps(template(account or _own_account(session, region), region, patterns), indent=2))
+            return
+        own = _own_account(session, region)
+        if account and account != own:
+            raise BootstrapFailed(f"Your credentials are of the account {own}, and the site's is {account}. Nothing was changed.")
+        print(
+            f"Deploying {names.BOOTSTRAP_STACK} to {own}, {region}: groups can reach buckets named {' or '.join(patterns)} ...",
+            flush=True,
+        )
+        print("Done." if deploy(session, region, patterns) else "It is up to date: nothing to change.")
+        print(f"Next:\n\n{next_command(own, region)}")
+    except (BootstrapFailed, names.NameRefused, policies.PolicyTooLarge, SiteError) as error:
+        sys.exit(f"cohort: {error}")
+
+
+def _own_account(session: boto3.Session, region: str) -> str:
+    try:
+        return str(session.client("sts", region_name=region).get_caller_identity()["Account"])
+    except (BotoCoreError, ClientError) as error:
+        raise BootstrapFailed(f"AWS does not tell who you are: {error}. Nothing was changed; check AWS_PROFILE.") from error
+
+
+if __name__ == "__main__":
+    main()
