@@ -1,4 +1,7 @@
-"""The CDK app. `-c group=<slug>` synthesises that group alone, `-c platform=1` the platform alone; without, all there is."""
+"""The CDK app. `-c group=<slug>` synthesises that group alone, `-c platform=1` the platform alone; without, all there is.
+
+All there is includes the site's host and backups where there is a `site.toml`, or another file by `-c site=<path>`.
+"""
 
 import os
 import sys
@@ -7,7 +10,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from dotenv import load_dotenv
 
-from stacks.assembly import add_platform, add_stacks
+from stacks.assembly import add_platform, add_site, add_stacks
 from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, names, open_store
 
 
@@ -21,10 +24,23 @@ def main() -> None:
         if app.node.try_get_context("platform"):
             add_platform(app, store)
         else:
-            add_stacks(app, store, group=app.node.try_get_context("group"))
+            group = app.node.try_get_context("group")
+            add_stacks(app, store, group=group)
+            if group is None:
+                _add_site(app)
     except (ManifestError, ManifestNotFound, StoreUnavailable, names.NameRefused, ValueError) as error:
         sys.exit(f"cohort: {error}")
     app.synth()
+
+
+def _add_site(app: cdk.App) -> None:
+    """The site's own stacks, if its settings are there, or must be since somebody named their file."""
+    from stacks.site import SITE_FILE, read_site
+
+    named = app.node.try_get_context("site")
+    path = Path(named) if named else SITE_FILE
+    if named or path.exists():
+        add_site(app, read_site(path, size=app.node.try_get_context("size")))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
-"""Check the templates of manifests that use everything: cdk-nag's AwsSolutions rules, then cfn-lint. Ends with 1 on a finding."""
+"""Check every template by cdk-nag's AwsSolutions rules, then by cfn-lint: of manifests and sites that use everything.
 
+Ends with 1 on a finding.
+"""
+
+import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -11,8 +16,11 @@ sys.path.insert(0, str(ROOT))
 import aws_cdk as cdk  # noqa: E402
 import cdk_nag  # noqa: E402
 
+from stacks import bootstrap  # noqa: E402
+from stacks.assembly import add_site  # noqa: E402
 from stacks.group_stack import GroupStack  # noqa: E402
 from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest  # noqa: E402
+from stacks.site import Site, parse_site  # noqa: E402
 from stacks.storage_stack import StorageStack  # noqa: E402
 
 PLACE = {"generation": 1, "account": "111122223333", "region": "us-east-1"}
@@ -30,23 +38,43 @@ GROUP = GroupManifest.build(
     sessions_not_before=1_700_000_000,
 )
 EMPTY_GROUP = GroupManifest.build(**PLACE, slug="empty-lab")
+SITES = [
+    parse_site(
+        {"account": "111122223333", "region": "us-east-1", "domain": "cohort.example.org", "email": "platform@example.org"}
+        | {"size": size, "tls": tls, "tags": {"cost-centre": "42"}}
+    )
+    for size in ("small", "medium")
+    for tls in ("certbot", "acm")
+]
+
+
+def _groups(app: cdk.App) -> None:
+    StorageStack(app, PLATFORM)
+    for group in (GROUP, EMPTY_GROUP):
+        GroupStack(app, group)
+
+
+def _site(site: Site) -> Callable[[cdk.App], None]:
+    return lambda app: add_site(app, site)
 
 
 def main() -> None:
     """Synthesise with cdk-nag, which ends the synthesis on a finding; then have cfn-lint read what came out."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, platform in enumerate((PLATFORM, EMPTY_PLATFORM)):
+        for number, add in enumerate((_groups, lambda app: StorageStack(app, EMPTY_PLATFORM), *map(_site, SITES))):
             app = cdk.App(analytics_reporting=False, outdir=f"{folder}/{number}")
             cdk.Validations.of(app).add_plugins(cdk_nag.AwsSolutionsChecks(app))
-            StorageStack(app, platform)
-            for group in (GROUP, EMPTY_GROUP) if number == 0 else ():
-                GroupStack(app, group)
+            add(app)
             try:
                 app.synth()
             except RuntimeError:
                 sys.exit("cdk-nag found the above.")
         templates = sorted(Path(folder).glob("*/*.template.json"))
         print(f"cdk-nag: nothing unacknowledged in {len(templates)} templates", flush=True)
+        # The account's own policies are no CDK stack, so that they can come before CDK's bootstrap.
+        own = Path(folder, "bootstrap.template.json")
+        own.write_text(json.dumps(bootstrap.template(SITES[0].account, SITES[0].region, SITES[0].bucket_patterns)))
+        templates.append(own)
         done = subprocess.run(
             [str(Path(sys.executable).with_name("cfn-lint")), "--regions", "us-east-1", "--", *map(str, templates)],
             cwd=ROOT,

@@ -1,0 +1,204 @@
+"""What is watched: the alarms, whom they reach, and one dashboard. The host itself tells CloudWatch (`manage.py metrics push`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import CfnOutput, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from stacks.names import partition
+from stacks.site import AUTO_SCALING_GROUP, LOG_GROUP, VAULT, Site
+
+NAMESPACE = "Cohort"
+MINUTES, HOUR, DAY = 300, 3600, 86400
+BACKUP_HOURS = 26
+DISK_PERCENT = 80
+CERTIFICATE_DAYS = 14
+AT_LEAST, LESS, MORE = "GreaterThanOrEqualToThreshold", "LessThanThreshold", "GreaterThanThreshold"
+# The dashboard's grid is 24 units wide (CloudWatch API reference, "Dashboard Body Structure and Syntax").
+COLUMNS, WIDTH, HEIGHT = 3, 8, 6
+ERRORS = (
+    f"SOURCE '{LOG_GROUP}' | fields @timestamp, @logStream, @message | filter @message like /(?i)error/ "
+    "| sort @timestamp desc | limit 50"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """One alarm: of which metric it takes what, over which time, and how it compares."""
+
+    name: str
+    says: str
+    metric: str
+    statistic: str
+    comparison: str
+    threshold: float
+    period: int = MINUTES
+    periods: int = 1
+    namespace: str = NAMESPACE
+    dimensions: tuple[tuple[str, str], ...] = ()
+    # What no data means: by default that nothing is wrong, since SiteUp's absence tells when the host is gone.
+    missing: str = "notBreaching"
+
+    @property
+    def alarm_name(self) -> str:
+        """The alarm's name in the account."""
+        return f"cohort-{self.name}"
+
+
+def watches(certificate_arn: str | None) -> list[Watch]:
+    """The alarms of a site; its certificate is AWS's own if it has an ARN, and the host's otherwise."""
+    return [
+        # A new version replaces the host, which takes less than these 15 minutes.
+        Watch(
+            name="site-down",
+            says="The site does not answer. For 15 minutes /readyz failed, or the host was silent: look at its logs.",
+            metric="SiteUp",
+            statistic="Minimum",
+            comparison=LESS,
+            threshold=1,
+            periods=3,
+            missing="breaching",
+        ),
+        Watch(
+            name="disk-full",
+            says=f"A disk of the host is {DISK_PERCENT} % full. Set data_gib in site.toml and deploy.",
+            metric="DiskUsedPercent",
+            statistic="Maximum",
+            comparison=AT_LEAST,
+            threshold=DISK_PERCENT,
+        ),
+        Watch(
+            name="failed-deployments",
+            says="Deployments failed. A group's stack waits for somebody; the site says what to do.",
+            metric="FailedDeployments",
+            statistic="Maximum",
+            comparison=AT_LEAST,
+            threshold=1,
+        ),
+        _certificate(certificate_arn),
+        Watch(
+            name="backup-age",
+            says=f"The newest database backup is over {BACKUP_HOURS} hours old. On the host: manage.py backup create",
+            metric="BackupAgeSeconds",
+            statistic="Maximum",
+            comparison=MORE,
+            threshold=BACKUP_HOURS * HOUR,
+            period=HOUR,
+            missing="breaching",
+        ),
+        Watch(
+            name="snapshot-failed",
+            says="AWS Backup could not take a snapshot of the data volume. Its console says why.",
+            metric="NumberOfBackupJobsFailed",
+            namespace="AWS/Backup",
+            dimensions=(("BackupVaultName", VAULT),),
+            statistic="Sum",
+            comparison=AT_LEAST,
+            threshold=1,
+            period=DAY,
+        ),
+    ]
+
+
+def _certificate(arn: str | None) -> Watch:
+    return Watch(
+        name="certificate-expiry",
+        says=f"The certificate ends in less than {CERTIFICATE_DAYS} days. It was not renewed by itself.",
+        metric="DaysToExpiry" if arn else "CertificateDaysLeft",
+        namespace="AWS/CertificateManager" if arn else NAMESPACE,
+        dimensions=(("CertificateArn", arn),) if arn else (),
+        statistic="Minimum",
+        comparison=LESS,
+        threshold=CERTIFICATE_DAYS,
+        # AWS tells of its own twice a day.
+        period=DAY if arn else HOUR,
+    )
+
+
+class Monitoring(Construct):
+    """A topic that reaches the site's people by e-mail, the alarms, and the dashboard."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, site: Site, certificate_arn: str | None) -> None:
+        super().__init__(scope, construct_id)
+        self.topic_arn = self._topic(site)
+        watched = watches(certificate_arn)
+        for watch in watched:
+            self._alarm(watch)
+        body = Stack.of(self).to_json_string({"widgets": dashboard(site, watched)})
+        cloudwatch.CfnDashboard(self, "Dashboard", dashboard_name="cohort", dashboard_body=body)
+
+    def _topic(self, site: Site) -> str:
+        topic = sns.Topic(self, "Alarms", topic_name="cohort-alarms", display_name="Cohort", enforce_ssl=True)
+        # A topic's own policy replaces the one that lets everything in the account publish.
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Alarms",
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": site.account}},
+            )
+        )
+        sns.CfnSubscription(self, "Email", topic_arn=topic.topic_arn, protocol="email", endpoint=site.email)
+        CfnOutput(self, "Topic", value=topic.topic_arn, description="Alarms; further addresses may subscribe")
+        return topic.topic_arn
+
+    def _alarm(self, watch: Watch) -> None:
+        dimensions = [cloudwatch.CfnAlarm.DimensionProperty(name=name, value=value) for name, value in watch.dimensions]
+        cloudwatch.CfnAlarm(
+            self,
+            watch.name,
+            alarm_name=watch.alarm_name,
+            alarm_description=watch.says,
+            namespace=watch.namespace,
+            metric_name=watch.metric,
+            dimensions=dimensions or None,
+            statistic=watch.statistic,
+            comparison_operator=watch.comparison,
+            threshold=watch.threshold,
+            period=watch.period,
+            evaluation_periods=watch.periods,
+            treat_missing_data=watch.missing,
+            alarm_actions=[self.topic_arn],
+            ok_actions=[self.topic_arn],
+        )
+
+
+def dashboard(site: Site, watched: Sequence[Watch]) -> list[dict[str, Any]]:
+    """The dashboard's widgets: every alarm at a glance, what each one looks at, the machine, and the latest errors."""
+    prefix = f"arn:{partition(site.region)}:cloudwatch:{site.region}:{site.account}:alarm:"
+    machine = ["AutoScalingGroupName", AUTO_SCALING_GROUP]
+    graphs = [_graph(site, watch.says.split(".")[0], _series(watch), limit=watch.threshold) for watch in watched]
+    graphs += [
+        _graph(site, "Processor, %", ["AWS/EC2", "CPUUtilization", *machine, {"stat": "Average"}]),
+        _graph(site, "Processor credits left", ["AWS/EC2", "CPUCreditBalance", *machine, {"stat": "Minimum"}]),
+    ]
+    placed = [
+        widget | {"x": number % COLUMNS * WIDTH, "y": 2 + number // COLUMNS * HEIGHT, "width": WIDTH, "height": HEIGHT}
+        for number, widget in enumerate(graphs)
+    ]
+    alarms = {"title": "Alarms", "alarms": [prefix + watch.alarm_name for watch in watched]}
+    below = 2 + (len(graphs) + COLUMNS - 1) // COLUMNS * HEIGHT
+    errors = {"title": "Latest errors", "region": site.region, "view": "table", "query": ERRORS}
+    return [
+        {"type": "alarm", "x": 0, "y": 0, "width": COLUMNS * WIDTH, "height": 2, "properties": alarms},
+        *placed,
+        {"type": "log", "x": 0, "y": below, "width": COLUMNS * WIDTH, "height": HEIGHT, "properties": errors},
+    ]
+
+
+def _series(watch: Watch) -> list[Any]:
+    dimensions = [word for dimension in watch.dimensions for word in dimension]
+    return [watch.namespace, watch.metric, *dimensions, {"stat": watch.statistic, "period": watch.period}]
+
+
+def _graph(site: Site, title: str, series: list[Any], *, limit: float | None = None) -> dict[str, Any]:
+    properties: dict[str, Any] = {"title": title, "region": site.region, "view": "timeSeries", "metrics": [series]}
+    if limit is not None:
+        properties["annotations"] = {"horizontal": [{"label": "Alarm", "value": limit}]}
+    return {"type": "metric", "properties": properties}
