@@ -36,19 +36,27 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     from ministack.app import app
 
     from local_aws import (
+        _buckets,
         _changesets,
         _checksums,
         _delay,
         _drift,
+        _host_resources,
         _lifecycle,
+        _machines,
         _pace,
         _persistence,
         _resources,
         _revert_drift,
+        _secrets,
         _transport,
     )
 
     _resources.register()
+    _buckets.register()
+    _secrets.register()
+    _host_resources.register()
+    _machines.register()
     _drift.register()
     _changesets.accept_output_changes()
     _checksums.install()

@@ -1,4 +1,4 @@
-"""CloudFormation resource types that ministack lacks, or has without a property that Cohort relies on.
+"""IAM's CloudFormation resource types that ministack lacks, or has without a property that Cohort relies on.
 
 Each handler does what the type's page of the CloudFormation template reference says under "Update requires".
 """
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Container
 from typing import Any
 
-from ministack.services import iam, s3, secretsmanager
+from ministack.services import iam, secretsmanager
 from ministack.services.cloudformation import provisioners
 
 Properties = dict[str, Any]
@@ -25,7 +25,6 @@ def register() -> None:
         "delete": delete_addition,
     }
     _as_aws_has_roles(handlers["AWS::IAM::Role"])
-    _with_lifecycle(handlers["AWS::S3::Bucket"])
     _fail_where_gone("AWS::IAM::Group", iam._groups)
     _fail_where_gone("AWS::IAM::ManagedPolicy", iam._policies)
     _fail_where_gone("AWS::IAM::Role", iam._roles)
@@ -163,45 +162,11 @@ def _as_aws_has_roles(handler: dict[str, Any]) -> None:
     handler |= {"create": create_role, "update": update_role}
 
 
-def _with_lifecycle(handler: dict[str, Any]) -> None:
-    """ministack's AWS::S3::Bucket leaves LifecycleConfiguration out; keep the rule that ends abandoned uploads."""
-    create, update = handler["create"], handler["update"]
-
-    def create_bucket(logical_id: str, properties: Properties, stack_name: str) -> Created:
-        name, attributes = create(logical_id, properties, stack_name)
-        _apply_lifecycle(name, properties)
-        return name, attributes
-
-    def update_bucket(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-        name, attributes = update(physical_id, old, new, stack_name)
-        _apply_lifecycle(name, new)
-        return name, attributes
-
-    handler |= {"create": create_bucket, "update": update_bucket}
-
-
 def _apply_boundary(role: str, properties: Properties) -> None:
     if boundary := properties.get("PermissionsBoundary"):
         _call(iam._put_role_permissions_boundary, RoleName=role, PermissionsBoundary=boundary)
     else:
         iam._roles[role]["PermissionsBoundary"] = None
-
-
-def _apply_lifecycle(bucket: str, properties: Properties) -> None:
-    rules = [
-        {
-            "ID": rule.get("Id", ""),
-            "Status": rule["Status"],
-            "Filter": {"Prefix": rule.get("Prefix", "")},
-            "AbortIncompleteMultipartUpload": dict(rule["AbortIncompleteMultipartUpload"]),
-        }
-        for rule in properties.get("LifecycleConfiguration", {}).get("Rules", [])
-        if "AbortIncompleteMultipartUpload" in rule
-    ]
-    if rules:
-        s3._bucket_lifecycle[bucket] = rules
-    else:
-        s3._bucket_lifecycle.pop(bucket, None)
 
 
 def _apply_policies(name: str, old: Properties, new: Properties) -> None:
