@@ -1,0 +1,1 @@
+"""How the web process gets its rights on AWS, which are less than the host's own."""

@@ -1,0 +1,79 @@
+"""The data volume: a file system is made where there is none at all, and mounted by its label."""
+
+import os
+import time
+from pathlib import Path
+
+from assets.install.host import DATA, Failed, at, log, run
+
+LABEL = "cohort-data"
+MOUNT = f"LABEL={LABEL} {DATA} ext4 defaults,nodev,nosuid,noexec,nofail,x-systemd.device-timeout=180s 0 2"
+DEVICE_SECONDS = 120
+# A new volume holds zeros alone, so that a look at its beginning tells it from one that somebody wrote to.
+LOOKED_AT = 4 * 1024 * 1024
+NOTHING_FOUND = 2
+
+
+def device_of(volume: str, seconds: float = DEVICE_SECONDS) -> Path:
+    """The volume's device, once the kernel shows it. Raises Failed.
+
+    NVMe devices are numbered as they come; the link is named for the volume ("Amazon EBS and NVMe", EC2 user guide).
+    """
+    link = at(f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}")
+    deadline = time.monotonic() + seconds
+    while not link.exists():
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"The data volume {volume} is attached, but {link} did not appear in {seconds:.0f} s. Nothing was changed."
+            )
+        time.sleep(0.5)
+    return link.resolve()
+
+
+def make_file_system(device: Path) -> None:
+    """Make a file system on an empty device; leave ours as it is; refuse whatever else there may be. Raises Failed."""
+    found = _probe(device)
+    if found.get("LABEL") == LABEL and found.get("TYPE") == "ext4":
+        log(f"{device} holds the file system {LABEL}, which is kept as it is")
+        return
+    if found:
+        what = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+        raise Failed(
+            f"{device} was not touched: it holds something ({what}) that is not Cohort's ext4 file system labelled {LABEL}. "
+            f"If it is Cohort's data, label it: e2label {device} {LABEL}. If not, see which volume was attached."
+        )
+    if not _is_blank(device):
+        raise Failed(
+            f"{device} was not touched: no file system is known on it, but it is not blank either. "
+            "It may be damaged: look at it, or restore the volume from AWS Backup. Only a blank volume is formatted."
+        )
+    run("mkfs.ext4", "-q", "-L", LABEL, device)
+    log(f"made a file system on {device}, which was blank")
+
+
+def mount() -> None:
+    """Mount the volume now and at each start, and let the file system fill it. Raises Failed."""
+    fstab, target = at("/etc/fstab"), at(DATA)
+    lines = fstab.read_text().splitlines() if fstab.exists() else []
+    kept = [line for line in lines if line.split()[1:2] != [DATA]]
+    fstab.write_text("\n".join([*kept, MOUNT]) + "\n")
+    target.mkdir(parents=True, exist_ok=True)
+    if os.path.ismount(target):
+        log(f"{target} is mounted already")
+    else:
+        run("mount", target)
+        log(f"mounted {LABEL} at {target}")
+    # The volume may have been made bigger.
+    run("resize2fs", run("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", target).strip())
+
+
+def _probe(device: Path) -> dict[str, str]:
+    """What blkid finds, read from the device itself and from no cache. Raises Failed where it finds several things at once."""
+    said = run("blkid", "--probe", "--output", "export", device, ok=(0, NOTHING_FOUND))
+    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    return {name: value for name, value in found.items() if name in ("LABEL", "TYPE", "PTTYPE", "USAGE")}
+
+
+def _is_blank(device: Path) -> bool:
+    with device.open("rb") as file:
+        return not any(file.read(LOOKED_AT))

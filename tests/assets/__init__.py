@@ -1,0 +1,1 @@
+"""What the host is made of, run as far as it runs here."""
