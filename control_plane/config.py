@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from control_plane.email_url import LOOPBACK, parse_email_url
+from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,6 +38,10 @@ class Config(BaseSettings):
         validation_alias=AliasChoices("COHORT_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
         default="us-east-1",
         description="The AWS region that new groups are made in.",
+    )
+    bucket_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("cohort-*",),
+        description="Names of the buckets that groups can ever reach, as Cohort-Bootstrap was deployed with; separated by spaces.",
     )
     cohort_manifest_store: str = Field(default="", description="Folder or s3://bucket/prefix of published manifests.")
     cohort_cdk: str = Field(default=str(ROOT / "node_modules/.bin/cdk"), description="The CDK command line.")
@@ -119,12 +124,41 @@ class Config(BaseSettings):
         description="Domains, separated by spaces, whose verified addresses that server may vouch for to open an existing account.",
     )
 
+    backup_store: str = Field(
+        default="",
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?|[^:]*)$",
+        description="Folder or s3://bucket/prefix of the database's backups; without one, `backups` under VAR_DIR.",
+    )
+    backup_keep_hourly: int = Field(default=48, ge=1, description="Backups in a folder: of how many hours the last one is kept.")
+    backup_keep_daily: int = Field(default=35, ge=0, description="And of how many days.")
+    backup_keep_monthly: int = Field(default=13, ge=0, description="And of how many months.")
+    certificate_file: str = Field(
+        default="", description="The certificate that the site shows, in PEM, for the metric of its days left; none, no metric."
+    )
+    health_url: str = Field(
+        default="",
+        pattern=r"^(https?://.+)?$",
+        description="Where `manage.py metrics push` asks whether the site is up; without one, SITE_URL's /readyz.",
+    )
+    cleanup_notice_days: int = Field(default=90, ge=1, description="How long messages that were sent or given up are kept.")
+    cleanup_task_days: int = Field(default=30, ge=1, description="How long ended background tasks are kept.")
+    cleanup_log_days: int = Field(default=365, ge=1, description="How long the log lines of ended deployments are kept.")
+    cleanup_upload_days: int = Field(default=90, ge=1, description="How long the record of an ended upload is kept.")
+    cleanup_sign_up_days: int = Field(
+        default=14, ge=1, description="After how many days a sign-up whose address was never verified is removed."
+    )
+
+    @property
+    def backups(self) -> str:
+        """The backups' location."""
+        return self.backup_store or str(self.var_dir / "backups")
+
     @property
     def manifest_store(self) -> str:
         """The manifest store's location."""
         return self.cohort_manifest_store or str(self.var_dir / "manifests")
 
-    @field_validator("allowed_hosts", "auto_approve_domains", "oidc_email_domains", mode="before")
+    @field_validator("allowed_hosts", "auto_approve_domains", "bucket_patterns", "oidc_email_domains", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
@@ -135,6 +169,11 @@ class Config(BaseSettings):
         if wrong := [one for one in value if not re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", one.lower())]:
             raise ValueError(f"{wrong[0]!r} is no domain such as example.org or .edu")
         return tuple(one.lower() for one in value)
+
+    @field_validator("bucket_patterns")
+    @classmethod
+    def _are_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return names.check_bucket_patterns(value)
 
     @field_validator("email_url")
     @classmethod
@@ -162,8 +201,8 @@ class Config(BaseSettings):
         wanted = [f"{name}_client_id"] + (["oidc_name", "oidc_server_url"] if name == "oidc" else [])
         given = [bool(info.data.get(field)) for field in wanted] + [bool(value.get_secret_value())]
         if any(given) and not all(given):
-            names = ", ".join(field.upper() for field in [*wanted, f"{name}_client_secret"])
-            raise ValueError(f"set all of these, or none: {names}")
+            together = ", ".join(field.upper() for field in [*wanted, f"{name}_client_secret"])
+            raise ValueError(f"set all of these, or none: {together}")
         return value
 
     @field_validator("webhook_secret")

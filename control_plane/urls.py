@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from control_plane.administration.access import admits
 from control_plane.api import api
+from control_plane.documentation import documentation
 
 admin.autodiscover()
 admin.site.has_permission = admits  # type: ignore[method-assign]
@@ -19,6 +20,8 @@ urlpatterns = [
     path("", include("allauth.idp.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("docs/", documentation, name="documentation"),
+    path("docs/<path:document>", documentation, name="documentation"),
     path("deployments/", include("control_plane.deployments.urls")),
     path("", include("control_plane.health.urls")),
     path("", include("web.files.urls")),

@@ -12,11 +12,11 @@ from django.utils import timezone
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.deployments import cloudformation, principals
+from control_plane.deployments import cloudformation, newer, principals
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.tasks import check_drift
-from stacks.manifest import GroupManifest, ManifestError, names, parse
+from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, names, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import DescribeStackResourceDriftsInputTypeDef, StackResourceDriftTypeDef
@@ -62,7 +62,7 @@ def check(stack_id: int) -> None:
         return
     try:
         state, differences = _look(stack)
-    except (AwsFailure, ManifestError) as error:
+    except (AwsFailure, ManifestError, StoreUnavailable) as error:
         logger.warning("%s: drift could not be checked: %s", stack, error)
         failed = Difference("stack", stack.name, STACK, "changed", [{"path": "", "expected": "an answer", "actual": str(error)}])
         _save(stack, DriftState.FAILED, [failed])
@@ -77,7 +77,13 @@ def _look(stack: Stack) -> tuple[DriftState, list[Difference]]:
         missing = stack.deployed_generation > 0
         found = [Difference("stack", stack.name, STACK, "missing")] if missing else []
         return (DriftState.MISSING if missing else DriftState.UNKNOWN), found
-    differences = [*_stack_differences(stack, observation), *_resource_differences(stack), *_strangers(stack)]
+    newer.note(stack, observation)
+    differences = [
+        *_stack_differences(stack, observation),
+        *_resource_differences(stack),
+        *_strangers(stack),
+        *_federated(stack),
+    ]
     return (DriftState.DRIFTED if differences else DriftState.IN_SYNC), differences
 
 
@@ -135,7 +141,19 @@ def _strangers(stack: Stack) -> list[Difference]:
         return []
     ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
     there = principals.users_under(names.iam_path(manifest.slug))
-    return [Difference("resource", name, "AWS::IAM::User", "added") for name in sorted(there - ours)]
+    found = [Difference("resource", name, "AWS::IAM::User", "added") for name in sorted(there - ours)]
+    if stack.needs_decision:
+        # A stack that others changed since holds what it should, by CloudFormation's word: only the names tell who went.
+        found += [Difference("resource", name, "AWS::IAM::User", "deleted") for name in sorted(ours - there)]
+    return found
+
+
+def _federated(stack: Stack) -> list[Difference]:
+    """Who else came or went on AWS after the backup that this database was restored from."""
+    if not stack.needs_decision:
+        return []
+    differences = newer.federated_differences(stack)
+    return [Difference("resource", name, "Federated member", "added" if there else "deleted") for name, there in differences]
 
 
 def _difference(drift: "StackResourceDriftTypeDef") -> Difference:

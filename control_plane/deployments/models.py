@@ -57,6 +57,14 @@ class Stack(models.Model):
     drift_checked_at = models.DateTimeField(null=True)
     drift = models.JSONField(default=list, help_text="What differs on AWS from what was deployed, as `drift.Difference`s.")
 
+    known_generation = models.PositiveIntegerField(
+        null=True,
+        help_text="Up to which generation AWS may be ahead of what was deployed, in a restored database; none usually.",
+    )
+    newer_generation = models.PositiveIntegerField(
+        default=0, help_text="What AWS holds that this database never asked for: nothing is deployed until somebody decides."
+    )
+
     objects = StackQuerySet.as_manager()
 
     class Meta:
@@ -73,6 +81,11 @@ class Stack(models.Model):
     def is_up_to_date(self) -> bool:
         """Whether CloudFormation holds what is wanted."""
         return self.generation == self.deployed_generation
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether AWS holds what this database does not know, as after a backup was restored."""
+        return self.newer_generation > 0
 
 
 class StoredManifest(models.Model):

@@ -28,6 +28,8 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
         "template_digest": digest,
         "drift_state": DriftState.UNKNOWN,
         "drift": [],
+        "known_generation": None,
+        "newer_generation": 0,
     }
     with transaction.atomic():
         _give_back(deployment, **stack)

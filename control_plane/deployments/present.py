@@ -55,6 +55,7 @@ def stack_as_dict(stack: Stack) -> dict[str, Any]:
         "region": stack.region,
         "generation": stack.generation,
         "deployed_generation": stack.deployed_generation,
+        "newer_generation": stack.newer_generation,
         "status": stack.status,
         "outputs": stack.outputs,
         "drift_state": stack.drift_state,

@@ -90,6 +90,11 @@ def request_repair(stack: Stack, *, actor: Actor) -> Deployment:
     with transaction.atomic():
         stack = lock(stack.pk)
         _refuse_open(stack)
+        if stack.needs_decision:
+            raise NothingToRetry(
+                f"AWS holds a newer generation of {stack.title} than the database. Nothing was started; "
+                "choose “Deploy what the database says” if that is to be undone."
+            )
         if not stack.generation:
             raise NothingToRetry(f"Nothing was ever asked for {stack.title}. Nothing was started.")
         deployment = queue(stack)

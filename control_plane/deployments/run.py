@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, failures, outcomes, repair
+from control_plane.deployments import claims, cloudformation, failures, newer, outcomes, repair
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
 from control_plane.deployments.failures import Problem
@@ -96,6 +96,9 @@ class Run:
         deployment, stack = self._deployment, self._stack
         self._enter("looking", "Looking at what AWS holds now", 2)
         self._observation, half_done = repair.settle(stack, tell=self.line, tick=self.tick)
+        if newer.note(stack, self._observation):
+            self._failed(newer.problem(stack))
+            return
         if assembly is not None and (problem := assembly.problems.get(stack.name)):
             self._failed(problem)
             return

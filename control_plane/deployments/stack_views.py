@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.deployments import drift, requests
+from control_plane.deployments import drift, newer, requests
 from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.standing import drift_icon, on_aws, worst_first
@@ -76,6 +76,20 @@ def stack_repair(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, str(refusal))
         return _back(request, stack)
     messages.success(request, f"Repairing {stack.title} has started.")
+    return redirect(deployment)
+
+
+@require_POST
+@for_administrators
+def stack_deploy_ours(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have AWS hold what the restored database says, and lose what AWS holds beyond it."""
+    stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
+    try:
+        deployment = newer.deploy_ours(stack, actor=Actor.of_request(request))
+    except RefusedRequest as refusal:
+        messages.error(request, str(refusal))
+        return _back(request, stack)
+    messages.success(request, f"Deploying what the database says of {stack.title} has started.")
     return redirect(deployment)
 
 

@@ -50,7 +50,7 @@ class OnAws:
     @property
     def can_repair(self) -> bool:
         """Whether there is something to put back."""
-        return self.stack.drift_state in (DriftState.DRIFTED, DriftState.MISSING)
+        return self.stack.drift_state in (DriftState.DRIFTED, DriftState.MISSING) and not self.stack.needs_decision
 
 
 def on_aws(stack: Stack) -> OnAws:
@@ -67,7 +67,7 @@ def drift_icon(state: str) -> str:
 def worst_first() -> StackQuerySet:
     """Changed or gone outside Cohort first, then out of step, then those that could not be checked, then the rest; by name."""
     rank = Case(
-        When(drift_state__in=(DriftState.DRIFTED, DriftState.MISSING), then=0),
+        When(Q(drift_state__in=(DriftState.DRIFTED, DriftState.MISSING)) | Q(newer_generation__gt=0), then=0),
         When(Q(deployed_generation__lt=F("generation")), then=1),
         When(drift_state=DriftState.FAILED, then=2),
         default=3,

@@ -34,6 +34,7 @@ def sweep() -> None:
     take_over_abandoned()
     for deployment in take_up_forgotten():
         logger.warning("%s: was out of step with nothing on its way; deployment %s brings it", deployment.stack, deployment.pk)
+    compare_restored()
     if config().cohort_drift_check:
         check_by_night()
     deliver_due()
@@ -74,12 +75,21 @@ def take_up_forgotten() -> list[Deployment]:
     return started
 
 
-def check_by_night() -> int:
+def compare_restored() -> None:
+    """Have the stacks of a restored database compared with AWS, once each."""
+    unseen = Q(known_generation__isnull=False, drift_checked_at__isnull=True, generation__gt=0)
+    for pk in Stack.objects.filter(unseen).values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        if Stack.objects.filter(unseen, pk=pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now()):
+            check_drift.enqueue(pk)
+
+
+def check_by_night(*, at_any_hour: bool = False) -> int:
     """Enqueue the checks that are due, a few at a time. Returns how many."""
     now = timezone.now()
     stuck = Q(drift_state=DriftState.CHECKING, drift_checked_at__lt=now - CHECK_PATIENCE)
     old = Q(drift_checked_at__isnull=True) | Q(drift_checked_at__lt=now - CHECK_AGE)
-    due = (old & ~Q(drift_state=DriftState.CHECKING)) | stuck if now.hour in NIGHT else stuck
+    is_time = at_any_hour or now.hour in NIGHT
+    due = (old & ~Q(drift_state=DriftState.CHECKING)) | stuck if is_time else stuck
     # No more than a worker checks within the patience, or the same ones would be enqueued again and again.
     room = max(0, MOST_AT_ONCE - Stack.objects.filter(drift_state=DriftState.CHECKING).exclude(stuck).count())
     started = 0

@@ -18,6 +18,7 @@ urlpatterns = [
     path("stacks/<int:pk>/live/", stack_views.stack_live, name="stack_live"),
     path("stacks/<int:pk>/check/", stack_views.stack_check, name="stack_check"),
     path("stacks/<int:pk>/repair/", stack_views.stack_repair, name="stack_repair"),
+    path("stacks/<int:pk>/deploy-ours/", stack_views.stack_deploy_ours, name="stack_deploy_ours"),
     path("stacks/<slug:name>/", stack_views.stack_detail, name="stack"),
     path("previews/<int:pk>/", preview_views.preview, name="preview"),
 ]

@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, OuterRef, Subquery
 from django.utils import timezone
 
+from control_plane.backups.services import age
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MOST_TRIES, Notice
 
 # A worker says that it is there far more often than this.
 WORKER_SILENT_SECONDS = 60
+# One that is made each day, and two hours for it.
+BACKUP_LATE_SECONDS = 26 * 3600
 MOST_WORKERS = 100
 # Labels are ours and few; a fault that makes many must not make the page long.
 MOST_LABELS = 100
@@ -50,7 +53,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Figures:
-    """What is measured; durations in seconds. `worker_seen` is infinite if no worker is known."""
+    """What is measured; durations in seconds. `worker_seen` is infinite if no worker is known, as is `backup_age`."""
 
     waiting: int
     oldest_wait: float
@@ -62,8 +65,15 @@ class Figures:
     outcomes: list[Counted]
     workers: list[Seen]
     worker_seen: float
+    backup_at: datetime | None
+    backup_age: float
     notices_unsent: int
     notices_given_up: int
+
+    @property
+    def is_backup_late(self) -> bool:
+        """Whether the last backup is older than the alarm bears."""
+        return self.backup_age > BACKUP_LATE_SECONDS
 
     @property
     def drifted(self) -> int:
@@ -72,7 +82,7 @@ class Figures:
 
 
 def gather() -> Figures:
-    """The figures of now, in eight queries however much there is."""
+    """The figures of now, in nine queries however much there is."""
     now = timezone.now()
     queue = {
         row["state"]: (row["many"], row["oldest"])
@@ -82,6 +92,7 @@ def gather() -> Figures:
     drift = Stack.objects.order_by().values_list("drift_state").annotate(Count("pk"))
     workers = [_seen(worker, now) for worker in Worker.objects.order_by("-seen_at")[:MOST_WORKERS]]
     unsent = Notice.objects.unsent()
+    backup_at = age.recorded()
     return Figures(
         waiting=waiting,
         oldest_wait=_since(oldest, now) if oldest else 0.0,
@@ -93,9 +104,17 @@ def gather() -> Figures:
         outcomes=_tallies("outcome"),
         workers=workers,
         worker_seen=_since(workers[0].seen_at, now) if workers else float("inf"),
+        backup_at=backup_at,
+        backup_age=age.seconds_since(backup_at),
         notices_unsent=unsent.count(),
         notices_given_up=unsent.filter(attempts__gte=MOST_TRIES).count(),
     )
+
+
+def stacks_failed() -> int:
+    """Stacks whose newest deployment failed, so that nothing has mended them since."""
+    newest = Deployment.objects.filter(stack=OuterRef("pk")).order_by("-pk").values("state")[:1]
+    return Stack.objects.annotate(newest=Subquery(newest)).filter(newest=Deployment.State.FAILED).count()
 
 
 def silent_before(now: datetime) -> datetime:

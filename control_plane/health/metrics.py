@@ -45,6 +45,7 @@ def _gauges(figures: Figures) -> Iterator[Metric]:
         ("stacks_out_of_step", "Stacks that AWS was not yet seen to hold as wanted.", figures.out_of_step),
         ("stacks_drifted", "Stacks that were changed or removed outside Cohort.", figures.drifted),
         ("worker_last_seen_seconds", "Since any worker was last seen; +Inf if none ever was.", figures.worker_seen),
+        ("backup_age_seconds", "Since the last backup that succeeded began; +Inf if none is known.", figures.backup_age),
         ("notices_unsent", "E-mails and webhook calls that nobody took yet, given up or not.", figures.notices_unsent),
     ):
         yield GaugeMetricFamily(f"cohort_{name}", help_text, value=value)

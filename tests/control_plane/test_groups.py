@@ -77,6 +77,13 @@ def test_a_taken_analysis_or_bucket_is_refused(analysis: Analysis, operator: Act
     assert Analysis.objects.count() == 1
 
 
+@pytest.mark.parametrize("bucket", ["theirs", "cohort", "cohort-backups-mine", "cohort-state-111122223333-us-east-1"])
+def test_a_bucket_that_no_group_could_reach_is_refused(operator: Actor, bucket: str) -> None:
+    with pytest.raises(errors.InvalidName, match=r"BUCKET_PATTERNS|Cohort itself keeps"):
+        create_analysis(slug="ephys", bucket=bucket, actor=operator)
+    assert not Analysis.objects.exists()
+
+
 def test_more_buckets_than_the_boundary_can_name_are_refused_beforehand(operator: Actor) -> None:
     def make_two_hundred() -> None:
         for number in range(200):

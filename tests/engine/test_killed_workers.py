@@ -14,7 +14,7 @@ from tests.engine.conftest import make_control
 from tests.engine.control import Cloud, Control
 from tests.engine.dying_worker import STAGES
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 # Longer than it takes all the others of one database to die: then one later worker finds all of them.
 LEASE_SECONDS = {"sqlite": "40", "postgresql": "25"}

@@ -24,7 +24,7 @@ from tests.engine.control import Cloud, Control, Worker
 from tests.engine.running import command
 from tests.faults import Faults
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 GROUPS, PEOPLE, EDITS, TROUBLES = 20, 12, 260, 14
 SEED = int(os.environ.get("HYPOTHESIS_SEED", "20261124"))

@@ -5,10 +5,11 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from control_plane.deployments import drift, requests
+from control_plane.deployments import drift, newer, requests
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.present import stack_as_dict
 from control_plane.deployments.standing import on_aws, worst_first
+from control_plane.deployments.sweep import check_by_night
 from control_plane.terminal import EXIT_STILL_WAITING, LOOK_SECONDS, WAIT_SECONDS, VerbCommand, table
 
 MOST_LISTED = 1000
@@ -27,7 +28,10 @@ class Command(VerbCommand):
         _which(check)
         check.add_argument("--wait", action="store_true", help="Wait for the answer; exit status 1 says that something differs.")
         check.add_argument("--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS}).")
+        self.verb("drift", self.compare_all, "Have a worker compare the stacks that were not for 20 hours with AWS (50 at a time).")
         _which(self.verb("repair", self.repair, "Put AWS back to what was deployed.", deploys=True))
+        ours = self.verb("deploy-ours", self.deploy_ours, "Have AWS hold what a restored database says.", deploys=True)
+        _which(ours)
 
     def list(self, options: dict[str, Any]) -> None:
         stacks = worst_first()[:MOST_LISTED]
@@ -54,10 +58,21 @@ class Command(VerbCommand):
         if stack.drift_state != DriftState.IN_SYNC:
             sys.exit(EXIT_DIFFERS)
 
+    def compare_all(self, options: dict[str, Any]) -> None:
+        started = check_by_night(at_any_hour=True)
+        self.show(
+            options, {"started": started}, f"{started} stacks are being compared with AWS; `manage.py stack list` tells the rest."
+        )
+
     def repair(self, options: dict[str, Any]) -> None:
         stack = self._find(options)
         deployment = requests.request_repair(stack, actor=self.actor)
         self.follow(options, deployment, {"stack": stack.name}, f"{stack.title} is being repaired.")
+
+    def deploy_ours(self, options: dict[str, Any]) -> None:
+        stack = self._find(options)
+        deployment = newer.deploy_ours(stack, actor=self.actor)
+        self.follow(options, deployment, {"stack": stack.name}, f"What the database says of {stack.title} is being deployed.")
 
     def _find(self, options: dict[str, Any]) -> Stack:
         try:
@@ -70,9 +85,15 @@ def _which(parser: ArgumentParser) -> None:
     parser.add_argument("name", help="The stack's name on AWS, such as Group-example-lab.")
 
 
+def _held(stack: Stack) -> str:
+    if stack.needs_decision:
+        return f"holds generation {stack.newer_generation}, newer than the database's {stack.generation}: needs a decision"
+    return f"holds generation {stack.deployed_generation} of {stack.generation}"
+
+
 def _described(stack: Stack) -> str:
     lines = [
-        f"{stack.name}: {stack.get_drift_state_display()}; holds generation {stack.deployed_generation} of {stack.generation}",
+        f"{stack.name}: {stack.get_drift_state_display()}; {_held(stack)}",
         *(
             f"- {row.type} {row.resource} {row.status}{f': {row.path} is {row.actual!r}, not {row.expected!r}' if row.path else ''}"
             for row in on_aws(stack).rows

@@ -1,0 +1,20 @@
+"""`manage.py sweep`: what workers do by themselves each minute, once and now."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from control_plane.deployments.sweep import sweep
+
+
+class Command(BaseCommand):
+    """One sweep."""
+
+    help = (
+        "Look once for what was forgotten: runs whose worker has gone, stacks out of step, unsent notices, accounts to erase. "
+        "Workers do so each minute; a timer does it where none lives."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        sweep()
+        self.stdout.write("Swept.")

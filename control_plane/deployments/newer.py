@@ -1,0 +1,122 @@
+"""A database that is older than AWS, as after a backup was restored: what AWS holds beyond it is kept until somebody decides.
+
+Generations only ever grow, and a row has the next one before AWS does. So a stack that holds a generation which this database
+never asked for was changed after the backup was made. Deploying to it would undo that in silence.
+"""
+
+import time
+from collections.abc import Iterator
+
+from django.db import transaction
+from django.db.models import F
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.config import config
+from control_plane.deployments.cloudformation import Observation
+from control_plane.deployments.failures import NOTHING_CHANGED, Problem
+from control_plane.deployments.models import Deployment, DriftState, Failure, Stack, StoredManifest, Worker
+from control_plane.deployments.requests import NothingToRetry, lock, request_deployment
+from stacks.manifest import GroupManifest, Manifest, ManifestNotFound, PlatformManifest, open_store, parse
+
+
+def mark_restored(using: str) -> None:
+    """In a database that was restored: have every stack compared with AWS before anything is deployed to it."""
+    Stack.objects.using(using).update(
+        known_generation=F("generation"), newer_generation=0, drift_state=DriftState.UNKNOWN, drift_checked_at=None, drift=[]
+    )
+    # They lived when the backup was made.
+    Worker.objects.using(using).delete()
+
+
+def note(stack: Stack, observation: Observation) -> bool:
+    """Record whether AWS holds what this database never asked for, and return it. Raises StoreUnavailable."""
+    row = Stack.objects.get(pk=stack.pk)
+    newer = observation.generation if _is_newer(row, observation.generation) else 0
+    in_step = not newer and observation.generation == row.deployed_generation
+    known = None if in_step else row.known_generation
+    if (newer, known) != (row.newer_generation, row.known_generation):
+        Stack.objects.filter(pk=stack.pk).update(newer_generation=newer, known_generation=known)
+    stack.newer_generation, stack.known_generation = newer, known
+    return bool(newer)
+
+
+def problem(stack: Stack) -> Problem:
+    """For the record of a run that does not begin, because somebody has to decide."""
+    return Problem(
+        f"AWS holds generation {stack.newer_generation} of {stack.title}, which this database does not know: it was changed after "
+        "the backup that was restored here.",
+        f"{NOTHING_CHANGED} Open the stack’s page for what differs; then leave AWS as it is, or deploy what the database says.",
+        Failure.PERMANENT,
+    )
+
+
+def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
+    """Have AWS hold what this database says after all; what AWS has beyond it is lost. Raises NothingToRetry, PermissionDenied."""
+    require_administrator(actor)
+    with transaction.atomic():
+        stack = lock(stack.pk)
+        if not stack.newer_generation:
+            raise NothingToRetry(f"AWS holds nothing of {stack.title} that the database does not know. Nothing was started.")
+        newer = stack.newer_generation
+        ours = parse(StoredManifest.objects.get(stack=stack, generation=stack.generation).text)
+        # Above AWS's, so that no generation ever means two things.
+        stack.generation = max(stack.generation, newer)
+        stack.known_generation, stack.newer_generation = newer, 0
+        stack.save(update_fields=["generation", "known_generation", "newer_generation"])
+        deployment = request_deployment(
+            stack,
+            make_manifest=lambda generation: _again(ours, generation),
+            summary=f"Deploying what the database says of {stack.title}",
+            actor=actor,
+        )
+        record(actor, "stack.deploy_ours", stack.name, before={"on_aws": newer}, deployment=deployment.pk)
+    return deployment
+
+
+def federated_differences(stack: Stack) -> Iterator[tuple[str, bool]]:
+    """Members without keys, as (username, whether AWS has them and the database has not), if their manifest is published still."""
+    theirs = _published(stack)
+    ours = _stored(stack, stack.deployed_generation)
+    if not (isinstance(theirs, GroupManifest) and theirs.generation == stack.newer_generation):
+        return
+    names = {member.username for member in theirs.members if member.access == "federated"}
+    own = {member.username for member in ours.members if member.access == "federated"} if isinstance(ours, GroupManifest) else set()
+    yield from ((name, True) for name in sorted(names - own))
+    yield from ((name, False) for name in sorted(own - names))
+
+
+def _is_newer(stack: Stack, held: int) -> bool:
+    if stack.known_generation is not None:
+        return held > stack.known_generation
+    return held > stack.generation or (held > stack.deployed_generation and _is_foreign(stack, held))
+
+
+def _is_foreign(stack: Stack, held: int) -> bool:
+    """Whether what was published under this number is not what this database has under it (a snapshot of the disk, say)."""
+    published = _published(stack)
+    return published is not None and published.generation == held and published != _stored(stack, held)
+
+
+def _published(stack: Stack) -> Manifest | None:
+    newest = _stored(stack, stack.generation)
+    if newest is None:
+        return None
+    try:
+        return parse(open_store(config().manifest_store).read(newest.store_key))
+    except ManifestNotFound:
+        return None
+
+
+def _stored(stack: Stack, generation: int) -> GroupManifest | PlatformManifest | None:
+    text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
+    return parse(text) if text else None
+
+
+def _again(manifest: Manifest, generation: int) -> Manifest:
+    """The same for a later generation. Who is on AWS alone has no name here, so every session that is open ends."""
+    changes: dict[str, int] = {"generation": generation}
+    if isinstance(manifest, GroupManifest):
+        changes["sessions_not_before"] = int(time.time())
+    return manifest.model_copy(update=changes)

@@ -1,0 +1,105 @@
+"""What the account's alarms look at, put to CloudWatch by the host: each figure that can be had, whatever ails the others."""
+
+import logging
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography import x509
+from django.db import DatabaseError
+from django.utils import timezone
+
+from control_plane.backups.services import age
+from control_plane.config import config
+from control_plane.groups.errors import GroupsError
+from control_plane.health.figures import stacks_failed
+
+logger = logging.getLogger("cohort.health")
+
+NAMESPACE = "Cohort"
+ASK_SECONDS = 10
+# What is put for "there was never one": CloudWatch takes no infinity, and an alarm must fire all the same.
+NEVER_SECONDS = 10 * 365 * 86_400.0
+
+
+class NotPushed(GroupsError):
+    """CloudWatch did not take the figures."""
+
+
+def push() -> dict[str, float]:
+    """Measure, and put what was measured to CloudWatch. Returns it. Raises NotPushed."""
+    measured = measure()
+    data: list[dict[str, Any]] = [
+        {"MetricName": name, "Value": value, "Unit": MEASURES[name][0], "Timestamp": timezone.now()}
+        for name, value in measured.items()
+    ]
+    try:
+        client: Any = boto3.client("cloudwatch")
+        client.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+    except (BotoCoreError, ClientError) as error:
+        raise NotPushed(f"CloudWatch did not take the figures: {error}. Nothing was put; the next run tries again.") from error
+    return measured
+
+
+def measure() -> dict[str, float]:
+    """The figures by their names; one that cannot be had is left out, and the log says why."""
+    measured = {}
+    for name, (_, measure_one) in MEASURES.items():
+        try:
+            value = measure_one()
+        except (DatabaseError, GroupsError, OSError, ValueError) as error:
+            logger.warning("%s could not be measured: %s", name, error)
+            continue
+        if value is not None:
+            measured[name] = value
+    return measured
+
+
+def backup_age() -> float:
+    """Seconds since the newest backup in the store began."""
+    return min(age.seconds_since(age.stored()), NEVER_SECONDS)
+
+
+def failed_deployments() -> float:
+    """Groups whose last deployment failed."""
+    return float(stacks_failed())
+
+
+def site_up() -> float:
+    """1 if the site says, where people reach it or where `HEALTH_URL` says, that it is ready; else 0."""
+    url = config().health_url or f"{config().site_url.rstrip('/')}/readyz"
+    try:
+        with urllib.request.urlopen(url, timeout=ASK_SECONDS) as answer:  # noqa: S310 (a setting, http or https)
+            return 1.0 if answer.status == 200 else 0.0
+    except (urllib.error.URLError, OSError):
+        return 0.0
+
+
+def disk_used() -> float:
+    """Percent of the disk that VAR_DIR is on."""
+    usage = shutil.disk_usage(config().var_dir)
+    return round(100 * usage.used / (usage.used + usage.free), 2)
+
+
+def certificate_days() -> float | None:
+    """Days until the certificate that nginx shows ends; None where the site has no file of it."""
+    path = config().certificate_file
+    if not path:
+        return None
+    certificate = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    return round((certificate.not_valid_after_utc - datetime.now(UTC)).total_seconds() / 86_400, 2)
+
+
+MEASURES: dict[str, tuple[str, Callable[[], float | None]]] = {
+    "BackupAgeSeconds": ("Seconds", backup_age),
+    "FailedDeployments": ("Count", failed_deployments),
+    "SiteUp": ("Count", site_up),
+    "DiskUsedPercent": ("Percent", disk_used),
+    "CertificateDaysLeft": ("Count", certificate_days),
+}

@@ -1,0 +1,18 @@
+"""Messages that were delivered, or given up, long ago."""
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from control_plane.cleaning import cleans, remove_in_steps
+from control_plane.config import config
+from control_plane.notifications.models import MOST_TRIES, Notice
+
+
+@cleans("old messages")
+def remove_old_notices() -> int:
+    """Remove those that nobody will try to deliver any more. Returns how many."""
+    before = timezone.now() - timedelta(days=config().cleanup_notice_days)
+    ended = Q(sent_at__isnull=False) | Q(attempts__gte=MOST_TRIES)
+    return remove_in_steps(Notice.objects.filter(ended, created_at__lt=before))
