@@ -6,17 +6,19 @@ DEAR_JOBS ?= 3
 VENV := .venv/bin
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
 UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs
 # Settings of an imaginary site that is served to the world, for the checks alone.
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test bench screenshots lint format lock schema clean
+.PHONY: help up install test bench screenshots docs lint format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
 	@echo "make test    run all the tests (T=tests/stacks runs some)"
 	@echo "make bench   measure how fast it is, beside its peers, and write docs/benchmarks.md"
 	@echo "make screenshots   take pictures of every page into docs/screenshots, with axe-core's eye on each"
+	@echo "make docs    build the documentation into site/, which is served at /docs/; draw the database and the tables of settings anew"
 	@echo "make lint    run all the checks"
 	@echo "make format  put the code into shape"
 	@echo "make lock    lock the versions named in requirements.in, requirements-dev.in and package.json"
@@ -27,7 +29,7 @@ install:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing. On Debian or Ubuntu: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) scripts/install.py
 
-up: install
+up: install site/index.html
 	@$(RUN) exec $(VENV)/python scripts/up.py
 
 test: install
@@ -44,6 +46,15 @@ bench: install
 screenshots: install
 	@$(RUN) $(VENV)/python -m tests.screenshots
 
+# What follows from the code is written anew first, then everything is built; Material's notice about its own future is left out.
+docs: install
+	@$(CHECKED) $(VENV)/python scripts/docs_parts.py
+	@$(MKDOCS) build --quiet --strict
+	@echo "Built site/; \`make up\` serves it at /docs/."
+
+site/index.html: mkdocs.yml scripts/docs_hook.py $(shell find docs -type f) | install
+	@$(MKDOCS) build --quiet
+
 lint: install
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
@@ -51,6 +62,8 @@ lint: install
 	@$(CHECKED) $(VENV)/python manage.py check --deploy --fail-level WARNING
 	@$(CHECKED) $(VENV)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(VENV)/python scripts/lint_templates.py
+	@$(CHECKED) $(VENV)/python scripts/docs_parts.py --check
+	@$(MKDOCS) build --quiet --strict
 
 format: install
 	@$(VENV)/ruff check --fix .

@@ -157,6 +157,7 @@ TRIES: tuple[Try, ...] = (
     Try("deployments:stack_live", GET, _of("stack"), by_right=True),
     Try("deployments:stack_check", POST, _of("stack"), by_right=True),
     Try("deployments:stack_repair", POST, _of("stack"), by_right=True),
+    Try("deployments:stack_deploy_ours", POST, _of("stack"), by_right=True),
     Try("deployments:preview", GET, _of("preview")),
     Try("health:page", GET, by_right=True),
     Try("health:live", GET, by_right=True),
@@ -235,12 +236,14 @@ OPEN: dict[str, tuple[str, ...]] = {
         "credentials:token",
         *(f"idp:oidc:{page}" for page in ("configuration", "jwks", "authorization", "token", "revoke", "device_code", "logout")),
     ),
+    "the documentation, which holds nothing secret": ("documentation",),
     "for load balancers": ("health:healthz", "health:readyz"),
     "the API's root, which answers nothing": ("api-1:api-root",),
 }
 
-# What an address may have in it without naming a thing of somebody's: single-use tokens, and who else signs people in.
-HARMLESS = {"key", "uidb36", "provider_id"}
+# What an address may have in it without naming a thing of somebody's: single-use tokens, who else signs people in, and a file of
+# the documentation.
+HARMLESS = {"key", "uidb36", "provider_id", "document"}
 # `<int:pk>`, or a named group of a regular expression, with one level of parentheses in it.
 PARAMETER = re.compile(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)|<(?:\w+:)?(\w+)>")
 
