@@ -198,7 +198,8 @@ def _old_backups(site: Site) -> s3.LifecycleRule:
 def _data_volume(scope: Construct, site: Site) -> str:
     volume = ec2.CfnVolume(
         scope,
-        "DataVolume",
+        # EC2 refuses to change what a volume was made from, so another snapshot is another resource; the old volume is kept.
+        f"DataVolume{site.data_snapshot.removeprefix('snap-')}",
         availability_zone=site.zones[0],
         size=site.data_volume_gib,
         volume_type="gp3",

@@ -295,7 +295,7 @@ def _keeping(own: _Names) -> list[Statement]:
             plans,
         ),
         # It has no resource to be bound to, and gives nothing without a vault of ours.
-        allow("Mount", ["backup-storage:Mount", "backup-storage:MountCapsule"], "*"),
+        allow("Mount", "backup-storage:MountCapsule", "*"),
     ]
 
 

@@ -136,6 +136,11 @@ def test_a_new_data_volume_can_be_made_from_a_snapshot():
     template.has_resource_properties("AWS::EC2::Volume", {"SnapshotId": "snap-0123456789abcdef0", "Encrypted": True})
 
 
+def test_another_snapshot_is_another_volume_since_none_can_be_changed_to_it(template):
+    other = backup_template(data_snapshot="snap-0123456789abcdef0")
+    assert set(other.find_resources("AWS::EC2::Volume")).isdisjoint(template.find_resources("AWS::EC2::Volume"))
+
+
 def test_the_settings_secret_is_drawn_by_aws_and_is_in_no_template(template):
     (secret,) = template.find_resources("AWS::SecretsManager::Secret").values()
     assert secret["Properties"]["Name"] == "cohort-host/settings"
