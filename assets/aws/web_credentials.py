@@ -36,8 +36,10 @@ def fetch(role: str) -> Mapping[str, Any]:
     if not re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", role):
         raise NotRenewed(f"WEB_ROLE_ARN is {role or 'not set'}, which is no role. Set it in /etc/cohort/worker.env.")
     try:
-        answer = boto3.client("sts", config=QUICK).assume_role(
-            RoleArn=role, RoleSessionName=SESSION_NAME, DurationSeconds=SESSION_SECONDS
+        answer = (
+            boto3.Session()
+            .client("sts", config=QUICK)
+            .assume_role(RoleArn=role, RoleSessionName=SESSION_NAME, DurationSeconds=SESSION_SECONDS)
         )
     except (BotoCoreError, ClientError) as error:
         raise NotRenewed(

@@ -1,11 +1,18 @@
 """One whole site for the tests of what serves it: made once, since its database and static files take most of the time."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.assets.serving import Gunicorn, manage, need_nginx, site_environment
+
+
+@pytest.fixture(autouse=True)
+def root_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root has it on a host: a user's may lack where blkid and mkfs lie."""
+    monkeypatch.setenv("PATH", f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 @pytest.fixture(scope="session")
