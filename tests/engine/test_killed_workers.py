@@ -13,6 +13,7 @@ import pytest
 from tests.engine.conftest import make_control
 from tests.engine.control import Cloud, Control
 from tests.engine.dying_worker import STAGES
+from tests.slow import IS_SLOW_WANTED, slow
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -39,6 +40,13 @@ CASES = [
     Case("executing", "update", "sqlite", "cli"),
     *(Case(stage, "update", "postgresql") for stage in STAGES),
 ]
+# Each death starts a worker, a synthesiser and a deployer of its own. Every stage dies over a change, and the telling ones besides.
+ALWAYS = [
+    case
+    for case in CASES
+    if (case.database == "sqlite" and case.kind == "update") or (case.stage == "executing" and case.deployer == "resident")
+]
+WANTED = CASES if IS_SLOW_WANTED else ALWAYS
 
 
 class Ending(NamedTuple):
@@ -97,12 +105,12 @@ def endings(
         futures = {}
         for database in ("sqlite", "postgresql"):
             control = opened.enter_context(make_control(cloud, folder, database, migrated, postgresql))
-            cases = [case for case in CASES if case.database == database]
+            cases = [case for case in WANTED if case.database == database]
             futures[database] = pool.submit(die_over_each, control, cases)
         yield lambda case: futures[case.database].result()[case]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(case))
+@pytest.mark.parametrize("case", [pytest.param(case, marks=() if case in ALWAYS else slow, id="-".join(case)) for case in CASES])
 def test_one_later_worker_brings_the_group_to_what_is_wanted(endings: Callable[[Case], Ending], case: Case) -> None:
     ending = endings(case)
     assert ending.exit_status == -signal.SIGKILL

@@ -23,6 +23,7 @@ from tests.engine.conftest import NewControl
 from tests.engine.control import Cloud, Control, Worker
 from tests.engine.running import command
 from tests.faults import Faults
+from tests.slow import slow
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -48,7 +49,7 @@ days = st.tuples(
 )
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=slow)])
 def test_aws_ends_up_exactly_as_the_database_says(new_control: NewControl, cloud: Cloud, database: str, tmp_path: Path) -> None:
     phases = (Phase.generate,)
     checks = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example, HealthCheck.filter_too_much)
