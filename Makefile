@@ -1,8 +1,8 @@
 # `make up` serves the whole product on this machine; `make test` runs all the tests. Python 3.11+ and make are all it needs.
 PYTHON ?= python3
-# Files of tests that run at the same time. The dearer ones mostly wait for AWS.
+# Files of tests that run at the same time: more than the cores makes each so slow that what waits gives up.
 JOBS ?= 2
-DEAR_JOBS ?= 3
+DEAR_JOBS ?= 2
 VENV := .venv/bin
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
 UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
