@@ -1,5 +1,7 @@
 """Each stack on AWS: whether it is in step and as deployed, and what others changed there. For administrators."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q
@@ -9,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
 from control_plane.deployments import drift, newer, requests
-from control_plane.deployments.models import Stack
+from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.standing import drift_icon, on_aws, worst_first
 from control_plane.deployments.views import for_administrators
@@ -69,27 +71,25 @@ def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def stack_repair(request: HttpRequest, pk: int) -> HttpResponse:
     """Have AWS put back to what was deployed."""
-    stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
-    try:
-        deployment = requests.request_repair(stack, actor=Actor.of_request(request))
-    except RefusedRequest as refusal:
-        messages.error(request, str(refusal))
-        return _back(request, stack)
-    messages.success(request, f"Repairing {stack.title} has started.")
-    return redirect(deployment)
+    return _deploy(request, pk, requests.request_repair, "Repairing {} has started.")
 
 
 @require_POST
 @for_administrators
 def stack_deploy_ours(request: HttpRequest, pk: int) -> HttpResponse:
     """Have AWS hold what the restored database says, and lose what AWS holds beyond it."""
+    return _deploy(request, pk, newer.deploy_ours, "Deploying what the database says of {} has started.")
+
+
+def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], told: str) -> HttpResponse:
+    """Ask for a deployment of the stack, and follow it; or say why there is none."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     try:
-        deployment = newer.deploy_ours(stack, actor=Actor.of_request(request))
+        deployment = ask(stack, actor=Actor.of_request(request))
     except RefusedRequest as refusal:
         messages.error(request, str(refusal))
         return _back(request, stack)
-    messages.success(request, f"Deploying what the database says of {stack.title} has started.")
+    messages.success(request, told.format(stack.title))
     return redirect(deployment)
 
 
