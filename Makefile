@@ -11,7 +11,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test bench screenshots docs lint format lock schema clean
+.PHONY: help up install test bench screenshots docs lint lint-types lint-rest format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
@@ -55,10 +55,16 @@ docs: install
 site/index.html: mkdocs.yml scripts/docs_hook.py $(shell find docs -type f) | install
 	@$(MKDOCS) build --quiet
 
+# The types take as long as all the rest: they are checked beside it, and what each has to say is shown when it ends.
 lint: install
+	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint-types lint-rest
+
+lint-types:
+	@$(CHECKED) $(VENV)/mypy .
+
+lint-rest:
 	@$(VENV)/ruff check .
 	@$(VENV)/ruff format --check .
-	@$(CHECKED) $(VENV)/mypy .
 	@$(CHECKED) $(VENV)/python manage.py check --deploy --fail-level WARNING
 	@$(CHECKED) $(VENV)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(VENV)/python scripts/lint_templates.py
