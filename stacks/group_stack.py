@@ -1,14 +1,15 @@
 """The stack of one research group: its policies, its role, and an IAM user with a key for each member who needs one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from stacks import names, policies
+from stacks import denials, names, policies
 from stacks._acknowledged import acknowledge_prefixes, acknowledge_secret
 from stacks.manifest import GroupManifest, Member
 
@@ -56,7 +57,7 @@ class FederatedRole(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, manifest: GroupManifest, access: Sequence[str]) -> None:
         super().__init__(scope, construct_id)
-        inline = {"ended-sessions": policies.revocation(manifest), "undo": (undo := policies.undo(manifest))}
+        inline = {denials.ENDED_SESSIONS: denials.of_role(manifest), "undo": (undo := policies.undo(manifest))}
         role = iam.CfnRole(
             self,
             "Role",
@@ -92,6 +93,7 @@ class KeyHolders(Construct):
             group_name=names.iam_group(manifest.slug),
             path=names.iam_path(manifest.slug),
             managed_policy_arns=list(access),
+            policies=_inline(iam.CfnGroup.PolicyProperty, manifest.suspended),
         )
         for member in members:
             KeyHolder(self, member.username, manifest=manifest, member=member, group_name=group.ref)
@@ -109,8 +111,12 @@ class KeyHolder(Construct):
             path=names.iam_path(manifest.slug),
             groups=[group_name],
             permissions_boundary=names.boundary_arn(manifest.account, manifest.region),
+            policies=_inline(iam.CfnUser.PolicyProperty, member.suspended),
         )
-        key = iam.CfnAccessKey(self, "Key", user_name=user.ref, serial=member.key_serial)
+        # Each key is a resource of its own, so that the one before can go on beside it for a while.
+        key = iam.CfnAccessKey(self, f"Key{member.key_serial}", user_name=user.ref)
+        if member.previous_key:
+            iam.CfnAccessKey(self, f"Key{member.key_serial - 1}", user_name=user.ref, status=member.previous_key.capitalize())
         secret = secretsmanager.CfnSecret(
             self,
             "Secret",
@@ -122,6 +128,11 @@ class KeyHolder(Construct):
             ),
         )
         acknowledge_secret(secret)
+
+
+def _inline(policy: Callable[..., Any], is_suspended: bool) -> list[Any] | None:
+    """The denial that suspends an IAM user or group, if it is to be."""
+    return [policy(policy_name=denials.SUSPENDED, policy_document=denials.everything())] if is_suspended else None
 
 
 def add_tags(stack: Stack, tags: dict[str, str]) -> None:

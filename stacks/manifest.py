@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
-from stacks import names
+from stacks import denials, names
 from stacks._store import ManifestNotFound, ManifestStore, StoreUnavailable, open_store
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Member",
     "PlatformManifest",
     "StoreUnavailable",
+    "denials",
     "json_schema",
     "names",
     "open_store",
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 VERSION: Literal[1] = 1
-# Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each.
+# Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each of those
+# who are shut out by name, be it because they were removed or because they are suspended.
 MOST_REVOKED = 120
 # CloudFormation holds 500 resources in a stack (its user guide, "Quotas"); a member with a key is three of them.
 MOST_KEY_HOLDERS = 150
@@ -85,11 +87,23 @@ class _Part(BaseModel):
 
 
 class Member(_Part):
-    """A person in a group, known to AWS by an opaque name. `key_serial` grows by one with each rotation of the key."""
+    """A person in a group, known to AWS by an opaque name.
+
+    `key_serial` grows by one with each rotation of the key; `previous_key` is the state of the key before, as long as AWS is to
+    hold it beside the new one. `suspended` denies everything until it is lifted, and takes nothing away.
+    """
 
     username: Username
     access: Literal["federated", "keys"]
     key_serial: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    previous_key: Literal["active", "inactive"] | None = None
+    suspended: bool = False
+
+    @model_validator(mode="after")
+    def _has_what_it_keeps(self) -> Self:
+        if self.previous_key and (self.access != "keys" or self.key_serial == 1):
+            raise ValueError("previous_key: there is none without a key that was rotated")
+        return self
 
 
 class AnalysisGrant(_Part):
@@ -134,6 +148,7 @@ class GroupManifest(Manifest):
 
     `revoked` names federated members who were removed less than a session's length ago, whose sessions must end at once;
     `sessions_not_before` (unix seconds) ends every session opened before it, where naming them all would be too many.
+    `suspended` denies everything to everybody in the group. A group that is `retired` has no stack: it is removed from AWS.
     """
 
     kind: Literal["group"] = "group"
@@ -142,6 +157,8 @@ class GroupManifest(Manifest):
     analyses: Annotated[tuple[AnalysisGrant, ...], Field(max_length=MOST_ANALYSES, strict=False)] = ()
     revoked: Annotated[tuple[Username, ...], Field(max_length=MOST_REVOKED, strict=False)] = ()
     sessions_not_before: Annotated[int, Field(ge=0, le=2**33)] | None = None
+    suspended: bool = False
+    retired: bool = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -154,7 +171,18 @@ class GroupManifest(Manifest):
             raise ValueError(f"members: {holders} members hold keys, and a stack holds {MOST_KEY_HOLDERS}; make some federated")
         if both := sorted(set(usernames) & set(self.revoked)):
             raise ValueError(f"{', '.join(both)} cannot be a member and revoked at once")
+        if (many := len(self.shut_out)) > MOST_REVOKED:
+            raise ValueError(
+                f"members: {many} people would be shut out by name, and a role holds {MOST_REVOKED}; suspend the group"
+            )
+        if self.retired and (self.members or self.analyses):
+            raise ValueError("a retired group has neither members nor analyses")
         return self
+
+    @property
+    def shut_out(self) -> list[str]:
+        """Who is denied everything by name: the removed and the suspended, sorted."""
+        return sorted({*self.revoked, *(member.username for member in self.members if member.suspended)})
 
     @property
     def stack_name(self) -> str:

@@ -85,20 +85,6 @@ def role_trust(manifest: GroupManifest) -> Document:
     return _document([{"Sid": "ControlPlane", "Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}])
 
 
-def revocation(manifest: GroupManifest) -> Document | None:
-    """A denial that ends the running sessions of removed members at once, or None if there are none to end."""
-    statements = []
-    if manifest.revoked:
-        # A federated session's aws:userid is '<role id>:<session name>', and the session name is the member's username.
-        sessions = [f"*:{username}" for username in sorted(manifest.revoked)]
-        statements.append(_deny_everything("RemovedMembers") | {"Condition": {"StringLike": {"aws:userid": sessions}}})
-    if (cutoff := manifest.sessions_not_before_iso) is not None:
-        statements.append(
-            _deny_everything("SessionsBeforeCutoff") | {"Condition": {"DateLessThan": {"aws:TokenIssueTime": cutoff}}}
-        )
-    return _document(statements) if statements else None
-
-
 def size(document: Mapping[str, Any]) -> int:
     """The characters that IAM counts: the document without white space."""
     return len(json.dumps(document, separators=(",", ":")))
@@ -133,10 +119,6 @@ def _document(statements: list[Statement]) -> Document:
 
 def _allow(sid: str, actions: Iterable[str], resources: Iterable[str]) -> Statement:
     return {"Sid": sid, "Effect": "Allow", "Action": list(actions), "Resource": list(resources)}
-
-
-def _deny_everything(sid: str) -> Statement:
-    return {"Sid": sid, "Effect": "Deny", "Action": "*", "Resource": "*"}
 
 
 def _bucket_arn(bucket: str, region: str) -> str:

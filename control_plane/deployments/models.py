@@ -49,6 +49,9 @@ class Stack(models.Model):
     outputs = models.JSONField(default=dict)
     lease_owner = models.CharField(max_length=128, blank=True)
     lease_expires_at = models.DateTimeField(null=True)
+    is_retired = models.BooleanField(
+        default=False, help_text="Whether AWS is to hold it no more: its next deployment removes it instead."
+    )
     last_started_at = models.DateTimeField(
         null=True, help_text="When a run last began; the next one leaves time for changes to join it."
     )

@@ -37,6 +37,8 @@ class Group(models.Model):
     folded_name = models.CharField(max_length=240, unique=True, editable=False)
     stack = models.OneToOneField(Stack, on_delete=models.PROTECT, related_name="group")
     allows_keys = models.BooleanField(default=False, help_text="Whether its managers may give members an access key of their own.")
+    suspended_at = models.DateTimeField(null=True, editable=False, help_text="Since when everything is denied to all its members.")
+    retired_at = models.DateTimeField(null=True, editable=False, help_text="Since when it is only a record, with nothing on AWS.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -73,6 +75,13 @@ class Access(models.TextChoices):
 
     FEDERATED = "federated", "Federated: short-lived credentials, no key to keep"
     KEYS = "keys", "Keys: an access key of their own"
+
+
+class PreviousKey(models.TextChoices):
+    """What became of the access key before the present one, as long as AWS holds it."""
+
+    ACTIVE = "active", "still works"
+    INACTIVE = "inactive", "no longer works, and can be brought back"
 
 
 class AccessState(models.TextChoices):
@@ -113,6 +122,7 @@ class Scoped(models.Model):
 
     added_generation = models.PositiveIntegerField()
     removed_generation = models.PositiveIntegerField(null=True)
+    added_by = models.CharField(max_length=320, editable=False, help_text="Who gave it.")
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
 
@@ -138,6 +148,26 @@ class Membership(Scoped):
     key_serial = models.PositiveIntegerField(default=1)
     key_generation = models.PositiveIntegerField(
         null=True, editable=False, help_text="The generation that brings the present key, where it was rotated."
+    )
+    previous_key = models.CharField(
+        max_length=8, blank=True, choices=PreviousKey, editable=False, help_text="The key before, as long as AWS holds it too."
+    )
+    previous_key_until = models.DateTimeField(
+        null=True, editable=False, help_text="When the key before is made inactive, or, if it is, removed."
+    )
+    suspended_at = models.DateTimeField(null=True, editable=False, help_text="Since when everything is denied to the member.")
+    ends_at = models.DateTimeField(null=True, help_text="When the membership ends by itself.")
+    reminded_at = models.DateTimeField(null=True, editable=False, help_text="When its end was announced.")
+    last_used_at = models.DateTimeField(
+        null=True, editable=False, help_text="When credentials were last handed out for it, to the nearest ten minutes."
+    )
+    replaced_by = models.ForeignKey(
+        "self",
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="replaces",
+        help_text="The membership in another group that the person moves to; this one ends once AWS holds that.",
     )
     is_manager = models.BooleanField(
         default=False, help_text="Whether this member decides who else is in the group. AWS is not told."

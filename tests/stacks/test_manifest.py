@@ -97,7 +97,7 @@ def test_an_unknown_version_is_refused_before_anything_else(version: object) -> 
 
 
 def test_it_has_no_room_for_an_address_or_a_secret() -> None:
-    assert set(Member.model_fields) == {"username", "access", "key_serial"}
+    assert set(Member.model_fields) == {"username", "access", "key_serial", "previous_key", "suspended"}
 
 
 def test_a_star_is_never_an_origin() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks import names, policies
-from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant
+from stacks import denials, names, policies
+from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, Member
 from tests.stacks.builders import GRACE, LISE, group_manifest
 
 LONGEST_SLUG = "s" * 32
@@ -101,13 +101,13 @@ def test_undoing_and_ended_sessions_together_fit_the_role_s_inline_policies() ->
         revoked=members,
         sessions_not_before=2**33,
     )
-    documents = [document for document in (policies.undo(manifest), policies.revocation(manifest)) if document]
+    documents = [document for document in (policies.undo(manifest), denials.of_role(manifest)) if document]
     assert len(documents) == 2
     assert sum(map(policies.size, documents)) <= policies.INLINE_CHARACTERS
 
 
 def test_removed_members_sessions_are_denied_by_name() -> None:
-    document = policies.revocation(group_manifest(revoked=(LISE,)))
+    document = denials.of_role(group_manifest(revoked=(LISE,)))
     assert document is not None
     (statement,) = document["Statement"]
     assert statement["Effect"] == "Deny"
@@ -116,10 +116,20 @@ def test_removed_members_sessions_are_denied_by_name() -> None:
 
 
 def test_a_cutoff_ends_all_older_sessions() -> None:
-    document = policies.revocation(group_manifest(sessions_not_before=1_700_000_000))
+    document = denials.of_role(group_manifest(sessions_not_before=1_700_000_000))
     assert document is not None
     assert document["Statement"][0]["Condition"] == {"DateLessThan": {"aws:TokenIssueTime": "2023-11-14T22:13:20Z"}}
 
 
 def test_nothing_is_denied_where_nobody_was_removed() -> None:
-    assert policies.revocation(group_manifest()) is None
+    assert denials.of_role(group_manifest()) is None
+
+
+def test_suspended_members_and_groups_are_denied_by_the_role_too() -> None:
+    members = (Member(username=LISE, access="federated", suspended=True), Member(username=GRACE, access="federated"))
+    document = denials.of_role(group_manifest(members=members))
+    assert document is not None
+    assert document["Statement"][0]["Condition"] == {"StringLike": {"aws:userid": [f"*:{LISE}"]}}
+    whole = denials.of_role(group_manifest(suspended=True))
+    assert whole is not None
+    assert whole["Statement"] == [{"Sid": "SuspendedGroup", "Effect": "Deny", "Action": "*", "Resource": "*"}]

@@ -54,11 +54,34 @@ def test_a_federated_member_has_no_user_no_key_and_no_secret() -> None:
     assert GRACE not in json.dumps(template.to_json())
 
 
-def test_rotating_a_key_changes_its_serial_and_nothing_else() -> None:
-    before = group_template(members=(Member(username=ADA, access="keys"),)).to_json()
-    after = group_template(members=(Member(username=ADA, access="keys", key_serial=2),)).to_json()
-    changed = [name for name in before["Resources"] if before["Resources"][name] != after["Resources"][name]]
-    assert [before["Resources"][name]["Type"] for name in changed] == ["AWS::IAM::AccessKey"]
+def test_rotating_a_key_is_another_key_and_touches_nothing_but_the_secret() -> None:
+    before = group_template(members=(Member(username=ADA, access="keys"),)).to_json()["Resources"]
+    after = group_template(members=(Member(username=ADA, access="keys", key_serial=2),)).to_json()["Resources"]
+    assert [before[name]["Type"] for name in before.keys() - after.keys()] == ["AWS::IAM::AccessKey"]
+    assert [after[name]["Type"] for name in after.keys() - before.keys()] == ["AWS::IAM::AccessKey"]
+    changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
+    assert [before[name]["Type"] for name in changed] == ["AWS::SecretsManager::Secret"]
+
+
+@pytest.mark.parametrize("state", ["active", "inactive"])
+def test_the_key_before_goes_on_beside_the_new_one_as_the_same_resource(state: str) -> None:
+    before = group_template(members=(Member(username=ADA, access="keys"),)).to_json()["Resources"]
+    member = Member.model_validate({"username": ADA, "access": "keys", "key_serial": 2, "previous_key": state})
+    after = group_template(members=(member,)).to_json()["Resources"]
+    (name,) = (name for name in before if before[name]["Type"] == "AWS::IAM::AccessKey")
+    assert after[name]["Properties"]["Status"] == state.capitalize()
+    assert sum(one["Type"] == "AWS::IAM::AccessKey" for one in after.values()) == 2
+
+
+def test_what_is_suspended_is_denied_everything_and_loses_nothing() -> None:
+    members = (Member(username=ADA, access="keys", suspended=True), Member(username=GRACE, access="federated"))
+    template = group_template(members=members, suspended=True).to_json()["Resources"]
+    for kind in ("AWS::IAM::User", "AWS::IAM::Group"):
+        (principal,) = (one for one in template.values() if one["Type"] == kind)
+        (policy,) = principal["Properties"]["Policies"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
+    assert sum(one["Type"] == "AWS::IAM::AccessKey" for one in template.values()) == 1
 
 
 def test_everything_that_can_be_tagged_says_whose_it_is() -> None:

@@ -49,7 +49,8 @@ def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, acto
             raise AlreadyGranted(f"{group.name} has {analysis.name} already ({level.value}). Nothing was changed.")
         if before:
             _end(before, group)
-        Grant.objects.create(group=group, analysis=analysis, level=level, added_generation=group.stack.generation + 1)
+        added = {"added_generation": group.stack.generation + 1, "added_by": actor.label}
+        Grant.objects.create(group=group, analysis=analysis, level=level, **added)
         deployment = request_group_deployment(group, f"Letting {group.name} use {analysis.name} ({level.value})", actor)
         record(
             actor,

@@ -25,6 +25,9 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
     """The group's desired state now. Raises LimitReached where AWS could not hold it."""
     stack = group.stack
     revoked = _recently_removed(group)
+    suspended = group.memberships.wanted().filter(suspended_at__isnull=False).count()
+    # Too many to name: everybody's sessions end, and those who are still members get new ones.
+    can_name = len(revoked) + suspended <= MOST_REVOKED
     try:
         return GroupManifest.build(
             generation=generation,
@@ -32,16 +35,23 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
             region=stack.region,
             slug=group.slug,
             members=tuple(
-                Member(username=member.username, access=member.access, key_serial=member.key_serial)
+                Member(
+                    username=member.username,
+                    access=member.access,
+                    key_serial=member.key_serial,
+                    previous_key=member.previous_key or None,
+                    suspended=member.suspended_at is not None,
+                )
                 for member in group.memberships.wanted().order_by("username")
             ),
             analyses=tuple(
                 AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
                 for grant in group.grants.wanted().select_related("analysis").order_by("analysis__bucket")
             ),
-            # Too many to name: everybody's sessions end, and those who are still members get new ones.
-            revoked=tuple(revoked) if len(revoked) <= MOST_REVOKED else (),
-            sessions_not_before=int(time.time()) if len(revoked) > MOST_REVOKED else None,
+            revoked=tuple(revoked) if can_name else (),
+            sessions_not_before=None if can_name else int(time.time()),
+            suspended=group.suspended_at is not None,
+            retired=stack.is_retired,
         )
     except ManifestError as error:
         raise LimitReached(f"{error} Nothing was changed.") from error

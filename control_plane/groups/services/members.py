@@ -46,7 +46,12 @@ def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, 
         disown_strangers(users, actor=actor)
         for user in users:
             Membership.objects.create(
-                group=group, user=user, access=access, is_manager=as_managers, added_generation=group.stack.generation + 1
+                group=group,
+                user=user,
+                access=access,
+                is_manager=as_managers,
+                added_generation=group.stack.generation + 1,
+                added_by=actor.label,
             )
         deployment = request_group_deployment(group, f"Giving {_people(users)} access to {group.name}", actor)
         for user in users:

@@ -1,0 +1,72 @@
+"""What shuts people out of a group, as plain data: for the group's stack, and for whoever must do it before a deployment can.
+
+A denial carries the name of an inline policy that the stack gives the same principal, so that what was put there at once is
+taken over by the deployment that follows, and taken away by the one that lifts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from stacks import names
+
+if TYPE_CHECKING:
+    from stacks.manifest import GroupManifest
+
+# Of the role: whoever is removed or suspended, and sessions from before a moment.
+ENDED_SESSIONS = "ended-sessions"
+# Of an IAM user or group.
+SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True)
+class Denial:
+    """An inline policy that denies: which kind of principal carries it, its name, the policy's name and document."""
+
+    kind: Literal["role", "user", "group"]
+    principal: str
+    policy_name: str
+    document: dict[str, Any]
+
+
+def all_denials(manifest: GroupManifest) -> list[Denial]:
+    """Everything that this manifest denies."""
+    found = []
+    if document := of_role(manifest):
+        found.append(Denial("role", names.role(manifest.slug), ENDED_SESSIONS, document))
+    if manifest.suspended and any(member.access == "keys" for member in manifest.members):
+        found.append(Denial("group", names.iam_group(manifest.slug), SUSPENDED, everything()))
+    found += [
+        Denial("user", names.user(manifest.slug, member.username), SUSPENDED, everything())
+        for member in manifest.members
+        if member.suspended and member.access == "keys"
+    ]
+    return found
+
+
+def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
+    """What ends the running sessions of those who are shut out, at once; None if there are none to end."""
+    statements = []
+    if manifest.suspended:
+        statements.append(_deny("SuspendedGroup"))
+    if shut_out := manifest.shut_out:
+        # A federated session's aws:userid is '<role id>:<session name>', and the session name is the member's username.
+        sessions = [f"*:{username}" for username in shut_out]
+        statements.append(_deny("ShutOut") | {"Condition": {"StringLike": {"aws:userid": sessions}}})
+    if (cutoff := manifest.sessions_not_before_iso) is not None:
+        statements.append(_deny("SessionsBeforeCutoff") | {"Condition": {"DateLessThan": {"aws:TokenIssueTime": cutoff}}})
+    return _document(statements) if statements else None
+
+
+def everything() -> dict[str, Any]:
+    """A document that denies all there is."""
+    return _document([_deny("Suspended")])
+
+
+def _document(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _deny(sid: str) -> dict[str, Any]:
+    return {"Sid": sid, "Effect": "Deny", "Action": "*", "Resource": "*"}
