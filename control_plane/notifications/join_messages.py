@@ -16,6 +16,9 @@ Parts = tuple[str, list[str]]
 def parts(notice: Notice) -> Parts:
     """The subject, and the paragraphs."""
     event = Notice.Event(notice.event)
+    if notice.group is not None:
+        words = notice.words
+        return words["subject"], [*words["paragraphs"], _address(words["path"])]
     if notice.join_request is not None:
         return _about_a_request(event, notice.join_request)
     if notice.deployment is None:

@@ -24,7 +24,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
 
 class Notice(models.Model):
-    """One message about one deployment, or one request to join, to one recipient. Made in the transaction of what it tells."""
+    """One message about a deployment, a request to join or a group, to one recipient. Made in the transaction of what it tells."""
 
     class Event(models.TextChoices):
         """What is told: a deployment's state, in its own words; what it meant for a member; or what became of a request."""
@@ -38,6 +38,7 @@ class Notice(models.Model):
         JOIN_ASKED = "join-asked", "somebody asks to join"
         JOIN_APPROVED = "join-approved", "request approved"
         JOIN_DECLINED = "join-declined", "request declined"
+        ABOUT_GROUP = "about-group", "something about a group"
 
     class Channel(models.TextChoices):
         EMAIL = "email", "e-mail"
@@ -45,6 +46,9 @@ class Notice(models.Model):
 
     deployment = models.ForeignKey(Deployment, null=True, on_delete=models.CASCADE, related_name="notices")
     join_request = models.ForeignKey("groups.JoinRequest", null=True, on_delete=models.CASCADE, related_name="notices")
+    group = models.ForeignKey("groups.Group", null=True, on_delete=models.CASCADE, related_name="notices")
+    about = models.CharField(max_length=128, blank=True, help_text="Of a group: what exactly, so that nobody is told twice.")
+    words = models.JSONField(default=dict, blank=True, help_text="Of a group: subject, paragraphs, and the path of the page.")
     event = models.CharField(max_length=16, choices=Event)
     generation = models.PositiveIntegerField(
         default=0, help_text="What the deployment covered; a later change needs approval, and a notice, anew."
@@ -67,15 +71,17 @@ class Notice(models.Model):
             ),
             models.UniqueConstraint(fields=("join_request", "event", "channel", "recipient"), name="one_notice_per_request"),
             models.CheckConstraint(
-                condition=Q(deployment__isnull=False, join_request__isnull=True)
-                | Q(deployment__isnull=True, join_request__isnull=False),
+                condition=Q(deployment__isnull=False, join_request__isnull=True, group__isnull=True)
+                | Q(deployment__isnull=True, join_request__isnull=False, group__isnull=True)
+                | Q(deployment__isnull=True, join_request__isnull=True, group__isnull=False),
                 name="notice_of_one_thing",
             ),
+            models.UniqueConstraint(fields=("group", "about", "channel", "recipient"), name="one_notice_about_a_group"),
         )
         indexes = (models.Index(fields=("not_before",), name="notice_unsent", condition=Q(sent_at=None)),)
 
     def __str__(self) -> str:
-        return f"{self.deployment or self.join_request} {self.event}, to {self.recipient}"
+        return f"{self.deployment or self.join_request or self.group} {self.event}, to {self.recipient}"
 
     @property
     def message_id(self) -> str:

@@ -22,7 +22,7 @@ from control_plane.notifications.models import MOST_TRIES, Notice
 from control_plane.notifications.tasks import deliver as deliver_later
 
 if TYPE_CHECKING:
-    from control_plane.groups.models import JoinRequest
+    from control_plane.groups.models import Group, JoinRequest
 
 MOST_RECIPIENTS = 50
 # Wait after the first try; doubled after each further one, so that eight tries span about two hours.
@@ -78,6 +78,20 @@ def announce_request(join_request: "JoinRequest", event: Notice.Event, recipient
         _put(join_request=join_request, event=event, channel=Notice.Channel.EMAIL, recipient=address)
 
 
+def announce_about_group(
+    group: "Group", *, about: str, recipients: Iterable[str], subject: str, paragraphs: list[str], path: str
+) -> None:
+    """Tell these addresses, MOST_RECIPIENTS at most, something about a group, with a link to the page at `path`.
+
+    `about` names the matter, such as 'key 3 of member 17 stops'; nobody is told the same one twice. The words hold no secret.
+    In the transaction that records what is told.
+    """
+    words = {"subject": subject, "paragraphs": paragraphs, "path": path}
+    for address in list(recipients)[:MOST_RECIPIENTS]:
+        key = {"group": group, "about": about, "channel": Notice.Channel.EMAIL, "recipient": address}
+        _put(**key, event=Notice.Event.ABOUT_GROUP, words=words)
+
+
 def _put_each(deployment: Deployment, event: Notice.Event, generation: int, addresses: list[str]) -> None:
     """E-mails about one deployment to its members. Of many, the sweep begins the delivery: the record must not wait for it."""
     if len(addresses) <= MOST_RECIPIENTS:
@@ -93,7 +107,8 @@ def _put_each(deployment: Deployment, event: Notice.Event, generation: int, addr
 
 def _put(**notice: Any) -> None:
     """Put one notice into the outbox, unless it is there already."""
-    made, is_new = Notice.objects.get_or_create(**notice, defaults={"not_before": timezone.now() + TASK_WAIT})
+    words = {"words": notice.pop("words")} if "words" in notice else {}
+    made, is_new = Notice.objects.get_or_create(**notice, defaults={"not_before": timezone.now() + TASK_WAIT, **words})
     if is_new:
         deliver_later.enqueue(made.pk, 0)
 
@@ -121,7 +136,9 @@ def deliver(notice_id: int, tries: int) -> bool:
     if not claimed.update(attempts=F("attempts") + 1, not_before=timezone.now() + FIRST_WAIT * 2**tries):
         return False
     notice = (
-        Notice.objects.select_related("deployment__stack__group", "join_request__group", "join_request__user", "join_request__code")
+        Notice.objects.select_related(
+            "deployment__stack__group", "join_request__group", "join_request__user", "join_request__code", "group"
+        )
         .prefetch_related("deployment__changes__actor_user")
         .get(pk=notice_id)
     )
