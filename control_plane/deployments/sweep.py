@@ -1,9 +1,10 @@
 """What nobody asked for and has to be done all the same: abandoned runs, forgotten stacks, drift, notices, deleted accounts."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
@@ -15,6 +16,8 @@ from control_plane.deployments._environment import clear_work_folder
 from control_plane.deployments.models import Change, Deployment, DriftState, Failure, Preview, Stack
 from control_plane.deployments.requests import lock, queue
 from control_plane.deployments.tasks import check_drift
+from control_plane.groups.services.moves import finish_moves
+from control_plane.groups.services.terms import end_due, remind_of_ends
 from control_plane.notifications.outbox import deliver_due
 
 logger = logging.getLogger("cohort.sweep")
@@ -31,15 +34,30 @@ PREVIEWS_KEPT = timedelta(days=1)
 
 def sweep() -> None:
     """Do it all once. Any number of workers may do so at the same time."""
-    take_over_abandoned()
+    for step in STEPS:
+        try:
+            step()
+        except DatabaseError:
+            # Nothing that follows could do better; the worker waits for the database.
+            raise
+        except Exception:
+            logger.exception("sweep: %s failed; the rest goes on, and it is tried again with the next sweep", step.__qualname__)
+
+
+def bring_forgotten() -> None:
+    """Queue what is out of step, and say so."""
     for deployment in take_up_forgotten():
         logger.warning("%s: was out of step with nothing on its way; deployment %s brings it", deployment.stack, deployment.pk)
-    compare_restored()
+
+
+def check_drift_by_night() -> None:
+    """As `check_by_night`, where the site wants it."""
     if config().cohort_drift_check:
         check_by_night()
-    deliver_due()
-    erase_departed()
-    clear_work_folder()
+
+
+def forget_previews() -> None:
+    """Remove the previews that nobody looks at any more."""
     Preview.objects.filter(created_at__lt=timezone.now() - PREVIEWS_KEPT).delete()
 
 
@@ -100,3 +118,19 @@ def check_by_night(*, at_any_hour: bool = False) -> int:
             check_drift.enqueue(pk)
             started += 1
     return started
+
+
+# In this order. Each is bounded, and takes up by itself what it did not get to.
+STEPS: tuple[Callable[[], object], ...] = (
+    take_over_abandoned,
+    bring_forgotten,
+    compare_restored,
+    check_drift_by_night,
+    finish_moves,
+    end_due,
+    remind_of_ends,
+    deliver_due,
+    erase_departed,
+    clear_work_folder,
+    forget_previews,
+)

@@ -17,3 +17,11 @@ def work_out_preview(preview_id: int) -> None:
     from control_plane.deployments.previews import work_out
 
     work_out(preview_id)
+
+
+@task()
+def end_moves() -> None:
+    """See `moves.finish_moves`."""
+    from control_plane.groups.services.moves import finish_moves
+
+    finish_moves()

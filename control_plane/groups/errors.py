@@ -45,6 +45,18 @@ class NoCredentials(GroupsError):
     """There are no credentials to hand out."""
 
 
+class OldKeyThere(GroupsError):
+    """The key before the present one is still there, and IAM allows no third."""
+
+
+class NoOldKey(GroupsError):
+    """There is no key before the present one, or it is in that state already."""
+
+
+class InvalidOverlap(GroupsError):
+    """A time for two keys side by side that makes no sense."""
+
+
 class TooOften(GroupsError):
     """The person did it too often within a while."""
 
@@ -77,6 +89,14 @@ class LastManager(GroupsError):
 
 class InvalidTerms(GroupsError):
     """A join code with a life or a number of uses that makes no sense."""
+
+
+class InvalidEnd(GroupsError):
+    """An end of a membership that makes no sense."""
+
+
+class AlreadyMoving(GroupsError):
+    """The person is on the way to another group."""
 
 
 class AlreadyWithdrawn(GroupsError):

@@ -28,6 +28,12 @@ def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
     return {"manages_any": lambda: isinstance(user, User) and manages_any(user)}
 
 
+def managed_groups(user: User) -> QuerySet[Group]:
+    """The groups that this person manages."""
+    mine = Membership.objects.wanted().filter(user=user, is_manager=True)
+    return Group.objects.filter(pk__in=mine.values("group")) if user.is_active else Group.objects.none()
+
+
 def managers(group: Group) -> QuerySet[Membership]:
     """The memberships of the group's managers who can act."""
     return Membership.objects.wanted().filter(group=group, is_manager=True, user__is_active=True)

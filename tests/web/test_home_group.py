@@ -49,7 +49,7 @@ def test_it_works(group: Group, manager: User, ada: User, operator: Actor) -> No
 def test_strangers_learn_nothing(group: Group, manager: User, ada: User) -> None:
     code_for(group)
     client, pk = client_of(ada), membership(manager).pk
-    gets = [PAGE, f"{PAGE}leave/", f"{PAGE}members/{pk}/remove/", "/groups/nowhere/"]
+    gets = [PAGE, f"{PAGE}leave/", f"{PAGE}members/{pk}/remove/", f"{PAGE}members/{pk}/", "/groups/nowhere/"]
     posts = [
         f"{PAGE}leave/",
         f"{PAGE}codes/",
@@ -57,6 +57,8 @@ def test_strangers_learn_nothing(group: Group, manager: User, ada: User) -> None
         f"{PAGE}codes/{JoinCode.objects.get().pk}/withdraw/",
         f"{PAGE}members/{pk}/remove/",
         f"{PAGE}members/{pk}/manager/",
+        f"{PAGE}members/{pk}/end/",
+        f"{PAGE}members/{pk}/move/",
         f"{PAGE}keys-allowed/",
     ]
     assert {client.get(path).status_code for path in gets} == {404}

@@ -41,6 +41,22 @@ class DeclineForm(forms.Form):
     note = forms.CharField(max_length=MOST_NOTE, required=False)
 
 
+class EndForm(forms.Form):
+    """The last day of a membership; none, no end."""
+
+    ends_on = forms.DateField(required=False)
+
+
+class MoveForm(forms.Form):
+    """The slug of the group to move to, and how the person gets in there; as before, if it is not said."""
+
+    to = forms.CharField(max_length=32)
+    access = forms.ChoiceField(choices=Access.choices, required=False)
+
+    def clean_access(self) -> Access | None:
+        return Access(self.cleaned_data["access"]) if self.cleaned_data["access"] else None
+
+
 class CodeForm(forms.Form):
     """How long a code works, and for how many people."""
 

@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from web.home import joining_views, managing_views, views
+from web.home import joining_views, managing_views, member_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("groups/<slug:slug>/", views.group, name="group"),
     path("groups/<slug:slug>/leave/", managing_views.leave, name="group_leave"),
     path("groups/<slug:slug>/keys-allowed/", managing_views.allow_keys, name="group_allow_keys"),
+    path("groups/<slug:slug>/members/<int:pk>/", member_views.member, name="member"),
+    path("groups/<slug:slug>/members/<int:pk>/end/", member_views.change_end, name="member_end"),
+    path("groups/<slug:slug>/members/<int:pk>/move/", member_views.move, name="member_move"),
     path("groups/<slug:slug>/members/<int:pk>/remove/", managing_views.remove, name="member_remove"),
     path("groups/<slug:slug>/members/<int:pk>/manager/", managing_views.change_manager, name="member_manager"),
     path("groups/<slug:slug>/codes/", managing_views.make_code, name="code_make"),

@@ -94,7 +94,7 @@ def remove_members(*, group: Group, users: Sequence[User], actor: Actor) -> Depl
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
         _keep_a_manager(group, users, actor)
-        return _let_go(group, users, actor)
+        return let_go(group, users, actor)
 
 
 def leave(*, group: Group, user: User, actor: Actor) -> Deployment:
@@ -105,7 +105,7 @@ def leave(*, group: Group, user: User, actor: Actor) -> Deployment:
     _require_self(actor, user)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
-        return _let_go(group, [user], actor)
+        return let_go(group, [user], actor)
 
 
 def leave_all(*, user: User, actor: Actor) -> list[Deployment]:
@@ -118,6 +118,30 @@ def leave_all(*, user: User, actor: Actor) -> list[Deployment]:
             record(actor, "join.withdraw", user.email, requests=withdrawn)
         mine = Membership.objects.wanted().filter(user=user).select_related("group").order_by("group__stack")
         return [leave(group=membership.group, user=user, actor=actor) for membership in mine]
+
+
+def let_go(group: Group, users: Sequence[User], actor: Actor) -> Deployment:
+    """End these people's memberships of a group whose stack is locked, for a caller that has made sure that the actor may.
+
+    Raises NotMember.
+    """
+    leaving = list(_wanted(group, users).select_related("user"))
+    inside = {membership.user_id for membership in leaving}
+    outside = [user for user in users if user.pk not in inside]
+    _refuse(NotMember, outside, f"{{who}} {{is_}} not in {group.name}. Leave them out.")
+    Membership.objects.filter(pk__in=[membership.pk for membership in leaving]).update(
+        removed_generation=group.stack.generation + 1, removed_at=timezone.now()
+    )
+    deployment = request_group_deployment(group, f"Taking {_possessive(users)} access to {group.name} away", actor)
+    for membership in leaving:
+        record(
+            actor,
+            "member.remove",
+            f"{membership.user.email} in {group.slug}",
+            before={"access": membership.access, "username": membership.username, "is_manager": membership.is_manager},
+            deployment=deployment.pk,
+        )
+    return deployment
 
 
 def set_manager(*, group: Group, user: User, is_manager: bool, actor: Actor) -> Membership:
@@ -169,27 +193,6 @@ def find_or_create_user(email: str, *, actor: Actor) -> User:
     except ValidationError as error:
         raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
     return user
-
-
-def _let_go(group: Group, users: Sequence[User], actor: Actor) -> Deployment:
-    """End these memberships of the group, whose stack is locked."""
-    leaving = list(_wanted(group, users).select_related("user"))
-    inside = {membership.user_id for membership in leaving}
-    outside = [user for user in users if user.pk not in inside]
-    _refuse(NotMember, outside, f"{{who}} {{is_}} not in {group.name}. Leave them out.")
-    Membership.objects.filter(pk__in=[membership.pk for membership in leaving]).update(
-        removed_generation=group.stack.generation + 1, removed_at=timezone.now()
-    )
-    deployment = request_group_deployment(group, f"Taking {_possessive(users)} access to {group.name} away", actor)
-    for membership in leaving:
-        record(
-            actor,
-            "member.remove",
-            f"{membership.user.email} in {group.slug}",
-            before={"access": membership.access, "username": membership.username, "is_manager": membership.is_manager},
-            deployment=deployment.pk,
-        )
-    return deployment
 
 
 def _keep_a_manager(group: Group, users: Sequence[User], actor: Actor) -> None:

@@ -2,13 +2,17 @@
 
 import json
 from argparse import ArgumentParser
+from datetime import date, datetime
 from typing import Any
 
+from control_plane.groups.errors import InvalidEnd
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import member_credentials
 from control_plane.groups.services.groups import find_group
 from control_plane.groups.services.keys import rotate_key
 from control_plane.groups.services.members import add_member, add_new_or_known, find_user, remove_member, set_manager
+from control_plane.groups.services.moves import move_member
+from control_plane.groups.services.terms import last_moment, set_end
 from control_plane.terminal import VerbCommand
 
 
@@ -26,6 +30,13 @@ class Command(VerbCommand):
         manager = self.verb("manager", self.manager, "Make a member a manager of the group.")
         _who(manager)
         manager.add_argument("--remove", action="store_true", help="Make a manager a member like others instead.")
+        until = self.verb("until", self.until, "Have a membership end by itself after a day, or not any more.")
+        _who(until)
+        until.add_argument("day", help="The last day, such as 2027-06-30, or `never`.")
+        move = self.verb("move", self.move, "Move a member to another group, without a moment with neither.", deploys=True)
+        _who(move)
+        move.add_argument("to", metavar="other-slug", help="The slug of the group to move to.")
+        move.add_argument("--access", choices=Access.values, help="How they get in there (as before).")
         _who(self.verb("remove", self.remove, "Take a person's access to a group away.", deploys=True))
         _who(self.verb("rotate", self.rotate, "Replace a member's access key; the old one ends.", deploys=True))
         _who(self.verb("credentials", self.credentials, "Print a member's credentials as a credential_process document."))
@@ -54,6 +65,24 @@ class Command(VerbCommand):
             f"{user.email}'s access to {group.name} is being taken away.",
         )
 
+    def until(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        membership = set_end(group=group, user=user, ends_at=_end_of(options["day"]), actor=self.actor)
+        until = f"ends after {options['day']}" if membership.ends_at else "does not end by itself"
+        document = {"group": group.slug, "member": {"email": user.email, "ends_at": membership.ends_at}}
+        self.show(options, document, f"{user.email}'s access to {group.name} {until}.")
+
+    def move(self, options: dict[str, Any]) -> None:
+        source, target, user = find_group(options["group"]), find_group(options["to"]), find_user(options["email"])
+        access = Access(options["access"]) if options["access"] else None
+        deployment = move_member(source=source, target=target, user=user, access=access, actor=self.actor)
+        self.follow(
+            options,
+            deployment,
+            {"group": target.slug, "member": {"email": user.email}},
+            f"{user.email} is being given access to {target.name}; the access to {source.name} ends once that is in force.",
+        )
+
     def rotate(self, options: dict[str, Any]) -> None:
         group, user = find_group(options["group"]), find_user(options["email"])
         deployment = rotate_key(group=group, user=user, actor=self.actor)
@@ -77,6 +106,16 @@ class Command(VerbCommand):
         document = member_credentials(group=group, user=user, actor=self.actor).as_credential_process()
         # Always JSON: it is what AWS's SDKs and command line read from a credential_process.
         self.stdout.write(json.dumps(document))
+
+
+def _end_of(day: str) -> datetime | None:
+    """The last moment of this day, or None for `never`. Raises InvalidEnd."""
+    if day == "never":
+        return None
+    try:
+        return last_moment(date.fromisoformat(day))
+    except ValueError as error:
+        raise InvalidEnd(f"{day!r} is not a day. Nothing was changed; write it as 2027-06-30, or `never`.") from error
 
 
 def _who(parser: ArgumentParser) -> None:

@@ -1,0 +1,81 @@
+"""A member's own page in a group, for who decides about them."""
+
+import pytest
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Group, Membership
+from control_plane.groups.services.groups import create_group
+from tests.control_plane.conftest import settle
+from tests.control_plane.people import client_of, in_group
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def manager(group: Group, grace: User) -> User:
+    return in_group(group, grace, manager=True)
+
+
+@pytest.fixture
+def member(group: Group, manager: User, ada: User) -> Membership:
+    in_group(group, ada)
+    settle(group.stack)
+    found: Membership = Membership.objects.get(user=ada)
+    return found
+
+
+def page_of(membership: Membership) -> str:
+    return f"/groups/example-lab/members/{membership.pk}/"
+
+
+def test_a_last_day_is_set_shown_and_taken_back(manager: User, member: Membership) -> None:
+    client = client_of(manager)
+    page = client.post(f"{page_of(member)}end/", {"ends_on": "2031-06-30"}, follow=True).content.decode()
+    assert "ends after 30 June 2031" in page
+    assert 'value="2031-06-30"' in page
+    assert "until" in client.get("/groups/example-lab/").content.decode()
+    page = client.post(f"{page_of(member)}end/", {"ends_on": ""}, follow=True).content.decode()
+    assert "does not end by itself" in page
+    member.refresh_from_db()
+    assert member.ends_at is None
+
+
+@pytest.mark.parametrize("day", ["2020-01-01", "tomorrow", "9999-12-31", "2031-02-30"])
+def test_a_day_that_makes_no_sense_changes_nothing(day: str, manager: User, member: Membership) -> None:
+    page = client_of(manager).post(f"{page_of(member)}end/", {"ends_on": day}, follow=True).content.decode()
+    assert "Nothing was changed" in page
+    member.refresh_from_db()
+    assert member.ends_at is None
+
+
+def test_a_member_is_moved_to_another_group_that_the_manager_manages(
+    manager: User, member: Membership, ada: User, operator: Actor
+) -> None:
+    other = create_group(slug="other-lab", name="Other Lab", actor=operator)[0]
+    create_group(slug="foreign-lab", name="Foreign Lab", actor=operator)
+    in_group(other, manager, manager=True)
+    client = client_of(manager)
+    page = client.get(page_of(member)).content.decode()
+    assert "Other Lab" in page
+    assert "Foreign Lab" not in page
+    page = client.post(f"{page_of(member)}move/", {"to": "foreign-lab"}, follow=True).content.decode()
+    assert "Nothing was changed" in page
+    page = client.post(f"{page_of(member)}move/", {"to": "other-lab"}, follow=True).content.decode()
+    assert "is being given access to Other Lab" in page
+    assert Membership.objects.wanted().filter(user=ada).count() == 2
+    assert "On the way to another group" in client.get(page_of(member)).content.decode()
+
+
+def test_a_member_who_manages_nothing_may_not_look(member: Membership, ada: User) -> None:
+    assert client_of(ada).get(page_of(member)).status_code == 403
+
+
+def test_its_queries_do_not_grow_with_the_groups(
+    manager: User, member: Membership, administrator: User, operator: Actor, django_assert_max_num_queries: object
+) -> None:
+    for number in range(20):
+        create_group(slug=f"lab-{number}", name=f"Lab {number}", actor=operator)
+    client = client_of(administrator)
+    with django_assert_max_num_queries(12):  # type: ignore[operator]
+        client.get(page_of(member))

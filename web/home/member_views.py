@@ -1,0 +1,91 @@
+"""One member of a group, for who decides about them: the day on which they leave, and the way to another group."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import Access, Group
+from control_plane.groups.overview import places
+from control_plane.groups.permissions import managed_groups
+from control_plane.groups.services.moves import move_member
+from control_plane.groups.services.terms import last_moment, set_end
+from web.home.access import managed_group, member_of, person
+from web.home.forms import EndForm, MoveForm
+
+MOST_OFFERED = 100
+
+
+@require_GET
+@login_required
+def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """What the group gave this person, since when and until when, and what can be changed."""
+    group = managed_group(request, slug)
+    membership = member_of(group, pk)
+    place = next(iter(places(group.memberships.filter(pk=pk))), None)
+    others = _other_groups(request, group)
+    context = {
+        "group": group,
+        "membership": membership,
+        "place": place,
+        "others": others[:MOST_OFFERED],
+        "accesses": Access.choices,
+        "ends_on": timezone.localtime(membership.ends_at).date() if membership.ends_at else None,
+        "today": timezone.localdate(),
+    }
+    return render(request, "home/member.html", context)
+
+
+@require_POST
+@login_required
+def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Have the membership end after a day, or without one."""
+    group, form = managed_group(request, slug), EndForm(request.POST)
+    membership = member_of(group, pk)
+    if not form.is_valid():
+        messages.error(request, "That is not a day. Nothing was changed; write it as 2027-06-30.")
+        return redirect("member", group.slug, pk)
+    day = form.cleaned_data["ends_on"]
+    ends_at = last_moment(day) if day else None
+    try:
+        set_end(group=group, user=membership.user, ends_at=ends_at, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        until = f"ends after {day:%-d %B %Y}" if day else "does not end by itself"
+        messages.success(request, f"{membership.user.email}’s access to {group.name} {until}.")
+    return redirect("member", group.slug, pk)
+
+
+@require_POST
+@login_required
+def move(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Give the person access to another group, and end this one once that is in force."""
+    group, form = managed_group(request, slug), MoveForm(request.POST)
+    membership = member_of(group, pk)
+    target = _other_groups(request, group).filter(slug=form.cleaned_data["to"]).first() if form.is_valid() else None
+    if target is None:
+        messages.error(request, "You manage no other group of that name. Nothing was changed; choose one from the list.")
+        return redirect("member", group.slug, pk)
+    access = form.cleaned_data["access"]
+    try:
+        move_member(source=group, target=target, user=membership.user, access=access, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("member", group.slug, pk)
+    messages.success(
+        request,
+        f"{membership.user.email} is being given access to {target.name}; the access to {group.name} ends once that is in force.",
+    )
+    return redirect(group)
+
+
+def _other_groups(request: HttpRequest, group: Group) -> QuerySet[Group]:
+    mine = Group.objects.all() if is_administrator(request.user) else managed_groups(person(request))
+    return mine.filter(retired_at__isnull=True).exclude(pk=group.pk)
