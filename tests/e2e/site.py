@@ -17,10 +17,12 @@ import boto3
 from dotenv import dotenv_values
 
 from local_aws.server import free_port
+from tests.e2e.typist import Typist
 from tests.faults import Faults
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180
+COMMAND_SECONDS = 240
 # What the machine may have set for other purposes and the site must not see.
 FOREIGN = (
     "AWS_",
@@ -62,6 +64,7 @@ class Site:
         self._settings = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), **settings}
         self._process: subprocess.Popen[str] | None = None
         self._faults: Faults | None = None
+        self._typist: Typist | None = None
 
     def have_browsers_use(self, faults: Faults) -> None:
         """Have browsers reach S3 through this proxy. Before `start`."""
@@ -97,6 +100,9 @@ class Site:
     def stop(self, number: int = signal.SIGINT) -> int:
         """Stop it as Ctrl-C would, and return its exit status."""
         assert self._process is not None
+        if self._typist is not None:
+            self._typist.stop()
+            self._typist = None
         self._process.send_signal(number)
         return self._process.wait(60)
 
@@ -130,7 +136,10 @@ class Site:
 
     def manage(self, *arguments: str, **settings: str) -> Finished:
         """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies."""
-        return self._run([sys.executable, "manage.py", *arguments], settings)
+        if settings or self._process is None:
+            return self._run([sys.executable, "manage.py", *arguments], settings)
+        self._typist = self._typist or Typist(self._base, self.var.parent)
+        return Finished(*self._typist.run(arguments, COMMAND_SECONDS))
 
     def must(self, *arguments: str) -> Any:
         """Run a command that has to succeed, and return its JSON."""
@@ -157,7 +166,7 @@ class Site:
 
     def _run(self, command: list[str], settings: dict[str, str]) -> Finished:
         done = subprocess.run(
-            command, cwd=ROOT, env=self._base | settings, capture_output=True, text=True, timeout=240, check=False
+            command, cwd=ROOT, env=self._base | settings, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
