@@ -7,13 +7,14 @@ from ninja import NinjaAPI
 from ninja.security import django_auth
 
 from control_plane.audit.refusals import NotYours, record_refusal
-from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember
+from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember, Suspended
 
 api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 
 
 @api.exception_handler(PermissionDenied)
 @api.exception_handler(NotGranted)
+@api.exception_handler(Suspended)
 def _forbidden(request: HttpRequest, error: Exception) -> HttpResponse:
     record_refusal(request, error)
     return api.create_response(request, {"detail": str(error) or "You may not do this. Nothing was changed."}, status=403)

@@ -67,16 +67,20 @@ class Config(BaseSettings):
         default=100,
         ge=1,
         le=100,
-        description="Key holders in one CloudFormation stack; further ones go into nested stacks of the group's. Nobody moves later.",
+        description="Key holders in one CloudFormation stack; further ones go into stacks nested in it. Nobody moves later.",
     )
-    quota_iam_users: int | None = Field(default=None, ge=0, description="IAM users that the account may hold, if AWS tells otherwise.")
+    quota_iam_users: int | None = Field(
+        default=None, ge=0, description="IAM users that the account may hold, if AWS tells otherwise."
+    )
     quota_iam_groups: int | None = Field(default=None, ge=0, description="And IAM groups.")
     quota_iam_roles: int | None = Field(default=None, ge=0, description="And IAM roles.")
     quota_iam_policies: int | None = Field(default=None, ge=0, description="And managed policies of its own.")
     quota_cloudformation_stacks: int | None = Field(
         default=None, ge=0, description="CloudFormation stacks that a region of the account may hold, if AWS tells otherwise."
     )
-    quota_read_seconds: float = Field(default=3600, gt=0, description="How often a worker reads what the account uses of its quotas.")
+    quota_read_seconds: float = Field(
+        default=3600, gt=0, description="How often a worker reads what the account uses of its quotas."
+    )
     cohort_lease_seconds: int = Field(default=60, ge=2, description="How long a worker's claim holds without a heartbeat.")
     aws_endpoint_url: str = Field(default="", description="Where AWS is, if not where the SDK finds it.")
     s3_browser_url: str = Field(
@@ -161,6 +165,12 @@ class Config(BaseSettings):
         default=7, ge=1, le=90, description="How long a key that was replaced stays inactive, so that it can be brought back."
     )
     key_unused_days: int = Field(default=90, ge=1, description="After how many days without use a key is listed as unused.")
+    retirement_days: int = Field(
+        default=7, ge=1, le=365, description="How long a group that is to be retired is only suspended, so that it can be undone."
+    )
+    review_days: int = Field(
+        default=90, ge=1, description="How often a group's manager is asked to confirm who can reach what in it."
+    )
     cleanup_notice_days: int = Field(default=90, ge=1, description="How long messages that were sent or given up are kept.")
     cleanup_task_days: int = Field(default=30, ge=1, description="How long ended background tasks are kept.")
     cleanup_log_days: int = Field(default=365, ge=1, description="How long the log lines of ended deployments are kept.")

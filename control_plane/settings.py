@@ -53,7 +53,13 @@ INSTALLED_APPS = [
     "control_plane.deployments",
     "control_plane.groups",
     "control_plane.health",
+    "control_plane.keys",
+    "control_plane.legacy",
     "control_plane.notifications",
+    "control_plane.quotas",
+    "control_plane.retirement",
+    "control_plane.review",
+    "control_plane.rosters",
     "web.credentials",
     "web.files",
     "web.home",
@@ -120,7 +126,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "urgent"]}}
 
 # Kept in the database, so that what one process of the web server counts holds in all of them; the table is made by `migrate`.
 CACHES = {
@@ -308,8 +314,10 @@ UNFOLD = {
                 "title": "Access",
                 "items": [
                     {"title": "People", "icon": "person", "link": reverse_lazy("admin:accounts_user_changelist")},
+                    {"title": "Import and export", "icon": "upload_file", "link": reverse_lazy("admin:rosters_roster_changelist")},
                     {"title": "Requests", "icon": "how_to_reg", "link": reverse_lazy("requests")},
                     {"title": "Groups", "icon": "groups", "link": reverse_lazy("admin:groups_group_changelist")},
+                    {"title": "Keys", "icon": "key", "link": reverse_lazy("admin:keys_keyuse_changelist")},
                     {"title": "Analyses", "icon": "science", "link": reverse_lazy("admin:groups_analysis_changelist")},
                 ],
             },
@@ -318,6 +326,8 @@ UNFOLD = {
                 "items": [
                     {"title": "Deployments", "icon": "rocket_launch", "link": reverse_lazy("deployments:list")},
                     {"title": "Health", "icon": "monitor_heart", "link": reverse_lazy("health:page")},
+                    {"title": "Access review", "icon": "fact_check", "link": reverse_lazy("review:page")},
+                    {"title": "Quotas", "icon": "speed", "link": reverse_lazy("quotas:page")},
                     {"title": "Audit trail", "icon": "history", "link": reverse_lazy("admin:audit_auditevent_changelist")},
                     {"title": "Documentation", "icon": "menu_book", "link": reverse_lazy("documentation")},
                 ],

@@ -83,6 +83,20 @@ class VerbCommand(BaseCommand):
         if options["wait"] and deployment.is_open:
             sys.exit(EXIT_STILL_WAITING)
 
+    def follow_all(
+        self, options: dict[str, Any], deployments: list[Deployment], document: dict[str, Any], text: str, *, status: int = 0
+    ) -> None:
+        """As `follow`, for something that started any number of deployments. `status` is what else the command came to."""
+        if options["wait"]:
+            deadline = time.monotonic() + options["timeout"]
+            deployments = [self._wait(one, max(0.0, deadline - time.monotonic())) for one in deployments]
+        document = document | {"deployments": [deployment_as_dict(one) for one in deployments]}
+        self.show(options, document, "\n".join([text, *map(_summary, deployments)]))
+        if status or any(one.state in (Deployment.State.FAILED, Deployment.State.CANCELLED) for one in deployments):
+            sys.exit(status or EXIT_DEPLOYMENT_FAILED)
+        if options["wait"] and any(one.is_open for one in deployments):
+            sys.exit(EXIT_STILL_WAITING)
+
     def _wait(self, deployment: Deployment, seconds: float) -> Deployment:
         """Until it ends or the time is up; one that goes on in a later deployment is followed there."""
         deadline, told = time.monotonic() + seconds, ""

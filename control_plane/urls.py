@@ -24,6 +24,8 @@ urlpatterns = [
     path("docs/<path:document>", documentation, name="documentation"),
     path("deployments/", include("control_plane.deployments.urls")),
     path("", include("control_plane.health.urls")),
+    path("", include("control_plane.quotas.urls")),
+    path("", include("control_plane.review.urls")),
     path("", include("web.files.urls")),
     path("", include("web.uploads.urls")),
 ]

@@ -42,10 +42,15 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _delay,
         _drift,
         _host_resources,
+        _imports,
+        _key_use,
         _lifecycle,
+        _limits,
         _machines,
+        _nested,
         _pace,
         _persistence,
+        _principals,
         _resources,
         _revert_drift,
         _secrets,
@@ -54,17 +59,22 @@ async def _serve(port: int, pace: float, state: Path) -> None:
 
     _resources.register()
     _buckets.register()
+    _imports.register()
     _secrets.register()
     _host_resources.register()
     _machines.register()
     _drift.register()
     _changesets.accept_output_changes()
     _checksums.install()
+    _nested.install()
+    _limits.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
     _pace.install(paces)
     _revert_drift.install()
     _lifecycle.install()
     _transport.trust_loopback()
+    _principals.name_with_paths()
+    _key_use.install()
     _persistence.install()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

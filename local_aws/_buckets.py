@@ -94,10 +94,10 @@ def _lifecycle(properties: Properties) -> bytes:
 
 
 def _lifecycle_rule(rule: Properties) -> Properties:
-    known = {"Id", "Prefix", "Transitions", *SAME, *PERIODS}
+    known = {"Id", "Prefix", "TagFilters", "Transitions", *SAME, *PERIODS}
     if unknown := sorted(rule.keys() - known):
         raise ValueError(f"The embedded AWS does not know {', '.join(unknown)} of a bucket's lifecycle rule.")
-    document: Properties = {"ID": rule.get("Id", ""), "Filter": {"Prefix": rule.get("Prefix", "")}}
+    document: Properties = {"ID": rule.get("Id", ""), "Filter": _filter(rule)}
     document |= {name: rule[name] for name in SAME if name in rule}
     for name, (element, part) in PERIODS.items():
         if name in rule:
@@ -105,6 +105,16 @@ def _lifecycle_rule(rule: Properties) -> Properties:
     transitions = rule.get("Transitions") or []
     document["Transition"] = [{"Days": one["TransitionInDays"], "StorageClass": one["StorageClass"]} for one in transitions]
     return document
+
+
+def _filter(rule: Properties) -> Properties:
+    """Which objects the rule is for; more than one condition stands under `And`."""
+    tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in rule.get("TagFilters") or []]
+    if not tags:
+        return {"Prefix": rule.get("Prefix", "")}
+    if len(tags) == 1 and "Prefix" not in rule:
+        return {"Tag": tags[0]}
+    return {"And": ({"Prefix": rule["Prefix"]} if "Prefix" in rule else {}) | {"Tag": tags}}
 
 
 def _ownership(properties: Properties) -> bytes:

@@ -29,7 +29,11 @@ EMPTY_PLATFORM = PlatformManifest.build(**PLACE | {"account": "444455556666"}, o
 GROUP = GroupManifest.build(
     **PLACE,
     slug="example-lab",
-    members=(Member(username="m" + "a" * 11, access="keys"), Member(username="m" + "b" * 11, access="federated")),
+    members=(
+        Member(username="m" + "a" * 11, access="keys"),
+        Member(username="m" + "b" * 11, access="federated"),
+        Member(username="m" + "d" * 11, access="keys", part=1),
+    ),
     analyses=(
         AnalysisGrant(bucket="cohort-ephys", access="read-write"),
         AnalysisGrant(bucket="cohort-video", access="read-only"),

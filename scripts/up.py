@@ -28,6 +28,7 @@ from dotenv import dotenv_values  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
 from local_aws.server import EmbeddedAws  # noqa: E402
 from stacks import bootstrap, names  # noqa: E402
+from stacks.host_policies import DEFAULT_PATTERNS  # noqa: E402
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
@@ -163,7 +164,7 @@ class Site:
     @staticmethod
     def _patterns() -> list[str]:
         """Names of the buckets that groups can ever reach, for the boundary and the control plane alike."""
-        return os.environ.get("BUCKET_PATTERNS", "").split() or list(bootstrap.DEFAULT_PATTERNS)
+        return os.environ.get("BUCKET_PATTERNS", "").split() or list(DEFAULT_PATTERNS)
 
     def _people(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
         path = self._password_file()

@@ -1,32 +1,58 @@
 """Which stacks an app holds: one group's alone, or the platform's and every group's, and the site's own host and backups."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 
 from stacks.group_stack import GroupStack
-from stacks.manifest import ManifestNotFound, ManifestStore, read_group, read_platform
+from stacks.manifest import GroupManifest, ManifestNotFound, ManifestStore, read_group, read_platform
 from stacks.storage_stack import StorageStack
 
 if TYPE_CHECKING:
     from stacks.site import Site
 
 
+RETIRED = "these groups are retired, and the control plane has removed their stacks."
+
+
+class GroupRetired(ValueError):
+    """A stack was asked for that AWS is to hold no more."""
+
+
 def add_stacks(app: cdk.App, store: ManifestStore, *, group: str | None = None) -> None:
     """Add the stack of `group`; without one, the platform's and every group's that the store holds.
 
-    Raises ManifestNotFound for an unknown group, ManifestError for one that does not fit the schema.
+    Retired groups have none: they are left out, and named on standard error. Raises ManifestNotFound for an unknown group,
+    ManifestError for one that does not fit the schema, GroupRetired where `group` is.
     """
     if group is not None:
-        GroupStack(app, read_group(store, group))
+        GroupStack(app, _not_retired(read_group(store, group)))
         return
     try:
         StorageStack(app, read_platform(store))
     except ManifestNotFound:
         # Before the control plane has described the platform there is nothing to synthesise, and `cdk ls` is just empty.
         return
+    retired = []
     for slug in store.group_slugs():
-        GroupStack(app, read_group(store, slug))
+        manifest = read_group(store, slug)
+        if manifest.retired:
+            retired.append(manifest.stack_name)
+        else:
+            GroupStack(app, manifest)
+    if retired:
+        print(f"cohort: without {', '.join(retired)}: {RETIRED}", file=sys.stderr)
+
+
+def _not_retired(manifest: GroupManifest) -> GroupManifest:
+    if manifest.retired:
+        raise GroupRetired(
+            f"The group {manifest.slug!r} is retired: the control plane has removed the stack {manifest.stack_name}, or is about "
+            "to. There is nothing to synthesise, compare, deploy or destroy here. Should the stack still be there, press “Repair” "
+            "on its page, or see `manage.py retire status`; its record and history are in the administration."
+        )
+    return manifest
 
 
 def add_platform(app: cdk.App, store: ManifestStore) -> None:

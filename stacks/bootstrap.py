@@ -16,11 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stacks import names, policies
 from stacks.execution import execution_policies
-from stacks.host_policies import Document, allow, control_plane_statements, host_statements
+from stacks.host_policies import DEFAULT_PATTERNS, Document, allow, control_plane_statements, host_statements
 from stacks.site import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
-DEFAULT_PATTERNS = ("cohort-*",)
 LOOK_SECONDS = 2.0
 LONGEST_SECONDS = 600.0
 NOTHING_TO_CHANGE = "No updates are to be performed"
@@ -30,7 +29,9 @@ OLDER = (
     "deleted. Take it out of there, keeping it (DeletionPolicy: Retain, then without the resource), and import it into "
     f"{names.BOOTSTRAP_STACK}; or begin in an empty account."
 )
-# What the host's roles never do to a backup, whatever they or the bucket's policy are given.
+# Characters of the patterns of bucket names that the host's boundary has room for, once for buckets and once for objects.
+MOST_OF_PATTERNS = 60
+# What the host's roles never do to a backup or to another of the site's own buckets, whatever they or its policy are given.
 NEVER_ON_BACKUPS = (
     *("s3:BypassGovernanceRetention", "s3:DeleteBucket*", "s3:DeleteObject*", "s3:PutBucket*", "s3:PutLifecycleConfiguration"),
     *("s3:PutObjectLegalHold", "s3:PutObjectRetention", "s3:PutReplicationConfiguration"),
@@ -41,12 +42,16 @@ class BootstrapFailed(RuntimeError):
     """Cohort-Bootstrap was not deployed. The message says why, what was changed, and what to do."""
 
 
-def host_boundary(account: str, region: str) -> Document:
+def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> Document:
     """The most that any role of the host can ever do: what the worker, the web process and AWS Backup need between them."""
-    allowed = [*control_plane_statements(account, region), *host_statements(account, region), *_snapshots(account, region)]
-    backups = f"arn:{names.partition(region)}:s3:::{names.OWN_BUCKET_PREFIXES[1]}*"
-    statements: list[dict[str, Any]] = [{key: value for key, value in one.items() if key != "Sid"} for one in allowed]
-    statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": backups})
+    # Names that would fill the policy are left to the roles' own policies to say.
+    buckets = patterns if sum(map(len, patterns)) <= MOST_OF_PATTERNS else ("*",)
+    allowed = [*control_plane_statements(account, region, buckets), *host_statements(account, region), *_snapshots(account, region)]
+    never = [f"arn:{names.partition(region)}:s3:::{prefix}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
+    statements: list[dict[str, Any]] = [
+        {key: value for key, value in one.items() if key != "Sid"} for one in allowed if one["Effect"] == "Allow"
+    ]
+    statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": never})
     # A resource's own policy may give what a boundary does not name; a denial holds against that too.
     key_actions = ["kms:Disable*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
     statements.append({"Effect": "Deny", "Action": [*key_actions, "backup:Delete*"], "Resource": "*"})
@@ -58,7 +63,7 @@ def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, D
     names.check_bucket_patterns(patterns)
     made = {
         names.BOUNDARY_NAME: policies.boundary(patterns, region),
-        names.HOST_BOUNDARY_NAME: host_boundary(account, region),
+        names.HOST_BOUNDARY_NAME: host_boundary(account, region, patterns),
         **execution_policies(account, region, patterns),
     }
     for name, document in made.items():

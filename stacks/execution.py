@@ -2,7 +2,8 @@
 
 Whoever may deploy (the worker) can hand CloudFormation any template, so these bound a template that means harm. An IAM principal is
 made only under `/cohort/` or `/cohort-host/` and only within the boundary that belongs there; the boundaries, these policies and
-CDK's own roles cannot be changed; nothing reads or removes an object, a backup or a key. `Cohort-Bootstrap` holds them.
+CDK's own roles cannot be changed; nothing reads or removes an object, a backup or a key, save the templates that CDK put up for
+nested stacks. `Cohort-Bootstrap` holds them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -78,7 +79,7 @@ def execution_policies(account: str, region: str, patterns: Sequence[str]) -> di
     own = _Names(account, region)
     return {
         limits: _document([*_denials(own), *_principals(own)]),
-        data: _document([*_storage(own, patterns), *_secrets(own), *_keeping(own), *_watching(own)]),
+        data: _document([*_storage(own, patterns), *_nested(own), *_secrets(own), *_keeping(own), *_watching(own)]),
         network: _document([*_network(own), *_machine(own)]),
     }
 
@@ -98,6 +99,10 @@ class _Names:
     def buckets(self, *patterns: str) -> list[str]:
         return [f"arn:{self.partition}:s3:::{pattern}" for pattern in patterns]
 
+    def templates(self) -> list[str]:
+        """Where CDK puts the templates of nested stacks."""
+        return self.buckets(f"cdk-*-assets-{self.account}-{self.region}/*")
+
     def service(self, name: str) -> str:
         """A service as it is named to IAM."""
         return f"{name}.amazonaws.com" + (".cn" if self.partition == "aws-cn" and name == "ec2" else "")
@@ -112,12 +117,10 @@ def _denials(own: _Names) -> list[Statement]:
     return [
         _deny("Limits", "iam:*", [*limits, *own.iam("role/cdk-*", "user/cdk-*", "group/cdk-*", "policy/cdk-*")]),
         _deny("Unbound", ["iam:DeleteRolePermissionsBoundary", "iam:DeleteUserPermissionsBoundary", "sts:AssumeRole*"], "*"),
-        _deny("Cdk", "s3:*", own.buckets("cdk-*")),
-        _deny(
-            "Objects",
-            ["s3:BypassGovernanceRetention", "s3:DeleteObject*", "s3:GetObject*", "s3:PutObject*", "s3:ReplicateDelete"],
-            "*",
-        ),
+        # A nested stack's template is read by whoever makes it, which is this role.
+        {"Sid": "Cdk", "Effect": "Deny", "NotAction": "s3:GetObject", "Resource": own.buckets("cdk-*")},
+        {"Sid": "NoRead", "Effect": "Deny", "Action": "s3:GetObject*", "NotResource": own.templates()},
+        _deny("Objects", ["s3:BypassGovernanceRetention", "s3:DeleteObject*", "s3:PutObject*", "s3:ReplicateDelete"], "*"),
         _deny("Backups", ["s3:DeleteBucket*", "s3:PutBucketAcl", "s3:PutReplicationConfiguration"], backups),
         _deny(
             "Keys",
@@ -158,7 +161,8 @@ def _principals(own: _Names) -> list[Statement]:
                 f"iam:{action}"
                 for action in (
                     *("AddUserToGroup", "AttachGroupPolicy", "CreateAccessKey", "CreateGroup", "CreatePolicy*", "DeleteAccessKey"),
-                    *("DeleteGroup", "DeletePolicy*", "DeleteUser", "DetachGroupPolicy", "RemoveUserFromGroup"),
+                    *("DeleteGroup", "DeleteGroupPolicy", "DeletePolicy*", "DeleteUser", "DetachGroupPolicy", "PutGroupPolicy"),
+                    "RemoveUserFromGroup",
                     *("SetDefaultPolicyVersion", "TagPolicy", "TagUser", "UntagPolicy", "UntagUser", "UpdateAccessKey"),
                 )
             ],
@@ -186,6 +190,20 @@ def _principals(own: _Names) -> list[Statement]:
 def _storage(own: _Names, patterns: Sequence[str]) -> list[Statement]:
     ours = sorted({*patterns, *names.own_buckets(own.account, own.region)})
     return [allow("Buckets", [*READ_BUCKET, *SET_BUCKET], own.buckets(*ours))]
+
+
+def _nested(own: _Names) -> list[Statement]:
+    """Stacks within groups' stacks, which CloudFormation makes by this same role."""
+    return [
+        allow("Nested", _of("cloudformation", NESTED), own.here("cloudformation", "stack/Group-*/*")),
+        allow("Templates", "s3:GetObject", own.templates()),
+    ]
+
+
+NESTED = (
+    *("CreateChangeSet", "CreateStack", "DeleteChangeSet", "DeleteStack", "Describe*", "ExecuteChangeSet", "GetTemplate"),
+    *("TagResource", "UntagResource", "UpdateStack"),
+)
 
 
 def _secrets(own: _Names) -> list[Statement]:

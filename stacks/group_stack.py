@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aws_cdk import CfnOutput, Environment, Fn, Stack, Tags
+from aws_cdk import CfnOutput, Environment, Fn, NestedStack, Stack, Tags
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -33,8 +33,11 @@ class GroupStack(Stack):
             for index, document in enumerate(policies.group_policies(manifest), start=1)
         ]
         role = FederatedRole(self, "Federated", manifest=manifest, access=access)
-        if holders := [member for member in manifest.members if member.access == "keys"]:
-            KeyHolders(self, "KeyHolders", manifest=manifest, members=holders, access=access)
+        if parts := _parts(manifest):
+            # The first part is in this very stack, as is the IAM group, whose members may all be in others.
+            holders = KeyHolders(self, "KeyHolders", manifest=manifest, members=parts.pop(0, []), access=access)
+            for part, members in sorted(parts.items()):
+                MoreKeyHolders(self, f"KeyHolders{part}", manifest=manifest, members=members, group_name=holders.group_name)
         CfnOutput(self, "RoleArn", value=role.arn, description="Assumed by the control plane for a federated member")
         # Tells which generation AWS holds, whoever deployed it and whatever became of the record of that.
         CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
@@ -95,8 +98,20 @@ class KeyHolders(Construct):
             managed_policy_arns=list(access),
             policies=_inline(iam.CfnGroup.PolicyProperty, manifest.suspended),
         )
+        self.group_name = group.ref
         for member in members:
-            KeyHolder(self, member.username, manifest=manifest, member=member, group_name=group.ref)
+            KeyHolder(self, member.username, manifest=manifest, member=member, group_name=self.group_name)
+
+
+class MoreKeyHolders(NestedStack):
+    """Key holders beyond what one stack holds, in a nested stack, which CloudFormation changes together with its group's."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, manifest: GroupManifest, members: Sequence[Member], group_name: str
+    ) -> None:
+        super().__init__(scope, construct_id, description=f"Further key holders of the research group {manifest.slug}")
+        for member in members:
+            KeyHolder(self, member.username, manifest=manifest, member=member, group_name=group_name)
 
 
 class KeyHolder(Construct):
@@ -128,6 +143,15 @@ class KeyHolder(Construct):
             ),
         )
         acknowledge_secret(secret)
+
+
+def _parts(manifest: GroupManifest) -> dict[int, list[Member]]:
+    """The members who hold keys, by their part."""
+    parts: dict[int, list[Member]] = {}
+    for member in manifest.members:
+        if member.access == "keys":
+            parts.setdefault(member.part, []).append(member)
+    return parts
 
 
 def _inline(policy: Callable[..., Any], is_suspended: bool) -> list[Any] | None:

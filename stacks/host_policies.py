@@ -4,7 +4,7 @@ Every statement stands here once: the embedded AWS gives its control plane's use
 roles (`stacks.bootstrap`) is made from the same.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stacks import names
@@ -15,22 +15,17 @@ Document = dict[str, Any]
 
 OUR_STACKS = ("Group-*", "Cohort-*")
 KINDS = ("user", "group", "role", "policy")
-SEE_STACKS = tuple(
-    f"cloudformation:{action}"
-    for action in (
-        "DescribeStacks",
-        "DescribeStackEvents",
-        "DescribeStackResources",
-        "DescribeStackResource",
-        "DescribeStackResourceDrifts",
-        "DetectStackDrift",
-        "DetectStackResourceDrift",
-        "GetTemplate",
-    )
+# By their beginnings, since the host's boundary has little room: all of these only look.
+SEE_STACKS = tuple(f"cloudformation:{action}" for action in ("DescribeStack*", "DetectStack*", "GetTemplate", "ListStackResources"))
+SEE_ACCOUNT = (
+    *("cloudformation:DescribeAccountLimits", "cloudformation:DescribeStackDrift*", "cloudformation:ListStacks"),
+    *("iam:GetAccountSummary", "iam:ListUsers"),
 )
 MEND_STACKS = tuple(
     f"cloudformation:{action}" for action in ("CancelUpdateStack", "ContinueUpdateRollback", "DeleteStack", "RollbackStack")
 )
+# Of CDK's bootstrap: what deploys, and what stores a template that is too large to be sent.
+CDK_ROLES = ("deploy-role", "file-publishing-role")
 # What Session Manager's agent needs of AmazonSSMManagedInstanceCore (its user guide, "Add Session Manager permissions").
 # AWS's own policy lets the machine read every parameter of the account besides.
 SESSION_MANAGER = (
@@ -40,6 +35,14 @@ SESSION_MANAGER = (
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 )
+# Buckets that groups can reach, where nothing else is said (see `Site.bucket_patterns`).
+DEFAULT_PATTERNS = ("cohort-*",)
+# Lists with versions and unfinished uploads too, and deletes those.
+END_RETIRED = ("s3:AbortMultipartUpload", "s3:DeleteObject*", "s3:ListBucket*", "s3:*ObjectTagging")
+# Inline policies of groups' principals, which all lie within the boundary, and keys that are to work no more: those that people
+# brought along from the predecessor are removed, since CloudFormation does not know of them.
+# Of groups, roles and users these patterns name the inline policies alone; there is little room in the host's boundary.
+SHUT_OUT = ("iam:Delete*Policy", "iam:DeleteAccessKey", "iam:Put*Policy", "iam:UpdateAccessKey")
 METRICS_NAMESPACE = "Cohort"
 BACKUP_KEY_ALIAS = "alias/cohort-backups"
 OURS = {"StringEquals": {"aws:ResourceTag/project": names.PROJECT}}
@@ -47,7 +50,8 @@ OURS = {"StringEquals": {"aws:ResourceTag/project": names.PROJECT}}
 
 def worker_policy(site: Site) -> Document:
     """What the worker may do, and the host itself: deploy through CDK's roles, see and mend our stacks, use its own buckets."""
-    return _document([*control_plane_statements(site.account, site.region), *host_statements(site.account, site.region)])
+    ours = control_plane_statements(site.account, site.region, site.bucket_patterns)
+    return _document([*ours, *host_statements(site.account, site.region)])
 
 
 def web_policy(site: Site) -> Document:
@@ -65,19 +69,24 @@ def member_statements(account: str, region: str) -> list[Statement]:
     ]
 
 
-def control_plane_statements(account: str, region: str) -> list[Statement]:
-    """What deploying needs wherever the control plane runs: CDK's own roles, our stacks, and a look at what they hold."""
+def control_plane_statements(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> list[Statement]:
+    """What deploying needs wherever the control plane runs: CDK's own roles, our stacks, and a look at what they hold; and what
+    becomes of a retired group's data in the buckets of these names."""
     stacks = [_everywhere(region, "cloudformation", account, f"stack/{name}/*") for name in OUR_STACKS]
     principals = [_arn(region, "iam", account, f"{kind}/cohort/*") for kind in KINDS]
     return [
-        allow("DeployThroughCdk", "sts:AssumeRole", _arn(region, "iam", account, "role/cdk-*")),
+        # Not the role that looks things up: it may read the whole account.
+        allow("DeployThroughCdk", "sts:AssumeRole", [_arn(region, "iam", account, f"role/cdk-*-{role}-*") for role in CDK_ROLES]),
         *member_statements(account, region),
         allow("SeeStacks", SEE_STACKS, _everywhere(region, "cloudformation", account, "stack/*")),
         # These name no resource that they could be bound to (Service Authorization Reference, CloudFormation and IAM).
-        allow("SeeDriftDetectionsAndUsers", ["cloudformation:DescribeStackDriftDetectionStatus", "iam:ListUsers"], "*"),
+        allow("SeeDriftDetectionsUsersAndQuotas", SEE_ACCOUNT, "*"),
         allow("MendOurStacks", MEND_STACKS, stacks),
         # Drift detection reads what it compares as whoever asks for it (CloudFormation user guide, "Detecting drift").
+        # The same rights tell how old members' keys are (ListAccessKeys) and last used when (GetAccessKeyLastUsed).
         allow("SeeWhatStacksHold", ["iam:Get*", "iam:List*"], [*principals, names.boundary_arn(account, region)]),
+        # Whoever is suspended or removed is shut out before CloudFormation gets there (`deployments.denying`).
+        allow("ShutOutAtOnce", SHUT_OUT, principals[:3]),
         allow(
             "SeeSecretsWithoutValues",
             "secretsmanager:DescribeSecret",
@@ -88,7 +97,23 @@ def control_plane_statements(account: str, region: str) -> list[Statement]:
             ["s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"],
             f"arn:{names.partition(region)}:s3:::*",
         ),
+        *retirement_statements(account, region, patterns),
         allow("SeeBootstrap", "ssm:GetParameter", _everywhere(region, "ssm", account, "parameter/cdk-bootstrap/*")),
+    ]
+
+
+def retirement_statements(account: str, region: str, patterns: Sequence[str]) -> list[Statement]:
+    """A retired group's data: counted, tagged for the archive, or deleted. The objects themselves cannot be read or written.
+
+    The patterns may take the site's own buckets in, which are denied.
+    """
+    buckets = [_bucket(region, pattern) for pattern in sorted(patterns)]
+    # An asterisk at the end stands for the slash and what follows it too.
+    objects = [f"{bucket}/*" for bucket in buckets if not bucket.endswith("*")]
+    own = [f"{_bucket(region, prefix)}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
+    return [
+        allow("EndRetired", END_RETIRED, [*buckets, *objects]),
+        allow("NeverOurOwn", "s3:DeleteObject*", own) | {"Effect": "Deny"},
     ]
 
 

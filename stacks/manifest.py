@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
-from stacks import denials, names
+from stacks import denials, limits, names, policies
 from stacks._store import ManifestNotFound, ManifestStore, StoreUnavailable, open_store
 
 __all__ = [
@@ -26,9 +26,11 @@ __all__ = [
     "StoreUnavailable",
     "denials",
     "json_schema",
+    "limits",
     "names",
     "open_store",
     "parse",
+    "policies",
     "read_group",
     "read_platform",
 ]
@@ -37,10 +39,10 @@ VERSION: Literal[1] = 1
 # Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each of those
 # who are shut out by name, be it because they were removed or because they are suspended.
 MOST_REVOKED = 120
-# CloudFormation holds 500 resources in a stack (its user guide, "Quotas"); a member with a key is three of them.
-MOST_KEY_HOLDERS = 150
 # What surely fits the ten managed policies of 6,144 characters that IAM attaches, however long the names are.
 MOST_ANALYSES = 60
+# What a stack has room for beside the group's role, its ten policies, its IAM group and its nested stacks.
+MOST_HOLDERS_RESOURCES = limits.RESOURCES_PER_STACK - 12 - limits.MOST_PARTS
 # The boundary names each bucket twice, in about 50 characters beside its name, within 6,144 characters.
 BOUNDARY_CHARACTERS = 5700
 CHARACTERS_PER_BUCKET = 50
@@ -90,19 +92,23 @@ class Member(_Part):
     """A person in a group, known to AWS by an opaque name.
 
     `key_serial` grows by one with each rotation of the key; `previous_key` is the state of the key before, as long as AWS is to
-    hold it beside the new one. `suspended` denies everything until it is lifted, and takes nothing away.
+    hold it beside the new one. `part` is the nested stack that holds it all, or 0. `suspended` denies everything until it is
+    lifted, and takes nothing away.
     """
 
     username: Username
     access: Literal["federated", "keys"]
     key_serial: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     previous_key: Literal["active", "inactive"] | None = None
+    part: Annotated[int, Field(ge=0, lt=limits.MOST_PARTS)] = 0
     suspended: bool = False
 
     @model_validator(mode="after")
     def _has_what_it_keeps(self) -> Self:
         if self.previous_key and (self.access != "keys" or self.key_serial == 1):
             raise ValueError("previous_key: there is none without a key that was rotated")
+        if self.part and self.access != "keys":
+            raise ValueError("part: only who holds a key lies in a part of the stack")
         return self
 
 
@@ -167,8 +173,16 @@ class GroupManifest(Manifest):
         _check_distinct("analyses.bucket", [grant.bucket for grant in self.analyses])
         _check_distinct("revoked", list(self.revoked))
         holders = sum(member.access == "keys" for member in self.members)
-        if holders > MOST_KEY_HOLDERS:
-            raise ValueError(f"members: {holders} members hold keys, and a stack holds {MOST_KEY_HOLDERS}; make some federated")
+        if holders > limits.MOST_KEY_HOLDERS:
+            raise ValueError(
+                f"members: {holders} members hold keys, and CloudFormation takes {limits.MOST_KEY_HOLDERS} in one group; "
+                "make some federated, or split the group"
+            )
+        if (most := max(limits.resources_of_parts(self.members).values(), default=0)) > MOST_HOLDERS_RESOURCES:
+            raise ValueError(
+                f"members: keys would be {most} resources of one stack, which has room for {MOST_HOLDERS_RESOURCES}; "
+                "end the overlap of keys that are being replaced first, or make some members federated"
+            )
         if both := sorted(set(usernames) & set(self.revoked)):
             raise ValueError(f"{', '.join(both)} cannot be a member and revoked at once")
         if (many := len(self.shut_out)) > MOST_REVOKED:

@@ -74,6 +74,9 @@ RESERVED_SLUGS = frozenset(
         "www",
     ]
 )
+# On objects of a retired group that are to be archived: a lifecycle rule of the analysis buckets looks for it.
+ARCHIVE_TAG, ARCHIVE_TAG_VALUE = "cohort-archive", "true"
+
 # The site's own buckets, which no group may ever reach.
 OWN_BUCKET_PREFIXES = ("cohort-state-", "cohort-backups-")
 # Reserved by S3 (user guide, "General purpose bucket naming rules"), by CDK's own bootstrap, and by the site itself.

@@ -9,6 +9,7 @@ from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, Environment, Re
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from stacks import names
 from stacks._acknowledged import acknowledge_access_logs
 from stacks.group_stack import add_tags
 from stacks.manifest import PlatformManifest
@@ -67,7 +68,13 @@ class AnalysisBucket(Construct):
                 s3.LifecycleRule(
                     id="abort-incomplete-uploads",
                     abort_incomplete_multipart_upload_after=Duration.days(ABANDONED_UPLOAD_DAYS),
-                )
+                ),
+                # The data of a retired group, where that was chosen. It can be asked back from there, within hours.
+                s3.LifecycleRule(
+                    id="archive-retired-groups",
+                    tag_filters={names.ARCHIVE_TAG: names.ARCHIVE_TAG_VALUE},
+                    transitions=[s3.Transition(storage_class=s3.StorageClass.DEEP_ARCHIVE, transition_after=Duration.days(0))],
+                ),
             ],
             cors=[
                 s3.CorsRule(

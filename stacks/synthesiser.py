@@ -57,6 +57,8 @@ def template_digest(path: Path) -> str:
 def _write(manifests: Sequence[AnyManifest], output: Path) -> tuple[str, str] | None:
     app = cdk.App(analytics_reporting=False, outdir=str(output), context=CONTEXT)
     for manifest in manifests:
+        if isinstance(manifest, GroupManifest) and manifest.retired:
+            return manifest.stack_name, f"The group {manifest.slug!r} is retired: it has no stack, and none is made."
         try:
             StorageStack(app, manifest) if isinstance(manifest, PlatformManifest) else GroupStack(app, manifest)
         except (PolicyTooLarge, RuntimeError) as error:

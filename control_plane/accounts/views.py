@@ -19,6 +19,7 @@ from control_plane.accounts.services import addresses, departures, profile, sess
 from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Membership
+from control_plane.groups.overview import access_of
 
 MOST_LISTED = 50
 
@@ -42,6 +43,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
         "kinds": set(Authenticator.objects.filter(user=user).values_list("type", flat=True)),
         "has_second_factor": has_second_factor(user),
         "second_factor_required": is_required(user),
+        "suspended": [place for place in access_of([user])[user.pk].places if place.is_suspended],
         "sessions": len(sessions.open_sessions(user)),
         "providers": get_provider_adapter(request).list_providers(request),
         "connected": SocialAccount.objects.filter(user=user).count(),

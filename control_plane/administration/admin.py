@@ -7,7 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group as AuthGroup
 
-from control_plane.administration import analyses, audit, factors, groups, people  # noqa: F401
+from control_plane.administration import analyses, audit, factors, groups, keys, people, rosters  # noqa: F401
 
 # Django's own groups are permission sets; beside research groups they would only confuse.
 admin.site.unregister(AuthGroup)

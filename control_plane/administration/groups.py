@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from control_plane.accounts.validation import fold_name
+from control_plane.administration import retirement, suspension
 from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
 from control_plane.administration.pages import service_page
 from control_plane.audit.actors import Actor
@@ -21,6 +22,7 @@ from control_plane.groups.models import Grant, Group
 from control_plane.groups.overview import attach_latest
 from control_plane.groups.services.analyses import grant_analysis, revoke_analysis
 from control_plane.groups.services.groups import create_group
+from control_plane.retirement.models import Retirement
 
 MOST_OPTIONS = 20
 
@@ -39,11 +41,12 @@ class GroupList(ChangeList):
 class GroupAdmin(ModelAdmin):
     """The list of groups. What a group is made of changes through services only."""
 
-    list_display = ("name", "slug", "people", "analyses", "newest_deployment", "open_page")
+    list_display = ("name", "slug", "people", "analyses", "standing", "newest_deployment", "open_page")
     search_fields = ("slug", "name")
+    list_filter = (retirement.StandingFilter,)
     list_per_page = 50
     list_select_related = ("stack",)
-    actions_row = ("grant", "revoke")
+    actions_row = ("grant", "revoke", "suspend", "retire")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return GroupList
@@ -57,6 +60,7 @@ class GroupAdmin(ModelAdmin):
             .annotate(
                 member_count=Count("memberships", filter=wanted, distinct=True),
                 grant_count=Count("grants", filter=granted, distinct=True),
+                is_retiring=Exists(Retirement.objects.filter(group=OuterRef("pk"), state__in=Retirement.OPEN)),
             )
         )
 
@@ -71,7 +75,9 @@ class GroupAdmin(ModelAdmin):
         return [
             path("options/", self.admin_site.admin_view(self.options_view), name="groups_group_options"),
             path("<int:pk>/grant/", self.admin_site.admin_view(self.grant_view), name="groups_group_grant_page"),
+            path("<int:pk>/suspend/", self.admin_site.admin_view(self.suspend_view), name="groups_group_suspend_page"),
             path("<int:pk>/revoke/", self.admin_site.admin_view(self.revoke_view), name="groups_group_revoke_page"),
+            *retirement.urls(self),
             *super().get_urls(),
         ]
 
@@ -101,9 +107,29 @@ class GroupAdmin(ModelAdmin):
             return "none"
         return format_html('<a href="{}">{}</a>', deployment.get_absolute_url(), deployment.get_state_display())
 
+    @admin.display(description="Standing")
+    def standing(self, group: Group) -> str:
+        if group.retired_at is not None:
+            return f"retired since {group.retired_at:%Y-%m-%d}"
+        if group.suspended_at is not None:
+            return f"⊘ suspended since {group.suspended_at:%Y-%m-%d}"
+        return "being retired" if group.is_retiring else "in use"  # type: ignore[attr-defined]
+
     @admin.display(description="Page")
     def open_page(self, group: Group) -> str:
         return format_html('<a href="{}">Who can reach what</a>', group.get_absolute_url())
+
+    @action(description="Suspend or resume…", url_path="suspend-row")
+    def suspend(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect(reverse("admin:groups_group_suspend_page", args=(object_id,)))
+
+    def suspend_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """See `suspension`."""
+        return suspension.group_page(request, self, pk)
+
+    @action(description="Retire…", url_path="retire-row")
+    def retire(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect(reverse("admin:groups_group_retire_page", args=(object_id,)))
 
     @action(description="Grant an analysis…", url_path="grant-row")
     def grant(self, request: HttpRequest, object_id: int) -> HttpResponse:

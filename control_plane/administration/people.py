@@ -18,11 +18,14 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from control_plane.accounts.models import User
 from control_plane.accounts.services.profile import settle_saved
 from control_plane.accounts.validation import fold_name
+from control_plane.administration import suspension
 from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupForm
 from control_plane.administration.pages import MOST_SELECTED, service_page
+from control_plane.administration.removal import removal_page, save_activity, told_activated
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
+from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import access_of
 from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
@@ -65,13 +68,18 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
         ("Account", {"fields": ("is_active", "is_staff", "is_superuser", *ACCOUNT_DATES)}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "requested_group", "usable_password", "password1", "password2")}),)
-    actions = ("add_to_group", "remove_from_group")
+    actions = ("add_to_group", "remove_from_group", "suspend", "resume", "remove_everywhere", "activate")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PeopleList
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "is_active":
+            kwargs["help_text"] = "Without the tick they lose all access in every group, and are signed out everywhere."
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        # An account is never deleted under its access on AWS; it is removed from its groups and made inactive.
+        # An account is never deleted under its access on AWS: “Deactivate or delete…” takes that first.
         return False
 
     def get_urls(self) -> list[URLPattern]:
@@ -79,12 +87,16 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
             path("access/", self.admin_site.admin_view(self.live_view), name="accounts_user_access"),
             path("add-to-group/", self.admin_site.admin_view(self.add_to_group_view), name="accounts_user_add_to_group"),
             path("remove-from-group/", self.admin_site.admin_view(self.remove_from_group_view), name="accounts_user_remove"),
+            path("suspend/", self.admin_site.admin_view(self.suspend_view), name="accounts_user_suspend"),
+            path("resume/", self.admin_site.admin_view(self.resume_view), name="accounts_user_resume"),
+            path("leave/", self.admin_site.admin_view(self.remove_everywhere_view), name="accounts_user_leave"),
             *super().get_urls(),
         ]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         before = User.objects.filter(pk=obj.pk).values(*AUDITED_FIELDS).first() if change else None
-        super().save_model(request, obj, form, change)
+        with save_activity(obj, before, actor=Actor.of_request(request)):
+            super().save_model(request, obj, form, change)
         settle_saved(obj, actor=Actor.of_request(request))
         after = {name: getattr(obj, name) for name in AUDITED_FIELDS}
         action = "person.change" if change else "person.create"
@@ -115,6 +127,22 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     @admin.action(description="Remove from group…", permissions=["change"])
     def remove_from_group(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
         return self._go(request, people, "admin:accounts_user_remove")
+
+    @admin.action(description="Suspend in a group…", permissions=["change"])
+    def suspend(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._go(request, people, "admin:accounts_user_suspend")
+
+    @admin.action(description="Resume in a group…", permissions=["change"])
+    def resume(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._go(request, people, "admin:accounts_user_resume")
+
+    @admin.action(description="Deactivate or delete…", permissions=["change"])
+    def remove_everywhere(self, request: HttpRequest, people: QuerySet[User]) -> HttpResponse | None:
+        return self._go(request, people, "admin:accounts_user_leave")
+
+    @admin.action(description="Activate again", permissions=["change"])
+    def activate(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        self.message_user(request, *told_activated(request, people))
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """The live columns of the people named, as replacements for what the page shows."""
@@ -170,6 +198,30 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
             perform=lambda data: remove_members(group=data["group"], users=people, actor=Actor.of_request(request)),
             subjects=people,
         )
+
+    def suspend_view(self, request: HttpRequest) -> HttpResponse:
+        """See `suspension`."""
+        people = self._selected(request)
+        return suspension.people_page(request, self, people, is_resumed=False) if people else self._nobody(request)
+
+    def resume_view(self, request: HttpRequest) -> HttpResponse:
+        """See `suspension`."""
+        people = self._selected(request)
+        return suspension.people_page(request, self, people, is_resumed=True) if people else self._nobody(request)
+
+    def remove_everywhere_view(self, request: HttpRequest) -> HttpResponse:
+        """Say what goes for each, and ask whether the accounts are deactivated or deleted; then take everything, or nothing."""
+        people = self._selected(request)
+        return removal_page(request, self, people) if people else self._nobody(request)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except GroupsError as error:
+            # All of the form is undone with it.
+            self.message_user(request, str(error), messages.ERROR)
+            return redirect(request.path)
+        return answer
 
     def _go(self, request: HttpRequest, people: QuerySet[User], view: str) -> HttpResponse | None:
         chosen = list(people.values_list("pk", flat=True)[: MOST_SELECTED + 1])

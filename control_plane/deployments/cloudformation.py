@@ -25,8 +25,11 @@ from control_plane.deployments.models import Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
+STACK_TYPE = "AWS::CloudFormation::Stack"
 COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+NESTED = "AWS::CloudFormation::Stack"
 # How AWS says that it does not know the caller.
 BAD_CREDENTIALS = frozenset(
     {
@@ -106,6 +109,26 @@ class Observation:
         return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
 
+@dataclass(frozen=True)
+class StackEvent:
+    """One event of CloudFormation about one resource of a stack, or about the stack itself."""
+
+    event_id: str
+    logical_id: str
+    type: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StackResource:
+    """One resource that a stack holds."""
+
+    logical_id: str
+    type: str
+    physical_id: str
+
+
 def observe(stack_name: str, region: str) -> Observation:
     """Ask CloudFormation for a stack. Raises AwsFailure."""
     with explained():
@@ -132,17 +155,103 @@ def newest_event(stack_name: str, region: str) -> str:
 
 
 def first_failure(stack_name: str, region: str, after: str) -> FailedResource | None:
-    """The first resource that failed after the event `after`: the one that the others were cancelled for. Raises AwsFailure."""
-    failed = None
+    """The first resource that failed after the event `after`: the one that the others were cancelled for. Raises AwsFailure.
+
+    Of a nested stack CloudFormation tells only that something in it failed, or, once all is changed but for what it could not
+    remove there, nothing: then the nested stack's own events say what.
+    """
     with explained():
-        for page in client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name):
-            for event in page["StackEvents"]:
-                if event["EventId"] == after:
-                    return failed
-                reason = event.get("ResourceStatusReason", "")
-                if event.get("ResourceStatus", "").endswith("_FAILED") and "cancelled" not in reason.lower():
-                    failed = FailedResource(event.get("LogicalResourceId", ""), event.get("ResourceType", ""), reason)
-    return failed
+        events = _events_after(stack_name, region, after)
+        failed = _oldest_failure(events)
+        if failed is not None and failed["ResourceType"] != STACK_TYPE:
+            return _failed_resource(failed)
+        within = [failed] if failed is not None else events
+        nested = {event.get("PhysicalResourceId", "") for event in within if event.get("ResourceType") == STACK_TYPE}
+        for stack_id in sorted(nested - {"", *(event.get("StackId", "") for event in events)}):
+            since = min(event["Timestamp"] for event in events)
+            recent = [event for event in _events_after(stack_id, region, "") if event["Timestamp"] >= since]
+            if inner := _oldest_failure([event for event in recent if event["LogicalResourceId"] != event["StackName"]]):
+                return _failed_resource(inner)
+        return _failed_resource(failed) if failed is not None else None
+
+
+def _events_after(stack_name: str, region: str, after: str) -> "list[StackEventTypeDef]":
+    """A stack's events, newest first, back to the one with this id."""
+    found: list[StackEventTypeDef] = []
+    for page in client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name):
+        for event in page["StackEvents"]:
+            if event["EventId"] == after:
+                return found
+            found.append(event)
+    return found
+
+
+def _oldest_failure(events: "list[StackEventTypeDef]") -> "StackEventTypeDef | None":
+    for event in reversed(events):
+        if event.get("ResourceStatus", "").endswith("_FAILED") and "cancelled" not in _reason(event).lower():
+            return event
+    return None
+
+
+def _failed_resource(event: "StackEventTypeDef") -> FailedResource:
+    return FailedResource(event.get("LogicalResourceId", ""), event.get("ResourceType", ""), _reason(event))
+
+
+def _reason(event: "StackEventTypeDef") -> str:
+    return event.get("ResourceStatusReason", "")
+
+
+def nested_stacks(stack_name: str, region: str) -> dict[str, str]:
+    """The stacks nested in a stack: their ids by their logical names. Raises AwsFailure."""
+    with explained():
+        pages = client(region).get_paginator("list_stack_resources").paginate(StackName=stack_name)
+        return {
+            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            for page in pages
+            for one in page["StackResourceSummaries"]
+            if one["ResourceType"] == STACK_TYPE and one.get("PhysicalResourceId")
+        }
+
+
+def events_after(stack_name: str, region: str, after: str) -> list[StackEvent]:
+    """What happened since the event `after`, oldest first; nothing where there is no such stack. Raises AwsFailure."""
+    found: list[StackEvent] = []
+    with explained():
+        try:
+            for page in client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name):
+                for event in page["StackEvents"]:
+                    if event["EventId"] == after:
+                        return found[::-1]
+                    found.append(
+                        StackEvent(
+                            event["EventId"],
+                            event.get("LogicalResourceId", ""),
+                            event.get("ResourceType", ""),
+                            event.get("ResourceStatus", ""),
+                            event.get("ResourceStatusReason", ""),
+                        )
+                    )
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+    return found[::-1]
+
+
+def resources(stack_name: str, region: str) -> list[StackResource]:
+    """What a stack holds now, what is in nested stacks included; nothing where there is no such stack. Raises AwsFailure."""
+    found: list[StackResource] = []
+    with explained():
+        try:
+            for page in client(region).get_paginator("list_stack_resources").paginate(StackName=stack_name):
+                for one in page["StackResourceSummaries"]:
+                    if one["ResourceStatus"] == "DELETE_COMPLETE":
+                        continue
+                    found.append(StackResource(one["LogicalResourceId"], one["ResourceType"], one.get("PhysicalResourceId", "")))
+        except ClientError as error:
+            if "does not exist" not in str(error):
+                raise
+    nested = [one.physical_id for one in found if one.type == NESTED and one.physical_id]
+    return [*found, *(inner for name in nested for inner in resources(name, region))]
 
 
 def cancel_update(stack_name: str, region: str) -> bool:

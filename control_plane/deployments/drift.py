@@ -73,6 +73,8 @@ def check(stack_id: int) -> None:
 
 def _look(stack: Stack) -> tuple[DriftState, list[Difference]]:
     observation = cloudformation.observe(stack.name, stack.region)
+    if stack.is_retired and stack.is_up_to_date:
+        return _look_retired(stack, observation)
     if observation.status in ("", "DELETE_COMPLETE"):
         missing = stack.deployed_generation > 0
         found = [Difference("stack", stack.name, STACK, "missing")] if missing else []
@@ -81,9 +83,18 @@ def _look(stack: Stack) -> tuple[DriftState, list[Difference]]:
     differences = [
         *_stack_differences(stack, observation),
         *_resource_differences(stack),
+        *_differences_in_nested(stack),
         *_strangers(stack),
         *_federated(stack),
     ]
+    return (DriftState.DRIFTED if differences else DriftState.IN_SYNC), differences
+
+
+def _look_retired(stack: Stack, observation: Observation) -> tuple[DriftState, list[Difference]]:
+    """Nothing of a retired stack is to be there: neither the stack, if somebody made it again, nor users under its path."""
+    is_there = observation.status not in ("", "DELETE_COMPLETE")
+    differences = [Difference("stack", stack.name, STACK, "added")] if is_there else []
+    differences += _strangers(stack)
     return (DriftState.DRIFTED if differences else DriftState.IN_SYNC), differences
 
 
@@ -105,10 +116,26 @@ def _template_digest(stack: Stack) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _resource_differences(stack: Stack) -> list[Difference]:
-    client = cloudformation.client(stack.region)
+def _differences_in_nested(stack: Stack) -> list[Difference]:
+    """CloudFormation looks into no nested stack of what it checks, so each is asked about by itself."""
+    manifest = _deployed_manifest(stack)
+    if manifest is None or not any(member.part for member in manifest.members):
+        return []
+    nested = cloudformation.nested_stacks(stack.name, stack.region)
+    return [difference for stack_id in nested.values() for difference in _resource_differences(stack, stack_id)]
+
+
+def _deployed_manifest(stack: Stack) -> GroupManifest | None:
+    text = StoredManifest.objects.filter(stack=stack, generation=stack.deployed_generation).values_list("text", flat=True).first()
+    manifest = parse(text) if text else None
+    return manifest if isinstance(manifest, GroupManifest) else None
+
+
+def _resource_differences(stack: Stack, stack_id: str = "") -> list[Difference]:
+    """What CloudFormation finds changed in the stack, or in one nested in it."""
+    client, name = cloudformation.client(stack.region), stack_id or stack.name
     with cloudformation.explained():
-        detection = client.detect_stack_drift(StackName=stack.name)["StackDriftDetectionId"]
+        detection = client.detect_stack_drift(StackName=name)["StackDriftDetectionId"]
         deadline = time.monotonic() + DETECTION_SECONDS
         while (answer := client.describe_stack_drift_detection_status(StackDriftDetectionId=detection))[
             "DetectionStatus"
@@ -122,7 +149,7 @@ def _resource_differences(stack: Stack) -> list[Difference]:
             )
         found = []
         request: DescribeStackResourceDriftsInputTypeDef = {
-            "StackName": stack.name,
+            "StackName": name,
             "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"],
         }
         while True:
@@ -135,9 +162,8 @@ def _resource_differences(stack: Stack) -> list[Difference]:
 
 def _strangers(stack: Stack) -> list[Difference]:
     """IAM users under the group's path that its stack does not hold: made by others, or not removed when they should have been."""
-    text = StoredManifest.objects.filter(stack=stack, generation=stack.deployed_generation).values_list("text", flat=True).first()
-    manifest = parse(text) if text else None
-    if not isinstance(manifest, GroupManifest):
+    manifest = _deployed_manifest(stack)
+    if manifest is None:
         return []
     ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
     there = principals.users_under(names.iam_path(manifest.slug))

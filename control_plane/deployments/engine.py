@@ -143,12 +143,13 @@ class Engine:
             close_old_connections()
 
     def _synthesise_and_run(self, batch: Sequence[Deployment]) -> None:
-        if self.synthesiser is None:
+        manifests = _manifests(batch)
+        if self.synthesiser is None or not manifests:
             self._run_all(batch, None)
             return
         began = time.monotonic()
         try:
-            with self.synthesiser.assembly(_manifests(batch)) as assembly:
+            with self.synthesiser.assembly(manifests) as assembly:
                 for deployment in batch:
                     deployment.stages["synthesising"] = round(time.monotonic() - began, 3)
                 self._run_all(batch, assembly)
@@ -177,8 +178,8 @@ class Engine:
 
 
 def _manifests(batch: Sequence[Deployment]) -> dict[str, str]:
-    """The manifests that these runs deploy, by their stacks' names, in one query."""
-    wanted = {(one.stack_id, one.generation): one.stack.name for one in batch}
+    """The manifests that these runs deploy, by their stacks' names, in one query. A retired stack is removed: it has none."""
+    wanted = {(one.stack_id, one.generation): one.stack.name for one in batch if not one.stack.is_retired}
     stored = StoredManifest.objects.filter(
         stack__in=[one.stack_id for one in batch], generation__in={one.generation for one in batch}
     )

@@ -116,6 +116,16 @@ def of_leftover(failed: FailedResource) -> Problem:
     )
 
 
+def of_removal(failed: FailedResource | None, status: str) -> Problem:
+    """A stack that could not be removed whole, and what holds it."""
+    if failed is None:
+        return Problem(f"The stack is {status} instead of removed.", "Correct the cause, then deploy again.", Failure.PERMANENT)
+    error = f"CloudFormation could not remove {failed.resource_type} “{failed.logical_id}”: {failed.reason}"
+    kind = of_text(failed.reason)
+    what = "It is tried again by itself." if kind == Failure.RETRYABLE else explain(failed.reason)
+    return Problem(error, f"The stack is {status}: this, and what it needs, is still there. {what}", kind)
+
+
 def of_state(status: str, generation: int, wanted: int) -> Problem:
     """A stack that holds something else than was wanted, without a resource that failed."""
     error = f"The stack is {status or 'not there'} and holds generation {generation} instead of {wanted}."

@@ -65,9 +65,8 @@ class DeploymentLog:
     def resource(self, event: ResourceEvent) -> None:
         """A resource has got further; its event is a line of the log too."""
         self.write(f"{event.status}  {event.type}  {event.logical_id}{f'  {event.reason}' if event.reason else ''}")
-        if event.type == "AWS::CloudFormation::Stack":
-            return
-        self._fields["doing"] = f"{_WORDS.get(event.status.split('_')[0], 'Working on')} {_type_in_words(event.type)}"
+        if event.type != "AWS::CloudFormation::Stack":
+            self._fields["doing"] = f"{_WORDS.get(event.status.split('_')[0], 'Working on')} {_type_in_words(event.type)}"
         if (resource := self._resources.get(event.logical_id)) is None:
             return
         now = time.monotonic()

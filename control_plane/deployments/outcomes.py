@@ -12,7 +12,7 @@ from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.heart import LeaseLost
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
-from control_plane.deployments.tasks import check_drift, end_moves
+from control_plane.deployments.tasks import check_drift, end_moves, go_on_retiring
 from control_plane.deployments.tries import MOST_TRIES, backoff
 from control_plane.notifications.outbox import announce, announce_access
 
@@ -45,6 +45,8 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
             revert_drift=False,
         )
         announce_access(deployment, brought=deployment.generation)
+        if deployment.stack.is_retired:
+            go_on_retiring.enqueue()
         # By way of relations: a group is no business of a deployment.
         moving = Stack.objects.filter(pk=deployment.stack_id, group__memberships__replaces__removed_generation__isnull=True)
         if moving.filter(group__memberships__replaces__isnull=False).exists():

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
-from stacks.manifest import GroupManifest, PlatformManifest, parse
+from stacks.manifest import GroupManifest, Member, PlatformManifest, parse
 
 Action = Literal["add", "change", "replace", "remove"]
 Permissions = Literal["none", "non-broadening", "broadening"]
@@ -38,7 +38,7 @@ class StatementChange:
 class PeopleChange:
     """A member (by the opaque username) or an analysis (by its bucket) whose access changes."""
 
-    kind: Literal["member", "analysis", "bucket"]
+    kind: Literal["member", "analysis", "bucket", "group"]
     name: str
     change: Literal["joins", "leaves", "changes"]
     detail: str
@@ -92,20 +92,38 @@ def people_changes(base: str, wanted: str) -> list[PeopleChange]:
         return _came_and_went("bucket", dict.fromkeys(held, "bucket"), dict.fromkeys(after.buckets, "bucket"))
     held_group = before if isinstance(before, GroupManifest) else None
     return [
-        *_came_and_went("member", _members(held_group), _members(after)),
+        *_suspension(held_group, after),
+        *_came_and_went("member", _members(held_group), _members(after, held_group)),
         *_came_and_went("analysis", _analyses(held_group), _analyses(after)),
     ]
 
 
 def _gives_more(before: str, after: str) -> bool:
-    """From federated to a key, or from reading to writing; a key's rotation gives nobody more."""
-    level = after.split(",")[0]
-    return level in ("keys", "read-write") and level != before.split(",")[0]
+    """From federated to a key, from reading to writing, or not suspended any more; a key's rotation gives nobody more."""
+    was, now = before.split(", "), after.split(", ")
+    return (now[0] in ("keys", "read-write") and now[0] != was[0]) or ("suspended" in was and "suspended" not in now)
 
 
-def _members(manifest: GroupManifest | None) -> dict[str, str]:
-    members = manifest.members if manifest else ()
-    return {one.username: f"keys, serial {one.key_serial}" if one.access == "keys" else one.access for one in members}
+def _members(manifest: GroupManifest | None, before: GroupManifest | None = None) -> dict[str, str]:
+    """Each member's access in words, beginning with its kind; `before` tells who is resumed."""
+    suspended = {one.username for one in before.members if one.suspended} if before else set()
+    return {one.username: _access(one, was_suspended=one.username in suspended) for one in (manifest.members if manifest else ())}
+
+
+def _access(member: Member, *, was_suspended: bool) -> str:
+    words = [f"keys, serial {member.key_serial}" if member.access == "keys" else member.access]
+    if member.previous_key:
+        words.append(f"key before {member.previous_key}")
+    if member.suspended or was_suspended:
+        words.append("suspended" if member.suspended else "resumed")
+    return ", ".join(words)
+
+
+def _suspension(before: GroupManifest | None, after: GroupManifest) -> list[PeopleChange]:
+    was = before is not None and before.suspended
+    if was == after.suspended:
+        return []
+    return [PeopleChange("group", after.slug, "changes", "suspended" if after.suspended else "resumed", widens=was)]
 
 
 def _analyses(manifest: GroupManifest | None) -> dict[str, str]:

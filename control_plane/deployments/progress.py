@@ -10,7 +10,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.timing import duration, elapsed_seconds, expected_seconds
 from control_plane.deployments.tries import MOST_TRIES
 
-# A page shows so many resources; CloudFormation holds at most 500 in a stack.
+# A page shows so many resources: all of one stack, and the first of those nested in it.
 MOST_RESOURCES = 500
 
 _ACTIONS = {"add": "added", "change": "changed", "replace": "made anew", "remove": "removed"}
@@ -72,13 +72,13 @@ def progress_of(deployment: Deployment) -> Progress:
     """Gather it. At most two queries, and none for a run that has ended."""
     now = timezone.now()
     resources = [_resource(one) for one in deployment.resources[:MOST_RESOURCES]]
-    done = sum(one.state == "done" for one in resources)
+    done, most = sum(one.get("state") == "done" for one in deployment.resources), len(deployment.resources)
     by_resource = bool(resources) and deployment.state != Deployment.State.SUCCEEDED
     elapsed = elapsed_seconds(deployment, now)
     return Progress(
         value=done if by_resource else deployment.percent,
-        most=len(resources) if by_resource else 100,
-        counted=f"{done} of {len(resources)} resources" if resources else "",
+        most=most if by_resource else 100,
+        counted=f"{done} of {most} resources" if resources else "",
         resources=resources,
         stages=_bars(deployment.stages),
         elapsed="" if elapsed is None else duration(elapsed),

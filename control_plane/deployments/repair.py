@@ -54,17 +54,20 @@ def wait_for_rest(stack: Stack, *, tell: Tell, tick: Tick) -> Observation:
     while observation.is_in_progress:
         tick()
         if time.monotonic() > deadline:
-            raise NotRepaired(
-                Problem(
-                    f"CloudFormation has been at work on {stack.name} ({observation.status}) for longer than "
-                    f"{config().cohort_deploy_seconds} s.",
-                    "It goes on. It is looked at again by itself; see the stack in CloudFormation’s console.",
-                    Failure.RETRYABLE,
-                )
-            )
+            raise NotRepaired(too_long(stack, observation))
         time.sleep(LOOK_SECONDS)
         observation = cloudformation.observe(stack.name, stack.region)
     return observation
+
+
+def too_long(stack: Stack, observation: Observation) -> Problem:
+    """CloudFormation has not ended within the time that a deployment may take."""
+    return Problem(
+        f"CloudFormation has been at work on {stack.name} ({observation.status}) for longer than "
+        f"{config().cohort_deploy_seconds} s.",
+        "It goes on. It is looked at again by itself; see the stack in CloudFormation’s console.",
+        Failure.RETRYABLE,
+    )
 
 
 def _delete(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> Observation:
@@ -110,11 +113,22 @@ def _roll_back(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> 
 
 
 def _failed_resources(stack: Stack) -> list[str]:
+    nested = cloudformation.nested_stacks(stack.name, stack.region)
+    failed = _failed_in(stack, stack.name) or _from_events(stack)
+    skipped = [name for name in failed if name not in nested]
+    # A nested stack cannot be left out as a whole: what failed in it is named by the nested stack's own name.
+    for logical_id in set(failed) & nested.keys():
+        name = nested[logical_id].split(":stack/")[-1].split("/")[0]
+        skipped += [f"{name}.{inner}" for inner in _failed_in(stack, nested[logical_id])]
+    return sorted(skipped)
+
+
+def _failed_in(stack: Stack, name: str) -> list[str]:
+    """The resources that CloudFormation says have failed, of the stack or of one nested in it."""
     with cloudformation.explained():
-        resources = cloudformation.client(stack.region).describe_stack_resources(StackName=stack.name)["StackResources"]
-    states = {one["LogicalResourceId"]: one["ResourceStatus"] for one in resources}
-    failed = [name for name, status in states.items() if status.endswith("_FAILED")]
-    return sorted(failed or _from_events(stack))
+        pages = cloudformation.client(stack.region).get_paginator("list_stack_resources").paginate(StackName=name)
+        resources = [one for page in pages for one in page["StackResourceSummaries"]]
+    return [one["LogicalResourceId"] for one in resources if one["ResourceStatus"].endswith("_FAILED")]
 
 
 def _from_events(stack: Stack) -> list[str]:

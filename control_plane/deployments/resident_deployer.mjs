@@ -14,6 +14,7 @@ import { StackSelectionStrategy, Toolkit, DiffMethod } from "@aws-cdk/toolkit-li
 
 const POLLING_MS = 1000;
 const LEVELS = new Set(["error", "warn", "info", "result"]);
+const NESTED = "AWS::CloudFormation::Stack";
 const ASK_TO_DEPLOY = "CDK_TOOLKIT_I5060";
 const STACK_ACTIVITY = "CDK_TOOLKIT_I5502";
 // What the events say already, once for each resource.
@@ -50,14 +51,27 @@ const ioHost = {
     const current = request.getStore();
     if (message.code !== ASK_TO_DEPLOY) return message.defaultResponse;
     if (forgotten.has(current.id)) return false;
-    const { templateDiffs, permissionChangeType } = message.data;
+    const planned = await whole(message.data, current);
+    if (forgotten.has(current.id)) return false;
     const answer = new Promise((resolve) => answers.set(current.id, resolve));
-    say({ id: current.id, event: "plan", ...plan(Object.values(templateDiffs)[0], permissionChangeType) });
+    say({ id: current.id, event: "plan", ...planned });
     return answer;
   },
 };
 
-const plan = (diff, permissions) => ({ permissions, resources: diff ? resources(diff) : [], statements: diff ? statements(diff.iamChanges) : [] });
+// What a deployment asks about leaves out what is in nested stacks: where one of those changes, CDK's diff tells the rest.
+const whole = async ({ templateDiffs, permissionChangeType }, { assembly, stack }) => {
+  const own = plan(Object.values(templateDiffs), permissionChangeType);
+  if (!own.resources.some((one) => one.type === NESTED)) return own;
+  const all = await request.run(undefined, () => differences(assembly, stack));
+  return plan(all, broadened(all));
+};
+
+const plan = (diffs, permissions) => ({
+  permissions,
+  resources: diffs.flatMap(resources),
+  statements: diffs.flatMap((diff) => statements(diff.iamChanges)),
+});
 
 const resources = (diff) => {
   const found = [];
@@ -133,16 +147,20 @@ const deploy = async ({ id, assembly, stack, revertDrift }) => {
   say({ id, event: "done", stacks: result.stacks.length });
 };
 
-const diff = async ({ id, assembly, stack }) => {
+// Of the stack and of those nested in it.
+const differences = async (assembly, stack) => {
   const source = await toolkit.fromAssemblyDirectory(assembly);
-  const diffs = await toolkit.diff(source, { stacks: select(stack), method: DiffMethod.TemplateOnly() });
-  const [found] = Object.values(diffs);
+  return Object.values(await toolkit.diff(source, { stacks: select(stack), method: DiffMethod.TemplateOnly() }));
+};
+
+const diff = async ({ id, assembly, stack }) => {
+  const found = await differences(assembly, stack);
   say({ id, event: "diff", ...plan(found, broadened(found)) });
 };
 
-const broadened = (found) => {
-  if (!found?.iamChanges.hasChanges) return "none";
-  return found.permissionsBroadened ? "broadening" : "non-broadening";
+const broadened = (diffs) => {
+  if (!diffs.some((found) => found.iamChanges.hasChanges)) return "none";
+  return diffs.some((found) => found.permissionsBroadened) ? "broadening" : "non-broadening";
 };
 
 const failure = (id, error) => {
@@ -173,7 +191,7 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
     answers.get(message.id)?.(message.go);
     return answers.delete(message.id);
   }
-  return request.run({ id: message.id }, () => WORK[message.op](message).catch((error) => failure(message.id, error)));
+  return request.run(message, () => WORK[message.op](message).catch((error) => failure(message.id, error)));
 }).on("close", () => process.exit(0)); // Whoever started us is gone: what is at work on AWS, AWS ends.
 
 say({ ready: true });

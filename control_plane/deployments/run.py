@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, failures, newer, outcomes, repair
+from control_plane.deployments import claims, cloudformation, denying, failures, newer, outcomes, removal, repair
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
 from control_plane.deployments.failures import Problem
@@ -16,10 +16,13 @@ from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotO
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval, people_changes
 from control_plane.deployments.synthesis import Assembly
+from control_plane.legacy import adopting_keys
 from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
 
 logger = logging.getLogger("cohort.engine")
 
+# A stack of many members tells of many at once.
+DENY_AGAIN_SECONDS = 1.0
 OUR_FAULT_ADVICE = "The worker's log has the details. AWS may be changed in part; deploy again."
 
 
@@ -46,7 +49,7 @@ class Run:
         self._deployment, self._stack = deployment, deployment.stack
         self._heart, self._hand_over = heart, hand_over
         self._log = DeploymentLog(deployment)
-        self._stage, self._entered = "", 0.0
+        self._stage, self._entered, self._deny_again_at = "", 0.0, 0.0
         self._observation: Observation | None = None
         self._cancel_sent = self._approval_needed = False
         # Whether the plan removes anything, or may: CloudFormation calls an update complete that could not remove it.
@@ -64,6 +67,7 @@ class Run:
         )
         try:
             self._carry_out(assembly, deployers)
+            denying.deny_again(deployment)
         except (LeaseLost, NotOurs):
             logger.warning("%s: the lease was lost; another worker goes on with deployment %s", self._stack, deployment.pk)
 
@@ -95,9 +99,15 @@ class Run:
     def _bring_about(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
         deployment, stack = self._deployment, self._stack
         self._enter("looking", "Looking at what AWS holds now", 2)
-        self._observation, half_done = repair.settle(stack, tell=self.line, tick=self.tick)
+        if stack.is_retired:
+            self._observation, half_done = repair.wait_for_rest(stack, tell=self.line, tick=self.tick), False
+        else:
+            self._observation, half_done = repair.settle(stack, tell=self.line, tick=self.tick)
         if newer.note(stack, self._observation):
             self._failed(newer.problem(stack))
+            return
+        if stack.is_retired:
+            self._remove(self._observation)
             return
         if assembly is not None and (problem := assembly.problems.get(stack.name)):
             self._failed(problem)
@@ -120,6 +130,24 @@ class Run:
         self._close(f"{stack.name} is {observation.status} at generation {deployment.generation}")
         outcomes.succeeded(deployment, observation, assembly.digests.get(stack.name, "") if assembly else "")
         logger.info("%s: up to date at generation %s", stack, deployment.generation)
+
+    def _remove(self, observation: Observation) -> None:
+        """Have AWS hold nothing of the stack any more."""
+        stack = self._stack
+        self._enter("publishing", "Publishing that the group is retired", 5)
+        self._publish(None, revert_drift=False)
+        self._enter("preparing", "Working out what AWS has to remove", 10)
+        if observation.status in removal.GONE:
+            self.line(f"{stack.name} is not there: there is nothing to remove")
+        elif not self.may_execute(removal.planned(observation, stack.region)):
+            raise Declined
+        else:
+            self._observation = removal.carry_out(stack, observation, self)
+        self._enter("recording", "Recording that it is removed", 95)
+        self._log.complete()
+        self._close(f"{stack.name} is removed from AWS")
+        outcomes.succeeded(self._deployment, Observation(removal.REMOVED), "")
+        logger.info("%s: removed, as generation %s wants it", stack, self._deployment.generation)
 
     def _publish(self, assembly: Assembly | None, *, revert_drift: bool) -> Target:
         text = self._manifest_text(self._deployment.generation)
@@ -182,6 +210,9 @@ class Run:
     def resource(self, event: ResourceEvent) -> None:
         """See Watcher."""
         self._log.resource(event)
+        if event.type in denying.CARRIERS and event.status.endswith("_COMPLETE") and time.monotonic() > self._deny_again_at:
+            self._deny_again_at = time.monotonic() + DENY_AGAIN_SECONDS
+            denying.deny_again(self._deployment)
 
     def tick(self) -> None:
         """See Watcher. Raises LeaseLost, HandedOver, or CancelAsked while nothing has begun on AWS."""
@@ -211,6 +242,9 @@ class Run:
             return False
         if not claims.confirm(deployment):
             return False
+        adopting_keys.remove_before_deploying(self._stack, self._manifest_text(deployment.generation))
+        with cloudformation.explained():
+            denying.make_way(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
         return True
 

@@ -30,6 +30,7 @@ _PEOPLE_WORDS = {
     ("bucket", "joins"): "is made",
     ("bucket", "leaves"): "is no longer Cohort’s",
     ("bucket", "changes"): "changes",
+    ("group", "changes"): "changes",
 }
 _STATEMENT_WORDS = {
     ("add", "Allow"): "becomes allowed",
@@ -37,7 +38,16 @@ _STATEMENT_WORDS = {
     ("add", "Deny"): "becomes forbidden",
     ("remove", "Deny"): "is no longer forbidden",
 }
-_DETAILS = {"federated": "short-lived credentials", "read-write": "read and write", "read-only": "read only", "bucket": ""}
+_DETAILS = {
+    "federated": "short-lived credentials",
+    "keys": "an access key of their own",
+    "read-write": "read and write",
+    "read-only": "read only",
+    "bucket": "",
+    "key before active": "the key before kept for a while",
+    "key before inactive": "the key before kept, inactive",
+}
+_SUSPENSION = {"suspended": "is suspended: everything is denied", "resumed": "is no longer suspended"}
 
 
 @dataclass(frozen=True)
@@ -95,9 +105,12 @@ def _section(title: str, rows: list[Row]) -> Section:
 
 def _person(one: PeopleChange, addresses: Mapping[str, str]) -> Row:
     known = addresses.get(one.name, "") if one.kind == "member" else ""
-    what = _PEOPLE_WORDS[one.kind, one.change]
-    detail = _DETAILS.get(one.detail, one.detail.replace("keys, serial", "an access key of their own, number"))
-    subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket "}[one.kind]
+    words = one.detail.split(", ")
+    suspension = next((_SUSPENSION[word] for word in words if word in _SUSPENSION), "")
+    what = suspension if suspension and one.change == "changes" else _PEOPLE_WORDS[one.kind, one.change]
+    told = [_DETAILS.get(word, word.replace("serial", "number")) for word in words if word not in _SUSPENSION]
+    detail = ", ".join([*filter(None, told), *(["suspended"] if "suspended" in words and one.change == "joins" else [])])
+    subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket ", "group": "the group "}[one.kind]
     return Row(
         sign=_SIGNS[one.change],
         name=known or f"{subject}{one.name}",

@@ -9,16 +9,26 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from control_plane.accounts.services.departures import erase_departed
+from control_plane.accounts.services.removals import end_leftovers
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments import claims
 from control_plane.deployments._environment import clear_work_folder
+from control_plane.deployments.denying import deny_pending
 from control_plane.deployments.models import Change, Deployment, DriftState, Failure, Preview, Stack
 from control_plane.deployments.requests import lock, queue
 from control_plane.deployments.tasks import check_drift
 from control_plane.groups.services.moves import finish_moves
 from control_plane.groups.services.terms import end_due, remind_of_ends
+from control_plane.keys.checking import start_due_checks
+from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
+from control_plane.legacy.adopting_keys import remove_requested
 from control_plane.notifications.outbox import deliver_due
+from control_plane.quotas.reading import read_when_due
+from control_plane.retirement.steps import take_steps
+from control_plane.review.due import start_due_looks
+from control_plane.review.signing import remind_of_reviews
+from control_plane.rosters.services.uploads import take_up_stuck
 
 logger = logging.getLogger("cohort.sweep")
 
@@ -124,12 +134,23 @@ def check_by_night(*, at_any_hour: bool = False) -> int:
 STEPS: tuple[Callable[[], object], ...] = (
     take_over_abandoned,
     bring_forgotten,
+    deny_pending,
     compare_restored,
     check_drift_by_night,
     finish_moves,
     end_due,
     remind_of_ends,
+    end_overlaps,
+    remove_requested,
+    remind_of_old_keys,
+    start_due_checks,
+    read_when_due,
+    start_due_looks,
+    remind_of_reviews,
+    take_steps,
     deliver_due,
+    end_leftovers,
+    take_up_stuck,
     erase_departed,
     clear_work_folder,
     forget_previews,

@@ -2,6 +2,9 @@
 
 from django_tasks import task
 
+# A worker does what is in this queue beside all else, so that it waits for nothing.
+URGENT = "urgent"
+
 
 @task()
 def check_drift(stack_id: int) -> None:
@@ -19,9 +22,25 @@ def work_out_preview(preview_id: int) -> None:
     work_out(preview_id)
 
 
+@task(priority=100, queue_name=URGENT)
+def deny_now(stack_id: int) -> None:
+    """See `denying.deny`."""
+    from control_plane.deployments.denying import deny
+
+    deny(stack_id)
+
+
 @task()
 def end_moves() -> None:
     """See `moves.finish_moves`."""
     from control_plane.groups.services.moves import finish_moves
 
     finish_moves()
+
+
+@task()
+def go_on_retiring() -> None:
+    """See `retirement.steps.take_steps`."""
+    from control_plane.retirement.steps import take_steps
+
+    take_steps()

@@ -11,6 +11,7 @@ from control_plane.config import config
 from control_plane.deployments import claims
 from control_plane.deployments.engine import Engine
 from control_plane.deployments.sweep import sweep, take_over_abandoned
+from control_plane.deployments.tasks import URGENT
 
 logger = logging.getLogger("cohort.worker")
 
@@ -27,16 +28,8 @@ class Worker:
     def __init__(self, name: str = claims.WORKER, engine: Engine | None = None) -> None:
         self.stop = threading.Event()
         self.engine = engine or Engine(name)
-        self._tasks = TaskWorker(
-            queue_names=["*"],
-            excluded_queue_names=[],
-            interval=0.2,
-            batch=False,
-            backend_name="default",
-            startup_delay=False,
-            max_tasks=None,
-            worker_id=name[:64],
-        )
+        # The second does nothing but what must not wait for a task that takes long.
+        self._tasks = [_task_worker("*", name), _task_worker(URGENT, f"{URGENT}-{name}")]
         self._due: dict[str, float] = {}
 
     def run(self, *, once: bool = False) -> bool:
@@ -46,20 +39,24 @@ class Worker:
         """
         logger.info("worker %s looks for deployments", self.engine.name)
         self.engine.start()
-        tasks = threading.Thread(target=self._do_tasks, args=(once,), name="tasks", daemon=True)
-        tasks.start()
+        tasks = [threading.Thread(target=self._do_tasks, args=(one, once), name="tasks", daemon=True) for one in self._tasks]
+        for thread in tasks:
+            thread.start()
         pings = threading.Thread(target=self._ping, name="pings", daemon=True)
         pings.start()
         try:
             self._loop(once)
             if once:
-                tasks.join()
+                for thread in tasks:
+                    thread.join()
         finally:
             logger.info("worker %s stops", self.engine.name)
-            self._tasks.running = False
+            for one in self._tasks:
+                one.running = False
             self.stop.set()
             has_ended = self.engine.stop(GRACE_SECONDS)
-            tasks.join(2)
+            for thread in tasks:
+                thread.join(2)
         return has_ended
 
     def _loop(self, once: bool) -> None:
@@ -86,11 +83,11 @@ class Worker:
         self._due[what] = now + seconds
         return True
 
-    def _do_tasks(self, once: bool) -> None:
-        self._tasks.batch = once
-        while self._tasks.running:
+    def _do_tasks(self, worker: TaskWorker, once: bool) -> None:
+        worker.batch = once
+        while worker.running:
             try:
-                self._tasks.run()
+                worker.run()
             except DatabaseError:
                 logger.warning("the database does not answer; looking for tasks again", exc_info=True)
                 time.sleep(1)
@@ -100,3 +97,16 @@ class Worker:
     def _ping(self) -> None:
         while self.engine.resident is not None and not self.stop.wait(PING_SECONDS):
             self.engine.resident.check()
+
+
+def _task_worker(queue: str, name: str) -> TaskWorker:
+    return TaskWorker(
+        queue_names=[queue],
+        excluded_queue_names=[],
+        interval=0.2,
+        batch=False,
+        backend_name="default",
+        startup_delay=False,
+        max_tasks=None,
+        worker_id=name[:64],
+    )

@@ -45,6 +45,14 @@ class NoCredentials(GroupsError):
     """There are no credentials to hand out."""
 
 
+class Suspended(NoCredentials):
+    """The member, or the whole group, is suspended."""
+
+
+class NotSuspended(GroupsError):
+    """There is nothing to lift, or it is suspended already."""
+
+
 class OldKeyThere(GroupsError):
     """The key before the present one is still there, and IAM allows no third."""
 

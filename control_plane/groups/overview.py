@@ -36,10 +36,15 @@ class Place:
         return self.deployment is not None and self.deployment.state == Deployment.State.APPROVAL
 
     @property
+    def is_suspended(self) -> bool:
+        """Whether everything is denied to the member, alone or with the whole group."""
+        return self.membership.suspended_at is not None or self.group.suspended_at is not None
+
+    @property
     def is_in_force(self) -> bool:
-        """Whether AWS lets the member in now; while it is being taken away it still does."""
+        """Whether AWS lets the member in now; while it is being taken away it still does, suspended it does not."""
         deployed = self.group.stack.deployed_generation
-        return self.state != AccessState.ADDING and self.membership.added_generation <= deployed
+        return not self.is_suspended and self.state != AccessState.ADDING and self.membership.added_generation <= deployed
 
     @property
     def doing(self) -> str:
@@ -60,6 +65,11 @@ class PersonAccess:
     def in_force(self) -> list[Place]:
         """Where AWS lets the person in now: also where that is being taken away and has not ended yet."""
         return [place for place in self.places if place.is_in_force]
+
+    @property
+    def suspended(self) -> list[Place]:
+        """Where everything is denied to the person for now."""
+        return [place for place in self.places if place.is_suspended]
 
     @property
     def under_way(self) -> list[Place]:
@@ -106,7 +116,7 @@ def attach_latest(groups: Sequence[Group]) -> None:
 
 def attach_usable(mine: Sequence[Place], most: int) -> None:
     """Give each group that lets its member in `usable`, its analyses that are in force, and `more_usable`. One query for all."""
-    groups = {place.group.pk: place.group for place in mine if place.state == AccessState.ACTIVE}
+    groups = {place.group.pk: place.group for place in mine if place.state == AccessState.ACTIVE and not place.is_suspended}
     found: dict[int, list[Analysis]] = defaultdict(list)
     for grant in Grant.objects.wanted().with_state().filter(group__in=groups, state=AccessState.ACTIVE).select_related("analysis"):
         found[grant.group_id].append(grant.analysis)

@@ -5,21 +5,23 @@ from collections.abc import Callable
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
+from control_plane.groups.errors import Suspended
 from control_plane.groups.models import Access, Group, JoinRequest, Membership
 
 
 def manages(user: User | None, group: Group) -> bool:
-    """Whether this person is a manager of the group: active, and a member whom nobody has asked to take away. One query."""
+    """Whether this person is a manager of the group: active, not suspended, and a member whom nobody has asked to take away."""
     return user is not None and user.is_active and managers(group).filter(user=user).exists()
 
 
 def manages_any(user: User) -> bool:
     """Whether this person is a manager of any group. One query."""
-    return user.is_active and Membership.objects.wanted().filter(user=user, is_manager=True).exists()
+    return user.is_active and Membership.objects.wanted().filter(user=user, is_manager=True, suspended_at__isnull=True).exists()
 
 
 def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
@@ -30,13 +32,13 @@ def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
 
 def managed_groups(user: User) -> QuerySet[Group]:
     """The groups that this person manages."""
-    mine = Membership.objects.wanted().filter(user=user, is_manager=True)
+    mine = Membership.objects.wanted().filter(user=user, is_manager=True, suspended_at__isnull=True)
     return Group.objects.filter(pk__in=mine.values("group")) if user.is_active else Group.objects.none()
 
 
 def managers(group: Group) -> QuerySet[Membership]:
     """The memberships of the group's managers who can act."""
-    return Membership.objects.wanted().filter(group=group, is_manager=True, user__is_active=True)
+    return Membership.objects.wanted().filter(group=group, is_manager=True, suspended_at__isnull=True, user__is_active=True)
 
 
 def may_decide(actor: Actor, group: Group) -> bool:
@@ -52,6 +54,20 @@ def require_manager(actor: Actor, group: Group) -> None:
         )
 
 
+def refuse_suspended(membership: Membership) -> None:
+    """Raise Suspended if nothing is to be handed out to the member: at once, whatever AWS holds by now."""
+    since = membership.group.suspended_at or membership.suspended_at
+    if since is None:
+        return
+    whose = f"The group {membership.group.name}" if membership.group.suspended_at else f"{membership.user.email}’s access"
+    where = "" if membership.group.suspended_at else f" to {membership.group.name}"
+    by = "an administrator" if membership.group.suspended_at else "one of the group’s managers or an administrator"
+    raise Suspended(
+        f"{whose}{where} is suspended since {timezone.localtime(since):%-d %B %Y}. No credentials were handed out and nothing was "
+        f"changed; the data stays as it is. Ask {by}."
+    )
+
+
 def require_may_give(actor: Actor, group: Group, access: Access) -> None:
     """Raise PermissionDenied if a manager gives a key where the group does not allow any; administrators decide for themselves."""
     if access == Access.KEYS and not (group.allows_keys or actor.is_operator or is_administrator(actor.user)):
@@ -64,5 +80,5 @@ def decidable(user: User) -> QuerySet[JoinRequest]:
     """The requests that this person may decide or has a right to look back at: their groups', or, for administrators, all."""
     if is_administrator(user):
         return JoinRequest.objects.all()
-    managed = Membership.objects.wanted().filter(user=user, is_manager=True)
+    managed = Membership.objects.wanted().filter(user=user, is_manager=True, suspended_at__isnull=True)
     return JoinRequest.objects.filter(group__in=managed.values("group")) if user.is_active else JoinRequest.objects.none()

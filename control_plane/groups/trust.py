@@ -9,7 +9,7 @@ from control_plane.accounts.models import User
 from control_plane.accounts.validation import fold_name, validate_name
 from control_plane.config import config
 from control_plane.groups.errors import InvalidName, NameTaken
-from control_plane.groups.models import Group, JoinRequest
+from control_plane.groups.models import Group, JoinRequest, Membership
 from control_plane.groups.permissions import managers
 
 LONGEST_NAME = 120
@@ -42,6 +42,9 @@ def propose_slug(name: str) -> str:
 def trusts_address(request: JoinRequest) -> bool:
     """Whether a request needs nobody's approval: by a code that still stands, from a verified address of a trusted domain."""
     if request.code is None or request.code.withdrawn_at is not None or not is_trusted_domain(request.user.email):
+        return False
+    # Who was suspended does not come back by leaving and asking again.
+    if Membership.objects.filter(group=request.group, user=request.user, suspended_at__isnull=False).exists():
         return False
     return bool(EmailAddress.objects.filter(user=request.user, email__iexact=request.user.email, verified=True).exists())
 

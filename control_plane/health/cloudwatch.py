@@ -19,6 +19,7 @@ from control_plane.backups.services import age
 from control_plane.config import config
 from control_plane.groups.errors import GroupsError
 from control_plane.health.figures import stacks_failed
+from control_plane.quotas.standing import standings
 
 logger = logging.getLogger("cohort.health")
 
@@ -96,10 +97,16 @@ def certificate_days() -> float | None:
     return round((certificate.not_valid_after_utc - datetime.now(UTC)).total_seconds() / 86_400, 2)
 
 
+def quota_used() -> float | None:
+    """Percent of the account's fullest quota that is used, with all that is asked for; None before AWS was asked."""
+    return max((float(one.percent) for one in standings() if one.limit is not None), default=None)
+
+
 MEASURES: dict[str, tuple[str, Callable[[], float | None]]] = {
     "BackupAgeSeconds": ("Seconds", backup_age),
     "FailedDeployments": ("Count", failed_deployments),
     "SiteUp": ("Count", site_up),
     "DiskUsedPercent": ("Percent", disk_used),
+    "QuotaUsedPercent": ("Percent", quota_used),
     "CertificateDaysLeft": ("Count", certificate_days),
 }

@@ -10,6 +10,7 @@ from control_plane.backups.services import age
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.quotas.standing import Standing, standings, warnings
 
 # A worker says that it is there far more often than this.
 WORKER_SILENT_SECONDS = 60
@@ -69,6 +70,12 @@ class Figures:
     backup_age: float
     notices_unsent: int
     notices_given_up: int
+    quotas: list[Standing]
+
+    @property
+    def scarce(self) -> list[Standing]:
+        """The account's quotas of which little is left."""
+        return warnings(self.quotas)
 
     @property
     def is_backup_late(self) -> bool:
@@ -82,7 +89,7 @@ class Figures:
 
 
 def gather() -> Figures:
-    """The figures of now, in nine queries however much there is."""
+    """The figures of now, in a dozen queries however much there is, and three more for each further region."""
     now = timezone.now()
     queue = {
         row["state"]: (row["many"], row["oldest"])
@@ -108,6 +115,7 @@ def gather() -> Figures:
         backup_age=age.seconds_since(backup_at),
         notices_unsent=unsent.count(),
         notices_given_up=unsent.filter(attempts__gte=MOST_TRIES).count(),
+        quotas=standings(),
     )
 
 

@@ -22,6 +22,7 @@ class _OfNow(Collector):
     def collect(self) -> Iterator[Metric]:
         figures = gather()
         yield from _gauges(figures)
+        yield from _quotas(figures)
         stages = SummaryMetricFamily("cohort_stage_seconds", "Time that deployments spent in each stage.", labels=["stage"])
         for stage in figures.stages:
             stages.add_metric([stage.label], count_value=stage.count, sum_value=stage.seconds)
@@ -34,6 +35,18 @@ class _OfNow(Collector):
     def describe(self) -> Iterator[Metric]:
         # Registering asks for names; without this it would ask the database too.
         return iter(())
+
+
+def _quotas(figures: Figures) -> Iterator[Metric]:
+    labels = ["account", "region", "quota"]
+    used = GaugeMetricFamily("cohort_quota_used", "What the account uses of a quota, with all that is asked for.", labels=labels)
+    limit = GaugeMetricFamily("cohort_quota_limit", "The account's quotas, where they are known.", labels=labels)
+    for one in figures.quotas:
+        values = [one.account, one.region, one.name]
+        used.add_metric(values, one.wanted)
+        if one.limit is not None:
+            limit.add_metric(values, one.limit)
+    yield from (used, limit)
 
 
 def _gauges(figures: Figures) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ from control_plane.accounts.models import User
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials, NotGranted, NotMember
 from control_plane.groups.models import AccessState, Analysis, Grant, Group, Membership
+from control_plane.groups.permissions import refuse_suspended
 from stacks.manifest import names
 
 
@@ -56,7 +57,7 @@ def find_place(*, group_slug: str, analysis_slug: str, user: User) -> Place:
     """The place of this group and analysis, for a member. In two queries.
 
     Raises NotMember if the person is not in the group, or there is no such group (the same, so that nobody learns which
-    groups there are); NotGranted if the group does not have the analysis; NoCredentials while AWS does not
+    groups there are); Suspended at once; NotGranted if the group does not have the analysis; NoCredentials while AWS does not
     hold the membership or the grant yet.
     """
     membership = (
@@ -64,6 +65,7 @@ def find_place(*, group_slug: str, analysis_slug: str, user: User) -> Place:
     )
     if membership is None or not user.is_active:
         raise NotMember(f"You are not in a group called {group_slug!r}. Nothing was changed; ask its manager to add you.")
+    refuse_suspended(membership)
     grant = Grant.objects.wanted().select_related("analysis").filter(group=membership.group, analysis__slug=analysis_slug).first()
     if grant is None:
         raise NotGranted(f"{membership.group.name} may not use an analysis {analysis_slug!r}. Ask an administrator to grant it.")

@@ -15,7 +15,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials, NotGranted
-from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials
+from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials, note_use
 from control_plane.storage.places import Place
 from stacks.manifest import names
 
@@ -87,6 +87,7 @@ def open_session(place: Place, purpose: Purpose) -> Credentials:
         )["Credentials"]
     except (BotoCoreError, ClientError) as error:
         raise NoCredentials(f"AWS gave no credentials: {error}. Nothing was changed; try again.") from error
+    note_use(place.membership)
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 

@@ -1,12 +1,16 @@
 """Rows that most tests need, made by the services themselves."""
 
+from pathlib import Path
+
 import pytest
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.models import Group
+from control_plane.groups.models import Analysis, Group
+from control_plane.groups.services.analyses import create_analysis
 from control_plane.groups.services.groups import create_group
+from tests.control_plane.legacy_importing import Importer
 
 OPERATOR = Actor(label="terminal:tester", channel="terminal")
 
@@ -48,3 +52,13 @@ def settle(stack: Stack) -> None:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a transaction's end happens at once: a test's own transaction never ends."""
     monkeypatch.setattr("django.db.transaction.on_commit", lambda function, **_: function())
+
+
+@pytest.fixture
+def importer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Importer:
+    return Importer(tmp_path, capsys)
+
+
+@pytest.fixture
+def epi() -> Analysis:
+    return create_analysis(slug="epi", bucket="cohort-epi", actor=OPERATOR)[0]

@@ -44,7 +44,7 @@ def clean() -> dict[str, int]:
 def test_an_empty_site_has_nothing_to_clean_and_leaves_no_trace() -> None:
     removed = clean()
     assert set(removed.values()) == {0}
-    assert len(removed) == 6
+    assert len(removed) == 7
     assert not AuditEvent.objects.exists()
 
 

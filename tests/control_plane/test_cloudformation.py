@@ -161,3 +161,70 @@ def test_an_update_that_aws_cannot_take_back_any_more_is_no_error(with_events):
 def test_each_state_is_done_or_under_way_or_neither(status, complete, at_work):
     seen = cloudformation.Observation(status)
     assert (seen.is_complete, seen.is_in_progress) == (complete, at_work)
+
+
+NESTED = "arn:aws:cloudformation:us-east-1:111122223333:stack/Group-x-KeyHolders1-ABC/1"
+ITSELF = "AWS::CloudFormation::Stack"
+
+
+@pytest.fixture
+def with_nested(monkeypatch):
+    """A stack and one nested in it, each with its events, newest first: (second, type, name, status, reason, physical id)."""
+
+    def install(own, inside):
+        def told(stack, name, events):
+            fields = (
+                "Timestamp",
+                "ResourceType",
+                "LogicalResourceId",
+                "ResourceStatus",
+                "ResourceStatusReason",
+                "PhysicalResourceId",
+            )
+            common = {"StackId": stack, "StackName": name}
+            return [
+                common | {"EventId": f"{stack}{number}"} | dict(zip(fields, one, strict=True)) for number, one in enumerate(events)
+            ]
+
+        pages = {"Group-x": told("own", "Group-x", own), NESTED: told(NESTED, "Group-x-KeyHolders1-ABC", inside)}
+        events = SimpleNamespace(paginate=lambda **asked: [{"StackEvents": pages[asked["StackName"]]}])
+        monkeypatch.setattr(cloudformation, "client", lambda region: SimpleNamespace(get_paginator=lambda name: events))
+
+    return install
+
+
+INSIDE = (
+    (9, ITSELF, "Group-x-KeyHolders1-ABC", "UPDATE_ROLLBACK_COMPLETE", "", NESTED),
+    (7, "AWS::IAM::User", "Grace", "CREATE_FAILED", "Resource creation cancelled", ""),
+    (6, "AWS::IAM::User", "Ada", "CREATE_FAILED", "User with name x already exists.", ""),
+    (1, "AWS::IAM::User", "Ada", "CREATE_FAILED", "of an earlier update", ""),
+)
+
+
+def test_what_failed_in_a_nested_stack_is_told_by_its_own_name_and_reason(with_nested):
+    own = (
+        (8, ITSELF, "KeyHolders1", "UPDATE_FAILED", "Embedded stack was not successfully updated", NESTED),
+        (5, ITSELF, "KeyHolders1", "UPDATE_IN_PROGRESS", "", NESTED),
+        (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"),
+    )
+    with_nested(own, INSIDE)
+    failed = cloudformation.first_failure("Group-x", "us-east-1", after="")
+    assert failed == FailedResource("Ada", "AWS::IAM::User", "User with name x already exists.")
+
+
+def test_what_could_not_be_removed_from_a_nested_stack_is_found_though_all_is_complete(with_nested):
+    own = (
+        (8, ITSELF, "Group-x", "UPDATE_COMPLETE", "", "own"),
+        (7, ITSELF, "KeyHolders1", "UPDATE_COMPLETE", "", NESTED),
+        (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"),
+    )
+    with_nested(own, ((7, "AWS::IAM::User", "Ada", "DELETE_FAILED", "It is in use.", "ada"), *INSIDE[3:]))
+    assert cloudformation.first_failure("Group-x", "us-east-1", after="") == FailedResource(
+        "Ada", "AWS::IAM::User", "It is in use."
+    )
+
+
+def test_a_nested_stack_that_did_nothing_wrong_this_time_is_not_blamed(with_nested):
+    own = ((8, ITSELF, "KeyHolders1", "UPDATE_COMPLETE", "", NESTED), (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"))
+    with_nested(own, INSIDE[3:])
+    assert cloudformation.first_failure("Group-x", "us-east-1", after="") is None

@@ -1,6 +1,7 @@
 """Whether AWS still holds what was deployed: what is found, and what is shown of it."""
 
 import json
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -9,8 +10,10 @@ from django.core.exceptions import PermissionDenied
 from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
+from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
+from control_plane.config import config
 from control_plane.deployments import cloudformation, drift
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.drift import HIDDEN, check, request_check
@@ -33,14 +36,20 @@ class FakeCloudFormation:
         self.answers = [{"DetectionStatus": "DETECTION_IN_PROGRESS"}, {"DetectionStatus": "DETECTION_COMPLETE"}]
         self.drifts = []
         self.error = None
+        self.asked = []
 
     def get_template(self, **_):
         return {"TemplateBody": self.template}
 
-    def detect_stack_drift(self, **_):
+    def detect_stack_drift(self, *, StackName):  # noqa: N803 (boto3's own name)
         if self.error:
             raise self.error
+        self.asked.append(StackName)
         return {"StackDriftDetectionId": "1"}
+
+    def get_paginator(self, name):
+        nested = {"LogicalResourceId": "More", "PhysicalResourceId": "arn:nested", "ResourceType": "AWS::CloudFormation::Stack"}
+        return SimpleNamespace(paginate=lambda **_: [{"StackResourceSummaries": [nested]}])
 
     def describe_stack_drift_detection_status(self, **_):
         return self.answers.pop(0)
@@ -211,3 +220,21 @@ def test_others_cannot(stack, ada):
     with pytest.raises(PermissionDenied):
         request_check(stack, actor=Actor(label=ada.email, channel="web", user=ada))
     assert not DBTaskResult.objects.exists()
+
+
+def test_nested_stacks_are_looked_into_too_where_there_are_any(stack, aws, group):
+    found(stack)
+    assert aws.asked == [stack.name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COHORT_HOLDERS_PER_STACK", "1")
+        config.cache_clear()
+        for number in range(2):
+            user = User.objects.create_user(f"holder{number}@example.org")
+            add_member(group=group, user=user, access=Access.KEYS, actor=OPERATOR)
+    config.cache_clear()
+    settle(group.stack)
+    aws.observation, aws.asked = holding(group.stack.generation), []
+    aws.drifts, aws.answers = [resource_drift("MODIFIED")], [{"DetectionStatus": "DETECTION_COMPLETE"}] * 2
+    state, differences = found(stack)
+    assert aws.asked == [stack.name, "arn:nested"]
+    assert (state, len(differences)) == (DriftState.DRIFTED, 2)

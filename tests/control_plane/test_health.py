@@ -143,7 +143,7 @@ def test_a_scrape_asks_no_more_of_the_database_for_many_rows(django_assert_max_n
     for number in range(30):
         see_worker(name=f"host:{number}")
         tallies.add("stage", f"stage-{number}")
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         scrape()
 
 

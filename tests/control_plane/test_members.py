@@ -128,8 +128,8 @@ def test_a_new_group_whose_people_are_refused_is_not_made(ada: User, operator: A
 
 
 def test_more_key_holders_than_a_stack_holds_are_refused_beforehand(group: Group, operator: Actor) -> None:
-    people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(151))
-    with pytest.raises(errors.LimitReached, match=r"151 members hold keys.*Nothing was changed"):
+    people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(601))
+    with pytest.raises(errors.LimitReached, match=r"601 members hold keys.*Nothing was changed"):
         add_members(group=group, users=people, access=Access.KEYS, actor=operator)
     assert not Membership.objects.exists()
 
@@ -163,7 +163,7 @@ def test_a_bad_address_makes_nobody(address: str, operator: Actor) -> None:
 
 
 def test_a_person_is_not_made_for_a_group_that_cannot_take_them(group: Group, operator: Actor) -> None:
-    people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(150))
+    people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(600))
     add_members(group=group, users=people, access=Access.KEYS, actor=operator)
     with pytest.raises(errors.LimitReached):
         add_new_or_known(group=group, email="one-more@example.org", access=Access.KEYS, actor=operator)

@@ -37,11 +37,23 @@ class FakeCloudFormation:
     def describe_stack_events(self, **_):
         return {"StackEvents": self.events}
 
-    def describe_stack_resources(self, **_):
-        found = self.resources.items()
-        return {"StackResources": [{"LogicalResourceId": name, "ResourceStatus": status} for name, status in found]}
+    def list_stack_resources(self, name_or_id):
+        """Of the stack, or, by its id, of one nested in it, whose resources' names begin with its own."""
+        inside = name_or_id.rpartition("/")[2] if name_or_id.startswith("arn:") else ""
+        found = []
+        for name, status in self.resources.items():
+            stack, _, logical_id = name.rpartition(".")
+            if stack == inside:
+                kind = "AWS::CloudFormation::Stack" if f"{logical_id}." in " ".join(self.resources) else "AWS::IAM::User"
+                arn = f"arn:aws:cloudformation:us-east-1:1:stack/Group-x-{logical_id}/{logical_id}"
+                found.append(
+                    {"LogicalResourceId": logical_id, "ResourceStatus": status, "ResourceType": kind, "PhysicalResourceId": arn}
+                )
+        return {"StackResourceSummaries": found}
 
-    def get_paginator(self, _):
+    def get_paginator(self, name):
+        if name == "list_stack_resources":
+            return SimpleNamespace(paginate=lambda **asked: [self.list_stack_resources(asked["StackName"])])
         return SimpleNamespace(paginate=lambda **_: [{"StackEvents": self.events}])
 
     def __getattr__(self, name):
@@ -148,6 +160,13 @@ def test_what_fails_again_is_left_out_of_the_rollback_and_named(install):
     assert half_done
     assert aws.asked[-1] == ("continue_update_rollback", {"StackName": "Group-x", "ResourcesToSkip": ["Key3", "Role1"]})
     assert "going on without Key3, Role1" in told[-1]
+
+
+def test_what_fails_again_in_a_nested_stack_is_named_by_that_stack(install):
+    aws = install("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE")
+    aws.resources = {"KeyHolders1": "UPDATE_FAILED", "KeyHolders1.User4": "UPDATE_FAILED", "KeyHolders1.User5": "UPDATE_COMPLETE"}
+    settled()
+    assert aws.asked[-1][1]["ResourcesToSkip"] == ["Group-x-KeyHolders1.User4"]
 
 
 def test_where_the_resources_say_nothing_the_events_of_this_rollback_do(install):

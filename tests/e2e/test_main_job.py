@@ -121,8 +121,8 @@ def test_a_bucket_is_private_versioned_and_open_to_our_own_page_alone(two_groups
     assert all(s3.get_public_access_block(Bucket=EPHYS)["PublicAccessBlockConfiguration"].values())
     (rule,) = s3.get_bucket_cors(Bucket=EPHYS)["CORSRules"]
     assert rule["AllowedOrigins"] == [two_groups.site.url]
-    (lifecycle,) = s3.get_bucket_lifecycle_configuration(Bucket=EPHYS)["Rules"]
-    assert lifecycle["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
+    lifecycle = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=EPHYS)["Rules"]}
+    assert lifecycle["abort-incomplete-uploads"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 7
 
 
 def test_a_hand_run_deploy_and_diff_right_after_find_nothing_to_change(two_groups: TwoGroups) -> None:

@@ -58,7 +58,9 @@ def serve(socket: str) -> None:
     django.setup()
     # Nobody waits for the forks: they answer by themselves.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with Listener(socket) as listener:
+    with Listener(f"{socket}.part", backlog=64) as listener:
+        # Under its own name once it listens.
+        Path(f"{socket}.part").rename(socket)
         while True:
             connection = listener.accept()
             if os.fork() == 0:

@@ -19,6 +19,7 @@ from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_
 from local_aws.server import EmbeddedAws
 from stacks import bootstrap as boundaries
 from stacks import names, policies
+from stacks.host_policies import DEFAULT_PATTERNS
 from stacks.manifest import GroupManifest, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +43,7 @@ class Cloud:
         self.key_id, self.secret = create_identity(aws.endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, control_plane_policy(ACCOUNT))
         root = self.environment(aws.endpoint) | {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"}
         bootstrap = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{ACCOUNT}/{REGION}"]
-        boundaries.deploy(boto3.Session(ACCOUNT, "root"), REGION, boundaries.DEFAULT_PATTERNS, endpoint=aws.endpoint)
+        boundaries.deploy(boto3.Session(ACCOUNT, "root"), REGION, DEFAULT_PATTERNS, endpoint=aws.endpoint)
         subprocess.run(bootstrap, cwd=ROOT, env=root | {"VAR_DIR": str(folder)}, check=True, capture_output=True)
 
     def environment(self, endpoint: str) -> dict[str, str]:

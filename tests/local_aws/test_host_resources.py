@@ -277,7 +277,13 @@ def test_a_locked_bucket_has_what_its_template_says(aws: EmbeddedAws) -> None:
             "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 30}],
             "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
-        }
+        },
+        {
+            "Id": "tagged",
+            "Status": "Enabled",
+            "TagFilters": [{"Key": "kept", "Value": "no"}],
+            "Transitions": [{"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": 0}],
+        },
     ]
     deploy(aws, "locked", {"Bucket": of("S3::Bucket", **locked, LifecycleConfiguration={"Rules": rules})})
     assert s3.get_bucket_lifecycle_configuration(Bucket="locked")["Rules"] == [
@@ -289,7 +295,13 @@ def test_a_locked_bucket_has_what_its_template_says(aws: EmbeddedAws) -> None:
             "Transitions": [{"Days": 30, "StorageClass": "GLACIER_IR"}],
             "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7},
-        }
+        },
+        {
+            "ID": "tagged",
+            "Status": "Enabled",
+            "Filter": {"Tag": {"Key": "kept", "Value": "no"}},
+            "Transitions": [{"Days": 0, "StorageClass": "DEEP_ARCHIVE"}],
+        },
     ]
     assert s3.get_bucket_tagging(Bucket="locked")["TagSet"] == named("locked")
     put = s3.put_object(Bucket="locked", Key="one", Body=b"1")
@@ -304,7 +316,7 @@ def test_a_locked_bucket_has_what_its_template_says(aws: EmbeddedAws) -> None:
 
 
 def test_a_lifecycle_rule_that_is_not_known_is_refused_and_leaves_no_bucket(aws: EmbeddedAws) -> None:
-    rule = {"Status": "Enabled", "TagFilters": [{"Key": "a", "Value": "b"}]}
+    rule = {"Status": "Enabled", "ObjectSizeGreaterThan": "1000"}
     stack = deploy(aws, "unknown", {"Bucket": of("S3::Bucket", BucketName="unknown", LifecycleConfiguration={"Rules": [rule]})})
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
     assert "unknown" not in {one["Name"] for one in client(aws, "s3").list_buckets()["Buckets"]}

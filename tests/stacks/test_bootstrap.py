@@ -20,9 +20,10 @@ from stacks.backup_stack import BackupStack
 from stacks.execution import execution_policies
 from stacks.group_stack import GroupStack
 from stacks.host_stack import IMAGE, HostStack
+from stacks.manifest import Member
 from stacks.policies import POLICY_CHARACTERS, boundary, size
 from stacks.storage_stack import StorageStack
-from tests.stacks.builders import group_manifest, platform_manifest, site
+from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest, site
 from tests.stacks.simulation import ACCOUNT, Call, decide
 from tests.stacks.simulation.needs import NEEDS, REGION
 
@@ -48,6 +49,9 @@ def test_every_policy_fits_iam_s_limit_with_room_to_spare(region: str) -> None:
     assert [name for name, document in made.items() if size(document) > POLICY_CHARACTERS - 200] == []
 
 
+MEMBERS = (Member(username=ADA, access="keys"), Member(username=GRACE, access="keys", part=1))
+
+
 def test_our_own_stacks_may_all_that_they_need() -> None:
     app = cdk.App(analytics_reporting=False)
     kept = BackupStack(app, site())
@@ -55,7 +59,7 @@ def test_our_own_stacks_may_all_that_they_need() -> None:
         kept,
         HostStack(app, site(), kept),
         StorageStack(app, platform_manifest()),
-        GroupStack(app, group_manifest(revoked=("m" + "d" * 11,))),
+        GroupStack(app, group_manifest(revoked=("m" + "d" * 11,), members=MEMBERS)),
     )
     calls: list[Call] = []
     for stack in stacks:
@@ -106,7 +110,7 @@ HARM = {
     "AdministratorAccess at an IAM group": Call("iam:AttachGroupPolicy", f"{IAM}group/cohort/x/g", ADMINISTRATOR),
     "a password for a user": Call("iam:CreateLoginProfile", f"{IAM}user/cohort/x/u"),
     "a key for another's user": Call("iam:CreateAccessKey", f"{IAM}user/administrator"),
-    "an inline policy in an IAM group": Call("iam:PutGroupPolicy", f"{IAM}group/cohort/x/g"),
+    "an inline policy in another's IAM group": Call("iam:PutGroupPolicy", f"{IAM}group/administrators"),
     "another identity provider": Call("iam:CreateSAMLProvider", f"{IAM}saml-provider/mine"),
     "an administrator's role for a machine": Call(
         "iam:PassRole", f"{IAM}role/administrator", {"iam:PassedToService": "ec2.amazonaws.com"}
@@ -127,6 +131,10 @@ HARM = {
     ),
     "a function": Call("lambda:CreateFunction", f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:cohort-x"),
     "CDK's own assets": Call("s3:PutBucketPolicy", f"arn:aws:s3:::cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"),
+    "what CDK put up, changed": Call("s3:PutObject", f"arn:aws:s3:::cdk-hnb659fds-assets-{ACCOUNT}-{REGION}/a.json"),
+    "what CDK put up elsewhere": Call("s3:GetObject", f"arn:aws:s3:::cdk-hnb659fds-assets-999999999999-{REGION}/a.json"),
+    "another's stack": Call("cloudformation:UpdateStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/theirs/1"),
+    "the site's own stack": Call("cloudformation:UpdateStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/Cohort-Host/1"),
     "another's bucket": Call("s3:PutBucketPolicy", "arn:aws:s3:::theirs"),
     "a group's data": Call("s3:GetObject", "arn:aws:s3:::cohort-ephys/example-lab/inputs/a"),
     "a backup": Call("s3:GetObject", f"arn:aws:s3:::{BACKUPS}/database/a"),
@@ -226,13 +234,24 @@ HOST_CALLS = [
     Call("logs:PutLogEvents", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/cohort/host:log-stream:i-1/boot"),
     Call("cloudformation:SignalResource", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/Cohort-Host/1"),
     Call("cloudformation:DescribeStacks", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/Group-x/1"),
+    Call("cloudformation:DescribeAccountLimits", "*"),
+    Call("cloudformation:ListStacks", "*"),
+    Call("iam:GetAccountSummary", "*"),
+    Call("iam:ListAccessKeys", f"{IAM}user/cohort/x/u"),
+    Call("iam:GetAccessKeyLastUsed", f"{IAM}user/cohort/x/u"),
 ]
 
 
 def test_the_worker_may_all_that_it_needs_within_its_boundary() -> None:
     held = {"worker": host_policies.worker_policy(site())}
     limit = bootstrap.host_boundary(ACCOUNT, REGION)
-    assert all(decide(HOST_CALLS, held, boundary=limit, principal=f"{IAM}role/cohort-host/cohort-host"))
+    worker = f"{IAM}role/cohort-host/cohort-host"
+    assert all(decide(HOST_CALLS, held, boundary=limit, principal=worker))
+    others = [
+        Call("sts:AssumeRole", f"{IAM}role/cdk-hnb659fds-{role}-{ACCOUNT}-{REGION}")
+        for role in ("lookup-role", "cfn-exec-role", "image-publishing-role")
+    ]
+    assert not any(decide(others, held, boundary=limit, principal=worker))
 
 
 def test_the_web_process_acts_for_members_and_can_do_nothing_else() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks import manifest
-from stacks.manifest import AnalysisGrant, GroupManifest, ManifestError, Member, PlatformManifest, names, open_store, parse
-from tests.stacks.builders import ADA, group_manifest, platform_manifest
+from stacks.manifest import AnalysisGrant, GroupManifest, ManifestError, Member, PlatformManifest, limits, names, open_store, parse
+from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
 
@@ -97,7 +97,7 @@ def test_an_unknown_version_is_refused_before_anything_else(version: object) -> 
 
 
 def test_it_has_no_room_for_an_address_or_a_secret() -> None:
-    assert set(Member.model_fields) == {"username", "access", "key_serial", "previous_key", "suspended"}
+    assert set(Member.model_fields) == {"username", "access", "key_serial", "previous_key", "part", "suspended"}
 
 
 def test_a_star_is_never_an_origin() -> None:
@@ -106,9 +106,23 @@ def test_a_star_is_never_an_origin() -> None:
 
 
 def test_more_key_holders_than_a_stack_holds_are_refused_beforehand() -> None:
-    many = tuple(Member(username=f"m{_base32(number)}", access="keys") for number in range(manifest.MOST_KEY_HOLDERS + 1))
+    many = tuple(Member(username=f"m{_base32(number)}", access="keys") for number in range(limits.MOST_KEY_HOLDERS + 1))
     with pytest.raises(ManifestError, match="members hold keys"):
         group_manifest(members=many)
+
+
+def test_more_keys_in_one_part_than_its_stack_holds_are_refused_beforehand() -> None:
+    fields = {"access": "keys", "key_serial": 2, "previous_key": "active", "part": 1}
+    many = tuple(Member.model_validate({"username": f"m{_base32(number)}", **fields}) for number in range(121))
+    with pytest.raises(ManifestError, match="resources of one stack"):
+        group_manifest(members=many)
+    assert group_manifest(members=many[:120])
+
+
+def test_only_key_holders_have_a_part() -> None:
+    federated = {"username": GRACE, "access": "federated", "part": 1}
+    with pytest.raises(ManifestError, match="part"):
+        parse(json.dumps(json.loads(group_manifest().to_json()) | {"members": [federated]}))
 
 
 def test_a_folder_keeps_what_was_published(tmp_path: Path) -> None:

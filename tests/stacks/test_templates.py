@@ -130,7 +130,14 @@ def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
                     },
                     "LifecycleConfiguration": {
                         "Rules": [
-                            Match.object_like({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}, "Status": "Enabled"})
+                            Match.object_like({"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}, "Status": "Enabled"}),
+                            Match.object_like(
+                                {
+                                    "Status": "Enabled",
+                                    "TagFilters": [{"Key": "cohort-archive", "Value": "true"}],
+                                    "Transitions": [{"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": 0}],
+                                }
+                            ),
                         ]
                     },
                 },

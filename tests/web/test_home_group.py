@@ -59,6 +59,7 @@ def test_strangers_learn_nothing(group: Group, manager: User, ada: User) -> None
         f"{PAGE}members/{pk}/manager/",
         f"{PAGE}members/{pk}/end/",
         f"{PAGE}members/{pk}/move/",
+        f"{PAGE}members/{pk}/access/",
         f"{PAGE}keys-allowed/",
     ]
     assert {client.get(path).status_code for path in gets} == {404}

@@ -4,8 +4,9 @@ import pytest
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
+from control_plane.audit.models import AuditEvent
 from control_plane.groups.models import Group, Membership
-from control_plane.groups.services.groups import create_group
+from control_plane.groups.services.groups import create_group, set_allows_keys
 from tests.control_plane.conftest import settle
 from tests.control_plane.people import client_of, in_group
 
@@ -79,3 +80,23 @@ def test_its_queries_do_not_grow_with_the_groups(
     client = client_of(administrator)
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         client.get(page_of(member))
+
+
+def test_a_key_is_given_where_that_is_allowed_and_taken_away(
+    manager: User, member: Membership, group: Group, operator: Actor
+) -> None:
+    client = client_of(manager)
+    assert client.post(f"{page_of(member)}access/", {"access": "keys"}).status_code == 403
+    set_allows_keys(group=group, allows=True, actor=operator)
+    page = client.post(f"{page_of(member)}access/", {"access": "keys"}, follow=True).content.decode()
+    assert "is being made an access key" in page
+    member.refresh_from_db()
+    assert (member.access, member.key_generation) == ("keys", group.stack.generation + 1)
+    settle(group.stack)
+    page = client.post(f"{page_of(member)}access/", {"access": "keys"}, follow=True).content.decode()
+    assert "already. Nothing was changed" in page
+    page = client.post(f"{page_of(member)}access/", {"access": "federated"}, follow=True).content.decode()
+    assert "the key is being removed" in page
+    member.refresh_from_db()
+    assert member.access == "federated"
+    assert AuditEvent.objects.filter(action="member.access").count() == 2

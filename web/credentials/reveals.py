@@ -12,7 +12,8 @@ from control_plane.audit.models import record
 from control_plane.groups.errors import GroupsError, NoCredentials
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import Credentials, find_membership, read_key, refuse_too_often
-from control_plane.groups.services.keys import key_is_in_force, key_made_at
+from control_plane.groups.services.keys import key_is_in_force
+from control_plane.keys.listing import HeldKeys, held_keys
 from web.credentials.models import KeyReveal
 
 MOST_REVEALS_AN_HOUR = 10
@@ -27,18 +28,20 @@ class AlreadyRevealed(GroupsError):
 
 @dataclass(frozen=True)
 class KeyStanding:
-    """Where a member's key stands: when it was made, whether AWS holds it yet, and when it was shown."""
+    """Where a member's key stands: when it was made, whether AWS holds it yet, when it was shown, and what IAM says of its use."""
 
     made_at: datetime | None
     is_in_force: bool
     revealed_at: datetime | None
+    held: HeldKeys
 
 
 def key_standing(membership: Membership) -> KeyStanding | None:
-    """Where the member's key stands; None if they have none. In two queries."""
+    """Where the member's key stands; None if they have none. In three queries."""
     if membership.access != Access.KEYS:
         return None
-    return KeyStanding(key_made_at(membership), key_is_in_force(membership), _reveals(membership))
+    (held,) = held_keys(membership.group, [membership])
+    return KeyStanding(held.made_at, key_is_in_force(membership), _reveals(membership), held)
 
 
 def reveal_key(membership: Membership, actor: Actor) -> Credentials:

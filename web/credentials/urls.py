@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from web.credentials import device, views
+from web.credentials import brought_views, device, views
 
 app_name = "credentials"
 urlpatterns = [
     path("groups/<slug:slug>/credentials/", views.page, name="page"),
     path("groups/<slug:slug>/credentials/session/", views.session, name="session"),
     path("groups/<slug:slug>/credentials/key/", views.reveal, name="reveal"),
+    path("groups/<slug:slug>/credentials/key/old/", views.old_key, name="old_key"),
+    path("groups/<slug:slug>/credentials/key/brought/", brought_views.remove, name="brought"),
     path("groups/<slug:slug>/credentials/key/rotate/", views.rotate, name="rotate"),
     path("groups/<slug:slug>/credentials/key/rotate/<slug:username>/", views.rotate_for, name="rotate_for"),
     path("groups/<slug:slug>/credentials/computers/<int:computer>/sign-out/", views.sign_out, name="sign_out"),

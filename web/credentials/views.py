@@ -20,7 +20,8 @@ from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import AccessState, Grant, Group, Membership
 from control_plane.groups.permissions import may_decide
 from control_plane.groups.services.credentials import SESSION_SECONDS, member_credentials
-from control_plane.groups.services.keys import rotate_key
+from control_plane.groups.services.keys import OldKey, end_overlap, rotate_key
+from control_plane.keys.forms import OldKeyForm, OverlapForm
 from web.credentials import computers
 from web.credentials.access import own_membership
 from web.credentials.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
@@ -36,7 +37,12 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     """How to use the group's files from one's own computer; for htmx, where one's key stands."""
     user = _person(request)
     membership = own_membership(user, slug)
-    context = {"group": membership.group, "membership": membership, "key": key_standing(membership)}
+    context = {
+        "group": membership.group,
+        "membership": membership,
+        "key": key_standing(membership),
+        "overlap_form": OverlapForm(),
+    }
     if request.headers.get("HX-Request"):
         return render(request, "credentials/_key.html", context)
     setup = _setup(membership.group)
@@ -115,9 +121,31 @@ def _reveal(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def rotate(request: HttpRequest, slug: str) -> HttpResponse:
-    """A new key for oneself; the old one ends."""
+    """A new key for oneself; the old one works on beside it for as long as was chosen."""
     user = _person(request)
     return _rotate(request, own_membership(user, slug), back=reverse("credentials:page", args=(slug,)))
+
+
+@require_POST
+@login_required
+@never_cache
+def old_key(request: HttpRequest, slug: str) -> HttpResponse:
+    """Make one's own old key inactive, bring it back, or remove it."""
+    membership, form = own_membership(_person(request), slug), OldKeyForm(request.POST)
+    group = membership.group
+    if not form.is_valid():
+        messages.error(request, "Choose one of what the page offers. Nothing was changed.")
+        return redirect("credentials:page", slug=slug)
+    wish = form.cleaned_data["wish"]
+    try:
+        end_overlap(
+            group=group, user=membership.user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"]
+        )
+    except GroupsError as refusal:
+        return _back(request, group, refusal)
+    doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
+    messages.success(request, f"Your old key is being {doing}.")
+    return redirect("credentials:page", slug=slug)
 
 
 @require_POST
@@ -148,12 +176,18 @@ def helper(request: HttpRequest) -> FileResponse:
 
 
 def _rotate(request: HttpRequest, membership: Membership, *, back: str) -> HttpResponse:
+    form = OverlapForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose one of the times that the page offers. Nothing was changed.")
+        return redirect(back)
+    overlap = form.cleaned_data["overlap"]
     try:
-        rotate_key(group=membership.group, user=membership.user, actor=Actor.of_request(request))
+        rotate_key(group=membership.group, user=membership.user, actor=Actor.of_request(request), overlap=overlap)
     except GroupsError as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"A new key for {membership.user.email} is being made. The old one ends with that.")
+        old = f"The old one works for another {overlap.days} days" if overlap else "The old one ends with that"
+        messages.success(request, f"A new key for {membership.user.email} is being made. {old}.")
     return redirect(back)
 
 

@@ -3,7 +3,7 @@
 import json
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import NotYours
-from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember
+from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember, Suspended
 from control_plane.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS, NoAnswer, record_download
 from control_plane.storage.places import Place, find_place
 from web.files.archive import HIDDEN, MOST_FILES, MOST_SINGLE, Archive, Busy
@@ -79,6 +79,8 @@ def _place(request: HttpRequest, slug: str, analysis: str) -> Place:
         return find_place(group_slug=slug, analysis_slug=analysis, user=request.user)
     except (NotMember, NotGranted) as error:
         raise NotYours(str(error)) from error
+    except Suspended as error:
+        raise PermissionDenied(str(error)) from error
 
 
 def _chosen(request: HttpRequest) -> tuple[str, list[str]]:

@@ -47,6 +47,12 @@ class EndForm(forms.Form):
     ends_on = forms.DateField(required=False)
 
 
+class AccessForm(forms.Form):
+    """How a member gets in."""
+
+    access = forms.ChoiceField(choices=Access.choices)
+
+
 class MoveForm(forms.Form):
     """The slug of the group to move to, and how the person gets in there; as before, if it is not said."""
 

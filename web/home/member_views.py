@@ -14,10 +14,11 @@ from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import places
 from control_plane.groups.permissions import managed_groups
+from control_plane.groups.services.access import change_access
 from control_plane.groups.services.moves import move_member
 from control_plane.groups.services.terms import last_moment, set_end
 from web.home.access import managed_group, member_of, person
-from web.home.forms import EndForm, MoveForm
+from web.home.forms import AccessForm, EndForm, MoveForm
 
 MOST_OFFERED = 100
 
@@ -36,6 +37,8 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "place": place,
         "others": others[:MOST_OFFERED],
         "accesses": Access.choices,
+        "other_access": next(one for one in Access if one != membership.access),
+        "may_have_key": group.allows_keys or is_administrator(request.user),
         "ends_on": timezone.localtime(membership.ends_at).date() if membership.ends_at else None,
         "today": timezone.localdate(),
     }
@@ -60,6 +63,26 @@ def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     else:
         until = f"ends after {day:%-d %B %Y}" if day else "does not end by itself"
         messages.success(request, f"{membership.user.email}’s access to {group.name} {until}.")
+    return redirect("member", group.slug, pk)
+
+
+@require_POST
+@login_required
+def switch_access(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Have the member get in by a key of their own, or by short-lived credentials alone."""
+    group, form = managed_group(request, slug), AccessForm(request.POST)
+    membership = member_of(group, pk)
+    if not form.is_valid():
+        messages.error(request, "Choose how the member is to get in. Nothing was changed.")
+        return redirect("member", group.slug, pk)
+    access = Access(form.cleaned_data["access"])
+    try:
+        change_access(group=group, user=membership.user, access=access, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        now = "is being made an access key" if access == Access.KEYS else "gets in without a key; the key is being removed"
+        messages.success(request, f"{membership.user.email} {now}.")
     return redirect("member", group.slug, pk)
 
 

@@ -17,6 +17,8 @@ from control_plane.groups.overview import Place, attach_key_ages, attach_usable,
 from control_plane.groups.permissions import decidable, may_decide
 from control_plane.groups.services.codes import MOST_USABLE
 from control_plane.groups.standing import Standing, standings
+from control_plane.keys.listing import group_keys
+from control_plane.review.signing import standing
 from web.home.access import person, visible_group
 from web.home.forms import AskForm, CodeForm
 
@@ -105,5 +107,7 @@ def _decisions(group: Group) -> dict[str, Any]:
         "codes": list(usable[:MOST_USABLE]),
         "ended_codes": list(group.join_codes.exclude(pk__in=usable.values("pk"))[:5]),
         "code_form": CodeForm(),
+        "keys": group_keys(group),
+        "review": standing(group),
         "accesses": Access.choices,
     }

@@ -1,6 +1,7 @@
 """Unfinished uploads, as parts of other pages."""
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +10,7 @@ from django.views.decorators.http import require_GET
 
 from control_plane.accounts.models import User
 from control_plane.audit.refusals import NotYours
-from control_plane.groups.errors import GroupsError
+from control_plane.groups.errors import GroupsError, Suspended
 from control_plane.storage.places import find_place
 from web.uploads.models import Upload
 
@@ -23,6 +24,8 @@ def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
     """My unfinished uploads in one place, from whatever device."""
     try:
         place = find_place(group_slug=group, analysis_slug=analysis, user=_person(request))
+    except Suspended as refusal:
+        raise PermissionDenied(str(refusal)) from refusal
     except GroupsError as refusal:
         raise NotYours(str(refusal)) from refusal
     mine = Upload.objects.of(group=place.group, analysis=place.analysis, user=request.user).unfinished()

@@ -1,4 +1,4 @@
-"""Deleting one's own account: access on AWS goes first, the personal data once AWS has let go.
+"""Deleting one's own account, and erasing it: access on AWS goes first, the personal data once AWS has let go.
 
 The row itself stays, without a name and address, because ended memberships refer to it; so does the audit trail, under
 the label of its day.
@@ -42,13 +42,14 @@ class LastAdministrator(GroupsError):
 def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployment]:
     """Close the person's own account at once, and take their access away. Returns the deployments that do it.
 
-    Raises NotConfirmed, LastAdministrator or PermissionDenied. `erase_departed` does the rest.
+    Raises NotConfirmed, LastAdministrator or PermissionDenied. `erase_departed` does the rest. What an administrator does is in
+    `removals`.
     """
     if actor.user != user:
         raise PermissionDenied("Only its owner deletes an account. Nothing was changed; deactivate it instead.")
     with transaction.atomic():
         # All administrators' rows, so that the last two cannot both go at once.
-        administrators = list(_administrators().select_for_update())
+        administrators = list(active_administrators().select_for_update())
         person = User.objects.select_for_update().get(pk=user.pk)
         if typed_email.strip().lower() != person.email:
             raise NotConfirmed("That is not this account's address. Nothing was deleted; type the address as it stands above.")
@@ -90,7 +91,8 @@ def _departed() -> QuerySet[User]:
     return User.objects.filter(~Exists(access), deletion_requested_at__isnull=False, erased_at__isnull=True, is_active=False)
 
 
-def _administrators() -> QuerySet[User]:
+def active_administrators() -> QuerySet[User]:
+    """Those who can administer every group now."""
     return User.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
 
 
@@ -117,4 +119,4 @@ def _erase(person: User) -> None:
     person.full_clean(exclude=["password"])
     person.save()
     record(Actor.system("accounts"), "account.erased", old, now=person.email)
-    logger.info("an account was erased at its owner's wish; it is %s now", person.email)
+    logger.info("an account was erased; it is %s now", person.email)

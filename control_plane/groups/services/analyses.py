@@ -14,6 +14,7 @@ from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
 from control_plane.groups.services.manifests import platform_manifest
 from control_plane.groups.services.platform import origins, platform_stack
+from control_plane.retirement.guards import refuse_retiring
 from stacks.manifest import names
 
 
@@ -44,6 +45,7 @@ def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, acto
     require_administrator(actor)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
+        refuse_retiring(group)
         before = Grant.objects.wanted().filter(group=group, analysis=analysis).first()
         if before and before.level == level:
             raise AlreadyGranted(f"{group.name} has {analysis.name} already ({level.value}). Nothing was changed.")

@@ -11,6 +11,7 @@ from control_plane.audit.models import record
 from control_plane.groups.errors import AlreadyWithdrawn, CodeRefused, InvalidTerms, LimitReached
 from control_plane.groups.models import CODE_GROUP_LETTERS, Group, JoinCode, hash_code, make_code
 from control_plane.groups.permissions import require_manager
+from control_plane.retirement.guards import is_retiring, refuse_retiring
 
 USUAL_DAYS, MOST_DAYS = 30, 365
 MOST_USES = 10_000
@@ -48,7 +49,7 @@ def withdraw_join_code(*, code: JoinCode, actor: Actor) -> None:
 def find_usable_code(code: str) -> JoinCode:
     """The row of a code that works now. Raises CodeRefused, whatever is wrong with it."""
     found = JoinCode.objects.usable(timezone.now()).select_related("group").filter(code_hash=hash_code(code)).first()
-    if found is None:
+    if found is None or is_retiring(found.group):
         raise CodeRefused
     return found
 
@@ -60,6 +61,7 @@ def use_code(code: JoinCode) -> None:
 
 
 def _make(group: Group, actor: Actor, days: int, most_uses: int | None) -> tuple[JoinCode, str]:
+    refuse_retiring(group)
     now = timezone.now()
     if JoinCode.objects.usable(now).filter(group=group).count() >= MOST_USABLE:
         raise LimitReached(f"{group.name} has {MOST_USABLE} codes that work. Nothing was changed; withdraw one of them first.")

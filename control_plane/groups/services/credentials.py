@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.utils import timezone
 
 from control_plane.accounts.models import User
@@ -18,6 +19,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent, record
 from control_plane.groups.errors import NoCredentials, NotMember, TooOften
 from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
+from control_plane.groups.permissions import refuse_suspended
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # The helper asks once an hour for each group; this leaves room for several computers, and none for a program gone wild.
 MOST_SESSIONS_AN_HOUR = 60
+# How exactly it is kept when a membership was last used.
+USE_KEPT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
         credentials = read_key(membership) if hands_out_key else _session(membership)
     except (BotoCoreError, ClientError) as error:
         raise NoCredentials(f"AWS did not give credentials for {user.email}: {error}. Nothing was changed; try again.") from error
+    note_use(membership)
     record(
         actor,
         "member.credentials",
@@ -83,7 +88,7 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
 
 
 def find_membership(group: Group, user: User) -> Membership:
-    """The person's membership, in force on AWS. Raises NotMember or NoCredentials."""
+    """The person's membership, in force on AWS. Raises NotMember, Suspended or NoCredentials."""
     membership: Membership | None = (
         Membership.objects.wanted().select_related("group__stack", "user").filter(group=group, user=user).first()
     )
@@ -91,6 +96,7 @@ def find_membership(group: Group, user: User) -> Membership:
         raise NotMember(f"{user.email} is not in {group.name}. No credentials were made.")
     if not user.is_active:
         raise NoCredentials(f"{user.email} is not active. No credentials were made; activate the account first.")
+    refuse_suspended(membership)
     if membership.access_state != AccessState.ACTIVE:
         raise NoCredentials(
             f"{user.email}'s access to {group.name} is not in force yet. No credentials were made; "
@@ -121,6 +127,16 @@ def computer_policy(group: Group) -> dict[str, Any]:
     if len(compact(policy)) <= POLICY_CHARACTERS:
         return policy
     return _policy(group.slug, [f"{arn}*"], [f"{arn}*"] if writable else [])
+
+
+def note_use(membership: Membership) -> None:
+    """Keep that credentials were handed out for a membership: one cheap statement, every ten minutes at the most."""
+    now = timezone.now()
+    if membership.last_used_at is not None and now - membership.last_used_at < USE_KEPT:
+        return
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USE_KEPT)
+    Membership.objects.filter(stale, pk=membership.pk).update(last_used_at=now)
+    membership.last_used_at = now
 
 
 def compact(policy: dict[str, Any]) -> str:

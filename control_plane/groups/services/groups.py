@@ -5,23 +5,27 @@ from contextlib import contextmanager
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import fold_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
+from control_plane.deployments.denying import shuts_out_more
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
+from control_plane.deployments.tasks import deny_now
 from control_plane.groups.errors import InvalidName, NameTaken, NotFound
 from control_plane.groups.models import Group
-from control_plane.groups.services.manifests import group_manifest
-from stacks.manifest import names
+from control_plane.groups.services.manifests import group_manifest, previous_manifest
+from control_plane.quotas.checks import require_room
+from control_plane.retirement.guards import refuse_retiring
+from stacks.manifest import GroupManifest, names
 
 
 def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Deployment]:
-    """Make a group, and have AWS make its stack. Raises InvalidName, NameTaken or PermissionDenied."""
+    """Make a group, and have AWS make its stack. Raises InvalidName, NameTaken, LimitReached or PermissionDenied."""
     require_administrator(actor)
     slug, name = slug.strip(), " ".join(name.split()) or slug.strip()
     group = Group(slug=slug, name=name, folded_name=fold_name(name))
@@ -58,10 +62,23 @@ def set_allows_keys(*, group: Group, allows: bool, actor: Actor) -> Group:
 
 
 def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deployment:
-    """Have the group's present rows deployed; its stack must be locked. See `request_deployment`. Raises LimitReached."""
-    return request_deployment(
-        group.stack, make_manifest=lambda generation: group_manifest(group, generation), summary=summary, actor=actor
-    )
+    """Have the group's present rows deployed; its stack must be locked. See `request_deployment`.
+
+    Raises LimitReached, or BeingRetired where AWS is to hold nothing of the group any more.
+    """
+    if group.stack.is_retired:
+        refuse_retiring(group)
+
+    def make_manifest(generation: int) -> GroupManifest:
+        manifest = group_manifest(group, generation)
+        before = previous_manifest(group.stack, generation)
+        require_room(group.stack, before, manifest)
+        if shuts_out_more(before, manifest):
+            # Part of the transaction: a worker sees it once the change is there.
+            deny_now.enqueue(group.stack.pk)
+        return manifest
+
+    return request_deployment(group.stack, make_manifest=make_manifest, summary=summary, actor=actor)
 
 
 def find_group(slug: str) -> Group:
@@ -90,6 +107,13 @@ def check_fields(row: Model, *, exclude: list[str]) -> None:
 
 
 def _check_free(slug: str, name: str) -> None:
+    retired = Group.objects.filter(Q(slug=slug) | Q(folded_name=fold_name(name)), retired_at__isnull=False).first()
+    if retired is not None and retired.retired_at is not None:
+        what = f"slug {slug!r} belongs" if retired.slug == slug else f"name {name!r} belongs"
+        raise NameTaken(
+            f"The {what} to a group that was retired on {retired.retired_at:%d %B %Y} ({retired.slug!r}). Its record, and maybe "
+            "its data, are still under it, so it is not given again. Nothing was changed; choose another."
+        )
     if Group.objects.filter(slug=slug).exists() or Stack.objects.filter(name=names.group_stack(slug)).exists():
         raise NameTaken(f"There is a group {slug!r} already. Nothing was changed; choose another slug, or add people to that one.")
     if other := Group.objects.filter(folded_name=fold_name(name)).first():

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from control_plane.deployments.models import Stack
+from control_plane.config import config
+from control_plane.deployments.models import Stack, StoredManifest
 from control_plane.groups.errors import LimitReached
-from control_plane.groups.models import Analysis, Group, Membership
+from control_plane.groups.models import Access, Analysis, Group, Membership
 from stacks.manifest import (
     MOST_REVOKED,
     AnalysisGrant,
@@ -15,6 +16,8 @@ from stacks.manifest import (
     ManifestError,
     Member,
     PlatformManifest,
+    limits,
+    parse,
 )
 
 # A session lasts at most an hour; the second hour covers clocks that differ and a deployment that takes its time.
@@ -28,6 +31,8 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
     suspended = group.memberships.wanted().filter(suspended_at__isnull=False).count()
     # Too many to name: everybody's sessions end, and those who are still members get new ones.
     can_name = len(revoked) + suspended <= MOST_REVOKED
+    members = list(group.memberships.wanted().order_by("username"))
+    parts = _parts(members, previous_manifest(stack, generation))
     try:
         return GroupManifest.build(
             generation=generation,
@@ -40,9 +45,10 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
                     access=member.access,
                     key_serial=member.key_serial,
                     previous_key=member.previous_key or None,
+                    part=parts.get(member.username, 0),
                     suspended=member.suspended_at is not None,
                 )
-                for member in group.memberships.wanted().order_by("username")
+                for member in members
             ),
             analyses=tuple(
                 AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
@@ -57,6 +63,14 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
         raise LimitReached(f"{error} Nothing was changed.") from error
 
 
+def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:
+    """What was last asked for of a group before this generation, if anything was."""
+    before = StoredManifest.objects.filter(stack=stack, generation__lt=generation).order_by("-generation")
+    text = before.values_list("text", flat=True).first()
+    manifest = parse(text) if text else None
+    return manifest if isinstance(manifest, GroupManifest) else None
+
+
 def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -> PlatformManifest:
     """The platform's desired state now. Raises LimitReached where AWS could not hold it."""
     try:
@@ -69,6 +83,13 @@ def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -
         )
     except ManifestError as error:
         raise LimitReached(f"{error} Nothing was changed.") from error
+
+
+def _parts(members: list[Membership], before: GroupManifest | None) -> dict[str, int]:
+    """The part of the stack that each key holder lies in, which the manifests themselves carry on from one to the next."""
+    holders = [member.username for member in members if member.access == Access.KEYS]
+    held = {member.username: member.part for member in before.members if member.access == "keys"} if before else {}
+    return limits.place(holders, held, config().cohort_holders_per_stack)
 
 
 def _recently_removed(group: Group) -> list[str]:

@@ -21,6 +21,7 @@ from control_plane.groups.permissions import managers, require_manager
 from control_plane.groups.services.groups import create_group, request_group_deployment
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import announce_request
+from control_plane.retirement.guards import refuse_retiring
 
 
 def add_members(*, group: Group, users: Sequence[User], access: Access, actor: Actor, as_managers: bool = False) -> Deployment:
@@ -37,6 +38,7 @@ def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, 
     """What `add_members` does, for a caller that has made sure that the actor may."""
     with transaction.atomic():
         group.stack = lock(group.stack_id)
+        refuse_retiring(group)
         _refuse(Inactive, [user for user in users if not user.is_active], "{who} {is_} not active. Activate the account first.")
         _refuse(
             AlreadyMember,

@@ -38,16 +38,19 @@ def role(properties: dict[str, Any]) -> list[Call]:
 def user(properties: dict[str, Any]) -> list[Call]:
     arn = _iam("user", properties, properties["UserName"])
     bound = {"iam:PermissionsBoundary": properties["PermissionsBoundary"]}
+    inline = _calls("iam", "DeleteUserPolicy PutUserPolicy", arn, bound) + _calls("iam", "GetUserPolicy", arn)
     plain = "DeleteUser GetUser ListAccessKeys ListAttachedUserPolicies ListGroupsForUser ListUserPolicies TagUser UntagUser"
     keys = "CreateAccessKey DeleteAccessKey UpdateAccessKey"
-    return _calls("iam", "CreateUser PutUserPermissionsBoundary", arn, bound) + _calls("iam", f"{plain} {keys}", arn)
+    made = _calls("iam", "CreateUser PutUserPermissionsBoundary", arn, bound)
+    return made + inline + _calls("iam", f"{plain} {keys}", arn)
 
 
 def group(properties: dict[str, Any]) -> list[Call]:
     arn = _iam("group", properties, properties["GroupName"])
     attached = {"iam:PolicyARN": f"arn:aws:iam::{ACCOUNT}:policy{properties['Path']}{properties['GroupName']}-1"}
     plain = "AddUserToGroup CreateGroup DeleteGroup GetGroup ListAttachedGroupPolicies ListGroupPolicies RemoveUserFromGroup"
-    return _calls("iam", "AttachGroupPolicy DetachGroupPolicy", arn, attached) + _calls("iam", plain, arn)
+    inline = "DeleteGroupPolicy GetGroupPolicy PutGroupPolicy"
+    return _calls("iam", "AttachGroupPolicy DetachGroupPolicy", arn, attached) + _calls("iam", f"{plain} {inline}", arn)
 
 
 def managed_policy(properties: dict[str, Any]) -> list[Call]:
@@ -164,12 +167,20 @@ def _network(kind: str, make: str, change: str) -> Any:
     return needs
 
 
+def nested_stack(properties: dict[str, Any]) -> list[Call]:
+    stack = _here("cloudformation", "stack/Group-example-lab-KeyHolders1NestedStack-ABCDEFGHIJKL/1")
+    template = f"arn:aws:s3:::cdk-hnb659fds-assets-{ACCOUNT}-{REGION}/0123abcd.json"
+    actions = "CreateStack UpdateStack DeleteStack DescribeStacks TagResource CreateChangeSet DescribeChangeSet ExecuteChangeSet"
+    return [*_calls("cloudformation", actions, stack), *_calls("s3", "GetObject", template)]
+
+
 def nothing_more(properties: dict[str, Any]) -> list[Call]:
     """What another type's calls make and remove."""
     return []
 
 
 NEEDS = {
+    "AWS::CloudFormation::Stack": nested_stack,
     "AWS::AutoScaling::AutoScalingGroup": scaling,
     "AWS::Backup::BackupPlan": plan,
     "AWS::Backup::BackupSelection": nothing_more,

@@ -1,17 +1,19 @@
 """`manage.py member`: who is in a group, and their credentials."""
 
 import json
-from argparse import ArgumentParser
-from datetime import date, datetime
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from control_plane.groups.errors import InvalidEnd
 from control_plane.groups.models import Access, Membership
+from control_plane.groups.services.access import change_access
 from control_plane.groups.services.credentials import member_credentials
 from control_plane.groups.services.groups import find_group
-from control_plane.groups.services.keys import rotate_key
+from control_plane.groups.services.keys import USUAL_OVERLAP, OldKey, end_overlap, rotate_key
 from control_plane.groups.services.members import add_member, add_new_or_known, find_user, remove_member, set_manager
 from control_plane.groups.services.moves import move_member
+from control_plane.groups.services.suspension import resume_members, suspend_members
 from control_plane.groups.services.terms import last_moment, set_end
 from control_plane.terminal import VerbCommand
 
@@ -33,12 +35,23 @@ class Command(VerbCommand):
         until = self.verb("until", self.until, "Have a membership end by itself after a day, or not any more.")
         _who(until)
         until.add_argument("day", help="The last day, such as 2027-06-30, or `never`.")
+        access = self.verb("access", self.access, "Have a member get in by a key of their own, or without.", deploys=True)
+        _who(access)
+        access.add_argument("access", choices=Access.values)
         move = self.verb("move", self.move, "Move a member to another group, without a moment with neither.", deploys=True)
         _who(move)
         move.add_argument("to", metavar="other-slug", help="The slug of the group to move to.")
         move.add_argument("--access", choices=Access.values, help="How they get in there (as before).")
         _who(self.verb("remove", self.remove, "Take a person's access to a group away.", deploys=True))
-        _who(self.verb("rotate", self.rotate, "Replace a member's access key; the old one ends.", deploys=True))
+        _who(self.verb("suspend", self.suspend, "Deny everything in a group to a member, within seconds.", deploys=True))
+        _who(self.verb("resume", self.resume, "Let a suspended member in again.", deploys=True))
+        rotate = self.verb("rotate", self.rotate, "Replace a member's access key; the old one works on for a while.", deploys=True)
+        _who(rotate)
+        add_overlap(rotate, "How long the old key works beside the new one; with 0 it ends at once.")
+        old = self.verb("old-key", self.old_key, "Say what becomes of the key before the present one.", deploys=True)
+        _who(old)
+        old.add_argument("wish", choices=[wish.value for wish in OldKey])
+        add_overlap(old, "With bring-back: how long it works again.")
         _who(self.verb("credentials", self.credentials, "Print a member's credentials as a credential_process document."))
 
     def add(self, options: dict[str, Any]) -> None:
@@ -72,6 +85,12 @@ class Command(VerbCommand):
         document = {"group": group.slug, "member": {"email": user.email, "ends_at": membership.ends_at}}
         self.show(options, document, f"{user.email}'s access to {group.name} {until}.")
 
+    def access(self, options: dict[str, Any]) -> None:
+        group, user, access = find_group(options["group"]), find_user(options["email"]), Access(options["access"])
+        deployment = change_access(group=group, user=user, access=access, actor=self.actor)
+        document = {"group": group.slug, "member": {"email": user.email, "access": access.value}}
+        self.follow(options, deployment, document, f"{user.email} gets into {group.name} with {access.value} from now on.")
+
     def move(self, options: dict[str, Any]) -> None:
         source, target, user = find_group(options["group"]), find_group(options["to"]), find_user(options["email"])
         access = Access(options["access"]) if options["access"] else None
@@ -83,15 +102,39 @@ class Command(VerbCommand):
             f"{user.email} is being given access to {target.name}; the access to {source.name} ends once that is in force.",
         )
 
+    def suspend(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        deployment = suspend_members(group=group, users=[user], actor=self.actor)
+        text = f"{user.email} is suspended in {group.name}: AWS denies everything within seconds."
+        self.follow(options, deployment, {"group": group.slug, "member": {"email": user.email, "suspended": True}}, text)
+
+    def resume(self, options: dict[str, Any]) -> None:
+        group, user = find_group(options["group"]), find_user(options["email"])
+        deployment = resume_members(group=group, users=[user], actor=self.actor)
+        text = f"{user.email} is not suspended in {group.name} any more, and gets in again once this is deployed."
+        self.follow(options, deployment, {"group": group.slug, "member": {"email": user.email, "suspended": False}}, text)
+
     def rotate(self, options: dict[str, Any]) -> None:
         group, user = find_group(options["group"]), find_user(options["email"])
-        deployment = rotate_key(group=group, user=user, actor=self.actor)
-        member = {"email": user.email, "key_serial": Membership.objects.wanted().get(group=group, user=user).key_serial}
+        deployment = rotate_key(group=group, user=user, actor=self.actor, overlap=options["overlap"])
+        member = {"email": user.email} | _key_of(Membership.objects.wanted().get(group=group, user=user))
         self.follow(
             options,
             deployment,
             {"group": group.slug, "member": member},
             f"{user.email}'s access key in {group.name} is being replaced.",
+        )
+
+    def old_key(self, options: dict[str, Any]) -> None:
+        group, user, wish = find_group(options["group"]), find_user(options["email"]), OldKey(options["wish"])
+        deployment = end_overlap(group=group, user=user, actor=self.actor, wish=wish, overlap=options["overlap"])
+        member = {"email": user.email} | _key_of(Membership.objects.wanted().get(group=group, user=user))
+        doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
+        self.follow(
+            options,
+            deployment,
+            {"group": group.slug, "member": member},
+            f"{user.email}'s old access key in {group.name} is being {doing}.",
         )
 
     def manager(self, options: dict[str, Any]) -> None:
@@ -116,6 +159,34 @@ def _end_of(day: str) -> datetime | None:
         return last_moment(date.fromisoformat(day))
     except ValueError as error:
         raise InvalidEnd(f"{day!r} is not a day. Nothing was changed; write it as 2027-06-30, or `never`.") from error
+
+
+def add_overlap(parser: ArgumentParser, description: str) -> None:
+    """Ask for a number of days, for commands about keys: `options["overlap"]`."""
+    parser.add_argument(
+        "--overlap-days",
+        dest="overlap",
+        type=_days,
+        default=USUAL_OVERLAP,
+        metavar="N",
+        help=f"{description} (default {USUAL_OVERLAP.days})",
+    )
+
+
+def _days(text: str) -> timedelta:
+    try:
+        return timedelta(days=int(text))
+    except (ValueError, OverflowError) as error:
+        raise ArgumentTypeError(f"{text!r} is no number of days") from error
+
+
+def _key_of(membership: Membership) -> dict[str, Any]:
+    """How a member's keys stand, for JSON."""
+    return {
+        "key_serial": membership.key_serial,
+        "previous_key": membership.previous_key or None,
+        "previous_key_until": membership.previous_key_until,
+    }
 
 
 def _who(parser: ArgumentParser) -> None:

@@ -1,0 +1,209 @@
+"""Shutting people out of AWS at once, before the deployment that makes that part of their group's stack.
+
+What the newest wanted manifest denies is put on the principals that exist; the keys of holders who were removed are made
+inactive, since CloudFormation could not remove a user who carries a policy that it does not know of. Nothing is ever lifted
+here but as a deployment of a later wish goes ahead, by `make_way`.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import boto3
+from django.db.models import QuerySet
+
+from control_plane.config import config
+from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.deployments.tasks import deny_now
+from stacks.manifest import MOST_REVOKED, GroupManifest, denials, names, parse
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+logger = logging.getLogger("cohort.denying")
+
+# How often somebody's next wish is taken up within one task; the sweep would take it up too.
+MOST_ROUNDS = 5
+MOST_AT_ONCE = 50
+# Types of resources with whose change CloudFormation may take away what was put there beside it.
+CARRIERS = frozenset({"AWS::IAM::Role", "AWS::IAM::Group", "AWS::IAM::User"})
+
+Key = tuple[str, str, str]
+
+
+def shuts_out_more(before: GroupManifest | None, after: GroupManifest) -> bool:
+    """Whether the later of two manifests of a group denies anything that the earlier did not, or takes a key away."""
+    if before is None:
+        return False
+    held = denials.all_denials(before)
+    return any(one not in held for one in denials.all_denials(after)) or bool(_holders(before) - _holders(after))
+
+
+def deny(stack_id: int) -> None:
+    """Put on AWS what the newest wanted manifest denies. Raises ClientError or BotoCoreError; the sweep tries again."""
+    done = 0
+    for _ in range(MOST_ROUNDS):
+        stack = Stack.objects.get(pk=stack_id)
+        if stack.generation == done or stack.is_up_to_date:
+            return
+        if stack.is_retired and stack.deployments.filter(state=Deployment.State.RUNNING).exists():
+            # It is being removed, which a policy that the stack does not know of would hinder.
+            return
+        deployed, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, stack.generation)
+        if deployed is None or wanted is None:
+            # Of a group that was never deployed there is nobody to shut out.
+            return
+        _shut_out(stack, deployed, _with_approved_alone(stack, deployed, wanted))
+        # Somebody may have wanted more meanwhile, and what was put would be behind that.
+        done = stack.generation
+
+
+def deny_pending() -> None:
+    """For the sweep: as long as the manifest that denies is not deployed, what it denies is put again."""
+    for stack in _behind().order_by("?")[:MOST_AT_ONCE]:
+        _enqueue_if_due(stack)
+
+
+def deny_again(deployment: Deployment) -> None:
+    """For a run: CloudFormation wrote a principal, maybe in a way that is behind what is wanted by now. It is put again."""
+    if stack := _behind().filter(pk=deployment.stack_id).first():
+        _enqueue_if_due(stack)
+
+
+def make_way(deployment: Deployment) -> None:
+    """Just before CloudFormation changes a group: take away what was put at once for wishes that no deployment carries out.
+
+    Who was suspended and resumed between two deployments would stay denied otherwise, as the stack's template is the same
+    before and after; and a principal that goes cannot be removed with a policy on it that the stack does not know of.
+    """
+    stack = Stack.objects.get(pk=deployment.stack_id)
+    if stack.kind != Stack.Kind.GROUP:
+        return
+    deployed, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, deployment.generation)
+    if deployed is None or wanted is None:
+        return
+    # A stack that is removed carries nothing out of its last manifest.
+    last = deployment.generation if wanted.retired else deployment.generation - 1
+    skipped = StoredManifest.objects.filter(stack=stack, generation__gt=stack.deployed_generation, generation__lte=last)
+    put = [
+        one
+        for text in skipped.values_list("text", flat=True)
+        if isinstance(manifest := parse(text), GroupManifest)
+        for one in denials.all_denials(manifest)
+    ]
+    held, kept = _by_key(denials.all_denials(deployed)), {} if wanted.retired else _by_key(denials.all_denials(wanted))
+    # Where the stack's own policy changes, CloudFormation writes or removes it by its name.
+    stale = {_key(one): one for one in put if held.get(_key(one)) == kept.get(_key(one)) != one}
+    if not stale:
+        return
+    # Who goes must not get in again by what is taken away here.
+    _stop_keys(stack, deployed, wanted)
+    client = _client(stack)
+    for key, one in stale.items():
+        if key in kept:
+            _put(client, kept[key])
+        else:
+            _take_away(client, one)
+
+
+def _behind() -> QuerySet[Stack]:
+    return Stack.objects.out_of_step().filter(kind=Stack.Kind.GROUP, deployed_generation__gt=0)
+
+
+def _enqueue_if_due(stack: Stack) -> None:
+    deployed, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, stack.generation)
+    if wanted is not None and shuts_out_more(deployed, wanted):
+        deny_now.enqueue(stack.pk)
+
+
+def _with_approved_alone(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> GroupManifest:
+    """Where lifting needs a second administrator, somebody else's suspension must not lift what is in force."""
+    running = stack.deployments.filter(state=Deployment.State.RUNNING).first()
+    is_approved = running is not None and running.approved_generation == running.generation
+    if config().require_approval == "never" or is_approved:
+        return wanted
+    suspended = {one.username for one in deployed.members if one.suspended}
+    members = tuple(one.model_copy(update={"suspended": one.suspended or one.username in suspended}) for one in wanted.members)
+    joined = wanted.model_copy(update={"members": members, "suspended": wanted.suspended or deployed.suspended})
+    # Beyond what a role holds, what is wanted now comes first.
+    return joined if len(joined.shut_out) <= MOST_REVOKED else wanted
+
+
+def _shut_out(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> None:
+    client = _client(stack)
+    held = denials.all_denials(deployed)
+    # Keys and persons first: what is left of a session is bound to the role.
+    for one in sorted(denials.all_denials(wanted), key=lambda one: one.kind == "role"):
+        if one not in held:
+            _put(client, one)
+    _stop_keys(stack, deployed, wanted)
+
+
+def _stop_keys(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> None:
+    """Make the keys of those inactive who hold none any more. A name is never used twice, so they are not missed."""
+    gone = sorted(_holders(deployed) - _holders(wanted))
+    if not gone:
+        return
+    client = _client(stack)
+    for username in gone:
+        user = names.user(deployed.slug, username)
+        try:
+            for key in client.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+                if key["Status"] == "Active":
+                    client.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
+                    logger.info("%s: the key %s of %s is inactive", stack, key["AccessKeyId"], username)
+        except client.exceptions.NoSuchEntityException:
+            continue
+
+
+def _put(client: "IAMClient", one: denials.Denial) -> None:
+    """Put one denial on its principal. One that is not there needs none."""
+    document = json.dumps(one.document, separators=(",", ":"))
+    try:
+        match one.kind:
+            case "role":
+                client.put_role_policy(RoleName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
+            case "group":
+                client.put_group_policy(GroupName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
+            case "user":
+                client.put_user_policy(UserName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
+    except client.exceptions.NoSuchEntityException:
+        return
+    logger.info("%s %s: denied at once (%s)", one.kind, one.principal, one.policy_name)
+
+
+def _take_away(client: "IAMClient", one: denials.Denial) -> None:
+    try:
+        match one.kind:
+            case "role":
+                client.delete_role_policy(RoleName=one.principal, PolicyName=one.policy_name)
+            case "group":
+                client.delete_group_policy(GroupName=one.principal, PolicyName=one.policy_name)
+            case "user":
+                client.delete_user_policy(UserName=one.principal, PolicyName=one.policy_name)
+    except client.exceptions.NoSuchEntityException:
+        return
+    logger.info("%s %s: no longer denied (%s)", one.kind, one.principal, one.policy_name)
+
+
+def _key(one: denials.Denial) -> Key:
+    return one.kind, one.principal, one.policy_name
+
+
+def _by_key(found: Iterable[denials.Denial]) -> dict[Key, denials.Denial]:
+    return {_key(one): one for one in found}
+
+
+def _holders(manifest: GroupManifest) -> set[str]:
+    return {member.username for member in manifest.members if member.access == "keys"}
+
+
+def _manifest(stack: Stack, generation: int) -> GroupManifest | None:
+    text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
+    manifest = parse(text) if text else None
+    return manifest if isinstance(manifest, GroupManifest) else None
+
+
+def _client(stack: Stack) -> "IAMClient":
+    return boto3.client("iam", region_name=stack.region)

@@ -1,0 +1,58 @@
+"""Removing a stack that AWS is to hold no more, in place of deploying it.
+
+What is really there is looked at first, so that whoever takes over from a worker that died goes on where AWS stands.
+"""
+
+import time
+
+from control_plane.config import config
+from control_plane.deployments import cloudformation, failures, repair
+from control_plane.deployments.cloudformation import Observation
+from control_plane.deployments.deployer import ResourceEvent, Watcher
+from control_plane.deployments.models import Stack
+from control_plane.deployments.plans import Plan, ResourceChange
+
+LOOK_SECONDS = 0.5
+REMOVED = "DELETE_COMPLETE"
+GONE = frozenset({"", REMOVED})
+
+
+def planned(observation: Observation, region: str) -> Plan:
+    """Everything in the stack goes. Raises AwsFailure."""
+    resources = cloudformation.resources(observation.stack_id, region)
+    return Plan(resources=[ResourceChange(one.logical_id, one.type, "remove") for one in resources])
+
+
+def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observation:
+    """Have CloudFormation remove the stack and wait until it has, telling each of its events.
+
+    Raises NotRepaired with what holds it, or AwsFailure; what the watcher raises ends the waiting, and CloudFormation goes on.
+    """
+    # By its identifier: once it is removed its name finds it no more.
+    name = before.stack_id or stack.name
+    began = seen = cloudformation.newest_event(name, stack.region)
+    with cloudformation.explained():
+        cloudformation.client(stack.region).delete_stack(StackName=name)
+    deadline = time.monotonic() + config().cohort_deploy_seconds
+    while True:
+        watcher.tick()
+        seen = _tell(name, stack.region, seen, watcher)
+        observation = cloudformation.observe(name, stack.region)
+        if observation.status in GONE:
+            _tell(name, stack.region, seen, watcher)
+            return Observation(REMOVED, stack_id=before.stack_id)
+        if observation.status == "DELETE_FAILED":
+            _tell(name, stack.region, seen, watcher)
+            failed = cloudformation.first_failure(name, stack.region, began)
+            raise repair.NotRepaired(failures.of_removal(failed, observation.status))
+        if time.monotonic() > deadline:
+            raise repair.NotRepaired(repair.too_long(stack, observation))
+        time.sleep(LOOK_SECONDS)
+
+
+def _tell(name: str, region: str, seen: str, watcher: Watcher) -> str:
+    """Tell the events after `seen`, in their order. Returns the newest."""
+    for event in cloudformation.events_after(name, region, seen):
+        watcher.resource(ResourceEvent(event.logical_id, event.type, event.status, event.reason))
+        seen = event.event_id
+    return seen

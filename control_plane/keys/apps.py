@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class KeysConfig(AppConfig):
+    """Members' access keys as AWS knows them: how old, last used when, and which may go."""
+
+    name = "control_plane.keys"

@@ -1,0 +1,12 @@
+"""What a worker does about keys, beside deploying."""
+
+from django_tasks import task
+
+
+@task()
+def check_group_keys(group_id: int) -> None:
+    """See `checking.check_group`. A page that enqueues this needs none of AWS's modules."""
+    from control_plane.groups.models import Group
+    from control_plane.keys.checking import check_group
+
+    check_group(Group.objects.select_related("stack").get(pk=group_id))

@@ -1,0 +1,54 @@
+"""The addresses that a person adds for an import: a CSV file with the columns username and email, and affiliate if need be."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from control_plane.accounts.validation import fold_name
+from control_plane.legacy.entries import ImportRefused, shown
+from control_plane.legacy.mending import address_of, without_stamp
+from control_plane.rosters.services.cells import read_cell
+
+MOST_BYTES = 10 * 1024 * 1024
+
+
+@dataclass
+class AddressBook:
+    """Addresses by user name, for one affiliate or for all."""
+
+    addresses: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def find(self, affiliate: str, username: str) -> str | None:
+        """The address of this user: as written or without the time after the name, of this affiliate before those of all."""
+        for place in (fold_name(affiliate), ""):
+            for name in (username, without_stamp(username)[0]):
+                if found := self.addresses.get((place, name.strip())):
+                    return found
+        return None
+
+
+def read_book(path: str) -> AddressBook:
+    """The addresses in a CSV file. Raises ImportRefused with the line that is wrong."""
+    book = AddressBook()
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.DictReader(file.read(MOST_BYTES).splitlines(keepends=True))
+            columns = {(name or "").strip().casefold(): name for name in lines.fieldnames or []}
+            if not {"username", "email"} <= set(columns):
+                raise ImportRefused(
+                    f"{shown(path)} does not begin with the columns username,email. Nothing was changed; add that line."
+                )
+            for number, line in enumerate(lines, start=2):
+                email, problem = address_of(read_cell(line[columns["email"]] or ""))
+                if email is None:
+                    raise ImportRefused(f"{shown(path)}, line {number}: {problem}. Nothing was changed; correct it there.")
+                affiliate = (line.get(columns.get("affiliate", "")) or "") if "affiliate" in columns else ""
+                book.addresses[fold_name(read_cell(affiliate)), read_cell(line[columns["username"]] or "")] = email
+    except (OSError, ValueError, csv.Error) as error:
+        if isinstance(error, ImportRefused):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else "it is no CSV file in UTF-8"
+        raise ImportRefused(
+            f"{shown(path)} cannot be read: {reason}. Nothing was changed; give a file with username,email."
+        ) from error
+    return book

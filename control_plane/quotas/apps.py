@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class QuotasConfig(AppConfig):
+    """What the AWS account uses of its limits, and what is refused before it would pass one."""
+
+    name = "control_plane.quotas"

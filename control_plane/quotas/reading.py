@@ -1,0 +1,70 @@
+"""Asking AWS what the account uses of its quotas: about hourly, by a worker."""
+
+from datetime import timedelta
+
+import boto3
+from django.utils import timezone
+
+from control_plane.config import config
+from control_plane.deployments import cloudformation
+from control_plane.deployments.models import Stack
+from control_plane.groups.errors import GroupsError
+from control_plane.quotas.catalogue import QUOTAS
+from control_plane.quotas.counting import ours
+from control_plane.quotas.models import Reading, Usage
+from control_plane.quotas.tasks import read_quotas
+
+# Of a stack that was removed only its record is left, which counts for nothing.
+REMOVED = "DELETE_COMPLETE"
+
+
+class NotRead(GroupsError):
+    """AWS did not tell. What it told before is kept."""
+
+
+def read_when_due() -> None:
+    """Have a worker ask, if the last time is long enough ago. Whoever changes the row asks: two workers never both do."""
+    now, account = timezone.now(), config().cohort_account
+    due = now - timedelta(seconds=config().quota_read_seconds)
+    reading, is_new = Reading.objects.get_or_create(account=account, defaults={"asked_at": now})
+    if is_new or Reading.objects.filter(pk=reading.pk, asked_at__lte=due).update(asked_at=now):
+        read_quotas.enqueue(account)
+
+
+def read(account: str) -> list[Usage]:
+    """Ask AWS and keep what it says, in every region that we have stacks in. Raises NotRead."""
+    now = timezone.now()
+    regions = {config().cohort_region, *Stack.objects.filter(account=account).values_list("region", flat=True)}
+    try:
+        told = {"": _iam()} | {region: _cloudformation(region) for region in sorted(regions)}
+    except cloudformation.AwsFailure as error:
+        Reading.objects.update_or_create(account=account, defaults={"asked_at": now, "error": str(error)[:500]})
+        raise NotRead(f"AWS did not tell what the account uses: {error} What it told before is kept.") from error
+    for region, figures in told.items():
+        held = ours(account, region, on_aws=True)
+        for quota in QUOTAS:
+            if quota.is_regional == bool(region):
+                values = {
+                    "used": figures.get(quota.used) if quota.used else None,
+                    "ours": held.get(quota.name, 0),
+                    "limit": figures.get(quota.limit),
+                    "read_at": now,
+                }
+                Usage.objects.update_or_create(account=account, region=region, name=quota.name, defaults=values)
+    Reading.objects.update_or_create(account=account, defaults={"asked_at": now, "read_at": now, "error": ""})
+    return list(Usage.objects.filter(account=account))
+
+
+def _iam() -> dict[str, int]:
+    with cloudformation.explained():
+        summary = boto3.client("iam").get_account_summary()["SummaryMap"]
+    return {str(name): value for name, value in summary.items()}
+
+
+def _cloudformation(region: str) -> dict[str, int]:
+    client = cloudformation.client(region)
+    with cloudformation.explained():
+        limits = client.describe_account_limits()["AccountLimits"]
+        pages = client.get_paginator("list_stacks").paginate()
+        stacks = sum(one["StackStatus"] != REMOVED for page in pages for one in page["StackSummaries"])
+    return {one["Name"]: one["Value"] for one in limits} | {"Stacks": stacks}

@@ -1,0 +1,140 @@
+"""What a retirement does by itself, when it is due: each step is found in the rows, so that no worker's death loses one."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.deployments.requests import lock, request_deployment
+from control_plane.groups.models import Group, JoinRequest
+from control_plane.groups.services.manifests import group_manifest
+from control_plane.notifications.models import Notice
+from control_plane.notifications.outbox import announce_request
+from control_plane.retirement.models import DataChoice, Retirement
+from control_plane.retirement.surveys import forget_surveys
+from control_plane.retirement.tasks import work_on_data
+
+logger = logging.getLogger("cohort.retirement")
+
+MOST_AT_ONCE = 20
+# How long a task that is enqueued has before another is.
+TASK_WAIT = timedelta(minutes=2)
+NOTE = "The group is retired."
+
+
+def take_steps() -> None:
+    """Begin what is due, go on with what AWS has removed, and see to the data. One that fails does not stop the others."""
+    due = Retirement.objects.filter(state=Retirement.State.WAITING, due_at__lte=timezone.now())
+    removed = Retirement.objects.filter(
+        state=Retirement.State.REMOVING,
+        group__stack__is_retired=True,
+        group__stack__deployed_generation=F("group__stack__generation"),
+    )
+    for found, step in ((due, _begin_due), (removed, _after_removal)):
+        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+            try:
+                step(pk)
+            except DatabaseError:
+                raise
+            except Exception:
+                logger.exception("retirement %d: a step failed; it is tried again with the next sweep", pk)
+    have_data_worked_on()
+    forget_surveys()
+
+
+def begin(retirement: Retirement, group: Group) -> None:
+    """End everything in the group, whose stack is locked, and have AWS remove it. In the caller's transaction."""
+    actor, now = Actor.system("retirement"), timezone.now()
+    _end_members(group, actor)
+    group.grants.wanted().update(removed_generation=group.stack.generation + 1, removed_at=now)
+    group.join_codes.filter(withdrawn_at__isnull=True).update(withdrawn_at=now)
+    _decline_requests(group, actor)
+    group.stack.is_retired = True
+    group.stack.save(update_fields=["is_retired"])
+    deployment = request_deployment(
+        group.stack,
+        make_manifest=lambda generation: group_manifest(group, generation),
+        summary=f"Removing {group.name}, which is retired",
+        actor=actor,
+    )
+    retirement.state, retirement.began_at, retirement.deployment = Retirement.State.REMOVING, now, deployment
+    retirement.save(update_fields=["state", "began_at", "deployment"])
+    record(actor, "group.retire_begin", f"group {group.slug}", retirement=retirement.pk, deployment=deployment.pk)
+    logger.info("%s: its retirement is due; deployment %s removes it from AWS", group, deployment.pk)
+
+
+def have_data_worked_on() -> int:
+    """Enqueue the work on data that nobody is at. Returns how many."""
+    now = timezone.now()
+    idle = Retirement.objects.filter(
+        Q(lease_until__isnull=True) | Q(lease_until__lt=now),
+        Q(not_before__isnull=True) | Q(not_before__lte=now),
+        state=Retirement.State.DATA,
+    )
+    enqueued = 0
+    for pk in idle.values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        # Whoever moves the date first enqueues it.
+        if idle.filter(pk=pk).update(not_before=now + TASK_WAIT):
+            work_on_data.enqueue(pk)
+            enqueued += 1
+    return enqueued
+
+
+def finish(retirement: Retirement) -> None:
+    """Nothing is left to do: the group is a record from now on."""
+    with transaction.atomic():
+        now = timezone.now()
+        ours = Retirement.objects.filter(pk=retirement.pk, state__in=(Retirement.State.REMOVING, Retirement.State.DATA))
+        if not ours.update(state=Retirement.State.DONE, finished_at=now, error="", lease_owner="", lease_until=None):
+            return
+        Group.objects.filter(pk=retirement.group_id).update(retired_at=now)
+        details: dict[str, Any] = {"data": retirement.data, "places": _places(retirement)}
+        record(Actor.system("retirement"), "group.retired", f"group {retirement.group.slug}", retirement=retirement.pk, **details)
+    logger.info("%s is retired", retirement.group)
+
+
+def _begin_due(pk: int) -> None:
+    with transaction.atomic():
+        group = Group.objects.select_for_update().get(retirements=pk)
+        group.stack = lock(group.stack_id)
+        retirement = Retirement.objects.select_for_update().get(pk=pk)
+        # Somebody may have undone it, or another worker begun it, since we looked.
+        if retirement.state == Retirement.State.WAITING and retirement.due_at <= timezone.now():
+            begin(retirement, group)
+
+
+def _after_removal(pk: int) -> None:
+    retirement = Retirement.objects.select_related("group").get(pk=pk)
+    if retirement.data == DataChoice.KEEP or not retirement.places.filter(is_done=False).exists():
+        finish(retirement)
+        return
+    Retirement.objects.filter(pk=pk, state=Retirement.State.REMOVING).update(state=Retirement.State.DATA)
+
+
+def _end_members(group: Group, actor: Actor) -> None:
+    wanted = group.memberships.wanted()
+    for membership in wanted.select_related("user").iterator():
+        before = {"access": membership.access, "username": membership.username, "is_manager": membership.is_manager}
+        record(actor, "member.remove", f"{membership.user.email} in {group.slug}", before=before)
+    wanted.update(removed_generation=group.stack.generation + 1, removed_at=timezone.now())
+
+
+def _decline_requests(group: Group, actor: Actor) -> None:
+    for request in group.join_requests.filter(state__in=JoinRequest.OPEN).select_related("user"):
+        request.state, request.note = JoinRequest.State.DECLINED, NOTE
+        request.decided_at, request.decided_by = timezone.now(), actor.label
+        request.save(update_fields=["state", "note", "decided_at", "decided_by"])
+        record(actor, "join.decline", f"{request.user.email}, {request.place}", request=request.pk, note=NOTE)
+        announce_request(request, Notice.Event.JOIN_DECLINED, [request.user.email])
+
+
+def _places(retirement: Retirement) -> list[dict[str, Any]]:
+    return [
+        {"bucket": one.bucket, "objects": one.objects_done, "bytes": one.bytes_done, "left_out": one.left_out}
+        for one in retirement.places.all()
+    ]

@@ -1,0 +1,85 @@
+"""What a group has, counted before it is retired: from the database at once, and from AWS by a worker."""
+
+import logging
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.deployments import cloudformation
+from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.groups.models import Access, Analysis, Group, JoinRequest
+from control_plane.retirement import s3
+from control_plane.retirement.models import Survey
+from control_plane.retirement.tasks import work_out_survey
+
+logger = logging.getLogger("cohort.retirement")
+
+# Objects that are counted in one bucket; beyond that it says 'more than'.
+MOST_COUNTED = 20_000
+SURVEYS_KEPT = timedelta(days=30)
+FRESH = timedelta(minutes=10)
+
+
+def what_ends(group: Group) -> dict[str, int]:
+    """How many members, keys, analyses, join codes and open requests end with the group. In a few queries."""
+    members = group.memberships.wanted()
+    holders = members.filter(access=Access.KEYS)
+    return {
+        "members": members.count(),
+        "keys": holders.count() + holders.exclude(previous_key="").count(),
+        "analyses": group.grants.wanted().count(),
+        "join_codes": group.join_codes.usable(timezone.now()).count(),
+        "requests": group.join_requests.filter(state__in=JoinRequest.OPEN).count(),
+    }
+
+
+def buckets_of(group: Group) -> list[str]:
+    """The buckets in which the group may have left anything: those of every analysis that it ever had."""
+    return list(Analysis.objects.filter(grants__group=group).order_by("bucket").distinct().values_list("bucket", flat=True))
+
+
+def request_survey(group: Group, *, actor: Actor) -> Survey:
+    """Have a worker count what the group has on AWS; one that was counted a moment ago is used again. Raises PermissionDenied."""
+    require_administrator(actor)
+    recent = group.surveys.exclude(state=Survey.State.FAILED).filter(asked_at__gt=timezone.now() - FRESH).first()
+    if recent is not None:
+        return recent
+    survey = Survey.objects.create(group=group, asked_by=actor.user)
+    work_out_survey.enqueue(survey.pk)
+    return survey
+
+
+def work_out(survey_id: int) -> None:
+    """Count, and record it. For a worker."""
+    survey = Survey.objects.select_related("group__stack").get(pk=survey_id)
+    stack, group = survey.group.stack, survey.group
+    try:
+        found = cloudformation.resources(stack.name, stack.region)
+        survey.resources = dict(sorted(Counter(one.type for one in found if one.type != cloudformation.NESTED).items()))
+        survey.buckets = [_count(bucket, group) for bucket in buckets_of(group)]
+    except (AwsFailure, s3.S3Failure) as error:
+        logger.warning("%s: what it has could not be counted: %s", group, error)
+        survey.state, survey.error = Survey.State.FAILED, str(error)
+    else:
+        survey.state = Survey.State.DONE
+    survey.save(update_fields=["resources", "buckets", "state", "error"])
+
+
+def forget_surveys() -> None:
+    """Remove those that nobody looks at any more."""
+    Survey.objects.filter(asked_at__lt=timezone.now() - SURVEYS_KEPT).delete()
+
+
+def _count(bucket: str, group: Group) -> dict[str, Any]:
+    objects = size = 0
+    more = False
+    for page in s3.pages(bucket, f"{group.slug}/"):
+        objects += len(page)
+        size += sum(one.size for one in page)
+        if more := objects > MOST_COUNTED:
+            break
+    return {"bucket": bucket, "objects": objects, "bytes": size, "more": more}

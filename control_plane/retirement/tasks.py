@@ -1,0 +1,19 @@
+"""What a worker does for groups that are being retired."""
+
+from django_tasks import task
+
+
+@task()
+def work_out_survey(survey_id: int) -> None:
+    """See `surveys.work_out`."""
+    from control_plane.retirement.surveys import work_out
+
+    work_out(survey_id)
+
+
+@task()
+def work_on_data(retirement_id: int) -> None:
+    """See `data.work_on`."""
+    from control_plane.retirement.data import work_on
+
+    work_on(retirement_id)

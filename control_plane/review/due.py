@@ -1,0 +1,77 @@
+"""Which groups are to be looked at, and asking for it. A page that does so needs none of AWS's modules."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.groups.errors import TooOften
+from control_plane.groups.models import Group
+from control_plane.groups.permissions import require_manager
+from control_plane.review.models import Look
+from control_plane.review.tasks import look_at_group
+
+LOOK_AGE = timedelta(hours=20)
+# After a deployment, and after a look that came to nothing, AWS is asked again no sooner than this.
+PATIENCE = timedelta(minutes=5)
+# Groups that one sweep has looked at; each member who holds a key takes some six requests.
+MOST_AT_ONCE = 10
+# Asked for by people, of one group.
+AGAIN_AFTER = timedelta(seconds=20)
+
+
+def start_due_looks() -> int:
+    """Have workers look at the groups that were deployed since, or that nobody looked at for a day. Returns how many looks."""
+    now = timezone.now()
+    due = _due(now - PATIENCE, now - LOOK_AGE)
+    living = Group.objects.filter(retired_at=None, stack__deployed_generation__gt=0)
+    groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
+    found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
+    started = sum(_start(pk, due) for pk in found[:MOST_AT_ONCE])
+    outside = Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | (~Q(error="") & Q(asked_at__lt=now - PATIENCE))
+    return started + _start(None, outside)
+
+
+def request_look(group: Group, *, actor: Actor) -> None:
+    """Have a worker look at a group now. Its managers and administrators may. Raises TooOften or PermissionDenied."""
+    require_manager(actor, group)
+    now = timezone.now()
+    with transaction.atomic():
+        look, is_new = Look.objects.get_or_create(group=group, defaults={"asked_at": now})
+        mine = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - AGAIN_AFTER), pk=look.pk)
+        if not (is_new or mine.update(asked_at=now)):
+            raise TooOften("AWS was asked about this group just now. Nothing was started; reload the page in a moment.")
+        record(actor, "review.look", group.slug)
+        transaction.on_commit(lambda: look_at_group.enqueue(group.pk))
+
+
+def request_all(*, actor: Actor) -> int:
+    """Have every group looked at: a few now, the rest by the sweep. Administrators may. Returns how many groups."""
+    require_administrator(actor)
+    with transaction.atomic():
+        wanted = Look.objects.update(asked_at=None)
+        record(actor, "review.look", "every group")
+    start_due_looks()
+    return wanted
+
+
+def _due(recent: object, old: object) -> Q:
+    changed = ~Q(generation=F("group__stack__deployed_generation")) & Q(asked_at__lt=recent)
+    failed = ~Q(error="") & Q(asked_at__lt=recent)
+    return Q(asked_at=None) | Q(asked_at__lt=old) | changed | failed
+
+
+def _start(group_id: int | None, due: Q) -> int:
+    now = timezone.now()
+    with transaction.atomic():
+        # Of several workers, whoever changes the row has it looked at.
+        look, is_new = Look.objects.get_or_create(group=group_id and Group(pk=group_id), defaults={"asked_at": now})
+        mine = Look.objects.filter(pk__in=Look.objects.filter(due, pk=look.pk).values("pk"))
+        if not (is_new or mine.update(asked_at=now)):
+            return 0
+        look_at_group.enqueue(group_id)
+    return 1

@@ -1,0 +1,87 @@
+"""Looking at what IAM holds of a group, and keeping what was found. For workers and the terminal."""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.deployments.models import Deployment, Stack
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import Group
+from control_plane.review.comparing import Compared, lines
+from control_plane.review.findings import findings, of_nobody
+from control_plane.review.holdings import read, users_of_nobody
+from control_plane.review.models import Finding, Line, Look
+
+logger = logging.getLogger("cohort.review")
+ROWS_AT_ONCE = 500
+
+
+class NotNow(GroupsError):
+    """What AWS holds is being changed: it would differ by right."""
+
+
+def look(group: Group) -> Look:
+    """Ask AWS what the group's principals can reach, compare it with the database, and keep both. Raises AwsFailure or NotNow."""
+    found, _ = Look.objects.get_or_create(group=group)
+    Look.objects.filter(pk=found.pk).update(asked_at=timezone.now())
+    try:
+        _read(found, group)
+    except (AwsFailure, NotNow) as error:
+        Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
+        raise
+    found.refresh_from_db()
+    return found
+
+
+def look_outside() -> Look:
+    """Ask AWS for users under Cohort's path that belong to no group of the database. Raises AwsFailure."""
+    found, _ = Look.objects.get_or_create(group=None)
+    Look.objects.filter(pk=found.pk).update(asked_at=timezone.now())
+    try:
+        strays = of_nobody(users_of_nobody(Group.objects.filter(retired_at=None).values_list("slug", flat=True)))
+    except AwsFailure as error:
+        Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
+        raise
+    with transaction.atomic():
+        _keep(found, strays)
+        Look.objects.filter(pk=found.pk).update(finished_at=timezone.now(), error="")
+    found.refresh_from_db()
+    return found
+
+
+def _read(found: Look, group: Group) -> None:
+    began = timezone.now()
+    group.stack = Stack.objects.get(pk=group.stack_id)
+    generation = group.stack.deployed_generation
+    _refuse_while_changing(group, generation)
+    grants = list(group.grants.not_ended().select_related("analysis", "group__stack"))
+    holding = read(group, sorted({grant.analysis.bucket for grant in grants}))
+    with transaction.atomic():
+        # What changed while AWS was asked would be compared with what it is not.
+        _refuse_while_changing(group, generation)
+        memberships = list(group.memberships.not_ended().select_related("user", "group__stack"))
+        group.refresh_from_db(fields=["suspended_at"])
+        for one in (*memberships, *grants):
+            one.group = group
+        compared = Compared(group, memberships, grants, holding)
+        Line.objects.filter(group=group).delete()
+        Line.objects.bulk_create(lines(compared), batch_size=ROWS_AT_ONCE)
+        _keep(found, findings(compared))
+        Look.objects.filter(pk=found.pk).update(finished_at=began, generation=generation, error="")
+
+
+def _keep(found: Look, rows: list[Finding]) -> None:
+    found.findings.all().delete()
+    for row in rows:
+        row.look = found
+    Finding.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
+
+
+def _refuse_while_changing(group: Group, generation: int) -> None:
+    stack = Stack.objects.get(pk=group.stack_id)
+    is_running = Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists()
+    if is_running or stack.deployed_generation != generation:
+        raise NotNow(f"{group.name} is being deployed. Nothing was looked at; look again once that has ended.")
+    group.stack = stack

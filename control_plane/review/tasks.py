@@ -1,0 +1,23 @@
+"""What a worker does for the access review: the web process may not ask IAM."""
+
+import logging
+
+from django_tasks import task
+
+logger = logging.getLogger("cohort.review")
+
+
+@task()
+def look_at_group(group_id: int | None) -> None:
+    """See `looking.look`; without a group, `looking.look_outside`. What came in the way is on record, and tried again when due."""
+    from control_plane.deployments.cloudformation import AwsFailure
+    from control_plane.groups.models import Group
+    from control_plane.review.looking import NotNow, look, look_outside
+
+    try:
+        if group_id is None:
+            look_outside()
+        else:
+            look(Group.objects.select_related("stack").get(pk=group_id))
+    except (AwsFailure, NotNow) as error:
+        logger.warning("the access review could not look: %s", error)

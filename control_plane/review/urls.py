@@ -1,0 +1,14 @@
+"""Where administrators review everybody's access. That of one group is under its page (see `web.home`)."""
+
+from django.urls import path
+
+from control_plane.review import views
+
+app_name = "review"
+urlpatterns = [
+    path("review/", views.page, name="page"),
+    path("review/csv/", views.as_csv, name="csv"),
+    path("review/sign-offs/", views.signed, name="signed"),
+    path("review/look/", views.look, name="look"),
+    path("review/people/<int:pk>/remove/", views.remove, name="remove"),
+]

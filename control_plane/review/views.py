@@ -1,0 +1,85 @@
+"""The review of all groups, for administrators: who can reach what, who signed, and removing somebody everywhere."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from control_plane.accounts.models import User
+from control_plane.accounts.permissions import is_administrator
+from control_plane.accounts.services.removals import foresee, remove_people
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import GroupsError
+from control_plane.review.due import request_all
+from control_plane.review.models import Look
+from control_plane.review.pages import download, table
+from control_plane.review.signing import states
+
+GROUPS_PER_PAGE = 50
+
+
+@require_safe
+@login_required
+def page(request: HttpRequest) -> HttpResponse:
+    """Who can reach what, everywhere."""
+    _require_administrator(request)
+    oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
+    failed = Look.objects.exclude(error="").count()
+    return render(request, "review/page.html", table(request) | {"oldest": oldest, "failed": failed})
+
+
+@require_safe
+@login_required
+def as_csv(request: HttpRequest) -> HttpResponseBase:
+    """The same as a file."""
+    _require_administrator(request)
+    return download(request, f"access-review-{timezone.now():%Y-%m-%d}")
+
+
+@require_safe
+@login_required
+def signed(request: HttpRequest) -> HttpResponse:
+    """How every group stands with its sign-offs, longest overdue first."""
+    _require_administrator(request)
+    shown = Paginator(states(), GROUPS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "review/signed.html", {"page": shown, "groups": list(shown.object_list)})
+
+
+@require_POST
+@login_required
+def look(request: HttpRequest) -> HttpResponse:
+    """Have every group looked at."""
+    groups = request_all(actor=Actor.of_request(request))
+    messages.success(request, f"AWS is being asked about {groups} groups, a few at a time. Reload this page in a while.")
+    return redirect("review:page")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what somebody loses, then take it from them, in every group."""
+    _require_administrator(request)
+    person = get_object_or_404(User, pk=pk, erased_at=None)
+    if request.method == "POST":
+        try:
+            deployments = remove_people(users=[person], actor=Actor.of_request(request))
+        except GroupsError as refusal:
+            messages.error(request, str(refusal))
+            return redirect("review:remove", pk)
+        messages.success(
+            request,
+            f"{person.email} cannot sign in any more. Their access is being taken away, in {len(deployments)} "
+            f"deployment{'' if len(deployments) == 1 else 's'}; the review shows it once AWS was looked at after that.",
+        )
+        return redirect("review:page")
+    [loss] = foresee([person])
+    return render(request, "review/remove.html", {"person": person, "loss": loss})
+
+
+def _require_administrator(request: HttpRequest) -> None:
+    if not is_administrator(request.user):
+        raise PermissionDenied("The review of all groups is for administrators. That of a group you manage is on its page.")

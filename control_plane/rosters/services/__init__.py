@@ -1,0 +1,1 @@
+"""What is done with rosters. Pages, commands and tasks call these."""

@@ -1,0 +1,23 @@
+"""One cell of a CSV file: how a value is written so that no spreadsheet runs it, and how it is read back.
+
+A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula (OWASP, "CSV Injection"), full-width signs
+included. An apostrophe before it says that it is text. What begins so by itself gets another, so that reading undoes writing.
+"""
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+APOSTROPHE = "'"
+
+
+def write_cell(value: str) -> str:
+    """The value as it goes into the file."""
+    return APOSTROPHE + value if _looks_like_formula(value) else value
+
+
+def read_cell(text: str) -> str:
+    """What `write_cell` was given; of what people typed, the same without white space around it, which nobody sees."""
+    value = text.strip().strip("\ufeff\u200b").strip()
+    return value[1:] if value.startswith(APOSTROPHE) and _looks_like_formula(value[1:]) else value
+
+
+def _looks_like_formula(value: str) -> bool:
+    return value.lstrip(" '\u00a0").startswith(FORMULA_STARTS)

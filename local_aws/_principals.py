@@ -1,0 +1,34 @@
+"""Requests to IAM are checked against the principal's own ARN, path included, as IAM does; ministack leaves the path out.
+
+Where a request names a key alone, AWS checks the user who holds it (Service Authorization Reference, IAM).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core import iam_actions
+from ministack.services import iam
+
+
+def name_with_paths() -> None:
+    """Have ministack's evaluator see users, groups and roles by the ARNs that they have."""
+    original: Callable[..., str] = iam_actions.extract_resource_arn
+
+    def extract(service: str, method: str, path: str, headers: Any, body: bytes, params: Any, *rest: Any) -> str:
+        found = original(service, method, path, headers, body, params, *rest)
+        return _own_arn(params) or found if service == "iam" else found
+
+    iam_actions.extract_resource_arn = extract
+
+
+def _own_arn(params: dict[str, Any]) -> str:
+    """The ARN of the principal whom the request names; empty if it names none that exists."""
+    user = iam_actions._query_param(params, "UserName")
+    if not user and (key := iam_actions._query_param(params, "AccessKeyId")) in iam._access_keys:
+        user = iam._access_keys[key]["UserName"]
+    named = (
+        (iam._roles, iam_actions._query_param(params, "RoleName")),
+        (iam._users, user),
+        (iam._groups, iam_actions._query_param(params, "GroupName")),
+    )
+    return next((str(records[name]["Arn"]) for records, name in named if name and name in records), "")

@@ -1,0 +1,35 @@
+"""The key that a member brought along from the predecessor: seen beside their own, and removed."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import GroupsError
+from control_plane.legacy.adopting_keys import old_keys, request_removal
+from web.credentials.access import own_membership
+
+
+@require_POST
+@login_required
+@never_cache
+def remove(request: HttpRequest, slug: str) -> HttpResponse:
+    """Have one's own key from before Cohort removed."""
+    if not isinstance(request.user, User):
+        raise TypeError("The view lets in only people who are signed in.")
+    membership = own_membership(request.user, slug)
+    key = old_keys(membership).select_related("membership__group__stack", "membership__user").first()
+    if key is None:
+        messages.error(request, "You have no key from before Cohort (any more). Nothing was changed.")
+        return redirect("credentials:page", slug=slug)
+    try:
+        request_removal(key, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"Your key {key.access_key_id} is being removed. Programs that use it stop working now.")
+    return redirect("credentials:page", slug=slug)

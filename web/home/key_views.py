@@ -1,0 +1,110 @@
+"""A group's access keys, for who decides about the group: how old, last used when, and replacing them."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.services.keys import OldKey, end_overlap, remove_old_keys, rotate_group_keys, rotate_key
+from control_plane.keys.forms import OldKeyForm, OverlapForm
+from control_plane.keys.listing import group_keys, held_keys, holders, unused_keys
+from web.home.access import managed_group, member_of
+
+KEYS_PER_PAGE = 50
+# Keys that are named in a list of those unused, or of those left out; the table has them all.
+MOST_NAMED = 20
+NO_CHOICE = "Choose one of the times that the page offers. Nothing was changed."
+
+
+@require_GET
+@login_required
+def keys(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who holds a key, how old it is, when it was last used, and what became of the one before."""
+    group = managed_group(request, slug)
+    page = Paginator(holders(group), KEYS_PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "group": group,
+        "page": page,
+        "keys": held_keys(group, list(page.object_list)),
+        "summary": group_keys(group),
+        "unused": unused_keys(group=group)[:MOST_NAMED],
+        "overlap_form": OverlapForm(),
+    }
+    return render(request, "home/keys.html", context)
+
+
+@require_POST
+@login_required
+def rotate_all(request: HttpRequest, slug: str) -> HttpResponse:
+    """Replace the keys of all who hold one, in one deployment."""
+    group, form = managed_group(request, slug), OverlapForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, NO_CHOICE)
+        return redirect("group_keys", slug)
+    try:
+        begun = rotate_group_keys(group=group, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("group_keys", slug)
+    are_made = "1 new key is" if begun.replaced == 1 else f"{begun.replaced} new keys are"
+    messages.success(request, f"{are_made} being made, in one deployment. Their holders are told by e-mail.")
+    if left_out := list(begun.left_out.values()):
+        more = f" And {len(left_out) - MOST_NAMED} more." if len(left_out) > MOST_NAMED else ""
+        messages.warning(request, f"{len(left_out)} left out. {' '.join(left_out[:MOST_NAMED])}{more}")
+    return redirect("group_keys", slug)
+
+
+@require_POST
+@login_required
+def remove_old(request: HttpRequest, slug: str) -> HttpResponse:
+    """Remove all old keys of the group, in one deployment."""
+    group = managed_group(request, slug)
+    try:
+        _, removed = remove_old_keys(group=group, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "1 old key is being removed." if removed == 1 else f"{removed} old keys are being removed.")
+    return redirect("group_keys", slug)
+
+
+@require_POST
+@login_required
+def rotate_one(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Replace one member's key."""
+    group, form = managed_group(request, slug), OverlapForm(request.POST)
+    user = member_of(group, pk).user
+    if not form.is_valid():
+        messages.error(request, NO_CHOICE)
+        return redirect("group_keys", slug)
+    try:
+        rotate_key(group=group, user=user, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, f"A new key for {user.email} is being made. They are told by e-mail.")
+    return redirect("group_keys", slug)
+
+
+@require_POST
+@login_required
+def old_key(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Make a member's old key inactive, bring it back, or remove it."""
+    group, form = managed_group(request, slug), OldKeyForm(request.POST)
+    user = member_of(group, pk).user
+    if not form.is_valid():
+        messages.error(request, NO_CHOICE)
+        return redirect("group_keys", slug)
+    wish = form.cleaned_data["wish"]
+    try:
+        end_overlap(group=group, user=user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"])
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
+        messages.success(request, f"{user.email}’s old key is being {doing}.")
+    return redirect("group_keys", slug)

@@ -1,0 +1,87 @@
+"""A group's access review, for who decides about the group: what AWS holds, looking again, and signing."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from control_plane.audit.actors import Actor
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import Group
+from control_plane.review import listing
+from control_plane.review.due import request_look
+from control_plane.review.forms import SignForm
+from control_plane.review.models import Look
+from control_plane.review.pages import MOST_FINDINGS, download, table
+from control_plane.review.signing import hindrance, sign_off, standing
+from web.home.access import managed_group
+
+MOST_SIGNED = 12
+
+
+@require_safe
+@login_required
+def review(request: HttpRequest, slug: str) -> HttpResponse:
+    """Who can reach what in the group, what differs, and who signed."""
+    group = managed_group(request, slug)
+    history = list(group.sign_offs.defer("lines")[:MOST_SIGNED])
+    context = {"group": group, "look": _look(group), "review": standing(group), "history": history}
+    return render(request, "review/group.html", table(request, group) | context)
+
+
+@require_safe
+@login_required
+def as_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
+    """The same as a file."""
+    group = managed_group(request, slug)
+    return download(request, f"access-review-{group.slug}-{timezone.now():%Y-%m-%d}", group)
+
+
+@require_POST
+@login_required
+def look(request: HttpRequest, slug: str) -> HttpResponse:
+    """Have a worker ask AWS now."""
+    group = managed_group(request, slug)
+    try:
+        request_look(group, actor=Actor.of_request(request))
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, "AWS is being asked. Reload this page in a moment.")
+    return redirect("group_review", slug)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def sign(request: HttpRequest, slug: str) -> HttpResponse:
+    """Say what is signed; then sign it."""
+    group = managed_group(request, slug)
+    seen = _look(group)
+    form = SignForm(request.POST or None, initial={"looked_at": seen.finished_at.isoformat() if seen and seen.finished_at else ""})
+    if request.method == "POST":
+        if form.is_valid():
+            try:
+                sign_off(group=group, actor=Actor.of_request(request), **form.cleaned_data)
+            except GroupsError as refusal:
+                messages.error(request, str(refusal))
+                return redirect("group_review_sign", slug)
+            messages.success(request, f"You have signed who can reach what in {group.name}.")
+            return redirect("group_review", slug)
+        messages.error(request, "Open the page again, read it, then sign. Nothing was signed.")
+    differing = list(listing.lines(group=group, only_differences=True)[:MOST_FINDINGS])
+    context = {
+        "group": group,
+        "look": seen,
+        "hindrance": hindrance(group, seen),
+        "counts": listing.counts(group),
+        "findings": list(listing.findings(group)[:MOST_FINDINGS]),
+        "differing": listing.shown(differing, "person"),
+        "form": form,
+    }
+    return render(request, "review/sign.html", context)
+
+
+def _look(group: Group) -> Look | None:
+    return Look.objects.filter(group=group).first()
