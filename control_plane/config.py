@@ -60,6 +60,9 @@ class Config(BaseSettings):
     )
     cohort_sweep_seconds: float = Field(default=60.0, gt=0, description="How often a worker looks for what was forgotten.")
     cohort_drift_check: bool = Field(default=True, description="Whether every stack's drift is checked each night.")
+    cohort_iam_checks: bool = Field(
+        default=True, description="Whether workers ask IAM by themselves who can reach what, and how keys are used, about daily."
+    )
     require_approval: Literal["never", "broadening", "always"] = Field(
         default="never", description="Which changes wait until a second administrator approves them."
     )

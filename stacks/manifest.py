@@ -43,9 +43,8 @@ MOST_REVOKED = 120
 MOST_ANALYSES = 60
 # What a stack has room for beside the group's role, its ten policies, its IAM group and its nested stacks.
 MOST_HOLDERS_RESOURCES = limits.RESOURCES_PER_STACK - 12 - limits.MOST_PARTS
-# The boundary names each bucket twice, in about 50 characters beside its name, within 6,144 characters.
-BOUNDARY_CHARACTERS = 5700
-CHARACTERS_PER_BUCKET = 50
+# A bucket is two resources of the platform's stack, with its policy, and a stack holds 500.
+MOST_BUCKETS = 200
 
 
 def _published(rule: names.Rule) -> WithJsonSchema:
@@ -220,18 +219,13 @@ class PlatformManifest(Manifest):
     """The desired state of what all groups share: the analysis buckets, and the web origins that may use them."""
 
     kind: Literal["platform"] = "platform"
-    buckets: Annotated[tuple[Bucket, ...], Field(max_length=200, strict=False)] = ()
+    buckets: Annotated[tuple[Bucket, ...], Field(max_length=MOST_BUCKETS, strict=False)] = ()
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=20, strict=False)]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         _check_distinct("buckets", list(self.buckets))
         _check_distinct("origins", list(self.origins))
-        if sum(2 * len(bucket) + CHARACTERS_PER_BUCKET for bucket in self.buckets) > BOUNDARY_CHARACTERS:
-            raise ValueError(
-                f"buckets: the names of {len(self.buckets)} buckets do not fit IAM's limit on the permissions boundary; "
-                "use shorter names, or a further account for more analyses"
-            )
         return self
 
     @property

@@ -41,7 +41,7 @@ def test_a_group_and_its_members_can_be_shown() -> None:
             "access": "keys",
             "is_manager": False,
             "state": "adding",
-                "suspended_at": None,
+            "suspended_at": None,
         }
     ]
     assert [one["slug"] for one in run("group", "list")] == ["example-lab"]

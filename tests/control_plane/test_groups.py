@@ -8,8 +8,8 @@ from control_plane.groups import errors
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.platform import sync_platform
-from stacks.manifest import GroupManifest, PlatformManifest, parse
+from control_plane.groups.services.platform import platform_stack, sync_platform
+from stacks.manifest import MOST_BUCKETS, GroupManifest, PlatformManifest, parse
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -84,15 +84,15 @@ def test_a_bucket_that_no_group_could_reach_is_refused(operator: Actor, bucket: 
     assert not Analysis.objects.exists()
 
 
-def test_more_buckets_than_the_boundary_can_name_are_refused_beforehand(operator: Actor) -> None:
-    def make_two_hundred() -> None:
-        for number in range(200):
-            create_analysis(slug=f"analysis-{number}", bucket=f"cohort-{number}-{'b' * 40}", actor=operator)
-
-    with pytest.raises(errors.LimitReached, match="permissions boundary"):
-        make_two_hundred()
-    stack = Stack.objects.get()
-    assert stack.generation == Analysis.objects.count() > 30
+def test_more_buckets_than_the_platform_s_stack_holds_are_refused_beforehand(operator: Actor) -> None:
+    stack = platform_stack()
+    Analysis.objects.bulk_create(
+        Analysis(slug=f"a-{number}", name=f"A {number}", bucket=f"cohort-{number}", stack=stack, added_generation=1)
+        for number in range(MOST_BUCKETS)
+    )
+    with pytest.raises(errors.LimitReached, match=r"at most 200.*Nothing was changed"):
+        create_analysis(slug="one-more", bucket="cohort-one-more", actor=operator)
+    assert Analysis.objects.count() == MOST_BUCKETS
 
 
 def test_a_grant_changes_level_and_ends(group: Group, analysis: Analysis, operator: Actor) -> None:

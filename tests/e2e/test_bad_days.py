@@ -7,6 +7,7 @@ import pytest
 
 from local_aws.server import free_port
 from tests.e2e.site import Site
+from tests.slow import slow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
@@ -39,7 +40,11 @@ def change_with(site: Site, group: str, email: str, **settings: str) -> dict[str
         ({"COHORT_CDK": "/nowhere/cdk", "COHORT_DEPLOYER": "cli"}, "failed", "CDK command line is not installed", "make install"),
         ({"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, "queued", "AWS does not answer", "AWS_ENDPOINT_URL"),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "failed", "AWS refuses the control plane's credentials", "access key"),
-        ({"AWS_ACCESS_KEY_ID": "AKIANOBODY0000000000"}, "failed", "AWS refuses the control plane's credentials", "access key"),
+        pytest.param(
+            {"AWS_ACCESS_KEY_ID": "AKIANOBODY0000000000"},
+            *("failed", "AWS refuses the control plane's credentials", "access key"),
+            marks=slow,
+        ),
         ({"COHORT_MANIFEST_STORE": "/proc/nowhere"}, "queued", "manifest store", "Nothing was changed on AWS"),
     ],
     ids=["no-cdk", "no-aws", "wrong-secret", "unknown-key", "no-store"],

@@ -22,7 +22,8 @@ Keys = dict[str, dict[str, str]]
 # What would show that something happened to a group, but for what time or a look changes by itself.
 ROWS = {
     "groups_group": "*",
-    "groups_membership": "*",
+    "groups_membership": "id, group_id, user_id, added_generation, removed_generation, access, key_serial, previous_key,"
+    " suspended_at, ends_at, replaced_by_id, is_manager",
     "groups_grant": "*",
     "groups_joincode": "*",
     "groups_joinrequest": "*",

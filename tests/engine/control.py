@@ -32,6 +32,7 @@ QUICK = {
     "COHORT_RETRY_SECONDS": "0.3",
     "COHORT_SWEEP_SECONDS": "1",
     "COHORT_DRIFT_CHECK": "false",
+    "COHORT_IAM_CHECKS": "false",
 }
 
 

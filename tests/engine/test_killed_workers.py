@@ -40,11 +40,11 @@ CASES = [
     Case("executing", "update", "sqlite", "cli"),
     *(Case(stage, "update", "postgresql") for stage in STAGES),
 ]
-# Each death starts a worker, a synthesiser and a deployer of its own. Every stage dies over a change, and the telling ones besides.
+# Each death starts a worker, a synthesiser and a deployer of its own: the telling stages, and the others with COHORT_SLOW=1.
 ALWAYS = [
     case
     for case in CASES
-    if (case.database == "sqlite" and case.kind == "update") or (case.stage == "executing" and case.deployer == "resident")
+    if case.deployer == "resident" and (case.stage == "executing" or case[:3] == ("recording", "update", "sqlite"))
 ]
 WANTED = CASES if IS_SLOW_WANTED else ALWAYS
 

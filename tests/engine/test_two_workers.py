@@ -13,6 +13,7 @@ from tests.engine.conftest import make_control
 from tests.engine.control import Cloud, Control, Worker
 from tests.engine.running import go_on, paused, stand_still
 from tests.faults import Faults, wait_until
+from tests.slow import skip_unless_slow
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(150)]
 
@@ -124,6 +125,7 @@ def test_a_worker_that_is_stopped_ends_what_it_is_deploying_first(control: Contr
 
 def test_a_worker_that_is_stopped_hands_over_what_takes_too_long(control: Control, pair: list[Worker]) -> None:
     """Within 30 s; on PostgreSQL its patience is shortened, so that only one of these takes so long."""
+    skip_unless_slow(is_dear=not control.env["DATABASE_URL"])
     slug = group(control, "handed", ADA)
     control.settled()
     shortened = () if not control.env["DATABASE_URL"] else ("control_plane.deployments.worker.GRACE_SECONDS=1",)
@@ -146,6 +148,7 @@ def test_a_worker_that_is_stopped_hands_over_what_takes_too_long(control: Contro
 
 def test_a_worker_that_stood_still_past_its_lease_touches_nothing_any_more(control: Control, pair: list[Worker]) -> None:
     """Its change set is made, but it finds that the group is not its own any more, and leaves it alone."""
+    skip_unless_slow(is_dear=not control.env["DATABASE_URL"])
     slug = group(control, "still", ADA)
     control.settled()
     with Faults(control.cloud.aws.port) as faults:
