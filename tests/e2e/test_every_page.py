@@ -9,7 +9,7 @@ from tests.screenshots.studio import Studio
 from tests.screenshots.tours import TOURS, Tour
 
 # The others' pages are looked at by the tests of what is done there.
-CHOSEN = ("homes", "files", "uploading", "administration", "lives")
+CHOSEN = ("homes", "files", "uploading", "administration")
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
 

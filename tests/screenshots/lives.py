@@ -29,7 +29,7 @@ def lives(studio: Studio) -> None:
 def _as_manager(studio: Studio, page: Page) -> None:
     shoot = studio.camera.shoot
     page.goto(f"/groups/{GROUP}/")
-    page.get_by_role("link", name="Last day, move: henry@example.org").click()
+    page.get_by_role("link", name="Last day, move, suspend: henry@example.org").click()
     shoot(page, "member", "A member, as the group’s manager sees them", dark=True)
     page.get_by_label("Last day").fill("2031-06-30")
     page.get_by_role("button", name="Set the last day").click()
