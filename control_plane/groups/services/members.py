@@ -55,7 +55,7 @@ def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, 
                 added_generation=group.stack.generation + 1,
                 added_by=actor.label,
             )
-        deployment = request_group_deployment(group, f"Giving {_people(users)} access to {group.name}", actor)
+        deployment = request_group_deployment(group, f"Giving {people_in_words(users)} access to {group.name}", actor)
         for user in users:
             after = {"access": access.value, "is_manager": as_managers}
             record(actor, "member.add", f"{user.email} in {group.slug}", after=after, deployment=deployment.pk)
@@ -237,7 +237,8 @@ def _refuse(error: type[GroupsError], users: Iterable[User], sentence: str) -> N
         raise error(f"{sentence.format(who=who, is_='is' if len(addresses) == 1 else 'are')} Nothing was changed.")
 
 
-def _people(users: Sequence[User]) -> str:
+def people_in_words(users: Sequence[User]) -> str:
+    """Whom a sentence is about: one by their address, several by their number."""
     return users[0].email if len(users) == 1 else f"{len(users)} people"
 
 

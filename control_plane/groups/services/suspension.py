@@ -5,7 +5,6 @@ group's stack; lifting goes by the deployment alone. Credentials are refused fro
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -21,6 +20,8 @@ from control_plane.groups.errors import LastManager, NotMember, NotSuspended
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.permissions import managers, require_manager
 from control_plane.groups.services.groups import request_group_deployment
+from control_plane.groups.services.members import people_in_words
+from control_plane.groups.services.terms import iso
 from control_plane.retirement.guards import refuse_retiring
 
 
@@ -35,11 +36,11 @@ def suspend_members(*, group: Group, users: Sequence[User], actor: Actor) -> Dep
         require_manager(actor, group)
         members = [one for one in _members(group, users) if one.suspended_at is None]
         if not members:
-            raise NotSuspended(f"{_people(users)} {_is(users)} suspended in {group.name} already. Nothing was changed.")
+            raise NotSuspended(f"{people_in_words(users)} {_is(users)} suspended in {group.name} already. Nothing was changed.")
         _refuse_own(group, members, actor)
         now = timezone.now()
         Membership.objects.filter(pk__in=[one.pk for one in members]).update(suspended_at=now)
-        deployment = request_group_deployment(group, f"Suspending {_people(users)} in {group.name}", actor)
+        deployment = request_group_deployment(group, f"Suspending {people_in_words(users)} in {group.name}", actor)
         for one in members:
             target = f"{one.user.email} in {group.slug}"
             record(actor, "member.suspend", target, after={"suspended_at": now.isoformat()}, deployment=deployment.pk)
@@ -53,11 +54,11 @@ def resume_members(*, group: Group, users: Sequence[User], actor: Actor) -> Depl
         require_manager(actor, group)
         members = [one for one in _members(group, users) if one.suspended_at is not None]
         if not members:
-            raise NotSuspended(f"{_people(users)} {_is(users)} not suspended in {group.name}. Nothing was changed.")
+            raise NotSuspended(f"{people_in_words(users)} {_is(users)} not suspended in {group.name}. Nothing was changed.")
         Membership.objects.filter(pk__in=[one.pk for one in members]).update(suspended_at=None)
-        deployment = request_group_deployment(group, f"Resuming {_people(users)} in {group.name}", actor)
+        deployment = request_group_deployment(group, f"Resuming {people_in_words(users)} in {group.name}", actor)
         for one in members:
-            target, before = f"{one.user.email} in {group.slug}", {"suspended_at": _text(one.suspended_at)}
+            target, before = f"{one.user.email} in {group.slug}", {"suspended_at": iso(one.suspended_at)}
             record(actor, "member.resume", target, before=before, deployment=deployment.pk)
     return deployment
 
@@ -92,8 +93,8 @@ def _set_group(group: Group, actor: Actor, *, is_suspended: bool) -> Deployment:
             actor,
             "group.suspend" if is_suspended else "group.resume",
             f"group {group.slug}",
-            before={"suspended_at": _text(before)},
-            after={"suspended_at": _text(group.suspended_at)},
+            before={"suspended_at": iso(before)},
+            after={"suspended_at": iso(group.suspended_at)},
             deployment=deployment.pk,
         )
     return deployment
@@ -121,13 +122,5 @@ def _members(group: Group, users: Sequence[User]) -> list[Membership]:
     return found
 
 
-def _people(users: Sequence[User]) -> str:
-    return users[0].email if len(users) == 1 else f"{len(users)} people"
-
-
 def _is(users: Sequence[User]) -> str:
     return "is" if len(users) == 1 else "are"
-
-
-def _text(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None

@@ -40,7 +40,7 @@ def set_end(*, group: Group, user: User, ends_at: datetime | None, actor: Actor)
         if membership.ends_at != ends_at:
             before, membership.ends_at, membership.reminded_at = membership.ends_at, ends_at, None
             membership.save(update_fields=["ends_at", "reminded_at"])
-            told = {"before": {"ends_at": _iso(before)}, "after": {"ends_at": _iso(ends_at)}}
+            told = {"before": {"ends_at": iso(before)}, "after": {"ends_at": iso(ends_at)}}
             record(actor, "member.ends", f"{user.email} in {group.slug}", **told)
     found: Membership = membership
     return found
@@ -101,7 +101,7 @@ def _end_in(group_id: int, user_ids: list[int]) -> int:
 
 def _remind(membership: Membership) -> None:
     group, user, day = membership.group, membership.user, f"{membership.ends_at:%A, %d %B %Y}"
-    about = f"membership {membership.pk} ends {_iso(membership.ends_at)}"
+    about = f"membership {membership.pk} ends {iso(membership.ends_at)}"
     announce_about_group(
         group,
         about=about,
@@ -124,5 +124,6 @@ def _remind(membership: Membership) -> None:
     )
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """A moment for the audit trail."""
     return moment.isoformat() if moment else None
