@@ -50,9 +50,11 @@ INSTALLED_APPS = [
     "control_plane.administration",
     "control_plane.audit",
     "control_plane.backups",
+    "control_plane.catalogue",
     "control_plane.deployments",
     "control_plane.groups",
     "control_plane.health",
+    "control_plane.jobs",
     "control_plane.keys",
     "control_plane.legacy",
     "control_plane.notifications",
@@ -60,9 +62,11 @@ INSTALLED_APPS = [
     "control_plane.retirement",
     "control_plane.review",
     "control_plane.rosters",
+    "web.configurations",
     "web.credentials",
     "web.files",
     "web.home",
+    "web.jobs",
     "web.uploads",
 ]
 

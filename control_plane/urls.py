@@ -23,9 +23,12 @@ urlpatterns = [
     path("docs/", documentation, name="documentation"),
     path("docs/<path:document>", documentation, name="documentation"),
     path("deployments/", include("control_plane.deployments.urls")),
+    path("", include("control_plane.catalogue.urls")),
     path("", include("control_plane.health.urls")),
     path("", include("control_plane.quotas.urls")),
     path("", include("control_plane.review.urls")),
+    path("", include("web.configurations.urls")),
     path("", include("web.files.urls")),
+    path("", include("web.jobs.urls")),
     path("", include("web.uploads.urls")),
 ]
