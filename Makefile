@@ -36,8 +36,8 @@ test: install
 ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)
 else
-	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile tests --ignore tests/e2e --ignore tests/engine
-	@$(RUN) $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile tests/e2e tests/engine
+	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/e2e --ignore tests/engine
+	@$(RUN) $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --durations 15 tests/e2e tests/engine
 endif
 
 bench: install

@@ -18,7 +18,10 @@ SLICE_SECONDS = 0.02
 
 
 class Pace:
-    """How long CloudFormation takes over one resource: what `file` says, or `default` where there is no such file."""
+    """How long CloudFormation takes over one resource: what `file` says, or `default` where there is no such file.
+
+    The file holds the seconds, and after them the types of resource that take so long; without types all do.
+    """
 
     def __init__(self, default: float, file: Path) -> None:
         self._default = default
@@ -27,20 +30,21 @@ class Pace:
         self._waiting = 0
         self._lock = threading.Lock()
 
-    def seconds(self) -> float:
+    def seconds(self, resource_type: str) -> float:
         """The pace at this moment."""
         if self._ended.is_set():
             return 0.0
         try:
-            return float(self._file.read_text())
+            seconds, *types = self._file.read_text().split()
+            return float(seconds) if not types or resource_type in types else 0.0
         except (OSError, ValueError):
             return self._default
 
-    def wait(self) -> None:
+    def wait(self, resource_type: str) -> None:
         """Let the time for one resource pass; a pace that is changed meanwhile holds at once."""
         self._count(1)
         began = time.monotonic()
-        while time.monotonic() - began < self.seconds():
+        while time.monotonic() - began < self.seconds(resource_type):
             self._ended.wait(SLICE_SECONDS)
         self._count(-1)
 
@@ -62,7 +66,7 @@ def install(pace: Pace) -> None:
     blocks = stacks._runs_on_worker_thread
 
     def runs_on_worker_thread(resource_type: str) -> bool:
-        return bool(blocks(resource_type)) or pace.seconds() > 0
+        return bool(blocks(resource_type)) or pace.seconds(resource_type) > 0
 
     stacks._runs_on_worker_thread = runs_on_worker_thread
     loop = asyncio.get_running_loop()
@@ -79,7 +83,7 @@ def _paced(
             return function(resource_type, *arguments)
         # CloudFormation leaves a resource alone whose properties stay the same: that takes no time.
         if name != "_update_resource" or arguments[1] != arguments[2]:
-            pace.wait()
+            pace.wait(resource_type)
         if blocks(resource_type):
             return function(resource_type, *arguments)
         return _in_loop(loop, function, resource_type, *arguments)

@@ -67,10 +67,10 @@ class EmbeddedAws:
                 )
             time.sleep(0.05)
 
-    def set_pace(self, seconds: float) -> None:
-        """Have CloudFormation take this long over each resource from now on, in a running instance too."""
+    def set_pace(self, seconds: float, *types: str) -> None:
+        """Have CloudFormation take this long over each resource (of these types) from now on, in a running instance too."""
         beside = self._state / f"{PACE_FILE}.new"
-        beside.write_text(str(seconds))
+        beside.write_text(" ".join((str(seconds), *types)))
         # In one step, so that no reader finds half a number.
         beside.replace(self._state / PACE_FILE)
 

@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 from local_aws.server import free_port
 from tests.e2e.typist import Typist
 from tests.faults import Faults
+from tests.stillness import go_on, stand_still
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180
@@ -116,13 +117,11 @@ class Site:
         """Stop the worker for a while, as a host that stands still would."""
         assert self.pid is not None
         workers = [pid for pid in children_of(self.pid) if b"manage.py\0worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        for pid in workers:
-            os.kill(pid, signal.SIGSTOP)
+        stand_still(workers, self.var / "cohort.sqlite3")
         try:
             yield
         finally:
-            for pid in workers:
-                os.kill(pid, signal.SIGCONT)
+            go_on(workers)
 
     @contextmanager
     def slowly(self, seconds: float) -> Iterator[None]:

@@ -24,7 +24,7 @@ from stacks.manifest import GroupManifest, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT, REGION = "111122223333", "us-east-1"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 PYTHON = sys.executable
 QUICK = {
     "COHORT_LEASE_SECONDS": "3",
@@ -73,9 +73,9 @@ class Cloud:
         )
 
     @contextmanager
-    def slowly(self, seconds: float) -> Iterator[None]:
-        """CloudFormation takes so long over each resource meanwhile."""
-        self.aws.set_pace(seconds)
+    def slowly(self, seconds: float, *types: str) -> Iterator[None]:
+        """CloudFormation takes so long over each resource (of these types) meanwhile, and goes on at once afterwards."""
+        self.aws.set_pace(seconds, *types)
         try:
             yield
         finally:

@@ -1,15 +1,12 @@
 """A control plane with a worker that runs, behind a proxy that can fail: what the tests of single failures look at."""
 
-import os
-import signal
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests import stillness
 from tests.e2e.site import children_of
-from tests.engine.control import Cloud, Control, Worker
+from tests.engine.control import PATIENCE_SECONDS, Cloud, Control, Worker
 from tests.faults import Faults
 
 # How often a worker looks whether its deployer answers, and how long it waits: a third of a minute otherwise.
@@ -48,11 +45,11 @@ class Running:
         """The group's stack in the database."""
         return next(one for one in self.control.dump()["stacks"] if one["name"] == f"Group-{slug}")
 
-    def when(self, slug: str, holds: Callable[[Row], Any], seconds: float = 60) -> Row:
+    def when(self, slug: str, holds: Callable[[Row], Any], seconds: float = PATIENCE_SECONDS) -> Row:
         """The group's newest deployment, once this holds of it."""
         return self.newest(slug, self.control.until(lambda dump: holds(self.newest(slug, dump)), seconds))
 
-    def ends(self, slug: str, state: str, seconds: float = 60) -> Row:
+    def ends(self, slug: str, state: str, seconds: float = PATIENCE_SECONDS) -> Row:
         """The group's newest deployment once it has ended, which has to be so."""
         ended = self.when(slug, lambda one: one["state"] not in ("queued", "running"), seconds)
         assert ended["state"] == state, ended
@@ -85,36 +82,14 @@ def paused(control: Control, *workers: Worker) -> Iterator[None]:
 
 
 def stand_still(control: Control, *workers: Worker) -> None:
-    """Stop them at a moment when none of them holds SQLite's only lock, which everybody else would wait for."""
-    for _ in range(200):
-        for worker in workers:
-            os.kill(worker.pid, signal.SIGSTOP)
-        if can_write(control):
-            return
-        go_on(*workers)
-        time.sleep(0.01)
-    raise AssertionError("somebody writes to the database all the time")
+    """Stop them while they hold no lock; PostgreSQL has one for each row, and an idle worker holds none."""
+    database = None if control.env["DATABASE_URL"] else control.folder / "cohort.sqlite3"
+    stillness.stand_still([worker.pid for worker in workers], database)
 
 
 def go_on(*workers: Worker) -> None:
     """Let them go on."""
-    for worker in workers:
-        os.kill(worker.pid, signal.SIGCONT)
-
-
-def can_write(control: Control) -> bool:
-    """Whether nobody holds the lock; PostgreSQL has one for each row, and an idle worker holds none."""
-    if control.env["DATABASE_URL"]:
-        return True
-    connection = sqlite3.connect(control.folder / "cohort.sqlite3", timeout=0.05, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-    except sqlite3.OperationalError:
-        return False
-    finally:
-        connection.close()
-    return True
+    stillness.go_on(worker.pid for worker in workers)
 
 
 def child_named(worker: Worker, words: str) -> int:

@@ -5,7 +5,7 @@ import pytest
 from tests.engine.conftest import NewControl
 from tests.engine.control import Control
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 
 def newest(control: Control) -> dict[str, object]:

@@ -16,7 +16,7 @@ from tests.engine.conftest import NewControl
 from tests.engine.control import ACCOUNT, REGION
 from tests.engine.running import Running
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 ADA, GRACE = "ada@example.org", "grace@example.org"
 NOBODY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:GetCallerIdentity", "Resource": "*"}]}
@@ -138,7 +138,7 @@ def test_a_deployment_that_waits_is_cancelled_at_once_and_comes_with_the_next_ch
 
 def test_an_update_that_is_cancelled_is_taken_back(running: Running, lab_name: str) -> None:
     slug = running.lab(lab_name, ADA)
-    with running.cloud.slowly(1.0):
+    with running.cloud.slowly(60):
         under_way = running.control.do("add", slug=slug, email=GRACE, access="keys")
         running.when(slug, lambda one: any("UPDATE_IN_PROGRESS" in line for line in one["log"]))
         assert running.control.do("cancel", deployment=under_way) == "running"

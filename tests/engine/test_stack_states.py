@@ -11,7 +11,7 @@ from tests.engine.running import Running
 from tests.local_aws.helpers import ended as stack_ended
 from tests.local_aws.helpers import wait_for
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 ADA, GRACE, STRANGER = "ada@example.org", "grace@example.org", "stranger"
 PUTS_BACK = "What was changed outside Cohort is put back too (a drift-aware change set)"
@@ -71,7 +71,8 @@ def test_a_rollback_that_failed_is_continued_and_what_it_left_is_put_right(runni
         }
 
     arn = f"arn:aws:iam::111122223333:policy{names.iam_path(slug)}{names.policy(slug, 1)}"
-    with running.cloud.slowly(0.6):
+    # The user that cannot be made waits until the policy is gone.
+    with running.cloud.slowly(60, "AWS::IAM::User"):
         update_by_hand(running, slug, break_it)
         wait_for(running.cloud.aws, f"Group-{slug}", "Access1", "UPDATE_COMPLETE")
         detach_and_delete(iam, arn, slug)
