@@ -63,6 +63,14 @@ class Config(BaseSettings):
     cohort_iam_checks: bool = Field(
         default=True, description="Whether workers ask IAM by themselves who can reach what, and how keys are used, about daily."
     )
+    job_silent_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="After how many hours without a word from its back end a job is shown as one nothing is heard of.",
+    )
+    job_look_seconds: float = Field(
+        default=30.0, ge=0, description="How often, at most, workers look in S3 how a job is while no page is open."
+    )
     require_approval: Literal["never", "broadening", "always"] = Field(
         default="never", description="Which changes wait until a second administrator approves them."
     )

@@ -20,6 +20,7 @@ from control_plane.deployments.requests import lock, queue
 from control_plane.deployments.tasks import check_drift
 from control_plane.groups.services.moves import finish_moves
 from control_plane.groups.services.terms import end_due, remind_of_ends
+from control_plane.jobs.sweeping import look_at_open_jobs
 from control_plane.keys.checking import start_due_checks
 from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
 from control_plane.legacy.adopting_keys import remove_requested
@@ -150,6 +151,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     start_due_looks,
     remind_of_reviews,
     take_steps,
+    look_at_open_jobs,
     deliver_due,
     end_leftovers,
     take_up_stuck,

@@ -4,6 +4,7 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
+from django.urls import reverse
 
 from control_plane.groups.models import Analysis, Group
 
@@ -25,7 +26,9 @@ class Job(models.Model):
         SUCCEEDED = "succeeded", "succeeded"
         FAILED = "failed", "failed"
         SILENT = "silent", "nothing heard"
+        ENDED = "ended", "ended"
 
+    # ENDED: the back end said that the job ended, not how each data set did.
     # A silent job is looked at still: its back end may speak again.
     OPEN: ClassVar[tuple[str, ...]] = (State.SUBMITTED, State.RUNNING, State.SILENT)
 
@@ -37,6 +40,7 @@ class Job(models.Model):
     submission_key = models.CharField(max_length=1024, help_text="Where its submit.json lies.")
     inputs = models.JSONField(help_text="The keys of its data sets, a list.")
     config_key = models.CharField(max_length=1024)
+    instance_type = models.CharField(max_length=40, blank=True, help_text="What the back end was asked to run it on.")
     resubmits = models.ForeignKey(
         "self", null=True, on_delete=models.PROTECT, related_name="+", help_text="Whose failed data sets these are."
     )
@@ -61,6 +65,14 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("jobs:job", args=(self.group.slug, self.analysis.slug, self.timestamp))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its back end may still write something."""
+        return self.state in self.OPEN
 
     @property
     def name(self) -> str:

@@ -1,6 +1,7 @@
 """Short-lived credentials for one purpose in one place. A session policy takes away all that the purpose does not need."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials, NotGranted
+from control_plane.groups.models import Analysis, Group
 from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials, note_use
 from control_plane.storage.places import Place
 from stacks.manifest import names
@@ -46,7 +48,10 @@ class _Kept:
     expires: datetime
 
 
-_kept: dict[tuple[str, str, Purpose, int], _Kept] = {}
+_Key = tuple[str, str, Purpose, int]
+_kept: dict[_Key, _Kept] = {}
+# No member's username: those have an `m` first, and no hyphen.
+JOBS_SESSION = "cohort-jobs"
 # A client holds about a megabyte.
 MOST_KEPT = 50
 CONNECTIONS = 16
@@ -78,17 +83,9 @@ def open_session(place: Place, purpose: Purpose) -> Credentials:
         raise NotGranted(
             f"{place.group.name} may only read in {place.analysis.name}. Nothing was changed; ask an administrator to let it write."
         )
-    try:
-        answer = boto3.client("sts", region_name=place.region).assume_role(
-            RoleArn=names.role_arn(place.group.stack.account, place.region, place.group.slug),
-            RoleSessionName=place.membership.username,
-            DurationSeconds=SESSION_SECONDS,
-            Policy=json.dumps(session_policy(place, purpose), separators=(",", ":")),
-        )["Credentials"]
-    except (BotoCoreError, ClientError) as error:
-        raise NoCredentials(f"AWS gave no credentials: {error}. Nothing was changed; try again.") from error
+    credentials = _assume(place.group, place.membership.username, session_policy(place, purpose))
     note_use(place.membership)
-    return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
+    return credentials
 
 
 def hand_out(place: Place, purpose: Purpose, actor: Actor) -> Credentials:
@@ -107,24 +104,62 @@ def hand_out(place: Place, purpose: Purpose, actor: Actor) -> Credentials:
     return credentials
 
 
+def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
+    """A client in nobody's name, for the worker, which looks at jobs while no page is open. Raises NoCredentials.
+
+    It reads what a group's back ends wrote, and writes submissions that a page could not end.
+    """
+    key = (JOBS_SESSION, f"{group.slug} {analysis.bucket}", Purpose.BROWSE, group.stack.deployed_generation)
+    return _kept_client(key, group.stack.region, lambda: _assume(group, JOBS_SESSION, jobs_policy(group, analysis)))
+
+
+def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
+    """What the worker's session may do."""
+    arn, prefix = f"arn:{names.partition(group.stack.region)}:s3:::{analysis.bucket}", f"{group.slug}/"
+    statements = [
+        _allow(["s3:ListBucket"], arn)
+        | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}results/*", f"{prefix}submissions/*"]}}},
+        _allow(["s3:GetObject"], [f"{arn}/{prefix}results/*", f"{arn}/{prefix}submissions/*"]),
+        _allow(["s3:PutObject"], f"{arn}/{prefix}submissions/*"),
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
 def s3_client(place: Place, purpose: Purpose) -> "S3Client":
     """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
     # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
     # that AWS holds: a deployment may have ended every session that began before it.
     key = (place.membership.username, place.bucket, purpose, place.group.stack.deployed_generation)
+    return _kept_client(key, place.region, lambda: open_session(place, purpose))
+
+
+def _kept_client(key: _Key, region: str, open_one: Callable[[], Credentials]) -> "S3Client":
     kept = _kept.get(key)
     if kept is None or kept.expires - timezone.now() < RENEW_BEFORE:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
-        credentials = open_session(place, purpose)
-        kept = _kept[key] = _Kept(_client(place, credentials), credentials.expiration or timezone.now())
+        credentials = open_one()
+        kept = _kept[key] = _Kept(_client(region, credentials), credentials.expiration or timezone.now())
     return kept.client
 
 
-def _client(place: Place, credentials: Credentials) -> "S3Client":
+def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credentials:
+    try:
+        answer = boto3.client("sts", region_name=group.stack.region).assume_role(
+            RoleArn=names.role_arn(group.stack.account, group.stack.region, group.slug),
+            RoleSessionName=session_name,
+            DurationSeconds=SESSION_SECONDS,
+            Policy=json.dumps(policy, separators=(",", ":")),
+        )["Credentials"]
+    except (BotoCoreError, ClientError) as error:
+        raise NoCredentials(f"AWS gave no credentials: {error}. Nothing was changed; try again.") from error
+    return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
+
+
+def _client(region: str, credentials: Credentials) -> "S3Client":
     return boto3.session.Session().client(
         "s3",
-        region_name=place.region,
+        region_name=region,
         endpoint_url=config().aws_endpoint_url or None,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,

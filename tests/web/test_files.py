@@ -1,95 +1,34 @@
 """The file browser's server side: the page, the session, deleting and undoing. Who may, what is refused, what is on record."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from django.test import Client
-from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Access, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.groups import create_group
+from control_plane.groups.models import Access, Grant
 from control_plane.groups.services.members import add_member
 from control_plane.storage import sessions
 from control_plane.storage.places import Place, find_place
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.labs import BUCKET, Lab, make_lab
 
 pytestmark = pytest.mark.django_db
 
-BUCKET = "cohort-ephys"
 PAGE = "/groups/example-lab/files/ephys/"
 API = "/api/files/example-lab/ephys/"
 
 
-@dataclass
-class Lab:
-    """A group with a member, an analysis, and its bucket with what was put into it."""
-
-    group: Group
-    ada: User
-    client: Client
-    s3: Any
-
-    def put(self, *keys: str, body: bytes = b"trace") -> None:
-        for key in keys:
-            self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-
-    def keys(self) -> list[str]:
-        return [one["Key"] for one in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
-
-    def post(self, what: str, **body: Any) -> Any:
-        return self.client.post(f"{API}{what}", json.dumps(body), content_type="application/json")
-
-
-@pytest.fixture
-def aws() -> Iterator[None]:
-    with mock_aws():
-        sessions._kept.clear()
-        yield
-        sessions._kept.clear()
-
-
-def make_lab(level: Grant.Level = Grant.Level.READ_WRITE) -> Lab:
-    ada = User.objects.create_user("ada@example.org")
-    group = create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
-    analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, name="Electrophysiology", actor=OPERATOR)
-    grant_analysis(analysis=analysis, group=group, level=level, actor=OPERATOR)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
-    s3 = boto3.client("s3", region_name="us-east-1")
-    s3.create_bucket(Bucket=BUCKET)
-    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    client = Client()
-    client.force_login(ada)
-    return Lab(group, ada, client, s3)
-
-
-@pytest.fixture
-def lab(db: None, aws: None) -> Lab:
-    return make_lab()
+def post(lab: Lab, what: str, **body: Any) -> Any:
+    return lab.client.post(f"{API}{what}", json.dumps(body), content_type="application/json")
 
 
 @pytest.fixture
 def reading_lab(db: None, aws: None) -> Lab:
     return make_lab(Grant.Level.READ_ONLY)
-
-
-@pytest.fixture
-def stranger(lab: Lab) -> Client:
-    """Somebody of another group, which has the same analysis."""
-    grace = User.objects.create_user("grace@example.org")
-    other = create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
-    add_member(group=other, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    settle(other.stack)
-    client = Client()
-    client.force_login(grace)
-    return client
 
 
 def test_the_page_shows_whose_files_these_are_in_few_queries(lab: Lab, django_assert_max_num_queries: Callable[[int], Any]) -> None:
@@ -128,7 +67,7 @@ def test_another_group_s_files_do_not_exist_and_the_try_is_on_record(stranger: C
 def test_an_administrator_who_is_no_member_sees_no_files(lab: Lab) -> None:
     lab.client.force_login(User.objects.create_superuser("admin@example.org", "a long enough password"))
     assert lab.client.get(PAGE).status_code == 404
-    assert lab.post("session").status_code == 404
+    assert post(lab, "session").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -159,7 +98,7 @@ def test_a_changing_call_needs_the_page_s_token(lab: Lab) -> None:
 
 
 def test_a_session_reads_one_folder_and_is_kept_nowhere(lab: Lab) -> None:
-    answer = lab.post("session")
+    answer = post(lab, "session")
     session = answer.json()
     assert answer["Cache-Control"] == "no-store"
     assert session["bucket"] == BUCKET
@@ -173,14 +112,14 @@ def test_a_session_reads_one_folder_and_is_kept_nowhere(lab: Lab) -> None:
 def test_deleted_files_come_back_as_they_were(lab: Lab) -> None:
     odd = ["example-lab/inputs/Ünï cödé 😀 & <b>.csv", "example-lab/results/a+b%20c.txt", "example-lab/configs/line\nbreak"]
     lab.put(*odd, "example-lab/inputs/stays")
-    done = lab.post("delete", keys=odd).json()["items"]
+    done = post(lab, "delete", keys=odd).json()["items"]
     assert {one["key"] for one in done} == set(odd)
     assert [one["error"] for one in done] == ["", "", ""]
     assert lab.keys() == ["example-lab/inputs/stays"]
     event = AuditEvent.objects.get(action="files.delete")
     assert event.details["count"] == 3
     assert sorted(event.details["markers"]) == sorted(one["marker"] for one in done)
-    back = lab.post("restore", items=[{"key": one["key"], "version": one["marker"]} for one in done]).json()["items"]
+    back = post(lab, "restore", items=[{"key": one["key"], "version": one["marker"]} for one in done]).json()["items"]
     assert [one["error"] for one in back] == ["", "", ""]
     assert sorted(lab.keys()) == sorted([*odd, "example-lab/inputs/stays"])
     assert lab.s3.get_object(Bucket=BUCKET, Key=odd[0])["Body"].read() == b"trace"
@@ -189,7 +128,7 @@ def test_deleted_files_come_back_as_they_were(lab: Lab) -> None:
 
 def test_undoing_never_ends_a_version_that_holds_data(lab: Lab) -> None:
     version = lab.s3.put_object(Bucket=BUCKET, Key="example-lab/inputs/a", Body=b"only copy")["VersionId"]
-    (item,) = lab.post("restore", items=[{"key": "example-lab/inputs/a", "version": version}]).json()["items"]
+    (item,) = post(lab, "restore", items=[{"key": "example-lab/inputs/a", "version": version}]).json()["items"]
     assert "not its deletion" in item["error"]
     assert lab.s3.get_object(Bucket=BUCKET, Key="example-lab/inputs/a", VersionId=version)["Body"].read() == b"only copy"
     assert AuditEvent.objects.get(action="files.restore").details == {
@@ -204,7 +143,7 @@ def test_undoing_never_ends_a_version_that_holds_data(lab: Lab) -> None:
 @pytest.mark.parametrize("version", ["nonsense", "null", "../x", "v" * 1024])
 def test_undoing_what_was_not_deleted_says_so(lab: Lab, version: str) -> None:
     lab.put("example-lab/inputs/a")
-    (item,) = lab.post("restore", items=[{"key": "example-lab/inputs/a", "version": version}]).json()["items"]
+    (item,) = post(lab, "restore", items=[{"key": "example-lab/inputs/a", "version": version}]).json()["items"]
     assert item["error"]
     assert lab.keys() == ["example-lab/inputs/a"]
 
@@ -231,7 +170,7 @@ def test_a_key_that_is_not_the_group_s_to_clean_is_refused_with_all_beside_it(la
         ("delete", {"keys": ["example-lab/inputs/good", key]}),
         ("restore", {"items": [{"key": key, "version": "v"}]}),
     ):
-        answer = lab.post(what, **body)
+        answer = post(lab, what, **body)
         assert answer.status_code == 403
         assert "Nothing was changed" in answer.json()["detail"]
     assert lab.keys() == before
@@ -251,21 +190,21 @@ def test_a_key_that_is_not_the_group_s_to_clean_is_refused_with_all_beside_it(la
     ],
 )
 def test_what_is_no_list_of_up_to_a_thousand_keys_is_refused(lab: Lab, keys: Any) -> None:
-    assert lab.post("delete", keys=keys).status_code == 422
+    assert post(lab, "delete", keys=keys).status_code == 422
 
 
 def test_a_group_that_may_only_read_deletes_and_restores_nothing(reading_lab: Lab) -> None:
     reading_lab.put("example-lab/inputs/a")
-    assert reading_lab.post("session").status_code == 200
-    assert reading_lab.post("delete", keys=["example-lab/inputs/a"]).status_code == 403
-    assert reading_lab.post("restore", items=[{"key": "example-lab/inputs/a", "version": "v"}]).status_code == 403
+    assert post(reading_lab, "session").status_code == 200
+    assert post(reading_lab, "delete", keys=["example-lab/inputs/a"]).status_code == 403
+    assert post(reading_lab, "restore", items=[{"key": "example-lab/inputs/a", "version": "v"}]).status_code == 403
     assert reading_lab.keys() == ["example-lab/inputs/a"]
 
 
 def test_where_s3_does_not_answer_nothing_is_called_deleted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.put("example-lab/inputs/a")
     monkeypatch.setattr("control_plane.storage.places.Place.bucket", "cohort-is-not-there")
-    (item,) = lab.post("delete", keys=["example-lab/inputs/a"]).json()["items"]
+    (item,) = post(lab, "delete", keys=["example-lab/inputs/a"]).json()["items"]
     assert item["marker"] == ""
     assert item["error"]
 

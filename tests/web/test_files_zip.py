@@ -13,12 +13,12 @@ from django.test import Client
 from control_plane.audit.models import AuditEvent
 from control_plane.storage import objects
 from control_plane.storage.objects import Broken
-from tests.web.test_files import BUCKET, PAGE, Lab, aws, lab, stranger
+from tests.labs import BUCKET, Lab
+from tests.web.test_files import PAGE
 from web.files import archive
 from web.files.archive import safe_names
 
 pytestmark = pytest.mark.django_db
-__all__ = ["aws", "lab", "stranger"]
 
 
 @pytest.fixture(autouse=True)

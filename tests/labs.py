@@ -1,0 +1,111 @@
+"""A group that may use an analysis, on an AWS within this process: what tests of files, configurations and jobs start from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from django.test import Client
+from moto import mock_aws
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Access, Analysis, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.groups import create_group
+from control_plane.groups.services.members import add_member
+from control_plane.storage import sessions
+from control_plane.storage.places import Place, find_place
+from tests.control_plane.conftest import OPERATOR, settle
+
+BUCKET = "cohort-ephys"
+
+
+@dataclass
+class Lab:
+    """`example-lab`, its member Ada, the analysis `ephys`, and the bucket."""
+
+    group: Group
+    analysis: Analysis
+    ada: User
+    client: Client
+    s3: Any
+
+    @property
+    def place(self) -> Place:
+        """Ada's way into the bucket."""
+        return find_place(group_slug="example-lab", analysis_slug="ephys", user=self.ada)
+
+    @property
+    def actor(self) -> Actor:
+        """Ada, on a page."""
+        return Actor(self.ada.email, "web", self.ada)
+
+    def put(self, *keys: str, body: bytes = b"trace") -> None:
+        """Have the bucket hold these."""
+        for key in keys:
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+
+    def get(self, key: str) -> bytes:
+        """What the bucket holds there."""
+        return bytes(self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """What the bucket holds."""
+        return [one["Key"] for one in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+
+
+def make_lab(level: Grant.Level = Grant.Level.READ_WRITE) -> Lab:
+    """Make it, in the database and on AWS. Needs `mock_aws`."""
+    ada = User.objects.create_user("ada@example.org")
+    group = create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
+    analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, name="Electrophysiology", actor=OPERATOR)
+    grant_analysis(analysis=analysis, group=group, level=level, actor=OPERATOR)
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    settle(group.stack)
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    client = Client()
+    client.force_login(ada)
+    return Lab(group, analysis, ada, client, s3)
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    """An AWS within this process, without the sessions of the one before."""
+    with mock_aws():
+        sessions._kept.clear()
+        yield
+        sessions._kept.clear()
+
+
+@pytest.fixture
+def lab(db: None, aws: None) -> Lab:
+    """A lab that may read and write."""
+    return make_lab()
+
+
+@pytest.fixture
+def stranger(lab: Lab) -> Client:
+    """Somebody of another group, which does not have the analysis."""
+    return _other(is_granted=False)
+
+
+@pytest.fixture
+def rival(lab: Lab) -> Client:
+    """Somebody of another group, which has the analysis too."""
+    return _other(is_granted=True)
+
+
+def _other(*, is_granted: bool) -> Client:
+    grace = User.objects.create_user("grace@example.org")
+    other = create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
+    if is_granted:
+        grant_analysis(analysis=Analysis.objects.get(slug="ephys"), group=other, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+    add_member(group=other, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    settle(other.stack)
+    client = Client()
+    client.force_login(grace)
+    return client
