@@ -22,6 +22,8 @@ POLICY_CHARACTERS = 6144
 # Managed policies that one role or group may carry by default (the same page).
 POLICIES_PER_PRINCIPAL = 10
 
+# Versions too: what a configuration held before is looked at, and brought back.
+LIST = ("s3:ListBucket", "s3:ListBucketVersions")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
 # Bringing a deleted object back is deleting its delete marker, which is a version (S3 user guide, "Removing delete markers").
@@ -61,7 +63,7 @@ def boundary(patterns: Sequence[str], region: str) -> Document:
     never = [_bucket_arn(f"{prefix}*", region) for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
     document = _document(
         [
-            _allow("Buckets", ("s3:GetBucketLocation", "s3:ListBucket"), buckets),
+            _allow("Buckets", ("s3:GetBucketLocation", *LIST), buckets),
             _allow("Objects", sorted((*READ, *WRITE, *UNDO)), [f"{bucket}/*" for bucket in buckets]),
             {"Sid": "NeverOurOwn", "Effect": "Deny", "Action": "s3:*", "Resource": never},
             {"Sid": "NothingElse", "Effect": "Deny", "NotAction": "s3:*", "Resource": "*"},
@@ -107,7 +109,7 @@ def _access_document(manifest: GroupManifest, grants: Sequence[AnalysisGrant]) -
     prefix = f"{manifest.slug}/"
     statements = [
         _allow("Locate", ("s3:GetBucketLocation",), buckets.values()),
-        _allow("List", ("s3:ListBucket",), buckets.values()) | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
+        _allow("List", LIST, buckets.values()) | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
         _allow("Read", READ, [f"{arn}/{prefix}*" for arn in buckets.values()]),
     ]
     if writable:

@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from control_plane.administration.forms import NewAnalysisForm
@@ -18,7 +20,7 @@ from control_plane.groups.services.analyses import create_analysis
 class AnalysisAdmin(ModelAdmin):
     """The list of analyses, and the page that makes one."""
 
-    list_display = ("name", "slug", "bucket", "groups")
+    list_display = ("name", "slug", "bucket", "groups", "description")
     list_display_links = None
     search_fields = ("slug", "name", "bucket")
 
@@ -38,12 +40,19 @@ class AnalysisAdmin(ModelAdmin):
             self,
             form=NewAnalysisForm(request.POST or None),
             title="New analysis",
-            intent="AWS makes its bucket: private, encrypted and versioned. Grant it to groups afterwards.",
+            intent=(
+                "AWS makes its bucket: private, encrypted and versioned. Describe it in the catalogue and grant it to groups "
+                "afterwards."
+            ),
             button="Make the analysis",
             perform=lambda data: create_analysis(
                 slug=data["slug"], name=data["name"], bucket=data["bucket"], actor=Actor.of_request(request)
             )[1],
         )
+
+    @admin.display(description="In the catalogue")
+    def description(self, analysis: Analysis) -> str:
+        return format_html('<a href="{}">Describe it</a>', reverse("catalogue:edit", args=(analysis.slug,)))
 
     @admin.display(description="Groups")
     def groups(self, analysis: Analysis) -> int:

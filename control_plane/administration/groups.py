@@ -15,7 +15,7 @@ from unfold.decorators import action
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import retirement, suspension
 from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
-from control_plane.administration.pages import service_page
+from control_plane.administration.pages import MOST_SELECTED, service_page
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Grant, Group
@@ -46,6 +46,7 @@ class GroupAdmin(ModelAdmin):
     list_filter = (retirement.StandingFilter,)
     list_per_page = 50
     list_select_related = ("stack",)
+    actions = ("grant_several",)
     actions_row = ("grant", "revoke", "suspend", "retire")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -138,6 +139,12 @@ class GroupAdmin(ModelAdmin):
     @action(description="Revoke an analysis…", url_path="revoke-row")
     def revoke(self, request: HttpRequest, object_id: int) -> HttpResponse:
         return redirect(reverse("admin:groups_group_revoke_page", args=(object_id,)))
+
+    @admin.action(description="Grant analyses…")
+    def grant_several(self, request: HttpRequest, queryset: QuerySet[Group]) -> HttpResponse:
+        """To the catalogue's page, which asks which and shows what would change."""
+        chosen = queryset.filter(retired_at=None).values_list("pk", flat=True)[:MOST_SELECTED]
+        return redirect(f"{reverse('catalogue:grant')}?groups={','.join(map(str, chosen))}")
 
     def options_view(self, request: HttpRequest) -> HttpResponse:
         """The first groups that fit what is typed into a group's field."""

@@ -1,6 +1,17 @@
 """The addresses of the catalogue's pages."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from control_plane.catalogue import deciding_views, views
 
 app_name = "catalogue"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("analyses/", views.index, name="index"),
+    path("analyses/requests/", deciding_views.requests, name="requests"),
+    path("analyses/requests/<int:pk>/", deciding_views.decide, name="decide"),
+    path("analyses/requests/<int:pk>/withdraw/", views.withdraw_request, name="withdraw"),
+    path("analyses/grant/", deciding_views.grant, name="grant"),
+    path("analyses/of/<slug:slug>/", views.analysis, name="analysis"),
+    path("analyses/of/<slug:slug>/ask/", views.ask_for, name="ask"),
+    path("analyses/of/<slug:slug>/edit/", deciding_views.edit, name="edit"),
+]

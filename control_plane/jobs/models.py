@@ -80,6 +80,11 @@ class Job(models.Model):
         return f"job__{self.analysis.bucket}_{self.timestamp}"
 
     @property
+    def configuration(self) -> str:
+        """The configuration's name, as its page has it."""
+        return self.config_key.partition("/")[2].removeprefix("configs/").removesuffix(".yaml")
+
+    @property
     def prefix(self) -> str:
         """What the keys of all that its back end writes begin with."""
         return f"{self.group.slug}/results/{self.name}/"

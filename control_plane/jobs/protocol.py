@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 INPUTS, CONFIGURATIONS, SUBMISSIONS = "inputs/", "configs/", "submissions/"
 # What a back end is triggered by, whatever stands before it.
 SUBMISSION_ENDING = "submit.json"
-# A back end's own, which nobody is shown: by the file's name, and by a part of the key.
-OWN_NAMES, OWN_PARTS = frozenset({"update.txt"}), ("internal_ec2_logs",)
+# A back end's own files and folders, which nobody is shown.
+HIDDEN = ("internal_ec2_logs", "update.txt")
 LONGEST_SHOWN = 500
 _BEGINNING, _STATUS, _TIME, _LAST = "DATANAME:", "| STATUS:", "TIME:", "| LAST COMMAND:"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -139,7 +139,7 @@ def shared_names(inputs: Sequence[str]) -> list[str]:
 
 def is_shown(key: str) -> bool:
     """Whether people are shown this object of a job."""
-    return file_name(key) not in OWN_NAMES and not any(part in key for part in OWN_PARTS)
+    return not any(part in HIDDEN for part in key.split("/"))
 
 
 def _data_set(line: str) -> DataSet | None:

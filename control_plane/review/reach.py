@@ -25,12 +25,15 @@ class Can(StrEnum):
 
 ACTIONS = {
     "s3:ListBucket": Can.LIST,
+    "s3:ListBucketVersions": Can.LIST,
     "s3:GetObject": Can.READ,
     "s3:GetObjectVersion": Can.READ,
     "s3:PutObject": Can.WRITE,
     "s3:DeleteObject": Can.DELETE,
     "s3:DeleteObjectVersion": Can.PURGE,
 }
+# About a bucket, not its objects.
+LISTING = ("s3:ListBucket", "s3:ListBucketVersions")
 # They let nobody see or change a file that the actions above do not.
 HARMLESS = ("s3:GetBucketLocation", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 ANYTHING: Document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -126,7 +129,7 @@ def _of_statement(statement: dict[str, Any], action: str) -> Iterable[Place]:
     if "NotResource" in statement:
         # All but something: to allow it is to allow nearly all, to deny it is not counted on.
         return [Place("*", "*")] if statement.get("Effect") == "Allow" else []
-    prefixes = _prefixes(statement) if action == "s3:ListBucket" else None
+    prefixes = _prefixes(statement) if action in LISTING else None
     return [place for one in _each(statement.get("Resource")) for place in _of_resource(one, action, prefixes)]
 
 
@@ -138,7 +141,7 @@ def _of_resource(resource: str, action: str, prefixes: list[str] | None) -> Iter
         return []
     else:
         bucket, slash, keys = match[1].partition("/")
-    if action == "s3:ListBucket":
+    if action in LISTING:
         if slash and resource != "*" and bucket != "*":
             return []
         return [Place(bucket, prefix) for prefix in prefixes or ["*"]]

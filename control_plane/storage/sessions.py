@@ -169,7 +169,9 @@ def _client(region: str, credentials: Credentials) -> "S3Client":
 
 
 def _list(place: Place) -> dict[str, Any]:
-    return _allow(["s3:ListBucket"], place.arn) | {"Condition": {"StringLike": {"s3:prefix": [f"{place.prefix}*"]}}}
+    return _allow(["s3:ListBucket", "s3:ListBucketVersions"], place.arn) | {
+        "Condition": {"StringLike": {"s3:prefix": [f"{place.prefix}*"]}}
+    }
 
 
 def _allow(actions: list[str], resource: str | list[str]) -> dict[str, Any]:

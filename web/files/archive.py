@@ -10,6 +10,7 @@ from zipfile import ZIP_STORED
 from zipstream import ZipStream
 
 from control_plane.groups.errors import LimitReached, NotFound
+from control_plane.jobs.protocol import is_shown
 from control_plane.storage.objects import Stored, check_keys, list_below, look_up, read
 from control_plane.storage.places import Place
 
@@ -17,8 +18,6 @@ AT_ONCE = 2
 MOST_FILES = 100_000
 # Single files are looked up one by one; who wants more takes their folder.
 MOST_SINGLE = 5_000
-# Kept by the analyses' back ends, and of no use to people.
-HIDDEN = ("internal_ec2_logs", "update.txt")
 # Small objects are fetched ahead of their turn, because otherwise each would cost the way to S3 and back.
 SMALL_BYTES = 1024 * 1024
 AHEAD = 16
@@ -107,7 +106,7 @@ def find_files(place: Place, keys: Sequence[str]) -> list[Stored]:
     found = {stored.key: stored for stored in look_up(place, single)}
     for folder in (key for key in keys if key.endswith("/")):
         for stored in list_below(place, folder):
-            if not _is_hidden(stored.key.removeprefix(place.prefix)):
+            if is_shown(stored.key.removeprefix(place.prefix)):
                 found[stored.key] = stored
             if len(found) > MOST_FILES:
                 raise LimitReached(f"These are more than {MOST_FILES:,} files, which is what a zip takes. Choose fewer folders.")
@@ -162,7 +161,3 @@ def _zip_of(files: Sequence[Stored], base: str, ahead: _ReadAhead) -> ZipStream:
 def _relative(key: str, base: str) -> str:
     # The marker of the folder itself has no name left in it.
     return key.removeprefix(base) or "_/"
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part in HIDDEN for part in path.split("/"))

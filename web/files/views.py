@@ -3,22 +3,18 @@
 import json
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.middleware.csrf import get_token
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
-from control_plane.audit.refusals import NotYours
-from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember, Suspended
-from control_plane.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS, NoAnswer, record_download
-from control_plane.storage.places import Place, find_place
-from web.files.archive import HIDDEN, MOST_FILES, MOST_SINGLE, Archive, Busy
+from control_plane.groups.errors import GroupsError, NoCredentials
+from control_plane.storage.objects import NoAnswer, record_download
+from web.files.archive import Archive, Busy
+from web.files.places import browser, requested_place
 
 RETRY_SECONDS = 60
 
@@ -30,13 +26,13 @@ def page(request: HttpRequest, slug: str, analysis: str) -> HttpResponse:
     """The files, for members of the group; while AWS is still making their access, a page that says so and waits."""
     is_waiting = bool(request.headers.get("HX-Request"))
     try:
-        place = _place(request, slug, analysis)
+        place = requested_place(request, slug, analysis)
     except NoCredentials:
         template = "files/_waiting.html" if is_waiting else "files/waiting.html"
         return render(request, template, {"group": slug, "analysis": analysis})
     if is_waiting:
         return HttpResponse(headers={"HX-Refresh": "true"})
-    return render(request, "files/page.html", {"place": place, "browser": _browser(request, place)})
+    return render(request, "files/page.html", {"place": place, "browser": browser(request, place)})
 
 
 @require_POST
@@ -45,7 +41,7 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
     """What was chosen, as one zip that is sent while it is read. Anything wrong beforehand is a page that says what."""
     path, keys = _chosen(request)
     try:
-        place = _place(request, slug, analysis)
+        place = requested_place(request, slug, analysis)
         base = f"{place.prefix}{path}"
         archive = Archive(place, base, [base + key for key in keys])
     except Busy:
@@ -72,17 +68,6 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
     )
 
 
-def _place(request: HttpRequest, slug: str, analysis: str) -> Place:
-    if not isinstance(request.user, User):
-        raise NotYours
-    try:
-        return find_place(group_slug=slug, analysis_slug=analysis, user=request.user)
-    except (NotMember, NotGranted) as error:
-        raise NotYours(str(error)) from error
-    except Suspended as error:
-        raise PermissionDenied(str(error)) from error
-
-
 def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
     """The folder, and the names in it, as the page's form sends them. A folder's name ends in a slash; none is the whole."""
     path = request.POST.get("path", "")
@@ -97,27 +82,6 @@ def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
     if path and not path.endswith("/"):
         raise SuspiciousOperation("path is not a folder")
     return path, keys
-
-
-def _browser(request: HttpRequest, place: Place) -> dict[str, object]:
-    """What the page's script needs to know. No secret is in it."""
-    addresses = {
-        name: reverse(f"api-1:files-{name}", args=(place.group.slug, place.analysis.slug))
-        for name in ("session", "delete", "restore")
-    }
-    return {
-        **addresses,
-        "token": get_token(request),
-        "bucket": place.bucket,
-        "prefix": place.prefix,
-        "name": place.group.slug,
-        "writable": place.is_writable,
-        "cleanable": CLEANABLE_FOLDERS,
-        "hidden": HIDDEN,
-        "most_keys": MOST_KEYS,
-        "most_single": MOST_SINGLE,
-        "most_files": MOST_FILES,
-    }
 
 
 def _refusal(request: HttpRequest, context: dict[str, str], *, status: int) -> HttpResponse:

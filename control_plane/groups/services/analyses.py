@@ -1,5 +1,7 @@
 """Making analyses, and granting them to groups."""
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -60,6 +62,30 @@ def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, acto
             f"{analysis.slug} to {group.slug}",
             before={"level": before.level if before else None},
             after={"level": level.value},
+            deployment=deployment.pk,
+        )
+    return deployment
+
+
+def grant_analyses(*, analyses: Sequence[Analysis], group: Group, level: Grant.Level, actor: Actor) -> Deployment:
+    """As `grant_analysis`, several in one deployment. Those that the group has to this extent must have been left out."""
+    require_administrator(actor)
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        refuse_retiring(group)
+        before = {grant.analysis_id: grant for grant in Grant.objects.wanted().filter(group=group, analysis__in=analyses)}
+        for grant in before.values():
+            _end(grant, group)
+        added = {"added_generation": group.stack.generation + 1, "added_by": actor.label}
+        Grant.objects.bulk_create([Grant(group=group, analysis=one, level=level, **added) for one in analyses])
+        names_of = analyses[0].name if len(analyses) == 1 else f"{len(analyses)} analyses"
+        deployment = request_group_deployment(group, f"Letting {group.name} use {names_of} ({level.value})", actor)
+        record(
+            actor,
+            "analysis.grant",
+            f"{', '.join(one.slug for one in analyses[:20])} to {group.slug}",
+            before={"levels": {one.slug: before[one.pk].level for one in analyses if one.pk in before}},
+            after={"level": level.value, "count": len(analyses)},
             deployment=deployment.pk,
         )
     return deployment

@@ -239,7 +239,7 @@ function downloadZip(names) {
     tell(`A zip takes ${count(settings.most_single)} single files, and you chose ${count(single.length)}. Choose whole folders instead.`);
     return;
   }
-  part("zip-path").value = state.path;
+  part("zip-path").value = settings.root + state.path;
   part("zip-keys").value = JSON.stringify(names);
   part("zip").submit();
 }
@@ -296,6 +296,9 @@ for (const head of section.querySelectorAll("[data-sort]")) {
 window.addEventListener("popstate", () => { state = address.read(); follow(); });
 window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
 window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
+
+// A job whose results these are has written more.
+document.addEventListener("cohort:job-changed", () => { if (loading.state !== "loading") load(); });
 
 // What was sent from this page shows here by itself, a moment after the last of it.
 let arrived = null;

@@ -1,0 +1,66 @@
+"""What the catalogue's pages ask for. Whether it makes sense is the services' word."""
+
+from django import forms
+
+from control_plane.catalogue.models import Entry
+from control_plane.groups.models import Analysis, Grant
+
+MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "wrap": "off"}
+
+
+class EntryForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An analysis's entry."""
+
+    class Meta:
+        model = Entry
+        fields = (
+            "summary",
+            "description",
+            "paper_url",
+            "source_url",
+            "demo_url",
+            "template",
+            "schema",
+            "instance_type",
+            "is_custom",
+        )
+        labels = {
+            "paper_url": "Paper",
+            "source_url": "Source code",
+            "demo_url": "Demonstration",
+            "template": "Template of its configurations",
+            "schema": "Schema of its configurations",
+            "is_custom": "Made for certain groups",
+        }
+        widgets = {
+            "summary": forms.TextInput(attrs={"class": "form-control"}),
+            "description": forms.Textarea(attrs={"class": "form-control", "rows": 10}),
+            "paper_url": forms.URLInput(attrs={"class": "form-control", "placeholder": "https://"}),
+            "source_url": forms.URLInput(attrs={"class": "form-control", "placeholder": "https://"}),
+            "demo_url": forms.URLInput(attrs={"class": "form-control", "placeholder": "https://"}),
+            "template": forms.Textarea(attrs={**MONOSPACE, "rows": 12}),
+            "schema": forms.Textarea(attrs={**MONOSPACE, "rows": 8}),
+            "instance_type": forms.TextInput(attrs={"class": "form-control"}),
+            "is_custom": forms.CheckboxInput(attrs={"class": "form-check-input"}),
+        }
+
+
+class GrantManyForm(forms.Form):
+    """Which analyses several groups are given, and to what extent."""
+
+    which = forms.ChoiceField(
+        label="Analyses",
+        choices=(("default", "The default ones"), ("all", "All, those made for certain groups too"), ("some", "These:")),
+        initial="default",
+        widget=forms.RadioSelect,
+    )
+    analyses = forms.ModelMultipleChoiceField(
+        queryset=Analysis.objects.all(),
+        to_field_name="slug",
+        required=False,
+        label="Those",
+        widget=forms.SelectMultiple(attrs={"class": "form-select", "size": 8}),
+    )
+    level = forms.ChoiceField(
+        label="They may", choices=Grant.Level.choices, initial=Grant.Level.READ_WRITE, widget=forms.RadioSelect
+    )

@@ -1,0 +1,61 @@
+"""Granting several analyses to several groups at once: one deployment for each group."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from control_plane.accounts.permissions import require_administrator
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment
+from control_plane.groups.errors import GroupsError
+from control_plane.groups.models import Analysis, Grant, Group
+from control_plane.groups.services.analyses import grant_analyses
+
+Which = Literal["default", "all", "some"]
+MOST_GROUPS, MOST_ANALYSES = 500, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a grant would change in one group: the analyses that it would get, or get to another extent."""
+
+    group: Group
+    analyses: tuple[Analysis, ...]
+
+
+def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
+    """The default analyses (those not made for certain groups), all, or those with these slugs."""
+    match which:
+        case "all":
+            return Analysis.objects.all()
+        case "default":
+            return Analysis.objects.filter(Q(entry=None) | Q(entry__is_custom=False))
+        case _:
+            return Analysis.objects.filter(slug__in=list(slugs))
+
+
+def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[Plan]:
+    """What granting would change, group by group; those it would not change are left out. In one query."""
+    held = set(Grant.objects.wanted().filter(group__in=groups, level=level).values_list("group_id", "analysis_id"))
+    plans = [Plan(group, tuple(one for one in analyses if (group.pk, one.pk) not in held)) for group in groups]
+    return [one for one in plans if one.analyses]
+
+
+def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
+    """Let the groups use the analyses. What a group has to that extent already is left as it is. One deployment for each group.
+
+    All or nothing: what one group is refused (a limit, retirement) is said, and no group was changed. Raises GroupsError or
+    PermissionDenied.
+    """
+    require_administrator(actor)
+    if not analyses or not groups:
+        raise GroupsError("Choose at least one analysis and one group. Nothing was changed.")
+    if len(groups) > MOST_GROUPS or len(analyses) > MOST_ANALYSES:
+        raise GroupsError(f"At most {MOST_ANALYSES} analyses and {MOST_GROUPS} groups at once. Nothing was changed.")
+    with transaction.atomic():
+        # In one order, so that two who do this at once wait for each other instead of for ever.
+        planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
+        return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]

@@ -1,0 +1,285 @@
+"""A form made from a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarfloat import ScalarFloat
+
+from control_plane.catalogue.checking import Unreadable, editor, read
+
+EMPTY = "{}\n"
+NUMBERS = ("number", "integer")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `kind` is one of bool, integer, number, text, select, lines (a list of single values) and yaml (all else)."""
+
+    id: str
+    path: tuple[str, ...]
+    kind: str
+    value: str
+    label: str
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    is_required: bool = False
+    minimum: str = ""
+    maximum: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """Of a check box."""
+        return self.value == "true"
+
+    @property
+    def rows(self) -> int:
+        """Of a text area."""
+        return min(12, max(3, self.value.count("\n") + 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Fields that belong together; the first has no title."""
+
+    title: str
+    help: str
+    fields: tuple[Field, ...]
+
+
+def sections(text: str, template: str, schema: str) -> list[Section]:
+    """The form that shows this configuration. Raises Unreadable where the text is none."""
+    document, pattern, known = read(text), _mapping(template), _schema(schema)
+    helps = _helps(template) | {path: words for path, words in _helps(text).items() if words}
+    merged = _keys(document, pattern)
+    top, nested = [], []
+    for number, key in enumerate(merged):
+        value, usual, rules = document.get(key, pattern.get(key)), pattern.get(key), _rules(known, key)
+        if isinstance(value, CommentedMap) and value and all(not isinstance(one, dict) for one in value.values()):
+            inner = usual if isinstance(usual, CommentedMap) else CommentedMap()
+            fields = tuple(
+                _field(
+                    f"{number}-{index}",
+                    (key, one),
+                    value.get(one, inner.get(one)),
+                    inner.get(one),
+                    _rules(rules, one),
+                    helps,
+                    rules,
+                )
+                for index, one in enumerate(_keys(value, inner))
+            )
+            nested.append(Section(_title(rules, key), _help(rules, helps, (key,)), fields))
+        else:
+            top.append(_field(str(number), (key,), value, usual, rules, helps, known))
+    return [*([Section("", "", tuple(top))] if top else []), *nested]
+
+
+def apply(text: str, template: str, schema: str, given: Mapping[str, str]) -> str:
+    """The configuration with what was typed into the form: comments, order, and whatever the form does not know stay.
+
+    Raises Unreadable where the text is no configuration. What is no number stays as it was typed, for the check to tell.
+    """
+    document = read(text)
+    for section in sections(text, template, schema):
+        for field in section.fields:
+            typed = given.get(f"field-{field.id}", "true" if field.kind == "bool" and f"field-{field.id}" in given else None)
+            if typed is None and field.kind != "bool":
+                continue
+            _set(document, field, typed if typed is not None else "false")
+    return _written(document)
+
+
+def begin(template: str) -> str:
+    """What a new configuration starts from."""
+    try:
+        read(template)
+    except Unreadable:
+        return ""
+    return template if template.endswith("\n") else f"{template}\n"
+
+
+def _set(document: CommentedMap, field: Field, typed: str) -> None:
+    if typed.replace("\r\n", "\n").strip() == field.value.strip() and _has(document, field.path):
+        return
+    here = document
+    for step in field.path[:-1]:
+        here = here.setdefault(step, CommentedMap())
+    here[field.path[-1]] = _value(field, typed.replace("\r\n", "\n"))
+
+
+def _has(document: CommentedMap, path: tuple[str, ...]) -> bool:
+    here: Any = document
+    for step in path:
+        if not isinstance(here, CommentedMap) or step not in here:
+            return False
+        here = here[step]
+    return True
+
+
+def _value(field: Field, typed: str) -> Any:
+    match field.kind:
+        case "bool":
+            return typed == "true"
+        case "integer" | "number":
+            return _number(typed)
+        case "lines":
+            return [_scalar(line.strip()) for line in typed.split("\n") if line.strip()]
+        case "yaml":
+            try:
+                return editor().load(typed)
+            except (YAMLError, ValueError):
+                return typed
+        case _:
+            return typed.strip() if "\n" not in typed.strip() else typed
+
+
+def _number(typed: str) -> Any:
+    typed = typed.strip()
+    if not typed:
+        return None
+    for make in (int, float):
+        try:
+            return make(typed)
+        except ValueError:
+            continue
+    return typed
+
+
+def _scalar(typed: str) -> Any:
+    try:
+        value = editor().load(typed)
+    except (YAMLError, ValueError):
+        return typed
+    return value if not isinstance(value, (dict, list)) else typed
+
+
+def _field(
+    number: str,
+    path: tuple[str, ...],
+    value: Any,
+    usual: Any,
+    rules: dict[str, Any],
+    helps: dict[tuple[str, ...], str],
+    above: dict[str, Any],
+) -> Field:
+    kind = _kind(value, usual, rules)
+    choices = tuple(_shown(one) for one in rules.get("enum", ())) if kind == "select" else ()
+    shown = _shown(value) if kind not in ("lines", "yaml") else _listed(value, kind)
+    if choices and shown not in choices:
+        choices = (shown, *choices)
+    return Field(
+        id=number,
+        path=path,
+        kind=kind,
+        value=shown,
+        label=_title(rules, path[-1]),
+        help=_help(rules, helps, path),
+        choices=choices,
+        is_required=path[-1] in above.get("required", ()),
+        minimum=str(rules.get("minimum", "")),
+        maximum=str(rules.get("maximum", "")),
+    )
+
+
+def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
+    if isinstance(rules.get("enum"), list) and not isinstance(value, (dict, list)):
+        return "select"
+    example = usual if usual is not None else value
+    wanted = rules.get("type")
+    if isinstance(value, (dict, list)):
+        is_flat = isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value)
+        return "lines" if is_flat else "yaml"
+    if wanted == "boolean" or (wanted is None and isinstance(example, bool)):
+        return "bool" if isinstance(value, bool) or value is None else "text"
+    if wanted in NUMBERS:
+        return str(wanted)
+    if wanted is None and isinstance(example, (int, float)) and not isinstance(example, bool):
+        return "integer" if isinstance(example, int) else "number"
+    return "text"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, ScalarFloat):
+        return _written({"x": value}).removeprefix("x: ").strip()
+    return str(value)
+
+
+def _listed(value: Any, kind: str) -> str:
+    if kind == "lines" and isinstance(value, list):
+        return "\n".join(_shown(one) for one in value)
+    return _written(value).rstrip("\n") if value is not None else ""
+
+
+def _written(value: Any) -> str:
+    stream = StringIO()
+    editor().dump(value, stream)
+    return stream.getvalue()
+
+
+def _keys(document: CommentedMap, pattern: CommentedMap) -> list[str]:
+    """The template's keys in its order, then the others. Only those that are text can be fields."""
+    return [key for key in dict.fromkeys([*pattern, *document]) if isinstance(key, str)]
+
+
+def _mapping(text: str) -> CommentedMap:
+    try:
+        return read(text)
+    except Unreadable:
+        return CommentedMap()
+
+
+def _schema(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text) if text.strip() else {}
+    except json.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _rules(schema: dict[str, Any], key: str) -> dict[str, Any]:
+    properties = schema.get("properties")
+    found = properties.get(key) if isinstance(properties, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _title(rules: dict[str, Any], key: str) -> str:
+    return str(rules.get("title") or key)
+
+
+def _help(rules: dict[str, Any], helps: dict[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    return str(rules.get("description") or helps.get(path, ""))
+
+
+def _helps(text: str) -> dict[tuple[str, ...], str]:
+    """The comments of keys: those beside them, else those just above them."""
+    document, lines = _mapping(text), text.split("\n")
+    found: dict[tuple[str, ...], str] = {}
+
+    def look(mapping: CommentedMap, path: tuple[str, ...]) -> None:
+        for key, value in mapping.items():
+            found[*path, str(key)] = _comment(lines, mapping.lc.key(key)[0], value)
+            if isinstance(value, CommentedMap) and not path:
+                look(value, (str(key),))
+
+    look(document, ())
+    return found
+
+
+def _comment(lines: list[str], number: int, value: Any) -> str:
+    beside = lines[number].partition(" #")[2].strip() if number < len(lines) and not isinstance(value, CommentedSeq) else ""
+    if beside and " #" not in str(value):
+        return beside
+    above: list[str] = []
+    while number > 0 and (line := lines[number - 1].strip()).startswith("#"):
+        above.insert(0, line.lstrip("# ").rstrip())
+        number -= 1
+    return " ".join(above)

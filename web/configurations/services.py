@@ -1,0 +1,196 @@
+"""A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.catalogue.checking import MOST_BYTES
+from control_plane.groups.errors import GroupsError, NotFound, NotGranted
+from control_plane.storage.objects import NoAnswer
+from control_plane.storage.places import Place
+from control_plane.storage.sessions import Purpose, s3_client
+
+FOLDER, ENDINGS = "configs/", (".yaml", ".yml")
+LONGEST_NAME = 100
+MOST_VERSIONS = 50
+_NAME = re.compile(r"\w(?:[\w .-]*[\w-])?")
+
+
+class InvalidConfiguration(GroupsError):
+    """A name or a text that cannot be saved."""
+
+
+class Changed(GroupsError):
+    """Somebody saved another text meanwhile. `there` is what lies there now, None if nothing does."""
+
+    def __init__(self, message: str, there: "Text | None") -> None:
+        super().__init__(message)
+        self.there = there
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One of them, as a list tells it. `size` in bytes."""
+
+    name: str
+    key: str
+    size: int
+    modified: datetime
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What one holds, or held."""
+
+    text: str
+    etag: str
+    version: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One of its versions."""
+
+    id: str
+    modified: datetime
+    size: int
+    is_latest: bool
+
+
+def list_configurations(place: Place) -> list[Configuration]:
+    """The group's configurations by name, a thousand at most, with one request. Raises NoAnswer."""
+    prefix = f"{place.prefix}{FOLDER}"
+    try:
+        listed = s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket=place.bucket, Prefix=prefix, Delimiter="/")
+    except (BotoCoreError, ClientError) as error:
+        raise _no_answer(error) from error
+    found = []
+    for one in listed.get("Contents", []):
+        name = one["Key"].removeprefix(prefix)
+        if name.endswith(ENDINGS):
+            # What is not named as ours is by its whole name.
+            name = name.removesuffix(".yaml")
+            found.append(Configuration(name, one["Key"], one["Size"], one["LastModified"], one["ETag"]))
+    return found
+
+
+def key_of(place: Place, name: str) -> str:
+    """Where a configuration of that name lies. Raises InvalidConfiguration for a name that none can have."""
+    name = unicodedata.normalize("NFC", " ".join(name.split()))
+    if not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+        raise InvalidConfiguration(
+            f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
+            "Nothing was saved."
+        )
+    return f"{place.prefix}{FOLDER}{name if name.endswith(ENDINGS[1]) else f'{name}.yaml'}"
+
+
+def read(place: Place, name: str, version: str = "") -> Text:
+    """What it holds, or held in that version. Raises NotFound, InvalidConfiguration or NoAnswer."""
+    key = key_of(place, name)
+    more: Any = {"VersionId": version} if version else {}
+    try:
+        answer = s3_client(place, Purpose.BROWSE).get_object(Bucket=place.bucket, Key=key, **more)
+        if answer["ContentLength"] > MOST_BYTES:
+            raise InvalidConfiguration(
+                f"{name} has more than the {MOST_BYTES // 1000} kB that are shown here; download it instead."
+            )
+        content = answer["Body"].read()
+    except ClientError as error:
+        # S3 says 403 of what is not there to whom it may not tell, and 400 of a version that is none.
+        if _status(error) in (400, 403, 404, 405):
+            raise NotFound(f"There is no configuration {name!r} here (any more).") from error
+        raise _no_answer(error) from error
+    except BotoCoreError as error:
+        raise _no_answer(error) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidConfiguration(
+            f"{name} is no text in UTF-8, so it cannot be shown or changed here; download it instead."
+        ) from error
+    return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
+
+
+def versions(place: Place, name: str) -> list[Version]:
+    """Its versions, the newest first, MOST_VERSIONS at most, with one request. Raises NoAnswer."""
+    key = key_of(place, name)
+    try:
+        answer = s3_client(place, Purpose.BROWSE).list_object_versions(Bucket=place.bucket, Prefix=key, MaxKeys=MOST_VERSIONS)
+    except (BotoCoreError, ClientError) as error:
+        raise _no_answer(error) from error
+    return [
+        Version(one["VersionId"], one["LastModified"], one["Size"], one["IsLatest"])
+        for one in answer.get("Versions", [])
+        if one["Key"] == key
+    ]
+
+
+def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> str:
+    """Save it as the newest version; what was there before is kept. Returns the key.
+
+    `expected_etag` is that of the text that was changed, empty for a new one. Raises Changed if something else lies there,
+    InvalidConfiguration, NotGranted (a group that may only read) or NoAnswer. Whether the text is valid is the caller's to ask.
+    """
+    key = key_of(place, name)
+    if not place.is_writable:
+        raise NotGranted(f"{place.group.name} may only read in {place.analysis.name}. Nothing was saved.")
+    content = text.replace("\r\n", "\n").encode()
+    if len(content) > MOST_BYTES:
+        raise InvalidConfiguration(
+            f"It has more than the {MOST_BYTES // 1000} kB that a configuration may have. Nothing was saved."
+        )
+    _refuse_changed(place, name, expected_etag)
+    condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
+    try:
+        # Between the look and this somebody may have saved: S3 itself refuses then.
+        done = s3_client(place, Purpose.UPLOAD).put_object(
+            Bucket=place.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
+        )
+    except ClientError as error:
+        if _status(error) in (409, 412):
+            _refuse_changed(place, name, expected_etag)
+        raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved; try again.") from error
+    except BotoCoreError as error:
+        raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved, as far as is known; load the list to see.") from error
+    record(
+        actor,
+        "configuration.save",
+        f"{key} in {place.bucket}",
+        group=place.group.slug,
+        version=done.get("VersionId", ""),
+        is_new=not expected_etag,
+    )
+    return key
+
+
+def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
+    try:
+        there = read(place, name)
+    except NotFound:
+        if expected_etag:
+            raise Changed(f"{name} was deleted meanwhile. Nothing was saved; save it again to have it back.", None) from None
+        return
+    if not expected_etag:
+        raise Changed(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", there)
+    if there.etag != expected_etag:
+        raise Changed(
+            f"{name} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. Nothing was saved.",
+            there,
+        )
+
+
+def _no_answer(error: BotoCoreError | ClientError) -> NoAnswer:
+    return NoAnswer(f"S3 did not give the configurations: {error}. Nothing was changed; try again.")
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

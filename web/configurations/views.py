@@ -1,0 +1,216 @@
+"""The pages of a group's configurations for an analysis: all of them, and one, as a form or as YAML."""
+
+import difflib
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from control_plane.audit.actors import Actor
+from control_plane.catalogue.checking import Problem, Unreadable, check
+from control_plane.catalogue.entries import entry_of
+from control_plane.catalogue.models import Entry
+from control_plane.groups.errors import GroupsError, NotFound, NotGranted
+from control_plane.storage.objects import delete
+from control_plane.storage.places import Place
+from web.configurations import form, services
+from web.configurations.services import Changed
+from web.files.pages import in_place
+
+MOST_DIFF_LINES = 400
+
+
+@dataclass
+class Draft:
+    """What is being written, and how it is shown."""
+
+    text: str
+    etag: str = ""
+    name: str = ""
+    is_text_mode: bool = False
+    problems: list[Problem] = field(default_factory=list)
+    refusal: str = ""
+    theirs: str | None = None
+    their_etag: str = ""
+
+
+@require_GET
+@in_place
+def index(request: HttpRequest, place: Place) -> HttpResponse:
+    """All of them."""
+    context: dict[str, Any] = {"place": place, "entry": entry_of(place.analysis)}
+    try:
+        context["configurations"] = services.list_configurations(place)
+    except GroupsError as error:
+        context["refusal"] = str(error)
+    return render(request, "configurations/index.html", context, status=503 if "refusal" in context else 200)
+
+
+@require_http_methods(["GET", "POST"])
+@in_place
+def new(request: HttpRequest, place: Place) -> HttpResponse:
+    """A new one: from the template, or, with `?from=<name>`, from another."""
+    entry = entry_of(place.analysis)
+    if request.method == "POST":
+        return _post(request, place, entry, "")
+    source = request.GET.get("from", "")
+    text = form.begin(entry.template)
+    if source:
+        try:
+            text = services.read(place, source).text
+        except GroupsError as error:
+            messages.error(request, f"{error} The new one starts from the template.")
+            source = ""
+    draft = Draft(text, name=f"{source} copy" if source else "", is_text_mode=_wants_text(request.GET.get("mode", ""), text))
+    return _show(request, place, entry, draft, "")
+
+
+@require_http_methods(["GET", "POST"])
+@in_place
+def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+    """One of them, with what it was before."""
+    entry = entry_of(place.analysis)
+    if request.method == "POST":
+        return _post(request, place, entry, name)
+    try:
+        there = services.read(place, name)
+    except NotFound:
+        return _gone(request, place, name)
+    except GroupsError as error:
+        return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=409)
+    draft = Draft(there.text, there.etag, name, is_text_mode=_wants_text(request.GET.get("mode", ""), there.text))
+    return _show(request, place, entry, draft, name)
+
+
+@require_POST
+@in_place
+def restore(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+    """Save an old version as the newest."""
+    try:
+        old = services.read(place, name, request.POST.get("version", ""))
+        try:
+            etag = services.read(place, name).etag
+        except NotFound:
+            etag = ""
+        services.save(place, name, old.text, etag, Actor.of_request(request))
+        messages.success(request, f"{name} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
+    except GroupsError as error:
+        messages.error(request, str(error))
+    return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
+
+
+@require_POST
+@in_place
+def remove(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+    """Delete it; its versions stay, and the page that follows can bring one back."""
+    try:
+        (outcome,) = delete(place, [services.key_of(place, name)], Actor.of_request(request))
+    except GroupsError as error:
+        messages.error(request, str(error))
+    else:
+        if outcome.error:
+            messages.error(request, outcome.error)
+    return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
+
+
+def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpResponse:
+    """Save, check, or change between form and text. What was typed is never lost."""
+    given, action = request.POST, request.POST.get("action", "save")
+    draft = Draft(
+        given.get("text", "").replace("\r\n", "\n"),
+        given.get("etag", ""),
+        name or " ".join(given.get("name", "").split()),
+        is_text_mode=given.get("mode") == "text",
+    )
+    if not draft.is_text_mode:
+        try:
+            draft.text = form.apply(draft.text, entry.template, entry.schema, given)
+        except Unreadable as refused:
+            draft.problems, draft.is_text_mode = [refused.problem], True
+            return _show(request, place, entry, draft, name, status=422)
+    draft.problems = check(draft.text, entry.template, entry.schema)
+    if action in ("form", "text"):
+        draft.is_text_mode = action == "text" or _wants_text("", draft.text)
+        return _show(request, place, entry, draft, name)
+    if action == "check" or any(not one.is_warning for one in draft.problems):
+        if action == "check" and not draft.problems:
+            messages.success(request, "Nothing is wrong with it. It is not saved yet.")
+        return _show(request, place, entry, draft, name, status=200 if action == "check" else 422)
+    return _save(request, place, entry, draft, name)
+
+
+def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str) -> HttpResponse:
+    try:
+        services.save(place, draft.name, draft.text, draft.etag, Actor.of_request(request))
+    except Changed as error:
+        draft.refusal = str(error)
+        draft.theirs, draft.their_etag = (error.there.text, error.there.etag) if error.there else (None, "")
+        return _show(request, place, entry, draft, name, status=409)
+    except NotGranted as error:
+        draft.refusal = str(error)
+        return _show(request, place, entry, draft, name, status=403)
+    except GroupsError as error:
+        draft.refusal = str(error)
+        return _show(request, place, entry, draft, name, status=422)
+    messages.success(request, f"{draft.name} is saved.")
+    return redirect("configurations:edit", place.group.slug, place.analysis.slug, draft.name)
+
+
+def _show(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
+    context: dict[str, Any] = {"place": place, "entry": entry, "draft": draft, "name": name}
+    context["wrong_fields"] = {problem.field for problem in draft.problems if problem.field}
+    if not draft.is_text_mode:
+        context["sections"] = form.sections(draft.text, entry.template, entry.schema)
+    if draft.theirs is not None:
+        context["difference"] = _difference(draft.theirs, draft.text, "what is there now", "yours")
+    if name and request.method == "GET":
+        context |= _history(request, place, name, draft.text)
+    return render(request, "configurations/edit.html", context, status=status)
+
+
+def _gone(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+    """One that is deleted, or was never there."""
+    try:
+        known = services.versions(place, name)
+    except GroupsError as error:
+        return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=503)
+    context = {"place": place, "name": name, "versions": known}
+    return render(request, "configurations/gone.html", context, status=200 if known else 404)
+
+
+def _history(request: HttpRequest, place: Place, name: str, present: str) -> dict[str, Any]:
+    """Its versions, and the one that is asked for beside the present one."""
+    try:
+        context: dict[str, Any] = {"versions": services.versions(place, name)}
+        if wanted := request.GET.get("version", ""):
+            old = services.read(place, name, wanted)
+            context |= {"old": old, "difference": _difference(old.text, present, f"{old.modified:%-d %B %Y %H:%M} UTC", "now")}
+    except GroupsError as error:
+        return {"history_refusal": str(error)}
+    return context
+
+
+def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, str]]:
+    """Lines of a unified diff with what each is: added, removed, or neither."""
+    lines = list(difflib.unified_diff(before.split("\n"), after.split("\n"), was, now, lineterm="", n=2))[2 : MOST_DIFF_LINES + 2]
+    kinds = {"+": "added", "-": "removed", "@": "place"}
+    return [(kinds.get(line[:1], "same"), line) for line in lines]
+
+
+def _wants_text(mode: str, text: str) -> bool:
+    """Whether to show YAML: where that was asked for, or where no form can be made."""
+    if mode == "text":
+        return True
+    try:
+        return not form.sections(text, "", "")
+    except Unreadable:
+        return True
+
+
+def address(place: Place, name: str) -> str:
+    """The page of one."""
+    return reverse("configurations:edit", args=(place.group.slug, place.analysis.slug, name))

@@ -1,0 +1,21 @@
+"""What a job's page shows of its results: the file browser, bound to the job's own folder. Asks S3 nothing."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from control_plane.jobs.models import Job
+from control_plane.storage.places import Place
+from web.files.places import browser
+
+WAITING = "Nothing is there yet. What the back end writes shows here as it comes."
+NONE = "The back end wrote no results. The logs of the data sets, above, say what it did."
+
+
+def results_of(request: HttpRequest, place: Place, job: Job) -> dict[str, Any]:
+    """The context of `files/_browser.html` on the page of a job. Deleting is left to the files page."""
+    return {
+        "browser": browser(request, place, root=job.prefix.removeprefix(place.prefix), name=job.name, is_writable=False),
+        "files_title": "Results and logs",
+        "files_empty": WAITING if job.is_open else NONE,
+    }

@@ -1,0 +1,71 @@
+"""Links to a job for other members of its group: who is not one is told that there is no such job."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.core import signing
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.audit.refusals import NotYours
+from control_plane.config import config
+from control_plane.groups.errors import NoCredentials
+from control_plane.jobs.models import Job
+from control_plane.storage.places import Place
+from web.files.pages import in_place
+from web.files.places import requested_place
+from web.jobs.finding import find_job
+
+SALT = "cohort.job-link"
+LIFETIME = timedelta(days=30)
+LONGEST_PATH = 1024
+
+
+@require_POST
+@in_place
+def share(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+    """Make a link to the job, or to a folder of its results, and show it."""
+    job = find_job(place, timestamp)
+    path = _folder(request.POST.get("path", ""))
+    signed = signing.dumps({"job": job.pk, "path": path}, salt=SALT, compress=True)
+    with transaction.atomic():
+        record(Actor.of_request(request), "job.share", f"{job.name} of {place.group.slug}", path=path)
+    link = f"{config().site_url.rstrip('/')}{reverse('jobs:shared', args=(signed,))}"
+    context = {"place": place, "job": job, "link": link, "days": LIFETIME.days}
+    return render(request, "jobs/_link.html" if request.headers.get("HX-Request") else "jobs/link.html", context)
+
+
+@require_GET
+@login_required
+@never_cache
+def shared(request: HttpRequest, signed: str) -> HttpResponse:
+    """Lead a member to what was shared."""
+    try:
+        given: dict[str, Any] = signing.loads(signed, salt=SALT, max_age=LIFETIME)
+    except signing.BadSignature as error:
+        is_old = isinstance(error, signing.SignatureExpired)
+        return render(request, "jobs/no_link.html", {"is_old": is_old, "days": LIFETIME.days}, status=410 if is_old else 404)
+    job = Job.objects.select_related("group", "analysis").filter(pk=given["job"]).first()
+    if job is None:
+        raise NotYours("There is no such job.")
+    try:
+        requested_place(request, job.group.slug, job.analysis.slug)
+    except NoCredentials:
+        return render(request, "files/waiting.html", {"group": job.group.slug, "analysis": job.analysis.slug})
+    query = f"?{urlencode({'path': given['path']})}" if given["path"] else ""
+    return redirect(f"{job.get_absolute_url()}{query}")
+
+
+def _folder(path: str) -> str:
+    """A folder below the job's own, or nothing."""
+    if len(path) > LONGEST_PATH or {".", ".."} & set(path.split("/")):
+        return ""
+    return path

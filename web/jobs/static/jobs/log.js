@@ -1,0 +1,82 @@
+// The log of one data set: its end first, then what is added, read on from where it was.
+const EVERY_MS = 2000;
+const MOST_LINES = 5000;
+// From the beginning, pieces follow each other until the whole is there, or as much as the page keeps.
+const MOST_PIECES = 50;
+
+const section = document.getElementById("log");
+const part = (name) => section.querySelector(`[data-part="${name}"]`);
+const text = part("text");
+let offset = -1;
+let isCut = false;
+let isOpen = true;
+let isRereading = false;
+
+const isAtEnd = () => text.scrollTop + text.clientHeight >= text.scrollHeight - 8;
+
+async function read(from) {
+  const answer = await fetch(`${section.dataset.url}?set=${section.dataset.set}&offset=${from}`, { headers: { accept: "application/json" } });
+  const piece = await answer.json();
+  if (!answer.ok) throw new Error(piece.error ?? "The site did not give the log.");
+  return piece;
+}
+
+function show(piece) {
+  const follows = isAtEnd();
+  if (piece.was_replaced) text.textContent = "";
+  if (piece.text) {
+    text.append(piece.text);
+    const lines = text.textContent.split("\n");
+    // Whoever reads a log in the browser reads its end; the file itself lies below.
+    if (lines.length > MOST_LINES) {
+      text.textContent = lines.slice(-MOST_LINES).join("\n");
+      isCut = true;
+    }
+  }
+  text.hidden = !piece.is_there;
+  part("do").hidden = !piece.is_there;
+  if (follows && piece.text) text.scrollTop = text.scrollHeight;
+  offset = piece.offset;
+  isOpen = piece.is_open;
+  const more = isCut ? ` The last ${MOST_LINES} lines are shown; the file is in the folder logs below.` : "";
+  part("said").textContent = piece.is_there ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}` : "The back end has written no log of it yet.";
+}
+
+async function step() {
+  try {
+    if (!isRereading && (!document.hidden || offset < 0)) {
+      const piece = await read(offset);
+      // Somebody may have gone back to the beginning meanwhile.
+      if (!isRereading) show(piece);
+    }
+  } catch (error) {
+    part("said").textContent = `${error.message} It is tried again.`;
+  }
+  // Once the job has ended nothing more comes.
+  if (isOpen) setTimeout(step, EVERY_MS);
+}
+
+part("begin").addEventListener("click", async () => {
+  isRereading = true;
+  text.textContent = "";
+  try {
+    await readAll(0);
+  } catch (error) {
+    part("said").textContent = error.message;
+  }
+  isRereading = false;
+  text.scrollTop = 0;
+  text.focus();
+});
+
+async function readAll(from) {
+  for (let count = 0; count < MOST_PIECES; count += 1) {
+    const piece = await read(from);
+    show(piece);
+    if (piece.offset <= from || piece.offset >= piece.size) break;
+    from = piece.offset;
+  }
+}
+part("end").addEventListener("click", () => { text.scrollTop = text.scrollHeight; text.focus(); });
+
+step();

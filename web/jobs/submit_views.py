@@ -1,0 +1,155 @@
+"""Submitting a job: choose data sets and a configuration, look at the summary, submit."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+
+from control_plane.audit.actors import Actor
+from control_plane.catalogue.checking import Problem, check
+from control_plane.catalogue.entries import entry_of
+from control_plane.groups.errors import GroupsError
+from control_plane.jobs.protocol import CONFIGURATIONS, shared_names
+from control_plane.jobs.submitting import MOST_INPUTS, NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
+from control_plane.jobs.watching import look
+from control_plane.storage.places import Place
+from control_plane.storage.sessions import Purpose, s3_client
+from web.configurations import services as configurations
+from web.files.pages import in_place
+from web.jobs.choosing import chosen, covered, look_into
+from web.jobs.finding import find_job
+
+FIRST_SHOWN = 20
+
+
+@require_http_methods(["GET", "POST"])
+@in_place
+def new(request: HttpRequest, place: Place) -> HttpResponse:
+    """Choose; each step sends the form, which carries the choice so far. `review` leads to the summary."""
+    if not place.is_writable:
+        raise PermissionDenied(f"{place.group.name} may only read in {place.analysis.name}, so it submits nothing.")
+    given = request.POST if request.method == "POST" else request.GET
+    basket = chosen(place, given)
+    if request.method == "POST" and "review" in given:
+        return _review(request, place, basket, given.get("config", ""))
+    return _choose(request, place, basket, given.get("config", ""))
+
+
+@require_POST
+@in_place
+def send(request: HttpRequest, place: Place) -> HttpResponse:
+    """Submit what the summary showed. The same form twice is one job."""
+    basket = chosen(place, request.POST)
+    config = request.POST.get("config", "")
+    try:
+        job = submit(
+            place=place,
+            inputs=expand(place, basket),
+            config_key=configurations.key_of(place, config),
+            token=_token(request),
+            actor=Actor.of_request(request),
+        )
+    except Vanished as error:
+        return _review(request, place, [key for key in basket if key not in error.keys], config, str(error), status=409)
+    except GroupsError as error:
+        return _review(request, place, basket, config, str(error), status=409)
+    return redirect(job)
+
+
+@require_POST
+@in_place
+def again(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+    """Submit a job's failed data sets again, with the configuration it had."""
+    before = find_job(place, timestamp)
+    try:
+        inputs = failed_inputs(before, look(before, s3_client(place, Purpose.BROWSE)).certificate)
+        if not inputs:
+            raise NotSubmittable("None of its data sets failed. Nothing was submitted.")
+        job = submit(
+            place=place,
+            inputs=inputs,
+            config_key=before.config_key,
+            token=_token(request),
+            actor=Actor.of_request(request),
+            resubmits=before,
+        )
+    except GroupsError as error:
+        messages.error(request, str(error))
+        return redirect(before)
+    return redirect(job)
+
+
+def _choose(request: HttpRequest, place: Place, basket: list[str], config: str, refusal: str = "") -> HttpResponse:
+    given = request.POST if request.method == "POST" else request.GET
+    path = given.get("go", given.get("path", ""))
+    search = given.get("search", "") if "go" not in given else ""
+    context: dict[str, Any] = {"refusal": refusal}
+    try:
+        folder = look_into(place, path, search, given.get("more", ""))
+        found = configurations.list_configurations(place)
+    except GroupsError as error:
+        return render(request, "jobs/unreachable.html", {"place": place, "reason": str(error)}, status=503)
+    held = set(basket)
+    context |= {
+        "folder": folder,
+        "items": [(item, item.key in held, covered(item.key, held)) for item in folder.items],
+        "configurations": found,
+        "config": config or (found[0].name if len(found) == 1 else ""),
+    }
+    return render(request, "jobs/new.html", context | _basket(place, basket))
+
+
+def _review(
+    request: HttpRequest, place: Place, basket: list[str], config: str, refusal: str = "", *, status: int = 200
+) -> HttpResponse:
+    """The summary; back to choosing where something lacks."""
+    lacks = _lacks(basket, config)
+    if lacks and not refusal:
+        return _choose(request, place, basket, config, lacks)
+    entry = entry_of(place.analysis)
+    problems: list[Problem] = []
+    try:
+        problems = check(configurations.read(place, config).text, entry.template, entry.schema)
+    except GroupsError as error:
+        refusal = refusal or str(error)
+    context = {
+        "entry": entry,
+        "problems": problems,
+        "is_refused": any(not one.is_warning for one in problems),
+        "config": config,
+        "config_key": f"{place.prefix}{CONFIGURATIONS}{config}.yaml",
+        "refusal": refusal,
+        "lacks": lacks,
+        "token": new_token(),
+        "folders": [key for key in basket if key.endswith("/")],
+        "shared_names": shared_names([key for key in basket if not key.endswith("/")])[:FIRST_SHOWN],
+    }
+    return render(request, "jobs/review.html", context | _basket(place, basket), status=status)
+
+
+def _lacks(basket: list[str], config: str) -> str:
+    if not basket:
+        return "Choose at least one data set."
+    if len(basket) > MOST_INPUTS:
+        return f"More than {MOST_INPUTS:,} data sets are too many for one job. Choose fewer."
+    return "" if config else "Choose a configuration."
+
+
+def _basket(place: Place, basket: list[str]) -> dict[str, Any]:
+    names = [(key, key.removeprefix(f"{place.prefix}inputs/")) for key in basket]
+    return {
+        "place": place,
+        "basket": json.dumps(basket),
+        "count": len(basket),
+        "first": names[:FIRST_SHOWN],
+        "more": max(0, len(basket) - FIRST_SHOWN),
+    }
+
+
+def _token(request: HttpRequest) -> str:
+    # Without one, which no form of ours lacks, it is a job of its own.
+    return request.POST.get("token", "")[:64] or new_token()

@@ -1,0 +1,139 @@
+"""A group's jobs of an analysis, and one of them: how it is, its logs, and its results."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from control_plane.config import config
+from control_plane.groups.errors import GroupsError
+from control_plane.jobs.models import Job
+from control_plane.jobs.protocol import DataSet, Status, file_name, log_key
+from control_plane.jobs.submitting import new_token
+from control_plane.jobs.watching import Seen, look, note, read_log
+from control_plane.storage.places import Place
+from control_plane.storage.sessions import Purpose, s3_client
+from web.files.pages import in_place
+from web.jobs.finding import find_job
+from web.jobs.results import results_of
+
+JOBS_PER_PAGE = 25
+SETS_PER_PAGE = 100
+# What needs somebody comes first.
+ORDER = {Status.FAILED: 0, Status.IN_PROGRESS: 1, Status.INITIALIZING: 2, None: 3, Status.SUCCESS: 4}
+CHANGED = "cohort:job-changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A data set as the page shows it. `index` is its place in the job's inputs."""
+
+    index: int
+    key: str
+    name: str
+    said: DataSet | None
+    has_log: bool
+
+
+@require_GET
+@in_place
+def index(request: HttpRequest, place: Place) -> HttpResponse:
+    """The group's jobs, the newest first, as they were last seen."""
+    jobs = Job.objects.filter(group=place.group, analysis=place.analysis).select_related("submitted_by")
+    state = request.GET.get("state", "")
+    if state in Job.State.values:
+        jobs = jobs.filter(state=state)
+    page = Paginator(jobs, JOBS_PER_PAGE).get_page(request.GET.get("page"))
+    for one in page.object_list:
+        one.group, one.analysis = place.group, place.analysis
+    context = {
+        "place": place,
+        "page": page,
+        "state": state,
+        "states": Job.State.choices,
+        "is_moving": any(one.is_open for one in page.object_list),
+    }
+    return render(request, "jobs/_jobs.html" if request.headers.get("HX-Request") else "jobs/index.html", context)
+
+
+@require_GET
+@in_place
+def job(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+    """How it is now: three requests to S3. While it is open the page asks again by itself."""
+    found = find_job(place, timestamp)
+    context: dict[str, Any] = {"place": place, "job": found, "silent_hours": f"{config().job_silent_hours:g}"}
+    try:
+        seen = look(found, s3_client(place, Purpose.BROWSE))
+        note(found, seen)
+        context |= _seen(request, found, seen)
+    except GroupsError as error:
+        context["refusal"] = str(error)
+    context["mark"] = f"{found.state}-{found.done_count}-{found.failed_count}"
+    context["ended_count"] = found.done_count + found.failed_count
+    context["token"] = new_token()
+    if request.headers.get("HX-Request"):
+        answer = render(request, "jobs/_status.html", context)
+        if request.GET.get("mark") != context["mark"]:
+            answer["HX-Trigger"] = CHANGED
+        return answer
+    context |= results_of(request, place, found)
+    context |= _chosen_log(request, found)
+    return render(request, "jobs/job.html", context)
+
+
+@require_GET
+@in_place
+def log(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+    """A piece of a data set's log, from an offset on; -1 is the end of it. One request to S3."""
+    found = find_job(place, timestamp)
+    key = _input(found, request.GET.get("set", ""))
+    try:
+        offset = max(-1, int(request.GET.get("offset", "0")))
+    except ValueError as error:
+        raise Http404("There is no such place in the log.") from error
+    try:
+        part = read_log(found, key, offset, s3_client(place, Purpose.BROWSE))
+    except GroupsError as error:
+        return JsonResponse({"error": str(error)}, status=503)
+    return JsonResponse(
+        {
+            "text": part.text,
+            "offset": part.offset,
+            "size": part.size,
+            "is_there": part.is_there,
+            "was_replaced": part.was_replaced,
+            "is_open": found.is_open,
+        }
+    )
+
+
+def _seen(request: HttpRequest, job: Job, seen: Seen) -> dict[str, Any]:
+    rows = [
+        Row(number, key, key.partition("/")[2].removeprefix("inputs/"), said, log_key(job, key) in seen.logs)
+        for number, (key, said) in enumerate(seen.datasets.items())
+    ]
+    rows.sort(key=lambda row: (ORDER[row.said.status if row.said else None], row.index))
+    return {
+        "seen": seen,
+        "sets": Paginator(rows, SETS_PER_PAGE).get_page(request.GET.get("sets")),
+        "unmentioned": seen.unmentioned,
+        "unreadable": seen.certificate.unreadable[:10],
+        "unreadable_count": len(seen.certificate.unreadable),
+        "can_go_again": seen.count(Status.FAILED) > 0,
+    }
+
+
+def _chosen_log(request: HttpRequest, job: Job) -> dict[str, Any]:
+    wanted = request.GET.get("log", "0")
+    number = int(wanted) if wanted.isdigit() and int(wanted) < len(job.inputs) else 0
+    key = job.inputs[number]
+    return {"log_set": number, "log_name": key.partition("/")[2].removeprefix("inputs/"), "log_file": file_name(log_key(job, key))}
+
+
+def _input(job: Job, wanted: str) -> str:
+    if not wanted.isdigit() or int(wanted) >= len(job.inputs):
+        raise Http404("The job has no such data set.")
+    return str(job.inputs[int(wanted)])
