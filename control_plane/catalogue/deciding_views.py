@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from control_plane.accounts.permissions import is_administrator
@@ -17,10 +18,13 @@ from control_plane.catalogue.forms import EntryForm, GrantManyForm
 from control_plane.catalogue.grants import MOST_GROUPS, analyses_of, grant_many, plan
 from control_plane.catalogue.models import AccessRequest
 from control_plane.catalogue.requests import approve, decline
+from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Analysis, Grant, Group
 
 PER_PAGE = 25
+# Of the number of a row, so that no database is asked for what it cannot hold.
+MOST_DIGITS = 18
 
 
 @require_GET
@@ -53,9 +57,11 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
             level = Grant.Level(request.POST.get("level", Grant.Level.READ_WRITE))
             approve(wanted, level=level, note=note, actor=actor)
             messages.success(request, f"{wanted.group.name} is being given {wanted.analysis.name}.")
-        else:
+        elif request.POST.get("decision") == "decline":
             decline(wanted, note=note, actor=actor)
             messages.success(request, f"{wanted.group.name} is told that it does not get {wanted.analysis.name}.")
+        else:
+            messages.error(request, "Choose to approve or to decline. Nothing was changed.")
     except GroupsError as error:
         messages.error(request, str(error))
     except ValueError:
@@ -69,7 +75,7 @@ def grant(request: HttpRequest) -> HttpResponse:
     """Give several groups several analyses: choose, see what would change, confirm."""
     _require_administrator(request)
     given = request.POST if request.method == "POST" else request.GET
-    wanted = [int(one) for one in given.get("groups", "").split(",") if one.isdigit()]
+    wanted = _numbers(given.get("groups", ""))
     groups = list(Group.objects.filter(pk__in=wanted[:MOST_GROUPS], retired_at=None).select_related("stack"))
     form = GrantManyForm(request.POST or None)
     context: dict[str, Any] = {"groups": groups, "form": form, "numbers": ",".join(str(one.pk) for one in groups)}
@@ -83,10 +89,24 @@ def grant(request: HttpRequest) -> HttpResponse:
         except GroupsError as error:
             form.add_error(None, str(error))
             return render(request, "catalogue/grant.html", context, status=409)
-        messages.success(request, f"{len(started)} deployments have started, one for each group that this changes.")
-        return redirect("deployments:list" if started else "catalogue:index")
+        rest = len(groups) - len(started)
+        messages.success(request, f"{len(started)} of {len(groups)} groups change; {rest} had it all already.")
+        return redirect(f"{reverse('catalogue:granted')}?runs={','.join(str(one.pk) for one in started)}")
     context |= {"plans": plan(analyses=analyses, groups=groups, level=level), "is_planned": True, "count": len(analyses)}
     return render(request, "catalogue/grant.html", context)
+
+
+@require_GET
+@login_required
+def granted(request: HttpRequest) -> HttpResponse:
+    """The deployments that one grant to several groups has started, live while any of them is under way."""
+    _require_administrator(request)
+    runs = Deployment.objects.filter(pk__in=_numbers(request.GET.get("runs", ""))[:MOST_GROUPS])
+    page = Paginator(runs.select_related("stack").order_by("pk"), PER_PAGE).get_page(request.GET.get("page"))
+    ended = runs.exclude(state__in=Deployment.OPEN).count()
+    context = {"page": page, "ended": ended, "is_moving": ended < page.paginator.count}
+    is_live = request.headers.get("HX-Request")
+    return render(request, "catalogue/_granted.html" if is_live else "catalogue/granted.html", context)
 
 
 @require_http_methods(["GET", "POST"])
@@ -110,3 +130,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
 def _require_administrator(request: HttpRequest) -> None:
     if not is_administrator(request.user):
         raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",") if one.isascii() and one.isdigit() and len(one) <= MOST_DIGITS]

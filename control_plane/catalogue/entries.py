@@ -55,7 +55,8 @@ def _tidy(value: Any) -> Any:
     """Text of several lines as files have it: they end in one way, and the last one ends too."""
     if not isinstance(value, str) or "\n" not in value.strip():
         return value
-    return value.replace("\r\n", "\n").strip() + "\n"
+    # The first line keeps its indentation, which means something in YAML.
+    return value.replace("\r\n", "\n").lstrip("\n").rstrip() + "\n"
 
 
 def _check(entry: Entry) -> None:

@@ -1,5 +1,7 @@
 """What the catalogue's pages ask for. Whether it makes sense is the services' word."""
 
+from typing import Any
+
 from django import forms
 
 from control_plane.catalogue.models import Entry
@@ -43,6 +45,12 @@ class EntryForm(forms.ModelForm):  # type: ignore[type-arg]
             "instance_type": forms.TextInput(attrs={"class": "form-control"}),
             "is_custom": forms.CheckboxInput(attrs={"class": "form-check-input"}),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("description", "template", "schema"):
+            # How far the first line is indented means something in YAML and in Markdown.
+            self.fields[name].strip = False  # type: ignore[attr-defined]
 
 
 class GrantManyForm(forms.Form):

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
-from control_plane.deployments.models import Deployment
+from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import grant_analyses
@@ -56,6 +56,13 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
     if len(groups) > MOST_GROUPS or len(analyses) > MOST_ANALYSES:
         raise GroupsError(f"At most {MOST_ANALYSES} analyses and {MOST_GROUPS} groups at once. Nothing was changed.")
     with transaction.atomic():
-        # In one order, so that two who do this at once wait for each other instead of for ever.
+        # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
+        # groups have, so that whoever is second leaves alone what the first has granted.
+        list(Stack.objects.select_for_update().filter(pk__in=[one.stack_id for one in groups]).order_by("pk"))
         planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
         return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]
+
+
+def grant_defaults(*, groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
+    """Let the groups use all analyses that are not made for certain groups. As `grant_many`."""
+    return grant_many(analyses=list(analyses_of("default")), groups=groups, level=level, actor=actor)

@@ -1,6 +1,7 @@
 """Asking for an analysis, and deciding about it."""
 
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from control_plane.accounts.models import User
@@ -41,7 +42,7 @@ def ask(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> Acces
                 recipients=active_administrators().values_list("email", flat=True),
                 subject=f"{group.name} asks to use {analysis.name}",
                 paragraphs=[f"{user.email} asks that {group.name} may use {analysis.name}.", *why],
-                path="/analyses/requests/",
+                path=reverse("catalogue:requests"),
             )
     except IntegrityError as error:
         raise AlreadyAsked(f"{group.name} has asked for {analysis.name} already; an administrator decides.") from error
@@ -111,7 +112,7 @@ def _tell(request: AccessRequest, subject: str, said: str) -> None:
         recipients=[asker.email],
         subject=subject,
         paragraphs=[said, *([f"{request.decided_by} writes: {request.note}"] if request.note else [])],
-        path=f"/analyses/{request.analysis.slug}/",
+        path=reverse("catalogue:analysis", args=(request.analysis.slug,)),
     )
 
 

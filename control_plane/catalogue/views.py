@@ -70,7 +70,9 @@ def index(request: HttpRequest) -> HttpResponse:
 @login_required
 def analysis(request: HttpRequest, slug: str) -> HttpResponse:
     """One analysis: what it is for, and how each of my groups stands to it, which follows live."""
-    found = get_object_or_404(Analysis.objects.select_related("stack"), slug=slug)
+    found = Analysis.objects.select_related("stack").filter(slug=slug).first()
+    if found is None:
+        raise NotYours("There is no such analysis.")
     standings = _standings(request, found)
     context: dict[str, Any] = {
         "analysis": found,

@@ -183,6 +183,16 @@ TRIES: tuple[Try, ...] = (
     Try("health:live", GET, by_right=True),
     Try("health:metrics", GET, by_right=True),
     Try("quotas:page", GET, by_right=True),
+    # The catalogue. What analyses there are is everybody's to know; who asked for which is not.
+    Try("catalogue:analysis", GET, lambda mine, theirs: ("no-such-analysis",)),
+    # For a group that one is not in; for the other group by its name is tried in test_catalogue_pages.
+    Try("catalogue:ask", POST, _of("analysis"), {"group": "nobodys-lab"}),
+    Try("catalogue:withdraw", POST, _of("asked"), by_right=True),
+    Try("catalogue:decide", POST, _of("asked"), {"decision": "approve", "level": "read-write"}, by_right=True),
+    Try("catalogue:requests", GET, by_right=True),
+    Try("catalogue:grant", BOTH, by_right=True),
+    Try("catalogue:granted", GET, by_right=True),
+    Try("catalogue:edit", BOTH, _of("analysis"), {"summary": "ours"}, by_right=True),
     # Who can reach what.
     *(Try(f"review:{page}", GET, by_right=True) for page in ("page", "csv", "signed")),
     Try("review:look", POST, by_right=True),
@@ -212,6 +222,7 @@ LEADING_ON = ("accounts/", "accounts/social/connections/")
 
 # Addresses that name nobody's things; by the reason, their names (or their routes, where they have none).
 NOBODYS: dict[str, tuple[str, ...]] = {
+    "what analyses there are, for everybody who is signed in": ("catalogue:index",),
     "what the API is, not what is in it": ("api-1:openapi-json", "api-1:openapi-view"),
     "asks by a join code that one was given, or for a group that does not exist yet": ("request_ask",),
     "signs out the very computer that asks, by its own token": ("api-1:sign_out",),

@@ -27,6 +27,8 @@ ROWS = {
     "groups_grant": "*",
     "groups_joincode": "*",
     "groups_joinrequest": "*",
+    "catalogue_accessrequest": "*",
+    "catalogue_entry": "*",
     "uploads_upload": "*",
     "deployments_deployment": "id, state, generation, cancel_requested_at, approved_by",
     "deployments_stack": "id, generation, deployed_generation, account",
@@ -56,6 +58,7 @@ class Lab:
     person: int
     code: int
     request: int
+    asked: int
     decision: str
     passkey: int
     preview: int

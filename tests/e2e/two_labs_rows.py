@@ -8,6 +8,7 @@ from allauth.mfa.models import Authenticator
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import make_link_token, trust_address
 from control_plane.audit.actors import Actor
+from control_plane.catalogue.requests import ask
 from control_plane.deployments.models import Preview
 from control_plane.groups.models import Access, Analysis, Grant, Group, JoinRequest
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
@@ -57,6 +58,10 @@ def _things(group: Group) -> dict[str, Any]:
     holder = group.memberships.get(user=people[KEYS])
     passkey = Authenticator.objects.create(user=asker, type=Authenticator.Type.WEBAUTHN, data={"name": "key ring"})
     preview = Preview.objects.create(asked_by=people[ADMINISTRATOR], stack_name=group.stack.name, title="A preview", manifest="{}")
+    # What only the other group has.
+    wanted = Analysis.objects.exclude(grants__group=group).earliest("pk")
+    asking = Actor(label=people[FEDERATED].email, channel="terminal", user=people[FEDERATED])
+    request = ask(group=group, analysis=wanted, reason="", actor=asking)
     deployment = group.stack.deployments.order_by("-pk").first()
     assert deployment is not None
     return {
@@ -73,6 +78,7 @@ def _things(group: Group) -> dict[str, Any]:
         "person": holder.user_id,
         "code": code.pk,
         "request": asked.pk,
+        "asked": request.pk,
         "decision": asked.decision_path(),
         "passkey": passkey.pk,
         "preview": preview.pk,

@@ -1,6 +1,7 @@
 """A form made from a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -14,6 +15,7 @@ from control_plane.catalogue.checking import Unreadable, editor, read
 
 EMPTY = "{}\n"
 NUMBERS = ("number", "integer")
+_INDENTED_LIST = re.compile(r"^ +- ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,15 @@ def apply(text: str, template: str, schema: str, given: Mapping[str, str]) -> st
 
     Raises Unreadable where the text is no configuration. What is no number stays as it was typed, for the check to tell.
     """
-    document = read(text)
+    document, is_changed = read(text), False
     for section in sections(text, template, schema):
         for field in section.fields:
             typed = given.get(f"field-{field.id}", "true" if field.kind == "bool" and f"field-{field.id}" in given else None)
             if typed is None and field.kind != "bool":
                 continue
-            _set(document, field, typed if typed is not None else "false")
-    return _written(document)
+            is_changed |= _set(document, field, typed if typed is not None else "false")
+    # What nobody changed stays as it was to the letter.
+    return _written(document, has_indented_lists=bool(_INDENTED_LIST.search(text))) if is_changed else text
 
 
 def begin(template: str) -> str:
@@ -103,13 +106,15 @@ def begin(template: str) -> str:
     return template if template.endswith("\n") else f"{template}\n"
 
 
-def _set(document: CommentedMap, field: Field, typed: str) -> None:
+def _set(document: CommentedMap, field: Field, typed: str) -> bool:
+    """Put it there, and say whether that changed anything."""
     if typed.replace("\r\n", "\n").strip() == field.value.strip() and _has(document, field.path):
-        return
+        return False
     here = document
     for step in field.path[:-1]:
         here = here.setdefault(step, CommentedMap())
     here[field.path[-1]] = _value(field, typed.replace("\r\n", "\n"))
+    return True
 
 
 def _has(document: CommentedMap, path: tuple[str, ...]) -> bool:
@@ -219,9 +224,11 @@ def _listed(value: Any, kind: str) -> str:
     return _written(value).rstrip("\n") if value is not None else ""
 
 
-def _written(value: Any) -> str:
-    stream = StringIO()
-    editor().dump(value, stream)
+def _written(value: Any, *, has_indented_lists: bool = False) -> str:
+    stream, yaml = StringIO(), editor()
+    if has_indented_lists:
+        yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.dump(value, stream)
     return stream.getvalue()
 
 

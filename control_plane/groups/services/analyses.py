@@ -19,6 +19,9 @@ from control_plane.groups.services.platform import origins, platform_stack
 from control_plane.retirement.guards import refuse_retiring
 from stacks.manifest import names
 
+# The catalogue has pages of its own at these names, where an analysis's page would be.
+RESERVED_SLUGS = frozenset({"requests", "grant", "granted"})
+
 
 def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> tuple[Analysis, Deployment]:
     """Make an analysis, and have AWS make its bucket. Raises InvalidName, NameTaken, LimitReached or PermissionDenied."""
@@ -26,6 +29,8 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
     slug, bucket, name = slug.strip(), bucket.strip(), " ".join(name.split()) or slug.strip()
     analysis = Analysis(slug=slug, name=name, bucket=bucket, added_generation=0)
     check_fields(analysis, exclude=["stack"])
+    if slug in RESERVED_SLUGS:
+        raise InvalidName(f"No analysis can have the slug {slug!r}: the site has a page of that name. Nothing was changed.")
     _check_within_reach(bucket)
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
         stack = lock(platform_stack().pk)
