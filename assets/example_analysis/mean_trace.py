@@ -1,0 +1,213 @@
+"""The mean of traces that were recorded together. Nothing but Python's own library, so that it runs anywhere."""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import _csv
+
+# Of a table that is held in memory whole.
+MOST_CELLS = 5_000_000
+LARGEST = 1e100
+
+
+class NoTraces(ValueError):
+    """The file is none that this analysis reads, or the settings leave nothing of it. The message says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `template.yaml` configures. `baseline` and `pause` are seconds, `smoothing` is samples."""
+
+    baseline: float = 0.0
+    smoothing: int = 1
+    leave_out: frozenset[str] = frozenset()
+    pause: float = 0.0
+    title: str = "Mean trace"
+    has_traces: bool = True
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Settings":
+        """From a configuration. Raises NoTraces for what makes no sense; what it does not know it leaves alone."""
+        plot = given.get("plot") or {}
+        if not isinstance(plot, Mapping):
+            raise NoTraces("plot: has to hold title and traces.")
+        left = given.get("leave_out") or []
+        if not isinstance(left, Sequence) or isinstance(left, str):
+            raise NoTraces("leave_out: has to be a list of columns.")
+        return cls(
+            baseline=_number(given, "baseline", 0.0, 1e9),
+            smoothing=int(_number(given, "smoothing", 1, 1001)),
+            leave_out=frozenset(str(one) for one in left),
+            pause=_number(given, "pause", 0.0, 10.0),
+            title=str(plot.get("title", "Mean trace"))[:100],
+            has_traces=bool(plot.get("traces", True)),
+        )
+
+
+@dataclass(slots=True)
+class Traces:
+    """A table of `len(times)` samples (seconds) in each of the named traces; None where a trace has none."""
+
+    times: list[float] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    values: list[list[float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Time (s), mean, standard error (None of fewer than two traces) and number of traces, one of each for every sample."""
+
+    times: tuple[float, ...]
+    means: tuple[float | None, ...]
+    errors: tuple[float | None, ...]
+    counts: tuple[int, ...]
+
+    @property
+    def peak(self) -> tuple[float, float]:
+        """When the mean is highest, and how high."""
+        return max(((time, mean) for time, mean in zip(self.times, self.means, strict=True) if mean is not None), key=_second)
+
+
+def read(lines: Iterable[str], leave_out: frozenset[str] = frozenset()) -> Traces:
+    """Read a comma-separated table: time, then one column for each trace. Raises NoTraces with the line."""
+    rows = csv.reader(lines)
+    try:
+        return _table(rows, leave_out)
+    except csv.Error as error:
+        raise NoTraces(f"Line {rows.line_num}: {error}.") from error
+
+
+def _table(rows: "_csv.Reader", leave_out: frozenset[str]) -> Traces:
+    head = next(rows, [])
+    if len(head) < 2:
+        raise NoTraces("Line 1: no columns; a time and at least one trace are needed.")
+    kept = [(number, name.strip()) for number, name in enumerate(head[1:], start=1) if name.strip() not in leave_out]
+    if not kept:
+        raise NoTraces("All columns are left out.")
+    found = Traces(names=[name for _, name in kept], values=[[] for _ in kept])
+    for row in rows:
+        if not any(cell.strip() for cell in row):
+            continue
+        if len(row) != len(head):
+            raise NoTraces(f"Line {rows.line_num}: {len(row)} cells, where line 1 has {len(head)}.")
+        found.times.append(_time(row[0], rows.line_num, found.times))
+        for column, (number, name) in zip(found.values, kept, strict=True):
+            column.append(_cell(row[number], rows.line_num, name))
+        if len(found.times) * len(kept) > MOST_CELLS:
+            raise NoTraces(f"More than {MOST_CELLS:,} samples are too many for this example.")
+    if not any(value is not None for column in found.values for value in column):
+        raise NoTraces("No samples below line 1.")
+    return found
+
+
+def _time(text: str, line: int, before: Sequence[float]) -> float:
+    time = _cell(text, line, "time")
+    if time is None:
+        raise NoTraces(f"Line {line}: no time.")
+    if before and time <= before[-1]:
+        raise NoTraces(f"Line {line}: the time does not grow ({text.strip()[:40]}).")
+    return time
+
+
+def smoothed(traces: Traces, samples: int) -> Traces:
+    """Each trace's moving mean over this many samples around each; at the ends over those that there are."""
+    return Traces(traces.times, traces.names, [_moving(column, samples) for column in traces.values])
+
+
+def without_baseline(traces: Traces, seconds: float) -> Traces:
+    """Each trace without its mean over the first `seconds`."""
+    until = traces.times[0] + seconds
+    first = sum(1 for time in traces.times if time < until)
+    changed = []
+    for column in traces.values:
+        known = [value for value in column[:first] if value is not None]
+        base = sum(known) / len(known) if known else 0.0
+        changed.append([None if value is None else value - base for value in column])
+    return Traces(traces.times, traces.names, changed)
+
+
+def mean(traces: Traces) -> Mean:
+    """The mean over the traces at each sample, of those that have it."""
+    means: list[float | None] = []
+    errors: list[float | None] = []
+    counts = []
+    for sample in zip(*traces.values, strict=True):
+        known = [value for value in sample if value is not None]
+        middle = sum(known) / len(known) if known else None
+        means.append(middle)
+        errors.append(_standard_error(known, middle) if middle is not None and len(known) > 1 else None)
+        counts.append(len(known))
+    return Mean(tuple(traces.times), tuple(means), tuple(errors), tuple(counts))
+
+
+def as_csv(found: Mean) -> str:
+    """`mean.csv`."""
+    rows = ["time,mean,standard_error,traces"]
+    for time, middle, error, count in zip(found.times, found.means, found.errors, found.counts, strict=True):
+        rows.append(f"{time:g},{_text(middle)},{_text(error)},{count}")
+    return "\n".join(rows) + "\n"
+
+
+def _moving(column: Sequence[float | None], samples: int) -> list[float | None]:
+    if samples == 1:
+        return list(column)
+    before, after = (samples - 1) // 2, samples // 2
+    # Running sums, so that a wide window costs no more than a narrow one.
+    sums, counts = [0.0], [0]
+    for value in column:
+        sums.append(sums[-1] + (value or 0.0))
+        counts.append(counts[-1] + (value is not None))
+    found: list[float | None] = []
+    for index, value in enumerate(column):
+        low, high = max(0, index - before), min(len(column), index + after + 1)
+        found.append(None if value is None else (sums[high] - sums[low]) / (counts[high] - counts[low]))
+    return found
+
+
+def _standard_error(known: Sequence[float], middle: float) -> float:
+    return math.sqrt(sum((value - middle) ** 2 for value in known) / (len(known) - 1) / len(known))
+
+
+def _cell(text: str, line: int, name: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    # Not so large either that its square is none.
+    if not abs(value) <= LARGEST:
+        raise NoTraces(f"Line {line}, {name}: {text.strip()[:40]!r} is no number.")
+    return value
+
+
+def _number(given: Mapping[str, Any], name: str, least: float, most: float) -> float:
+    value = given.get(name, least)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise NoTraces(f"{name}: has to be a number from {least:g} to {most:g}, not {str(value)[:40]!r}.")
+    return float(value)
+
+
+def _second(pair: tuple[float, float]) -> float:
+    return pair[1]
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def runs(values: Sequence[float | None]) -> list[list[int]]:
+    """The indices of samples that are there, in stretches without a gap."""
+    known = [index for index, value in enumerate(values) if value is not None]
+    found: list[list[int]] = [known[:1]] if known else []
+    for before, index in pairwise(known):
+        if index == before + 1:
+            found[-1].append(index)
+        else:
+            found.append([index])
+    return found

@@ -1,0 +1,89 @@
+"""`python -m local_aws.backend --bucket NAME`: runs the example analysis for what is submitted to the bucket, until SIGTERM.
+
+On AWS a function that the bucket calls would do this. It knows nothing but S3: its key, from the environment, opens that one
+bucket. Stopped half-way it leaves no `end.txt`, so that the next start runs the job anew.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from assets.example_analysis.backend import Run, Submission, waiting
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BACKEND_USER = "cohort-example-backend"
+LOOK_SECONDS = 1.0
+# After S3 did not answer.
+REST_SECONDS = 5.0
+
+
+class _Stopped(Exception):
+    """Somebody asked us to stop."""
+
+
+def backend_policy(bucket: str) -> dict[str, Any]:
+    """What the back end may do on AWS: read what groups give it, and write results. It removes nothing."""
+    arn = f"arn:aws:s3:::{bucket}"
+    read = [f"{arn}/*/{folder}/*" for folder in ("inputs", "configs", "submissions", "results")]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": arn},
+            {"Effect": "Allow", "Action": "s3:GetObject", "Resource": read},
+            {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{arn}/*/results/*"},
+        ],
+    }
+
+
+def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: float = LOOK_SECONDS) -> None:
+    """Run what is submitted, one job after another, until `stop` is set."""
+    done: set[str] = set()
+    while not stop.is_set():
+        rest = look_seconds
+        try:
+            for submission in waiting(s3, bucket, done):
+                _run(s3, submission, stop)
+                done.add(submission.key)
+        except _Stopped:
+            return
+        except (BotoCoreError, ClientError) as error:
+            rest = REST_SECONDS
+            print(f"S3 does not answer as it should: {error}. Trying again in {rest:g} s.", file=sys.stderr, flush=True)
+        stop.wait(rest)
+
+
+def _run(s3: "S3Client", submission: Submission, stop: threading.Event) -> None:
+    def pause(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise _Stopped
+
+    began = time.monotonic()
+    print(f"{submission.prefix}: {len(submission.inputs)} data sets", flush=True)
+    Run(s3, submission, pause).to_the_end()
+    print(f"{submission.prefix}: ended after {time.monotonic() - began:.1f} s", flush=True)
+
+
+def main() -> None:
+    """Read the arguments, and serve."""
+    parser = argparse.ArgumentParser(prog="python -m local_aws.backend", description="The example analysis's back end.")
+    parser.add_argument("--bucket", required=True, help="Where jobs are submitted.")
+    bucket = parser.parse_args().bucket
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    s3 = boto3.client("s3", config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3}))
+    print(f"Looking for submissions in s3://{bucket}/", flush=True)
+    serve(s3, bucket, stop)
+
+
+if __name__ == "__main__":
+    main()
