@@ -1,4 +1,4 @@
-"""The control plane's own identity on the embedded AWS: an IAM user with the rights that it would have on AWS, no more."""
+"""Our programs' own identities on the embedded AWS: IAM users with the rights that they would have on AWS, no more."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def create_identity(endpoint: str, account: str, region: str, user: str, policy:
     except iam.exceptions.EntityAlreadyExistsException:
         for old in iam.list_access_keys(UserName=user)["AccessKeyMetadata"]:
             iam.delete_access_key(UserName=user, AccessKeyId=old["AccessKeyId"])
-    iam.put_user_policy(UserName=user, PolicyName="control-plane", PolicyDocument=json.dumps(policy))
+    iam.put_user_policy(UserName=user, PolicyName=user, PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName=user)["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
 

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -25,6 +25,7 @@ import boto3  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from dotenv import dotenv_values  # noqa: E402
 
+from local_aws.backend import BACKEND_USER, backend_policy  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
 from local_aws.server import EmbeddedAws  # noqa: E402
 from stacks import bootstrap, names  # noqa: E402
@@ -33,6 +34,8 @@ from stacks.host_policies import DEFAULT_PATTERNS  # noqa: E402
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
 ADMINISTRATOR = "admin@example.org"
+# As `manage.py demo` names it.
+DEMO_BUCKET = "cohort-demo-traces"
 STEPS = 7
 READY_SECONDS = 60
 STOP_SECONDS = 30
@@ -54,6 +57,7 @@ class Site:
         self.aws_port = _port("AWS_PORT", 4566)
         self.var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
         self.is_embedded = os.environ.get("EMBEDDED_AWS", "1") != "0"
+        self.is_demonstrating = self.is_embedded and os.environ.get("DEMO", "1") != "0"
         self.url = f"http://localhost:{self.port}"
         self._step_number = 0
         self._began = time.monotonic()
@@ -86,12 +90,15 @@ class Site:
             self._manage(environment, "platform", "sync", "--wait", needs=worker)
             self.step("Making the first administrator and the demonstration data")
             self._people(environment, worker)
+            watched = {"worker": worker}
+            if self.is_demonstrating:
+                watched["example's back end"] = started.enter_context(self._backend())
             self.step("Starting the web server")
-            web = started.enter_context(self._serving("web", self._gunicorn(), environment))
-            self._wait_for_web(web)
+            watched["web server"] = started.enter_context(self._serving("web", self._gunicorn(), environment))
+            self._wait_for_web(watched["web server"])
             self.step("Everything runs")
             print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
-            self._watch({"worker": worker, "web server": web})
+            self._watch(watched)
 
     def _settings(self) -> dict[str, str]:
         """Read `$VAR_DIR/env`, bring it up to date, and write it for the commands and for the next start."""
@@ -172,8 +179,18 @@ class Site:
             _write_private(path, os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12))
         password = {"ADMIN_PASSWORD": path.read_text().strip()}
         self._manage({**environment, **password}, "administrator", "ensure", ADMINISTRATOR)
-        if self.is_embedded and os.environ.get("DEMO", "1") != "0":
+        if self.is_demonstrating:
             self._manage(environment, "demo", "ensure", "--wait", needs=worker)
+            self._manage(environment, "demo", "samples")
+
+    def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """What runs the demonstration's jobs: a process with a key of its own to that one bucket, and no setting of ours."""
+        endpoint = f"http://localhost:{self.aws_port}"
+        key_id, secret = create_identity(endpoint, ACCOUNT, REGION, BACKEND_USER, backend_policy(DEMO_BUCKET))
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
+        environment |= {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": REGION}
+        environment |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+        return self._serving("backend", [sys.executable, "-m", "local_aws.backend", "--bucket", DEMO_BUCKET], environment)
 
     def _check_schema(self) -> None:
         """Refuse a database of an older checkout: until the first release its tables are made anew, never altered."""

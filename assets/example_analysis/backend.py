@@ -108,7 +108,7 @@ class Run:
     def _steps(self, key: str, settings: Settings) -> Iterator[str]:
         """Do it, and say before each step what it is."""
         yield f"Reading {key}"
-        traces = mean_trace.read(self._text(key).splitlines(), settings.leave_out)
+        traces = mean_trace.read(self._text(key, "inputs").splitlines(), settings.leave_out)
         yield f"{len(traces.names)} traces of {len(traces.times)} samples, {traces.times[0]:g} s to {traces.times[-1]:g} s"
         if settings.smoothing > 1:
             yield f"Smoothing over {settings.smoothing} samples"
@@ -138,17 +138,17 @@ class Run:
 
     def _configuration(self) -> Mapping[str, Any]:
         try:
-            given = YAML(typ="safe", pure=True).load(self._text(self.submission.config_key))
+            given = YAML(typ="safe", pure=True).load(self._text(self.submission.config_key, "configs"))
         except YAMLError as error:
             raise NoTraces(f"It is no YAML: {error}") from error
         if not isinstance(given or {}, Mapping):
             raise NoTraces("It has to name its settings.")
         return given or {}
 
-    def _text(self, key: str) -> str:
-        """A file of the group's own. Raises _Unreadable."""
-        if not key.startswith(f"{self.submission.group}/") or {".", "..", ""} & set(key.split("/")):
-            raise _Unreadable(f"{key} is not in the folder of {self.submission.group}.")
+    def _text(self, key: str, folder: str) -> str:
+        """A file in this folder of the group's. Raises _Unreadable: the back end could read more than who submitted."""
+        if not key.startswith(f"{self.submission.group}/{folder}/") or {".", "..", ""} & set(key.split("/")):
+            raise _Unreadable(f"{key} is not in {self.submission.group}/{folder}/.")
         try:
             answer = self.s3.get_object(Bucket=self.submission.bucket, Key=key)
             if answer["ContentLength"] > MOST_BYTES:

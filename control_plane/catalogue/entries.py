@@ -1,5 +1,6 @@
 """What the catalogue says of an analysis, and saying it."""
 
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -16,6 +17,8 @@ from control_plane.groups.models import Analysis
 
 LINKS = ("paper_url", "source_url", "demo_url")
 FIELDS = ("summary", "description", *LINKS, "template", "schema", "is_custom", "instance_type")
+# What a folder may hold, and the field that each file is.
+FILES = {"description.md": "description", "template.yaml": "template", "schema.json": "schema"}
 
 
 class NotDescribed(GroupsError):
@@ -49,6 +52,21 @@ def describe(*, analysis: Analysis, actor: Actor, **fields: Any) -> Entry:
             entry.save()
             record(actor, "analysis.describe", f"analysis {analysis.slug}", fields=changed)
     return entry
+
+
+def read_folder(folder: Path) -> dict[str, str]:
+    """What a folder of files says of an analysis, by field. Raises NotDescribed for what cannot be read, or if nothing is there."""
+    found = {}
+    for name, field in FILES.items():
+        try:
+            found[field] = (folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotDescribed(field, f"{folder / name} cannot be read: {error}.") from error
+    if not found:
+        raise NotDescribed("description", f"{folder} holds none of {', '.join(FILES)}.")
+    return found
 
 
 def _tidy(value: Any) -> Any:

@@ -20,10 +20,14 @@ MOST_GROUPS, MOST_ANALYSES = 500, 200
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a grant would change in one group: the analyses that it would get, or get to another extent."""
+    """What a grant would change in one group: the analyses that it would get, or get to another extent.
+
+    `narrowed` are those of them that it may write in now, and only read then.
+    """
 
     group: Group
     analyses: tuple[Analysis, ...]
+    narrowed: tuple[Analysis, ...] = ()
 
 
 def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
@@ -39,8 +43,14 @@ def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
 
 def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[Plan]:
     """What granting would change, group by group; those it would not change are left out. In one query."""
-    held = set(Grant.objects.wanted().filter(group__in=groups, level=level).values_list("group_id", "analysis_id"))
-    plans = [Plan(group, tuple(one for one in analyses if (group.pk, one.pk) not in held)) for group in groups]
+    wanted = Grant.objects.wanted().filter(group__in=groups).values_list("group_id", "analysis_id", "level")
+    held = {(group, analysis): had for group, analysis, had in wanted}
+    plans = []
+    for group in groups:
+        changed = tuple(one for one in analyses if held.get((group.pk, one.pk)) != level)
+        # Whatever else it has can only be more.
+        narrowed = tuple(one for one in changed if level == Grant.Level.READ_ONLY and (group.pk, one.pk) in held)
+        plans.append(Plan(group, changed, narrowed))
     return [one for one in plans if one.analyses]
 
 

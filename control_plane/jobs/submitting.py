@@ -17,7 +17,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
 from control_plane.catalogue.entries import entry_of
-from control_plane.groups.errors import GroupsError, NotGranted
+from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted
 from control_plane.groups.models import Group
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
@@ -50,6 +50,16 @@ class Vanished(GroupsError):
         self.keys = tuple(keys)
         shown = ", ".join(keys[:10]) + (f" and {len(keys) - 10} more" if len(keys) > 10 else "")
         super().__init__(f"Not there any more: {shown}. {NOTHING} Choose again, or go on without.")
+
+
+class NotWritten(NoAnswer):
+    """The job is made, and S3 did not take its submission yet: the worker goes on trying. `job` says which."""
+
+    def __init__(self, job: Job, reason: object) -> None:
+        self.job = job
+        super().__init__(
+            f"S3 did not take the submission: {reason}. The job is kept, and is submitted by itself as soon as S3 does."
+        )
 
 
 def new_token() -> str:
@@ -179,19 +189,21 @@ def _finish(place: Place, job: Job, *, is_mine: bool = False) -> Job:
     """Have the object written, unless it is, or somebody is at it."""
     if job.written_at or (not is_mine and timezone.now() - job.submitted_at < WRITING):
         return job
-    write(s3_client(place, Purpose.UPLOAD), job, is_first=is_mine)
+    try:
+        client = s3_client(place, Purpose.UPLOAD)
+    except NoCredentials as error:
+        raise NotWritten(job, error) from error
+    write(client, job, is_first=is_mine)
     return job
 
 
 def write(client: "S3Client", job: Job, *, is_first: bool) -> None:
-    """Put the job's `submit.json`, and note it. A later try looks first: each write would start the back end. Raises NoAnswer."""
+    """Put the job's `submit.json`, and note it. A later try looks first: each write would start the back end. Raises NotWritten."""
     try:
         if is_first or not _is_there(client, job):
             client.put_object(Bucket=job.analysis.bucket, Key=job.submission_key, Body=body_of(job), ContentType="application/json")
     except (BotoCoreError, ClientError) as error:
-        raise NoAnswer(
-            f"S3 did not take the submission: {error}. The job is kept, and is submitted by itself as soon as S3 does."
-        ) from error
+        raise NotWritten(job, error) from error
     job.written_at = timezone.now()
     job.save(update_fields=["written_at"])
 

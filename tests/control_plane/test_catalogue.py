@@ -238,7 +238,11 @@ def test_granting_several_is_one_deployment_a_group_and_leaves_alone_what_is_the
 
 def test_granting_to_another_extent_changes_it(group: Group, epi: Analysis) -> None:
     grant_many(analyses=[epi], groups=[group], level=READ_WRITE, actor=OPERATOR)
+    (planned,) = plan(analyses=[epi], groups=[group], level=Grant.Level.READ_ONLY)
+    assert planned.narrowed == (epi,)
     grant_many(analyses=[epi], groups=[group], level=Grant.Level.READ_ONLY, actor=OPERATOR)
+    (planned,) = plan(analyses=[epi], groups=[group], level=READ_WRITE)
+    assert planned.narrowed == ()
     assert [one.level for one in Grant.objects.wanted()] == [Grant.Level.READ_ONLY]
 
 

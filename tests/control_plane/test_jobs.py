@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from django.core.exceptions import PermissionDenied
-from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -358,34 +357,6 @@ def test_the_end_of_a_long_log_comes_first_and_cuts_no_character(lab: Lab) -> No
 
 def test_a_program_s_colours_and_progress_are_text() -> None:
     assert watching.readable("\x1b[31mred\x1b[0m 1%\r2%\r\nend\x07") == "red 1%\n2%\nend"
-
-
-def test_from_a_terminal(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-    lab.put(A, CONFIG)
-    call_command(
-        "job",
-        "submit",
-        "example-lab",
-        "ephys",
-        "inputs/a.csv",
-        "--config",
-        "configs/first.yaml",
-        "--as",
-        "ada@example.org",
-        "--json",
-    )
-    name = json.loads(capsys.readouterr().out)["job"]
-    job = Job.objects.get()
-    assert name == job.name
-    certify(lab, job, line(A, Status.SUCCESS))
-    lab.put(protocol.log_key(job, A), body=b"done\n")
-    lab.put(protocol.end_key(job))
-    call_command("job", "follow", name)
-    assert f"{name}: succeeded" in capsys.readouterr().out
-    call_command("job", "log", name, "inputs/a.csv")
-    assert "done" in capsys.readouterr().out
-    call_command("job", "list", "example-lab", "--json")
-    assert [one["state"] for one in json.loads(capsys.readouterr().out)] == ["succeeded"]
 
 
 def test_who_submitted_can_leave_and_be_erased_and_the_job_stays(lab: Lab) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,11 @@ def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> No
     assert site.administrator[1] not in printed
     assert [group["slug"] for group in site.must("group", "list")] == ["demo-lab"]
     before = site.credentials("demo-lab", "ada@example.org")
+    assert run_the_example(site, before)["state"] == "succeeded"
     key = site.env_file["AWS_ACCESS_KEY_ID"]
     assert site.pid is not None
     started = children_of(site.pid)
-    assert len(started) >= 3
+    assert len(started) >= 4
     assert site.stop() == 0
     assert [pid for pid in started if is_alive(pid)] == []
 
@@ -41,6 +43,20 @@ def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> No
     with urllib.request.urlopen(f"{site.url}/accounts/login/") as answer:
         assert b"Sign in" in answer.read()
     assert site.stop(signal.SIGTERM) == 0
+
+
+def run_the_example(site: Site, credentials: dict[str, str]) -> dict[str, Any]:
+    """Submit the samples that came with the demonstration, and wait until its back end has answered."""
+    s3 = site.client("s3", credentials)
+    bucket = "cohort-demo-traces"
+    s3.put_object(Bucket=bucket, Key="demo-lab/configs/first.yaml", Body=site.must("catalogue", "show", "demo-traces")["template"])
+    chosen = ("demo-lab", "demo-traces", "inputs/", "--config", "configs/first.yaml", "--as", "ada@example.org")
+    job = site.must("job", "submit", *chosen)
+    assert [key.rpartition("/")[2] for key in job["inputs"]] == ["session-1.csv", "session-2.csv"]
+    ended: dict[str, Any] = site.must("job", "follow", str(job["id"]), "--timeout", "60")
+    results = f"demo-lab/results/{job['job']}/process_results/session-2/plot.svg"
+    assert s3.get_object(Bucket=bucket, Key=results)["Body"].read().startswith(b"<svg")
+    return ended
 
 
 @pytest.mark.parametrize("name", ["PORT", "AWS_PORT"])

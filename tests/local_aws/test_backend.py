@@ -76,7 +76,7 @@ def test_a_data_set_that_fails_says_why_and_the_others_go_on(s3: Any) -> None:
     certificate = text(s3, f"{JOB}logs/certificate.txt")
     assert "Line 2, a: 'x' is no number" in certificate
     assert "demo-lab/inputs/gone.csv is not there" in certificate
-    assert "other-lab/inputs/theirs.csv is not in the folder of demo-lab" in certificate
+    assert "other-lab/inputs/theirs.csv is not in demo-lab/inputs/" in certificate
     assert not [key for key in keys(s3) if key.startswith("other-lab/") and "inputs" not in key]
 
 

@@ -197,6 +197,9 @@ def test_nobody_writes_over_what_somebody_saved_meanwhile(described: Lab) -> Non
     assert "-baseline: 7" in page
     assert "+baseline: 2" in page
     assert described.get(KEY) == b"baseline: 7\n"
+    kept = described.client.post(f"{BASE}new/", sent | {"action": "copy", "from": "first"})
+    assert 'value="first copy"' in kept.content.decode()
+    assert "baseline: 2" in kept.content.decode()
     with pytest.raises(Changed, match="already"):
         save(described.place, "first", "baseline: 3\n", "", described.actor)
 

@@ -65,7 +65,7 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
         except GroupsError as error:
             messages.error(request, f"{error} The new one starts from the template.")
             source = ""
-    draft = Draft(text, name=f"{source} copy" if source else "", is_text_mode=_wants_text(request.GET.get("mode", ""), text))
+    draft = Draft(text, name=_copied(source), is_text_mode=_wants_text(request.GET.get("mode", ""), text))
     return _show(request, place, entry, draft, "")
 
 
@@ -132,6 +132,10 @@ def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpRe
         except Unreadable as refused:
             draft.problems, draft.is_text_mode = [refused.problem], True
             return _show(request, place, entry, draft, name, status=422)
+    if action == "copy" and not name:
+        # Somebody else saved meanwhile: mine becomes a new one, as it was typed.
+        draft.name, draft.etag = _copied(given.get("from", "")), ""
+        return _show(request, place, entry, draft, name)
     draft.problems = check(draft.text, entry.template, entry.schema)
     if action in ("form", "text"):
         draft.is_text_mode = action == "text" or _wants_text("", draft.text)
@@ -209,6 +213,11 @@ def _wants_text(mode: str, text: str) -> bool:
         return not form.sections(text, "", "")
     except Unreadable:
         return True
+
+
+def _copied(name: str) -> str:
+    ending = " copy"
+    return name[: services.LONGEST_NAME - len(ending)] + ending if name else ""
 
 
 def address(place: Place, name: str) -> str:

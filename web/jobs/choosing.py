@@ -74,7 +74,9 @@ def chosen(place: Place, given: QueryDict) -> list[str]:
     """
     try:
         carried = json.loads(given.get("basket") or "[]")
-    except ValueError as error:
+        # JSON can write halves of characters, which no key has.
+        json.dumps(carried, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
         raise SuspiciousOperation("basket is not a list of keys") from error
     if not isinstance(carried, list) or not all(isinstance(key, str) for key in carried):
         raise SuspiciousOperation("basket is not a list of keys")

@@ -1,6 +1,7 @@
 """Submitting a job: choose data sets and a configuration, look at the summary, submit."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +15,16 @@ from control_plane.catalogue.checking import Problem, check
 from control_plane.catalogue.entries import entry_of
 from control_plane.groups.errors import GroupsError
 from control_plane.jobs.protocol import CONFIGURATIONS, shared_names
-from control_plane.jobs.submitting import MOST_INPUTS, NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
+from control_plane.jobs.submitting import (
+    MOST_INPUTS,
+    NotSubmittable,
+    NotWritten,
+    Vanished,
+    expand,
+    failed_inputs,
+    new_token,
+    submit,
+)
 from control_plane.jobs.watching import look
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
@@ -53,10 +63,13 @@ def send(request: HttpRequest, place: Place) -> HttpResponse:
             token=_token(request),
             actor=Actor.of_request(request),
         )
-    except Vanished as error:
-        return _review(request, place, [key for key in basket if key not in error.keys], config, str(error), status=409)
+    except NotWritten as error:
+        # Another form, with a token of its own, would be another job.
+        messages.warning(request, str(error))
+        return redirect(error.job)
     except GroupsError as error:
-        return _review(request, place, basket, config, str(error), status=409)
+        gone = error.keys if isinstance(error, Vanished) else ()
+        return _review(request, place, basket, config, str(error), gone=gone, status=409)
     return redirect(job)
 
 
@@ -77,6 +90,9 @@ def again(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
             actor=Actor.of_request(request),
             resubmits=before,
         )
+    except NotWritten as error:
+        messages.warning(request, str(error))
+        return redirect(error.job)
     except GroupsError as error:
         messages.error(request, str(error))
         return redirect(before)
@@ -104,9 +120,17 @@ def _choose(request: HttpRequest, place: Place, basket: list[str], config: str, 
 
 
 def _review(
-    request: HttpRequest, place: Place, basket: list[str], config: str, refusal: str = "", *, status: int = 200
+    request: HttpRequest,
+    place: Place,
+    basket: list[str],
+    config: str,
+    refusal: str = "",
+    *,
+    gone: Sequence[str] = (),
+    status: int = 200,
 ) -> HttpResponse:
-    """The summary; back to choosing where something lacks."""
+    """The summary, without what is gone; back to choosing where something lacks."""
+    basket = [key for key in basket if key not in gone]
     lacks = _lacks(basket, config)
     if lacks and not refusal:
         return _choose(request, place, basket, config, lacks)
@@ -115,7 +139,9 @@ def _review(
     try:
         problems = check(configurations.read(place, config).text, entry.template, entry.schema)
     except GroupsError as error:
-        refusal = refusal or str(error)
+        # What cannot be read is not submitted either.
+        lacks = str(error)
+        refusal = refusal or lacks
     context = {
         "entry": entry,
         "problems": problems,
@@ -124,6 +150,7 @@ def _review(
         "config_key": f"{place.prefix}{CONFIGURATIONS}{config}.yaml",
         "refusal": refusal,
         "lacks": lacks,
+        "is_less": bool(gone),
         "token": new_token(),
         "folders": [key for key in basket if key.endswith("/")],
         "shared_names": shared_names([key for key in basket if not key.endswith("/")])[:FIRST_SHOWN],

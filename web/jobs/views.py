@@ -25,6 +25,8 @@ SETS_PER_PAGE = 100
 # What needs somebody comes first.
 ORDER = {Status.FAILED: 0, Status.IN_PROGRESS: 1, Status.INITIALIZING: 2, None: 3, Status.SUCCESS: 4}
 CHANGED = "cohort:job-changed"
+# No log is so long, and no job has so many data sets.
+MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,10 @@ def log(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
     """A piece of a data set's log, from an offset on; -1 is the end of it. One request to S3."""
     found = find_job(place, timestamp)
     key = _input(found, request.GET.get("set", ""))
-    try:
-        offset = max(-1, int(request.GET.get("offset", "0")))
-    except ValueError as error:
-        raise Http404("There is no such place in the log.") from error
+    wanted = request.GET.get("offset", "0")
+    offset = -1 if wanted == "-1" else _number(wanted)
+    if offset is None:
+        raise Http404("There is no such place in the log.")
     try:
         part = read_log(found, key, offset, s3_client(place, Purpose.BROWSE))
     except GroupsError as error:
@@ -127,13 +129,18 @@ def _seen(request: HttpRequest, job: Job, seen: Seen) -> dict[str, Any]:
 
 
 def _chosen_log(request: HttpRequest, job: Job) -> dict[str, Any]:
-    wanted = request.GET.get("log", "0")
-    number = int(wanted) if wanted.isdigit() and int(wanted) < len(job.inputs) else 0
+    number = _number(request.GET.get("log", "")) or 0
+    number = number if number < len(job.inputs) else 0
     key = job.inputs[number]
     return {"log_set": number, "log_name": key.partition("/")[2].removeprefix("inputs/"), "log_file": file_name(log_key(job, key))}
 
 
 def _input(job: Job, wanted: str) -> str:
-    if not wanted.isdigit() or int(wanted) >= len(job.inputs):
+    number = _number(wanted)
+    if number is None or number >= len(job.inputs):
         raise Http404("The job has no such data set.")
-    return str(job.inputs[int(wanted)])
+    return str(job.inputs[number])
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None

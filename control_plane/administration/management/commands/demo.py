@@ -1,18 +1,26 @@
 """`manage.py demo ensure`: a little data to look at, on a machine of one's own."""
 
+from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from control_plane.accounts.models import User
+from control_plane.catalogue.entries import describe, read_folder
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Access, Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.groups.services.groups import create_group, set_allows_keys
 from control_plane.groups.services.members import add_members, find_or_create_user, find_user, set_manager
+from control_plane.storage.objects import NoAnswer, list_below
+from control_plane.storage.places import find_place
+from control_plane.storage.sessions import Purpose, s3_client
 from control_plane.terminal import VerbCommand
 
 GROUP, ANALYSIS, BUCKET = "demo-lab", "demo-traces", "cohort-demo-traces"
 MEMBERS = {"ada@example.org": Access.KEYS, "grace@example.org": Access.FEDERATED}
 MANAGER = "grace@example.org"
+EXAMPLE = Path(__file__).resolve().parents[4] / "assets" / "example_analysis"
 WAITING = {"lise@example.org": "Demo Lab", "emmy@example.org": "Noether Lab"}
 
 
@@ -23,6 +31,7 @@ class Command(VerbCommand):
 
     def add_verbs(self) -> None:
         self.verb("ensure", self.ensure, "Make the demonstration data unless it is there.", deploys=True)
+        self.verb("samples", self.samples, "Put the sample recordings into the group's folder, unless it holds something.")
 
     def ensure(self, options: dict[str, Any]) -> None:
         if Group.objects.filter(slug=GROUP).exists() or Analysis.objects.filter(slug=ANALYSIS).exists():
@@ -31,8 +40,27 @@ class Command(VerbCommand):
         deployment = self._make()
         self.follow(options, deployment, {"made": True}, "The demonstration data is being made.")
 
+    def samples(self, options: dict[str, Any]) -> None:
+        place = find_place(group_slug=GROUP, analysis_slug=ANALYSIS, user=find_user(MANAGER))
+        files = sorted((EXAMPLE / "samples").glob("*.csv"))
+        is_new = next(iter(list_below(place, f"{place.prefix}inputs/")), None) is None
+        try:
+            for file in files if is_new else []:
+                key = f"{place.prefix}inputs/{file.name}"
+                s3_client(place, Purpose.UPLOAD).put_object(
+                    Bucket=place.bucket, Key=key, Body=file.read_bytes(), ContentType="text/csv"
+                )
+        except (BotoCoreError, ClientError) as error:
+            raise NoAnswer(f"S3 did not take the samples: {error}. Try again.") from error
+        said = (
+            f"{len(files)} recordings lie in s3://{place.bucket}/{place.prefix}inputs/." if is_new else "There are files already."
+        )
+        self.show(options, {"put": len(files) if is_new else 0}, said)
+
     def _make(self) -> Deployment:
         analysis, _ = create_analysis(slug=ANALYSIS, bucket=BUCKET, name="Demo Traces", actor=self.actor)
+        said = {"summary": "The mean of several traces, and a plot of it: the example that comes with Cohort."}
+        describe(analysis=analysis, actor=self.actor, **said, **read_folder(EXAMPLE))
         group, _ = create_group(slug=GROUP, name="Demo Lab", actor=self.actor)
         grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=self.actor)
         for email, wanted in WAITING.items():

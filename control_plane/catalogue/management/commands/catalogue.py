@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from control_plane.catalogue.entries import FIELDS, NotDescribed, describe, entry_of
+from control_plane.catalogue.entries import FIELDS, FILES, describe, entry_of, read_folder
 from control_plane.catalogue.grants import analyses_of, grant_many
 from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.requests import approve, decline
@@ -13,8 +13,6 @@ from control_plane.groups.services.analyses import find_analysis
 from control_plane.groups.services.groups import find_group
 from control_plane.terminal import VerbCommand, table
 
-# What a folder may hold, and the field that each file is.
-FILES = {"description.md": "description", "template.yaml": "template", "schema.json": "schema"}
 TEXTS = ("summary", "paper_url", "source_url", "demo_url", "instance_type")
 
 
@@ -63,7 +61,7 @@ class Command(VerbCommand):
         analysis = find_analysis(options["analysis"])
         fields: dict[str, Any] = {name: options[name] for name in TEXTS if options[name] is not None}
         if options["folder"] is not None:
-            fields |= _read(options["folder"])
+            fields |= read_folder(options["folder"])
         if options["custom"] or options["default"]:
             fields["is_custom"] = options["custom"]
         entry = describe(analysis=analysis, actor=self.actor, **fields)
@@ -97,20 +95,6 @@ class Command(VerbCommand):
     def decline(self, options: dict[str, Any]) -> None:
         done = decline(_find(options["number"]), note=options["note"], actor=self.actor)
         self.show(options, _request(done), f"{done.group.name} is told that it does not get {done.analysis.name}.")
-
-
-def _read(folder: Path) -> dict[str, str]:
-    found = {}
-    for name, field in FILES.items():
-        try:
-            found[field] = (folder / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise NotDescribed(field, f"{folder / name} cannot be read: {error}.") from error
-    if not found:
-        raise NotDescribed("description", f"{folder} holds none of {', '.join(FILES)}.")
-    return found
 
 
 def _level(options: dict[str, Any]) -> Grant.Level:

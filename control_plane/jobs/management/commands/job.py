@@ -51,10 +51,10 @@ class Command(VerbCommand):
             jobs = jobs.filter(analysis__slug=options["analysis"])
         found = list(jobs[:MOST_LISTED])
         rows = [
-            [job.name, job.state, f"{job.done_count}/{len(job.inputs)}", str(job.failed_count), job.submitted_by.email]
+            [str(job.pk), job.name, job.state, f"{job.done_count}/{len(job.inputs)}", str(job.failed_count), job.submitted_by.email]
             for job in found
         ]
-        self.show(options, [job_as_dict(job) for job in found], table(rows, ["JOB", "STATE", "DONE", "FAILED", "BY"]))
+        self.show(options, [job_as_dict(job) for job in found], table(rows, ["NUMBER", "JOB", "STATE", "DONE", "FAILED", "BY"]))
 
     def show_one(self, options: dict[str, Any]) -> None:
         job, seen = self._look(options)
@@ -139,13 +139,17 @@ def seen_as_dict(seen: Seen) -> dict[str, Any]:
 def _find(name: str) -> Job:
     jobs = Job.objects.select_related("group__stack", "analysis", "submitted_by")
     if name.isdigit():
-        found = jobs.filter(pk=int(name)).first()
+        found = list(jobs.filter(pk=int(name)))
     else:
         rest, _, timestamp = name.removeprefix("job__").rpartition("_")
-        found = jobs.filter(analysis__bucket=rest, timestamp=int(timestamp)).first() if timestamp.isdigit() else None
-    if found is None:
+        found = list(jobs.filter(analysis__bucket=rest, timestamp=int(timestamp))) if timestamp.isdigit() else []
+    if not found:
         raise NotFound(f"There is no job {name!r}. `manage.py job list <group>` shows those there are.")
-    return found
+    if len(found) > 1:
+        # A timestamp is one group's own.
+        numbers = ", ".join(f"{one.pk} ({one.group.slug})" for one in found)
+        raise NotFound(f"Several groups have a job {name!r}. Give the number of the one that is meant: {numbers}.")
+    return found[0]
 
 
 def _place(options: dict[str, Any]) -> Place:
