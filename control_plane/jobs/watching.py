@@ -69,9 +69,9 @@ def look(job: Job, client: "S3Client") -> Seen:
         # By a list, because S3 says 403 of what is not there to whom it may not tell.
         ends = client.list_objects_v2(Bucket=bucket, Prefix=protocol.end_key(job), MaxKeys=1).get("Contents", [])
         there = {one["Key"]: one for one in listed.get("Contents", [])}
-        text = ""
+        text, told_at = "", None
         if certificate_key in there or listed.get("IsTruncated"):
-            text = _read_certificate(client, bucket, certificate_key)
+            text, told_at = _read_certificate(client, bucket, certificate_key)
     except (BotoCoreError, ClientError) as error:
         raise NoAnswer(f"S3 did not say how the job is: {error}. Nothing was changed; this page asks again.") from error
     certificate = protocol.parse_certificate(text)
@@ -82,7 +82,8 @@ def look(job: Job, client: "S3Client") -> Seen:
         certificate,
         matched(job, certificate),
         {key: one["Size"] for key, one in there.items()},
-        max([*heard, *([ended_at] if ended_at else [])], default=None),
+        # A long list may not reach the certificate.
+        max([*heard, *(time for time in (told_at, ended_at) if time)], default=None),
         ended_at,
     )
     return Seen(_state(job, seen), seen.certificate, seen.datasets, seen.logs, seen.heard_at, seen.ended_at)
@@ -149,14 +150,15 @@ def _state(job: Job, seen: Seen) -> Job.State:
     return Job.State.RUNNING if seen.heard_at else Job.State.SUBMITTED
 
 
-def _read_certificate(client: "S3Client", bucket: str, key: str) -> str:
+def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, datetime | None]:
+    """What it says, and when it was written."""
     try:
         answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{CERTIFICATE_BYTES - 1}")
-        return answer["Body"].read().decode(errors="replace")
+        return answer["Body"].read().decode(errors="replace"), answer["LastModified"]
     except ClientError as error:
         # Empty, or gone since the list.
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404, 416):
-            return ""
+            return "", None
         raise
 
 

@@ -365,3 +365,13 @@ def test_who_submitted_can_leave_and_be_erased_and_the_job_stays(lab: Lab) -> No
     settle(lab.group.stack)
     assert erase_departed() == 1
     assert Job.objects.get().submitted_by.email != "ada@example.org"
+
+
+def test_a_certificate_counts_as_a_word_where_so_many_logs_lie_that_the_list_does_not_reach_it(lab: Lab) -> None:
+    job = give(lab, A)
+    # Those that say nothing, so that the certificate alone does.
+    lab.put(*(f"{job.prefix}logs/A/internal_ec2_logs/{number:04}" for number in range(1001)))
+    certify(lab, job, line(A, Status.IN_PROGRESS))
+    later = lab.s3.head_object(Bucket=BUCKET, Key=protocol.certificate_key(job))["LastModified"]
+    assert seen(job).heard_at == later
+    assert protocol.certificate_key(job) not in seen(job).logs

@@ -65,10 +65,27 @@ def _mine(mine: Lab, theirs: Lab) -> tuple[Any, ...]:
     return (mine.slug, SHARED)
 
 
-def _places(name: str, methods: tuple[str, ...], **more: Any) -> Iterator[Try]:
-    """The other group's folders in both its analyses, and one's own in the analysis that only the other group has."""
-    for arguments in (_in_theirs("analysis"), _shared, _through_mine("analysis")):
-        yield Try(name, methods, arguments, **more)
+def _places(name: str, methods: tuple[str, ...], *, thing: Any = None, **more: Any) -> Iterator[Try]:
+    """The other group's folders in both its analyses, and one's own in the analysis that only the other group has.
+
+    `thing` is what the address names in that folder, or says what that is.
+    """
+    for place in (_in_theirs("analysis"), _shared, _through_mine("analysis")):
+        yield Try(name, methods, place if thing is None else _within(place, thing), **more)
+
+
+def _within(place: Arguments, thing: Any) -> Arguments:
+    return lambda mine, theirs: (*place(mine, theirs), thing(mine, theirs) if callable(thing) else thing)
+
+
+def _jobs(name: str, methods: tuple[str, ...], **more: Any) -> Iterator[Try]:
+    """The other group's job in its folders, and by its number in one's own."""
+    yield from _places(name, methods, thing=_timestamp, **more)
+    yield Try(name, methods, _within(_mine, _timestamp), **more)
+
+
+def _timestamp(mine: Lab, theirs: Lab) -> int:
+    return theirs.job
 
 
 def _start(mine: Lab, theirs: Lab) -> Any:
@@ -193,6 +210,21 @@ TRIES: tuple[Try, ...] = (
     Try("catalogue:grant", BOTH, by_right=True),
     Try("catalogue:granted", GET, by_right=True),
     Try("catalogue:edit", BOTH, _of("analysis"), {"summary": "ours"}, by_right=True),
+    # Configurations.
+    *_places("configurations:index", GET),
+    *_places("configurations:new", BOTH, form={"name": "trespass", "text": "a: 1", "mode": "text"}),
+    *_places("configurations:edit", BOTH, thing="secret", form={"text": "a: 1", "mode": "text"}),
+    *_places("configurations:restore", POST, thing="secret", form={"version": "null"}),
+    *_places("configurations:delete", POST, thing="secret"),
+    # Jobs.
+    *_places("jobs:index", GET),
+    *_places("jobs:new", BOTH, form={"config": "secret", "review": "1"}),
+    *_places("jobs:submit", POST, form={"config": "secret", "basket": '["nobodys-lab/inputs/secret.txt"]'}),
+    *_jobs("jobs:job", GET),
+    *_jobs("jobs:log", GET, form={"set": "0"}),
+    *_jobs("jobs:again", POST),
+    *_jobs("jobs:share", POST),
+    Try("jobs:shared", GET, _of("job_link")),
     # Who can reach what.
     *(Try(f"review:{page}", GET, by_right=True) for page in ("page", "csv", "signed")),
     Try("review:look", POST, by_right=True),

@@ -29,6 +29,7 @@ ROWS = {
     "groups_joinrequest": "*",
     "catalogue_accessrequest": "*",
     "catalogue_entry": "*",
+    "jobs_job": "*",
     "uploads_upload": "*",
     "deployments_deployment": "id, state, generation, cancel_requested_at, approved_by",
     "deployments_stack": "id, generation, deployed_generation, account",
@@ -59,6 +60,8 @@ class Lab:
     code: int
     request: int
     asked: int
+    job: int
+    job_link: str
     decision: str
     passkey: int
     preview: int
@@ -76,6 +79,11 @@ class Lab:
     def secret(self) -> str:
         """The key of a file that nobody else may see, in each of the group's buckets."""
         return f"{self.slug}/inputs/secret.txt"
+
+    @property
+    def configuration(self) -> str:
+        """The key of a configuration that nobody else may see, in each of the group's buckets."""
+        return f"{self.slug}/configs/secret.yaml"
 
     @property
     def gone(self) -> str:
@@ -183,6 +191,7 @@ class Labs:
         version = marker = ""
         for bucket in (lab.bucket, SHARED_BUCKET):
             version = s3.put_object(Bucket=bucket, Key=lab.secret, Body=f"of {lab.slug} alone".encode())["VersionId"]
+            s3.put_object(Bucket=bucket, Key=lab.configuration, Body=f"of: {lab.slug}".encode())
             s3.put_object(Bucket=bucket, Key=lab.gone, Body=b"once there")
             marker = s3.delete_object(Bucket=bucket, Key=lab.gone)["VersionId"]
         file = {"path": "half.bin", "size": 40 * MIB, "modified": 1_700_000_000_000}

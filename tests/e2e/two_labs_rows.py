@@ -4,6 +4,9 @@ import json
 from typing import Any
 
 from allauth.mfa.models import Authenticator
+from django.core import signing
+from django.db.models import Count
+from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import make_link_token, trust_address
@@ -16,7 +19,9 @@ from control_plane.groups.services.codes import make_join_code
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.joining import ask_to_join
 from control_plane.groups.services.members import add_member, set_manager
+from control_plane.jobs.models import Job
 from web.credentials.computers import computers, sign_in
+from web.jobs.sharing import SALT
 
 OPERATOR = Actor.at_terminal()
 ADMINISTRATOR, MANAGER, FEDERATED, KEYS, FORMER = ROLES = ("administrator", "manager", "federated", "keys", "former")
@@ -62,6 +67,7 @@ def _things(group: Group) -> dict[str, Any]:
     wanted = Analysis.objects.exclude(grants__group=group).earliest("pk")
     asking = Actor(label=people[FEDERATED].email, channel="terminal", user=people[FEDERATED])
     request = ask(group=group, analysis=wanted, reason="", actor=asking)
+    job = _job(group, people[FEDERATED])
     deployment = group.stack.deployments.order_by("-pk").first()
     assert deployment is not None
     return {
@@ -79,6 +85,8 @@ def _things(group: Group) -> dict[str, Any]:
         "code": code.pk,
         "request": asked.pk,
         "asked": request.pk,
+        "job": job.timestamp,
+        "job_link": signing.dumps({"job": job.pk, "path": ""}, salt=SALT, compress=True),
         "decision": asked.decision_path(),
         "passkey": passkey.pk,
         "preview": preview.pk,
@@ -86,6 +94,25 @@ def _things(group: Group) -> dict[str, Any]:
         "address_link": make_link_token(asker, f"new-{asker.email}"),
         "tokens": {address: token["access_token"] for address, token in tokens.items()},
     }
+
+
+def _job(group: Group, user: User) -> Job:
+    """One that has ended, in the bucket that both groups have, at a second of its own."""
+    shared = Analysis.objects.annotate(count=Count("grants")).filter(grants__group=group).latest("count")
+    return Job.objects.create(
+        group=group,
+        analysis=shared,
+        submitted_by=user,
+        timestamp=1_700_000_000 + group.pk,
+        token=group.slug,
+        submission_key=f"{group.slug}/submissions/submit.json",
+        inputs=[f"{group.slug}/inputs/secret.txt"],
+        config_key=f"{group.slug}/configs/secret.yaml",
+        state=Job.State.FAILED,
+        failed_count=1,
+        written_at=timezone.now(),
+        ended_at=timezone.now(),
+    )
 
 
 def _person(address: str, password: str | None, *, is_administrator: bool = False) -> User:

@@ -14,7 +14,7 @@ from control_plane.audit.actors import Actor
 from control_plane.catalogue.checking import Problem, check
 from control_plane.catalogue.entries import entry_of
 from control_plane.groups.errors import GroupsError
-from control_plane.jobs.protocol import CONFIGURATIONS, shared_names
+from control_plane.jobs.protocol import shared_names
 from control_plane.jobs.submitting import (
     MOST_INPUTS,
     NotSubmittable,
@@ -40,8 +40,7 @@ FIRST_SHOWN = 20
 @in_place
 def new(request: HttpRequest, place: Place) -> HttpResponse:
     """Choose; each step sends the form, which carries the choice so far. `review` leads to the summary."""
-    if not place.is_writable:
-        raise PermissionDenied(f"{place.group.name} may only read in {place.analysis.name}, so it submits nothing.")
+    _require_writable(place)
     given = request.POST if request.method == "POST" else request.GET
     basket = chosen(place, given)
     if request.method == "POST" and "review" in given:
@@ -53,6 +52,7 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
 @in_place
 def send(request: HttpRequest, place: Place) -> HttpResponse:
     """Submit what the summary showed. The same form twice is one job."""
+    _require_writable(place)
     basket = chosen(place, request.POST)
     config = request.POST.get("config", "")
     try:
@@ -147,7 +147,6 @@ def _review(
         "problems": problems,
         "is_refused": any(not one.is_warning for one in problems),
         "config": config,
-        "config_key": f"{place.prefix}{CONFIGURATIONS}{config}.yaml",
         "refusal": refusal,
         "lacks": lacks,
         "is_less": bool(gone),
@@ -156,6 +155,11 @@ def _review(
         "shared_names": shared_names([key for key in basket if not key.endswith("/")])[:FIRST_SHOWN],
     }
     return render(request, "jobs/review.html", context | _basket(place, basket), status=status)
+
+
+def _require_writable(place: Place) -> None:
+    if not place.is_writable:
+        raise PermissionDenied(f"{place.group.name} may only read in {place.analysis.name}, so it submits nothing.")
 
 
 def _lacks(basket: list[str], config: str) -> str:
