@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.timesince import timesince
 
 from control_plane.groups.models import Analysis, Group
 
@@ -73,6 +74,15 @@ class Job(models.Model):
     def is_open(self) -> bool:
         """Whether its back end may still write something."""
         return self.state in self.OPEN
+
+    @property
+    def took(self) -> str:
+        """How long it was under way, for people; empty if it has not ended."""
+        if self.ended_at is None:
+            return ""
+        seconds = round((self.ended_at - self.submitted_at).total_seconds())
+        # S3's clock is not ours.
+        return f"{max(seconds, 0)} s" if seconds < 60 else timesince(self.submitted_at, self.ended_at)
 
     @property
     def name(self) -> str:

@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
 
 from tests.e2e.conftest import serious_findings
+from tests.e2e.listing import MANY, Listing
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
@@ -24,7 +25,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 BUCKET, GROUP, ANALYSIS = "cohort-e2e-files", "bragg-lab", "diffraction"
 PAGE = f"/groups/{GROUP}/files/{ANALYSIS}/"
 DAY = "inputs/day 1/"
-MANY = 100_000
 SESSION = """
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -216,6 +216,12 @@ def test_a_file_and_a_choice_come_down_byte_for_byte(rosalind: Page, lab: Lab) -
     assert got == wanted
 
 
+def test_a_whole_folder_comes_as_one_zip(rosalind: Page, lab: Lab) -> None:
+    download = downloaded(go(rosalind), rosalind.get_by_role("button", name="Download all as zip"))
+    with zipfile.ZipFile(io.BytesIO(saved(download))) as opened:
+        assert set(opened.namelist()) == {one.removeprefix(DAY) for one in FILES if one.startswith(DAY) and "update.txt" not in one}
+
+
 def test_a_zip_that_loses_a_file_midway_is_a_download_that_failed(rosalind: Page, lab: Lab) -> None:
     page, s3 = go(rosalind), lab.site.root("s3")
     for number in range(4):
@@ -321,41 +327,6 @@ def test_an_expired_session_is_renewed_and_a_lost_network_is_waited_for(rosalind
     page.goto(f"{PAGE}?path={DAY}")
     expect(page.locator("#files [data-part=count]")).to_contain_text("S3 does not answer")
     expect(row(page, "params.json")).to_be_visible()
-
-
-class Listing:
-    """A folder of a hundred thousand files, as S3 would list it. After the first thousand it waits to be told to go on."""
-
-    def __init__(self, page: Page) -> None:
-        self.calls = 0
-        self._held: list[Route] = []
-        self._may_go = False
-        page.route(re.compile("list-type=2"), self._asked)
-
-    def go_on(self) -> None:
-        self._may_go = True
-        for route in self._held:
-            self._answer(route)
-
-    def _asked(self, route: Route) -> None:
-        if self.calls and not self._may_go:
-            self._held.append(route)
-        else:
-            self._answer(route)
-
-    def _answer(self, route: Route) -> None:
-        self.calls += 1
-        query = parse_qs(urlsplit(route.request.url).query)
-        first = int(query.get("continuation-token", ["0"])[0])
-        is_last = first + 1000 >= MANY
-        entries = "".join(
-            f"<Contents><Key>{query['prefix'][0]}file-{number:06d}.dat</Key><Size>{number * 7919 % 1_000_003}</Size>"
-            f"<LastModified>2026-01-{1 + number % 28:02d}T10:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
-            for number in range(first, first + 1000)
-        )
-        token = "" if is_last else f"<NextContinuationToken>{first + 1000}</NextContinuationToken>"
-        body = f"<ListBucketResult><IsTruncated>{str(not is_last).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
-        route.fulfill(body=body, content_type="application/xml", headers={"access-control-allow-origin": "*"})
 
 
 def test_a_hundred_thousand_files_stay_quick(rosalind: Page, lab: Lab) -> None:

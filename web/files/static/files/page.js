@@ -231,7 +231,8 @@ async function download(row) {
 
 function downloadZip(names) {
   const single = names.filter((name) => !name.endsWith("/"));
-  if (names.length === 1 && single.length === 1) {
+  // An empty name is the folder itself.
+  if (names.length === 1 && names[0] && single.length === 1) {
     download({ name: names[0] });
     return;
   }
