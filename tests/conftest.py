@@ -1,5 +1,6 @@
 """What all tests need."""
 
+import os
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -8,6 +9,9 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from control_plane.audit import append_only
+
+# As root, PostgreSQL's package makes a user to run as, by a tool that lies where a bare PATH does not look.
+os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 
 empty_every_table = TransactionTestCase._fixture_teardown
 

@@ -58,17 +58,20 @@ class GrantManyForm(forms.Form):
 
     which = forms.ChoiceField(
         label="Analyses",
-        choices=(("default", "The default ones"), ("all", "All, those made for certain groups too"), ("some", "These:")),
+        choices=(("default", "The default ones"), ("all", "All, those made for certain groups too"), ("some", "Those that are marked below")),
         initial="default",
-        widget=forms.RadioSelect,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     analyses = forms.ModelMultipleChoiceField(
         queryset=Analysis.objects.all(),
         to_field_name="slug",
         required=False,
-        label="Those",
+        label="These",
         widget=forms.SelectMultiple(attrs={"class": "form-select", "size": 8}),
     )
     level = forms.ChoiceField(
-        label="They may", choices=Grant.Level.choices, initial=Grant.Level.READ_WRITE, widget=forms.RadioSelect
+        label="They may",
+        choices=Grant.Level.choices,
+        initial=Grant.Level.READ_WRITE,
+        widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )

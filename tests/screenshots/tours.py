@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import sign_in
 from tests.e2e.uploading import choose, send
 from tests.screenshots.cast import BUCKET, CLASHING, CREDENTIALS_PAGE, FILES_PAGE, GROUP, PASSWORD
+from tests.screenshots.circle import circle
 from tests.screenshots.lives import lives
 from tests.screenshots.studio import Studio, one_time_code
 
@@ -368,5 +369,5 @@ def administration(studio: Studio) -> None:
 Tour = Callable[[Studio], None]
 TOURS: dict[str, Tour] = {
     tour.__name__: tour
-    for tour in (signing_up, homes, password, account, own_computer, files, uploading, administration, lives, refusals)
+    for tour in (signing_up, homes, password, account, own_computer, files, uploading, administration, lives, circle, refusals)
 }

@@ -155,6 +155,7 @@ def test_what_is_no_number_is_told_and_not_lost(described: Lab) -> None:
     page = answer.content.decode()
     assert "field baseline" in page
     assert 'value="soon"' in page
+    assert page.count('aria-invalid="true"') == 1
     assert described.keys("example-lab/configs/") == []
 
 

@@ -34,6 +34,11 @@ class Field:
     maximum: str = ""
 
     @property
+    def name(self) -> str:
+        """As problems name it."""
+        return ".".join(self.path)
+
+    @property
     def is_on(self) -> bool:
         """Of a check box."""
         return self.value == "true"

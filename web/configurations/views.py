@@ -166,7 +166,7 @@ def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: 
 
 def _show(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
     context: dict[str, Any] = {"place": place, "entry": entry, "draft": draft, "name": name}
-    context["wrong_fields"] = {problem.field for problem in draft.problems if problem.field}
+    context["wrong_fields"] = {problem.field.partition("[")[0] for problem in draft.problems if problem.field}
     if not draft.is_text_mode:
         context["sections"] = form.sections(draft.text, entry.template, entry.schema)
     if draft.theirs is not None:

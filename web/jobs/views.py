@@ -82,7 +82,9 @@ def job(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
             answer["HX-Trigger"] = CHANGED
         return answer
     context |= results_of(request, place, found)
-    context |= _chosen_log(request, found)
+    # Where something failed, that one's log is what people came for.
+    first = context["sets"][0].index if "sets" in context else 0
+    context |= _chosen_log(request, found, first)
     return render(request, "jobs/job.html", context)
 
 
@@ -128,9 +130,10 @@ def _seen(request: HttpRequest, job: Job, seen: Seen) -> dict[str, Any]:
     }
 
 
-def _chosen_log(request: HttpRequest, job: Job) -> dict[str, Any]:
-    number = _number(request.GET.get("log", "")) or 0
-    number = number if number < len(job.inputs) else 0
+def _chosen_log(request: HttpRequest, job: Job, first: int) -> dict[str, Any]:
+    number = _number(request.GET.get("log", ""))
+    if number is None or number >= len(job.inputs):
+        number = first
     key = job.inputs[number]
     return {"log_set": number, "log_name": key.partition("/")[2].removeprefix("inputs/"), "log_file": file_name(log_key(job, key))}
 
