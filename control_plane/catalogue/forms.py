@@ -58,7 +58,11 @@ class GrantManyForm(forms.Form):
 
     which = forms.ChoiceField(
         label="Analyses",
-        choices=(("default", "The default ones"), ("all", "All, those made for certain groups too"), ("some", "Those that are marked below")),
+        choices=(
+            ("default", "The default ones"),
+            ("all", "All, those made for certain groups too"),
+            ("some", "Those that are marked below"),
+        ),
         initial="default",
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
