@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -51,14 +52,32 @@ def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: floa
         rest = look_seconds
         try:
             for submission in waiting(s3, bucket, done):
-                _run(s3, submission, stop)
-                done.add(submission.key)
+                if _run_if_it_can_be(s3, submission, stop):
+                    done.add(submission.key)
+                else:
+                    rest = REST_SECONDS
         except _Stopped:
             return
         except (BotoCoreError, ClientError) as error:
             rest = REST_SECONDS
             print(f"S3 does not answer as it should: {error}. Trying again in {rest:g} s.", file=sys.stderr, flush=True)
         stop.wait(rest)
+
+
+def _run_if_it_can_be(s3: "S3Client", submission: Submission, stop: threading.Event) -> bool:
+    """Run it, and say whether it is done with. What goes wrong with one keeps no other waiting."""
+    try:
+        _run(s3, submission, stop)
+    except _Stopped:
+        raise
+    except (BotoCoreError, ClientError) as error:
+        print(f"{submission.prefix}: {error}. Trying again.", file=sys.stderr, flush=True)
+        return False
+    except Exception:
+        # A mistake of ours. Again and again would not mend it.
+        traceback.print_exc()
+        print(f"{submission.prefix} is not run again before the next start.", file=sys.stderr, flush=True)
+    return True
 
 
 def _run(s3: "S3Client", submission: Submission, stop: threading.Event) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 WAITING, RUNNING, DONE, FAILED = "INITIALIZING", "IN PROGRESS", "SUCCESS", "FAILED"
 MOST_BYTES = 64 * 2**20
+MOST_DIGITS = 15
+# What YAML's reader raises for what only looks like YAML: a date that does not exist, a tag without a value, great depth.
+NO_YAML = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 Pause = Callable[[float], None]
 
 
@@ -58,9 +61,15 @@ def parse(bucket: str, key: str, body: bytes) -> Submission:
         names = given["dataname"]
         inputs = [names] if isinstance(names, str) else list(names)
         timestamp, config_key = str(given["timestamp"]), str(given["configname"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotASubmission(f"{key} is no submission: {error!r}.") from error
-    if not (timestamp.isascii() and timestamp.isdigit() and inputs and all(isinstance(one, str) for one in inputs)):
+    if not (
+        timestamp.isascii()
+        and timestamp.isdigit()
+        and len(timestamp) <= MOST_DIGITS
+        and inputs
+        and all(isinstance(one, str) for one in inputs)
+    ):
         raise NotASubmission(f"{key} is no submission: it needs a timestamp in digits, and data sets.")
     return Submission(key.partition("/")[0], bucket, timestamp, tuple(inputs), config_key, key)
 
@@ -137,9 +146,10 @@ class Run:
         return f"{self.submission.prefix}process_results/{path.removesuffix('.csv')}/"
 
     def _configuration(self) -> Mapping[str, Any]:
+        text = self._text(self.submission.config_key, "configs")
         try:
-            given = YAML(typ="safe", pure=True).load(self._text(self.submission.config_key, "configs"))
-        except YAMLError as error:
+            given = YAML(typ="safe", pure=True).load(text)
+        except NO_YAML as error:
             raise NoTraces(f"It is no YAML: {error}") from error
         if not isinstance(given or {}, Mapping):
             raise NoTraces("It has to name its settings.")

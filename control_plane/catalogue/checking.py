@@ -6,6 +6,7 @@ are looked up within the schema alone.
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +16,7 @@ from typing import Any
 import jsonschema
 from jsonschema.validators import validator_for
 from referencing.exceptions import Unresolvable
+from referencing.jsonschema import EMPTY_REGISTRY
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -25,6 +27,8 @@ from ruamel.yaml.reader import ReaderError
 MOST_BYTES = 100_000
 MOST_DEPTH = 20
 MOST_TOLD = 20
+# What ruamel raises for text that looks like YAML and is none: `!!bool abc` is a KeyError, `!!int ''` an IndexError.
+NO_YAML = (YAMLError, ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def read(text: str) -> CommentedMap:
         document = editor().load(text)
     except MarkedYAMLError as error:
         raise Unreadable(_told(error)) from error
-    except (YAMLError, ValueError, RecursionError, OverflowError) as error:
+    except NO_YAML as error:
         raise Unreadable(Problem(f"It is no YAML that can be read: {error}")) from error
     if document is None:
         raise Unreadable(Problem("It is empty. A configuration is a list of `name: value` lines.", 1, 1))
@@ -80,6 +84,15 @@ def read(text: str) -> CommentedMap:
         kind = "a list" if isinstance(document, CommentedSeq) else "a single value"
         raise Unreadable(Problem(f"It is {kind}. A configuration is a mapping: `name: value` lines.", 1, 1))
     return document
+
+
+def fragment(text: str) -> Any:
+    """A value written as YAML, by the same rules. Raises Unreadable."""
+    _look_through(text)
+    try:
+        return editor().load(text)
+    except NO_YAML as error:
+        raise Unreadable(Problem(f"It is no YAML that can be read: {error}")) from error
 
 
 def editor() -> YAML:
@@ -171,7 +184,8 @@ def _against_schema(document: CommentedMap, schema: str) -> Iterator[Problem]:
     except Unreadable as refused:
         yield Problem(f"{refused.problem} The analysis’s own schema is broken, so this was not checked.", is_warning=True)
         return
-    validator = validator_for(known, default=jsonschema.Draft202012Validator)(known)
+    # Without a registry of its own it would fetch what `$ref` names, from the network and from the disk.
+    validator = validator_for(known, default=jsonschema.Draft202012Validator)(known, registry=EMPTY_REGISTRY)
     try:
         for error in validator.iter_errors(plain(document)):
             path = [*error.absolute_path, *_unexpected(error)]
@@ -179,6 +193,8 @@ def _against_schema(document: CommentedMap, schema: str) -> Iterator[Problem]:
             yield Problem(_shortened(error.message), line, column, _name(path))
     except Unresolvable as error:
         yield Problem(f"The analysis’s schema refers to {error.ref}, which is not in it, so this was not checked.", is_warning=True)
+    except (RecursionError, re.error) as error:
+        yield Problem(f"The analysis’s schema cannot be used ({error}), so this was not checked.", is_warning=True)
 
 
 def _unexpected(error: jsonschema.ValidationError) -> list[str]:

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.timesince import timesince
 
 from control_plane.groups.models import Analysis, Group
+from control_plane.jobs.protocol import CONFIGURATIONS, configuration_name
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -92,7 +93,7 @@ class Job(models.Model):
     @property
     def configuration(self) -> str:
         """The configuration's name, as its page has it."""
-        return self.config_key.partition("/")[2].removeprefix("configs/").removesuffix(".yaml")
+        return configuration_name(self.config_key.partition("/")[2].removeprefix(CONFIGURATIONS))
 
     @property
     def prefix(self) -> str:

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from control_plane.jobs.models import Job
 
 INPUTS, CONFIGURATIONS, SUBMISSIONS = "inputs/", "configs/", "submissions/"
+CONFIGURATION_ENDINGS = (".yaml", ".yml")
 # What a back end is triggered by, whatever stands before it.
 SUBMISSION_ENDING = "submit.json"
 # A back end's own files and folders, which nobody is shown.
-HIDDEN = ("internal_ec2_logs", "update.txt")
+HIDDEN_PART, HIDDEN_FILE = "internal_ec2_logs", "update.txt"
 LONGEST_SHOWN = 500
 _BEGINNING, _STATUS, _TIME, _LAST = "DATANAME:", "| STATUS:", "TIME:", "| LAST COMMAND:"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -126,6 +127,17 @@ def log_key(job: "Job", input_key: str) -> str:
     return f"{job.prefix}logs/DATASET_NAME:{file_name(input_key)}_STATUS.txt"
 
 
+def configuration_name(file: str) -> str:
+    """What people call a file in `configs/`. One of another name than `<name>.yaml` is called by all of it."""
+    short = file.removesuffix(CONFIGURATION_ENDINGS[0])
+    return file if not short or short.endswith(CONFIGURATION_ENDINGS) else short
+
+
+def configuration_file(name: str) -> str:
+    """The file that has this name: what `configuration_name` makes of it is the name again."""
+    return name if name.endswith(CONFIGURATION_ENDINGS) else f"{name}{CONFIGURATION_ENDINGS[0]}"
+
+
 def file_name(key: str) -> str:
     """The last part of a key."""
     return key.rstrip("/").rsplit("/", 1)[-1]
@@ -139,7 +151,7 @@ def shared_names(inputs: Sequence[str]) -> list[str]:
 
 def is_shown(key: str) -> bool:
     """Whether people are shown this object of a job."""
-    return not any(part in HIDDEN for part in key.split("/"))
+    return not any(HIDDEN_PART in part or part == HIDDEN_FILE for part in key.split("/"))
 
 
 def _data_set(line: str) -> DataSet | None:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -91,8 +91,17 @@ def expand(place: Place, chosen: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def submit(*, place: Place, inputs: Sequence[str], config_key: str, token: str, actor: Actor, resubmits: Job | None = None) -> Job:
-    """Submit these data sets with this configuration, once for each token.
+def submit(
+    *,
+    place: Place,
+    inputs: Sequence[str],
+    config_key: str,
+    token: str,
+    actor: Actor,
+    resubmits: Job | None = None,
+    listed: Collection[str] = (),
+) -> Job:
+    """Submit these data sets with this configuration, once for each token. Of each that was not just `listed`, S3 is asked.
 
     Raises Vanished, NotSubmittable, NotGranted (a group that may only read), NoAnswer, NoCredentials or PermissionDenied. The
     row is there before the object: whoever fails in between has it written by the next try, or by the worker.
@@ -101,13 +110,13 @@ def submit(*, place: Place, inputs: Sequence[str], config_key: str, token: str, 
         raise NotGranted(
             f"{place.group.name} may only read in {place.analysis.name}. {NOTHING} Ask an administrator to let it write."
         )
-    if known := _of_token(place, token):
+    if known := job_of(place, token):
         return _finish(place, known)
     check_keys(place, inputs, folders=["inputs"])
     check_keys(place, [config_key], folders=["configs"])
     if not inputs or len(inputs) > MOST_INPUTS:
         raise NotSubmittable(f"A job has 1 to {MOST_INPUTS:,} data sets, not {len(inputs):,}. {NOTHING}")
-    if gone := _missing(place, [*inputs, config_key]):
+    if gone := _missing(place, [*(key for key in inputs if key not in listed), config_key]):
         raise Vanished(gone)
     job, is_new = _make(place, list(dict.fromkeys(inputs)), config_key, token, actor, resubmits)
     return _finish(place, job, is_mine=is_new)
@@ -135,7 +144,8 @@ def body_of(job: Job) -> bytes:
     return protocol.submission(job.inputs, job.config_key, job.timestamp, job.instance_type)
 
 
-def _of_token(place: Place, token: str) -> Job | None:
+def job_of(place: Place, token: str) -> Job | None:
+    """The job that this form has become, if it has. Raises NotYours if that is somebody else's."""
     known = Job.objects.filter(token=token).select_related("group", "analysis").first()
     if known and (known.group_id, known.analysis_id, known.submitted_by_id) != (
         place.group.pk,
@@ -179,7 +189,7 @@ def _make(place: Place, inputs: list[str], config_key: str, token: str, actor: A
             )
     except IntegrityError:
         # The same form came a second time, at the same moment.
-        if known := _of_token(place, token):
+        if known := job_of(place, token):
             return known, False
         raise
     return job, True
@@ -193,29 +203,28 @@ def _finish(place: Place, job: Job, *, is_mine: bool = False) -> Job:
         client = s3_client(place, Purpose.UPLOAD)
     except NoCredentials as error:
         raise NotWritten(job, error) from error
-    write(client, job, is_first=is_mine)
+    write(client, job)
     return job
 
 
-def write(client: "S3Client", job: Job, *, is_first: bool) -> None:
-    """Put the job's `submit.json`, and note it. A later try looks first: each write would start the back end. Raises NotWritten."""
+def write(client: "S3Client", job: Job) -> None:
+    """Put the job's `submit.json`, and note it. Only where none lies: each write would start the back end. Raises NotWritten."""
     try:
-        if is_first or not _is_there(client, job):
-            client.put_object(Bucket=job.analysis.bucket, Key=job.submission_key, Body=body_of(job), ContentType="application/json")
-    except (BotoCoreError, ClientError) as error:
+        client.put_object(
+            Bucket=job.analysis.bucket,
+            Key=job.submission_key,
+            Body=body_of(job),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        # Somebody else's try came first, or one of ours whose answer was lost.
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 412:
+            raise NotWritten(job, error) from error
+    except BotoCoreError as error:
         raise NotWritten(job, error) from error
     job.written_at = timezone.now()
     job.save(update_fields=["written_at"])
-
-
-def _is_there(client: "S3Client", job: Job) -> bool:
-    try:
-        client.head_object(Bucket=job.analysis.bucket, Key=job.submission_key)
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
-            return False
-        raise
-    return True
 
 
 def _missing(place: Place, keys: Sequence[str]) -> list[str]:

@@ -47,7 +47,7 @@ def look_at(job_id: int) -> None:
     try:
         client = jobs_client(job.group, job.analysis)
         if job.written_at is None and timezone.now() - job.submitted_at > WRITING:
-            write(client, job, is_first=False)
+            write(client, job)
         note(job, look(job, client))
     except GroupsError as error:
         logger.warning("%s: not seen now, tried again later: %s", job.name, error)

@@ -65,9 +65,10 @@ def look(job: Job, client: "S3Client") -> Seen:
     """See how the job is, with three requests at most. Raises NoAnswer: then nothing is known, and nothing is changed."""
     bucket, certificate_key = job.analysis.bucket, protocol.certificate_key(job)
     try:
-        listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{job.prefix}logs/")
-        # By a list, because S3 says 403 of what is not there to whom it may not tell.
+        # By a list, because S3 says 403 of what is not there to whom it may not tell. And first: a certificate that is read
+        # after the end was seen is the last one.
         ends = client.list_objects_v2(Bucket=bucket, Prefix=protocol.end_key(job), MaxKeys=1).get("Contents", [])
+        listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{job.prefix}logs/")
         there = {one["Key"]: one for one in listed.get("Contents", [])}
         text, told_at = "", None
         if certificate_key in there or listed.get("IsTruncated"):

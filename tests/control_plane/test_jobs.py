@@ -375,3 +375,12 @@ def test_a_certificate_counts_as_a_word_where_so_many_logs_lie_that_the_list_doe
     later = lab.s3.head_object(Bucket=BUCKET, Key=protocol.certificate_key(job))["LastModified"]
     assert seen(job).heard_at == later
     assert protocol.certificate_key(job) not in seen(job).logs
+
+
+def test_a_submission_is_written_once_whoever_comes_late(lab: Lab) -> None:
+    job = give(lab, A)
+    Job.objects.update(written_at=None)
+    job.refresh_from_db()
+    submitting.write(s3_client(lab.place, Purpose.UPLOAD), job)
+    assert job.written_at
+    assert len(lab.s3.list_object_versions(Bucket=BUCKET, Prefix="example-lab/submissions/")["Versions"]) == 1

@@ -80,7 +80,9 @@ def test_a_data_set_that_fails_says_why_and_the_others_go_on(s3: Any) -> None:
     assert not [key for key in keys(s3) if key.startswith("other-lab/") and "inputs" not in key]
 
 
-@pytest.mark.parametrize("config", ["a: [", "- a\n", "baseline: soon\n", "plot: 3\n"])
+@pytest.mark.parametrize(
+    "config", ["a: [", "- a\n", "baseline: soon\n", "plot: 3\n", "a: 2024-13-45\n", "a: !!bool abc\n", "a: " + "[" * 3000]
+)
 def test_a_configuration_that_cannot_be_used_ends_the_job(s3: Any, config: str) -> None:
     put(s3, **{"demo-lab/inputs/one.csv": GOOD})
     submit(s3, "demo-lab/inputs/one.csv", config=config)
@@ -100,6 +102,8 @@ def test_a_configuration_that_cannot_be_used_ends_the_job(s3: Any, config: str) 
         b'{"dataname": [], "configname": "c", "timestamp": "1"}',
         b'{"dataname": [1], "configname": "c", "timestamp": "1"}',
         b'{"dataname": "a", "configname": "c", "timestamp": "../../other"}',
+        b'{"dataname": "a", "configname": "c", "timestamp": "' + b"9" * 5000 + b'"}',
+        b"[" * 100_000,
     ],
 )
 def test_what_is_no_submission_is_named_and_passed_by(s3: Any, body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,6 +144,26 @@ def test_stopped_half_way_it_does_the_whole_job_after_a_new_start(s3: Any) -> No
     run(s3)
     assert statuses(s3) == {"demo-lab/inputs/one.csv": Status.SUCCESS}
     assert f"{JOB}process_results/end.txt" in keys(s3)
+
+
+def test_a_job_that_breaks_the_program_keeps_no_other_waiting(
+    s3: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(s3, **{"demo-lab/inputs/one.csv": GOOD})
+    submit(s3, "demo-lab/inputs/one.csv", group="aaa-lab", timestamp="1699999999")
+    submit(s3, "demo-lab/inputs/one.csv")
+    real, stop = Run.to_the_end, threading.Event()
+
+    def to_the_end(self: Run) -> None:
+        if self.submission.group == "aaa-lab":
+            raise ZeroDivisionError
+        real(self)
+        stop.set()
+
+    monkeypatch.setattr(Run, "to_the_end", to_the_end)
+    backend.serve(s3, BUCKET, stop, 0.01)
+    assert statuses(s3) == {"demo-lab/inputs/one.csv": Status.SUCCESS}
+    assert "aaa-lab/results" in capsys.readouterr().err
 
 
 def test_while_s3_does_not_answer_it_waits_and_goes_on(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from control_plane.groups.models import Grant
 from control_plane.storage.sessions import Purpose, s3_client
 from tests.labs import BUCKET, Lab, make_lab
 from web.configurations import form
-from web.configurations.services import Changed, InvalidConfiguration, key_of, save
+from web.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
 
 pytestmark = pytest.mark.django_db
 
@@ -173,6 +173,15 @@ def test_a_new_one_is_saved_as_typed_and_recorded(described: Lab) -> None:
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 101, "a\nb/", "…"])
 def test_names_that_lead_elsewhere_are_refused(lab: Lab, name: str) -> None:
     with pytest.raises(InvalidConfiguration, match="Nothing was saved"):
+        proper_name(name)
+    answer = lab.client.post(f"{BASE}new/", {"text": "a: 1", "mode": "text", "name": name})
+    assert answer.status_code == 422
+    assert lab.keys() == []
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\nb", "\x7f", "x" * 901])
+def test_no_name_leads_out_of_the_folder(lab: Lab, name: str) -> None:
+    with pytest.raises(InvalidConfiguration, match="Nothing was changed"):
         key_of(lab.place, name)
 
 

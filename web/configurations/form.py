@@ -1,17 +1,18 @@
 """A form made from a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from io import StringIO
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarfloat import ScalarFloat
 
-from control_plane.catalogue.checking import Unreadable, editor, read
+from control_plane.catalogue.checking import Unreadable, editor, fragment, read
 
 EMPTY = "{}\n"
 NUMBERS = ("number", "integer")
@@ -20,7 +21,10 @@ _INDENTED_LIST = re.compile(r"^ +- ", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. `kind` is one of bool, integer, number, text, select, lines (a list of single values) and yaml (all else)."""
+    """One field. `kind` is one of bool, integer, number, text, select, lines (a list of single values) and yaml (all else).
+
+    `options` are the values behind `choices`; `holds_text` that the lines of a list are text, whatever they look like.
+    """
 
     id: str
     path: tuple[str, ...]
@@ -32,6 +36,9 @@ class Field:
     is_required: bool = False
     minimum: str = ""
     maximum: str = ""
+    options: tuple[Any, ...] = ()
+    is_nullable: bool = False
+    holds_text: bool = False
 
     @property
     def name(self) -> str:
@@ -64,13 +71,12 @@ def sections(text: str, template: str, schema: str) -> list[Section]:
     helps = _helps(template) | {path: words for path, words in _helps(text).items() if words}
     merged = _keys(document, pattern)
     top, nested = [], []
-    for number, key in enumerate(merged):
+    for key in merged:
         value, usual, rules = document.get(key, pattern.get(key)), pattern.get(key), _rules(known, key)
         if isinstance(value, CommentedMap) and value and all(not isinstance(one, dict) for one in value.values()):
             inner = usual if isinstance(usual, CommentedMap) else CommentedMap()
             fields = tuple(
                 _field(
-                    f"{number}-{index}",
                     (key, one),
                     value.get(one, inner.get(one)),
                     inner.get(one),
@@ -78,11 +84,11 @@ def sections(text: str, template: str, schema: str) -> list[Section]:
                     helps,
                     rules,
                 )
-                for index, one in enumerate(_keys(value, inner))
+                for one in _keys(value, inner)
             )
             nested.append(Section(_title(rules, key), _help(rules, helps, (key,)), fields))
         else:
-            top.append(_field(str(number), (key,), value, usual, rules, helps, known))
+            top.append(_field((key,), value, usual, rules, helps, known))
     return [*([Section("", "", tuple(top))] if top else []), *nested]
 
 
@@ -138,13 +144,19 @@ def _value(field: Field, typed: str) -> Any:
         case "integer" | "number":
             return _number(typed)
         case "lines":
-            return [_scalar(line.strip()) for line in typed.split("\n") if line.strip()]
+            lines = [line.strip() for line in typed.split("\n") if line.strip()]
+            return lines if field.holds_text else [_scalar(line) for line in lines]
         case "yaml":
             try:
-                return editor().load(typed)
-            except (YAMLError, ValueError):
+                return fragment(typed)
+            except Unreadable:
+                # As text it does not fit, which the check tells.
                 return typed
+        case "select":
+            return next((one for one in field.options if _shown(one) == typed), typed)
         case _:
+            if field.is_nullable and not typed.strip():
+                return None
             return typed.strip() if "\n" not in typed.strip() else typed
 
 
@@ -162,14 +174,13 @@ def _number(typed: str) -> Any:
 
 def _scalar(typed: str) -> Any:
     try:
-        value = editor().load(typed)
-    except (YAMLError, ValueError):
+        value = fragment(typed)
+    except Unreadable:
         return typed
-    return value if not isinstance(value, (dict, list)) else typed
+    return value if value is None or isinstance(value, str | int | float | date) else typed
 
 
 def _field(
-    number: str,
     path: tuple[str, ...],
     value: Any,
     usual: Any,
@@ -178,12 +189,14 @@ def _field(
     above: dict[str, Any],
 ) -> Field:
     kind = _kind(value, usual, rules)
-    choices = tuple(_shown(one) for one in rules.get("enum", ())) if kind == "select" else ()
+    options = tuple(rules.get("enum", ())) if kind == "select" else ()
+    choices = tuple(_shown(one) for one in options)
     shown = _shown(value) if kind not in ("lines", "yaml") else _listed(value, kind)
     if choices and shown not in choices:
         choices = (shown, *choices)
     return Field(
-        id=number,
+        # By its name: the template may change while somebody has the form open.
+        id=hashlib.sha256("\0".join(path).encode()).hexdigest()[:12],
         path=path,
         kind=kind,
         value=shown,
@@ -193,6 +206,9 @@ def _field(
         is_required=path[-1] in above.get("required", ()),
         minimum=str(rules.get("minimum", "")),
         maximum=str(rules.get("maximum", "")),
+        options=options,
+        is_nullable="null" in _types(rules),
+        holds_text=_wanted(rules.get("items")) == "string",
     )
 
 
@@ -200,10 +216,12 @@ def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
     if isinstance(rules.get("enum"), list) and not isinstance(value, (dict, list)):
         return "select"
     example = usual if usual is not None else value
-    wanted = rules.get("type")
+    wanted = _wanted(rules)
     if isinstance(value, (dict, list)):
         is_flat = isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value)
         return "lines" if is_flat else "yaml"
+    if value is None and wanted in ("array", "object"):
+        return "lines" if wanted == "array" else "yaml"
     if wanted == "boolean" or (wanted is None and isinstance(example, bool)):
         return "bool" if isinstance(value, bool) or value is None else "text"
     if wanted in NUMBERS:
@@ -211,6 +229,17 @@ def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
     if wanted is None and isinstance(example, (int, float)) and not isinstance(example, bool):
         return "integer" if isinstance(example, int) else "number"
     return "text"
+
+
+def _types(rules: Any) -> list[str]:
+    """The types that a schema allows here."""
+    types = rules.get("type") if isinstance(rules, dict) else None
+    return [one for one in (types if isinstance(types, list) else [types]) if isinstance(one, str)]
+
+
+def _wanted(rules: Any) -> str | None:
+    """The one that a field is made for."""
+    return next((one for one in _types(rules) if one != "null"), None)
 
 
 def _shown(value: Any) -> str:

@@ -12,12 +12,14 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.catalogue.checking import MOST_BYTES
 from control_plane.groups.errors import GroupsError, NotFound, NotGranted
+from control_plane.jobs.protocol import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
 
-FOLDER, ENDINGS = "configs/", (".yaml", ".yml")
 LONGEST_NAME = 100
+# In bytes; S3 takes 1,024 with the folders before it.
+LONGEST_KEY = 900
 MOST_VERSIONS = 50
 _NAME = re.compile(r"\w(?:[\w .-]*[\w-])?")
 
@@ -67,7 +69,7 @@ class Version:
 
 def list_configurations(place: Place) -> list[Configuration]:
     """The group's configurations by name, a thousand at most, with one request. Raises NoAnswer."""
-    prefix = f"{place.prefix}{FOLDER}"
+    prefix = f"{place.prefix}{CONFIGURATIONS}"
     try:
         listed = s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket=place.bucket, Prefix=prefix, Delimiter="/")
     except (BotoCoreError, ClientError) as error:
@@ -75,22 +77,27 @@ def list_configurations(place: Place) -> list[Configuration]:
     found = []
     for one in listed.get("Contents", []):
         name = one["Key"].removeprefix(prefix)
-        if name.endswith(ENDINGS):
-            # What is not named as ours is by its whole name.
-            name = name.removesuffix(".yaml")
-            found.append(Configuration(name, one["Key"], one["Size"], one["LastModified"], one["ETag"]))
+        if name.endswith(CONFIGURATION_ENDINGS):
+            found.append(Configuration(configuration_name(name), one["Key"], one["Size"], one["LastModified"], one["ETag"]))
     return found
 
 
 def key_of(place: Place, name: str) -> str:
-    """Where a configuration of that name lies. Raises InvalidConfiguration for a name that none can have."""
+    """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
+    if not name or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
+        raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
+    return f"{place.prefix}{CONFIGURATIONS}{configuration_file(name)}"
+
+
+def proper_name(name: str) -> str:
+    """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
     name = unicodedata.normalize("NFC", " ".join(name.split()))
     if not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
         raise InvalidConfiguration(
             f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
             "Nothing was saved."
         )
-    return f"{place.prefix}{FOLDER}{name if name.endswith(ENDINGS[1]) else f'{name}.yaml'}"
+    return name
 
 
 def read(place: Place, name: str, version: str = "") -> Text:

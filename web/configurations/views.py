@@ -149,6 +149,7 @@ def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpRe
 
 def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str) -> HttpResponse:
     try:
+        draft.name = name or services.proper_name(draft.name)
         services.save(place, draft.name, draft.text, draft.etag, Actor.of_request(request))
     except Changed as error:
         draft.refusal = str(error)
@@ -165,10 +166,14 @@ def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: 
 
 
 def _show(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
-    context: dict[str, Any] = {"place": place, "entry": entry, "draft": draft, "name": name}
+    context: dict[str, Any] = {"place": place, "entry": entry, "draft": draft, "name": name, "is_check": status == 200}
     context["wrong_fields"] = {problem.field.partition("[")[0] for problem in draft.problems if problem.field}
     if not draft.is_text_mode:
-        context["sections"] = form.sections(draft.text, entry.template, entry.schema)
+        try:
+            context["sections"] = form.sections(draft.text, entry.template, entry.schema)
+        except Unreadable as refused:
+            # What was typed into a form may make a text that no form can show.
+            draft.is_text_mode, draft.problems = True, draft.problems or [refused.problem]
     if draft.theirs is not None:
         context["difference"] = _difference(draft.theirs, draft.text, "what is there now", "yours")
     if name and request.method == "GET":

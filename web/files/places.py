@@ -8,7 +8,7 @@ from django.urls import reverse
 from control_plane.accounts.models import User
 from control_plane.audit.refusals import NotYours
 from control_plane.groups.errors import NotGranted, NotMember, Suspended
-from control_plane.jobs.protocol import HIDDEN
+from control_plane.jobs.protocol import HIDDEN_FILE, HIDDEN_PART
 from control_plane.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS
 from control_plane.storage.places import Place, find_place
 from web.files.archive import MOST_FILES, MOST_SINGLE
@@ -43,7 +43,7 @@ def browser(
         "name": name or place.group.slug,
         "writable": place.is_writable if is_writable is None else is_writable,
         "cleanable": CLEANABLE_FOLDERS,
-        "hidden": HIDDEN,
+        "hidden": {"names": [HIDDEN_FILE], "within": [HIDDEN_PART]},
         "most_keys": MOST_KEYS,
         "most_single": MOST_SINGLE,
         "most_files": MOST_FILES,

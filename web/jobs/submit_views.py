@@ -22,6 +22,7 @@ from control_plane.jobs.submitting import (
     Vanished,
     expand,
     failed_inputs,
+    job_of,
     new_token,
     submit,
 )
@@ -54,13 +55,19 @@ def send(request: HttpRequest, place: Place) -> HttpResponse:
     """Submit what the summary showed. The same form twice is one job."""
     _require_writable(place)
     basket = chosen(place, request.POST)
-    config = request.POST.get("config", "")
+    config, token = request.POST.get("config", ""), _token(request)
+    if known := job_of(place, token):
+        # Before S3 is asked anything: a refusal here would read as if there were no job.
+        return redirect(known)
+    folders = tuple(key for key in basket if key.endswith("/"))
     try:
+        inputs = expand(place, basket)
         job = submit(
             place=place,
-            inputs=expand(place, basket),
+            inputs=inputs,
+            listed={key for key in inputs if folders and key.startswith(folders)},
             config_key=configurations.key_of(place, config),
-            token=_token(request),
+            token=token,
             actor=Actor.of_request(request),
         )
     except NotWritten as error:
@@ -69,7 +76,8 @@ def send(request: HttpRequest, place: Place) -> HttpResponse:
         return redirect(error.job)
     except GroupsError as error:
         gone = error.keys if isinstance(error, Vanished) else ()
-        return _review(request, place, basket, config, str(error), gone=gone, status=409)
+        # No job was made, so the form may become one still: pressed twice, it is one.
+        return _review(request, place, basket, config, str(error), gone=gone, token=token, status=409)
     return redirect(job)
 
 
@@ -127,6 +135,7 @@ def _review(
     refusal: str = "",
     *,
     gone: Sequence[str] = (),
+    token: str = "",
     status: int = 200,
 ) -> HttpResponse:
     """The summary, without what is gone; back to choosing where something lacks."""
@@ -150,7 +159,7 @@ def _review(
         "refusal": refusal,
         "lacks": lacks,
         "is_less": bool(gone),
-        "token": new_token(),
+        "token": token or new_token(),
         "folders": [key for key in basket if key.endswith("/")],
         "shared_names": shared_names([key for key in basket if not key.endswith("/")])[:FIRST_SHOWN],
     }

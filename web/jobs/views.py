@@ -1,5 +1,6 @@
 """A group's jobs of an analysis, and one of them: how it is, its logs, and its results."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,7 @@ def job(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
         if request.GET.get("mark") != context["mark"]:
             answer["HX-Trigger"] = CHANGED
         return answer
+    context["basket"] = json.dumps(found.inputs)
     context |= results_of(request, place, found)
     # Where something failed, that one's log is what people came for.
     first = context["sets"][0].index if "sets" in context else 0

@@ -43,7 +43,7 @@ export class Loading {
 
   constructor({ bucket, prefix, isDeep, shelf, hidden, tell }) {
     Object.assign(this, { bucket, prefix, isDeep, shelf, tell });
-    this.hidden = new Set(hidden);
+    this.hidden = hidden;
   }
 
   async run() {
@@ -76,7 +76,7 @@ export class Loading {
 
   #put({ objects, folders }) {
     const own = (key) => key.slice(this.prefix.length);
-    const isShown = (name) => !name.split("/").some((part) => this.hidden.has(part));
+    const isShown = (name) => !name.split("/").some((part) => this.hidden.names.includes(part) || this.hidden.within.some((one) => part.includes(one)));
     const files = [];
     for (const { key, size, modified } of objects) {
       const name = own(key);

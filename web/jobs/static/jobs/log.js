@@ -8,6 +8,7 @@ const section = document.getElementById("log");
 const part = (name) => section.querySelector(`[data-part="${name}"]`);
 const text = part("text");
 let offset = -1;
+let size = 0;
 let isCut = false;
 let isOpen = true;
 let isRereading = false;
@@ -37,6 +38,7 @@ function show(piece) {
   part("do").hidden = !piece.is_there;
   if (follows && piece.text) text.scrollTop = text.scrollHeight;
   offset = piece.offset;
+  size = piece.size;
   isOpen = piece.is_open;
   const more = isCut ? ` The last ${MOST_LINES} lines are shown; the file is in the folder logs below.` : "";
   part("said").textContent = piece.is_there ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}` : "The back end has written no log of it yet.";
@@ -52,8 +54,9 @@ async function step() {
   } catch (error) {
     part("said").textContent = `${error.message} It is tried again.`;
   }
-  // Once the job has ended nothing more comes.
+  // Once the job has ended nothing more comes, but the rest may not have been read yet.
   if (isOpen) setTimeout(step, EVERY_MS);
+  else if (offset >= 0 && offset < size) setTimeout(step, 0);
 }
 
 part("begin").addEventListener("click", async () => {
