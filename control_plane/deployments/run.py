@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from django.db import OperationalError
+
 from control_plane.config import config
 from control_plane.deployments import claims, cloudformation, denying, failures, newer, outcomes, removal, repair
 from control_plane.deployments.cloudformation import AwsFailure, Observation
@@ -24,6 +26,7 @@ logger = logging.getLogger("cohort.engine")
 # A stack of many members tells of many at once.
 DENY_AGAIN_SECONDS = 1.0
 OUR_FAULT_ADVICE = "The worker's log has the details. AWS may be changed in part; deploy again."
+DATABASE_ADVICE = "AWS may be changed in part. It is tried again by itself, and looks at AWS first."
 
 
 class HandedOver(RuntimeError):
@@ -288,6 +291,10 @@ def _problem_of(error: Exception) -> Problem:
     if isinstance(error, StoreUnavailable):
         advice = f"{failures.NOTHING_CHANGED} It is tried again by itself; if that goes on, look at COHORT_MANIFEST_STORE."
         return Problem(str(error), advice, Failure.RETRYABLE)
+    if isinstance(error, OperationalError):
+        # The database went away, or took somebody else's change first. The next try looks at AWS before it changes anything.
+        logger.warning("the database did not take a run's record", exc_info=error)
+        return Problem("Cohort’s database did not answer as it should.", DATABASE_ADVICE, Failure.RETRYABLE)
     # A defect of ours: the record must not say 'running' for ever. The traceback goes to the worker's log.
     logger.error("a run failed unexpectedly", exc_info=error)
     return Problem(f"Cohort itself failed ({type(error).__name__}).", OUR_FAULT_ADVICE, Failure.PERMANENT)

@@ -19,11 +19,17 @@ def add(name: str, label: str, seconds: float = 0.0, count: int = 1) -> None:
 
 
 def add_each(name: str, seconds: Mapping[str, float]) -> None:
-    """Count one more under each of these labels, with its seconds: one statement, and the rows are locked in one order."""
-    for label in seconds.keys() - set(Tally.objects.filter(name=name, label__in=seconds).values_list("label", flat=True)):
-        add(name, label, count=0)
+    """Count one more under each of these labels, with its seconds. In a transaction.
+
+    The rows are made, and locked, in one order: an UPDATE of several locks them as they lie on the disk, which changes with
+    each, and two workers at once would wait for each other for ever.
+    """
+    rows = Tally.objects.filter(name=name, label__in=seconds)
+    if missing := sorted(seconds.keys() - set(rows.values_list("label", flat=True))):
+        Tally.objects.bulk_create([Tally(name=name, label=label) for label in missing], ignore_conflicts=True)
+    list(rows.select_for_update().order_by("label").values_list("pk"))
     spent = Case(*(When(label=label, then=Value(one)) for label, one in sorted(seconds.items())), output_field=FloatField())
-    Tally.objects.filter(name=name, label__in=seconds).update(count=F("count") + 1, seconds=F("seconds") + spent)
+    rows.update(count=F("count") + 1, seconds=F("seconds") + spent)
 
 
 def _added(name: str, label: str, seconds: float, count: int) -> int:

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -183,6 +184,14 @@ def test_a_defect_of_ours_leaves_no_deployment_running_for_ever(group, aws):
     reconcile_all(aws)
     assert (only_deployment().state, only_deployment().error) == ("failed", "Cohort itself failed (ZeroDivisionError).")
     assert only_deployment().stack.lease_expires_at is None
+
+
+def test_a_database_that_does_not_take_a_record_is_tried_again(group, aws):
+    aws.while_deploying = raising(OperationalError("deadlock detected"))
+    reconcile_all(aws)
+    assert only_deployment().failure == Failure.RETRYABLE
+    assert only_deployment().is_open
+    assert "database" in only_deployment().error
 
 
 def test_who_lost_the_lease_writes_nothing_any_more(group, aws):

@@ -26,8 +26,8 @@ from tests.e2e.uploading import PASSWORD, choose, new_context, send, wait_until_
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
-GROUP, DOROTHY, MAX = "crowfoot-lab", "dorothy@example.org", "max@example.org"
-OTHER, RIVAL = "perutz-lab", "john@example.org"
+GROUP, DOROTHY, MAX = "crowfoot-lab", "dorothy.crowfoot@example.org", "max.crowfoot@example.org"
+OTHER, RIVAL = "perutz-lab", "john.perutz@example.org"
 ANALYSIS, BUCKET = "mean-trace", "cohort-e2e-circle"
 EXAMPLE = ROOT / "assets/example_analysis"
 BASE = f"/groups/{GROUP}/jobs/{ANALYSIS}/"
