@@ -25,7 +25,7 @@ import boto3  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from dotenv import dotenv_values  # noqa: E402
 
-from local_aws.backend import BACKEND_USER, backend_policy  # noqa: E402
+from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
 from local_aws.server import EmbeddedAws  # noqa: E402
 from stacks import bootstrap, names  # noqa: E402
@@ -185,13 +185,9 @@ class Site:
             self._manage(environment, "demo", "samples")
 
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        """What runs the demonstration's jobs: a process with a key of its own to that one bucket, and no setting of ours."""
-        endpoint = f"http://localhost:{self.aws_port}"
-        key_id, secret = create_identity(endpoint, ACCOUNT, REGION, BACKEND_USER, backend_policy(DEMO_BUCKET))
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
-        environment |= {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": REGION}
-        environment |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
-        return self._serving("backend", [sys.executable, "-m", "local_aws.backend", "--bucket", DEMO_BUCKET], environment)
+        """What runs the demonstration's jobs."""
+        command, environment = backend.how_to_start(f"http://localhost:{self.aws_port}", ACCOUNT, REGION, DEMO_BUCKET)
+        return self._serving("backend", command, environment)
 
     def _check_schema(self) -> None:
         """Refuse a database of an older checkout: until the first release its tables are made anew, never altered."""

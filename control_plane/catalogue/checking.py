@@ -71,13 +71,7 @@ def read(text: str) -> CommentedMap:
     """The configuration as a mapping that knows its lines and comments. Raises Unreadable."""
     if len(text.encode(errors="replace")) > MOST_BYTES:
         raise Unreadable(Problem(f"It has more than the {MOST_BYTES // 1000} kB that a configuration may have."))
-    _look_through(text)
-    try:
-        document = editor().load(text)
-    except MarkedYAMLError as error:
-        raise Unreadable(_told(error)) from error
-    except NO_YAML as error:
-        raise Unreadable(Problem(f"It is no YAML that can be read: {error}")) from error
+    document = fragment(text)
     if document is None:
         raise Unreadable(Problem("It is empty. A configuration is a list of `name: value` lines.", 1, 1))
     if not isinstance(document, CommentedMap):
@@ -91,6 +85,8 @@ def fragment(text: str) -> Any:
     _look_through(text)
     try:
         return editor().load(text)
+    except MarkedYAMLError as error:
+        raise Unreadable(_told(error)) from error
     except NO_YAML as error:
         raise Unreadable(Problem(f"It is no YAML that can be read: {error}")) from error
 

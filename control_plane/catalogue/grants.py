@@ -71,8 +71,3 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
         list(Stack.objects.select_for_update().filter(pk__in=[one.stack_id for one in groups]).order_by("pk"))
         planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
         return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]
-
-
-def grant_defaults(*, groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
-    """Let the groups use all analyses that are not made for certain groups. As `grant_many`."""
-    return grant_many(analyses=list(analyses_of("default")), groups=groups, level=level, actor=actor)

@@ -22,7 +22,7 @@ from control_plane.groups.models import Group
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
-from control_plane.storage.objects import NoAnswer, check_keys, list_below
+from control_plane.storage.objects import NoAnswer, check_keys, list_below, status_of
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
 
@@ -217,12 +217,10 @@ def write(client: "S3Client", job: Job) -> None:
             ContentType="application/json",
             IfNoneMatch="*",
         )
-    except ClientError as error:
+    except (BotoCoreError, ClientError) as error:
         # Somebody else's try came first, or one of ours whose answer was lost.
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 412:
+        if not (isinstance(error, ClientError) and status_of(error) == 412):
             raise NotWritten(job, error) from error
-    except BotoCoreError as error:
-        raise NotWritten(job, error) from error
     job.written_at = timezone.now()
     job.save(update_fields=["written_at"])
 
@@ -235,7 +233,7 @@ def _missing(place: Place, keys: Sequence[str]) -> list[str]:
         try:
             client.head_object(Bucket=place.bucket, Key=key)
         except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404):
+            if status_of(error) in (403, 404):
                 return True
             raise
         return False

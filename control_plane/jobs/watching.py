@@ -18,7 +18,7 @@ from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
 from control_plane.jobs.submitting import matched
 from control_plane.notifications.outbox import announce_about_group
-from control_plane.storage.objects import NoAnswer
+from control_plane.storage.objects import NoAnswer, status_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -120,7 +120,7 @@ def read_log(job: Job, input_key: str, offset: int, client: "S3Client") -> LogPa
         answer = client.get_object(Bucket=job.analysis.bucket, Key=key, Range=wanted)
         content = answer["Body"].read()
     except ClientError as error:
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        status = status_of(error)
         if status == 416:
             return LogPart("", 0, 0, was_replaced=offset > 0)
         if status in (403, 404):
@@ -158,7 +158,7 @@ def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, d
         return answer["Body"].read().decode(errors="replace"), answer["LastModified"]
     except ClientError as error:
         # Empty, or gone since the list.
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (403, 404, 416):
+        if status_of(error) in (403, 404, 416):
             return "", None
         raise
 

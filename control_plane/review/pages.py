@@ -43,6 +43,6 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
     by = request.GET.get("by", "person")
     return {
         "by": by if by in listing.ORDERS else "person",
-        "search": request.GET.get("search", "").replace("\0", "")[: listing.LONGEST_SEARCH],
+        "search": request.GET.get("search", "")[: listing.LONGEST_SEARCH],
         "only_differences": request.GET.get("only") == "differences",
     }

@@ -94,7 +94,7 @@ def look_up(place: Place, keys: Sequence[str]) -> list[Stored]:
         try:
             found = client.head_object(Bucket=place.bucket, Key=key)
         except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and _status(error) == 404:
+            if isinstance(error, ClientError) and status_of(error) == 404:
                 raise NotFound(f"{key} is not there any more. Load the page again to see what is.") from error
             raise _no_answer(error) from error
         return Stored(key, found["ContentLength"], found["ETag"])
@@ -179,9 +179,9 @@ def _objection(client: "S3Client", bucket: str, deletion: Deletion) -> str:
         client.head_object(Bucket=bucket, Key=deletion.key, VersionId=deletion.version)
     except ClientError as error:
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        if _status(error) == 405 and headers.get("x-amz-delete-marker") == "true":
+        if status_of(error) == 405 and headers.get("x-amz-delete-marker") == "true":
             return ""
-        if _status(error) in (400, 404):
+        if status_of(error) in (400, 404):
             return "There is no such deletion; it may have been undone already."
         return _explain(error)
     except BotoCoreError as error:
@@ -259,5 +259,6 @@ def _in_words(code: str, message: str) -> str:
     return f"S3 refused it: {message or code}. It was left as it is."
 
 
-def _status(error: ClientError) -> int:
+def status_of(error: ClientError) -> int:
+    """The HTTP status of S3's refusal; 0 if it has none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

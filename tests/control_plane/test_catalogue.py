@@ -12,7 +12,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
 from control_plane.audit.refusals import NotYours
 from control_plane.catalogue.entries import NotDescribed, describe, entry_of
-from control_plane.catalogue.grants import grant_defaults, grant_many, plan
+from control_plane.catalogue.grants import analyses_of, grant_many, plan
 from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.rendering import to_html
 from control_plane.catalogue.requests import approve, ask, decline, withdraw
@@ -249,7 +249,8 @@ def test_granting_to_another_extent_changes_it(group: Group, epi: Analysis) -> N
 def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group, epi: Analysis) -> None:
     special = create_analysis(slug="special", bucket="cohort-special", actor=OPERATOR)[0]
     describe(analysis=special, actor=OPERATOR, is_custom=True)
-    assert len(grant_defaults(groups=[group], level=READ_WRITE, actor=OPERATOR)) == 1
+    defaults = list(analyses_of("default"))
+    assert len(grant_many(analyses=defaults, groups=[group], level=READ_WRITE, actor=OPERATOR)) == 1
     assert [one.analysis for one in Grant.objects.wanted()] == [epi]
 
 

@@ -4,10 +4,8 @@ The analysis is the example that comes with Cohort, and its back end the process
 """
 
 import io
-import os
 import re
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Page, expect
 
-from local_aws.backend import backend_policy
-from local_aws.identity import create_identity
-from tests.e2e.conftest import serious_findings, sign_in
+from local_aws.backend import how_to_start
+from tests.e2e.conftest import serious_findings
 from tests.e2e.listing import Listing
 from tests.e2e.site import ROOT, Site
-from tests.e2e.uploading import PASSWORD, choose, new_context, send, wait_until_complete
+from tests.e2e.uploading import PASSWORD, choose, send, signed_in, wait_until_complete
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -73,10 +70,7 @@ def lab(site: Site) -> Lab:
 def backend(lab: Lab, tmp_path: Path) -> Iterator[None]:
     """The example's back end, as `make up` runs it."""
     account = lab.site.env_file["COHORT_ACCOUNT"]
-    key_id, secret = create_identity(lab.site.endpoint, account, "us-east-1", "cohort-circle-backend", backend_policy(BUCKET))
-    environment = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": lab.site.endpoint, "AWS_DEFAULT_REGION": "us-east-1"}
-    environment |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
-    command = [sys.executable, "-m", "local_aws.backend", "--bucket", BUCKET]
+    command, environment = how_to_start(lab.site.endpoint, account, "us-east-1", BUCKET)
     log = tmp_path / "backend.log"
     with log.open("wb") as output, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output) as process:
         yield
@@ -86,22 +80,12 @@ def backend(lab: Lab, tmp_path: Path) -> Iterator[None]:
 
 @pytest.fixture
 def dorothy(browser: Browser, lab: Lab) -> Iterator[Page]:
-    yield from signed_in(browser, lab, DOROTHY)
+    yield from signed_in(browser, lab.site, DOROTHY)
 
 
 @pytest.fixture
 def rival(browser: Browser, lab: Lab) -> Iterator[Page]:
-    yield from signed_in(browser, lab, RIVAL)
-
-
-def signed_in(browser: Browser, lab: Lab, email: str) -> Iterator[Page]:
-    context = new_context(browser, lab.site)
-    page, problems = context.new_page(), []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    sign_in(page, email, PASSWORD)
-    yield page
-    context.close()
-    assert problems == []
+    yield from signed_in(browser, lab.site, RIVAL)
 
 
 @pytest.mark.usefixtures("backend")

@@ -17,7 +17,7 @@ from tests.e2e.conftest import sign_in
 from tests.e2e.mail import link_in_mail
 from tests.e2e.profile import Profile
 from tests.e2e.site import Site
-from tests.e2e.uploading import PASSWORD, choose, hash_at_s3, hash_of, new_context, send, wait_until_complete
+from tests.e2e.uploading import PASSWORD, choose, hash_at_s3, hash_of, send, signed_in, wait_until_complete
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -106,20 +106,12 @@ def profile(browser: Browser, lab: Lab, tmp_path: Path) -> Iterator[Profile]:
 
 @pytest.fixture
 def manager(browser: Browser, lab: Lab) -> Iterator[Page]:
-    yield from signed_in(browser, lab, MANAGER)
+    yield from signed_in(browser, lab.site, MANAGER)
 
 
 @pytest.fixture
 def rival(browser: Browser, lab: Lab) -> Iterator[Page]:
-    yield from signed_in(browser, lab, RIVAL)
-
-
-def signed_in(browser: Browser, lab: Lab, email: str) -> Iterator[Page]:
-    context = new_context(browser, lab.site)
-    page = context.new_page()
-    sign_in(page, email, PASSWORD)
-    yield page
-    context.close()
+    yield from signed_in(browser, lab.site, RIVAL)
 
 
 def test_from_a_join_code_to_the_same_bytes_again(profile: Profile, manager: Page, rival: Page, lab: Lab, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -25,6 +26,17 @@ def open_page(context: BrowserContext, email: str, address: str) -> Page:
 def new_context(browser: Browser, site: Site) -> BrowserContext:
     """A browser of its own, as on another device."""
     return browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
+
+
+def signed_in(browser: Browser, site: Site, email: str) -> Iterator[Page]:
+    """For a fixture: a page in a browser of its own, of a person whose password is PASSWORD. A script's error fails the test."""
+    context, problems = new_context(browser, site), []
+    page = context.new_page()
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    sign_in(page, email, PASSWORD)
+    yield page
+    context.close()
+    assert problems == []
 
 
 def choose(page: Page, *paths: Path) -> None:

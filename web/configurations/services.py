@@ -13,7 +13,7 @@ from control_plane.audit.models import record
 from control_plane.catalogue.checking import MOST_BYTES
 from control_plane.groups.errors import GroupsError, NotFound, NotGranted
 from control_plane.jobs.protocol import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
-from control_plane.storage.objects import NoAnswer
+from control_plane.storage.objects import NoAnswer, status_of
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
 
@@ -113,7 +113,7 @@ def read(place: Place, name: str, version: str = "") -> Text:
         content = answer["Body"].read()
     except ClientError as error:
         # S3 says 403 of what is not there to whom it may not tell, and 400 of a version that is none.
-        if _status(error) in (400, 403, 404, 405):
+        if status_of(error) in (400, 403, 404, 405):
             raise NotFound(f"There is no configuration {name!r} here (any more).") from error
         raise _no_answer(error) from error
     except BotoCoreError as error:
@@ -163,7 +163,7 @@ def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -
             Bucket=place.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
         )
     except ClientError as error:
-        if _status(error) in (409, 412):
+        if status_of(error) in (409, 412):
             _refuse_changed(place, name, expected_etag)
         raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved; try again.") from error
     except BotoCoreError as error:
@@ -197,7 +197,3 @@ def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
 
 def _no_answer(error: BotoCoreError | ClientError) -> NoAnswer:
     return NoAnswer(f"S3 did not give the configurations: {error}. Nothing was changed; try again.")
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

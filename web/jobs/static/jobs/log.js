@@ -45,6 +45,8 @@ function show(piece) {
 }
 
 async function step() {
+  const before = offset;
+  let failed = false;
   try {
     if (!isRereading && (!document.hidden || offset < 0)) {
       const piece = await read(offset);
@@ -52,11 +54,12 @@ async function step() {
       if (!isRereading) show(piece);
     }
   } catch (error) {
+    failed = true;
     part("said").textContent = `${error.message} It is tried again.`;
   }
-  // Once the job has ended nothing more comes, but the rest may not have been read yet.
-  if (isOpen) setTimeout(step, EVERY_MS);
-  else if (offset >= 0 && offset < size) setTimeout(step, 0);
+  // Once the job has ended nothing more comes, but the rest may not have been read yet. A log cut within a letter has no end.
+  if (isOpen || failed) setTimeout(step, EVERY_MS);
+  else if (offset > before && offset < size) setTimeout(step, 0);
 }
 
 part("begin").addEventListener("click", async () => {
