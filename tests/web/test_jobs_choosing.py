@@ -364,4 +364,3 @@ def test_what_a_job_was_can_be_chosen_again(filled: Lab) -> None:
 def test_null_bytes_are_refused_before_anybody_looks(filled: Lab, address: str) -> None:
     assert filled.client.get(f"{BASE}new/{address}").status_code == 400
     assert filled.client.post(f"{BASE}submit/", "token=%00", content_type="application/x-www-form-urlencoded").status_code == 400
-    assert filled.client.post(f"{BASE}submit/", {"token": "\0"}).status_code == 400

@@ -66,6 +66,6 @@ def shared(request: HttpRequest, signed: str) -> HttpResponse:
 
 def _folder(path: str) -> str:
     """A folder below the job's own, or nothing."""
-    if len(path) > LONGEST_PATH or {".", ".."} & set(path.split("/")):
+    if len(path) > LONGEST_PATH or {".", ".."} & set(path.split("/")) or "\0" in path:
         return ""
     return path
