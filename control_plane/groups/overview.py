@@ -54,6 +54,11 @@ class Place:
         verb = "Giving access to" if self.state == AccessState.ADDING else "Taking away access to"
         return f"{verb} {self.group.name}"
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether it becomes something else without anybody's doing."""
+        return bool(self.doing) and not (self.has_failed or self.was_cancelled)
+
 
 @dataclass
 class PersonAccess:

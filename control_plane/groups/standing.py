@@ -80,7 +80,7 @@ class Standing:
         title = "Access made on AWS"
         if self.is_ready:
             return Step(title, "done")
-        if self.place is None:
+        if self.place is None or self.request.is_open:
             return Step(title, "later")
         if self.place.has_failed:
             return Step(title, "failed", "Something went wrong on AWS; the administrators see it. Nothing is left for you to do.")
@@ -92,15 +92,21 @@ class Standing:
         return Step(title, "now", doing or "Waiting for its turn.")
 
 
-def standings(user: User, places: Sequence[Place]) -> list[Standing]:
-    """What the person asked for and is worth telling, newest first. `places` are their memberships. In two queries."""
-    now = timezone.now()
+def requests_of(user: User) -> list[JoinRequest]:
+    """What the person asked for lately, newest first, in one query.
+
+    To be read before their memberships: who is approved between the two is then seen as waiting still or as in, and never as
+    somebody who has asked for nothing and for whom the page need not look again.
+    """
     found = JoinRequest.objects.filter(user=user).exclude(state=JoinRequest.State.WITHDRAWN)
+    return list(found.select_related("group", "user").order_by("-pk")[: 3 * MOST_SHOWN])
+
+
+def standings(requests: Sequence[JoinRequest], places: Sequence[Place]) -> list[Standing]:
+    """Which of a person's requests are worth telling. `places` are their memberships. In one query."""
+    now = timezone.now()
     by_group = {place.group.pk: place for place in places}
-    rows = [
-        (request, by_group.get(request.group_id or 0))
-        for request in found.select_related("group", "user").order_by("-pk")[: 3 * MOST_SHOWN]
-    ]
+    rows = [(request, by_group.get(request.group_id or 0)) for request in requests]
     shown = [(request, place) for request, place in rows if _is_worth_telling(request, place, now - DECLINED_FOR, now - READY_FOR)]
     names = _managers_names(request.group_id for request, _ in shown if request.is_open and request.group_id)
     return [Standing(request, names.get(request.group_id or 0, "an administrator"), place) for request, place in shown[:MOST_SHOWN]]

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.e2e.browser import ARGUMENTS, MISSING, find_chromium
 from tests.e2e.site import Site
 from tests.faults import Faults
+
+# How long a page may take to show what a test expects: two cores serve a site, an AWS and a browser for each of two tests.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")

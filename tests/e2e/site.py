@@ -24,6 +24,9 @@ from tests.stillness import go_on, stand_still
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180
 COMMAND_SECONDS = 240
+HELD_SECONDS = 300
+# What the embedded AWS reads its pace from, in its folder.
+PACE_FILE = "pace"
 # What the machine may have set for other purposes and the site must not see.
 FOREIGN = (
     "AWS_",
@@ -124,10 +127,16 @@ class Site:
             go_on(workers)
 
     @contextmanager
-    def slowly(self, seconds: float) -> Iterator[None]:
-        """CloudFormation takes so long over each resource meanwhile, as AWS does."""
-        pace = self.var / "aws/pace"
-        pace.write_text(str(seconds))
+    def held(self, resource_type: str = "") -> Iterator[None]:
+        """CloudFormation gets no further than this type of resource (any, if none is named) until the block ends.
+
+        What is under way can be looked at meanwhile, however long a busy machine takes over the looking.
+        """
+        pace = self.var / "aws" / PACE_FILE
+        beside = pace.with_suffix(".new")
+        beside.write_text(f"{HELD_SECONDS} {resource_type}")
+        # In one step, so that no reader finds half of it.
+        beside.replace(pace)
         try:
             yield
         finally:

@@ -45,14 +45,14 @@ def test_access_is_given_and_taken_while_the_columns_follow_without_a_reload(adm
     expect(page.locator("#group-options option[value=galois-lab]")).to_be_attached()
     page.get_by_label("Existing group").fill("Galois Lab")
     page.get_by_role("radio", name=re.compile("Keys")).check()
-    with site.slowly(1.0):
+    with site.held():
         page.get_by_role("button", name="Add to group").click()
         expect(page.get_by_text("Giving emmy@example.org access to Galois Lab has started")).to_be_visible()
         page.goto(f"{PEOPLE}?q=emmy")
         page.evaluate("window.notReloaded = true")
         expect(cell(page, "has_access")).to_contain_text("no")
         expect(cell(page, "under_way")).to_contain_text("Giving access to Galois Lab")
-        expect(cell(page, "has_access")).to_contain_text("yes", timeout=DEPLOYED)
+    expect(cell(page, "has_access")).to_contain_text("yes", timeout=DEPLOYED)
     expect(cell(page, "in_groups")).to_contain_text("galois-lab")
     expect(cell(page, "under_way")).to_contain_text("nothing")
     assert page.evaluate("window.notReloaded")
@@ -62,15 +62,15 @@ def test_access_is_given_and_taken_while_the_columns_follow_without_a_reload(adm
 def test_a_deployment_is_watched_resource_by_resource_without_a_reload(administrator: Page, emmy: str, site: Site) -> None:
     page = administrator
     choose(page, "Remove from group…")
-    with site.slowly(1.0):
+    with site.held():
         page.get_by_role("button", name="Remove from group").click()
         page.get_by_role("link", name=re.compile("Watch deployment")).click()
         page.evaluate("window.notReloaded = true")
         expect(page.get_by_role("heading", level=1)).to_have_text("Taking emmy@example.org’s access to Galois Lab away")
         user = page.locator("li.resource", has_text="IAM User")
         expect(user).to_contain_text(re.compile("removed: (waiting|under way)"), timeout=DEPLOYED)
-        expect(page.get_by_role("log")).to_contain_text("DELETE_COMPLETE  AWS::IAM::User", timeout=DEPLOYED)
-        expect(page.locator("#status")).to_have_attribute("data-state", "succeeded", timeout=DEPLOYED)
+    expect(page.get_by_role("log")).to_contain_text("DELETE_COMPLETE  AWS::IAM::User", timeout=DEPLOYED)
+    expect(page.locator("#status")).to_have_attribute("data-state", "succeeded", timeout=DEPLOYED)
     expect(user).to_contain_text("removed: done")
     expect(page.get_by_role("log")).to_contain_text("Group-galois-lab is UPDATE_COMPLETE")
     assert page.evaluate("window.notReloaded")

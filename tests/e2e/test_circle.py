@@ -145,7 +145,7 @@ def configure(page: Page, lab: Lab) -> None:
     expect(page.get_by_text("field smoothing")).to_be_visible()
     looks_right(page)
     page.get_by_label("smoothing").fill("9")
-    page.get_by_label("pause").fill("0.8")
+    page.get_by_label("pause").fill("2")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("first try is saved")).to_be_visible()
     saved = lab.get("configs/first try.yaml").decode()

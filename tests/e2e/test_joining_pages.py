@@ -84,14 +84,14 @@ def test_from_sign_up_to_being_in(
     other.goto(link_in_mail(site, MANAGER, "asks to join"))
     inspected(other, "decision-link")
     other.get_by_label("Gets in by").select_option("keys")
-    with site.slowly(1.0):
+    with site.held():
         other.get_by_role("button", name="Approve").click()
         expect(other.get_by_text("Giving lise@example.org access to Meitner Lab has started.")).to_be_visible()
         # The waiting room follows by itself.
         page.evaluate("window.notReloaded = true")
-        expect(page.locator("[aria-current=step]")).to_contain_text("Access made on AWS", timeout=20_000)
+        expect(page.locator("[aria-current=step]")).to_contain_text("Access made on AWS", timeout=DEPLOYED)
         inspected(page, "being-made")
-        expect(page.get_by_role("link", name="Open Meitner Lab")).to_be_visible(timeout=DEPLOYED)
+    expect(page.get_by_role("link", name="Open Meitner Lab")).to_be_visible(timeout=DEPLOYED)
     assert page.evaluate("window.notReloaded")
     inspected(page, "ready")
     assert link_in_mail(site, LISE, "You are in").endswith(f"/groups/{lab}/")

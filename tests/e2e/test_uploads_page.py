@@ -22,6 +22,7 @@ from tests.e2e.uploading import (
     send,
     wait_until_complete,
 )
+from tests.faults import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -64,6 +65,13 @@ def make(path: Path, size: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(os.urandom(size))
     return path
+
+
+def send_until(lab: Site, page: Page, *, parts: int) -> None:
+    """Press the button, and return when so many parts have begun to arrive at S3."""
+    before = lab.faults.counts["UploadPart"]
+    send(page)
+    wait_until(lab.faults, "UploadPart", before + parts, seconds=60)
 
 
 def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, tmp_path: Path) -> None:
@@ -154,10 +162,9 @@ def test_a_bad_name_is_said_and_the_others_go_on(lab: Site, page: Page, tmp_path
 
 def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, tmp_path: Path) -> None:
     file = make(tmp_path / "changing.bin", 70 * MIB)
-    lab.faults.add("delay", action="UploadPart", seconds=1.0)
+    lab.faults.add("delay", action="UploadPart", seconds=3.0)
     choose(page, file)
-    send(page)
-    page.wait_for_timeout(700)
+    send_until(lab, page, parts=1)
     with file.open("r+b") as opened:
         opened.seek(60 * MIB)
         opened.write(b"changed")
@@ -167,10 +174,9 @@ def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, 
 
 def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: BrowserContext, tmp_path: Path) -> None:
     file = make(tmp_path / "offline.bin", 70 * MIB)
-    lab.faults.add("delay", action="UploadPart", seconds=0.5)
+    lab.faults.add("delay", action="UploadPart", seconds=2.0)
     choose(page, file)
-    send(page)
-    page.wait_for_timeout(600)
+    send_until(lab, page, parts=1)
     context.set_offline(True)
     expect(page.get_by_text("No connection. Waiting for it.")).to_be_visible(timeout=20_000)
     context.set_offline(False)
@@ -180,15 +186,15 @@ def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: Browser
 
 def test_pausing_stops_and_going_on_sends_only_the_rest(lab: Site, page: Page, tmp_path: Path) -> None:
     file = make(tmp_path / "paused.bin", 96 * MIB)
-    lab.faults.add("delay", action="UploadPart", seconds=0.7)
+    lab.faults.add("delay", action="UploadPart", seconds=2.0)
     before = lab.faults.counts["UploadPart"]
     choose(page, file)
-    send(page)
-    page.wait_for_timeout(1500)
+    send_until(lab, page, parts=1)
     page.locator(".uppy-StatusBar-actionCircleBtn[title=Pause]").click()
+    # What had left the browser already is still counted.
     page.wait_for_timeout(1000)
     stood = lab.faults.counts["UploadPart"]
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(2500)
     assert lab.faults.counts["UploadPart"] == stood
     page.locator(".uppy-StatusBar-actionCircleBtn[title=Resume]").click()
     wait_until_complete(page)
@@ -198,10 +204,10 @@ def test_pausing_stops_and_going_on_sends_only_the_rest(lab: Site, page: Page, t
 
 
 def test_another_device_sees_what_is_unfinished_and_can_give_it_up(lab: Site, page: Page, browser: Browser, tmp_path: Path) -> None:
-    lab.faults.add("delay", action="UploadPart", seconds=1.0)
+    lab.faults.add("delay", action="UploadPart", seconds=2.0)
     choose(page, make(tmp_path / "elsewhere.bin", 70 * MIB))
-    send(page)
-    page.wait_for_timeout(1500)
+    # Four at a time: when the fifth goes out, S3 holds one.
+    send_until(lab, page, parts=5)
     page.locator(".uppy-StatusBar-actionCircleBtn[title=Pause]").click()
     other = new_context(browser, lab)
     seen = open_page(other, EMAIL, ADDRESS)
@@ -221,12 +227,11 @@ def test_another_device_sees_what_is_unfinished_and_can_give_it_up(lab: Site, pa
 def test_leaving_while_files_are_sent_asks_first(lab: Site, page: Page, tmp_path: Path) -> None:
     asked: list[str] = []
     page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-    lab.faults.add("delay", action="UploadPart", seconds=1.0)
+    lab.faults.add("delay", action="UploadPart", seconds=3.0)
     choose(page, make(tmp_path / "leaving.bin", 40 * MIB))
-    send(page)
-    page.wait_for_timeout(300)
-    page.close(run_before_unload=True)
-    page.wait_for_timeout(500)
+    send_until(lab, page, parts=1)
+    with page.expect_event("dialog"):
+        page.close(run_before_unload=True)
     assert asked == ["beforeunload"]
     wait_until_complete(page)
 

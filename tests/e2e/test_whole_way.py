@@ -178,15 +178,13 @@ def get_approved(page: Page, manager: Page, site: Site) -> None:
     manager.goto(link_in_mail(site, MANAGER, "asks to join"))
     # A key of her own is something for AWS to make; short-lived credentials alone need nothing new there.
     manager.get_by_label("Gets in by").select_option("keys")
-    # Longer than the page waits before it asks again how the request stands.
-    with site.slowly(8.0):
+    with site.held("AWS::IAM::AccessKey"):
         manager.get_by_role("button", name="Approve").click()
-        expect(now).to_contain_text("Access made on AWS", timeout=30_000)
-    with site.slowly(1.0):
+        expect(now).to_contain_text("Access made on AWS", timeout=DEPLOYED)
         expect(page.get_by_role("progressbar", name="Making your access")).to_be_visible()
-        expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ resources$"))).to_be_visible(timeout=20_000)
+        expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ resources$"))).to_be_visible(timeout=DEPLOYED)
         expect(page.get_by_text("⟳ being given")).to_be_visible()
-        expect(page.get_by_role("link", name="Open Sklodowska Lab")).to_be_visible(timeout=DEPLOYED)
+    expect(page.get_by_role("link", name="Open Sklodowska Lab")).to_be_visible(timeout=DEPLOYED)
     expect(page.get_by_text("✓ in force")).to_be_visible()
     assert page.evaluate("window.notReloaded")
 

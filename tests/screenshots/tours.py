@@ -67,7 +67,7 @@ def _being_let_in(studio: Studio, page: Page) -> None:
         shoot(manager, "request-link", "The link in the e-mail to managers")
         # A key takes AWS longer, so that there is something to see.
         manager.get_by_label("Gets in by").select_option("keys")
-        with studio.site.slowly(4.0):
+        with studio.site.held("AWS::IAM::AccessKey"):
             manager.get_by_role("button", name="Approve").click()
             expect(page.locator("[aria-current=step]")).to_contain_text("Access made on AWS", timeout=SECONDS)
             expect(page.get_by_text(re.compile("of . resources"))).to_be_visible(timeout=SECONDS)

@@ -11,12 +11,13 @@ from django.views.decorators.http import require_GET
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment
 from control_plane.deployments.standing import on_aws
-from control_plane.groups.models import Access, Group, JoinRequest, Membership
+from control_plane.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
 from control_plane.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
 from control_plane.groups.permissions import decidable, may_decide
 from control_plane.groups.services.codes import MOST_USABLE
-from control_plane.groups.standing import Standing, standings
+from control_plane.groups.standing import Standing, requests_of, standings
 from control_plane.keys.listing import group_keys
 from control_plane.review.signing import standing
 from web.home.access import person, visible_group
@@ -54,6 +55,8 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
     found, mine = visible_group(request, slug)
     actor = Actor.of_request(request)
     decides = may_decide(actor, found)
+    # Before the rows that it changes: what ends between the two is looked at once more.
+    deployment = latest_deployments([found.stack_id]).get(found.stack_id)
     members = found.memberships.not_ended().order_by("-is_manager", "user__email")
     page = Paginator(members, MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
     shown = _in_order(page.object_list)
@@ -64,9 +67,10 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
         "decides": decides,
         "page": page,
         "places": shown,
-        "grants": found.grants.with_state().not_ended().select_related("analysis"),
-        "deployment": latest_deployments([found.stack_id]).get(found.stack_id),
+        "grants": list(found.grants.with_state().not_ended().select_related("analysis")),
+        "deployment": deployment,
     }
+    context["look_again"] = _is_moving(deployment, shown, context["grants"])
     if request.headers.get("HX-Request"):
         return render(request, "home/_group.html", context)
     context["on_aws"] = on_aws(found.stack) if is_administrator(request.user) else None
@@ -78,17 +82,27 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
 def _mine(request: HttpRequest) -> dict[str, Any]:
     """What changes by itself on the home page, and how often to look."""
     user = person(request)
+    requests = requests_of(user)
     mine = places(Membership.objects.filter(user=user))
     attach_usable(mine, MOST_ANALYSES)
-    asked = standings(user, mine)
+    asked = standings(requests, mine)
     return {"places": mine, "standings": asked, "look_again": _look_again(mine, asked)}
 
 
 def _look_again(mine: list[Place], asked: list[Standing]) -> str:
     """How long until the page asks again; empty if nothing is about to change."""
-    if any(place.doing and not (place.has_failed or place.was_cancelled) for place in mine):
+    if any(place.is_moving for place in mine):
         return "2s"
     return "5s" if any(standing.request.is_open for standing in asked) else ""
+
+
+def _is_moving(deployment: Deployment | None, members: list[Place], grants: list[Grant]) -> bool:
+    """Whether a group's page changes without anybody's doing; `deployment` was read first."""
+    if deployment is not None and deployment.is_open:
+        return True
+    has_ended_badly = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
+    changes = any(grant.state != AccessState.ACTIVE for grant in grants) and not has_ended_badly
+    return changes or any(place.is_moving for place in members)
 
 
 def _in_order(memberships: Any) -> list[Place]:

@@ -1,0 +1,87 @@
+"""Pages that follow by themselves: whatever happens between two of their queries, they show it or go on looking."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Access, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.joining import approve
+from control_plane.groups.services.members import add_member
+from tests.control_plane.conftest import settle
+from tests.control_plane.people import client_of, in_group, waiting
+
+pytestmark = pytest.mark.django_db
+LOOKS_AGAIN = 'hx-trigger="every'
+
+
+class Meanwhile:
+    """Does something once, after so many queries, as another process would in the middle of a page."""
+
+    def __init__(self, queries: int, do: Callable[[], object]) -> None:
+        self._left, self._do = queries, do
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        answer = execute(sql, params, many, context)
+        self._left -= 1
+        if self._left == 0:
+            self._do()
+        return answer
+
+
+def pages_while(client: Client, path: str, do: Callable[[], object]) -> list[str]:
+    """The page's moving part once for each of its queries, with `do` done after that query."""
+    fragment = {"HX-Request": "true"}
+    with CaptureQueriesContext(connection) as queries:
+        client.get(path, headers=fragment)
+    pages = []
+    for number in range(1, len(queries) + 1):
+        with transaction.atomic():
+            with connection.execute_wrapper(Meanwhile(number, do)):
+                pages.append(client.get(path, headers=fragment).content.decode())
+            transaction.set_rollback(True)
+    return pages
+
+
+def test_who_is_approved_in_the_middle_of_the_page_is_still_followed(group: Group, ada: User, operator: Actor) -> None:
+    request = waiting(ada, group=group)
+    pages = pages_while(client_of(ada), "/", lambda: approve(request, actor=operator))
+    assert len(pages) > 3
+    for page in pages:
+        assert "Where you stand" in page
+        assert LOOKS_AGAIN in page
+        assert page.count('aria-current="step"') == 1
+
+
+def test_access_that_is_made_in_the_middle_of_the_page_is_shown_or_followed(group: Group, ada: User, operator: Actor) -> None:
+    approve(waiting(ada, group=group), actor=operator)
+    pages = pages_while(client_of(ada), "/", lambda: settle(group.stack))
+    assert len(pages) > 3
+    for page in pages:
+        assert ("Open Example Lab" in page and "✓ in force" in page) or LOOKS_AGAIN in page
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_a_group_that_changes_in_the_middle_of_its_page_is_shown_as_it_is_or_followed(
+    group: Group, grace: User, ada: User, operator: Actor, is_begun: bool
+) -> None:
+    analysis, _ = create_analysis(slug="ephys", bucket="cohort-ephys", name="Ephys", actor=operator)
+    in_group(group, grace, manager=True)
+    settle(group.stack)
+
+    def begin() -> None:
+        add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+        grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
+
+    if is_begun:
+        begin()
+    pages = pages_while(client_of(grace), "/groups/example-lab/", lambda: settle(group.stack) if is_begun else begin())
+    assert len(pages) > 3
+    for page in pages:
+        assert "being given" not in page or LOOKS_AGAIN in page
