@@ -42,6 +42,13 @@ class Standing:
         """Whether AWS holds both the membership and the grant."""
         return self.grant is not None and self.is_member and self.grant.access_state == AccessState.ACTIVE
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether it becomes something else without this person's doing."""
+        if self.grant is not None:
+            return not self.is_usable
+        return self.request is not None and self.request.state == AccessRequest.State.WAITING
+
 
 @require_GET
 @login_required
@@ -77,8 +84,7 @@ def analysis(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {
         "analysis": found,
         "standings": standings,
-        "is_moving": any(one.grant and one.grant.access_state == AccessState.ADDING for one in standings)
-        or any(one.request and one.request.state == AccessRequest.State.WAITING for one in standings),
+        "is_moving": any(one.is_moving for one in standings),
     }
     if request.headers.get("HX-Request"):
         return render(request, "catalogue/_standings.html", context)
@@ -134,11 +140,12 @@ def _standings(request: HttpRequest, found: Analysis) -> list[Standing]:
         .order_by("group__name")[:MOST_GROUPS]
     )
     mine = {one.group_id: one for one in memberships}
-    grants = {one.group_id: one for one in Grant.objects.wanted().filter(group__in=mine, analysis=found)}
+    # Before the grants: what is decided between the two is seen as waiting or as granted, never as neither.
     asked = {
         one.group_id: one
         for one in AccessRequest.objects.filter(group__in=mine, analysis=found).select_related("asked_by").order_by("pk")
     }
+    grants = {one.group_id: one for one in Grant.objects.wanted().filter(group__in=mine, analysis=found)}
     for pk, grant in grants.items():
         grant.group = mine[pk].group
     return [Standing(one.group, one.access_state == AccessState.ACTIVE, grants.get(pk), asked.get(pk)) for pk, one in mine.items()]

@@ -6,7 +6,7 @@ from django.test import Client
 from control_plane.accounts.models import User
 from control_plane.catalogue.entries import describe, entry_of
 from control_plane.catalogue.models import AccessRequest, Entry
-from control_plane.catalogue.requests import ask
+from control_plane.catalogue.requests import approve, ask
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.groups.services.analyses import grant_analysis
@@ -14,6 +14,7 @@ from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.platform import platform_stack
 from tests.control_plane.accounts import text_of
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
 from tests.control_plane.people import actor_of, client_of, in_group
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -159,3 +160,25 @@ def test_granting_several_shows_first_what_would_change(lab: Group, epi: Analysi
 @pytest.mark.parametrize("page", ["grant/?groups=", "granted/?runs="])
 def test_numbers_of_nothing_are_no_error(administrator: User, page: str, numbers: str) -> None:
     assert client_of(administrator).get(f"/analyses/{page}{numbers}").status_code == 200
+
+
+@pytest.mark.parametrize("step", ["granted", "deployed"])
+def test_what_happens_in_the_middle_of_an_analysis_page_is_shown_or_followed(
+    lab: Group, epi: Analysis, ada: User, administrator: User, step: str
+) -> None:
+    """Whoever follows the page sees the grant in the end, whenever it was made."""
+    wanted = ask(group=lab, analysis=epi, reason="", actor=actor_of(ada))
+
+    def granted() -> None:
+        approve(wanted, level=Grant.Level.READ_WRITE, actor=actor_of(administrator))
+
+    def deployed() -> None:
+        settle(lab.stack)
+
+    if step == "deployed":
+        granted()
+    pages = pages_while(client_of(ada), "/analyses/epi/", deployed if step == "deployed" else granted)
+    assert len(pages) > 3
+    for page in pages:
+        assert "✓ in force" in page or LOOKS_AGAIN in page
+        assert "Request access" not in page

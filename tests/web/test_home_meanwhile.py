@@ -1,12 +1,6 @@
 """Pages that follow by themselves: whatever happens between two of their queries, they show it or go on looking."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from django.db import connection, transaction
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
@@ -15,38 +9,10 @@ from control_plane.groups.services.analyses import create_analysis, grant_analys
 from control_plane.groups.services.joining import approve
 from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import settle
+from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
 from tests.control_plane.people import client_of, in_group, waiting
 
 pytestmark = pytest.mark.django_db
-LOOKS_AGAIN = 'hx-trigger="every'
-
-
-class Meanwhile:
-    """Does something once, after so many queries, as another process would in the middle of a page."""
-
-    def __init__(self, queries: int, do: Callable[[], object]) -> None:
-        self._left, self._do = queries, do
-
-    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        answer = execute(sql, params, many, context)
-        self._left -= 1
-        if self._left == 0:
-            self._do()
-        return answer
-
-
-def pages_while(client: Client, path: str, do: Callable[[], object]) -> list[str]:
-    """The page's moving part once for each of its queries, with `do` done after that query."""
-    fragment = {"HX-Request": "true"}
-    with CaptureQueriesContext(connection) as queries:
-        client.get(path, headers=fragment)
-    pages = []
-    for number in range(1, len(queries) + 1):
-        with transaction.atomic():
-            with connection.execute_wrapper(Meanwhile(number, do)):
-                pages.append(client.get(path, headers=fragment).content.decode())
-            transaction.set_rollback(True)
-    return pages
 
 
 def test_who_is_approved_in_the_middle_of_the_page_is_still_followed(group: Group, ada: User, operator: Actor) -> None:

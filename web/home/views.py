@@ -101,7 +101,7 @@ def _is_moving(deployment: Deployment | None, members: list[Place], grants: list
     if deployment is not None and deployment.is_open:
         return True
     has_ended_badly = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
-    changes = any(grant.state != AccessState.ACTIVE for grant in grants) and not has_ended_badly
+    changes = any(grant.access_state != AccessState.ACTIVE for grant in grants) and not has_ended_badly
     return changes or any(place.is_moving for place in members)
 
 
