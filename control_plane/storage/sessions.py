@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from django.utils import timezone
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.aws_clients import make_client
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials, NotGranted
 from control_plane.groups.models import Analysis, Group
@@ -145,7 +145,7 @@ def _kept_client(key: _Key, region: str, open_one: Callable[[], Credentials]) ->
 
 def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credentials:
     try:
-        answer = boto3.client("sts", region_name=group.stack.region).assume_role(
+        answer = make_client("sts", region_name=group.stack.region).assume_role(
             RoleArn=names.role_arn(group.stack.account, group.stack.region, group.slug),
             RoleSessionName=session_name,
             DurationSeconds=SESSION_SECONDS,
@@ -157,7 +157,7 @@ def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credenti
 
 
 def _client(region: str, credentials: Credentials) -> "S3Client":
-    return boto3.session.Session().client(
+    return make_client(
         "s3",
         region_name=region,
         endpoint_url=config().aws_endpoint_url or None,

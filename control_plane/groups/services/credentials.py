@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
@@ -17,6 +16,7 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent, record
+from control_plane.aws_clients import make_client
 from control_plane.groups.errors import NoCredentials, NotMember, TooOften
 from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
 from control_plane.groups.permissions import refuse_suspended
@@ -107,7 +107,7 @@ def find_membership(group: Group, user: User) -> Membership:
 
 def read_key(membership: Membership) -> Credentials:
     """The member's key as the group's stack keeps it. For `keys` and the terminal: whoever calls this records it."""
-    client = boto3.client("secretsmanager", region_name=membership.group.stack.region)
+    client = make_client("secretsmanager", region_name=membership.group.stack.region)
     secret = client.get_secret_value(SecretId=names.secret(membership.group.slug, membership.username))
     key = json.loads(secret["SecretString"])
     return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
@@ -161,7 +161,7 @@ def _session(membership: Membership) -> Credentials:
         "DurationSeconds": SESSION_SECONDS,
         "Policy": compact(computer_policy(membership.group)),
     }
-    answer = boto3.client("sts", region_name=stack.region).assume_role(**request)["Credentials"]
+    answer = make_client("sts", region_name=stack.region).assume_role(**request)["Credentials"]
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 

@@ -44,6 +44,8 @@ export class Queue {
   // Each item is {file, path, folder}, and gets state, message, sent and the rest here.
   add(items) {
     for (const item of items) this.#reset(item);
+    // While the control plane begins the files.
+    if (items.length) this.#bucket.prepare();
     this.#waiting.push(...items);
     this.#pump();
   }

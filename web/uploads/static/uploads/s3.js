@@ -36,6 +36,9 @@ export class Bucket {
 
   constructor(open) { this.#open = open; }
 
+  // Open a session before the first request needs it. What goes wrong is said by that request.
+  prepare() { this.#ready().catch(() => {}); }
+
   // Throw the session away, so that the next request opens another.
   forget() { this.#session = null; }
 

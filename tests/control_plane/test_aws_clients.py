@@ -1,0 +1,62 @@
+"""boto3's clients for the web process: what they are made from is read once, and nobody is asked for it."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import botocore.loaders
+import botocore.session
+import pytest
+
+from control_plane import aws_clients
+from control_plane.aws_clients import make_client, warm_up
+
+
+@pytest.fixture(autouse=True)
+def fresh_session() -> Iterator[None]:
+    """As in a process that has just begun."""
+    aws_clients._session.cache_clear()
+    yield
+    aws_clients._session.cache_clear()
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that boto3 reads from now on."""
+    found: list[str] = []
+    load = botocore.loaders.JSONFileLoader.load_file
+
+    def noting(self: Any, path: str) -> Any:
+        found.append(path)
+        return load(self, path)
+
+    monkeypatch.setattr(botocore.loaders.JSONFileLoader, "load_file", noting)
+    return found
+
+
+def test_what_a_client_is_made_from_is_read_before_the_first_request_and_never_again(read: list[str]) -> None:
+    warm_up()
+    assert any("s3/" in path for path in read)
+    read.clear()
+    make_client("s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", aws_session_token="c")
+    make_client("sts", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    assert read == []
+
+
+def test_getting_ready_asks_nobody_for_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a host those are asked for over the network, which must not keep the site from starting."""
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("credentials were asked for")
+
+    monkeypatch.setattr(botocore.session.Session, "get_credentials", refuse)
+    warm_up()
+
+
+def test_clients_made_at_once_in_many_threads_have_their_own_credentials() -> None:
+    def key_of(number: int) -> str:
+        client = make_client("s3", region_name="us-east-1", aws_access_key_id=f"key-{number}", aws_secret_access_key="b")
+        return str(client._request_signer._credentials.access_key)  # type: ignore[attr-defined]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(key_of, range(40))) == [f"key-{number}" for number in range(40)]
