@@ -221,7 +221,7 @@ VENDOR_FILES = {
         "js/bootstrap.bundle.min.js",
         "js/bootstrap.bundle.min.js.map",
     },
-    "vendor/hash-wasm": {"crc32.umd.min.js"},
+    "vendor/hash-wasm": {"crc32.umd.min.js", "md5.umd.min.js"},
     "vendor/htmx": {"htmx.min.js"},
     "vendor/uppy": {"uppy.min.css", "uppy.min.mjs"},
 }

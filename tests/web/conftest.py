@@ -2,5 +2,21 @@
 
 from tests.control_plane.conftest import ada, administrator, grace, group, operator
 from tests.labs import aws, lab, rival, stranger
+from tests.web.uploader import actor, person, place, s3, uploads_aws
 
-__all__ = ["ada", "administrator", "aws", "grace", "group", "lab", "operator", "rival", "stranger"]
+__all__ = [
+    "actor",
+    "ada",
+    "administrator",
+    "aws",
+    "grace",
+    "group",
+    "lab",
+    "operator",
+    "person",
+    "place",
+    "rival",
+    "s3",
+    "stranger",
+    "uploads_aws",
+]

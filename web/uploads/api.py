@@ -64,6 +64,7 @@ class Sent(Schema):
     id: int
     checksum: str = Field(max_length=8)
     etag: str = Field(max_length=100)
+    md5: str = Field("", max_length=32)
 
 
 class Finish(Schema):
@@ -114,7 +115,7 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
 @router.post("{group}/{analysis}/finish", response=list[Ended])
 def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
     """Call files complete, after S3 was asked what it holds."""
-    sent = [ending.Sent(one.id, one.checksum, one.etag) for one in body.files]
+    sent = [ending.Sent(one.id, one.checksum, one.etag, one.md5) for one in body.files]
     ended = ending.finish(page_place(request, group, analysis), sent, Actor.of_request(request))
     return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
 

@@ -1,8 +1,10 @@
 """Ending uploads: complete after S3 was asked what it holds, or removed."""
 
-from collections.abc import Container, Iterable, Sequence
+import logging
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,19 +19,28 @@ from web.uploads.models import Upload, UploadQuerySet
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
+
+logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 8
 MOST_NAMED = 20
+# From so many small files on, listings are asked for them first; beyond so many pages, S3 is asked for each file that is left.
+LISTED_FROM, MOST_LISTED, MOST_PAGES = 10, 1000, 2
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What the browser says it sent: the CRC-32 of the whole file in base64, and the ETag that S3 answered with."""
+    """What the browser says it sent: the CRC-32 of the whole file in base64, and the ETag that S3 answered with.
+
+    For a small file that went in one request also its MD5 in hexadecimal, which S3 has as the ETag of such an object where its
+    bucket is encrypted with S3's own keys (S3's API reference, "Object").
+    """
 
     id: int
     checksum: str
     etag: str
+    md5: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,12 @@ def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
     _note_others(place, [one.id for one in sent], rows, actor)
     client = s3_client(place, Purpose.UPLOAD)
     open_ones = [one for one in sent if one.id in rows and rows[one.id].state == Upload.State.SENDING]
+    listed = _listed(place, [rows[one.id].key for one in open_ones if one.md5])
+    verdicts = [verdict for one in open_ones if (verdict := _judge_listed(listed, rows[one.id], one))]
+    seen = {verdict.upload.pk for verdict in verdicts}
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        verdicts = list(pool.map(lambda one: _judge(client, place, rows[one.id], one), open_ones))
+        others = [one for one in open_ones if one.id not in seen]
+        verdicts += pool.map(lambda one: _judge(client, place, rows[one.id], one), others)
     _take_away(place, [verdict for verdict in verdicts if verdict.is_ours])
     _keep(place, verdicts, actor)
     judged = {verdict.upload.pk: Ended(verdict.upload.pk, verdict.state, verdict.detail) for verdict in verdicts}
@@ -109,6 +124,49 @@ def _note_others(place: Place, ids: Sequence[int], mine: Container[int], actor: 
         record(actor, "access.refused", f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MOST_NAMED])
 
 
+def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
+    """What S3 lists of these keys: one call where each file alone would be one. Whatever it does not tell is asked for alone."""
+    found: dict[str, ObjectTypeDef] = {}
+    if len(keys) < LISTED_FROM:
+        return found
+    first, last = min(keys), max(keys)
+    pages = (
+        s3_client(place, Purpose.BROWSE)
+        .get_paginator("list_objects_v2")
+        .paginate(
+            Bucket=place.bucket,
+            Prefix=_common_prefix(first, last),
+            # A key without its last character comes before it.
+            StartAfter=first[:-1],
+            PaginationConfig={"PageSize": min(MOST_LISTED, 2 * len(keys))},
+        )
+    )
+    try:
+        for page in islice(pages, MOST_PAGES):
+            found |= {one["Key"]: one for one in page.get("Contents", [])}
+            if last in found:
+                break
+    except (BotoCoreError, ClientError):
+        logger.info("S3 did not list %s below %s; it is asked for each file.", place.bucket, place.prefix, exc_info=True)
+    return found
+
+
+def _common_prefix(first: str, last: str) -> str:
+    """What every string between these two begins with as well."""
+    length = next(
+        (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last))
+    )
+    return first[:length]
+
+
+def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: Sent) -> _Verdict | None:
+    """Complete where the listing has the file's size and MD5; otherwise nothing is known yet."""
+    found = listed.get(upload.key)
+    if not sent.md5 or found is None or found["Size"] != upload.size or found["ETag"] != f'"{sent.md5}"':
+        return None
+    return _Verdict(upload, Upload.State.COMPLETE, etag=found["ETag"])
+
+
 def _judge(client: "S3Client", place: Place, upload: Upload, sent: Sent) -> _Verdict:
     """Compare what S3 holds with what was sent. In a thread: no database."""
     try:
@@ -151,12 +209,15 @@ def _keep(place: Place, verdicts: Sequence[_Verdict], actor: Actor) -> None:
         return
     now = timezone.now()
     for verdict in ended:
-        verdict.upload.state, verdict.upload.ended_at = verdict.state, now
         verdict.upload.checksum, verdict.upload.etag = verdict.checksum, verdict.etag
     complete = [verdict.upload for verdict in ended if verdict.state == Upload.State.COMPLETE]
     wrong = [verdict.upload for verdict in ended if verdict.state == Upload.State.WRONG]
     with transaction.atomic():
-        Upload.objects.bulk_update([verdict.upload for verdict in ended], ["state", "ended_at", "checksum", "etag"], batch_size=100)
+        # One statement for what is the same in all rows: bulk_update works out each row's value of each field.
+        for state, uploads in ((Upload.State.COMPLETE, complete), (Upload.State.WRONG, wrong)):
+            if uploads:
+                Upload.objects.filter(pk__in=[upload.pk for upload in uploads]).update(state=state, ended_at=now)
+        Upload.objects.bulk_update([verdict.upload for verdict in ended], ["checksum", "etag"], batch_size=100)
         record(
             actor,
             "upload.finish",

@@ -46,7 +46,9 @@ class Upload(models.Model):
     part_size = models.BigIntegerField(help_text="Bytes.")
     upload_id = models.CharField(max_length=1024, blank=True)
     state = models.CharField(max_length=16, choices=State, default=State.SENDING)
-    checksum = models.CharField(max_length=8, blank=True, help_text="CRC-32 of the whole file in base64, as S3 confirmed it.")
+    checksum = models.CharField(
+        max_length=8, blank=True, help_text="CRC-32 of the whole file in base64, as S3 told it. Empty where its MD5 was enough."
+    )
     etag = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)

@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('part_size', models.BigIntegerField(help_text='Bytes.')),
                 ('upload_id', models.CharField(blank=True, max_length=1024)),
                 ('state', models.CharField(choices=[('sending', 'unfinished'), ('complete', 'complete'), ('wrong', 'not what was sent'), ('removed', 'removed')], default='sending', max_length=16)),
-                ('checksum', models.CharField(blank=True, help_text='CRC-32 of the whole file in base64, as S3 confirmed it.', max_length=8)),
+                ('checksum', models.CharField(blank=True, help_text='CRC-32 of the whole file in base64, as S3 told it. Empty where its MD5 was enough.', max_length=8)),
                 ('etag', models.CharField(blank=True, max_length=80)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('ended_at', models.DateTimeField(null=True)),

@@ -1,7 +1,8 @@
-// Works out the CRC-32 of pieces of files, away from the page. The first message names the script that holds the algorithm.
+// Works out checksums of files and of their pieces, away from the page. The first message names the scripts with the algorithms.
 const SMALL = 1024 * 1024;
 const ROOM = 1024 * 1024;
-let ready = null;
+let crc32 = null;
+let md5 = null;
 
 // The bytes of a blob, a little at a time, always in the same room: what is left behind would be collected too late. Safari
 // has no such readers of files, and gives each piece a room of its own.
@@ -20,32 +21,35 @@ const readerOf = (stream) => {
   }
 };
 
-// The checksum of a blob, and its bytes where it is small enough to be held whole: they need not be read a second time.
+const digest = async (algorithm, bytes) => (await algorithm).init().update(bytes).digest("hex");
+
+// The CRC-32 of a blob. Where it is small enough to be held whole: its bytes too, which need not be read a second time, and their
+// MD5, which is what S3 tells of each object in a listing.
 const read = async (blob) => {
-  const hasher = await ready;
-  hasher.init();
-  const bytes = blob.size <= SMALL ? await blob.arrayBuffer() : null;
-  if (bytes) {
-    hasher.update(new Uint8Array(bytes));
-  } else {
-    const next = readerOf(blob.stream());
-    for (let piece = await next(); !piece.done; piece = await next()) hasher.update(piece.value);
+  if (blob.size <= SMALL) {
+    const bytes = await blob.arrayBuffer();
+    const view = new Uint8Array(bytes);
+    return { crc: Number.parseInt(await digest(crc32, view), 16), md5: await digest(md5, view), bytes };
   }
-  return { crc: Number.parseInt(hasher.digest("hex"), 16), bytes };
+  const hasher = (await crc32).init();
+  const next = readerOf(blob.stream());
+  for (let piece = await next(); !piece.done; piece = await next()) hasher.update(piece.value);
+  return { crc: Number.parseInt(hasher.digest("hex"), 16), md5: "", bytes: null };
 };
 
 let last = Promise.resolve();
 self.onmessage = ({ data }) => {
-  if (data.script) {
-    importScripts(data.script);
-    ready = self.hashwasm.createCRC32();
+  if (data.scripts) {
+    importScripts(...data.scripts);
+    crc32 = self.hashwasm.createCRC32();
+    md5 = self.hashwasm.createMD5();
     return;
   }
-  // One after another: they share the hasher.
+  // One after another: they share the hashers.
   last = last.then(async () => {
     try {
-      const { crc, bytes } = await read(data.blob);
-      self.postMessage({ id: data.id, crc, bytes }, bytes ? [bytes] : []);
+      const found = await read(data.blob);
+      self.postMessage({ id: data.id, ...found }, found.bytes ? [found.bytes] : []);
     } catch (error) {
       self.postMessage({ id: data.id, error: error.name || "Error" });
     }

@@ -13,15 +13,15 @@ export class Checksums {
   #waiting = new Map();
   #next = 0;
 
-  constructor(workerUrl, scriptUrl, count = 2) {
+  constructor(workerUrl, scriptUrls, count = 2) {
     this.#workers = Array.from({ length: count }, () => {
       const worker = new Worker(workerUrl);
-      worker.postMessage({ script: scriptUrl });
+      worker.postMessage({ scripts: scriptUrls });
       worker.onmessage = ({ data }) => {
         const { resolve, reject } = this.#waiting.get(data.id);
         this.#waiting.delete(data.id);
         if (data.error) reject(new FileChanged());
-        else resolve({ crc: data.crc, bytes: data.bytes });
+        else resolve(data);
       };
       return worker;
     });
@@ -30,7 +30,7 @@ export class Checksums {
   // The CRC-32 of a blob, as a number.
   async of(blob) { return (await this.read(blob)).crc; }
 
-  // {crc, bytes} of a blob: bytes are those of a small one, else null.
+  // {crc, md5, bytes} of a blob: the MD5 in hexadecimal and the bytes are those of a small one, else empty and null.
   read(blob) {
     const id = this.#next++;
     return new Promise((resolve, reject) => {

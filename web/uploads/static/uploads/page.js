@@ -16,11 +16,11 @@ const TELL_AFTER_MS = 1000;
 const SETTLED = new Set(["complete", "same", "asks", "failed", "removed"]);
 
 const section = document.getElementById("upload");
-const { base, worker, crc } = section.dataset;
+const { base, worker, crc32, md5 } = section.dataset;
 const folderField = document.getElementById("upload-folder");
 const control = new Control(base, section.querySelector("[name=csrfmiddlewaretoken]").value);
 const bucket = new Bucket(() => control.session());
-const checksums = new Checksums(worker, crc);
+const checksums = new Checksums(worker, [crc32, md5]);
 const sender = new Sender({ bucket, checksums, slots: new Slots() });
 const items = new Map();
 let drawLine = null;

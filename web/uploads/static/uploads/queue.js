@@ -190,9 +190,9 @@ export class Queue {
     }
   }
 
-  async #finish(item, { checksum, etag }) {
+  async #finish(item, { checksum, md5 = "", etag }) {
     const isLast = !this.#active && !this.#ready.length && !this.#waiting.length;
-    const ended = await this.#finished.put({ id: item.started.id, checksum, etag }, isLast);
+    const ended = await this.#finished.put({ id: item.started.id, checksum, md5, etag }, isLast);
     if (item.state === "removed") return;
     if (ended.state === "complete") this.#set(item, "complete", "");
     else this.#set(item, "failed", ended.detail);

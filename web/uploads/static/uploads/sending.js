@@ -45,9 +45,9 @@ export class Sender {
     }
   }
 
-  // Have S3 put the parts together. Gives {checksum, etag} of the whole.
+  // Have S3 put the parts together. Gives {checksum, md5, etag} of the whole; no MD5 where there were parts.
   async complete(item, sent, options) {
-    if (!sent.parts) return { checksum: toBase64(sent.crc), etag: sent.etag };
+    if (!sent.parts) return { checksum: toBase64(sent.crc), md5: sent.md5, etag: sent.etag };
     const checksum = toBase64(sent.crc);
     options.watch("Putting the parts together");
     const headers = {
@@ -85,7 +85,7 @@ export class Sender {
     const { file, started } = item;
     const give = await this.#slots.take(options.signal);
     try {
-      const { crc, bytes } = await this.#checksums.read(file);
+      const { crc, md5, bytes } = await this.#checksums.read(file);
       const headers = {
         "content-type": file.type || "application/octet-stream", "x-amz-checksum-crc32": toBase64(crc), ...condition(item),
       };
@@ -93,7 +93,7 @@ export class Sender {
       const header = await persist(put, this.#care(item, options));
       this.#slots.arrived(file.size);
       options.onProgress(file.size);
-      return { crc, etag: header("etag") };
+      return { crc, md5, etag: header("etag") };
     } finally {
       give();
     }

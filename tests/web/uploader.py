@@ -1,0 +1,112 @@
+"""A person who uploads, as far as the control plane can tell, and an S3 of their own."""
+
+import zlib
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from control_plane.accounts.models import User
+from control_plane.audit.actors import Actor
+from control_plane.groups.models import Access, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.members import add_member
+from control_plane.storage.places import Place, find_place
+from local_aws.server import EmbeddedAws, free_port
+from tests.control_plane.conftest import OPERATOR, settle
+from tests.local_aws.helpers import client
+from web.uploads import ending, starting
+from web.uploads.models import Upload
+
+BUCKET = "cohort-up"
+
+
+@pytest.fixture(scope="module")
+def uploads_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with EmbeddedAws(free_port(), tmp_path_factory.mktemp("aws")) as running:
+        s3 = client(running, "s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        yield running
+
+
+@pytest.fixture
+def s3(uploads_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """S3 as its root: what sessions may do is tested where IAM decides."""
+    made = client(uploads_aws, "s3")
+    for module in (starting, ending):
+        monkeypatch.setattr(module, "s3_client", lambda place, purpose: made)
+    return made
+
+
+@pytest.fixture
+def place(group: Group, ada: User) -> Place:
+    analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
+    settle(analysis.stack)
+    grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    settle(group.stack)
+    return find_place(group_slug=group.slug, analysis_slug="ephys", user=ada)
+
+
+@pytest.fixture
+def actor(ada: User) -> Actor:
+    return Actor(label=ada.email, channel="web", user=ada)
+
+
+def crc(body: bytes) -> str:
+    return b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+def new(path: str, size: int = 5, **more: Any) -> starting.NewFile:
+    return starting.NewFile(path, size, 1_700_000_000_000, **more)
+
+
+@dataclass
+class Person:
+    """A browser, as far as the control plane can tell."""
+
+    s3: Any
+    place: Place
+    actor: Actor
+
+    def start(self, *files: starting.NewFile, folder: str = "inputs") -> list[starting.Started]:
+        return starting.start(self.place, folder, files, self.actor)
+
+    def put(self, upload: Upload, body: bytes) -> str:
+        answer = self.s3.put_object(Bucket=BUCKET, Key=upload.key, Body=body, ChecksumCRC32=crc(body), IfNoneMatch="*")
+        return str(answer["ETag"])
+
+    def put_parts(self, upload: Upload, body: bytes) -> str:
+        parts = []
+        for number, at in enumerate(range(0, len(body), upload.part_size), start=1):
+            piece = body[at : at + upload.part_size]
+            named = {"Bucket": BUCKET, "Key": upload.key, "UploadId": upload.upload_id, "PartNumber": number}
+            etag = self.s3.upload_part(**named, Body=piece, ChecksumCRC32=crc(piece))["ETag"]
+            parts.append({"PartNumber": number, "ETag": etag, "ChecksumCRC32": crc(piece)})
+        done = self.s3.complete_multipart_upload(
+            Bucket=BUCKET,
+            Key=upload.key,
+            UploadId=upload.upload_id,
+            MultipartUpload={"Parts": parts},
+            ChecksumCRC32=crc(body),
+            ChecksumType="FULL_OBJECT",
+            MpuObjectSize=len(body),
+        )
+        return str(done["ETag"])
+
+    def finish(self, upload: Upload, body: bytes, etag: str) -> ending.Ended:
+        return ending.finish(self.place, [ending.Sent(upload.pk, crc(body), etag)], self.actor)[0]
+
+
+@pytest.fixture
+def person(s3: Any, place: Place, actor: Actor) -> Person:
+    return Person(s3, place, actor)
+
+
+def started(answer: starting.Started) -> Upload:
+    assert answer.status == "send", answer
+    assert answer.upload is not None
+    return answer.upload
