@@ -99,6 +99,25 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, 
     assert len(keys_at_s3(lab, BUCKET, f"{INPUTS}/session 5/")) == len(files)
 
 
+def test_many_small_files_are_confirmed_by_what_s3_lists(lab: Site, page: Page, tmp_path: Path) -> None:
+    files = [make(tmp_path / f"many/trace {number:02}.csv", 1000 + number) for number in range(60)]
+    choose(page, tmp_path / "many")
+    send(page)
+    wait_until_complete(page)
+    for file in files:
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/many/{file.name}") == hash_of(file)
+    # A checksum of its own was asked for only where a listing did not tell: at most the few that ended alone.
+    script = (
+        "from web.uploads.models import Upload; "
+        f"found = Upload.objects.filter(key__startswith='{INPUTS}/many/', state='complete'); "
+        "print(found.count(), found.filter(checksum='').count())"
+    )
+    done = lab.manage("shell", "-c", script)
+    complete, listed = map(int, done.out.split()[-2:])
+    assert complete == len(files)
+    assert listed > len(files) / 2
+
+
 def test_another_file_of_the_same_name_is_asked_about(lab: Site, page: Page, tmp_path: Path) -> None:
     names = ("replaced.txt", "kept.txt")
     for name in names:
