@@ -70,6 +70,13 @@ def _measures(site: Site, folder: Path) -> Iterator[Row]:
     site.wait_for_deployments()
     site.set_password(EMAIL, PASSWORD)
     bench = Bench(site, folder)
+    # First: after the large files the disk is busy for minutes with what it was given.
+    many = bench.rounds("2,000 files of 100 kB", _many_files(folder / "many"))
+    limit = (
+        "Each file is a preflight and a PUT, and takes Chromium 7 ms of processor, of which 1 ms is the page's; S3 is one Python "
+        "process here, and the browser opens six connections to a host where `aws s3 cp` has ten."
+    )
+    yield at_least("2,000 files of 100 kB", many.browser, many.peer, "`aws s3 cp --recursive`", 0.5, "s", limit)
     one = bench.rounds("one file of 1 GiB", _one_file(folder / "one"))
     used = bench.memory(_one_file(folder / "one"))
     reason = (
@@ -86,12 +93,6 @@ def _measures(site: Site, folder: Path) -> Iterator[Row]:
     with bench.delay():
         far = bench.rounds("one file of 1 GiB, each request delayed by 50 ms", _one_file(folder / "one"))
     yield at_least("the same, each request delayed by 50 ms", far.browser, far.peer, "`aws s3 cp`", 1.0, "s")
-    many = bench.rounds("2,000 files of 100 kB", _many_files(folder / "many"))
-    limit = (
-        "Each file is a preflight and a PUT, and takes Chromium 7 ms of processor, of which 1 ms is the page's; S3 is one Python "
-        "process here, and the browser opens six connections to a host where `aws s3 cp` has ten."
-    )
-    yield at_least("2,000 files of 100 kB", many.browser, many.peer, "`aws s3 cp --recursive`", 0.5, "s", limit)
 
 
 class Bench:
