@@ -68,11 +68,8 @@ class EmbeddedAws:
             time.sleep(0.05)
 
     def set_pace(self, seconds: float, *types: str) -> None:
-        """Have CloudFormation take this long over each resource (of these types) from now on, in a running instance too."""
-        beside = self._state / f"{PACE_FILE}.new"
-        beside.write_text(" ".join((str(seconds), *types)))
-        # In one step, so that no reader finds half a number.
-        beside.replace(self._state / PACE_FILE)
+        """As `write_pace` says, of this instance."""
+        write_pace(self._state, seconds, *types)
 
     def stop(self) -> None:
         """Ask it to stop, which saves its state; end it if it does not."""
@@ -112,3 +109,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def write_pace(state: Path, seconds: float, *types: str) -> None:
+    """Have CloudFormation take this long over each resource (of these types) from now on.
+
+    It holds at once for the instance that keeps its state in this folder, whoever started it.
+    """
+    beside = state / f"{PACE_FILE}.new"
+    beside.write_text(" ".join((str(seconds), *types)))
+    # In one step, so that no reader finds half a number.
+    beside.replace(state / PACE_FILE)

@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 from dotenv import dotenv_values
 
-from local_aws.server import free_port
+from local_aws.server import free_port, write_pace
 from tests.e2e.typist import Typist
 from tests.faults import Faults
 from tests.stillness import go_on, stand_still
@@ -25,8 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 180
 COMMAND_SECONDS = 240
 HELD_SECONDS = 300
-# What the embedded AWS reads its pace from, in its folder.
-PACE_FILE = "pace"
 # What the machine may have set for other purposes and the site must not see.
 FOREIGN = (
     "AWS_",
@@ -127,20 +125,16 @@ class Site:
             go_on(workers)
 
     @contextmanager
-    def held(self, resource_type: str = "") -> Iterator[None]:
-        """CloudFormation gets no further than this type of resource (any, if none is named) until the block ends.
+    def held(self, *types: str) -> Iterator[None]:
+        """CloudFormation gets no further than a resource (of these types) until the block ends.
 
         What is under way can be looked at meanwhile, however long a busy machine takes over the looking.
         """
-        pace = self.var / "aws" / PACE_FILE
-        beside = pace.with_suffix(".new")
-        beside.write_text(f"{HELD_SECONDS} {resource_type}")
-        # In one step, so that no reader finds half of it.
-        beside.replace(pace)
+        write_pace(self.var / "aws", HELD_SECONDS, *types)
         try:
             yield
         finally:
-            pace.unlink()
+            write_pace(self.var / "aws", 0)
 
     def manage(self, *arguments: str, **settings: str) -> Finished:
         """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies."""

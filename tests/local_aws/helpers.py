@@ -2,6 +2,8 @@
 
 import json
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,6 +28,11 @@ def client(aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "ro
         aws_secret_access_key=secret,
         aws_session_token=token,
     )
+
+
+def crc(body: bytes) -> str:
+    """The CRC-32 of an object as S3 writes it."""
+    return b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
 
 
 def body_of(resources: dict[str, Any], outputs: dict[str, Any] | None = None) -> str:

@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-import zlib
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws.server import EmbeddedAws, free_port
-from tests.local_aws.helpers import client
+from tests.local_aws.helpers import client, crc
 
 MIB = 2**20
 BUCKET = "checksums"
 PARTS = [bytes([number]) * (5 * MIB + number) for number in range(3)]
 WHOLE = b"".join(PARTS)
-
-
-def crc(body: bytes) -> str:
-    return b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,6 @@ def test_a_group_that_changes_in_the_middle_of_its_page_is_shown_as_it_is_or_fol
 ) -> None:
     analysis, _ = create_analysis(slug="ephys", bucket="cohort-ephys", name="Ephys", actor=operator)
     in_group(group, grace, manager=True)
-    settle(group.stack)
 
     def begin() -> None:
         add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)

@@ -14,7 +14,8 @@ from control_plane.groups.models import Access, Grant
 from control_plane.groups.services.members import add_member
 from control_plane.storage.places import Place, find_place
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.web.uploader import BUCKET, Person, crc, new, started
+from tests.local_aws.helpers import crc
+from tests.web.uploader import BUCKET, Person, new, started
 from web.uploads import ending, starting
 from web.uploads.models import Upload
 from web.uploads.names import NameRefused, check_folder, make_key

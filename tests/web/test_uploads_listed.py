@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.web.uploader import BUCKET, Person, crc, new, started
+from tests.local_aws.helpers import crc
+from tests.web.uploader import BUCKET, Person, new, started
 from web.uploads import ending
 from web.uploads.models import Upload
 

@@ -1,7 +1,5 @@
 """A person who uploads, as far as the control plane can tell, and an S3 of their own."""
 
-import zlib
-from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +8,13 @@ import pytest
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
-from control_plane.groups.models import Access, Grant, Group
+from control_plane.groups.models import Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.members import add_member
 from control_plane.storage.places import Place, find_place
 from local_aws.server import EmbeddedAws, free_port
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.local_aws.helpers import client
+from tests.control_plane.people import actor_of, in_group
+from tests.local_aws.helpers import client, crc
 from web.uploads import ending, starting
 from web.uploads.models import Upload
 
@@ -46,18 +44,13 @@ def place(group: Group, ada: User) -> Place:
     analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
     settle(analysis.stack)
     grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    in_group(group, ada)
     return find_place(group_slug=group.slug, analysis_slug="ephys", user=ada)
 
 
 @pytest.fixture
 def actor(ada: User) -> Actor:
-    return Actor(label=ada.email, channel="web", user=ada)
-
-
-def crc(body: bytes) -> str:
-    return b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+    return actor_of(ada)
 
 
 def new(path: str, size: int = 5, **more: Any) -> starting.NewFile:

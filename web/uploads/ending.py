@@ -72,11 +72,12 @@ def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
     client = s3_client(place, Purpose.UPLOAD)
     open_ones = [one for one in sent if one.id in rows and rows[one.id].state == Upload.State.SENDING]
     listed = _listed(place, [rows[one.id].key for one in open_ones if one.md5])
-    verdicts = [verdict for one in open_ones if (verdict := _judge_listed(listed, rows[one.id], one))]
-    seen = {verdict.upload.pk for verdict in verdicts}
+
+    def judge(one: Sent) -> _Verdict:
+        return _judge_listed(listed, rows[one.id], one) or _judge(client, place, rows[one.id], one)
+
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        others = [one for one in open_ones if one.id not in seen]
-        verdicts += pool.map(lambda one: _judge(client, place, rows[one.id], one), others)
+        verdicts = list(pool.map(judge, open_ones))
     _take_away(place, [verdict for verdict in verdicts if verdict.is_ours])
     _keep(place, verdicts, actor)
     judged = {verdict.upload.pk: Ended(verdict.upload.pk, verdict.state, verdict.detail) for verdict in verdicts}
@@ -135,7 +136,7 @@ def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
         .get_paginator("list_objects_v2")
         .paginate(
             Bucket=place.bucket,
-            Prefix=_common_prefix(first, last),
+            Prefix=place.prefix,
             # A key without its last character comes before it.
             StartAfter=first[:-1],
             PaginationConfig={"PageSize": min(MOST_LISTED, 2 * len(keys))},
@@ -149,14 +150,6 @@ def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
     except (BotoCoreError, ClientError):
         logger.info("S3 did not list %s below %s; it is asked for each file.", place.bucket, place.prefix, exc_info=True)
     return found
-
-
-def _common_prefix(first: str, last: str) -> str:
-    """What every string between these two begins with as well."""
-    length = next(
-        (at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), min(len(first), len(last))
-    )
-    return first[:length]
 
 
 def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: Sent) -> _Verdict | None:
@@ -215,8 +208,7 @@ def _keep(place: Place, verdicts: Sequence[_Verdict], actor: Actor) -> None:
     with transaction.atomic():
         # One statement for what is the same in all rows: bulk_update works out each row's value of each field.
         for state, uploads in ((Upload.State.COMPLETE, complete), (Upload.State.WRONG, wrong)):
-            if uploads:
-                Upload.objects.filter(pk__in=[upload.pk for upload in uploads]).update(state=state, ended_at=now)
+            Upload.objects.filter(pk__in=[upload.pk for upload in uploads]).update(state=state, ended_at=now)
         Upload.objects.bulk_update([verdict.upload for verdict in ended], ["checksum", "etag"], batch_size=100)
         record(
             actor,
