@@ -55,6 +55,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _revert_drift,
         _secrets,
         _transport,
+        _unique_names,
     )
 
     _resources.register()
@@ -63,6 +64,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _secrets.register()
     _host_resources.register()
     _machines.register()
+    _unique_names.install()
     _drift.register()
     _changesets.accept_output_changes()
     _checksums.install()

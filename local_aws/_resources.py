@@ -139,13 +139,10 @@ def _not_found(kind: str, physical_id: str) -> ValueError:
 
 
 def _as_aws_has_roles(handler: dict[str, Any]) -> None:
-    """ministack's AWS::IAM::Role leaves PermissionsBoundary out, so that the boundary would bind nobody, and takes a role
-    over that has the name already, where IAM refuses."""
+    """ministack's AWS::IAM::Role leaves PermissionsBoundary out, so that the boundary would bind nobody."""
     create, update = handler["create"], handler["update"]
 
     def create_role(logical_id: str, properties: Properties, stack_name: str) -> Created:
-        if (taken := properties.get("RoleName")) in iam._roles:
-            raise ValueError(f"Role with name {taken} already exists. (EntityAlreadyExists)")
         name, attributes = create(logical_id, properties, stack_name)
         try:
             _apply_boundary(name, properties)

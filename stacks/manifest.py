@@ -54,7 +54,7 @@ def _published(rule: names.Rule) -> WithJsonSchema:
     )
 
 
-Slug = Annotated[str, AfterValidator(names.check_slug), _published(names.SLUG)]
+Slug = Annotated[str, AfterValidator(names.check_known_slug), _published(names.SLUG)]
 Bucket = Annotated[str, AfterValidator(names.check_bucket), _published(names.BUCKET)]
 Username = Annotated[str, AfterValidator(names.check_username), _published(names.USERNAME)]
 AccountId = Annotated[str, Field(pattern=r"^[0-9]{12}$")]
@@ -259,7 +259,7 @@ def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
 
 def read_group(store: ManifestStore, slug: str) -> GroupManifest:
     """The published manifest of a group. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
-    manifest = parse(store.read(f"groups/{names.check_slug(slug)}.json"))
+    manifest = parse(store.read(f"groups/{names.check_known_slug(slug)}.json"))
     if not isinstance(manifest, GroupManifest) or manifest.slug != slug:
         raise ManifestError(f"The manifest stored for the group {slug!r} is that of something else.")
     return manifest

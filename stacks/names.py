@@ -34,8 +34,11 @@ USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
 # Of a group's folder in a bucket, where members write; the back ends alone write results.
 WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
 
+# Slugs whose role, IAM group or policy would have the name of one that the site's own stacks hold: IAM's names are unique in an
+# account whatever their path (IAM user guide, "IAM and STS quotas"). A group that has one from before is left as it is.
+SITE_SLUGS = frozenset(["backup", "host", "web"])
 # Words that would read as a part of the site or of AWS in a path, a prefix or a console.
-RESERVED_SLUGS = frozenset(
+RESERVED_WORDS = frozenset(
     [
         "account",
         "accounts",
@@ -74,6 +77,7 @@ RESERVED_SLUGS = frozenset(
         "www",
     ]
 )
+RESERVED_SLUGS = RESERVED_WORDS | SITE_SLUGS
 # On objects of a retired group that are to be archived: a lifecycle rule of the analysis buckets looks for it.
 ARCHIVE_TAG, ARCHIVE_TAG_VALUE = "cohort-archive", "true"
 
@@ -90,7 +94,17 @@ class NameRefused(ValueError):
 
 
 def check_slug(slug: str) -> str:
-    """Return `slug` if it can name a group: 2 to 32 of a-z, 0-9 and single hyphens inside. Raises NameRefused."""
+    """Return `slug` if it can name a new group: 2 to 32 of a-z, 0-9 and single hyphens inside. Raises NameRefused."""
+    if slug in SITE_SLUGS:
+        raise NameRefused(
+            f"The slug {slug!r} is reserved: the site's own role {role(slug)} has the name that the group's would get. "
+            f"Choose another, for example '{slug}-lab'."
+        )
+    return check_known_slug(slug)
+
+
+def check_known_slug(slug: str) -> str:
+    """Return `slug` if it is that of a group, new or from before the site's own names were reserved. Raises NameRefused."""
     _check_ascii("slug", slug)
     _check_length("slug", slug, SLUG)
     if not SLUG.pattern.fullmatch(slug):
@@ -98,7 +112,7 @@ def check_slug(slug: str) -> str:
             f"The slug {slug!r} may hold only small letters a-z, digits and single hyphens between them "
             "(for example 'example-lab')."
         )
-    if slug in RESERVED_SLUGS or slug.startswith("xn--"):
+    if slug in RESERVED_WORDS or slug.startswith("xn--"):
         raise NameRefused(f"The slug {slug!r} is reserved. Choose another, for example '{slug[:27]}-lab'.")
     return slug
 

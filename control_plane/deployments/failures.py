@@ -55,7 +55,9 @@ NOTHING_CHANGED = "Nothing was changed on AWS by this try."
 
 _EXPLAINED = (
     (re.compile(r"already ?exists|name .*(taken|in use)", re.IGNORECASE),
-     "Something outside Cohort has this name already. Rename or remove it on AWS, then deploy again."),
+     "Something else in the AWS account has this name, which is unique there whatever its path. Find out whose it is before "
+     "you touch it: what Cohort itself or another site uses must stay, and then this needs another name. Otherwise rename or "
+     "remove it on AWS, then deploy again."),
     (re.compile(r"limit ?exceeded|quota|cannot exceed", re.IGNORECASE),
      "A limit of the AWS account is reached. Remove what is not used, or ask AWS for more (Service Quotas), then deploy again."),
     (re.compile(r"access ?denied|not authorized|unauthorized", re.IGNORECASE),

@@ -16,7 +16,7 @@ BACK = "UPDATE_ROLLBACK_COMPLETE"
         (BACK, "Service: Iam, Status Code: 503, Request ID: 1", R, "tried again by itself"),
         (BACK, "Internal Failure", R, "tried again by itself"),
         (BACK, "Please try again later", R, "tried again by itself"),
-        (BACK, "Resource of type 'AWS::IAM::User' with identifier 'x' already exists.", P, "has this name already"),
+        (BACK, "Resource of type 'AWS::IAM::User' with identifier 'x' already exists.", P, "Find out whose it is"),
         (BACK, "Cannot exceed quota for PoliciesPerRole: 10", P, "limit of the AWS account"),
         (BACK, "LimitExceeded: too many users", P, "limit of the AWS account"),
         (BACK, "User: arn:x is not authorized to perform: iam:CreateUser", P, "lacks this right"),

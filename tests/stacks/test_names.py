@@ -1,10 +1,15 @@
 """Names of AWS resources: bounded, and never the same for two slugs."""
 
+import aws_cdk as cdk
 import pytest
+from aws_cdk.assertions import Template
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from stacks import bootstrap
 from stacks.manifest import names
+from tests.stacks.builders import group_manifest
+from tests.stacks.test_host_templates import host_stack
 from tests.stacks.test_manifest import slugs, usernames
 
 
@@ -84,3 +89,34 @@ def test_an_ordinary_slug_is_taken(slug: str) -> None:
 def test_a_bucket_that_s3_would_not_take_is_refused(bucket: str) -> None:
     with pytest.raises(names.NameRefused):
         names.check_bucket(bucket)
+
+
+def _roles_and_groups_of_the_site() -> set[str]:
+    """What the site's own stacks call their roles and IAM groups."""
+    app = cdk.App(analytics_reporting=False)
+    host = host_stack(app)
+    backups = app.node.find_child("Cohort-Backup")
+    assert isinstance(backups, cdk.Stack)
+    templates = [Template.from_stack(stack).to_json() for stack in (host, backups)]
+    templates.append(bootstrap.template("111122223333", "us-east-1", ("cohort-*",)))
+    resources = [resource for template in templates for resource in template["Resources"].values()]
+    properties = {"AWS::IAM::Role": "RoleName", "AWS::IAM::Group": "GroupName"}
+    return {one["Properties"][properties[one["Type"]]] for one in resources if one["Type"] in properties}
+
+
+def test_no_new_group_can_have_a_slug_whose_names_are_the_site_s_own() -> None:
+    taken = _roles_and_groups_of_the_site()
+    assert taken >= {"cohort-host", "cohort-web", "cohort-backup"}
+    for name in taken:
+        slug = name.removeprefix("cohort-")
+        assert name in (names.role(slug), names.iam_group(slug))
+        with pytest.raises(names.NameRefused):
+            names.check_slug(slug)
+
+
+@pytest.mark.parametrize("slug", sorted(names.SITE_SLUGS))
+def test_a_group_from_before_its_slug_was_reserved_keeps_working(slug: str) -> None:
+    manifest = group_manifest(slug=slug)
+    assert manifest.slug == slug
+    with pytest.raises(names.NameRefused, match="the site's own role"):
+        names.check_slug(slug)
