@@ -54,6 +54,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _resources,
         _revert_drift,
         _secrets,
+        _stack_of,
         _transport,
         _unique_names,
     )
@@ -70,6 +71,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _checksums.install()
     _nested.install()
     _limits.install()
+    _stack_of.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
     _pace.install(paces)
     _revert_drift.install()
