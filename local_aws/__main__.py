@@ -39,6 +39,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _buckets,
         _changesets,
         _checksums,
+        _cleanup,
         _delay,
         _drift,
         _host_resources,
@@ -54,6 +55,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _resources,
         _revert_drift,
         _secrets,
+        _taken,
         _transport,
     )
 
@@ -63,6 +65,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _secrets.register()
     _host_resources.register()
     _machines.register()
+    _taken.register()
     _drift.register()
     _changesets.accept_output_changes()
     _checksums.install()
@@ -72,6 +75,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _pace.install(paces)
     _revert_drift.install()
     _lifecycle.install()
+    _cleanup.install()
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()
