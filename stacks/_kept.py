@@ -1,4 +1,4 @@
-"""What CloudFormation keeps when a stack is removed, or when a resource is taken out of it: all that holds data, and what guards it.
+"""What CloudFormation keeps when a stack is removed, or a resource is taken out of it: all that holds data, and what guards it.
 
 A resource that was made by a creation (or an update) that is taken back is removed with it. Kept, it would hold its name, and each
 further try would end with "already exists" (CloudFormation template reference, "DeletionPolicy attribute").

@@ -27,8 +27,8 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 SHORTEST_GRACE_DAYS, LONGEST_DAYS = 3, 36500
 # S3 bills an object in Glacier Instant Retrieval for at least 90 days (pricing page), so what ends sooner stays where it is.
 COLDEST_MINIMUM_DAYS = 90
-# Where not every account has the zones a and b: AWS gives new accounts two of the three zones of us-west-1, and three of the four of
-# ap-northeast-1 ("AWS Global Infrastructure", Regions and Availability Zones), and which ones they are differs between accounts.
+# Where not every account has the zones a and b: AWS gives new accounts two of the three zones of us-west-1 and three of the four of
+# ap-northeast-1 ("AWS Global Infrastructure", Regions and Availability Zones), and which these are differs between accounts.
 ZONES_DIFFER = ("ap-northeast-1", "us-west-1")
 
 Size = Literal["small", "medium"]
