@@ -39,6 +39,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _buckets,
         _changesets,
         _checksums,
+        _cleanup,
         _delay,
         _drift,
         _host_resources,
@@ -55,6 +56,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _revert_drift,
         _secrets,
         _stack_of,
+        _taken,
         _transport,
         _unique_names,
     )
@@ -66,6 +68,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _host_resources.register()
     _machines.register()
     _unique_names.install()
+    _taken.register()
     _drift.register()
     _changesets.accept_output_changes()
     _checksums.install()
@@ -76,6 +79,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _pace.install(paces)
     _revert_drift.install()
     _lifecycle.install()
+    _cleanup.install()
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()

@@ -6,7 +6,8 @@ from typing import Any
 
 from ministack.services.cloudformation import _stack_events, _stacks, handlers, stacks
 
-CLEANING_UP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+from local_aws._cleanup import CLEANING_UP
+
 # CREATE_FAILED and UPDATE_FAILED: a stack whose rollback was switched off may be updated where it failed.
 UPDATABLE = {
     "CREATE_COMPLETE",
@@ -27,7 +28,6 @@ def install() -> None:
     actions["CreateChangeSet"] = _where_updatable(actions["CreateChangeSet"])
     actions["DeleteStack"] = _where_idle(actions["DeleteStack"])
     _end_updates()
-    _tell_removals()
     _order_events()
 
 
@@ -79,23 +79,6 @@ def _end_updates() -> None:
         return resolved
 
     stacks._resolve_stack_outputs = resolve_outputs
-
-
-def _tell_removals() -> None:
-    """What an update removes while it cleans up has events too."""
-    delete = stacks._delete_resource
-
-    def delete_resource(resource_type: str, physical_id: str, properties: Any, stack_name: str, logical_id: str, *more: Any) -> Any:
-        stack = _stacks.get(stack_name)
-        if stack is None or stack["StackStatus"] != CLEANING_UP:
-            return delete(resource_type, physical_id, properties, stack_name, logical_id, *more)
-        told = (stack["StackId"], stack_name, logical_id, resource_type)
-        stacks._add_event(*told, "DELETE_IN_PROGRESS", physical_id=physical_id)
-        answer = delete(resource_type, physical_id, properties, stack_name, logical_id, *more)
-        stacks._add_event(*told, "DELETE_COMPLETE", physical_id=physical_id)
-        return answer
-
-    stacks._delete_resource = delete_resource
 
 
 def _order_events() -> None:

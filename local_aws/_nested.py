@@ -9,6 +9,8 @@ from typing import Any
 
 from ministack.services.cloudformation import _stacks, provisioners, stacks
 
+from local_aws import _cleanup
+
 Properties = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
 
@@ -39,7 +41,8 @@ def _clean(create: Callable[..., Created], delete: Callable[..., None]) -> Calla
 
 
 def _telling(update: Callable[..., Created]) -> Callable[..., Created]:
-    """An update is complete even where something could not be removed; the nested stack's events say so."""
+    """An update is complete even where something could not be removed; the nested stack's events say so, and the parent tries
+    again when it cleans up itself."""
 
     def update_stack(physical_id: str, old: Properties, new: Properties, parent: str) -> Created:
         updated = update(physical_id, old, new, parent)
@@ -55,6 +58,7 @@ def _telling(update: Callable[..., Created]) -> Callable[..., Created]:
                     record.get("ResourceStatusReason", ""),
                     record["PhysicalResourceId"],
                 )
+                _cleanup.note(_stacks[parent], child, logical_id, record)
         return updated
 
     return update_stack

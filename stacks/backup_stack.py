@@ -5,7 +5,7 @@ The host itself is a stack of its own, which may fail, be destroyed and be deplo
 
 from typing import Any
 
-from aws_cdk import CfnOutput, CfnTag, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, CfnTag, Duration, Environment, Stack
 from aws_cdk import aws_backup as backup
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -16,6 +16,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks import _acknowledged
+from stacks._kept import keep, keep_bucket
 from stacks.group_stack import add_tags
 from stacks.site import BACKUP_STACK, HOST_PATH, LOG_GROUP, SETTINGS_SECRET, VAULT, Site
 from stacks.snapshot_policy import BACKUP_TAG, BACKUP_TAG_VALUE, ec2_arn, snapshot_policy
@@ -46,10 +47,12 @@ class BackupStack(Stack):
             alias=KEY_ALIAS,
             description="Encrypts the backups of Cohort",
             enable_key_rotation=True,
-            removal_policy=RemovalPolicy.RETAIN,
         )
         # Otherwise KMS makes it only for whoever may change its policy later, which CloudFormation may not (`_execution_backups`).
         key.node.default_child.bypass_policy_lockout_safety_check = True  # type: ignore[union-attr]
+        keep(key)
+        # The host's right to the key is bound to its alias: a key that is kept without it could not be used.
+        keep(key.node.find_child("Alias"))
         state = _bucket(self, "State", name=site.state_bucket, rules=[_old_manifests()])
         backups = _bucket(
             self,
@@ -75,7 +78,7 @@ class SnapshotPlan(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, key_arn: str) -> None:
         super().__init__(scope, construct_id)
-        keep = site.retention
+        retention = site.retention
         vault = backup.CfnBackupVault(
             self,
             "Vault",
@@ -83,19 +86,19 @@ class SnapshotPlan(Construct):
             encryption_key_arn=key_arn,
             lock_configuration=backup.CfnBackupVault.LockConfigurationTypeProperty(
                 min_retention_days=SHORTEST_SNAPSHOT_DAYS,
-                max_retention_days=max(keep.daily, keep.monthly),
-                changeable_for_days=keep.vault_lock_after or None,
+                max_retention_days=max(retention.daily, retention.monthly),
+                changeable_for_days=retention.vault_lock_after or None,
             ),
         )
-        vault.apply_removal_policy(RemovalPolicy.RETAIN)
+        keep(vault)
         plan = backup.CfnBackupPlan(
             self,
             "Plan",
             backup_plan=backup.CfnBackupPlan.BackupPlanResourceTypeProperty(
                 backup_plan_name="cohort",
                 backup_plan_rule=[
-                    _rule("daily", vault.ref, schedule="cron(30 5 * * ? *)", days=keep.daily),
-                    _rule("monthly", vault.ref, schedule="cron(30 6 1 * ? *)", days=keep.monthly),
+                    _rule("daily", vault.ref, schedule="cron(30 5 * * ? *)", days=retention.daily),
+                    _rule("monthly", vault.ref, schedule="cron(30 6 1 * ? *)", days=retention.monthly),
                 ],
             ),
         )
@@ -166,10 +169,10 @@ def _bucket(scope: Construct, construct_id: str, *, name: str, rules: list[s3.Li
         encryption=s3.BucketEncryption.KMS if "encryption_key" in more else s3.BucketEncryption.S3_MANAGED,
         enforce_ssl=True,
         versioned=True,
-        removal_policy=RemovalPolicy.RETAIN,
         lifecycle_rules=rules,
         **more,
     )
+    keep_bucket(bucket)
     _acknowledged.acknowledge_own_access_logs(bucket)
     return bucket
 
@@ -183,15 +186,15 @@ def _old_manifests() -> s3.LifecycleRule:
 
 
 def _old_backups(site: Site) -> s3.LifecycleRule:
-    keep = site.retention
+    retention = site.retention
     return s3.LifecycleRule(
         id="old-backups",
         transitions=[
             s3.Transition(
-                storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transition_after=Duration.days(keep.database_colder)
+                storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transition_after=Duration.days(retention.database_colder)
             )
         ],
-        expiration=Duration.days(keep.database),
+        expiration=Duration.days(retention.database),
         noncurrent_version_expiration=Duration.days(REMOVED_BACKUP_DAYS),
         abort_incomplete_multipart_upload_after=Duration.days(ABANDONED_UPLOAD_DAYS),
     )
@@ -210,7 +213,7 @@ def _data_volume(scope: Construct, site: Site) -> str:
         tags=[CfnTag(key="Name", value="cohort-data"), CfnTag(key=BACKUP_TAG, value=BACKUP_TAG_VALUE)],
     )
     _acknowledged.acknowledge_zone(volume)
-    volume.apply_removal_policy(RemovalPolicy.RETAIN)
+    keep(volume)
     CfnOutput(scope, "DataVolumeId", value=volume.ref, description="The volume of /var/lib/cohort")
     return volume.ref
 
@@ -229,14 +232,14 @@ def _settings_secret(scope: Construct) -> str:
             exclude_punctuation=True,
         ),
     )
-    secret.apply_removal_policy(RemovalPolicy.RETAIN)
+    keep(secret)
     _acknowledged.acknowledge_settings(secret)
     return secret.ref
 
 
 def _log_group(scope: Construct, site: Site) -> None:
     group = logs.CfnLogGroup(scope, "Logs", log_group_name=LOG_GROUP, retention_in_days=site.retention.logs)
-    group.apply_removal_policy(RemovalPolicy.RETAIN)
+    keep(group)
 
 
 def _address(scope: Construct) -> str:

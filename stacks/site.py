@@ -27,6 +27,9 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 SHORTEST_GRACE_DAYS, LONGEST_DAYS = 3, 36500
 # S3 bills an object in Glacier Instant Retrieval for at least 90 days (pricing page), so what ends sooner stays where it is.
 COLDEST_MINIMUM_DAYS = 90
+# Where not every account has the zones a and b: AWS gives new accounts two of the three zones of us-west-1 and three of the four of
+# ap-northeast-1 ("AWS Global Infrastructure", Regions and Availability Zones), and which these are differs between accounts.
+ZONES_DIFFER = ("ap-northeast-1", "us-west-1")
 
 Size = Literal["small", "medium"]
 
@@ -114,7 +117,10 @@ class Site(BaseModel):
         default=("cohort-*",), min_length=1, description="Names of the buckets that groups can ever reach; * at the end alone."
     )
     availability_zones: tuple[str, ...] = Field(
-        default=(), description="Zones of the host, its data volume (the first) and a load balancer (two); the region's a and b."
+        default=(),
+        description="Zones of the host, its data volume (the first) and a load balancer (two). Without, the region's a and b; "
+        f"needed in {' and '.join(ZONES_DIFFER)}, where some accounts lack one of these. Never change the first: the data volume "
+        "cannot move.",
     )
     data_gib: int = Field(default=0, ge=0, le=16384, description="The data volume's size, if not the machine's own.")
     data_snapshot: str = Field(
@@ -127,6 +133,12 @@ class Site(BaseModel):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if not self.availability_zones and self.region in ZONES_DIFFER:
+            raise ValueError(
+                f"availability_zones must be named in {self.region}: which zones there are differs between accounts. "
+                f"`aws ec2 describe-availability-zones --region {self.region}` lists yours. "
+                f'A site that exists already keeps its own, ["{self.region}a", "{self.region}b"]'
+            )
         if self.availability_zones and not _are_zones(self.availability_zones, self.region):
             raise ValueError(f"availability_zones are two different zones of {self.region}, such as {self.region}a")
         if self.certificate_arn and self.tls != "acm":

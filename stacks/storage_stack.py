@@ -5,12 +5,13 @@ The boundary that keeps everyone within them is Cohort-Bootstrap's, so that no d
 
 from collections.abc import Sequence
 
-from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, CfnWaitConditionHandle, Duration, Environment, Stack
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from stacks import names
 from stacks._acknowledged import acknowledge_access_logs
+from stacks._kept import keep_bucket
 from stacks.group_stack import add_tags
 from stacks.manifest import PlatformManifest
 
@@ -63,7 +64,6 @@ class AnalysisBucket(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             versioned=True,
-            removal_policy=RemovalPolicy.RETAIN,
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="abort-incomplete-uploads",
@@ -86,4 +86,5 @@ class AnalysisBucket(Construct):
                 )
             ],
         )
+        keep_bucket(bucket)
         acknowledge_access_logs(bucket)

@@ -1,6 +1,11 @@
-"""The data volume: a file system is made where there is none at all, and mounted by its label."""
+"""The data volume: a file system is made where there is none at all, mounted by its label, and grown when the volume has grown.
 
+cohort-volume.timer runs this module. A larger `data_gib` changes Cohort-Backup alone, so no new host starts that could grow it.
+"""
+
+import argparse
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +17,7 @@ DEVICE_SECONDS = 120
 # A new volume holds zeros alone, so that a look at its beginning tells it from one that somebody wrote to.
 LOOKED_AT = 4 * 1024 * 1024
 NOTHING_FOUND = 2
+NOTHING_MOUNTED = 1
 
 
 def device_of(volume: str, seconds: float = DEVICE_SECONDS) -> Path:
@@ -63,8 +69,35 @@ def mount() -> None:
     else:
         run("mount", target)
         log(f"mounted {LABEL} at {target}")
-    # The volume may have been made bigger.
-    run("resize2fs", run("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", target).strip())
+    grow()
+
+
+def grow() -> None:
+    """Let the mounted file system fill its device; change nothing where it does already. Raises Failed.
+
+    EBS shows the new size as soon as a modification is being optimised, and ext4 grows while it is mounted (EC2 user guide,
+    "Extend the file system after resizing an Amazon EBS volume"). The file system lies on the device itself, so no partition
+    has to grow first.
+    """
+    target = at(DATA)
+    device = run("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", target, ok=(0, NOTHING_MOUNTED)).strip()
+    if not device:
+        raise Failed(f"Nothing is mounted at {target}, so no file system was grown. See the step 'data volume' in the boot log.")
+    before = _blocks(device)
+    run("resize2fs", device)
+    if (after := _blocks(device)) != before:
+        log(f"the file system on {device} grew from {before} to {after} blocks")
+
+
+def main() -> None:
+    """Grow the file system; end with status 1 and the reason when that fails."""
+    parser = argparse.ArgumentParser(prog="assets.install.volume", description="Let the data volume's file system fill it.")
+    parser.parse_args()
+    try:
+        grow()
+    except Failed as failure:
+        log(str(failure))
+        sys.exit(1)
 
 
 def _probe(device: Path) -> dict[str, str]:
@@ -77,3 +110,13 @@ def _probe(device: Path) -> dict[str, str]:
 def _is_blank(device: Path) -> bool:
     with device.open("rb") as file:
         return not any(file.read(LOOKED_AT))
+
+
+def _blocks(device: str) -> str:
+    """How many blocks the file system has, by its own superblock."""
+    said = run("dumpe2fs", "-h", device)
+    return next((line.split(":")[1].strip() for line in said.splitlines() if line.startswith("Block count:")), "")
+
+
+if __name__ == "__main__":
+    main()

@@ -251,6 +251,32 @@ def test_a_volume_that_may_hold_something_is_never_formatted(device: Path, how: 
     assert hashlib.sha256(device.read_bytes()).digest() == before
 
 
+def test_the_file_system_grows_with_its_volume_without_a_new_start(
+    root: Path, device: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As cohort-volume.timer has it: with e2fsprogs' own tools on a device; only where that is mounted is told by the test."""
+    volume.make_file_system(device)
+    real, mounted = volume.run, str(device)
+
+    def run(*words: object, **more: Any) -> str:
+        return mounted if words[0] == "findmnt" else real(*words, **more)
+
+    monkeypatch.setattr(volume, "run", run)
+    monkeypatch.setattr(sys, "argv", ["volume"])
+    before = volume._blocks(str(device))
+    volume.main()
+    assert volume._blocks(str(device)) == before
+    assert "grew" not in capsys.readouterr().out, "a volume of the same size is nothing to tell of, each five minutes"
+    os.truncate(device, 2 * device.stat().st_size)
+    volume.main()
+    assert int(volume._blocks(str(device))) == 2 * int(before)
+    assert f"grew from {before} to" in capsys.readouterr().out
+    mounted = ""
+    with pytest.raises(SystemExit):
+        volume.main()
+    assert "Nothing is mounted" in capsys.readouterr().out
+
+
 def test_a_device_that_does_not_appear_is_told(root: Path) -> None:
     with pytest.raises(Failed, match="did not appear"):
         volume.device_of("vol-0123456789abcdef0", seconds=0)

@@ -22,7 +22,9 @@ ANALYZE = shutil.which("systemd-analyze")
 MOST_EXPOSED = 3.0
 WORKER_STOP_SECONDS = 60
 # What needs AWS, and is run with fakes by the tests of its own part.
-ON_AWS = {"cohort-metrics.service", "cohort-web-credentials.service"}
+ON_AWS = {"cohort-metrics.service", "cohort-volume.service", "cohort-web-credentials.service"}
+# What changes the machine itself, and knows no setting and no secret of the site.
+BY_ROOT = {"cohort-volume.service"}
 ONCE = [name for name in SERVICES if "Type=oneshot" in (UNITS / name).read_text()]
 
 
@@ -50,12 +52,13 @@ def command(name: str) -> list[str]:
     """The unit's command, with this checkout in the place of the release and this Python in that of its own."""
     (line,) = settings_of(name)["ExecStart"]
     line = line.replace(f"{CURRENT}/.venv/bin/python", sys.executable).replace(CURRENT, str(ROOT))
+    line = line.replace("/usr/bin/python3", sys.executable)
     return shlex.split(line)
 
 
 def test_every_unit_of_the_host_is_there():
     wanted = {"cohort-web.socket", "cohort-web.service", "cohort-worker.service"}
-    for timed in ("web-credentials", "backup", "cleanup", "drift", "sweep", "sessions", "metrics"):
+    for timed in ("web-credentials", "backup", "cleanup", "drift", "sweep", "sessions", "metrics", "volume"):
         wanted |= {f"cohort-{timed}.service", f"cohort-{timed}.timer"}
     assert {path.name for path in UNITS.iterdir()} == wanted
 
@@ -83,7 +86,7 @@ def host(tmp_path_factory):
     system = Path("/usr/lib/systemd/system")
     if system.is_dir():
         shutil.copytree(system, root / "usr/lib/systemd/system", symlinks=True)
-    for program in (f"{CURRENT}/.venv/bin/python", "/bin/kill"):
+    for program in (f"{CURRENT}/.venv/bin/python", "/bin/kill", "/usr/bin/python3"):
         path = root / program.lstrip("/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("#!/bin/sh\n")
@@ -122,6 +125,10 @@ def test_the_clean_up_is_at_five_past_four_and_the_backup_each_hour():
 @pytest.mark.parametrize("name", SERVICES)
 def test_services_have_their_own_users_and_settings(name):
     unit = settings_of(name)
+    if name in BY_ROOT:
+        assert (unit["User"], unit.get("EnvironmentFile", [])) == (["root"], [])
+        assert (unit["PrivateNetwork"], unit["CapabilityBoundingSet"]) == (["yes"], ["CAP_SYS_RESOURCE"])
+        return
     is_webs = name in ("cohort-web.service", "cohort-sessions.service")
     user = "cohort-web" if is_webs else "cohort-worker"
     assert unit["User"] == [user]

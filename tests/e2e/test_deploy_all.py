@@ -119,7 +119,7 @@ def missing(call: Any, **arguments: Any) -> bool:
 
 def is_kept(engineer: Engineer, stack: str, logical_id: str) -> bool:
     template = json.loads((engineer.assembly / f"{stack}.template.json").read_text())
-    return template["Resources"][logical_id].get("DeletionPolicy") == "Retain"  # type: ignore[no-any-return]
+    return template["Resources"][logical_id].get("DeletionPolicy") == "RetainExceptOnCreate"  # type: ignore[no-any-return]
 
 
 def test_everything_is_deployed_twice_and_destroyed_once(engineer: Engineer) -> None:

@@ -90,9 +90,10 @@ def test_what_cannot_be_removed_from_one_is_told_by_an_event(aws: EmbeddedAws) -
         if one["ResourceType"] == "AWS::CloudFormation::Stack"
     )
     events = cloudformation.describe_stack_events(StackName=child)["StackEvents"]
-    assert [(one["LogicalResourceId"], one["ResourceStatus"]) for one in events if "FAILED" in one["ResourceStatus"]] == [
-        ("Inner", "DELETE_FAILED")
-    ]
+    failed = [(one["LogicalResourceId"], one["ResourceStatus"]) for one in events if "FAILED" in one["ResourceStatus"]]
+    assert failed == [("Inner", "DELETE_FAILED")] * 3
+    held = cloudformation.describe_stack_resources(StackName=child)["StackResources"]
+    assert [one["LogicalResourceId"] for one in held] == ["A"]
 
 
 def test_the_account_s_limits_are_told(aws: EmbeddedAws) -> None:

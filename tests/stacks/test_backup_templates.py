@@ -12,13 +12,15 @@ from tests.stacks.builders import ACCOUNT, REGION, site
 
 BUCKETS = (f"cohort-backups-{ACCOUNT}-{REGION}", f"cohort-state-{ACCOUNT}-{REGION}")
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/cohort-host-boundary"
-# What holds data, or what data cannot be read without.
+# What holds data, or what data cannot be read without, or what guards it; under these names in every site's template.
 KEPT = {
     "AWS::Backup::BackupVault",
     "AWS::EC2::Volume",
+    "AWS::KMS::Alias",
     "AWS::KMS::Key",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
     "AWS::SecretsManager::Secret",
 }
 
@@ -41,8 +43,19 @@ def test_all_that_holds_data_is_kept(template):
     resources = template.to_json()["Resources"].values()
     assert {resource["Type"] for resource in resources} >= KEPT
     for resource in resources:
-        kept = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} == {"Retain"}
-        assert kept == (resource["Type"] in KEPT), resource["Type"]
+        kept = resource["Type"] in KEPT
+        policies = (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
+        # Retain would survive the roll-back of a first creation, and hold its name against each further try.
+        assert policies == (("RetainExceptOnCreate", "Retain") if kept else (None, None)), resource["Type"]
+
+
+def test_a_site_that_exists_has_nothing_replaced_by_another_deletion_policy(template):
+    """What is kept is told by its name in the template: under another it would be made anew, beside what has its name on AWS."""
+    kept = {name for name, resource in template.to_json()["Resources"].items() if resource["Type"] in KEPT}
+    assert kept == {
+        *("Key961B73FD", "KeyAlias910D852D", "State1C20CC9A", "StatePolicy68C7A5D2", "Backups9A29A52D", "BackupsPolicy374D03D2"),
+        *("DataVolume", "SnapshotsVaultDB50A57D", "Settings", "Logs"),
+    }
 
 
 @pytest.mark.parametrize("name", BUCKETS)

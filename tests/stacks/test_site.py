@@ -73,6 +73,25 @@ def test_a_wrong_setting_is_named(wrong, says):
     assert says in str(refused.value)
 
 
+@pytest.mark.parametrize("region", ["ap-northeast-1", "us-west-1"])
+def test_zones_are_never_guessed_where_some_accounts_lack_a_or_b(region):
+    """AWS, "Regions and Availability Zones": new accounts have two zones of us-west-1, and three of ap-northeast-1."""
+    with pytest.raises(SiteError) as refused:
+        parse_site(LEAST | {"region": region})
+    said = str(refused.value)
+    assert f"availability_zones must be named in {region}" in said
+    assert f"describe-availability-zones --region {region}" in said
+    assert f'A site that exists already keeps its own, ["{region}a", "{region}b"]' in said
+    zones = (f"{region}c", f"{region}a")
+    assert parse_site(LEAST | {"region": region, "availability_zones": list(zones)}).zones == zones
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-west-2", "eu-central-1", "ca-central-1", "sa-east-1", "eu-west-1"])
+def test_a_site_that_named_no_zone_stays_in_a(region):
+    """The data volume cannot move, so what a site without the setting was made with never changes."""
+    assert parse_site(LEAST | {"region": region}).zones == (f"{region}a", f"{region}b")
+
+
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(SiteError) as refused:
         parse_site({"account": "1"})

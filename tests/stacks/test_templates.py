@@ -118,7 +118,8 @@ def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
         template.has_resource(
             "AWS::S3::Bucket",
             {
-                "DeletionPolicy": "Retain",
+                "DeletionPolicy": "RetainExceptOnCreate",
+                "UpdateReplacePolicy": "Retain",
                 "Properties": {
                     "BucketName": name,
                     "PublicAccessBlockConfiguration": dict.fromkeys(
@@ -143,6 +144,9 @@ def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
                 },
             },
         )
+    for policy in template.find_resources("AWS::S3::BucketPolicy").values():
+        kept = (policy["DeletionPolicy"], policy["UpdateReplacePolicy"])
+        assert kept == ("RetainExceptOnCreate", "Retain"), "a kept bucket without its policy answers over plain HTTP"
     template.has_resource_properties(
         "AWS::S3::BucketPolicy",
         {

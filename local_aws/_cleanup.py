@@ -1,0 +1,170 @@
+"""What CloudFormation does about a resource that it fails to remove.
+
+While it cleans up after an update, or after an update's roll-back, it tries three times, and then takes the resource out of the
+stack all the same and says so (user guide, "Troubleshooting", "Resource removed from stack but not deleted"; the stack's reason as
+AWS told it in serverless/serverless issue 9144). What a creation's roll-back could not remove stays in the stack, and the stack's
+deletion tries again, once (recorded: cloudformation/api/test_stacks.py::test_blocked_stack_deletion).
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ministack.core.concurrency import run_reentrant
+from ministack.services.cloudformation import _stacks, changesets, handlers, stacks
+
+TRIES = 3
+# The state while it cleans up after an update, which `_lifecycle` brings about.
+CLEANING_UP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+ENDS = {CLEANING_UP: "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE"}
+LEFT = "Update successful. One or more resources could not be deleted."
+STACK = "AWS::CloudFormation::Stack"
+# Of a stack that is being updated: what was not removed at the first try, and what its resources were before.
+FAILED, BEFORE = "_not_removed", "_properties_before"
+Stack = dict[str, Any]
+Removal = dict[str, Any]
+Operation = Callable[..., Coroutine[Any, Any, None]]
+Delete = Callable[..., Any]
+
+
+def install() -> None:
+    """Wrap ministack's operations, its removal of a resource and its events. After the pace, which each try then takes."""
+    delete = stacks._delete_resource
+    stacks._delete_resource = _telling(delete)
+    _hold_back_ends()
+    deploy, roll_back = _ending(stacks._deploy_stack_async, delete), _ending(stacks._roll_back_operation, delete)
+    for module in (stacks, handlers, changesets):
+        for name, operation in (("_deploy_stack_async", deploy), ("_roll_back_operation", roll_back)):
+            if hasattr(module, name):
+                setattr(module, name, operation)
+
+
+def note(root: Stack, owner: Stack, logical_id: str, resource: Removal) -> None:
+    """Have the clean-up of `root` try again to remove a resource of `owner`: the same stack, or one nested in it."""
+    root.setdefault(FAILED, []).append({**resource, "LogicalResourceId": logical_id, "Stack": owner["StackName"]})
+
+
+def _telling(delete: Delete) -> Delete:
+    """What an update removes while it cleans up has events too, and a failure is kept for the next try."""
+
+    def delete_resource(kind: str, physical_id: str, properties: Any, stack_name: str, logical_id: str, *more: Any) -> Any:
+        stack = _stacks.get(stack_name)
+        if stack is None or stack["StackStatus"] not in ENDS:
+            return delete(kind, physical_id, properties, stack_name, logical_id, *more)
+        # ministack tells of these itself where it takes an update back.
+        tells = stack["StackStatus"] == CLEANING_UP
+        told = (stack["StackId"], stack_name, logical_id, kind)
+        if tells:
+            stacks._add_event(*told, "DELETE_IN_PROGRESS", physical_id=physical_id)
+        try:
+            answer = delete(kind, physical_id, properties, stack_name, logical_id, *more)
+        except Exception:
+            note(stack, stack, logical_id, _removal(kind, physical_id, properties))
+            raise
+        if tells:
+            stacks._add_event(*told, "DELETE_COMPLETE", physical_id=physical_id)
+        return answer
+
+    return delete_resource
+
+
+def _removal(kind: str, physical_id: str, properties: Any) -> Removal:
+    return {"ResourceType": kind, "PhysicalResourceId": physical_id, "Properties": properties}
+
+
+def _hold_back_ends() -> None:
+    """A stack does not tell that it is done while something is left to try again."""
+    add = stacks._add_event
+
+    def add_event(
+        stack_id: str,
+        stack_name: str,
+        logical_id: str,
+        kind: str,
+        status: str,
+        reason: str = "",
+        physical_id: str = "",
+        **more: Any,
+    ) -> None:
+        stack = _stacks.get(stack_name) or {}
+        if kind == STACK and logical_id == stack_name and status in ENDS.values() and stack.get(FAILED):
+            stack["StackStatus"] = next(busy for busy, end in ENDS.items() if end == status)
+            return
+        add(stack_id, stack_name, logical_id, kind, status, reason, physical_id, **more)
+        if status == "DELETE_FAILED" and stack.get("StackStatus") == CLEANING_UP and not _is_noted(stack, logical_id):
+            # What a type's own handler replaced, it also removes itself.
+            note(stack, stack, logical_id, _removal(kind, physical_id, stack.get(BEFORE, {}).get(logical_id, {})))
+
+    stacks._add_event = add_event
+
+
+def _is_noted(stack: Stack, logical_id: str) -> bool:
+    return any((one["Stack"], one["LogicalResourceId"]) == (stack["StackName"], logical_id) for one in stack.get(FAILED, []))
+
+
+def _ending(operation: Operation, delete: Delete) -> Operation:
+    async def operated(stack_name: str, stack_id: str, *arguments: Any, **named: Any) -> None:
+        stack = _stacks[stack_name]
+        stack.pop(FAILED, None)
+        if stack.get("StackStatusReason") == LEFT:
+            stack["StackStatusReason"] = ""
+        stack[BEFORE] = {name: one["Properties"] for name, one in stack.get("_resources", {}).items()}
+        await operation(stack_name, stack_id, *arguments, **named)
+        stack.pop(BEFORE, None)
+        if stack["StackStatus"] == "ROLLBACK_FAILED":
+            _keep_failed(stack)
+        if failed := stack.pop(FAILED, []):
+            await _try_again(stack, failed, delete)
+
+    return operated
+
+
+def _keep_failed(stack: Stack) -> None:
+    """ministack forgets what it could not take back, so that the stack's deletion would leave it without a word."""
+    for logical_id, record in stack.get("_rollback_failed", {}).items():
+        stack["_resources"][logical_id] = {
+            "LogicalResourceId": logical_id,
+            "Attributes": {},
+            "Timestamp": stacks.now_iso(),
+            **record,
+            "ResourceStatus": "DELETE_FAILED",
+        }
+
+
+async def _try_again(stack: Stack, failed: list[Removal], delete: Delete) -> None:
+    for _ in range(TRIES - 1):
+        failed = [one for one in failed if not await _is_removed(one, delete)]
+    stack.pop(FAILED, None)
+    for one in failed:
+        _forget(one)
+        _stacks[one["Stack"]]["StackStatusReason"] = LEFT
+    stack["StackStatus"] = ENDS[stack["StackStatus"]]
+    name, stack_id = stack["StackName"], stack["StackId"]
+    reason = LEFT if any(one["Stack"] == name for one in failed) else ""
+    stacks._add_event(stack_id, name, name, STACK, stack["StackStatus"], reason, stack_id)
+
+
+async def _is_removed(removal: Removal, delete: Delete) -> bool:
+    """Try to remove it, with its events. Returns whether it is gone."""
+    kind, physical_id, name = removal["ResourceType"], removal["PhysicalResourceId"], removal["Stack"]
+    told = (_stacks[name]["StackId"], name, removal["LogicalResourceId"], kind)
+    asked = (kind, physical_id, removal["Properties"], name, removal["LogicalResourceId"])
+    stacks._add_event(*told, "DELETE_IN_PROGRESS", physical_id=physical_id)
+    try:
+        if stacks._runs_on_worker_thread(kind):
+            await run_reentrant(delete, *asked)
+        else:
+            delete(*asked)
+    except Exception as error:
+        stacks._add_event(*told, "DELETE_FAILED", str(error), physical_id)
+        return False
+    stacks._add_event(*told, "DELETE_COMPLETE", physical_id=physical_id)
+    _forget(removal)
+    return True
+
+
+def _forget(removal: Removal) -> None:
+    """Take it out of its stack, where ministack has kept it; what has replaced it there stays."""
+    resources = _stacks[removal["Stack"]]["_resources"]
+    kept = resources.get(removal["LogicalResourceId"], {})
+    if kept.get("PhysicalResourceId") == removal["PhysicalResourceId"] and kept.get("ResourceStatus") == "DELETE_FAILED":
+        del resources[removal["LogicalResourceId"]]

@@ -1,0 +1,30 @@
+"""What CloudFormation keeps when a stack is removed, or a resource is taken out of it: all that holds data, and what guards it.
+
+A resource that was made by a creation (or an update) that is taken back is removed with it. Kept, it would hold its name, and each
+further try would end with "already exists" (CloudFormation template reference, "DeletionPolicy attribute").
+"""
+
+from aws_cdk import CfnResource, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+from constructs import IConstruct
+
+# DeletionPolicy: RetainExceptOnCreate; UpdateReplacePolicy: Retain.
+KEPT = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+
+
+def keep(construct: IConstruct) -> None:
+    """Keep this resource, save where the very operation that made it is taken back."""
+    resource = construct if isinstance(construct, CfnResource) else construct.node.default_child
+    if not isinstance(resource, CfnResource):
+        raise TypeError(f"{construct.node.path} is no resource of CloudFormation's own.")
+    resource.apply_removal_policy(KEPT)
+    # Another deletion policy alone is no update of a stack that exists (user guide, "No updates to perform"); with this it is one.
+    resource.add_metadata("kept", "except on create")
+
+
+def keep_bucket(bucket: s3.Bucket) -> None:
+    """Keep a bucket, and its policy as long as the bucket: a kept bucket without it would answer over plain HTTP."""
+    keep(bucket)
+    if bucket.policy is None:
+        raise ValueError(f"{bucket.node.path} has no policy to keep: enforce_ssl makes one.")
+    keep(bucket.policy)
