@@ -43,6 +43,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _drift,
         _host_resources,
         _imports,
+        _kept_roles,
         _key_use,
         _lifecycle,
         _limits,
@@ -53,6 +54,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _principals,
         _resources,
         _revert_drift,
+        _role_rights,
         _secrets,
         _transport,
     )
@@ -68,10 +70,13 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _checksums.install()
     _nested.install()
     _limits.install()
+    # When every type is there, and before the pace, which chooses where it is done.
+    _role_rights.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
     _pace.install(paces)
     _revert_drift.install()
     _lifecycle.install()
+    _kept_roles.install()
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()
