@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import acm, alb, backup, ec2, iam, secretsmanager, tagging
 
 from local_aws.rights.changes import Known, Properties
@@ -12,7 +13,10 @@ class Here(Known):
     """The account that a request is in."""
 
     def arn(self, kind: str, name: str) -> str:
-        """Of an IAM principal by its name."""
+        """Of an IAM principal by its name, or of an address."""
+        if kind == "elastic-ip":
+            allocation = next((one for one, held in ec2._addresses.items() if held["PublicIp"] == name), "")
+            return f"arn:aws:ec2:{get_region()}:{get_account_id()}:elastic-ip/{allocation}" if allocation else ""
         records: dict[str, Any] = {
             "role": iam._roles,
             "user": iam._users,
@@ -49,10 +53,7 @@ class Here(Known):
 
 
 def _of_ec2(arn: str, rest: str) -> Any:
-    kind, _, identifier = rest.partition("/")
-    if kind == "elastic-ip":
-        identifier = next((one for one, held in ec2._addresses.items() if identifier in (one, held["PublicIp"])), identifier)
-    return ec2._tags.get(identifier)
+    return ec2._tags.get(rest.partition("/")[2])
 
 
 def _of_backup(arn: str, rest: str) -> Any:

@@ -29,6 +29,10 @@ NAMES = {
 }
 # Services with AWS's JSON protocol answer a refusal with 400.
 BY_JSON = frozenset({"acm", "kms", "logs", "secretsmanager"})
+# IAM's calls that say where the principal is to lie, or name a role by its ARN; all others name it by its name alone.
+BY_ARN = frozenset(
+    {"CreateGroup", "CreateInstanceProfile", "CreatePolicy", "CreateRole", "CreateServiceLinkedRole", "CreateUser", "PassRole"}
+)
 TEMPLATE_REFUSED = (
     "S3 error: Access Denied\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"
 )
@@ -70,8 +74,7 @@ def _named(asked: Asked) -> str:
     service, _, verb = asked.action.partition(":")
     if service == "s3":
         return f'"{asked.resource}"'
-    by_name = service == "iam" and not verb.startswith("Create") and verb != "PassRole"
-    if not by_name:
+    if service != "iam" or verb in BY_ARN:
         return asked.resource
     kind, _, rest = asked.resource.split(":", 5)[5].partition("/")
     if kind == "policy":

@@ -17,7 +17,8 @@ class Known:
     """What is known of an account beyond a template. This one knows nothing."""
 
     def arn(self, kind: str, name: str) -> str:
-        """The ARN of an IAM principal (`role`, `user`, `group`, `instance-profile`) by its name; empty if unknown."""
+        """The ARN of an IAM principal (`role`, `user`, `group`, `instance-profile`) by its name, or of an `elastic-ip` by its
+        address; empty if unknown."""
         return ""
 
     def tags(self, arn: str) -> dict[str, str]:

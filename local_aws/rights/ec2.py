@@ -8,7 +8,7 @@ from local_aws.rights.changes import Change
 
 # Each type's own kind of resource, and the property that holds its id where the physical id does not.
 OWN = {
-    "AWS::EC2::EIP": ("elastic-ip", "AllocationId"),
+    "AWS::EC2::EIP": ("elastic-ip", ""),
     "AWS::EC2::InternetGateway": ("internet-gateway", ""),
     "AWS::EC2::LaunchTemplate": ("launch-template", ""),
     "AWS::EC2::Route": ("route-table", "RouteTableId"),
@@ -71,8 +71,11 @@ def asked(change: Change, action: str) -> Iterator[Asked]:
 
 def _own(change: Change) -> str:
     kind, name = OWN[change.kind]
+    if change.kind == "AWS::EC2::EIP" and change.physical_id:
+        # A template knows an address by itself, IAM by its allocation.
+        return change.place.known.arn(kind, change.physical_id) or _arn(change, kind, ANY)
     held = change.properties.get(name) if name else ""
-    return _arn(change, kind, str(held or ("" if "." in change.physical_id else change.physical_id) or ANY))
+    return _arn(change, kind, str(held or change.physical_id or ANY))
 
 
 def _arn(change: Change, kind: str, identifier: str) -> str:
@@ -81,8 +84,7 @@ def _arn(change: Change, kind: str, identifier: str) -> str:
 
 def _just_made(change: Change) -> dict[str, str] | None:
     """The tags of what this change makes itself; a route or a rule belongs to what was there before."""
-    is_own = not OWN[change.kind][1] or change.kind == "AWS::EC2::EIP"
-    return change.tags if change.operation == "create" and is_own else None
+    return change.tags if change.operation == "create" and not OWN[change.kind][1] else None
 
 
 def _of_the_thing(change: Change) -> dict[str, Any]:
