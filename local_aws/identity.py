@@ -1,21 +1,22 @@
 """Our programs' own identities on the embedded AWS: IAM users with the rights that they would have on AWS, no more."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
-from stacks.host_policies import control_plane_statements
+from stacks.host_policies import DEFAULT_PATTERNS, control_plane_statements
 
 CONTROL_PLANE_USER = "cohort-control-plane"
 # ministack does not look at the root's secret; it has to be there.
 ROOT_SECRET = "root"  # noqa: S105
 
 
-def control_plane_policy(account: str, region: str = "us-east-1") -> dict[str, Any]:
+def control_plane_policy(account: str, region: str = "us-east-1", patterns: Sequence[str] = DEFAULT_PATTERNS) -> dict[str, Any]:
     """What the worker on AWS may do to deploy and to act for members. This machine has no volume, address or logs on AWS."""
-    return {"Version": "2012-10-17", "Statement": control_plane_statements(account, region)}
+    return {"Version": "2012-10-17", "Statement": control_plane_statements(account, region, patterns)}
 
 
 def create_identity(endpoint: str, account: str, region: str, user: str, policy: dict[str, Any]) -> tuple[str, str]:

@@ -137,7 +137,7 @@ class Site:
         endpoint = f"http://localhost:{self.aws_port}"
         key_id, secret = kept.get("AWS_ACCESS_KEY_ID", ""), kept.get("AWS_SECRET_ACCESS_KEY", "")
         if not (key_id and secret and identity_works(endpoint, REGION, key_id, secret)):
-            policy = control_plane_policy(ACCOUNT, REGION)
+            policy = control_plane_policy(ACCOUNT, REGION, self._patterns())
             key_id, secret = create_identity(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
@@ -305,7 +305,7 @@ def _is_bootstrapped(environment: Mapping[str, str], region: str) -> bool:
     )
     ssm = session.client("ssm", endpoint_url=environment.get("AWS_ENDPOINT_URL"))
     try:
-        ssm.get_parameter(Name="/cdk-bootstrap/hnb659fds/version")
+        ssm.get_parameter(Name=names.cdk_version_parameter())
     except ssm.exceptions.ParameterNotFound:
         return False
     except (BotoCoreError, ClientError) as error:

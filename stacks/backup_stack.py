@@ -48,6 +48,8 @@ class BackupStack(Stack):
             enable_key_rotation=True,
             removal_policy=RemovalPolicy.RETAIN,
         )
+        # Otherwise KMS makes it only for whoever may change its policy later, which CloudFormation may not (`_execution_backups`).
+        key.node.default_child.bypass_policy_lockout_safety_check = True  # type: ignore[union-attr]
         state = _bucket(self, "State", name=site.state_bucket, rules=[_old_manifests()])
         backups = _bucket(
             self,

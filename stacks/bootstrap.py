@@ -15,20 +15,15 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stacks import names, policies
+from stacks._holders import explain, find_holder
 from stacks.execution import execution_policies
-from stacks.host_policies import DEFAULT_PATTERNS, Document, allow, control_plane_statements, host_statements
+from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
 from stacks.site import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
 LOOK_SECONDS = 2.0
 LONGEST_SECONDS = 600.0
 NOTHING_TO_CHANGE = "No updates are to be performed"
-OLDER_RESOURCE = "Boundary"
-OLDER = (
-    f"An older Cohort made {names.BOUNDARY_NAME} in {names.PLATFORM_STACK}, and principals are within it, so it cannot just be "
-    "deleted. Take it out of there, keeping it (DeletionPolicy: Retain, then without the resource), and import it into "
-    f"{names.BOOTSTRAP_STACK}; or begin in an empty account."
-)
 # Characters of the patterns of bucket names that the host's boundary has room for, once for buckets and once for objects.
 MOST_OF_PATTERNS = 60
 # What the host's roles never do to a backup or to another of the site's own buckets, whatever they or its policy are given.
@@ -48,9 +43,7 @@ def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_P
     buckets = patterns if sum(map(len, patterns)) <= MOST_OF_PATTERNS else ("*",)
     allowed = [*control_plane_statements(account, region, buckets), *host_statements(account, region), *_snapshots(account, region)]
     never = [f"arn:{names.partition(region)}:s3:::{prefix}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
-    statements: list[dict[str, Any]] = [
-        {key: value for key, value in one.items() if key != "Sid"} for one in allowed if one["Effect"] == "Allow"
-    ]
+    statements = _merged([*(one for one in allowed if one["Effect"] == "Allow"), _managed_keys()])
     statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": never})
     # A resource's own policy may give what a boundary does not name; a denial holds against that too.
     key_actions = ["kms:Disable*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
@@ -102,8 +95,8 @@ def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endp
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Tags": [{"Key": "project", "Value": names.PROJECT}, {"Key": "managed-by", "Value": names.MANAGED_BY}],
         }
-        if not exists:
-            _check_not_held_elsewhere(client)
+        if not exists and (holder := find_holder(session, account, region, endpoint)):
+            raise BootstrapFailed(f"{explain(holder)} Nothing was changed.")
         if exists and _body(client) == json.loads(body):
             return False
         if exists:
@@ -130,6 +123,8 @@ def next_command(account: str, region: str) -> str:
     return f"cdk bootstrap aws://{account}/{region} \\\n  --cloudformation-execution-policies {execution_arns(account, region)}"
 
 
+# IAM cannot change a policy's description, and CloudFormation cannot replace a policy that has a name: another word here, and no site
+# could be brought up to date (CloudFormation template reference, AWS::IAM::ManagedPolicy). Never reword them.
 DESCRIPTIONS = {
     names.BOUNDARY_NAME: "The most that any principal of any group can ever do: S3 on the analysis buckets",
     names.HOST_BOUNDARY_NAME: "The most that any role of the host of Cohort can ever do",
@@ -159,6 +154,29 @@ def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
         allow("", ["kms:CreateGrant", "kms:DescribeKey"], f"arn:{names.partition(region)}:kms:{here}key/*")
         | {"Condition": {"BoolIfExists": {"kms:GrantIsForAWSResource": "true"}}},
     ]
+
+
+def _managed_keys() -> Statement:
+    """Keys that AWS manages, such as `aws/secretsmanager`: their own policies give these to everybody in the account, by way of
+    those services, and nothing else. Whether a boundary cuts what a key's policy gives is told nowhere for such a key."""
+    used = ["kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+    return allow("", used, "*") | {"Condition": {"StringLike": {"kms:ViaService": ["ec2.*", "s3.*", "secretsmanager.*"]}}}
+
+
+def _merged(statements: Sequence[Statement]) -> list[Statement]:
+    """The same rights in fewer characters, without names: one statement for the same resources, then one for the same actions."""
+    for same, united in (("Resource", "Action"), ("Action", "Resource")):
+        groups: dict[str, Statement] = {}
+        for one in statements:
+            kept = {"Effect": one["Effect"], same: one[same], **({"Condition": one["Condition"]} if "Condition" in one else {})}
+            merged = groups.setdefault(json.dumps(kept, sort_keys=True), {**kept, united: []})
+            merged[united] = sorted({*merged[united], *_as_list(one[united])})
+        statements = [{**one, united: one[united][0] if len(one[united]) == 1 else one[united]} for one in groups.values()]
+    return list(statements)
+
+
+def _as_list(words: str | list[str]) -> list[str]:
+    return [words] if isinstance(words, str) else words
 
 
 def _logical_id(name: str) -> str:
@@ -208,19 +226,7 @@ def _explain(client: Any, state: str) -> str:
         if event["ResourceStatus"].endswith("_FAILED") and "ResourceStatusReason" in event
     ]
     reason = reasons[-1] if reasons else "AWS gives no reason"
-    text = f"{names.BOOTSTRAP_STACK} ended as {state}: {reason}. The policies are as they were before."
-    return f"{text} {OLDER}" if "exists" in reason.lower() else text
-
-
-def _check_not_held_elsewhere(client: Any) -> None:
-    """Refuse where an older Cohort made the boundary in Cohort-Storage, whose next deployment would delete it again."""
-    try:
-        client.describe_stack_resource(StackName=names.PLATFORM_STACK, LogicalResourceId=OLDER_RESOURCE)
-    except ClientError as error:
-        if error.response["Error"].get("Code") == "ValidationError":
-            return
-        raise
-    raise BootstrapFailed(f"{names.BOUNDARY_NAME} is held by {names.PLATFORM_STACK}. Nothing was changed. {OLDER}")
+    return f"{names.BOOTSTRAP_STACK} ended as {state}: {reason}. The policies are as they were before."
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

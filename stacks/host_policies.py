@@ -16,10 +16,13 @@ Document = dict[str, Any]
 OUR_STACKS = ("Group-*", "Cohort-*")
 KINDS = ("user", "group", "role", "policy")
 # By their beginnings, since the host's boundary has little room: all of these only look.
-SEE_STACKS = tuple(f"cloudformation:{action}" for action in ("DescribeStack*", "DetectStack*", "GetTemplate", "ListStackResources"))
+SEE_STACKS = tuple(
+    f"cloudformation:{action}"
+    for action in ("DescribeStack*", "DetectStack*", "GetStackPolicy", "GetTemplate", "ListStackResources")
+)
 SEE_ACCOUNT = (
-    *("cloudformation:DescribeAccountLimits", "cloudformation:DescribeStackDrift*", "cloudformation:ListStacks"),
-    *("iam:GetAccountSummary", "iam:ListUsers"),
+    *("cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeAccountLimits"),
+    *("cloudformation:DescribeStackDrift*", "cloudformation:ListStacks", "iam:GetAccountSummary", "iam:ListUsers"),
 )
 MEND_STACKS = tuple(
     f"cloudformation:{action}" for action in ("CancelUpdateStack", "ContinueUpdateRollback", "DeleteStack", "RollbackStack")
@@ -43,6 +46,9 @@ END_RETIRED = ("s3:AbortMultipartUpload", "s3:DeleteObject*", "s3:ListBucket*", 
 # brought along from the predecessor are removed, since CloudFormation does not know of them.
 # Of groups, roles and users these patterns name the inline policies alone; there is little room in the host's boundary.
 SHUT_OUT = ("iam:Delete*Policy", "iam:DeleteAccessKey", "iam:Put*Policy", "iam:UpdateAccessKey")
+# All that CloudFormation reads of a bucket when it looks for drift, used by us or not (registry, AWS::S3::Bucket, read handler),
+# save that it lists: whoever may see every bucket's settings is not to see what lies in them.
+READ_BUCKETS = ("s3:Get*Configuration", "s3:GetBucket*", "s3:ListTagsForResource")
 METRICS_NAMESPACE = "Cohort"
 BACKUP_KEY_ALIAS = "alias/cohort-backups"
 OURS = {"StringEquals": {"aws:ResourceTag/project": names.PROJECT}}
@@ -76,7 +82,7 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
     principals = [_arn(region, "iam", account, f"{kind}/cohort/*") for kind in KINDS]
     return [
         # Not the role that looks things up: it may read the whole account.
-        allow("DeployThroughCdk", "sts:AssumeRole", [_arn(region, "iam", account, f"role/cdk-*-{role}-*") for role in CDK_ROLES]),
+        allow("DeployThroughCdk", "sts:AssumeRole", [names.cdk_role_arn(account, region, role) for role in CDK_ROLES]),
         *member_statements(account, region),
         allow("SeeStacks", SEE_STACKS, _everywhere(region, "cloudformation", account, "stack/*")),
         # These name no resource that they could be bound to (Service Authorization Reference, CloudFormation and IAM).
@@ -92,13 +98,9 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
             "secretsmanager:DescribeSecret",
             _everywhere(region, "secretsmanager", account, "secret:cohort/*"),
         ),
-        allow(
-            "SeeBuckets",
-            ["s3:GetBucket*", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration"],
-            f"arn:{names.partition(region)}:s3:::*",
-        ),
+        allow("SeeBuckets", READ_BUCKETS, f"arn:{names.partition(region)}:s3:::*"),
         *retirement_statements(account, region, patterns),
-        allow("SeeBootstrap", "ssm:GetParameter", _everywhere(region, "ssm", account, "parameter/cdk-bootstrap/*")),
+        allow("SeeBootstrap", "ssm:GetParameter", _here(region, "ssm", account, f"parameter{names.cdk_version_parameter()}")),
     ]
 
 
@@ -128,12 +130,13 @@ def host_statements(account: str, region: str) -> list[Statement]:
         allow("Objects", ["s3:GetObject", "s3:PutObject"], [f"{state}/manifests/*", f"{backups}/database/*"]),
         allow("BackupKey", ["kms:Decrypt", "kms:GenerateDataKey"], _here(region, "kms", account, "key/*"))
         | {"Condition": {"ForAnyValue:StringEquals": {"kms:ResourceAliases": BACKUP_KEY_ALIAS}}},
-        allow("Application", "s3:GetObject", f"{_bucket(region, f'cdk-*-assets-{account}-{region}')}/*"),
+        allow("Application", "s3:GetObject", f"{_bucket(region, names.cdk_assets(account, region))}/*"),
         allow("SeeVolume", "ec2:DescribeVolumes", "*"),
         allow(
             "VolumeAndAddress",
             ["ec2:AssociateAddress", "ec2:AttachVolume"],
-            [_here(region, "ec2", account, f"{kind}/*") for kind in ("elastic-ip", "instance", "network-interface", "volume")],
+            # Each is asked of its own kinds alone: an address, an instance and its interface; a volume and an instance.
+            _here(region, "ec2", account, "*"),
         )
         | {"Condition": OURS},
         allow("Signal", "cloudformation:SignalResource", _here(region, "cloudformation", account, f"stack/{HOST_STACK}/*")),

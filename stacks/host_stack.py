@@ -86,6 +86,7 @@ class HostStack(Stack):
             "SETTINGS_SECRET_ARN": kept.settings_secret_arn,
             "STATE_BUCKET": site.state_bucket,
             "BACKUP_BUCKET": site.backup_bucket,
+            "BUCKET_PATTERNS": " ".join(site.bucket_patterns),
             "LOG_GROUP": LOG_GROUP,
             "STACK_NAME": HOST_STACK,
             "SIGNAL_RESOURCE": SIGNAL_RESOURCE,

@@ -16,6 +16,8 @@ BOOTSTRAP_STACK = "Cohort-Bootstrap"
 BOUNDARY_NAME = "cohort-boundary"
 HOST_BOUNDARY_NAME = "cohort-host-boundary"
 EXECUTION_NAMES = ("cohort-execution", "cohort-execution-data", "cohort-execution-network")
+# A part of every name that `cdk bootstrap` makes (CDK guide, "Customize CDK bootstrapping"). Another one is another bootstrap.
+CDK_QUALIFIER = "hnb659fds"
 
 
 class Rule(NamedTuple):
@@ -207,6 +209,25 @@ def policy_arn(account: str, region: str, name: str) -> str:
 def own_buckets(account: str, region: str) -> tuple[str, str]:
     """The site's own buckets, which no group may ever reach: of published manifests, and of backups."""
     return f"cohort-state-{account}-{region}", f"cohort-backups-{account}-{region}"
+
+
+def cdk_role_arn(account: str, region: str, kind: str) -> str:
+    """The ARN of a role of the site's own CDK bootstrap, such as its `deploy-role`.
+
+    Never a pattern: any other bootstrap of the account leaves roles whose names differ in the qualifier or the region alone, which
+    everybody in the account may assume, and which deploy as an administrator unless told otherwise.
+    """
+    return f"arn:{partition(region)}:iam::{account}:role/cdk-{CDK_QUALIFIER}-{kind}-{account}-{region}"
+
+
+def cdk_assets(account: str, region: str) -> str:
+    """The bucket of the site's own CDK bootstrap: templates that are too large to be sent, and the application."""
+    return f"cdk-{CDK_QUALIFIER}-assets-{account}-{region}"
+
+
+def cdk_version_parameter() -> str:
+    """The SSM parameter that holds the version of the CDK bootstrap."""
+    return f"/cdk-bootstrap/{CDK_QUALIFIER}/version"
 
 
 def role_arn(account: str, region: str, slug: str) -> str:

@@ -29,6 +29,8 @@ WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadPa
 # Bringing a deleted object back is deleting its delete marker, which is a version (S3 user guide, "Removing delete markers").
 # It could end what lies below just as well: the role alone has it, and only in sessions that never leave the control plane.
 UNDO = ("s3:DeleteObjectVersion",)
+KEYS_OF_S3 = ("kms:Decrypt", "kms:GenerateDataKey")
+BY_WAY_OF_S3 = {"kms:ViaService": "s3.*"}
 # The inline policies of one role, together, without white space (IAM user guide, "IAM and STS quotas").
 INLINE_CHARACTERS = 10_240
 
@@ -65,8 +67,18 @@ def boundary(patterns: Sequence[str], region: str) -> Document:
         [
             _allow("Buckets", ("s3:GetBucketLocation", *LIST), buckets),
             _allow("Objects", sorted((*READ, *WRITE, *UNDO)), [f"{bucket}/*" for bucket in buckets]),
+            # For objects written with AWS's own key for S3: its policy gives these to everybody in the account by way of S3, and no
+            # document says whether a boundary cuts that.
+            _allow("Keys", KEYS_OF_S3, ["*"]) | {"Condition": {"StringLike": BY_WAY_OF_S3}},
             {"Sid": "NeverOurOwn", "Effect": "Deny", "Action": "s3:*", "Resource": never},
-            {"Sid": "NothingElse", "Effect": "Deny", "NotAction": "s3:*", "Resource": "*"},
+            {"Sid": "NothingElse", "Effect": "Deny", "NotAction": ["s3:*", *KEYS_OF_S3], "Resource": "*"},
+            {
+                "Sid": "NoOtherKeys",
+                "Effect": "Deny",
+                "Action": "kms:*",
+                "Resource": "*",
+                "Condition": {"StringNotLike": BY_WAY_OF_S3},
+            },
         ]
     )
     if size(document) > POLICY_CHARACTERS:

@@ -157,7 +157,7 @@ class Aws:
         if len(text.encode()) <= MOST_INLINE:
             return {"TemplateBody": text}
         # CDK's own bucket is there wherever groups are deployed, and what lies in it is removed by nobody's mistake.
-        bucket = f"cdk-hnb659fds-assets-{config().cohort_account}-{self.region}"
+        bucket = names.cdk_assets(config().cohort_account, self.region)
         key = f"cohort-adopt/{stack.rsplit('/', maxsplit=1)[-1]}.json"
         s3 = self.session.client("s3", region_name=self.region)
         s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
