@@ -90,9 +90,9 @@ UNNEEDED: dict[str, Rules] = {
         "route53:ChangeResourceRecordSets": ("DomainValidationOptions",),
     },
     "AWS::CloudFormation::Stack": {
-        "cloudformation:SetStackPolicy": ("StackPolicyBody", "StackPolicyURL"),
+        "cloudformation:SetStackPolicy": NO_PROPERTY,
         "cloudformation:TagResource": ("Tags",),
-        "cloudformation:UpdateTerminationProtection": ("EnableTerminationProtection",),
+        "cloudformation:UpdateTerminationProtection": NO_PROPERTY,
     },
     "AWS::CloudWatch::Alarm": _WATCHED_TAGS,
     "AWS::CloudWatch::Dashboard": _WATCHED_TAGS,
