@@ -44,6 +44,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _drift,
         _host_resources,
         _imports,
+        _kept_roles,
         _key_use,
         _lifecycle,
         _limits,
@@ -54,6 +55,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _principals,
         _resources,
         _revert_drift,
+        _role_rights,
         _secrets,
         _stack_of,
         _taken,
@@ -75,11 +77,14 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _nested.install()
     _limits.install()
     _stack_of.install()
+    # When every type is there, and before the pace, which chooses where it is done.
+    _role_rights.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
     _pace.install(paces)
     _revert_drift.install()
     _lifecycle.install()
     _cleanup.install()
+    _kept_roles.install()
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()

@@ -1,13 +1,15 @@
 """Nested stacks as CloudFormation has them where ministack does otherwise.
 
-One that could not be made leaves nothing behind; what could not be removed from one is told by an event; and their resources are
-made in the event loop, between requests, like all others: ministack makes them in a thread beside it.
+One that could not be made leaves nothing behind; what could not be removed from one is told by an event; one that cannot be
+removed whole stays, with what is left of it; and their resources are made in the event loop, between requests, like all others:
+ministack makes them in a thread beside it.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from ministack.services.cloudformation import _stacks, provisioners, stacks
+from ministack.services.cloudformation import _exports, _stacks, engine, provisioners, stacks
 
 from local_aws import _cleanup
 
@@ -15,6 +17,7 @@ Properties = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
 
 TYPE = "AWS::CloudFormation::Stack"
+LEFT = "The following resource(s) failed to delete: [{}]."
 
 
 def install() -> None:
@@ -22,7 +25,56 @@ def install() -> None:
     blocks = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda resource_type: resource_type != TYPE and blocks(resource_type)
     handler = provisioners._RESOURCE_HANDLERS[TYPE]
+    handler["delete"] = delete_stack
     handler |= {"create": _clean(handler["create"], handler["delete"]), "update": _telling(handler["update"])}
+
+
+def delete_stack(physical_id: str, properties: Properties) -> None:
+    """Remove what it holds, and then the stack; ministack forgets what it cannot remove. Raises ValueError in AWS's words."""
+    name = provisioners._nested_stack_lookup_name(physical_id)
+    stack = _stacks.get(name)
+    if stack is None or stack["StackStatus"] == "DELETE_COMPLETE":
+        return
+    told, held = (stack["StackId"], name), stack["_resources"]
+    stack["StackStatus"] = "DELETE_IN_PROGRESS"
+    stacks._add_event(*told, name, TYPE, "DELETE_IN_PROGRESS", physical_id=stack["StackId"])
+    failed = [logical_id for logical_id in _last_first(stack) if not _removed(told, logical_id, held)]
+    if failed:
+        stack |= {"StackStatus": "DELETE_FAILED", "StackStatusReason": LEFT.format(", ".join(sorted(failed)))}
+        stacks._add_event(*told, name, TYPE, "DELETE_FAILED", stack["StackStatusReason"], stack["StackId"])
+        raise ValueError(f"Embedded stack {stack['StackId']} was not successfully deleted: {stack['StackStatusReason']}")
+    for output in stack.get("Outputs", []):
+        _exports.pop(output.get("ExportName", ""), None)
+    stack["StackStatus"] = "DELETE_COMPLETE"
+    stacks._add_event(*told, name, TYPE, "DELETE_COMPLETE", physical_id=stack["StackId"])
+
+
+def _last_first(stack: dict[str, Any]) -> list[str]:
+    """The resources that it holds, what depends on another before the other."""
+    held = stack["_resources"]
+    ordered = engine._topological_sort(stack["_template"].get("Resources", {}), stack.get("_conditions", {}))
+    # What the template does not name any more could not be removed before.
+    return [name for name in reversed([*ordered, *(name for name in held if name not in ordered)]) if name in held]
+
+
+def _removed(told: tuple[str, str], logical_id: str, held: dict[str, Any]) -> bool:
+    record = held[logical_id]
+    kind, physical_id = record["ResourceType"], record["PhysicalResourceId"]
+    definition = (_stacks[told[1]]["_template"].get("Resources", {})).get(logical_id, {})
+    if definition.get("DeletionPolicy") in provisioners._RETAINING_POLICIES:
+        stacks._add_event(*told, logical_id, kind, "DELETE_SKIPPED", physical_id=physical_id)
+        del held[logical_id]
+        return True
+    try:
+        provisioners._delete_resource(kind, physical_id, record["Properties"], told[1], logical_id)
+    except Exception as error:
+        # Whatever keeps one from going is its event's reason, as in a stack of its own.
+        stacks._add_event(*told, logical_id, kind, "DELETE_FAILED", str(error), physical_id)
+        record |= {"ResourceStatus": "DELETE_FAILED", "ResourceStatusReason": str(error)}
+        return False
+    stacks._add_event(*told, logical_id, kind, "DELETE_COMPLETE", physical_id=physical_id)
+    del held[logical_id]
+    return True
 
 
 def _clean(create: Callable[..., Created], delete: Callable[..., None]) -> Callable[..., Created]:
@@ -34,7 +86,9 @@ def _clean(create: Callable[..., Created], delete: Callable[..., None]) -> Calla
             return create(logical_id, properties, parent)
         except Exception:
             for name in set(_stacks.keys()) - before:
-                delete(name, properties)
+                # What cannot be taken back is told by the nested stack's own events; the reason is why it was not made.
+                with suppress(ValueError):
+                    delete(name, properties)
             raise
 
     return create_stack

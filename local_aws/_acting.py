@@ -1,0 +1,216 @@
+"""Who CloudFormation acts as, and whether they may: a stack's role, or else whoever asked for what is done.
+
+A role's policies are parsed once for each of their versions: a stack asks some hundred times.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ministack.core import iam_evaluator
+from ministack.core.iam_evaluator import EvalContext, ParsedStatement, PrincipalInfo
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam, sts
+
+from local_aws.rights.asked import Asked
+
+SERVICE = "cloudformation.amazonaws.com"
+# The name of the sessions that CloudFormation opens.
+SESSION = "AWSCloudFormation"
+IDENTITY, BOUNDARY, SESSION_POLICY = "identity-based policy", "permissions boundary", "session policy"
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A refusal, and AWS's words for the reason."""
+
+    asked: Asked
+    principal: str
+    why: str
+
+
+@dataclass
+class Layer:
+    """One kind of policy: what it denies holds, and without its leave nothing goes."""
+
+    name: str
+    statements: list[ParsedStatement]
+    _by_action: dict[str, list[ParsedStatement]] = field(default_factory=dict)
+
+    def first(self, effect: str, context: EvalContext) -> bool:
+        """Whether a statement of this effect matches."""
+        return any(
+            one.effect == effect
+            and iam_evaluator._resource_matches(context.resource_arn, one.resources, one.not_resources)
+            and iam_evaluator._conditions_met(one.conditions, context)
+            for one in self._about(context.action)
+        )
+
+    def _about(self, action: str) -> list[ParsedStatement]:
+        if action not in self._by_action:
+            self._by_action[action] = [
+                one for one in self.statements if iam_evaluator._action_matches(action, one.actions, one.not_actions)
+            ]
+        return self._by_action[action]
+
+
+@dataclass
+class Principal:
+    """Somebody who acts, with every policy that counts."""
+
+    info: PrincipalInfo
+    layers: list[Layer]
+    # Condition keys of a call that CloudFormation makes in somebody's name.
+    keys: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """As AWS names them in a refusal."""
+        return str(self.info.arn)
+
+    @property
+    def is_root(self) -> bool:
+        """The account itself, which may do everything."""
+        return self.info.policies is None
+
+
+class NobodyKnown(ValueError):
+    """Whoever asked, or the role, is not there any more. The message is AWS's."""
+
+
+_roles: dict[str, tuple[object, Principal]] = {}
+
+
+def of_role(arn: str) -> Principal:
+    """CloudFormation's session of a role. Raises NobodyKnown."""
+    name = arn.rpartition("/")[2]
+    role = iam._roles.get(name)
+    if role is None or role["Arn"] != arn:
+        raise NobodyKnown(f"Role {arn} is invalid or cannot be assumed")
+    version = _version(role)
+    held = _roles.get(arn)
+    if held is None or held[0] != version:
+        held = (version, _of_role(name, role))
+        _roles[arn] = held
+    return held[1]
+
+
+def of_caller() -> Principal:
+    """Whoever made the request that is being carried out. Raises NobodyKnown.
+
+    A stack's work goes on in the context of the request that began it, which holds the key whose signature was checked.
+    """
+    account = get_account_id()
+    key = iam_evaluator._verified_key.get()
+    info = iam_evaluator.resolve_principal(key, account)
+    if isinstance(info, iam_evaluator.AuthError):
+        raise NobodyKnown(info.message)
+    # AWS global condition keys: what a service does in its caller's name.
+    keys = {"aws:viaawsservice": "true", "aws:calledvia": [SERVICE], "aws:calledviafirst": SERVICE, "aws:calledvialast": SERVICE}
+    has_session_policies = bool(info.limits) and (sts._sessions.get(key) or {}).get("SessionPolicies") is not None
+    return Principal(info, _layers(info, has_session_policies), keys)
+
+
+def refusal(principal: Principal, asked: Asked, tags: dict[str, str], key_policy: Any = None) -> Denied | None:
+    """Why AWS would refuse, or None if it would not. `tags` are the resource's; `key_policy` that of a key not made yet."""
+    if principal.is_root:
+        return None
+    context = _context(principal, asked, tags)
+    # A resource's own policy can allow too; only some services' resources carry one.
+    service = asked.action.partition(":")[0]
+    found = (key_policy, context.principal_account) if key_policy else iam_evaluator._resource_policy(service, asked.resource)
+    for layer in principal.layers:
+        if layer.first("Deny", context):
+            return Denied(asked, principal.arn, f"with an explicit deny in {_an(layer.name)}")
+    if found and iam_evaluator.evaluate_resource_policy(found[0], context).decision == "Deny":
+        return Denied(asked, principal.arn, "with an explicit deny in a resource-based policy")
+    missing = next((layer.name for layer in principal.layers if not layer.first("Allow", context)), None)
+    if found and not _by_resource(principal, context, found, service, missing):
+        return Denied(asked, principal.arn, f"because no resource-based policy allows the {asked.action} action")
+    if missing is None or (found and _allows_itself(principal, context, found)):
+        return None
+    return Denied(asked, principal.arn, f"because no {missing} allows the {asked.action} action")
+
+
+def _by_resource(principal: Principal, context: EvalContext, found: tuple[Any, Any], service: str, missing: str | None) -> bool:
+    """Whether a key's own policy lets the key's account decide, without which no other policy counts."""
+    if missing is not None or service not in iam_evaluator._POLICY_REQUIRED or not found[0]:
+        return True
+    return bool(iam_evaluator.evaluate_resource_policy(found[0], context).decision == "Allow")
+
+
+def _allows_itself(principal: Principal, context: EvalContext, found: tuple[Any, Any]) -> bool:
+    """Whether the resource's policy names this principal, and every limit lets it."""
+    named = iam_evaluator.evaluate_resource_policy(found[0], context, named_only=True).decision == "Allow"
+    return named and all(layer.first("Allow", context) for layer in principal.layers[1:])
+
+
+def _context(principal: Principal, asked: Asked, tags: dict[str, str]) -> EvalContext:
+    prefix = asked.action.partition(":")[0]
+    keys = {key.lower(): value for key, value in asked.context.items()}
+    keys.setdefault("aws:tagkeys", None)
+    for name, value in tags.items():
+        for place in ("aws", prefix):
+            keys.setdefault(f"{place}:resourcetag/{name}".lower(), value)
+    return EvalContext(
+        principal_arn=principal.info.arn,
+        principal_type=principal.info.type,
+        principal_account=principal.info.account,
+        action=asked.action,
+        resource_arn=asked.resource,
+        region=get_region(),
+        source_ip=SERVICE,
+        secure_transport=True,
+        service_context=keys,
+        principal_keys={**principal.info.keys, **principal.keys},
+    )
+
+
+def _of_role(name: str, role: dict[str, Any]) -> Principal:
+    account = get_account_id()
+    info = PrincipalInfo(
+        arn=f"arn:aws:sts::{account}:assumed-role/{name}/{SESSION}",
+        type="AssumedRole",
+        account=account,
+        policies=iam_evaluator._gather_role_policies(name, account),
+        keys={
+            "aws:userid": f"{role['RoleId']}:{SESSION}",
+            **{f"aws:principaltag/{tag['Key'].lower()}": tag["Value"] for tag in role.get("Tags") or []},
+        },
+        limits=iam_evaluator._permissions_boundary(iam._roles, name, account),
+    )
+    return Principal(info, _layers(info, has_session_policies=False))
+
+
+def _layers(info: PrincipalInfo, has_session_policies: bool) -> list[Layer]:
+    """Identity policies first, then what limits them: a boundary, and what a session was opened with."""
+    limits = [_flat(limit) for limit in info.limits]
+    session = [Layer(SESSION_POLICY, limits.pop())] if has_session_policies else []
+    return [Layer(IDENTITY, _flat(info.policies or [])), *(Layer(BOUNDARY, limit) for limit in limits), *session]
+
+
+def _flat(policies: list[list[ParsedStatement]]) -> list[ParsedStatement]:
+    return [statement for policy in policies for statement in policy]
+
+
+def _an(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def _version(role: dict[str, Any]) -> object:
+    """Differs as soon as anything differs that decides what a role may do."""
+    attached = list(role.get("AttachedPolicies") or [])
+    boundary = role.get("PermissionsBoundary")
+    return (
+        role["RoleId"],
+        str(role.get("InlinePolicies")),
+        boundary,
+        tuple(_documents([*attached, *([boundary] if boundary else [])])),
+        str(role.get("Tags")),
+    )
+
+
+def _documents(arns: list[str]) -> Iterator[tuple[str, str]]:
+    for arn in arns:
+        document = iam_evaluator._resolve_managed_policy_document(arn, get_account_id())
+        yield arn, document if isinstance(document, str) else str(document)

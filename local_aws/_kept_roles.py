@@ -1,0 +1,131 @@
+"""A stack keeps the role that it was last given, and whoever gives one needs the right to pass it on.
+
+CloudFormation user guide, "AWS CloudFormation service role"; API reference, `RoleARN` of each action.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core import iam_evaluator
+from ministack.core.iam_evaluator import EvalContext
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import iam
+from ministack.services.cloudformation import _change_sets, _stacks, changesets, handlers
+from ministack.services.cloudformation.helpers import _error
+
+from local_aws import _acting, _refusals
+from local_aws.rights.asked import Asked
+
+Handler = Callable[[dict[str, Any]], Any]
+# Of a stack, and of a change set until it is executed.
+KEPT = "_role_arn"
+ON_STACKS = ("CreateStack", "UpdateStack", "DeleteStack", "ContinueUpdateRollback", "RollbackStack")
+
+
+def install() -> None:
+    """Wrap the actions that take a role, and the one that tells of it."""
+    table = handlers._ACTION_HANDLERS
+    for name in ON_STACKS:
+        table[name] = _keeping(table[name])
+    table["CreateChangeSet"] = _with_change_set(table["CreateChangeSet"])
+    table["ExecuteChangeSet"] = _executing(table["ExecuteChangeSet"])
+    table["DescribeStacks"] = _telling(table["DescribeStacks"])
+
+
+def role_of(stack: str) -> str:
+    """The ARN of the role that a stack, or the one that it is nested in, was given; empty if none was."""
+    record = _stacks.get(stack)
+    while record is not None:
+        if record.get(KEPT):
+            return str(record[KEPT])
+        record = _stacks.get(record.get("_parent_stack_name", ""))
+    return ""
+
+
+def _keeping(act: Handler) -> Handler:
+    def kept(parameters: dict[str, Any]) -> Any:
+        named = handlers._resolve_stack(handlers._p(parameters, "StackName"))
+        role = handlers._p(parameters, "RoleARN")
+        if refused := _refused(role, str((named or {}).get(KEPT, "")) if _is_there(named) else ""):
+            return refused
+        answer = act(parameters)
+        # What is done begins when the answer is sent.
+        if role and answer[0] < 400 and (stack := handlers._resolve_stack(handlers._p(parameters, "StackName"))):
+            stack[KEPT] = role
+        return answer
+
+    return kept
+
+
+def _with_change_set(create: Handler) -> Handler:
+    def created(parameters: dict[str, Any]) -> Any:
+        named = handlers._resolve_stack(handlers._p(parameters, "StackName"))
+        role = handlers._p(parameters, "RoleARN")
+        if refused := _refused(role, str((named or {}).get(KEPT, "")) if _is_there(named) else ""):
+            return refused
+        before = set(_change_sets.keys())
+        answer = create(parameters)
+        for change_set in set(_change_sets.keys()) - before:
+            _change_sets[change_set][KEPT] = role
+        return answer
+
+    return created
+
+
+def _executing(execute: Handler) -> Handler:
+    def executed(parameters: dict[str, Any]) -> Any:
+        _, change_set = changesets._find_change_set(handlers._p(parameters, "ChangeSetName"), handlers._p(parameters, "StackName"))
+        role = str((change_set or {}).get(KEPT, ""))
+        answer = execute(parameters)
+        if role and answer[0] < 400 and (stack := _stacks.get(change_set["StackName"])):
+            stack[KEPT] = role
+        return answer
+
+    return executed
+
+
+def _telling(describe: Handler) -> Handler:
+    def described(parameters: dict[str, Any]) -> Any:
+        status, headers, body = describe(parameters)
+        text = body.decode()
+        for name, stack in _stacks.items():
+            if role := role_of(name):
+                told = f"<StackId>{stack['StackId']}</StackId>"
+                text = text.replace(told, f"{told}<RoleARN>{role}</RoleARN>")
+        return status, headers, text.encode()
+
+    return described
+
+
+def _is_there(stack: dict[str, Any] | None) -> bool:
+    return stack is not None and stack["StackStatus"] != "DELETE_COMPLETE"
+
+
+def _refused(passed: str, kept: str) -> Any:
+    """AWS's answer where the caller may not pass the role, or CloudFormation cannot take it; else None."""
+    if passed:
+        try:
+            denied = _denied(passed)
+        except _acting.NobodyKnown as error:
+            return _error("AccessDenied", str(error), 403)
+        if denied is not None:
+            return _error("AccessDenied", _refusals.sentence(denied), 403)
+    role = passed or kept
+    return _error("ValidationError", f"Role {role} is invalid or cannot be assumed") if role and not _can_be_assumed(role) else None
+
+
+def _denied(role: str) -> _acting.Denied | None:
+    """IAM user guide, "Grant a user permissions to pass a role to an AWS service"."""
+    caller = _acting.of_caller()
+    caller.keys = {}
+    return _acting.refusal(caller, Asked("iam:PassRole", role, {"iam:PassedToService": _acting.SERVICE}), {})
+
+
+def _can_be_assumed(role: str) -> bool:
+    """Whether it is there, and lets CloudFormation take it."""
+    record = iam._roles.get(role.rpartition("/")[2])
+    if record is None or record["Arn"] != role:
+        return False
+    context = EvalContext(_acting.SERVICE, "Service", get_account_id(), "sts:AssumeRole", role, get_region())
+    trust = record["AssumeRolePolicyDocument"]
+    return bool(iam_evaluator.evaluate_resource_policy(trust, context, service=_acting.SERVICE).decision == "Allow")

@@ -1,0 +1,80 @@
+"""What the embedded AWS holds beyond a template, for the questions that `local_aws.rights` makes of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import acm, alb, backup, ec2, iam, secretsmanager, tagging
+
+from local_aws.rights.changes import Known, Properties
+
+
+class Here(Known):
+    """The account that a request is in."""
+
+    def arn(self, kind: str, name: str) -> str:
+        """Of an IAM principal by its name, or of an address."""
+        if kind == "elastic-ip":
+            allocation = next((one for one, held in ec2._addresses.items() if held["PublicIp"] == name), "")
+            return f"arn:aws:ec2:{get_region()}:{get_account_id()}:elastic-ip/{allocation}" if allocation else ""
+        records: dict[str, Any] = {
+            "role": iam._roles,
+            "user": iam._users,
+            "group": iam._groups,
+            "instance-profile": iam._instance_profiles,
+        }
+        return str((records.get(kind, {}).get(name) or {}).get("Arn", ""))
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """Of whatever carries any."""
+        _, _, service, _, _, rest = arn.split(":", 5) if arn.count(":") >= 5 else ["", "", "", "", "", ""]
+        look = LOOKS.get(service)
+        held = look(arn, rest) if look else tagging.resource_tags(arn)
+        return {key: value for key, value in _pairs(held) if not key.startswith("aws:")}
+
+    def launch_template(self, wanted: Properties) -> Properties:
+        """The data of the version that a group of machines names."""
+        template = ec2._launch_templates.get(wanted.get("LaunchTemplateId", ""))
+        if template is None:
+            return {}
+        number = {"$Latest": template["LatestVersionNumber"], "$Default": template["DefaultVersionNumber"]}.get(
+            str(wanted.get("Version")), wanted.get("Version")
+        )
+        found = (one["LaunchTemplateData"] for one in template["Versions"] if str(one["VersionNumber"]) == str(number))
+        data: Properties = next(found, {})
+        return data
+
+    def role_of_profile(self, arn: str) -> str:
+        """The role in an instance profile."""
+        profile = iam._instance_profiles.get(arn.rpartition("/")[2]) or {}
+        roles = profile.get("Roles") or []
+        name = roles[0] if roles else ""
+        return self.arn("role", name if isinstance(name, str) else name.get("RoleName", ""))
+
+
+def _of_ec2(arn: str, rest: str) -> Any:
+    return ec2._tags.get(rest.partition("/")[2])
+
+
+def _of_backup(arn: str, rest: str) -> Any:
+    kind, _, name = rest.partition(":")
+    vault = kind == "backup-vault"
+    record = (backup._vaults if vault else backup._plans).get(name) or {}
+    return record.get("BackupVaultTags" if vault else "Tags")
+
+
+LOOKS: dict[str, Callable[[str, str], Any]] = {
+    "acm": lambda arn, rest: (acm._certificates.get(arn) or {}).get("Tags"),
+    "backup": _of_backup,
+    "ec2": _of_ec2,
+    "elasticloadbalancing": lambda arn, rest: alb._tags.get(arn),
+    "secretsmanager": lambda arn, rest: next(
+        (one.get("Tags") for one in secretsmanager._secrets.values() if one.get("ARN") == arn), None
+    ),
+}
+
+
+def _pairs(held: Any) -> list[tuple[str, str]]:
+    if isinstance(held, dict):
+        return [(str(key), str(value)) for key, value in held.items()]
+    return [(str(one["Key"]), str(one.get("Value", ""))) for one in held or []]

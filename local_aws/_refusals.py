@@ -1,0 +1,82 @@
+"""How CloudFormation tells that whoever it acts for may not do something, in the words that its events have on AWS.
+
+From events as people have reported them: aws/aws-cdk issues 8571 and 27067 (IAM; an older handler), aws-solutions-library-samples/
+data-lakes-on-aws issue 275 (a nested stack), aws-amplify/amplify-cli issue 10116 (EC2), vsnyc in aws-quickstart/quickstart-mongodb
+issue 54 (a nested stack's template), aws-solutions/innovation-sandbox-on-aws issue 31 (KMS).
+"""
+
+from ministack.core.responses import new_uuid
+
+from local_aws._acting import Denied
+from local_aws.rights.actions import WRITTEN
+from local_aws.rights.asked import Asked
+
+STACK = "AWS::CloudFormation::Stack"
+# As the SDK that the handlers are written with names the services.
+NAMES = {
+    "acm": "Acm",
+    "autoscaling": "AutoScaling",
+    "backup": "Backup",
+    "cloudwatch": "CloudWatch",
+    "ec2": "Ec2",
+    "elasticloadbalancing": "ElasticLoadBalancingV2",
+    "iam": "Iam",
+    "kms": "Kms",
+    "logs": "CloudWatchLogs",
+    "s3": "S3",
+    "secretsmanager": "SecretsManager",
+    "sns": "Sns",
+}
+# Services with AWS's JSON protocol answer a refusal with 400.
+BY_JSON = frozenset({"acm", "kms", "logs", "secretsmanager"})
+# IAM's calls that say where the principal is to lie, or name a role by its ARN; all others name it by its name alone.
+BY_ARN = frozenset(
+    {"CreateGroup", "CreateInstanceProfile", "CreatePolicy", "CreateRole", "CreateServiceLinkedRole", "CreateUser", "PassRole"}
+)
+TEMPLATE_REFUSED = (
+    "S3 error: Access Denied\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"
+)
+
+
+class Refused(ValueError):
+    """Whoever CloudFormation acts for may not. The message is what the resource's event says."""
+
+
+def refused(kind: str, denied: Denied) -> Refused:
+    """A refusal while a resource of this type is made, changed or removed."""
+    service = denied.asked.action.partition(":")[0]
+    if kind == STACK:
+        return Refused(TEMPLATE_REFUSED if service == "s3" else f"API: cloudFormation {sentence(denied)}")
+    if kind in WRITTEN:
+        return Refused(f"API: {denied.asked.action} {sentence(denied)}")
+    text = sentence(denied)
+    if service == "ec2":
+        text = f"You are not authorized to perform this operation. {text}. Encoded authorization failure message: {new_uuid()}"
+    return by_handler(text, service, 400 if service in BY_JSON else 403, "AccessDenied")
+
+
+def by_handler(text: str, service: str, status: int, code: str) -> Refused:
+    """What a type's handler returned after a service's answer."""
+    told = f"{text} (Service: {NAMES.get(service, service.title())}, Status Code: {status}, Request ID: {new_uuid()})"
+    return Refused(
+        f'Resource handler returned message: "{told} (SDK Attempt Count: 1)" (RequestToken: {new_uuid()}, HandlerErrorCode: {code})'
+    )
+
+
+def sentence(denied: Denied) -> str:
+    """The one sentence that every service answers."""
+    asked = denied.asked
+    return f"User: {denied.principal} is not authorized to perform: {asked.action} on resource: {_named(asked)} {denied.why}"
+
+
+def _named(asked: Asked) -> str:
+    """As each service names what it was about: IAM by kind and name, where the request holds the name alone; S3 in quotes."""
+    service, _, verb = asked.action.partition(":")
+    if service == "s3":
+        return f'"{asked.resource}"'
+    if service != "iam" or verb in BY_ARN:
+        return asked.resource
+    kind, _, rest = asked.resource.split(":", 5)[5].partition("/")
+    if kind == "policy":
+        return f"policy {asked.resource}"
+    return f"{kind.replace('-', ' ')} {rest.rpartition('/')[2]}"
