@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Service = Literal["s3", "secretsmanager", "sts"]
 NO_KEY = "none"
+# A conditional write that meets another change of its key; the wait doubles with each try.
+CONFLICT_TRIES, CONFLICT_SECONDS = 4, 0.1
 # Clients may be used by many threads at once; the session that makes them may not (boto3's guide, "Session").
 _making = Lock()
 
@@ -28,9 +30,12 @@ def make_client(service: Literal["secretsmanager"], **options: Any) -> "SecretsM
 @overload
 def make_client(service: Literal["sts"], **options: Any) -> "STSClient": ...
 def make_client(service: Service, **options: Any) -> Any:
-    """A client as `boto3.client` makes it, with the same options; from any thread."""
+    """A client as `boto3.client` makes it, with the same options; from any thread. S3's sends again what met a conflict."""
     with _making:
-        return _session().client(service, **options)
+        client = _session().client(service, **options)
+    if service == "s3":
+        client.meta.events.register("needs-retry.s3.PutObject", _wait_after_conflict)
+    return client
 
 
 def warm_up() -> None:
@@ -38,6 +43,18 @@ def warm_up() -> None:
     services: tuple[Service, ...] = ("s3", "sts")
     for service in services:
         make_client(service, region_name="us-east-1", aws_access_key_id=NO_KEY, aws_secret_access_key=NO_KEY)
+
+
+def _wait_after_conflict(response: Any, attempts: int, **_: Any) -> float | None:
+    """The seconds to wait before the same conditional write is sent again, or None.
+
+    S3 answers 409 where something else was done with the key at the same moment (its API reference, PutObject: "On a 409 failure,
+    retry the upload"), and boto3 does not try that again.
+    """
+    if response is None or attempts >= CONFLICT_TRIES:
+        return None
+    code = response[1].get("Error", {}).get("Code")
+    return CONFLICT_SECONDS * 2.0**attempts if code == "ConditionalRequestConflict" else None
 
 
 @cache

@@ -40,6 +40,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _changesets,
         _checksums,
         _cleanup,
+        _conditional_writes,
         _delay,
         _drift,
         _host_resources,
@@ -49,7 +50,10 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _lifecycle,
         _limits,
         _machines,
+        _missing_objects,
         _nested,
+        _object_keys,
+        _object_tags,
         _pace,
         _persistence,
         _principals,
@@ -88,6 +92,10 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()
+    _object_keys.install()
+    _conditional_writes.install()
+    _object_tags.install()
+    _missing_objects.install(state / _settings.MISSING_FILE)
     _persistence.install()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -104,7 +112,8 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     config.loglevel = "WARNING"
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
-        await serve(_delay.delayed(app, state / _settings.DELAY_FILE), config, shutdown_trigger=stopped)
+        answering = _conditional_writes.noting_beginnings(_delay.delayed(app, state / _settings.DELAY_FILE))
+        await serve(answering, config, shutdown_trigger=stopped)
         stop.set()
 
 

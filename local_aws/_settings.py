@@ -8,6 +8,8 @@ HOST = "127.0.0.1"
 PACE_FILE = "pace"
 # The same: a number of seconds by which each request is answered later.
 DELAY_FILE = "delay"
+# The same: 404 where a right to list under a prefix is to count for an object that is not there.
+MISSING_FILE = "missing"
 
 
 def apply(port: int, state: Path) -> None:

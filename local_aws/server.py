@@ -8,9 +8,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from local_aws._settings import PACE_FILE
+from local_aws._settings import MISSING_FILE, PACE_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -70,6 +70,13 @@ class EmbeddedAws:
     def set_pace(self, seconds: float, *types: str) -> None:
         """As `write_pace` says, of this instance."""
         write_pace(self._state, seconds, *types)
+
+    def set_missing(self, status: Literal[403, 404]) -> None:
+        """Have S3 answer so, from now on, of an object that is not there to whoever may list under its prefix alone.
+
+        No document of AWS decides it. 403 unless this is called: what is right under that is what Cohort has to be.
+        """
+        (self._state / MISSING_FILE).write_text(str(status))
 
     def stop(self) -> None:
         """Ask it to stop, which saves its state; end it if it does not."""

@@ -24,8 +24,9 @@ POLICIES_PER_PRINCIPAL = 10
 
 # Versions too: what a configuration held before is looked at, and brought back.
 LIST = ("s3:ListBucket", "s3:ListBucketVersions")
-READ = ("s3:GetObject", "s3:GetObjectVersion")
-WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject")
+# Tags: whoever copies an object reads and sets them. The AWS CLI asks for them where it copies in parts, which is from 8 MiB on.
+READ = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion")
+WRITE = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject", "s3:PutObjectTagging")
 # Bringing a deleted object back is deleting its delete marker, which is a version (S3 user guide, "Removing delete markers").
 # It could end what lies below just as well: the role alone has it, and only in sessions that never leave the control plane.
 UNDO = ("s3:DeleteObjectVersion",)
@@ -71,6 +72,7 @@ def boundary(patterns: Sequence[str], region: str) -> Document:
             # document says whether a boundary cuts that.
             _allow("Keys", KEYS_OF_S3, ["*"]) | {"Condition": {"StringLike": BY_WAY_OF_S3}},
             {"Sid": "NeverOurOwn", "Effect": "Deny", "Action": "s3:*", "Resource": never},
+            _never_archive(),
             {"Sid": "NothingElse", "Effect": "Deny", "NotAction": ["s3:*", *KEYS_OF_S3], "Resource": "*"},
             {
                 "Sid": "NoOtherKeys",
@@ -106,6 +108,16 @@ def role_trust(manifest: GroupManifest) -> Document:
 def size(document: Mapping[str, Any]) -> int:
     """The characters that IAM counts: the document without white space."""
     return len(json.dumps(document, separators=(",", ":")))
+
+
+def _never_archive() -> Statement:
+    """Deny the tag by which S3 moves a retired group's objects where they cannot be read for hours.
+
+    Here, and not in each group's documents: whoever may tag at all has a boundary that says so too, and denies this.
+    """
+    tags = {"ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": [names.ARCHIVE_TAG]}}
+    actions = ["s3:PutObject", "s3:PutObjectTagging"]
+    return {"Sid": "NeverArchive", "Effect": "Deny", "Action": actions, "Resource": "*", "Condition": tags}
 
 
 def _how_many_fit(manifest: GroupManifest, grants: Sequence[AnalysisGrant]) -> int:

@@ -168,7 +168,7 @@ class Run:
             raise _Unreadable(f"{key} is no text (UTF-8).") from error
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404", "AccessDenied"):
-                raise _Unreadable(f"{key} is not there.") from error
+                raise _Unreadable(f"{key} is not there, or this back end may not read it.") from error
             raise
 
     def _say(self, key: str, status: str, command: str) -> None:
@@ -223,13 +223,8 @@ def _below(s3: "S3Client", bucket: str, prefix: str, *, folders: bool = False) -
 
 
 def _exists(s3: "S3Client", bucket: str, key: str) -> bool:
-    try:
-        s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-            return False
-        raise
-    return True
+    # By a list, because S3 may say of what is not there that it is forbidden.
+    return key in _below(s3, bucket, key)
 
 
 def _now() -> str:

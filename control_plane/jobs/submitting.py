@@ -22,8 +22,9 @@ from control_plane.groups.models import Group
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
-from control_plane.storage.objects import NoAnswer, check_keys, list_below, status_of
+from control_plane.storage.objects import NoAnswer, check_keys, list_below
 from control_plane.storage.places import Place
+from control_plane.storage.presence import head, status_of
 from control_plane.storage.sessions import Purpose, s3_client
 
 if TYPE_CHECKING:
@@ -226,20 +227,11 @@ def write(client: "S3Client", job: Job) -> None:
 
 
 def _missing(place: Place, keys: Sequence[str]) -> list[str]:
-    """Those of these keys that S3 does not hold. It says 403 of what is not there to whom it may not tell."""
+    """Those of these keys that S3 does not hold. Raises NoAnswer, also where S3 refuses to tell."""
     client = s3_client(place, Purpose.BROWSE)
-
-    def is_missing(key: str) -> bool:
-        try:
-            client.head_object(Bucket=place.bucket, Key=key)
-        except ClientError as error:
-            if status_of(error) in (403, 404):
-                return True
-            raise
-        return False
-
     try:
         with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
-            return [key for key, missing in zip(keys, pool.map(is_missing, keys), strict=True) if missing]
+            found = pool.map(lambda key: head(client, place.bucket, key), keys)
+            return [key for key, there in zip(keys, found, strict=True) if there is None]
     except (BotoCoreError, ClientError) as error:
         raise NoAnswer(f"S3 did not say what is there: {error}. {NOTHING} Try again.") from error

@@ -18,7 +18,8 @@ from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
 from control_plane.jobs.submitting import matched
 from control_plane.notifications.outbox import announce_about_group
-from control_plane.storage.objects import NoAnswer, status_of
+from control_plane.storage.objects import NoAnswer
+from control_plane.storage.presence import is_missing, status_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,10 +63,13 @@ class LogPart:
 
 
 def look(job: Job, client: "S3Client") -> Seen:
-    """See how the job is, with three requests at most. Raises NoAnswer: then nothing is known, and nothing is changed."""
+    """See how the job is, with three requests at most, or a fourth where S3 will not say whether the certificate is there.
+
+    Raises NoAnswer: then nothing is known, and nothing is changed.
+    """
     bucket, certificate_key = job.analysis.bucket, protocol.certificate_key(job)
     try:
-        # By a list, because S3 says 403 of what is not there to whom it may not tell. And first: a certificate that is read
+        # By a list: most often the end is not there yet, and S3 may say 403 of that. And first: a certificate that is read
         # after the end was seen is the last one.
         ends = client.list_objects_v2(Bucket=bucket, Prefix=protocol.end_key(job), MaxKeys=1).get("Contents", [])
         listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{job.prefix}logs/")
@@ -120,10 +124,9 @@ def read_log(job: Job, input_key: str, offset: int, client: "S3Client") -> LogPa
         answer = client.get_object(Bucket=job.analysis.bucket, Key=key, Range=wanted)
         content = answer["Body"].read()
     except ClientError as error:
-        status = status_of(error)
-        if status == 416:
+        if status_of(error) == 416:
             return LogPart("", 0, 0, was_replaced=offset > 0)
-        if status in (403, 404):
+        if is_missing(client, job.analysis.bucket, key, error):
             return LogPart("", 0, 0, is_there=False)
         raise NoAnswer(f"S3 did not give the log: {error}. It is asked for again.") from error
     except BotoCoreError as error:
@@ -158,7 +161,7 @@ def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, d
         return answer["Body"].read().decode(errors="replace"), answer["LastModified"]
     except ClientError as error:
         # Empty, or gone since the list.
-        if status_of(error) in (403, 404, 416):
+        if status_of(error) == 416 or is_missing(client, bucket, key, error):
             return "", None
         raise
 

@@ -27,8 +27,10 @@ ACTIONS = {
     "s3:ListBucket": Can.LIST,
     "s3:ListBucketVersions": Can.LIST,
     "s3:GetObject": Can.READ,
+    "s3:GetObjectTagging": Can.READ,
     "s3:GetObjectVersion": Can.READ,
     "s3:PutObject": Can.WRITE,
+    "s3:PutObjectTagging": Can.WRITE,
     "s3:DeleteObject": Can.DELETE,
     "s3:DeleteObjectVersion": Can.PURGE,
 }

@@ -12,7 +12,9 @@ from django.core.exceptions import PermissionDenied
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.groups.errors import GroupsError, NotFound
+from control_plane.storage import presence
 from control_plane.storage.places import Place
+from control_plane.storage.presence import status_of
 from control_plane.storage.sessions import WRITABLE_FOLDERS, Purpose, s3_client
 
 if TYPE_CHECKING:
@@ -92,11 +94,11 @@ def look_up(place: Place, keys: Sequence[str]) -> list[Stored]:
 
     def look(key: str) -> Stored:
         try:
-            found = client.head_object(Bucket=place.bucket, Key=key)
+            found = presence.head(client, place.bucket, key)
         except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and status_of(error) == 404:
-                raise NotFound(f"{key} is not there any more. Load the page again to see what is.") from error
             raise _no_answer(error) from error
+        if found is None:
+            raise NotFound(f"{key} is not there any more. Load the page again to see what is.")
         return Stored(key, found["ContentLength"], found["ETag"])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -181,7 +183,7 @@ def _objection(client: "S3Client", bucket: str, deletion: Deletion) -> str:
         headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         if status_of(error) == 405 and headers.get("x-amz-delete-marker") == "true":
             return ""
-        if status_of(error) in (400, 404):
+        if status_of(error) == 400 or presence.is_missing(client, bucket, deletion.key, error, deletion.version):
             return "There is no such deletion; it may have been undone already."
         return _explain(error)
     except BotoCoreError as error:
@@ -257,8 +259,3 @@ def _in_words(code: str, message: str) -> str:
     if code in ("AccessDenied", "403"):
         return "AWS does not let your group do this here. It was left as it is."
     return f"S3 refused it: {message or code}. It was left as it is."
-
-
-def status_of(error: ClientError) -> int:
-    """The HTTP status of S3's refusal; 0 if it has none."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

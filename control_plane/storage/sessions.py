@@ -1,7 +1,7 @@
 """Short-lived credentials for one purpose in one place. A session policy takes away all that the purpose does not need."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -69,11 +69,12 @@ def session_policy(place: Place, purpose: Purpose) -> dict[str, Any]:
             statements = [_list(place), _allow(["s3:GetObject", "s3:GetObjectVersion"], everything)]
         case Purpose.UPLOAD:
             write = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObject"]
-            statements = [_allow(write, writable)]
+            # To list, because S3 tells only then of a file that is not there (see `presence`).
+            statements = [_list_folders(place.arn, place.prefix, WRITABLE_FOLDERS), _allow(write, writable)]
         case Purpose.DELETE:
             statements = [_list(place), _allow(["s3:DeleteObject"], [*writable, f"{place.arn}/{place.prefix}results/*"])]
         case Purpose.RESTORE:
-            statements = [_allow(["s3:DeleteObjectVersion", "s3:GetObjectVersion"], everything)]
+            statements = [_list(place), _allow(["s3:DeleteObjectVersion", "s3:GetObjectVersion"], everything)]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -117,8 +118,7 @@ def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
     """What the worker's session may do."""
     arn, prefix = f"arn:{names.partition(group.stack.region)}:s3:::{analysis.bucket}", f"{group.slug}/"
     statements = [
-        _allow(["s3:ListBucket"], arn)
-        | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}results/*", f"{prefix}submissions/*"]}}},
+        _list_folders(arn, prefix, ("results", "submissions")),
         _allow(["s3:GetObject"], [f"{arn}/{prefix}results/*", f"{arn}/{prefix}submissions/*"]),
         _allow(["s3:PutObject"], f"{arn}/{prefix}submissions/*"),
     ]
@@ -172,6 +172,11 @@ def _list(place: Place) -> dict[str, Any]:
     return _allow(["s3:ListBucket", "s3:ListBucketVersions"], place.arn) | {
         "Condition": {"StringLike": {"s3:prefix": [f"{place.prefix}*"]}}
     }
+
+
+def _list_folders(arn: str, prefix: str, folders: Iterable[str]) -> dict[str, Any]:
+    below = [f"{prefix}{folder}/*" for folder in folders]
+    return _allow(["s3:ListBucket"], arn) | {"Condition": {"StringLike": {"s3:prefix": below}}}
 
 
 def _allow(actions: list[str], resource: str | list[str]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from control_plane.audit.models import record
 from control_plane.catalogue.checking import MOST_BYTES
 from control_plane.groups.errors import GroupsError, NotFound, NotGranted
 from control_plane.jobs.protocol import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
-from control_plane.storage.objects import NoAnswer, status_of
+from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
+from control_plane.storage.presence import is_missing, status_of
 from control_plane.storage.sessions import Purpose, s3_client
 
 LONGEST_NAME = 100
@@ -104,16 +105,17 @@ def read(place: Place, name: str, version: str = "") -> Text:
     """What it holds, or held in that version. Raises NotFound, InvalidConfiguration or NoAnswer."""
     key = key_of(place, name)
     more: Any = {"VersionId": version} if version else {}
+    client = s3_client(place, Purpose.BROWSE)
     try:
-        answer = s3_client(place, Purpose.BROWSE).get_object(Bucket=place.bucket, Key=key, **more)
+        answer = client.get_object(Bucket=place.bucket, Key=key, **more)
         if answer["ContentLength"] > MOST_BYTES:
             raise InvalidConfiguration(
                 f"{name} has more than the {MOST_BYTES // 1000} kB that are shown here; download it instead."
             )
         content = answer["Body"].read()
     except ClientError as error:
-        # S3 says 403 of what is not there to whom it may not tell, and 400 of a version that is none.
-        if status_of(error) in (400, 403, 404, 405):
+        # S3 says 400 of a version that is none, and 405 of one that is a deletion.
+        if status_of(error) in (400, 405) or is_missing(client, place.bucket, key, error, version):
             raise NotFound(f"There is no configuration {name!r} here (any more).") from error
         raise _no_answer(error) from error
     except BotoCoreError as error:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.storage.places import Place
+from control_plane.storage.presence import head
 from control_plane.storage.sessions import Purpose, s3_client
 from web.uploads.models import Upload, UploadQuerySet
 
@@ -163,15 +164,15 @@ def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: S
 def _judge(client: "S3Client", place: Place, upload: Upload, sent: Sent) -> _Verdict:
     """Compare what S3 holds with what was sent. In a thread: no database."""
     try:
-        found = client.head_object(Bucket=place.bucket, Key=upload.key, ChecksumMode="ENABLED")
+        found = head(client, place.bucket, upload.key, ChecksumMode="ENABLED")
     except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return _Verdict(upload, Upload.State.SENDING, "S3 does not hold it. It is not complete; send it again.")
         return _Verdict(
             upload, Upload.State.SENDING, f"S3 did not say what it holds: {error}. It is not called complete; try again."
         )
     except BotoCoreError as error:
         return _Verdict(upload, Upload.State.SENDING, f"S3 could not be asked: {error}. It is not called complete; try again.")
+    if found is None:
+        return _Verdict(upload, Upload.State.SENDING, "S3 does not hold it. It is not complete; send it again.")
     if problem := _difference(found, upload, sent):
         is_ours = bool(sent.etag) and found["ETag"] == sent.etag
         what = "It was taken away again; send it anew." if is_ours else "Somebody may have sent another file of this name."

@@ -13,6 +13,7 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.storage.places import Place
+from control_plane.storage.presence import head
 from control_plane.storage.sessions import Purpose, s3_client
 from web.uploads.ending import abandon
 from web.uploads.models import Upload
@@ -169,12 +170,9 @@ def _ask_s3(client: "S3Client", place: Place, one: _Asked) -> None:
 
 def look(client: "S3Client", place: Place, key: str) -> Existing | None:
     """What S3 holds under a key. Raises what boto3 raises."""
-    try:
-        found = client.head_object(Bucket=place.bucket, Key=key, ChecksumMode="ENABLED")
-    except ClientError as error:
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-            return None
-        raise
+    found = head(client, place.bucket, key, ChecksumMode="ENABLED")
+    if found is None:
+        return None
     # A checksum over the parts' checksums says nothing about the whole, whose parts we do not know.
     checksum = "" if found.get("ChecksumType") == "COMPOSITE" else found.get("ChecksumCRC32", "")
     return Existing(found["ContentLength"], found["ETag"], checksum, found["LastModified"].isoformat())

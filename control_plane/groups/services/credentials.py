@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 SESSION_SECONDS = 3600
 # IAM takes so many characters of a session policy (IAM user guide, "IAM and STS quotas").
 POLICY_CHARACTERS = 2048
-READ = ("s3:GetObject", "s3:GetObjectVersion")
+READ = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion")
 # The role may also end versions, to undo deletions. A session that leaves the server may not.
-WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+WRITE = ("s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # The helper asks once an hour for each group; this leaves room for several computers, and none for a program gone wild.
 MOST_SESSIONS_AN_HOUR = 60
 # How exactly it is kept when a membership was last used.

@@ -47,12 +47,14 @@ export class Preview {
       const parts = await contentOf(this.#bucket, this.#keyOf(row.name), row, signal);
       if (!signal.aborted) content.replaceChildren(...parts);
     } catch (error) {
-      if (!signal.aborted) content.replaceChildren(this.#failed(error, row));
+      // Where S3 does not tell, it is not called gone.
+      const isGone = await this.#bucket.isMissing(error, this.#keyOf(row.name)).catch(() => false);
+      if (!signal.aborted) content.replaceChildren(this.#failed(error, row, isGone));
     }
   }
 
-  #failed(error, row) {
-    const says = error.status === 404 ? "The file is not there any more." : `It could not be read. ${error.message}`;
+  #failed(error, row, isGone) {
+    const says = isGone ? "The file is not there any more." : `It could not be read. ${error.message}`;
     const again = el("button", { type: "button", className: "btn btn-sm btn-outline-secondary ms-2", textContent: "Try again", on: { click: () => this.open(row) } });
     return el("div", { className: "alert alert-danger", role: "alert" }, says, again);
   }

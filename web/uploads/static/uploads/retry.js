@@ -7,6 +7,8 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 
 const SLOW = new Set([429, 500, 502, 503, 504]);
+// Something else was done with this name at the same moment. S3 asks to send the file again (API reference, PutObject).
+export const isConflict = (error) => error.code === "ConditionalRequestConflict";
 
 // Resolves after a while, or as soon as the connection is back.
 const wait = (ms, signal) => new Promise((resolve, reject) => {
@@ -23,8 +25,10 @@ const wait = (ms, signal) => new Promise((resolve, reject) => {
 });
 
 // Do `work` until it succeeds. `watch` is told what is waited for; `renew` is called before a try after expired credentials.
-// A lost connection is waited for without end; what S3 answers is tried MOST_TRIES times; a refusal is thrown at once.
-export const persist = async (work, { signal, watch = () => {}, renew = () => {}, onSlow = () => {}, checkFile = async () => {} }) => {
+// A lost connection is waited for without end; what S3 answers is tried MOST_TRIES times; a refusal is thrown at once. A conflict is
+// one too, unless `conflicts` says that the same request may succeed after it.
+export const persist = async (work, care) => {
+  const { signal, watch = () => {}, renew = () => {}, onSlow = () => {}, checkFile = async () => {}, conflicts = false } = care;
   let tries = 0;
   let renewals = 0;
   for (let waits = 0; ; waits += 1) {
@@ -42,10 +46,10 @@ export const persist = async (work, { signal, watch = () => {}, renew = () => {}
         continue;
       }
       const isSlow = SLOW.has(error.status);
-      if (!error.isConnection && !isSlow) throw error;
-      tries += isSlow ? 1 : 0;
+      if (!error.isConnection && !isSlow && !(conflicts && isConflict(error))) throw error;
+      tries += error.isConnection ? 0 : 1;
       if (tries >= MOST_TRIES) throw error;
-      onSlow();
+      if (!isConflict(error)) onSlow();
       const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** waits) * (0.5 + Math.random() / 2);
       watch(error.isConnection ? "No connection. Waiting for it." : `S3 is busy or has trouble (${error.code}). Trying again.`);
       await wait(ms, signal);

@@ -145,17 +145,31 @@ export class Bucket {
   // What S3 holds under a key, with its checksum; null if there is nothing.
   async head(key) {
     try {
-      const { headers } = await this.request("HEAD", key, { headers: { "x-amz-checksum-mode": "ENABLED" } });
-      return {
-        size: Number(headers.get("content-length")),
-        etag: headers.get("etag"),
-        modified: headers.get("last-modified"),
-        crc32: headers.get("x-amz-checksum-type") === "COMPOSITE" ? null : headers.get("x-amz-checksum-crc32"),
-      };
+      return await this.#head(key);
     } catch (error) {
-      if (error.status === 404) return null;
-      throw error;
+      if (await this.isMissing(error, key)) return null;
+      if (error.status !== 403) throw error;
+      // It is listed: it came a moment ago, or the session had ended, which the listing was told and the answer to a HEAD is not.
+      return this.#head(key);
     }
+  }
+
+  async #head(key) {
+    const { headers } = await this.request("HEAD", key, { headers: { "x-amz-checksum-mode": "ENABLED" } });
+    return {
+      size: Number(headers.get("content-length")),
+      etag: headers.get("etag"),
+      modified: headers.get("last-modified"),
+      crc32: headers.get("x-amz-checksum-type") === "COMPOSITE" ? null : headers.get("x-amz-checksum-crc32"),
+    };
+  }
+
+  // Whether this is S3's way to say that nothing lies under the key: 404 to whoever may list, 403 to others, and undecided for a right
+  // to list under a prefix, as ours is. So a listing tells, as in control_plane/storage/presence.py. Throws where that is refused.
+  async isMissing(error, key) {
+    if (error.status !== 403) return error.status === 404;
+    const { objects } = await this.list({ prefix: key, delimiter: "", max: 1 });
+    return objects[0]?.key !== key;
   }
 
   // An address that lets whoever has it read one object for a while. Query: response-content-disposition and the like.

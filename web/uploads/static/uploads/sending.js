@@ -1,9 +1,12 @@
 // Sending one file to S3: in one request if it is small, otherwise in parts that go side by side.
 import { FileChanged, combine, toBase64 } from "./checksums.js";
-import { persist } from "./retry.js";
+import { isConflict, persist } from "./retry.js";
 
-// S3 has forgotten the unfinished upload: it was removed, or it is older than a week.
+// The upload has to be begun anew: S3 has forgotten it (it was removed, or is older than a week), or what lies under its name is not
+// what it was when the upload began.
 export class Forgotten extends Error {}
+const DROPPED = "S3 does not hold what was sent of it any more. The file is not complete; try it again.";
+const MEANWHILE = "Somebody changed a file of this name while yours was sent. Nothing was replaced, and yours is not complete; try it again.";
 // There is an object of that name already; nothing was replaced.
 export class Exists extends Error {}
 
@@ -12,6 +15,12 @@ const READ_AHEAD = 2;
 const CHANGED_ON_THE_WAY = new Set(["BadDigest", "InvalidDigest", "EntityTooSmall", "IncompleteBody"]);
 
 const condition = (item) => (item.replaces ? { "if-match": item.replaces } : { "if-none-match": "*" });
+
+const isToBeginAnew = (error, item) => {
+  // What was to be replaced is gone: then nothing is to be replaced.
+  if (error.code === "NoSuchKey") item.replaces = "";
+  return error.code === "NoSuchUpload" || error.code === "NoSuchKey";
+};
 
 // Reading one byte tells whether the browser still vouches for the file.
 const check = (file) => async () => {
@@ -39,7 +48,7 @@ export class Sender {
       return await (item.started.upload_id ? this.#inParts(item, options) : this.#atOnce(item, options));
     } catch (error) {
       if (error.status === 412) throw new Exists();
-      if (error.status === 404 && error.code === "NoSuchUpload") throw new Forgotten();
+      if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
       if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged();
       throw error;
     }
@@ -62,10 +71,12 @@ export class Sender {
       return { checksum, etag };
     } catch (error) {
       // The answer to an earlier try may have been lost on the way.
-      const found = error.status === 412 || error.status === 404 ? await this.#bucket.head(item.started.key) : null;
+      const found = error.status === 412 || error.code === "NoSuchUpload" ? await this.#bucket.head(item.started.key) : null;
       if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: found.etag };
       if (error.status === 412) throw new Exists();
-      if (error.status === 404) throw new Forgotten();
+      // S3 wants all parts again after a conflict (API reference, CompleteMultipartUpload).
+      if (isConflict(error)) throw new Forgotten(MEANWHILE);
+      if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
       if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged();
       throw error;
     }
@@ -90,7 +101,7 @@ export class Sender {
         "content-type": file.type || "application/octet-stream", "x-amz-checksum-crc32": toBase64(crc), ...condition(item),
       };
       const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal });
-      const header = await persist(put, this.#care(item, options));
+      const header = await persist(put, { ...this.#care(item, options), conflicts: true });
       this.#slots.arrived(file.size);
       options.onProgress(file.size);
       return { crc, md5, etag: header("etag") };
