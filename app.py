@@ -1,4 +1,4 @@
-"""The CDK app. `-c group=<slug>` synthesises that group alone, `-c platform=1` the platform alone; without, all there is.
+"""The CDK app. `-c group=<slug>` synthesises that group alone, `-c platform=<number>` one storage stack; without, all there is.
 
 All there is includes the site's host and backups where there is a `site.toml`, or another file by `-c site=<path>`.
 """
@@ -21,8 +21,8 @@ def main() -> None:
     app = cdk.App(analytics_reporting=False)
     try:
         store = open_store(os.environ.get("COHORT_MANIFEST_STORE") or str(var / "manifests"))
-        if app.node.try_get_context("platform"):
-            add_platform(app, store)
+        if platform := app.node.try_get_context("platform"):
+            add_platform(app, store, _number(platform))
         else:
             group = app.node.try_get_context("group")
             add_stacks(app, store, group=group)
@@ -31,6 +31,12 @@ def main() -> None:
     except (ManifestError, ManifestNotFound, StoreUnavailable, names.NameRefused, ValueError) as error:
         sys.exit(f"cohort: {error}")
     app.synth()
+
+
+def _number(platform: object) -> int:
+    if not (text := str(platform)).isdecimal():
+        raise ValueError(f"-c platform={text} names no storage stack; give its number, which is 1 for Cohort-Storage.")
+    return int(text)
 
 
 def _add_site(app: cdk.App) -> None:

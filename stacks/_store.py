@@ -19,7 +19,7 @@ class StoreUnavailable(RuntimeError):
 
 
 class ManifestStore(Protocol):
-    """Published manifests by key (`platform.json`, `groups/<slug>.json`)."""
+    """Published manifests by key (`platform.json`, `storage/<number>.json`, `groups/<slug>.json`)."""
 
     def read(self, key: str) -> str:
         """The text under `key`. Raises ManifestNotFound or StoreUnavailable."""
@@ -29,6 +29,9 @@ class ManifestStore(Protocol):
 
     def group_slugs(self) -> list[str]:
         """The slugs of all published groups, sorted. Raises StoreUnavailable."""
+
+    def further_storage(self) -> list[int]:
+        """The numbers of all published storage stacks after the first, sorted. Raises StoreUnavailable."""
 
 
 def open_store(location: str) -> ManifestStore:
@@ -70,7 +73,13 @@ class FolderStore:
             raise _unavailable(str(self._folder), error) from error
 
     def group_slugs(self) -> list[str]:
-        return sorted(path.stem for path in (self._folder / "groups").glob("*.json"))
+        return self._names("groups")
+
+    def further_storage(self) -> list[int]:
+        return _numbers(self._names("storage"))
+
+    def _names(self, folder: str) -> list[str]:
+        return sorted(path.stem for path in (self._folder / folder).glob("*.json"))
 
 
 class S3Store:
@@ -98,7 +107,13 @@ class S3Store:
             raise _unavailable(self._place, error) from error
 
     def group_slugs(self) -> list[str]:
-        prefix = f"{self._prefix}groups/"
+        return self._names("groups")
+
+    def further_storage(self) -> list[int]:
+        return _numbers(self._names("storage"))
+
+    def _names(self, folder: str) -> list[str]:
+        prefix = f"{self._prefix}{folder}/"
         try:
             pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
@@ -109,6 +124,10 @@ class S3Store:
     @property
     def _place(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}"
+
+
+def _numbers(found: list[str]) -> list[int]:
+    return sorted(int(name) for name in found if name.isascii() and name.isdigit())
 
 
 def _not_found(key: str, place: str) -> ManifestNotFound:

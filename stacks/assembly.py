@@ -1,4 +1,4 @@
-"""Which stacks an app holds: one group's alone, or the platform's and every group's, and the site's own host and backups."""
+"""Which stacks an app holds: one group's or one storage stack alone, or all of these, and the site's own host and backups."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import aws_cdk as cdk
 
 from stacks.group_stack import GroupStack
-from stacks.manifest import GroupManifest, ManifestNotFound, ManifestStore, read_group, read_platform
+from stacks.manifest import GroupManifest, ManifestNotFound, ManifestStore, read_group, read_platform, read_platforms
 from stacks.storage_stack import StorageStack
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class GroupRetired(ValueError):
 
 
 def add_stacks(app: cdk.App, store: ManifestStore, *, group: str | None = None) -> None:
-    """Add the stack of `group`; without one, the platform's and every group's that the store holds.
+    """Add the stack of `group`; without one, every storage stack and every group's that the store holds.
 
     Retired groups have none: they are left out, and named on standard error. Raises ManifestNotFound for an unknown group,
     ManifestError for one that does not fit the schema, GroupRetired where `group` is.
@@ -30,10 +30,12 @@ def add_stacks(app: cdk.App, store: ManifestStore, *, group: str | None = None) 
         GroupStack(app, _not_retired(read_group(store, group)))
         return
     try:
-        StorageStack(app, read_platform(store))
+        platforms = read_platforms(store)
     except ManifestNotFound:
         # Before the control plane has described the platform there is nothing to synthesise, and `cdk ls` is just empty.
         return
+    for platform in platforms:
+        StorageStack(app, platform)
     retired = []
     for slug in store.group_slugs():
         manifest = read_group(store, slug)
@@ -55,9 +57,9 @@ def _not_retired(manifest: GroupManifest) -> GroupManifest:
     return manifest
 
 
-def add_platform(app: cdk.App, store: ManifestStore) -> None:
-    """Add the platform's stack alone. Raises ManifestNotFound or ManifestError."""
-    StorageStack(app, read_platform(store))
+def add_platform(app: cdk.App, store: ManifestStore, number: int = 1) -> None:
+    """Add one storage stack alone. Raises ManifestNotFound or ManifestError."""
+    StorageStack(app, read_platform(store, number))
 
 
 def add_site(app: cdk.App, site: "Site") -> None:

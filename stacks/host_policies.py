@@ -40,8 +40,8 @@ SESSION_MANAGER = (
 )
 # Buckets that groups can reach, where nothing else is said (see `Site.bucket_patterns`).
 DEFAULT_PATTERNS = ("cohort-*",)
-# Lists with versions and unfinished uploads too, and deletes those.
-END_RETIRED = ("s3:AbortMultipartUpload", "s3:DeleteObject*", "s3:ListBucket*", "s3:*ObjectTagging")
+# Lists with versions and unfinished uploads too, and deletes those; and the bucket of a retired analysis, once it is empty.
+END_RETIRED = ("s3:Abort*", "s3:DeleteBucket", "s3:DeleteObject*", "s3:ListBucket*", "s3:*ObjectTagging")
 # Inline policies of groups' principals, which all lie within the boundary, and keys that are to work no more: those that people
 # brought along from the predecessor are removed, since CloudFormation does not know of them.
 # Of groups, roles and users these patterns name the inline policies alone; there is little room in the host's boundary.
@@ -105,9 +105,9 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
 
 
 def retirement_statements(account: str, region: str, patterns: Sequence[str]) -> list[Statement]:
-    """A retired group's data: counted, tagged for the archive, or deleted. The objects themselves cannot be read or written.
+    """What is retired: a group's data counted, tagged for the archive or deleted; an analysis's bucket emptied and deleted.
 
-    The patterns may take the site's own buckets in, which are denied.
+    The objects themselves cannot be read or written. The patterns may take the site's own buckets in, which are denied.
     """
     buckets = [_bucket(region, pattern) for pattern in sorted(patterns)]
     # An asterisk at the end stands for the slash and what follows it too.
@@ -115,7 +115,7 @@ def retirement_statements(account: str, region: str, patterns: Sequence[str]) ->
     own = [f"{_bucket(region, prefix)}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
     return [
         allow("EndRetired", END_RETIRED, [*buckets, *objects]),
-        allow("NeverOurOwn", "s3:DeleteObject*", own) | {"Effect": "Deny"},
+        allow("NeverOurOwn", "s3:Delete*", own) | {"Effect": "Deny"},
     ]
 
 

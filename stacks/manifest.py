@@ -1,7 +1,7 @@
 """The manifest: the one small, versioned document that passes from the control plane to CDK.
 
-A group's manifest says who is a member and which analyses the group may use; the platform's says which analysis buckets
-there are. Neither holds an e-mail address or a secret. The published schema is `manifest.schema.json`.
+A group's manifest says who is a member and which analyses the group may use; a storage stack's says which analysis buckets
+it holds. Neither holds an e-mail address or a secret. The published schema is `manifest.schema.json`.
 """
 
 import json
@@ -33,6 +33,7 @@ __all__ = [
     "policies",
     "read_group",
     "read_platform",
+    "read_platforms",
 ]
 
 VERSION: Literal[1] = 1
@@ -43,8 +44,11 @@ MOST_REVOKED = 120
 MOST_ANALYSES = 60
 # What a stack has room for beside the group's role, its ten policies, its IAM group and its nested stacks.
 MOST_HOLDERS_RESOURCES = limits.RESOURCES_PER_STACK - 12 - limits.MOST_PARTS
-# A bucket is two resources of the platform's stack, with its policy, and a stack holds 500.
+# Of one storage stack: a bucket is two resources, with its policy, and about 3,000 bytes of the template; a stack holds 500 and
+# 1,000,000 (CloudFormation user guide, "Understand CloudFormation quotas"). Further buckets lie in further storage stacks.
 MOST_BUCKETS = 200
+# 10,000 buckets, as many as an account may have unless it asks for more (S3 user guide, "General purpose bucket quotas").
+MOST_STORAGE_STACKS = 50
 
 
 def _published(rule: names.Rule) -> WithJsonSchema:
@@ -216,9 +220,13 @@ class GroupManifest(Manifest):
 
 
 class PlatformManifest(Manifest):
-    """The desired state of what all groups share: the analysis buckets, and the web origins that may use them."""
+    """The desired state of one storage stack, which all groups share: analysis buckets, and the web origins that may use them.
+
+    `number` is 1 for the first storage stack. A further one holds the buckets for which those before it had no room.
+    """
 
     kind: Literal["platform"] = "platform"
+    number: Annotated[int, Field(ge=1, le=MOST_STORAGE_STACKS)] = 1
     buckets: Annotated[tuple[Bucket, ...], Field(max_length=MOST_BUCKETS, strict=False)] = ()
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=20, strict=False)]
 
@@ -231,16 +239,15 @@ class PlatformManifest(Manifest):
     @property
     def stack_name(self) -> str:
         """The CloudFormation stack that this manifest describes."""
-        return names.PLATFORM_STACK
+        return names.storage_stack(self.number)
 
     @property
     def store_key(self) -> str:
         """Where the manifest lies in the store."""
-        return PLATFORM_KEY
+        return platform_key(self.number)
 
 
 AnyManifest = Annotated[GroupManifest | PlatformManifest, Field(discriminator="kind")]
-PLATFORM_KEY = "platform.json"
 _ADAPTER: TypeAdapter[GroupManifest | PlatformManifest] = TypeAdapter(AnyManifest)
 
 
@@ -265,12 +272,25 @@ def read_group(store: ManifestStore, slug: str) -> GroupManifest:
     return manifest
 
 
-def read_platform(store: ManifestStore) -> PlatformManifest:
-    """The published manifest of the platform. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
-    manifest = parse(store.read(PLATFORM_KEY))
-    if not isinstance(manifest, PlatformManifest):
-        raise ManifestError("The manifest stored for the platform is that of something else.")
+def platform_key(number: int) -> str:
+    """Where the manifest of a storage stack lies in the store; the first one's place is that of sites with one alone."""
+    return "platform.json" if number == 1 else f"storage/{number}.json"
+
+
+def read_platform(store: ManifestStore, number: int = 1) -> PlatformManifest:
+    """The published manifest of one storage stack. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    manifest = parse(store.read(platform_key(number)))
+    if not isinstance(manifest, PlatformManifest) or manifest.number != number:
+        raise ManifestError(f"The manifest stored for {names.storage_stack(number)} is that of something else.")
     return manifest
+
+
+def read_platforms(store: ManifestStore) -> list[PlatformManifest]:
+    """The published manifests of all storage stacks, the first one first.
+
+    Raises ManifestNotFound where there is no first one, ManifestError or StoreUnavailable.
+    """
+    return [read_platform(store, number) for number in (1, *store.further_storage())]
 
 
 def json_schema() -> dict[str, Any]:

@@ -168,6 +168,19 @@ def check_username(username: str) -> str:
     return username
 
 
+def storage_stack(number: int) -> str:
+    """The CloudFormation stack of the `number`-th set of analysis buckets (1, 2, ...); the first has no number in its name."""
+    return PLATFORM_STACK if number == 1 else f"{PLATFORM_STACK}-{number}"
+
+
+def storage_number(stack_name: str) -> int:
+    """Which storage stack has this name, as `storage_stack` makes it. Raises ValueError for any other name."""
+    number = int(stack_name.removeprefix(f"{PLATFORM_STACK}-")) if stack_name != PLATFORM_STACK else 1
+    if storage_stack(number) != stack_name:
+        raise ValueError(f"{stack_name!r} is no storage stack's name.")
+    return number
+
+
 def group_stack(slug: str) -> str:
     """The group's CloudFormation stack."""
     return f"Group-{slug}"

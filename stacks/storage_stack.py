@@ -1,4 +1,4 @@
-"""The platform stack that all groups share: the analysis buckets.
+"""The storage stacks that all groups share: the analysis buckets.
 
 The boundary that keeps everyone within them is Cohort-Bootstrap's, so that no deployment can redraw it.
 """
@@ -32,7 +32,7 @@ METHODS = (s3.HttpMethods.GET, s3.HttpMethods.PUT, s3.HttpMethods.POST, s3.HttpM
 
 
 class StorageStack(Stack):
-    """The analysis buckets, from the platform's manifest alone."""
+    """Analysis buckets, from the storage stack's manifest alone."""
 
     def __init__(self, scope: Construct, manifest: PlatformManifest) -> None:
         super().__init__(

@@ -5,10 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 
+from control_plane.administration import analysis_retirement
 from control_plane.administration.forms import NewAnalysisForm
 from control_plane.administration.pages import service_page
 from control_plane.audit.actors import Actor
@@ -20,13 +23,18 @@ from control_plane.groups.services.analyses import create_analysis
 class AnalysisAdmin(ModelAdmin):
     """The list of analyses, and the page that makes one."""
 
-    list_display = ("name", "slug", "bucket", "groups", "description")
+    list_display = ("name", "slug", "bucket", "stack", "groups", "standing", "description")
     list_display_links = None
+    list_select_related = ("stack",)
+    actions_row = ("retire",)
     search_fields = ("slug", "name", "bucket")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Analysis]:
         in_use = Q(grants__removed_generation__isnull=True)
         return super().get_queryset(request).annotate(group_count=Count("grants", filter=in_use))
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*analysis_retirement.urls(self), *super().get_urls()]
 
     def has_delete_permission(self, request: HttpRequest, obj: Analysis | None = None) -> bool:
         return False
@@ -49,6 +57,14 @@ class AnalysisAdmin(ModelAdmin):
                 slug=data["slug"], name=data["name"], bucket=data["bucket"], actor=Actor.of_request(request)
             )[1],
         )
+
+    @action(description="Retire…", url_path="retire-row")
+    def retire(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect(reverse("admin:groups_analysis_retire_page", args=(object_id,)))
+
+    @admin.display(description="Standing")
+    def standing(self, analysis: Analysis) -> str:
+        return f"▣ retired since {analysis.retired_at:%Y-%m-%d}" if analysis.retired_at else "in use"
 
     @admin.display(description="In the catalogue")
     def description(self, analysis: Analysis) -> str:

@@ -13,6 +13,7 @@ from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import grant_analyses
+from control_plane.retirement.guards import refuse_retired_analyses
 
 Which = Literal["default", "all", "some"]
 MOST_GROUPS, MOST_ANALYSES = 500, 200
@@ -31,14 +32,14 @@ class Plan:
 
 
 def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
-    """The default analyses (those not made for certain groups), all, or those with these slugs."""
+    """The default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
     match which:
         case "all":
-            return Analysis.objects.all()
+            return Analysis.objects.offered()
         case "default":
-            return Analysis.objects.filter(Q(entry=None) | Q(entry__is_custom=False))
+            return Analysis.objects.offered().filter(Q(entry=None) | Q(entry__is_custom=False))
         case _:
-            return Analysis.objects.filter(slug__in=list(slugs))
+            return Analysis.objects.offered().filter(slug__in=list(slugs))
 
 
 def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[Plan]:
@@ -69,5 +70,6 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
         # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
         # groups have, so that whoever is second leaves alone what the first has granted.
         list(Stack.objects.select_for_update().filter(pk__in=[one.stack_id for one in groups]).order_by("pk"))
+        refuse_retired_analyses(analyses)
         planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
         return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]

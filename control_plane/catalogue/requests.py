@@ -16,13 +16,16 @@ from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.permissions import manages
 from control_plane.groups.services.analyses import grant_analysis
 from control_plane.notifications.outbox import announce_about_group
-from control_plane.retirement.guards import refuse_retiring
+from control_plane.retirement.guards import refuse_retired_analyses, refuse_retiring
 
 REASON_CHARACTERS = 400
 
 
 def ask(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> AccessRequest:
-    """Ask, as a member of the group, that it may use the analysis. Raises AlreadyGranted, AlreadyAsked or NotYours."""
+    """Ask, as a member of the group, that it may use the analysis.
+
+    Raises AlreadyGranted, AlreadyAsked, AnalysisRetired, BeingRetired or NotYours.
+    """
     user = actor.user
     if user is None or not group.memberships.wanted().filter(user=user).exists():
         raise NotYours("You are not in that group.")
@@ -31,6 +34,7 @@ def ask(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> Acces
         raise AlreadyGranted(f"{group.name} has {analysis.name} already. Nothing was asked for.")
     try:
         with transaction.atomic():
+            refuse_retired_analyses([analysis])
             request = AccessRequest.objects.create(
                 group=group, analysis=analysis, asked_by=user, reason=" ".join(reason.split())[:REASON_CHARACTERS]
             )

@@ -54,7 +54,7 @@ class Standing:
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
     """All analyses, a page at a time, with those of my groups that may use each."""
-    analyses = Analysis.objects.select_related("entry").order_by("name")
+    analyses = Analysis.objects.offered().select_related("entry").order_by("name")
     if typed := request.GET.get("q", "").strip():
         wanted = Q(name__icontains=typed) | Q(slug__icontains=typed) | Q(entry__summary__icontains=typed)
         analyses = analyses.filter(wanted)

@@ -28,7 +28,7 @@ class StackQuerySet(models.QuerySet["Stack"]):
 
 
 class Stack(models.Model):
-    """A CloudFormation stack: a group's, or the platform's.
+    """A CloudFormation stack: a group's, or one that holds analysis buckets.
 
     `generation` counts what people wanted, `deployed_generation` is what CloudFormation was last seen to hold. Whoever works
     on the stack holds its lease, and `lease_expires_at` frees it if that worker dies.

@@ -45,7 +45,8 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
             revert_drift=False,
         )
         announce_access(deployment, brought=deployment.generation)
-        if deployment.stack.is_retired:
+        # A retired group's stack is removed, a retired analysis's bucket taken out of its own: both go on from there.
+        if deployment.stack.is_retired or deployment.stack.kind == Stack.Kind.PLATFORM:
             go_on_retiring.enqueue()
         # By way of relations: a group is no business of a deployment.
         moving = Stack.objects.filter(pk=deployment.stack_id, group__memberships__replaces__removed_generation__isnull=True)

@@ -156,7 +156,7 @@ class Run:
         text = self._manifest_text(self._deployment.generation)
         manifest = parse(text)
         open_store(config().manifest_store).write(manifest.store_key, text)
-        context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else "platform=1"
+        context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else f"platform={manifest.number}"
         # A drift-aware change set is for a stack that is there; a new one has nothing to drift from.
         exists = bool(self._observation and self._observation.status)
         return Target(self._stack.name, context, assembly.folder if assembly else None, revert_drift and exists)

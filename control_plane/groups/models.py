@@ -51,15 +51,33 @@ class Group(models.Model):
         return reverse("group", args=(self.slug,))
 
 
+class AnalysisQuerySet(models.QuerySet["Analysis"]):
+    """Analyses, by what is asked of them."""
+
+    def offered(self) -> Self:
+        """Those that groups can be granted."""
+        return self.filter(retired_at__isnull=True)
+
+    def wanted(self) -> Self:
+        """Those whose bucket a storage stack is to hold."""
+        return self.filter(removed_generation__isnull=True)
+
+
 class Analysis(models.Model):
-    """An analysis that groups can be granted, with its own bucket."""
+    """An analysis that groups can be granted, with its own bucket. Its bucket stays in the storage stack that it is made in."""
 
     slug = models.CharField(max_length=32, unique=True, validators=[validate_slug])
     name = models.CharField(max_length=120, validators=[validate_name])
     bucket = models.CharField(max_length=63, unique=True, validators=[validate_bucket])
     stack = models.ForeignKey(Stack, on_delete=models.PROTECT, related_name="analyses")
-    added_generation = models.PositiveIntegerField(help_text="The platform's generation that makes the bucket.")
+    added_generation = models.PositiveIntegerField(help_text="Its storage stack's generation that makes the bucket.")
+    removed_generation = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Its storage stack's first generation without the bucket, where it is retired."
+    )
+    retired_at = models.DateTimeField(null=True, editable=False, help_text="Since when nobody can be granted it.")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AnalysisQuerySet.as_manager()
 
     class Meta:
         ordering = ("slug",)

@@ -30,6 +30,11 @@ def require_room(stack: Stack, before: GroupManifest | None, after: GroupManifes
         _check_account(stack, grown)
 
 
+def require_room_for_stack(stack: Stack) -> None:
+    """Refuse a further stack, whose row is there already, that would pass the account's limit. Raises LimitReached."""
+    _check_account(stack, (STACKS,))
+
+
 def _of_account(figures: limits.Figures | None) -> dict[str, int]:
     """What a group takes of the account's quotas."""
     if figures is None:

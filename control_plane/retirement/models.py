@@ -1,4 +1,4 @@
-"""Groups that are being retired or were, what becomes of their data, and what was counted beforehand."""
+"""Groups and analyses that are being retired or were, what becomes of their data, and what was counted beforehand."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Group
+from control_plane.groups.models import Analysis, Group
 
 
 class DataChoice(models.TextChoices):
@@ -60,6 +60,64 @@ class Retirement(models.Model):
 
     def __str__(self) -> str:
         return f"Retirement of {self.group}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has yet to end."""
+        return self.state in self.OPEN
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether nothing has been carried out yet."""
+        return self.state == self.State.WAITING
+
+
+class BucketChoice(models.TextChoices):
+    """What becomes of a retired analysis's bucket."""
+
+    KEEP = "keep", "Keep: the bucket and all that it holds stay in the AWS account"
+    DELETE = "delete", "Delete: the bucket, and every object in it with all its versions, for good"
+
+
+class AnalysisRetirement(models.Model):
+    """One wish to retire an analysis, and how far it is. An analysis has at most one that was not undone."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waits, and can be undone"
+        REMOVING = "removing", "its bucket is being taken out of its stack"
+        EMPTYING = "emptying", "its bucket is being emptied and deleted"
+        DONE = "done", "retired"
+        UNDONE = "undone", "undone"
+
+    OPEN: ClassVar[tuple[str, ...]] = (State.WAITING, State.REMOVING, State.EMPTYING)
+
+    analysis = models.ForeignKey(Analysis, on_delete=models.PROTECT, related_name="retirements")
+    state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    bucket = models.CharField(max_length=16, choices=BucketChoice, default=BucketChoice.KEEP)
+    asked_by = models.CharField(max_length=320)
+    asked_at = models.DateTimeField(default=timezone.now)
+    due_at = models.DateTimeField(help_text="From when on it is carried out, and can be undone no more.")
+    undone_by = models.CharField(max_length=320, blank=True)
+    undone_at = models.DateTimeField(null=True)
+    began_at = models.DateTimeField(null=True, help_text="When it began to be carried out.")
+    finished_at = models.DateTimeField(null=True)
+    deployment = models.ForeignKey(Deployment, null=True, on_delete=models.SET_NULL, related_name="+")
+    objects_done = models.PositiveBigIntegerField(default=0, help_text="Versions that were deleted.")
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(blank=True, help_text="Why its bucket could not be emptied or deleted at the last try.")
+    not_before = models.DateTimeField(null=True, help_text="When a worker is to look at its bucket next.")
+    lease_owner = models.CharField(max_length=64, blank=True, help_text="The task that empties its bucket now.")
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("state", "due_at")),)
+        constraints = (
+            models.UniqueConstraint(fields=("analysis",), condition=~Q(state="undone"), name="one_retirement_per_analysis"),
+        )
+
+    def __str__(self) -> str:
+        return f"Retirement of {self.analysis}"
 
     @property
     def is_open(self) -> bool:

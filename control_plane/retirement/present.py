@@ -40,7 +40,7 @@ def preview(group: Group, survey: Survey) -> Preview:
 def place_in_words(retirement: Retirement, place: DataPlace) -> str:
     """How far the data in one bucket is."""
     verb = "versions deleted" if retirement.data == DataChoice.DELETE else "objects tagged for the archive"
-    words = f"{place.bucket}: {place.objects_done:,} {verb} ({_size(place.bytes_done)})"
+    words = f"{place.bucket}: {place.objects_done:,} {verb} ({size_in_words(place.bytes_done)})"
     if place.left_out:
         words += f"; {place.left_out:,} left out, since they have all the tags that S3 allows or were gone"
     if place.is_done:
@@ -58,12 +58,12 @@ def retirement_as_dict(retirement: Retirement) -> dict[str, Any]:
         "state": retirement.state,
         "data": retirement.data,
         "asked_by": retirement.asked_by,
-        "asked_at": _iso(retirement.asked_at),
-        "due_at": _iso(retirement.due_at),
-        "began_at": _iso(retirement.began_at),
-        "undone_at": _iso(retirement.undone_at),
+        "asked_at": iso(retirement.asked_at),
+        "due_at": iso(retirement.due_at),
+        "began_at": iso(retirement.began_at),
+        "undone_at": iso(retirement.undone_at),
         "undone_by": retirement.undone_by,
-        "finished_at": _iso(retirement.finished_at),
+        "finished_at": iso(retirement.finished_at),
         "counts": retirement.counts,
         "error": retirement.error,
         "deployment": deployment_as_dict(retirement.deployment) if retirement.deployment else None,
@@ -101,7 +101,7 @@ def standing(retirement: Retirement) -> str:
         case Retirement.State.WAITING:
             return f"{group.name} is suspended. It is retired on {retirement.due_at:%Y-%m-%d %H:%M} UTC, unless that is undone."
         case Retirement.State.REMOVING:
-            return f"AWS is removing the access of {group.name}.{_trouble(retirement.deployment)}"
+            return f"AWS is removing the access of {group.name}.{deployment_trouble(retirement.deployment)}"
         case Retirement.State.DATA:
             verb = "deleted" if retirement.data == DataChoice.DELETE else "tagged for the archive"
             trouble = f" The last try failed, and another follows by itself: {retirement.error}" if retirement.error else ""
@@ -112,7 +112,8 @@ def standing(retirement: Retirement) -> str:
             return f"{group.name} is retired since {retirement.finished_at:%Y-%m-%d %H:%M} UTC."
 
 
-def _trouble(deployment: Deployment | None) -> str:
+def deployment_trouble(deployment: Deployment | None) -> str:
+    """What went wrong with the deployment that removes it, as a further sentence; empty if nothing did."""
     if deployment is None or deployment.state not in (Deployment.State.FAILED, Deployment.State.CANCELLED):
         return ""
     return f" Deployment {deployment.pk} {deployment.get_state_display()}: {deployment.error} {deployment.advice}"
@@ -121,10 +122,11 @@ def _trouble(deployment: Deployment | None) -> str:
 def _bucket(one: dict[str, Any]) -> str:
     more = "more than " if one["more"] else ""
     noun = "object" if one["objects"] == 1 else "objects"
-    return f"{one['bucket']}: {more}{one['objects']:,} {noun}, {more}{_size(one['bytes'])}"
+    return f"{one['bucket']}: {more}{one['objects']:,} {noun}, {more}{size_in_words(one['bytes'])}"
 
 
-def _size(size: int) -> str:
+def size_in_words(size: int) -> str:
+    """Bytes for people."""
     return filesizeformat(size).replace("\xa0", " ")
 
 
@@ -132,5 +134,6 @@ def _type(name: str) -> str:
     return name.removeprefix("AWS::").replace("::", " ")
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """A moment for JSON."""
     return moment.isoformat() if moment else None

@@ -1,4 +1,4 @@
-"""A retired group's objects, as the worker's own identity may deal with them: list, tag and delete, never read or write."""
+"""Objects and buckets of what is retired, as the worker's identity may deal with them: listed, tagged, deleted, never read."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -102,6 +102,22 @@ def delete_step(bucket: str, prefix: str) -> Step:
             return Step(is_last=_abort_uploads(bucket, prefix) == 0)
         _delete(bucket, found)
     return Step(count=len(found), size=sum(one.size for one in found))
+
+
+def delete_bucket(bucket: str) -> None:
+    """Delete a bucket that was emptied; one that is not there any more is deleted already. Raises S3Failure."""
+    with _explained(bucket):
+        try:
+            client().delete_bucket(Bucket=bucket)
+        except ClientError as error:
+            if _code(error) in GONE:
+                return
+            if _code(error) == "BucketNotEmpty":
+                raise S3Failure(
+                    f"{bucket} is not empty: something wrote to it while it was being emptied. Stop what still writes to it, such "
+                    "as a back end; it is emptied once more by itself."
+                ) from error
+            raise
 
 
 @lru_cache(maxsize=1)

@@ -1,11 +1,10 @@
 """What a retirement does by itself, when it is due: each step is found in the rows, so that no worker's death loses one."""
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from control_plane.audit.actors import Actor
@@ -15,6 +14,8 @@ from control_plane.groups.models import Group, JoinRequest
 from control_plane.groups.services.manifests import group_manifest
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import announce_request
+from control_plane.retirement.analysis_steps import take_steps as take_analysis_steps
+from control_plane.retirement.leases import enqueue_idle
 from control_plane.retirement.models import DataChoice, Retirement
 from control_plane.retirement.surveys import forget_surveys
 from control_plane.retirement.tasks import work_on_data
@@ -22,13 +23,14 @@ from control_plane.retirement.tasks import work_on_data
 logger = logging.getLogger("cohort.retirement")
 
 MOST_AT_ONCE = 20
-# How long a task that is enqueued has before another is.
-TASK_WAIT = timedelta(minutes=2)
 NOTE = "The group is retired."
 
 
 def take_steps() -> None:
-    """Begin what is due, go on with what AWS has removed, and see to the data. One that fails does not stop the others."""
+    """Begin what is due, go on with what AWS has removed, and see to the data; of groups, then of analyses.
+
+    One that fails does not stop the others.
+    """
     due = Retirement.objects.filter(state=Retirement.State.WAITING, due_at__lte=timezone.now())
     removed = Retirement.objects.filter(
         state=Retirement.State.REMOVING,
@@ -44,6 +46,7 @@ def take_steps() -> None:
             except Exception:
                 logger.exception("retirement %d: a step failed; it is tried again with the next sweep", pk)
     have_data_worked_on()
+    take_analysis_steps()
     forget_surveys()
 
 
@@ -70,19 +73,7 @@ def begin(retirement: Retirement, group: Group) -> None:
 
 def have_data_worked_on() -> int:
     """Enqueue the work on data that nobody is at. Returns how many."""
-    now = timezone.now()
-    idle = Retirement.objects.filter(
-        Q(lease_until__isnull=True) | Q(lease_until__lt=now),
-        Q(not_before__isnull=True) | Q(not_before__lte=now),
-        state=Retirement.State.DATA,
-    )
-    enqueued = 0
-    for pk in idle.values_list("pk", flat=True)[:MOST_AT_ONCE]:
-        # Whoever moves the date first enqueues it.
-        if idle.filter(pk=pk).update(not_before=now + TASK_WAIT):
-            work_on_data.enqueue(pk)
-            enqueued += 1
-    return enqueued
+    return enqueue_idle(Retirement.objects.filter(state=Retirement.State.DATA), work_on_data.enqueue, MOST_AT_ONCE)
 
 
 def finish(retirement: Retirement) -> None:

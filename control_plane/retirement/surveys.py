@@ -13,7 +13,7 @@ from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.retirement import s3
-from control_plane.retirement.models import Survey
+from control_plane.retirement.models import AnalysisRetirement, BucketChoice, Survey
 from control_plane.retirement.tasks import work_out_survey
 
 logger = logging.getLogger("cohort.retirement")
@@ -38,8 +38,13 @@ def what_ends(group: Group) -> dict[str, int]:
 
 
 def buckets_of(group: Group) -> list[str]:
-    """The buckets in which the group may have left anything: those of every analysis that it ever had."""
-    return list(Analysis.objects.filter(grants__group=group).order_by("bucket").distinct().values_list("bucket", flat=True))
+    """The buckets in which the group may have left anything: those of every analysis that it ever had, save the deleted ones.
+
+    Whoever else in the world wants it can have a deleted bucket's name.
+    """
+    gone = AnalysisRetirement.objects.filter(bucket=BucketChoice.DELETE, state=AnalysisRetirement.State.DONE)
+    analyses = Analysis.objects.filter(grants__group=group).exclude(retirements__in=gone)
+    return list(analyses.order_by("bucket").distinct().values_list("bucket", flat=True))
 
 
 def request_survey(group: Group, *, actor: Actor) -> Survey:

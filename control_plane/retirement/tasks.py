@@ -1,4 +1,4 @@
-"""What a worker does for groups that are being retired."""
+"""What a worker does for groups and analyses that are being retired."""
 
 from django_tasks import task
 
@@ -15,5 +15,13 @@ def work_out_survey(survey_id: int) -> None:
 def work_on_data(retirement_id: int) -> None:
     """See `data.work_on`."""
     from control_plane.retirement.data import work_on
+
+    work_on(retirement_id)
+
+
+@task()
+def empty_bucket(retirement_id: int) -> None:
+    """See `emptying.work_on`."""
+    from control_plane.retirement.emptying import work_on
 
     work_on(retirement_id)

@@ -8,8 +8,8 @@ from control_plane.groups import errors
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.platform import platform_stack, sync_platform
-from stacks.manifest import MOST_BUCKETS, GroupManifest, PlatformManifest, parse
+from control_plane.groups.services.platform import sync_platform
+from stacks.manifest import GroupManifest, PlatformManifest, parse
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -84,17 +84,6 @@ def test_a_bucket_that_no_group_could_reach_is_refused(operator: Actor, bucket: 
     assert not Analysis.objects.exists()
 
 
-def test_more_buckets_than_the_platform_s_stack_holds_are_refused_beforehand(operator: Actor) -> None:
-    stack = platform_stack()
-    Analysis.objects.bulk_create(
-        Analysis(slug=f"a-{number}", name=f"A {number}", bucket=f"cohort-{number}", stack=stack, added_generation=1)
-        for number in range(MOST_BUCKETS)
-    )
-    with pytest.raises(errors.LimitReached, match=r"at most 200.*Nothing was changed"):
-        create_analysis(slug="one-more", bucket="cohort-one-more", actor=operator)
-    assert Analysis.objects.count() == MOST_BUCKETS
-
-
 def test_a_grant_changes_level_and_ends(group: Group, analysis: Analysis, operator: Actor) -> None:
     grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_ONLY, actor=operator)
     with pytest.raises(errors.AlreadyGranted):
@@ -107,17 +96,14 @@ def test_a_grant_changes_level_and_ends(group: Group, analysis: Analysis, operat
 
 
 def test_the_platform_is_asked_for_once(operator: Actor) -> None:
-    first = sync_platform(actor=operator)
-    assert first is not None
-    assert sync_platform(actor=operator) == first
+    (first,) = sync_platform(actor=operator)
+    assert sync_platform(actor=operator) == [first]
     settle(first.stack)
-    assert sync_platform(actor=operator) is None
+    assert sync_platform(actor=operator) == []
 
 
 def test_a_platform_that_failed_is_asked_for_again(operator: Actor) -> None:
-    first = sync_platform(actor=operator)
-    assert first is not None
+    (first,) = sync_platform(actor=operator)
     Deployment.objects.update(state=Deployment.State.FAILED)
-    again = sync_platform(actor=operator)
-    assert again is not None
+    (again,) = sync_platform(actor=operator)
     assert again.pk != first.pk

@@ -158,3 +158,44 @@ def test_the_record_stays_and_the_slug_is_not_given_again(labs: Site) -> None:
     by_hand = site.cdk("diff", f"Group-{DELETED}", "-c", f"group={DELETED}")
     assert by_hand.status != 0
     assert "is retired" in by_hand.err + by_hand.out
+
+
+def test_an_analysis_is_retired_on_the_page_and_its_bucket_is_emptied_and_deleted(administrator: Page, labs: Site) -> None:
+    site, page, root, bucket = labs, administrator, labs.root("s3"), "cohort-e2e-over"
+    site.must("analysis", "create", "ending-over", "--bucket", bucket, "--wait")
+    site.must("analysis", "grant", "ending-over", OTHER, "--wait")
+    s3 = s3_of(site, OTHER)
+    key = f"{OTHER}/inputs/twice.csv"
+    for body in (b"1\n", b"2\n"):
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    s3.delete_object(Bucket=bucket, Key=key)
+    s3.create_multipart_upload(Bucket=bucket, Key=f"{OTHER}/inputs/half.bin")
+
+    page.goto("/admin/groups/analysis/?q=ending-over")
+    page.goto(page.locator("a[href*='/retire-row']").first.get_attribute("href") or "")
+    page.get_by_role("radio", name="Delete").check()
+    page.get_by_label("The bucket’s name").fill(bucket)
+    page.get_by_role("button", name="Retire the analysis").click()
+    expect(page.get_by_role("alert").first).to_contain_text("is granted to")
+    assert s3.list_objects_v2(Bucket=bucket, Prefix=f"{OTHER}/")["KeyCount"] == 0
+    site.must("analysis", "revoke", "ending-over", OTHER, "--wait")
+
+    page.get_by_label("The bucket’s name").fill(bucket)
+    page.get_by_role("radio", name="Delete").check()
+    page.get_by_role("button", name="Retire the analysis").click()
+    expect(page.locator("#retirement")).to_have_attribute("data-state", "waiting")
+    assert serious_findings(page) == []
+    assert site.manage("analysis", "grant", "ending-over", OTHER).status == 2
+    pass_time = (
+        "from control_plane.retirement.models import AnalysisRetirement; from django.utils import timezone; "
+        "AnalysisRetirement.objects.filter(state='waiting').update(due_at=timezone.now())"
+    )
+    assert site.manage("shell", "-c", pass_time).status == 0
+    assert site.manage("sweep").status == 0
+    expect(page.locator("#retirement")).to_have_attribute("data-state", "done", timeout=SOON * 1000)
+    expect(page.locator("#retirement")).to_contain_text("3 versions deleted")
+    assert bucket not in {one["Name"] for one in root.list_buckets()["Buckets"]}
+    assert BUCKET in {one["Name"] for one in root.list_buckets()["Buckets"]}
+    assert site.manage("analysis", "create", "another", "--bucket", bucket).status == 2
+    same = site.cdk("diff", "Cohort-Storage", "--fail", "-c", "platform=1")
+    assert same.status == 0, same.out + same.err

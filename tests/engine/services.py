@@ -16,10 +16,14 @@ from control_plane.deployments import approvals, drift, requests  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
 from control_plane.groups.errors import GroupsError  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
+from control_plane.groups.services import platform  # noqa: E402
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
 from control_plane.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
 from control_plane.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
 from control_plane.groups.services.platform import platform_stack, sync_platform  # noqa: E402
+from control_plane.retirement.analysis_asking import ask  # noqa: E402
+from control_plane.retirement.analysis_present import analysis_retirement_as_dict  # noqa: E402
+from control_plane.retirement.models import BucketChoice  # noqa: E402
 
 ACTOR = Actor(label="terminal:tester", channel="terminal")
 OTHER = Actor(label="terminal:other", channel="terminal")
@@ -27,8 +31,8 @@ OTHER = Actor(label="terminal:other", channel="terminal")
 
 def sync() -> int | None:
     """Have the platform deployed."""
-    deployment = sync_platform(actor=ACTOR)
-    return deployment.pk if deployment else None
+    deployments = sync_platform(actor=ACTOR)
+    return deployments[0].pk if deployments else None
 
 
 def platform_is_there() -> None:
@@ -67,6 +71,26 @@ def analysis(slug: str, bucket: str) -> int:
     return create_analysis(slug=slug, bucket=bucket, actor=ACTOR)[1].pk
 
 
+def further_analysis(slug: str, bucket: str) -> int:
+    """Make an analysis where every storage stack is full."""
+    most, platform.MOST_BUCKETS = platform.MOST_BUCKETS, 0
+    try:
+        return analysis(slug, bucket)
+    finally:
+        platform.MOST_BUCKETS = most
+
+
+def retire_analysis(slug: str) -> None:
+    """Retire it at once, and have its bucket deleted."""
+    found = Analysis.objects.get(slug=slug)
+    ask(analysis=found, confirmation=found.bucket, bucket=BucketChoice.DELETE, at_once=True, actor=ACTOR)
+
+
+def retirement_of(slug: str) -> dict[str, Any]:
+    """How far that is."""
+    return analysis_retirement_as_dict(Analysis.objects.get(slug=slug).retirements.get())
+
+
 def grant(analysis: str, slug: str, level: str = "read-write") -> int:
     """Grant it."""
     found = Analysis.objects.get(slug=analysis)
@@ -96,6 +120,16 @@ def approve(deployment: int) -> str:
 def approve_own(deployment: int) -> str:
     """Approve it, as whoever asked for it."""
     return approvals.approve(Deployment.objects.get(pk=deployment), actor=ACTOR).state
+
+
+def check_stack(name: str) -> None:
+    """Have a stack's drift checked."""
+    drift.request_check(Stack.objects.get(name=name), actor=ACTOR)
+
+
+def repair_stack(name: str) -> int:
+    """Have a stack put back."""
+    return requests.request_repair(Stack.objects.get(name=name), actor=ACTOR).pk
 
 
 def check(slug: str) -> None:
@@ -169,6 +203,9 @@ CALLS = {
         remove,
         rotate,
         analysis,
+        further_analysis,
+        retire_analysis,
+        retirement_of,
         grant,
         revoke,
         cancel,
@@ -176,7 +213,9 @@ CALLS = {
         approve,
         approve_own,
         check,
+        check_stack,
         repair,
+        repair_stack,
         dump,
     )
 }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stacks import names
-from tests.engine.running import Running
+from tests.engine.running import Row, Running
 from tests.local_aws.helpers import ended as stack_ended
 from tests.local_aws.helpers import wait_for
 
@@ -218,3 +218,41 @@ def detach_and_delete(iam: Any, arn: str, slug: str) -> None:
         if not version["IsDefaultVersion"]:
             iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
     iam.delete_policy(PolicyArn=arn)
+
+
+def test_a_further_storage_stack_is_deployed_checked_repaired_and_loses_a_retired_bucket_as_the_first_one(running: Running) -> None:
+    control, s3, name, bucket = running.control, running.cloud.root("s3"), "Cohort-Storage-2", "cohort-engine-further"
+
+    def stack() -> Row:
+        return next(one for one in control.dump()["stacks"] if one["name"] == name)
+
+    def ended() -> Row:
+        dump = control.until(lambda dump: not dump["open"])
+        last: Row = [one for one in dump["deployments"] if one["stack"] == name][-1]
+        assert last["state"] == "succeeded", last
+        return last
+
+    def drifted() -> str:
+        control.do("check_stack", name=name)
+        control.until(lambda _: stack()["drift_state"] not in ("checking", "unknown"))
+        return stack()["drift_state"]  # type: ignore[no-any-return]
+
+    first = running.cloud.root("cloudformation").describe_stacks(StackName="Cohort-Storage")["Stacks"][0]
+    control.do("further_analysis", slug="further", bucket=bucket)
+    assert (ended()["status"], stack()["deployed_generation"], drifted()) == ("CREATE_COMPLETE", 1, "in-sync")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert drifted() == "drifted"
+    control.do("repair_stack", name=name)
+    ended()
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+
+    for body in (b"1", b"22"):
+        s3.put_object(Bucket=bucket, Key="lab/inputs/a.csv", Body=body)
+    s3.create_multipart_upload(Bucket=bucket, Key="lab/inputs/half.bin")
+    control.do("retire_analysis", slug="further")
+    control.until(lambda _: control.do("retirement_of", slug="further")["state"] == "done")
+    told = control.do("retirement_of", slug="further")
+    assert (told["objects"], told["bytes"], told["error"]) == (2, 3, "")
+    assert bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}
+    assert (ended()["status"], drifted()) == ("UPDATE_COMPLETE", "in-sync")
+    assert running.cloud.root("cloudformation").describe_stacks(StackName="Cohort-Storage")["Stacks"][0] == first

@@ -254,6 +254,20 @@ def test_the_worker_may_all_that_it_needs_within_its_boundary() -> None:
     assert not any(decide(others, held, boundary=limit, principal=worker))
 
 
+def test_the_worker_deletes_an_analysis_bucket_and_never_one_of_the_site_s_own_or_of_cdk() -> None:
+    held = {"worker": host_policies.worker_policy(site())}
+    limit = bootstrap.host_boundary(ACCOUNT, REGION)
+    worker = f"{IAM}role/cohort-host/cohort-host"
+    ours = [Call(f"s3:{action}", "arn:aws:s3:::cohort-ephys") for action in ("DeleteBucket", "ListBucketVersions")]
+    ours += [Call(f"s3:{action}", "arn:aws:s3:::cohort-ephys/a") for action in ("DeleteObjectVersion", "AbortMultipartUpload")]
+    assert all(decide(ours, held, boundary=limit, principal=worker))
+    others = [Call("s3:DeleteBucket", f"arn:aws:s3:::{name}") for name in (BACKUPS, STATE, "cdk-hnb659fds-assets", "theirs")]
+    others += [Call(f"s3:{action}", "arn:aws:s3:::cohort-ephys") for action in ("DeleteBucketPolicy", "PutBucketPolicy")]
+    assert not any(decide(others, held, boundary=limit, principal=worker))
+    # Whatever the role's own policy says one day.
+    assert not any(decide(others[:3], EVERYTHING, boundary=limit, principal=worker))
+
+
 def test_the_web_process_acts_for_members_and_can_do_nothing_else() -> None:
     held = {"web": host_policies.web_policy(site())}
     allowed = decide(

@@ -10,13 +10,12 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import lock, request_deployment
+from control_plane.deployments.requests import lock
 from control_plane.groups.errors import AlreadyGranted, InvalidName, NameTaken, NotFound, NotGranted
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
-from control_plane.groups.services.manifests import platform_manifest
-from control_plane.groups.services.platform import origins, platform_stack
-from control_plane.retirement.guards import refuse_retiring
+from control_plane.groups.services.platform import request_storage_deployment, stack_with_room
+from control_plane.retirement.guards import refuse_retired_analyses, refuse_retiring
 from stacks.manifest import names
 
 # The catalogue has pages of its own at these names, where an analysis's page would be.
@@ -33,16 +32,11 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
         raise InvalidName(f"No analysis can have the slug {slug!r}: the site has a page of that name. Nothing was changed.")
     _check_within_reach(bucket)
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
-        stack = lock(platform_stack().pk)
+        stack = stack_with_room()
         _check_free(analysis)
         analysis.stack, analysis.added_generation = stack, stack.generation + 1
         analysis.save()
-        deployment = request_deployment(
-            stack,
-            make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
-            summary=f"Making the bucket {bucket} of the analysis {name}",
-            actor=actor,
-        )
+        deployment = request_storage_deployment(stack, f"Making the bucket {bucket} of the analysis {name}", actor)
         record(actor, "analysis.create", f"analysis {slug}", after={"bucket": bucket, "name": name}, deployment=deployment.pk)
     return analysis, deployment
 
@@ -53,6 +47,7 @@ def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, acto
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         refuse_retiring(group)
+        refuse_retired_analyses([analysis])
         before = Grant.objects.wanted().filter(group=group, analysis=analysis).first()
         if before and before.level == level:
             raise AlreadyGranted(f"{group.name} has {analysis.name} already ({level.value}). Nothing was changed.")
@@ -78,6 +73,7 @@ def grant_analyses(*, analyses: Sequence[Analysis], group: Group, level: Grant.L
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         refuse_retiring(group)
+        refuse_retired_analyses(analyses)
         before = {grant.analysis_id: grant for grant in Grant.objects.wanted().filter(group=group, analysis__in=analyses)}
         for grant in before.values():
             _end(grant, group)

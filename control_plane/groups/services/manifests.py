@@ -17,6 +17,7 @@ from stacks.manifest import (
     Member,
     PlatformManifest,
     limits,
+    names,
     parse,
 )
 
@@ -72,13 +73,14 @@ def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:
 
 
 def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -> PlatformManifest:
-    """The platform's desired state now. Raises LimitReached where AWS could not hold it."""
+    """A storage stack's desired state now. Raises LimitReached where AWS could not hold it."""
     try:
         return PlatformManifest.build(
             generation=generation,
             account=stack.account,
             region=stack.region,
-            buckets=tuple(Analysis.objects.filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
+            number=names.storage_number(stack.name),
+            buckets=tuple(Analysis.objects.wanted().filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
             origins=origins,
         )
     except ManifestError as error:

@@ -1,6 +1,7 @@
-"""The platform's own stack: the analysis buckets, and the boundary of everyone who may use them."""
+"""The storage stacks that all groups share: the analysis buckets, and which stack a new one goes into."""
 
 from django.db import transaction
+from django.db.models import Count, Q
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
@@ -8,7 +9,8 @@ from control_plane.config import config
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.requests import deploy_again, lock, request_deployment
 from control_plane.groups.services.manifests import platform_manifest
-from stacks.manifest import names
+from control_plane.quotas.checks import require_room_for_stack
+from stacks.manifest import MOST_BUCKETS, names, parse
 
 
 def origins() -> tuple[str, ...]:
@@ -17,7 +19,7 @@ def origins() -> tuple[str, ...]:
 
 
 def platform_stack() -> Stack:
-    """The platform's stack in the account and region that new things are made in."""
+    """The first storage stack, made in the account and region that new things are made in."""
     stack, _ = Stack.objects.get_or_create(
         name=names.PLATFORM_STACK,
         defaults={
@@ -30,25 +32,63 @@ def platform_stack() -> Stack:
     return stack
 
 
-def sync_platform(*, actor: Actor) -> Deployment | None:
-    """Have the platform deployed if what is wanted differs from what was last asked for, or that never arrived.
+def stack_with_room() -> Stack:
+    """The storage stack that a new analysis goes into, locked: the first with room, or a further one where there is none.
 
-    Returns the deployment that brings it, or None if AWS holds what is wanted.
+    Within a transaction. Those who make analyses at the same time follow each other. Raises LimitReached.
     """
+    first = lock(platform_stack().pk)
+    held = Count("analyses", filter=Q(analyses__removed_generation__isnull=True))
+    stacks = list(Stack.objects.filter(kind=Stack.Kind.PLATFORM).annotate(held=held).order_by("pk"))
+    with_room = next((one for one in stacks if one.held < MOST_BUCKETS), None)
+    if with_room is not None:
+        return first if with_room.pk == first.pk else lock(with_room.pk)
+    return _further_stack(first, max(names.storage_number(one.name) for one in stacks) + 1)
+
+
+def sync_platform(*, actor: Actor) -> list[Deployment]:
+    """Have each storage stack deployed where what is wanted differs from what was last asked for, or that never arrived.
+
+    Returns the deployments that bring it; none if AWS holds what is wanted.
+    """
+    platform_stack()
+    stacks = list(Stack.objects.filter(kind=Stack.Kind.PLATFORM).order_by("pk").values_list("pk", flat=True))
+    return [deployment for pk in stacks if (deployment := _sync(pk, actor))]
+
+
+def request_storage_deployment(stack: Stack, summary: str, actor: Actor) -> Deployment:
+    """Have a storage stack's present rows deployed; it must be locked. See `request_deployment`. Raises LimitReached."""
+    return request_deployment(
+        stack,
+        make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
+        summary=summary,
+        actor=actor,
+    )
+
+
+def _sync(stack_id: int, actor: Actor) -> Deployment | None:
     with transaction.atomic():
-        stack = lock(platform_stack().pk)
+        stack = lock(stack_id)
         wanted = platform_manifest(stack, stack.generation or 1, origins())
         last = StoredManifest.objects.filter(stack=stack, generation=stack.generation).first()
-        if last and last.text == wanted.to_json():
+        # What an older release wrote means the same without the fields that came since.
+        if last and parse(last.text) == wanted:
             return None if stack.is_up_to_date else _open_or_again(stack, actor)
-        deployment = request_deployment(
-            stack,
-            make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
-            summary="Setting the platform up",
-            actor=actor,
-        )
+        deployment = request_storage_deployment(stack, f"Setting {stack.title} up", actor)
         record(actor, "platform.sync", stack.name, deployment=deployment.pk)
     return deployment
+
+
+def _further_stack(first: Stack, number: int) -> Stack:
+    stack = Stack.objects.create(
+        name=names.storage_stack(number),
+        kind=Stack.Kind.PLATFORM,
+        title=f"storage stack {number}",
+        account=first.account,
+        region=first.region,
+    )
+    require_room_for_stack(stack)
+    return stack
 
 
 def _open_or_again(stack: Stack, actor: Actor) -> Deployment:

@@ -33,9 +33,16 @@ class Command(VerbCommand):
         self.follow(options, deployment, {"analysis": analysis_as_dict(analysis)}, f"The bucket {analysis.bucket} is being made.")
 
     def list(self, options: dict[str, Any]) -> None:
-        analyses = list(Analysis.objects.all())
-        rows = [[analysis.slug, analysis.name, analysis.bucket] for analysis in analyses]
-        self.show(options, [analysis_as_dict(analysis) for analysis in analyses], table(rows, ["SLUG", "NAME", "BUCKET"]))
+        analyses = list(Analysis.objects.select_related("stack"))
+        rows = [
+            [one.slug, one.name, one.bucket, one.stack.name, f"{one.retired_at:%Y-%m-%d}" if one.retired_at else ""]
+            for one in analyses
+        ]
+        self.show(
+            options,
+            [analysis_as_dict(analysis) for analysis in analyses],
+            table(rows, ["SLUG", "NAME", "BUCKET", "STACK", "RETIRED"]),
+        )
 
     def grant(self, options: dict[str, Any]) -> None:
         analysis, group = find_analysis(options["analysis"]), find_group(options["group"])
@@ -53,4 +60,10 @@ class Command(VerbCommand):
 
 def analysis_as_dict(analysis: Analysis) -> dict[str, Any]:
     """An analysis, for JSON."""
-    return {"slug": analysis.slug, "name": analysis.name, "bucket": analysis.bucket}
+    return {
+        "slug": analysis.slug,
+        "name": analysis.name,
+        "bucket": analysis.bucket,
+        "stack": analysis.stack.name,
+        "retired_at": analysis.retired_at,
+    }

@@ -37,11 +37,11 @@ class Command(VerbCommand):
         asked.add_argument("--confirm", required=True, metavar="SLUG", help="The group's slug once more.")
         asked.add_argument("--data", choices=DataChoice.values, default=DataChoice.KEEP, help="What becomes of its objects in S3.")
         asked.add_argument("--now", action="store_true", help="Without the time in which it can be undone.")
-        _waits(asked)
+        waits(asked)
         self.verb("undo", self.undo, "Give a group its access back that waits to be retired.").add_argument("slug")
         told = self.verb("status", self.status, "Say how far a group's retirement is.")
         told.add_argument("slug")
-        _waits(told)
+        waits(told)
         listed = self.verb("list", self.list, "List the retirements, newest first.")
         listed.add_argument("--limit", type=int, default=100, help="How many at most (default 100).")
 
@@ -106,7 +106,8 @@ class Command(VerbCommand):
             sys.exit(EXIT_DEPLOYMENT_FAILED if _is_stuck(retirement) else EXIT_STILL_WAITING)
 
 
-def _waits(parser: ArgumentParser) -> None:
+def waits(parser: ArgumentParser) -> None:
+    """Add --wait and --timeout, for what goes on after its deployment."""
     parser.add_argument("--wait", action="store_true", help="Wait for its end; the exit status says whether it came.")
     parser.add_argument("--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS}).")
 

@@ -1,0 +1,77 @@
+"""`manage.py retire_analysis`: end an analysis, undo that while there is time, and see how far it is."""
+
+import sys
+import time
+from typing import Any
+
+from control_plane.deployments.models import Deployment
+from control_plane.groups.services.analyses import find_analysis
+from control_plane.retirement.analysis_asking import ask, undo
+from control_plane.retirement.analysis_present import analysis_retirement_as_dict, progress, standing
+from control_plane.retirement.errors import RetirementRefused
+from control_plane.retirement.management.commands.retire import waits
+from control_plane.retirement.models import AnalysisRetirement, BucketChoice
+from control_plane.terminal import EXIT_DEPLOYMENT_FAILED, EXIT_STILL_WAITING, LOOK_SECONDS, VerbCommand
+
+
+class Command(VerbCommand):
+    """The end of analyses from a terminal."""
+
+    help = "Retire an analysis that no group has: its record stays, and its bucket is kept or deleted."
+
+    def add_verbs(self) -> None:
+        asked = self.verb("ask", self.ask, "Offer an analysis to nobody from now on, and retire it after RETIREMENT_DAYS.")
+        asked.add_argument("slug")
+        asked.add_argument("--confirm", required=True, metavar="BUCKET", help="The name of its bucket.")
+        asked.add_argument("--bucket", choices=BucketChoice.values, default=BucketChoice.KEEP, help="What becomes of its bucket.")
+        asked.add_argument("--now", action="store_true", help="Without the time in which it can be undone.")
+        waits(asked)
+        self.verb("undo", self.undo, "Offer an analysis again that waits to be retired.").add_argument("slug")
+        told = self.verb("status", self.status, "Say how far an analysis's retirement is.")
+        told.add_argument("slug")
+        waits(told)
+
+    def ask(self, options: dict[str, Any]) -> None:
+        retirement = ask(
+            analysis=find_analysis(options["slug"]),
+            confirmation=options["confirm"],
+            bucket=BucketChoice(options["bucket"]),
+            at_once=options["now"],
+            actor=self.actor,
+        )
+        self._follow(options, retirement)
+
+    def undo(self, options: dict[str, Any]) -> None:
+        self._follow(options | {"wait": False}, undo(analysis=find_analysis(options["slug"]), actor=self.actor))
+
+    def status(self, options: dict[str, Any]) -> None:
+        analysis = find_analysis(options["slug"])
+        retirement = analysis.retirements.first()
+        if retirement is None:
+            raise RetirementRefused(f"Nobody has asked for {analysis.name} to be retired. Nothing was changed.")
+        self._follow(options, retirement)
+
+    def _follow(self, options: dict[str, Any], retirement: AnalysisRetirement) -> None:
+        """Print where it stands; with --wait, once it has ended or something is in its way."""
+        deadline, told = time.monotonic() + options.get("timeout", 0), ""
+        retirement = _fresh(retirement)
+        while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
+            if (now := progress(retirement) or standing(retirement)) != told:
+                self.stderr.write(told := now)
+            time.sleep(LOOK_SECONDS)
+            retirement = _fresh(retirement)
+        lines = [line for line in (standing(retirement), progress(retirement)) if line]
+        self.show(options, {"retirement": analysis_retirement_as_dict(retirement)}, "\n".join(lines))
+        if options["wait"] and retirement.is_open:
+            sys.exit(EXIT_DEPLOYMENT_FAILED if _is_stuck(retirement) else EXIT_STILL_WAITING)
+
+
+def _fresh(retirement: AnalysisRetirement) -> AnalysisRetirement:
+    return AnalysisRetirement.objects.select_related("analysis__stack", "deployment__stack").get(pk=retirement.pk)
+
+
+def _is_stuck(retirement: AnalysisRetirement) -> bool:
+    """Whether the deployment that takes the bucket out of its stack ended otherwise, and waits for somebody."""
+    deployment = retirement.deployment
+    ended = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
+    return ended and retirement.state == AnalysisRetirement.State.REMOVING
