@@ -41,6 +41,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _checksums,
         _delay,
         _drift,
+        _early_validation,
         _host_resources,
         _imports,
         _key_use,
@@ -65,6 +66,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _machines.register()
     _drift.register()
     _changesets.accept_output_changes()
+    _early_validation.install()
     _checksums.install()
     _nested.install()
     _limits.install()

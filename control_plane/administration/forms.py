@@ -111,7 +111,7 @@ class NewAnalysisForm(forms.Form):
 class GrantForm(forms.Form):
     """The analysis that a group may use, and to what extent."""
 
-    analysis = forms.ModelChoiceField(Analysis.objects.all(), widget=UnfoldAdminSelectWidget)
+    analysis = forms.ModelChoiceField(Analysis.objects.offered(), widget=UnfoldAdminSelectWidget)
     level = forms.ChoiceField(choices=Grant.Level.choices, initial=Grant.Level.READ_WRITE, widget=UnfoldAdminRadioSelectWidget)
 
 

@@ -67,7 +67,7 @@ class GrantManyForm(forms.Form):
         widget=forms.RadioSelect(attrs={"class": "form-check-input"}),
     )
     analyses = forms.ModelMultipleChoiceField(
-        queryset=Analysis.objects.all(),
+        queryset=Analysis.objects.offered(),
         to_field_name="slug",
         required=False,
         label="These",

@@ -34,9 +34,9 @@ def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
     """The default analyses (those not made for certain groups), all, or those with these slugs."""
     match which:
         case "all":
-            return Analysis.objects.all()
+            return Analysis.objects.offered()
         case "default":
-            return Analysis.objects.filter(Q(entry=None) | Q(entry__is_custom=False))
+            return Analysis.objects.offered().filter(Q(entry=None) | Q(entry__is_custom=False))
         case _:
             return Analysis.objects.filter(slug__in=list(slugs))
 

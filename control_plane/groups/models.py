@@ -51,6 +51,18 @@ class Group(models.Model):
         return reverse("group", args=(self.slug,))
 
 
+class AnalysisQuerySet(models.QuerySet["Analysis"]):
+    """Analyses, by what is asked of them."""
+
+    def offered(self) -> Self:
+        """Those that groups can be granted."""
+        return self.filter(unmade_reason="")
+
+    def wanted(self) -> Self:
+        """Those whose bucket a storage stack is to hold."""
+        return self.filter(unmade_reason="")
+
+
 class Analysis(models.Model):
     """An analysis that groups can be granted, with its own bucket."""
 
@@ -59,7 +71,12 @@ class Analysis(models.Model):
     bucket = models.CharField(max_length=63, unique=True, validators=[validate_bucket])
     stack = models.ForeignKey(Stack, on_delete=models.PROTECT, related_name="analyses")
     added_generation = models.PositiveIntegerField(help_text="The platform's generation that makes the bucket.")
+    unmade_reason = models.TextField(
+        blank=True, editable=False, help_text="Why AWS could not make the bucket, which is left out until somebody decides."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AnalysisQuerySet.as_manager()
 
     class Meta:
         ordering = ("slug",)

@@ -38,8 +38,9 @@ def what_ends(group: Group) -> dict[str, int]:
 
 
 def buckets_of(group: Group) -> list[str]:
-    """The buckets in which the group may have left anything: those of every analysis that it ever had."""
-    return list(Analysis.objects.filter(grants__group=group).order_by("bucket").distinct().values_list("bucket", flat=True))
+    """The buckets in which the group may have left anything: those of every analysis that it ever had and that were made."""
+    made = Analysis.objects.filter(grants__group=group, unmade_reason="")
+    return list(made.order_by("bucket").distinct().values_list("bucket", flat=True))
 
 
 def request_survey(group: Group, *, actor: Actor) -> Survey:

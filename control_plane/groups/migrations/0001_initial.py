@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=120, validators=[control_plane.accounts.validation.validate_name])),
                 ('bucket', models.CharField(max_length=63, unique=True, validators=[control_plane.groups.validation.validate_bucket])),
                 ('added_generation', models.PositiveIntegerField(help_text="The platform's generation that makes the bucket.")),
+                ('unmade_reason', models.TextField(blank=True, editable=False, help_text='Why AWS could not make the bucket, which is left out until somebody decides.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('stack', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='analyses', to='deployments.stack')),
             ],

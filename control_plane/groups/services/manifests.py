@@ -52,7 +52,11 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
             ),
             analyses=tuple(
                 AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
-                for grant in group.grants.wanted().select_related("analysis").order_by("analysis__bucket")
+                # No right to a bucket that AWS could not make for us: whoever has its name could read what is put there.
+                for grant in group.grants.wanted()
+                .filter(analysis__unmade_reason="")
+                .select_related("analysis")
+                .order_by("analysis__bucket")
             ),
             revoked=tuple(revoked) if can_name else (),
             sessions_not_before=None if can_name else int(time.time()),
@@ -78,7 +82,7 @@ def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -
             generation=generation,
             account=stack.account,
             region=stack.region,
-            buckets=tuple(Analysis.objects.filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
+            buckets=tuple(Analysis.objects.wanted().filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
             origins=origins,
         )
     except ManifestError as error:

@@ -51,6 +51,16 @@ def sync_platform(*, actor: Actor) -> Deployment | None:
     return deployment
 
 
+def request_storage_deployment(stack: Stack, summary: str, actor: Actor) -> Deployment:
+    """Have a storage stack's present rows deployed; it must be locked. See `request_deployment`. Raises LimitReached."""
+    return request_deployment(
+        stack,
+        make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
+        summary=summary,
+        actor=actor,
+    )
+
+
 def _open_or_again(stack: Stack, actor: Actor) -> Deployment:
     """The deployment that is on its way, or else the last one, which failed, once more."""
     last = stack.deployments.order_by("-pk")[0]

@@ -34,8 +34,8 @@ class Command(VerbCommand):
 
     def list(self, options: dict[str, Any]) -> None:
         analyses = list(Analysis.objects.all())
-        rows = [[analysis.slug, analysis.name, analysis.bucket] for analysis in analyses]
-        self.show(options, [analysis_as_dict(analysis) for analysis in analyses], table(rows, ["SLUG", "NAME", "BUCKET"]))
+        rows = [[one.slug, one.name, one.bucket, f"not made: {one.unmade_reason}" if one.unmade_reason else ""] for one in analyses]
+        self.show(options, [analysis_as_dict(analysis) for analysis in analyses], table(rows, ["SLUG", "NAME", "BUCKET", "AWS"]))
 
     def grant(self, options: dict[str, Any]) -> None:
         analysis, group = find_analysis(options["analysis"]), find_group(options["group"])
@@ -53,4 +53,5 @@ class Command(VerbCommand):
 
 def analysis_as_dict(analysis: Analysis) -> dict[str, Any]:
     """An analysis, for JSON."""
-    return {"slug": analysis.slug, "name": analysis.name, "bucket": analysis.bucket}
+    document = {"slug": analysis.slug, "name": analysis.name, "bucket": analysis.bucket}
+    return document | ({"unmade_reason": analysis.unmade_reason} if analysis.unmade_reason else {})
