@@ -43,6 +43,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _conditional_writes,
         _delay,
         _drift,
+        _early_validation,
         _host_resources,
         _imports,
         _kept_roles,
@@ -77,6 +78,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _taken.register()
     _drift.register()
     _changesets.accept_output_changes()
+    _early_validation.install()
     _checksums.install()
     _nested.install()
     _limits.install()

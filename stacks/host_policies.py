@@ -18,7 +18,7 @@ KINDS = ("user", "group", "role", "policy")
 # By their beginnings, since the host's boundary has little room: all of these only look.
 SEE_STACKS = tuple(
     f"cloudformation:{action}"
-    for action in ("DescribeStack*", "DetectStack*", "GetStackPolicy", "GetTemplate", "ListStackResources")
+    for action in ("DescribeEvents", "DescribeStack*", "DetectStack*", "GetStackPolicy", "GetTemplate", "ListStackResources")
 )
 SEE_ACCOUNT = (
     *("cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeAccountLimits"),

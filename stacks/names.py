@@ -4,6 +4,7 @@ Every pattern is a fixed prefix, the slug, and (where there is one) a last part 
 be taken apart again in one way only. Limits: IAM names and S3 bucket names as in the IAM and S3 user guides.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,6 +13,8 @@ PROJECT = "cohort"
 MANAGED_BY = "cohort"
 PLATFORM_STACK = "Cohort-Storage"
 BOOTSTRAP_STACK = "Cohort-Bootstrap"
+# Before the bucket's name: what an analysis is called in the storage stack's tree. It never changes, or buckets would be replaced.
+ANALYSIS_CONSTRUCT = "Analysis-"
 # Managed policies of Cohort-Bootstrap: what bounds the groups' principals, the host's roles, and CloudFormation itself.
 BOUNDARY_NAME = "cohort-boundary"
 HOST_BOUNDARY_NAME = "cohort-host-boundary"
@@ -179,6 +182,16 @@ def storage_number(stack_name: str) -> int:
     if storage_stack(number) != stack_name:
         raise ValueError(f"{stack_name!r} is no storage stack's name.")
     return number
+
+
+def bucket_logical_id(bucket: str) -> str:
+    """What an analysis's bucket is called in its stack's template, as CDK derives it from the construct's path.
+
+    CDK never changes the rule (a test compares): letters and digits of the path, and the beginning of its MD5.
+    """
+    path = (f"{ANALYSIS_CONSTRUCT}{bucket}", "Bucket", "Resource")
+    digest = hashlib.md5("/".join(path).encode(), usedforsecurity=False).hexdigest()[:8].upper()
+    return re.sub(r"[^A-Za-z0-9]", "", "".join(path[:-1])) + digest
 
 
 def group_stack(slug: str) -> str:

@@ -46,7 +46,7 @@ class StorageStack(Stack):
             # CloudFormation takes no stack without a resource, and this one makes nothing.
             CfnWaitConditionHandle(self, "NothingYet")
         for bucket in manifest.buckets:
-            AnalysisBucket(self, f"Analysis-{bucket}", bucket_name=bucket, origins=manifest.origins)
+            AnalysisBucket(self, f"{names.ANALYSIS_CONSTRUCT}{bucket}", bucket_name=bucket, origins=manifest.origins)
         CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from control_plane.audit import append_only
+from control_plane.groups.services import bucket_names
 
 # As root, PostgreSQL's package makes a user to run as, by a tool that lies where a bare PATH does not look.
 os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -26,3 +27,9 @@ def _tables_can_be_emptied() -> Iterator[None]:
     """A test with transactions of its own empties every table at its end, which the audit trail's triggers would refuse."""
     with patch.object(TransactionTestCase, "_fixture_teardown", without_triggers):
         yield
+
+
+@pytest.fixture(autouse=True)
+def free_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bucket's name is free: most tests have no AWS to ask. Those that have put the question back."""
+    monkeypatch.setattr(bucket_names, "holder_of", lambda bucket: bucket_names.Holder.NOBODY)

@@ -23,7 +23,7 @@ from control_plane.groups.services.analyses import create_analysis
 class AnalysisAdmin(ModelAdmin):
     """The list of analyses, and the page that makes one."""
 
-    list_display = ("name", "slug", "bucket", "stack", "groups", "standing", "description")
+    list_display = ("name", "slug", "bucket", "made", "stack", "groups", "standing", "description")
     list_display_links = None
     list_select_related = ("stack",)
     actions_row = ("retire",)
@@ -69,6 +69,12 @@ class AnalysisAdmin(ModelAdmin):
     @admin.display(description="In the catalogue")
     def description(self, analysis: Analysis) -> str:
         return format_html('<a href="{}">Describe it</a>', reverse("catalogue:edit", args=(analysis.slug,)))
+
+    @admin.display(description="On AWS")
+    def made(self, analysis: Analysis) -> str:
+        if not analysis.unmade_reason:
+            return ""
+        return format_html('<a href="{}">Not made: what to do</a>', reverse("catalogue:bucket", args=(analysis.slug,)))
 
     @admin.display(description="Groups")
     def groups(self, analysis: Analysis) -> int:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.catalogue import deciding_views, views
+from control_plane.catalogue import deciding_views, unmade_views, views
 
 app_name = "catalogue"
 urlpatterns = [
@@ -16,4 +16,5 @@ urlpatterns = [
     path("analyses/<slug:slug>/", views.analysis, name="analysis"),
     path("analyses/<slug:slug>/ask/", views.ask_for, name="ask"),
     path("analyses/<slug:slug>/edit/", deciding_views.edit, name="edit"),
+    path("analyses/<slug:slug>/bucket/", unmade_views.bucket, name="bucket"),
 ]

@@ -20,6 +20,7 @@ from control_plane.catalogue.entries import entry_of
 from control_plane.catalogue.models import AccessRequest
 from control_plane.catalogue.rendering import to_html
 from control_plane.catalogue.requests import ask, withdraw
+from control_plane.catalogue.unmade import is_unmade
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import AccessState, Analysis, Grant, Group, Membership
 
@@ -36,15 +37,18 @@ class Standing:
     is_member: bool
     grant: Grant | None
     request: AccessRequest | None
+    is_made: bool = True
 
     @property
     def is_usable(self) -> bool:
-        """Whether AWS holds both the membership and the grant."""
-        return self.grant is not None and self.is_member and self.grant.access_state == AccessState.ACTIVE
+        """Whether AWS holds the membership, the grant and the bucket."""
+        return self.is_made and self.grant is not None and self.is_member and self.grant.access_state == AccessState.ACTIVE
 
     @property
     def is_moving(self) -> bool:
         """Whether it becomes something else without this person's doing."""
+        if not self.is_made:
+            return False
         if self.grant is not None:
             return not self.is_usable
         return self.request is not None and self.request.state == AccessRequest.State.WAITING
@@ -91,6 +95,8 @@ def analysis(request: HttpRequest, slug: str) -> HttpResponse:
     entry = entry_of(found)
     shows_bucket = is_administrator(request.user) or any(one.grant for one in standings)
     context |= {"entry": entry, "description": to_html(entry.description), "shows_bucket": shows_bucket}
+    if is_administrator(request.user):
+        context["can_change_bucket"] = is_unmade(found)
     return render(request, "catalogue/analysis.html", context)
 
 
@@ -148,4 +154,8 @@ def _standings(request: HttpRequest, found: Analysis) -> list[Standing]:
     grants = {one.group_id: one for one in Grant.objects.wanted().filter(group__in=mine, analysis=found)}
     for pk, grant in grants.items():
         grant.group = mine[pk].group
-    return [Standing(one.group, one.access_state == AccessState.ACTIVE, grants.get(pk), asked.get(pk)) for pk, one in mine.items()]
+    is_made = not found.unmade_reason
+    return [
+        Standing(one.group, one.access_state == AccessState.ACTIVE, grants.get(pk), asked.get(pk), is_made)
+        for pk, one in mine.items()
+    ]

@@ -59,10 +59,12 @@ class CdkCli:
                 Failure.RETRYABLE,
             ) from error
         if status != 0:
+            told = "\n".join(last)
             raise DeployerFailure(
                 f"`cdk deploy` ended with status {status}.",
                 "The log's last lines say why. Correct the cause, then deploy again.",
-                failures.of_text("\n".join(last)),
+                failures.of_text(told),
+                told,
             )
 
 

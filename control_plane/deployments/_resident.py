@@ -19,6 +19,8 @@ TICK_SECONDS = 0.5
 SILENCE_SECONDS = 20.0
 # Without a limit Node lets its heap grow for as long as the machine has memory; the engine needs half of this.
 HEAP_MB = 1024
+# Of what CDK says of a failure, in characters.
+MOST_SAID = 1000
 DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
 
 
@@ -161,8 +163,10 @@ def _plan(message: Message) -> Plan:
 def _failure(message: Message) -> DeployerFailure:
     text = f"{message['name']} {message['code']} {message['status']} {message['message']}"
     kind = Failure.RETRYABLE if message["code"] in failures.PASSING_CODES else failures.of_text(text)
-    first = next((line.strip() for line in message["message"].splitlines() if line.strip()), message["name"])
-    return DeployerFailure(f"CDK could not deploy it: {first}", failures.explain(message["message"]), kind)
+    lines = [line.strip() for line in message["message"].splitlines() if line.strip()] or [message["name"]]
+    # A heading says nothing without what stands below it.
+    said = " ".join(lines)[:MOST_SAID] if lines[0].endswith(":") else lines[0]
+    return DeployerFailure(f"CDK could not deploy it: {said}", failures.explain(message["message"]), kind, message["message"])
 
 
 def _node() -> str:

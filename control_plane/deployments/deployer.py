@@ -17,11 +17,14 @@ Tick = Callable[[], None]
 
 
 class DeployerFailure(RuntimeError):
-    """The deployer itself failed, whatever CloudFormation may say. `advice` says what to do, `kind` what follows."""
+    """The deployer itself failed, whatever CloudFormation may say. `advice` says what to do, `kind` what follows.
 
-    def __init__(self, message: str, advice: str, kind: Failure = Failure.PERMANENT) -> None:
+    `told` is all that it said of it.
+    """
+
+    def __init__(self, message: str, advice: str, kind: Failure = Failure.PERMANENT, told: str = "") -> None:
         super().__init__(message)
-        self.advice, self.kind = advice, kind
+        self.advice, self.kind, self.told = advice, kind, told
 
     @property
     def problem(self) -> Problem:

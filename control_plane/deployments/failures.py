@@ -4,6 +4,7 @@ Judged by CloudFormation's events and states and by AWS's error codes, never by 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from control_plane.deployments.models import Failure
@@ -52,9 +53,15 @@ REPAIRABLE_STATES = frozenset(
     }
 )
 NOTHING_CHANGED = "Nothing was changed on AWS by this try."
+BUCKET = "AWS::S3::Bucket"
 
+_NAME_TAKEN = re.compile(r"already ?exists|already ?owned|name .*(taken|in use|not available)", re.IGNORECASE)
+_BUCKET_TAKEN = (
+    "All AWS accounts share the names of buckets, and this one is taken. Its analysis is left out and everything else is deployed "
+    "without it; open the analysis’s page to give it another bucket or to remove it."
+)
 _EXPLAINED = (
-    (re.compile(r"already ?exists|name .*(taken|in use)", re.IGNORECASE),
+    (_NAME_TAKEN,
      "Something else in the AWS account has this name, which is unique there whatever its path. Find out whose it is before "
      "you touch it: what Cohort itself or another site uses must stay, and then this needs another name. Otherwise rename or "
      "remove it on AWS, then deploy again."),
@@ -70,6 +77,15 @@ _EXPLAINED = (
 
 
 @dataclass(frozen=True)
+class FailedResource:
+    """The resource that made a change fail, and CloudFormation's reason."""
+
+    logical_id: str
+    resource_type: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Problem:
     """What went wrong in one try: the words for a person, and the kind that decides what follows."""
 
@@ -78,15 +94,8 @@ class Problem:
     kind: Failure
     # The next try also puts back what was changed outside Cohort.
     revert_drift: bool = False
-
-
-@dataclass(frozen=True)
-class FailedResource:
-    """The resource that made a change fail, and CloudFormation's reason."""
-
-    logical_id: str
-    resource_type: str
-    reason: str
+    # Without which it would have gone on, as far as CloudFormation said.
+    resources: tuple[FailedResource, ...] = ()
 
 
 def of_text(text: str) -> Failure:
@@ -105,7 +114,15 @@ def of_resource(failed: FailedResource, status: str) -> Problem:
     if status == "UPDATE_ROLLBACK_FAILED":
         advice = "CloudFormation could not take its changes back. The next try has it go on with that, and deploys again."
         return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
-    return Problem(error, f"{_what_is_held(status)} {explain(failed.reason)}", Failure.PERMANENT)
+    advice = f"{_what_is_held(status)} {explain(failed.reason, failed.resource_type)}"
+    return Problem(error, advice, Failure.PERMANENT, resources=(failed,))
+
+
+def of_refused(refused: Sequence[FailedResource]) -> Problem:
+    """A change that CloudFormation refused before it began, because of these resources (one at least)."""
+    error = " ".join(f"CloudFormation cannot make {one.resource_type} “{one.logical_id}”: {one.reason}" for one in refused)
+    advice = f"{NOTHING_CHANGED} {explain(refused[0].reason, refused[0].resource_type)}"
+    return Problem(error, advice, Failure.PERMANENT, resources=tuple(refused))
 
 
 def of_leftover(failed: FailedResource) -> Problem:
@@ -135,8 +152,10 @@ def of_state(status: str, generation: int, wanted: int) -> Problem:
     return Problem(error, f"{_what_is_held(status)} Correct the cause, then deploy again.", kind)
 
 
-def explain(reason: str) -> str:
+def explain(reason: str, resource_type: str = "") -> str:
     """What to do about a reason that CloudFormation gives."""
+    if resource_type == BUCKET and _NAME_TAKEN.search(reason):
+        return _BUCKET_TAKEN
     return next((advice for pattern, advice in _EXPLAINED if pattern.search(reason)), "Correct the cause, then deploy again.")
 
 

@@ -12,7 +12,7 @@ from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.heart import LeaseLost
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
-from control_plane.deployments.tasks import check_drift, end_moves, go_on_retiring
+from control_plane.deployments.tasks import check_drift, end_moves, go_on_retiring, leave_out_unmade
 from control_plane.deployments.tries import MOST_TRIES, backoff
 from control_plane.notifications.outbox import announce, announce_access
 
@@ -65,6 +65,8 @@ def failed(deployment: Deployment, problem: Problem, observation: Observation | 
             if problem.kind != Failure.PERMANENT:
                 told["advice"] = f"{problem.advice} It was tried {deployment.attempts} times; it is tried again in half an hour."
             _end(deployment, Deployment.State.FAILED, **told)
+            if problem.resources and deployment.stack.kind == Stack.Kind.PLATFORM:
+                leave_out_unmade.enqueue(deployment.stack_id, {one.logical_id: one.reason for one in problem.resources})
             return None
         told |= {"revert_drift": deployment.revert_drift or problem.revert_drift}
         _set(deployment, **told)

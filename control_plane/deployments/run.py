@@ -9,7 +9,7 @@ from dataclasses import replace
 from django.db import OperationalError
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, denying, failures, newer, outcomes, removal, repair
+from control_plane.deployments import claims, cloudformation, denying, failures, newer, outcomes, removal, repair, validations
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
 from control_plane.deployments.failures import Problem
@@ -177,9 +177,12 @@ class Run:
     def _judge(self, observation: Observation, last_event: str, failure: DeployerFailure | None) -> Problem:
         stack = self._stack
         if observation.status and (failed := cloudformation.first_failure(stack.name, stack.region, last_event)):
+            if refused := validations.of_operation(stack.name, stack.region, failed):
+                return failures.of_refused(refused)
             return failures.of_resource(failed, observation.status)
         if failure is not None:
-            return failure.problem
+            refused = validations.of_change_set(stack.name, stack.region, failure)
+            return failures.of_refused(refused) if refused else failure.problem
         return failures.of_state(observation.status, observation.generation, self._deployment.generation)
 
     def _not_reached(self, error: NotReached) -> None:

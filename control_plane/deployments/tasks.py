@@ -44,3 +44,11 @@ def go_on_retiring() -> None:
     from control_plane.retirement.steps import take_steps
 
     take_steps()
+
+
+@task()
+def leave_out_unmade(stack_id: int, reasons: dict[str, str]) -> None:
+    """See `unmade.leave_out`."""
+    from control_plane.catalogue.unmade import leave_out
+
+    leave_out(stack_id, reasons)

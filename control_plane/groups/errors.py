@@ -9,6 +9,22 @@ class NameTaken(GroupsError):
     """The slug, name or bucket belongs to something else."""
 
 
+class BucketTaken(NameTaken):
+    """There is a bucket of this name on AWS already."""
+
+
+class BucketNotAsked(GroupsError):
+    """AWS could not be asked whether a bucket's name is free."""
+
+
+class NotMade(GroupsError):
+    """AWS could not make the analysis's bucket, and it is left out."""
+
+
+class Made(GroupsError):
+    """AWS has made the analysis's bucket, or may be making it."""
+
+
 class NotFound(GroupsError):
     """There is no such group, person or analysis."""
 

@@ -56,11 +56,11 @@ class AnalysisQuerySet(models.QuerySet["Analysis"]):
 
     def offered(self) -> Self:
         """Those that groups can be granted."""
-        return self.filter(retired_at__isnull=True)
+        return self.filter(retired_at__isnull=True, unmade_reason="")
 
     def wanted(self) -> Self:
         """Those whose bucket a storage stack is to hold."""
-        return self.filter(removed_generation__isnull=True)
+        return self.filter(removed_generation__isnull=True, unmade_reason="")
 
 
 class Analysis(models.Model):
@@ -75,6 +75,9 @@ class Analysis(models.Model):
         null=True, editable=False, help_text="Its storage stack's first generation without the bucket, where it is retired."
     )
     retired_at = models.DateTimeField(null=True, editable=False, help_text="Since when nobody can be granted it.")
+    unmade_reason = models.TextField(
+        blank=True, editable=False, help_text="Why AWS could not make the bucket, which is left out until somebody decides."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = AnalysisQuerySet.as_manager()

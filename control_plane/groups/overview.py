@@ -123,7 +123,8 @@ def attach_usable(mine: Sequence[Place], most: int) -> None:
     """Give each group that lets its member in `usable`, its analyses that are in force, and `more_usable`. One query for all."""
     groups = {place.group.pk: place.group for place in mine if place.state == AccessState.ACTIVE and not place.is_suspended}
     found: dict[int, list[Analysis]] = defaultdict(list)
-    for grant in Grant.objects.wanted().with_state().filter(group__in=groups, state=AccessState.ACTIVE).select_related("analysis"):
+    active = Grant.objects.wanted().with_state().filter(group__in=groups, state=AccessState.ACTIVE, analysis__unmade_reason="")
+    for grant in active.select_related("analysis"):
         found[grant.group_id].append(grant.analysis)
     for pk, group in groups.items():
         group.usable, group.more_usable = found[pk][:most], max(0, len(found[pk]) - most)  # type: ignore[attr-defined]

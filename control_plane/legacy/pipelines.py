@@ -89,7 +89,7 @@ class Pipelines:
         self._slugs[slug] = bucket
         self._names.add(bucket)
         use.entry.mend(
-            f"The analysis {slug} and its bucket are made. If the bucket is there already, AWS refuses that: use --pipeline."
+            f"The analysis {slug} and its bucket are made. If there is such a bucket already, that is refused: use --pipeline."
         )
         return slug
 

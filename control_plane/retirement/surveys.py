@@ -38,12 +38,12 @@ def what_ends(group: Group) -> dict[str, int]:
 
 
 def buckets_of(group: Group) -> list[str]:
-    """The buckets in which the group may have left anything: those of every analysis that it ever had, save the deleted ones.
+    """The buckets in which the group may have left anything: those of every analysis that it ever had and that were made.
 
-    Whoever else in the world wants it can have a deleted bucket's name.
+    Not the deleted ones: whoever else in the world wants it can have a deleted bucket's name.
     """
     gone = AnalysisRetirement.objects.filter(bucket=BucketChoice.DELETE, state=AnalysisRetirement.State.DONE)
-    analyses = Analysis.objects.filter(grants__group=group).exclude(retirements__in=gone)
+    analyses = Analysis.objects.filter(grants__group=group, unmade_reason="").exclude(retirements__in=gone)
     return list(analyses.order_by("bucket").distinct().values_list("bucket", flat=True))
 
 

@@ -56,7 +56,7 @@ def _read(found: Look, group: Group) -> None:
     group.stack = Stack.objects.get(pk=group.stack_id)
     generation = group.stack.deployed_generation
     _refuse_while_changing(group, generation)
-    grants = list(group.grants.not_ended().select_related("analysis", "group__stack"))
+    grants = list(group.grants.not_ended().filter(analysis__unmade_reason="").select_related("analysis", "group__stack"))
     holding = read(group, sorted({grant.analysis.bucket for grant in grants}))
     with transaction.atomic():
         # What changed while AWS was asked would be compared with what it is not.

@@ -70,6 +70,8 @@ def find_place(*, group_slug: str, analysis_slug: str, user: User) -> Place:
     if grant is None:
         raise NotGranted(f"{membership.group.name} may not use an analysis {analysis_slug!r}. Ask an administrator to grant it.")
     grant.group = membership.group
+    if grant.analysis.unmade_reason:
+        raise NoCredentials(f"AWS could not make the bucket of {grant.analysis.name} yet. Ask an administrator of this site.")
     if AccessState.ADDING in (membership.access_state, grant.access_state):
         raise NoCredentials("Your access is still being made on AWS. Nothing was changed; try again in a minute.")
     return Place(membership.group, grant.analysis, membership, grant)

@@ -182,13 +182,13 @@ class Site:
         """Who can sign in first, and their password."""
         return "admin@example.org", (self.var / "admin-password").read_text().strip()
 
-    def root(self, service: str) -> Any:
-        """A client that may do everything: only for looking at the other end."""
+    def root(self, service: str, account: str = "") -> Any:
+        """A client that may do everything in the site's account, or in another: only for looking at the other end."""
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
             region_name="us-east-1",
-            aws_access_key_id=self.env_file["COHORT_ACCOUNT"],
+            aws_access_key_id=account or self.env_file["COHORT_ACCOUNT"],
             aws_secret_access_key="root",
         )
 

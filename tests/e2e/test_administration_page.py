@@ -174,3 +174,38 @@ def test_no_page_is_wider_than_a_telephone(administrator: Page, emmy: str) -> No
     for path in (*paths, "/deployments/stacks/Group-hopper-lab/", f"{PEOPLE}add-to-group/?id=1"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_an_analysis_whose_name_is_taken_meanwhile_stops_no_other_and_is_renamed(administrator: Page, site: Site) -> None:
+    page, taken = administrator, "cohort-e2e-taken"
+    somebody = site.root("s3", "444455556666")
+    with site.worker_paused():
+        new_analysis(page, "taken", taken)
+        expect(page.get_by_text(f"Making the bucket {taken} of the analysis taken has started")).to_be_visible()
+        somebody.create_bucket(Bucket=taken)
+    site.must("analysis", "create", "untroubled", "--bucket", "cohort-e2e-untroubled")
+    site.wait_for_deployments()
+    page.goto("/analyses/taken/")
+    expect(page.get_by_role("alert")).to_contain_text(f"AWS could not make the bucket {taken}", timeout=DEPLOYED)
+    assert serious_findings(page) == []
+    site.wait_for_deployments()
+    site.root("s3").head_bucket(Bucket="cohort-e2e-untroubled")
+    page.get_by_role("link", name="Try again, rename the bucket or remove the analysis").click()
+    assert serious_findings(page) == []
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert").first).to_contain_text(f"The bucket name '{taken}' is taken")
+    page.get_by_label("New bucket").fill("cohort-e2e-renamed")
+    page.get_by_role("button", name="Rename bucket").click()
+    expect(page.get_by_text("AWS is asked to make the bucket")).to_be_visible()
+    site.wait_for_deployments()
+    site.root("s3").head_bucket(Bucket="cohort-e2e-renamed")
+    new_analysis(page, "again", taken)
+    expect(page.get_by_text(f"The bucket name '{taken}' is taken")).to_be_visible()
+
+
+def new_analysis(page: Page, slug: str, bucket: str) -> None:
+    """Fill the form that makes one, and send it."""
+    page.goto("/admin/groups/analysis/add/")
+    page.get_by_label("Slug").fill(slug)
+    page.get_by_label("Bucket").fill(bucket)
+    page.get_by_role("button", name="Make the analysis").click()

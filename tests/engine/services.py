@@ -3,6 +3,7 @@
 import json
 import sys
 from typing import Any
+from unittest.mock import patch
 
 import django
 
@@ -12,11 +13,12 @@ from django.db import close_old_connections, connection, transaction  # noqa: E4
 from django.db.models import F, Q  # noqa: E402
 
 from control_plane.audit.actors import Actor  # noqa: E402
+from control_plane.catalogue import unmade  # noqa: E402
 from control_plane.deployments import approvals, drift, requests  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
 from control_plane.groups.errors import GroupsError  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
-from control_plane.groups.services import platform  # noqa: E402
+from control_plane.groups.services import bucket_names, platform  # noqa: E402
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
 from control_plane.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
 from control_plane.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
@@ -67,8 +69,19 @@ def rotate(slug: str, email: str) -> int:
 
 
 def analysis(slug: str, bucket: str) -> int:
-    """Make an analysis."""
-    return create_analysis(slug=slug, bucket=bucket, actor=ACTOR)[1].pk
+    """Make an analysis, as if the bucket's name were free until now: many a control plane here shares one AWS."""
+    with patch.object(bucket_names, "holder_of", return_value=bucket_names.Holder.NOBODY):
+        return create_analysis(slug=slug, bucket=bucket, actor=ACTOR)[1].pk
+
+
+def rename_bucket(slug: str, bucket: str) -> int:
+    """Give an analysis that AWS could not make another bucket."""
+    return unmade.rename_bucket(analysis=Analysis.objects.get(slug=slug), bucket=bucket, actor=ACTOR).pk
+
+
+def analyses() -> dict[str, str]:
+    """Why AWS could not make each analysis's bucket, by slug."""
+    return dict(Analysis.objects.values_list("slug", "unmade_reason"))
 
 
 def further_analysis(slug: str, bucket: str) -> int:
@@ -206,6 +219,8 @@ CALLS = {
         further_analysis,
         retire_analysis,
         retirement_of,
+        analyses,
+        rename_bucket,
         grant,
         revoke,
         cancel,

@@ -10,6 +10,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Match, Template
 
+from stacks import names
 from stacks.assembly import add_stacks
 from stacks.group_stack import GroupStack
 from stacks.manifest import AnalysisGrant, Member, open_store
@@ -23,6 +24,12 @@ PRINCIPALS = ("AWS::IAM::Role", "AWS::IAM::User")
 
 def group_template(**fields: Any) -> Template:
     return Template.from_stack(GroupStack(cdk.App(analytics_reporting=False), group_manifest(**fields)))
+
+
+@pytest.mark.parametrize("bucket", ["cohort-ephys", "cohort-e-phys", "cohort-1--2", f"cohort-{'x' * 56}"])
+def test_the_name_of_a_bucket_in_the_template_can_be_told_from_the_bucket(bucket: str) -> None:
+    buckets = storage_template(buckets=(bucket,)).find_resources("AWS::S3::Bucket")
+    assert list(buckets) == [names.bucket_logical_id(bucket)]
 
 
 def storage_template(**fields: Any) -> Template:

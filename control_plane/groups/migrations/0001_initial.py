@@ -29,6 +29,7 @@ class Migration(migrations.Migration):
                 ('added_generation', models.PositiveIntegerField(help_text="Its storage stack's generation that makes the bucket.")),
                 ('removed_generation', models.PositiveIntegerField(editable=False, help_text="Its storage stack's first generation without the bucket, where it is retired.", null=True)),
                 ('retired_at', models.DateTimeField(editable=False, help_text='Since when nobody can be granted it.', null=True)),
+                ('unmade_reason', models.TextField(blank=True, editable=False, help_text='Why AWS could not make the bucket, which is left out until somebody decides.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('stack', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='analyses', to='deployments.stack')),
             ],

@@ -11,8 +11,9 @@ from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import AlreadyGranted, InvalidName, NameTaken, NotFound, NotGranted
+from control_plane.groups.errors import AlreadyGranted, InvalidName, NameTaken, NotFound, NotGranted, NotMade
 from control_plane.groups.models import Analysis, Grant, Group
+from control_plane.groups.services.bucket_names import require_free
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
 from control_plane.groups.services.platform import request_storage_deployment, stack_with_room
 from control_plane.retirement.guards import refuse_retired_analyses, refuse_retiring
@@ -23,14 +24,19 @@ RESERVED_SLUGS = frozenset({"requests", "grant", "granted"})
 
 
 def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> tuple[Analysis, Deployment]:
-    """Make an analysis, and have AWS make its bucket. Raises InvalidName, NameTaken, LimitReached or PermissionDenied."""
+    """Make an analysis, and have AWS make its bucket.
+
+    Raises InvalidName, NameTaken, BucketTaken, BucketNotAsked, LimitReached or PermissionDenied.
+    """
     require_administrator(actor)
     slug, bucket, name = slug.strip(), bucket.strip(), " ".join(name.split()) or slug.strip()
     analysis = Analysis(slug=slug, name=name, bucket=bucket, added_generation=0)
     check_fields(analysis, exclude=["stack"])
     if slug in RESERVED_SLUGS:
         raise InvalidName(f"No analysis can have the slug {slug!r}: the site has a page of that name. Nothing was changed.")
-    _check_within_reach(bucket)
+    check_within_reach(bucket)
+    _check_free(analysis)
+    require_free(bucket)
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
         stack = stack_with_room()
         _check_free(analysis)
@@ -42,8 +48,9 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
 
 
 def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, actor: Actor) -> Deployment:
-    """Let a group use an analysis, or change to what extent. Raises AlreadyGranted, LimitReached or PermissionDenied."""
+    """Let a group use an analysis, or change to what extent. Raises AlreadyGranted, NotMade, LimitReached or PermissionDenied."""
     require_administrator(actor)
+    refuse_unmade(analysis)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         refuse_retiring(group)
@@ -70,6 +77,8 @@ def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, acto
 def grant_analyses(*, analyses: Sequence[Analysis], group: Group, level: Grant.Level, actor: Actor) -> Deployment:
     """As `grant_analysis`, several in one deployment. Those that the group has to this extent must have been left out."""
     require_administrator(actor)
+    for analysis in analyses:
+        refuse_unmade(analysis)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         refuse_retiring(group)
@@ -118,13 +127,22 @@ def find_analysis(slug: str) -> Analysis:
         ) from error
 
 
+def refuse_unmade(analysis: Analysis) -> None:
+    """Refuse what needs the analysis's bucket where AWS could not make it. Raises NotMade."""
+    if Analysis.objects.filter(pk=analysis.pk).exclude(unmade_reason="").exists():
+        raise NotMade(
+            f"AWS could not make the bucket of {analysis.name}, so nobody can be granted it. Nothing was changed; the "
+            "analysis’s page says why and what to do."
+        )
+
+
 def _end(grant: Grant, group: Group) -> None:
     grant.removed_generation, grant.removed_at = group.stack.generation + 1, timezone.now()
     grant.save(update_fields=["removed_generation", "removed_at"])
 
 
-def _check_within_reach(bucket: str) -> None:
-    """Refuse a bucket that the groups' boundary leaves out: it would be made, and no group could ever use it."""
+def check_within_reach(bucket: str) -> None:
+    """Refuse a bucket that the groups' boundary leaves out: no group could ever use it. Raises InvalidName."""
     patterns = config().bucket_patterns
     if not names.bucket_fits(bucket, patterns):
         raise InvalidName(

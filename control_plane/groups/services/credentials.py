@@ -119,7 +119,8 @@ def computer_policy(group: Group) -> dict[str, Any]:
     Where the analyses are too many to be named, any bucket stands for them: the role's own policies and the boundary name
     each one, and a session may do only what these allow too.
     """
-    grants = Grant.objects.wanted().filter(group=group).select_related("analysis").order_by("analysis__bucket")
+    made = Grant.objects.wanted().filter(group=group, analysis__unmade_reason="")
+    grants = made.select_related("analysis").order_by("analysis__bucket")
     arn = f"arn:{names.partition(group.stack.region)}:s3:::"
     readable = [f"{arn}{grant.analysis.bucket}" for grant in grants]
     writable = [f"{arn}{grant.analysis.bucket}" for grant in grants if grant.level == Grant.Level.READ_WRITE]

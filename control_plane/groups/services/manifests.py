@@ -53,7 +53,11 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
             ),
             analyses=tuple(
                 AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
-                for grant in group.grants.wanted().select_related("analysis").order_by("analysis__bucket")
+                # No right to a bucket that AWS could not make for us: whoever has its name could read what is put there.
+                for grant in group.grants.wanted()
+                .filter(analysis__unmade_reason="")
+                .select_related("analysis")
+                .order_by("analysis__bucket")
             ),
             revoked=tuple(revoked) if can_name else (),
             sessions_not_before=None if can_name else int(time.time()),

@@ -7,6 +7,7 @@ from control_plane.catalogue.entries import FIELDS, FILES, describe, entry_of, r
 from control_plane.catalogue.grants import analyses_of, grant_many
 from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.requests import approve, decline
+from control_plane.catalogue.unmade import remove_analysis, rename_bucket, try_again
 from control_plane.groups.errors import NotFound
 from control_plane.groups.models import Analysis, Grant
 from control_plane.groups.services.analyses import find_analysis
@@ -45,6 +46,16 @@ class Command(VerbCommand):
         for parser in (approving, self.verb("decline", self.decline, "Say no to a request.")):
             parser.add_argument("number", type=int, help="The request's number, as `requests` shows it.")
             parser.add_argument("--note", default="", help="What the group is told.")
+        self._add_verbs_of_unmade()
+
+    def _add_verbs_of_unmade(self) -> None:
+        trying = self.verb("try-again", self.try_again, "Have AWS make the bucket of an analysis that was left out.", deploys=True)
+        renaming = self.verb("rename-bucket", self.rename_bucket, "Another bucket for one that was never made.", deploys=True)
+        removing = self.verb("remove", self.remove, "Remove an analysis whose bucket was never made.")
+        for parser in (trying, renaming, removing):
+            parser.add_argument("analysis", help="The analysis's slug.")
+        renaming.add_argument("bucket", help="The new bucket, which is made.")
+        removing.add_argument("--confirm", required=True, metavar="SLUG", help="The analysis's slug once more.")
 
     def list(self, options: dict[str, Any]) -> None:
         found = [(one, getattr(one, "entry", None) or Entry(analysis=one)) for one in Analysis.objects.select_related("entry")]
@@ -95,6 +106,24 @@ class Command(VerbCommand):
     def decline(self, options: dict[str, Any]) -> None:
         done = decline(_find(options["number"]), note=options["note"], actor=self.actor)
         self.show(options, _request(done), f"{done.group.name} is told that it does not get {done.analysis.name}.")
+
+    def try_again(self, options: dict[str, Any]) -> None:
+        analysis = find_analysis(options["analysis"])
+        deployment = try_again(analysis=analysis, actor=self.actor)
+        document = {"analysis": analysis.slug, "bucket": analysis.bucket}
+        self.follow(options, deployment, document, f"The bucket {analysis.bucket} is being made.")
+
+    def rename_bucket(self, options: dict[str, Any]) -> None:
+        analysis, bucket = find_analysis(options["analysis"]), options["bucket"]
+        deployment = rename_bucket(analysis=analysis, bucket=bucket, actor=self.actor)
+        document = {"analysis": analysis.slug, "bucket": bucket}
+        self.follow(options, deployment, document, f"The bucket {bucket} of {analysis.name} is being made.")
+
+    def remove(self, options: dict[str, Any]) -> None:
+        analysis = find_analysis(options["analysis"])
+        deployment = remove_analysis(analysis=analysis, confirmation=options["confirm"], actor=self.actor)
+        document = {"removed": options["analysis"], "deployment": deployment.pk if deployment else None}
+        self.show(options, document, f"{analysis.name} is removed.")
 
 
 def _level(options: dict[str, Any]) -> Grant.Level:

@@ -34,14 +34,11 @@ class Command(VerbCommand):
 
     def list(self, options: dict[str, Any]) -> None:
         analyses = list(Analysis.objects.select_related("stack"))
-        rows = [
-            [one.slug, one.name, one.bucket, one.stack.name, f"{one.retired_at:%Y-%m-%d}" if one.retired_at else ""]
-            for one in analyses
-        ]
+        rows = [[one.slug, one.name, one.bucket, one.stack.name, _standing(one)] for one in analyses]
         self.show(
             options,
             [analysis_as_dict(analysis) for analysis in analyses],
-            table(rows, ["SLUG", "NAME", "BUCKET", "STACK", "RETIRED"]),
+            table(rows, ["SLUG", "NAME", "BUCKET", "STACK", "STATE"]),
         )
 
     def grant(self, options: dict[str, Any]) -> None:
@@ -60,10 +57,17 @@ class Command(VerbCommand):
 
 def analysis_as_dict(analysis: Analysis) -> dict[str, Any]:
     """An analysis, for JSON."""
-    return {
+    document = {
         "slug": analysis.slug,
         "name": analysis.name,
         "bucket": analysis.bucket,
         "stack": analysis.stack.name,
         "retired_at": analysis.retired_at,
     }
+    return document | ({"unmade_reason": analysis.unmade_reason} if analysis.unmade_reason else {})
+
+
+def _standing(analysis: Analysis) -> str:
+    if analysis.unmade_reason:
+        return f"not made: {analysis.unmade_reason}"
+    return f"retired {analysis.retired_at:%Y-%m-%d}" if analysis.retired_at else ""
