@@ -14,12 +14,18 @@ KEPT = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 def keep(construct: IConstruct) -> None:
     """Keep this resource, save where the very operation that made it is taken back."""
-    resource = construct if isinstance(construct, CfnResource) else construct.node.default_child
-    if not isinstance(resource, CfnResource):
-        raise TypeError(f"{construct.node.path} is no resource of CloudFormation's own.")
+    resource = _resource(construct)
     resource.apply_removal_policy(KEPT)
     # Another deletion policy alone is no update of a stack that exists (user guide, "No updates to perform"); with this it is one.
     resource.add_metadata("kept", "except on create")
+
+
+def keep_always(construct: IConstruct) -> None:
+    """Keep this resource even where the very operation that made it is taken back: one without a name is in nobody's way.
+
+    CloudFormation's role may remove no key and no volume (`stacks.execution`), so that no template can.
+    """
+    _resource(construct).apply_removal_policy(RemovalPolicy.RETAIN)
 
 
 def keep_bucket(bucket: s3.Bucket) -> None:
@@ -28,3 +34,10 @@ def keep_bucket(bucket: s3.Bucket) -> None:
     if bucket.policy is None:
         raise ValueError(f"{bucket.node.path} has no policy to keep: enforce_ssl makes one.")
     keep(bucket.policy)
+
+
+def _resource(construct: IConstruct) -> CfnResource:
+    resource = construct if isinstance(construct, CfnResource) else construct.node.default_child
+    if not isinstance(resource, CfnResource):
+        raise TypeError(f"{construct.node.path} is no resource of CloudFormation's own.")
+    return resource

@@ -16,7 +16,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks import _acknowledged
-from stacks._kept import keep, keep_bucket
+from stacks._kept import keep, keep_always, keep_bucket
 from stacks.group_stack import add_tags
 from stacks.site import BACKUP_STACK, HOST_PATH, LOG_GROUP, SETTINGS_SECRET, VAULT, Site
 from stacks.snapshot_policy import BACKUP_TAG, BACKUP_TAG_VALUE, ec2_arn, snapshot_policy
@@ -50,7 +50,7 @@ class BackupStack(Stack):
         )
         # Otherwise KMS makes it only for whoever may change its policy later, which CloudFormation may not (`_execution_backups`).
         key.node.default_child.bypass_policy_lockout_safety_check = True  # type: ignore[union-attr]
-        keep(key)
+        keep_always(key)
         # The host's right to the key is bound to its alias: a key that is kept without it could not be used.
         keep(key.node.find_child("Alias"))
         state = _bucket(self, "State", name=site.state_bucket, rules=[_old_manifests()])
@@ -213,7 +213,7 @@ def _data_volume(scope: Construct, site: Site) -> str:
         tags=[CfnTag(key="Name", value="cohort-data"), CfnTag(key=BACKUP_TAG, value=BACKUP_TAG_VALUE)],
     )
     _acknowledged.acknowledge_zone(volume)
-    keep(volume)
+    keep_always(volume)
     CfnOutput(scope, "DataVolumeId", value=volume.ref, description="The volume of /var/lib/cohort")
     return volume.ref
 
