@@ -7,6 +7,9 @@ from typing import Any
 import botocore.loaders
 import botocore.session
 import pytest
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.exceptions import ClientError
+from moto.core.botocore_stubber import MockRawResponse
 
 from control_plane import aws_clients
 from control_plane.aws_clients import make_client, warm_up
@@ -60,3 +63,46 @@ def test_clients_made_at_once_in_many_threads_have_their_own_credentials() -> No
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(key_of, range(40))) == [f"key-{number}" for number in range(40)]
+
+
+def refused(status: int, code: str) -> tuple[int, bytes]:
+    return status, f"<Error><Code>{code}</Code><Message>As AWS says it.</Message></Error>".encode()
+
+
+CONFLICT = refused(409, "ConditionalRequestConflict")
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends", "asked"),
+    [
+        ([CONFLICT, CONFLICT, (200, b"")], "", 3),
+        ([CONFLICT, refused(412, "PreconditionFailed")], "PreconditionFailed", 2),
+        ([CONFLICT] * 9, "ConditionalRequestConflict", aws_clients.CONFLICT_TRIES),
+        ([refused(409, "OperationAborted")], "OperationAborted", 1),
+    ],
+)
+def test_a_conditional_write_that_meets_a_conflict_is_sent_again_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]], ends: str, asked: int
+) -> None:
+    """S3's API reference, PutObject: "On a 409 failure, retry the upload". Sources that boto3 reads once are sent whole again."""
+    monkeypatch.setattr(aws_clients, "CONFLICT_SECONDS", 0.0)
+    client = make_client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    sent: list[tuple[Any, bytes]] = []
+    left = iter(answers)
+
+    def answer(request: AWSRequest, **_: Any) -> AWSResponse:
+        body: Any = request.body
+        sent.append((request.headers["If-None-Match"], body.read() if hasattr(body, "read") else body))
+        status, content = next(left)
+        return AWSResponse(request.url, status, {}, MockRawResponse(content))
+
+    client.meta.events.register("before-send.s3", answer)
+    try:
+        client.put_object(Bucket="cohort-ephys", Key="a", Body=b"text", IfNoneMatch="*")
+        code = ""
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+    assert code == ends
+    assert len(sent) == asked
+    assert {condition for condition, _ in sent} <= {"*", b"*"}
+    assert all(b"text" in body for _, body in sent)

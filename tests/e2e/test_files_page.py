@@ -199,6 +199,15 @@ def test_a_file_is_looked_at_and_nothing_of_it_is_run(rosalind: Page, lab: Lab) 
     assert page.title() == title
 
 
+def test_a_file_that_went_after_it_was_listed_is_said_to_be_gone(rosalind: Page, lab: Lab) -> None:
+    s3, key = lab.site.root("s3"), f"{GROUP}/inputs/gone/notes.txt"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"here")
+    page = go(rosalind, "inputs/gone/")
+    s3.delete_object(Bucket=BUCKET, Key=key)
+    row(page, "notes.txt").get_by_role("button", name="notes.txt", exact=True).click()
+    expect(page.get_by_role("dialog")).to_contain_text("The file is not there any more.")
+
+
 def test_a_file_and_a_choice_come_down_byte_for_byte(rosalind: Page, lab: Lab) -> None:
     page = go(rosalind)
     name = "Ünï cödé 😀 (1).txt"

@@ -150,6 +150,28 @@ def test_s3_having_trouble_delays_and_breaks_nothing(lab: Site, page: Page, tmp_
         assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{one.name}") == hash_of(one)
 
 
+@pytest.mark.parametrize("what", ["dropped", "conflict"])
+def test_an_upload_that_cannot_be_completed_any_more_is_begun_anew_by_itself(
+    lab: Site, page: Page, tmp_path: Path, what: str
+) -> None:
+    file, key = make(tmp_path / f"{what}.bin", 20 * MIB), f"{INPUTS}/{what}.bin"
+    s3, before = lab.root("s3"), lab.faults.counts.copy()
+    lab.faults.add("delay", action="CompleteMultipartUpload", times=1, seconds=4.0)
+    choose(page, file)
+    send(page)
+    wait_until(lab.faults, "CompleteMultipartUpload", before["CompleteMultipartUpload"] + 1, seconds=60)
+    if what == "dropped":
+        (upload,) = s3.list_multipart_uploads(Bucket=BUCKET, Prefix=key)["Uploads"]
+        s3.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=upload["UploadId"])
+    else:
+        # Somebody had a file of this name there for a moment.
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"theirs")
+        s3.delete_object(Bucket=BUCKET, Key=key)
+    wait_until_complete(page)
+    assert hash_at_s3(lab, BUCKET, key) == hash_of(file)
+    assert lab.faults.counts["CompleteMultipartUpload"] - before["CompleteMultipartUpload"] == 2
+
+
 def test_a_refused_file_is_said_and_the_others_go_on(lab: Site, page: Page, tmp_path: Path) -> None:
     large, small = make(tmp_path / "refused.bin", 20 * MIB), make(tmp_path / "goes-on.txt", 100)
     rule = lab.faults.add("denied", action="UploadPart")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from stacks import denials, names, policies
 from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, Member
 from tests.stacks.builders import GRACE, LISE, group_manifest
+from tests.stacks.simulation import Call, decide
 
 LONGEST_SLUG = "s" * 32
 
@@ -136,3 +137,29 @@ def test_suspended_members_and_groups_are_denied_by_the_role_too() -> None:
     whole = denials.of_role(group_manifest(suspended=True))
     assert whole is not None
     assert whole["Statement"] == [{"Sid": "SuspendedGroup", "Effect": "Deny", "Action": "*", "Resource": "*"}]
+
+
+def test_members_tag_what_they_write_and_never_with_the_archive_s_tag() -> None:
+    inputs, results, other = (
+        f"arn:aws:s3:::cohort-ephys/{key}" for key in ("example-lab/inputs/a", "example-lab/results/a", "x/inputs/a")
+    )
+    archive = {"s3:RequestObjectTagKeys": ["session", names.ARCHIVE_TAG]}
+    own = {"s3:RequestObjectTagKeys": ["session"]}
+    expected: list[tuple[Call, bool]] = [
+        (Call("s3:GetObjectTagging", inputs), True),
+        (Call("s3:GetObjectTagging", results), True),
+        (Call("s3:GetObjectTagging", other), False),
+        (Call("s3:PutObjectTagging", inputs, own), True),
+        (Call("s3:PutObjectTagging", results, own), False),
+        (Call("s3:PutObjectTagging", other, own), False),
+        (Call("s3:PutObjectTagging", inputs, archive), False),
+        (Call("s3:PutObject", inputs), True),
+        (Call("s3:PutObject", inputs, own), True),
+        (Call("s3:PutObject", inputs, archive), False),
+    ]
+    (document,) = policies.group_policies(group_manifest())
+    calls = [call for call, _ in expected]
+    boundary = policies.boundary(["cohort-*"], "us-east-1")
+    member = "arn:aws:iam::111122223333:user/cohort/example-lab/maaaaaaaaaaa"
+    decided = decide(calls, {"group": document}, boundary=boundary, principal=member)
+    assert list(zip(calls, decided, strict=True)) == expected

@@ -19,7 +19,7 @@ from control_plane.storage.sessions import Purpose, s3_client
 from local_aws.server import EmbeddedAws
 from stacks import names, policies
 from stacks.manifest import AnalysisGrant, GroupManifest
-from tests.local_aws.helpers import client
+from tests.local_aws.helpers import ACCOUNT, client
 from tests.web.uploader import BUCKET, Person, crc, new, started
 from web.configurations import services as configurations
 from web.uploads import ending
@@ -54,16 +54,21 @@ def group_manifest(place: Place) -> GroupManifest:
     )
 
 
-@pytest.fixture
-def real_sessions(uploads_aws: EmbeddedAws, place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Sessions are opened at the embedded AWS, as its control plane's account."""
-    for name, value in (
-        ("AWS_ENDPOINT_URL", uploads_aws.endpoint),
-        ("AWS_ACCESS_KEY_ID", place.group.stack.account),
-        ("AWS_SECRET_ACCESS_KEY", "root"),
-    ):
-        monkeypatch.setenv(name, value)
+@pytest.fixture(scope="module")
+def _at_embedded_aws(uploads_aws: EmbeddedAws) -> Iterator[None]:
+    """Sessions are opened at the embedded AWS, by its account."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", uploads_aws.endpoint)
+        patch.setenv("AWS_ACCESS_KEY_ID", ACCOUNT)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "root")
+        aws_clients._session.cache_clear()
+        yield
     aws_clients._session.cache_clear()
+
+
+@pytest.fixture
+def real_sessions(uploads_aws: EmbeddedAws, place: Place, _at_embedded_aws: None) -> Iterator[None]:
+    """The group's role is there, and no session of the test before is kept."""
     sessions._kept.clear()
     try:
         made_role(uploads_aws, place)
@@ -71,7 +76,6 @@ def real_sessions(uploads_aws: EmbeddedAws, place: Place, monkeypatch: pytest.Mo
         # Of the test before.
         pass
     yield
-    aws_clients._session.cache_clear()
     sessions._kept.clear()
 
 
