@@ -50,6 +50,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _machines,
         _nested,
         _pace,
+        _parameter_rights,
         _persistence,
         _principals,
         _resources,
@@ -77,6 +78,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _revert_drift.install()
     _lifecycle.install()
     _kept_roles.install()
+    _parameter_rights.install()
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()
