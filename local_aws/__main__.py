@@ -57,6 +57,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _revert_drift,
         _role_rights,
         _secrets,
+        _stack_of,
         _transport,
     )
 
@@ -71,6 +72,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _checksums.install()
     _nested.install()
     _limits.install()
+    _stack_of.install()
     # When every type is there, and before the pace, which chooses where it is done.
     _role_rights.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)

@@ -24,9 +24,7 @@ def create_identity(endpoint: str, account: str, region: str, user: str, policy:
 
     Done as the account's root, which ministack takes from an access key id that is the account's number.
     """
-    iam = boto3.client(
-        "iam", endpoint_url=endpoint, region_name=region, aws_access_key_id=account, aws_secret_access_key=ROOT_SECRET
-    )
+    iam = _as_root(endpoint, account, region)
     try:
         iam.create_user(UserName=user)
     except iam.exceptions.EntityAlreadyExistsException:
@@ -35,6 +33,17 @@ def create_identity(endpoint: str, account: str, region: str, user: str, policy:
     iam.put_user_policy(UserName=user, PolicyName=user, PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName=user)["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def renew_rights(endpoint: str, account: str, region: str, user: str, policy: dict[str, Any]) -> None:
+    """Give a user that is there this policy, in place of what an older version or other settings gave it; its key stays."""
+    _as_root(endpoint, account, region).put_user_policy(UserName=user, PolicyName=user, PolicyDocument=json.dumps(policy))
+
+
+def _as_root(endpoint: str, account: str, region: str) -> Any:
+    return boto3.client(
+        "iam", endpoint_url=endpoint, region_name=region, aws_access_key_id=account, aws_secret_access_key=ROOT_SECRET
+    )
 
 
 def identity_works(endpoint: str, region: str, key_id: str, secret: str) -> bool:

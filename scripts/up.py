@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from dotenv import dotenv_values  # noqa: E402
 
 from local_aws import backend  # noqa: E402
-from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works  # noqa: E402
+from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
 from local_aws.server import EmbeddedAws  # noqa: E402
 from stacks import bootstrap, names  # noqa: E402
 from stacks.host_policies import DEFAULT_PATTERNS  # noqa: E402
@@ -136,8 +136,10 @@ class Site:
         """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
         endpoint = f"http://localhost:{self.aws_port}"
         key_id, secret = kept.get("AWS_ACCESS_KEY_ID", ""), kept.get("AWS_SECRET_ACCESS_KEY", "")
-        if not (key_id and secret and identity_works(endpoint, REGION, key_id, secret)):
-            policy = control_plane_policy(ACCOUNT, REGION, self._patterns())
+        policy = control_plane_policy(ACCOUNT, REGION, self._patterns())
+        if key_id and secret and identity_works(endpoint, REGION, key_id, secret):
+            renew_rights(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
+        else:
             key_id, secret = create_identity(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 

@@ -4,7 +4,7 @@ from stacks._arns import Arns
 from stacks.host_policies import BACKUP_KEY_ALIAS, OURS, Statement, allow
 
 # A key's tags and aliases may take five minutes to reach authorisation (KMS developer guide, "ABAC for AWS KMS"); CloudFormation
-# goes on with a new key at once. So a key that is not somebody else's will do: without an alias that authorisation knows of, or with
+# goes on with a new key at once. So a key that is not somebody else's will do: without an alias that authorisation knows, or with
 # ours. ForAllValues holds where there is none. The console gives every key an alias, and AWS's own keys have one.
 NOT_THEIRS = {"ForAllValues:StringEquals": {"kms:ResourceAliases": [BACKUP_KEY_ALIAS]}}
 FOR_AWS = {"Bool": {"kms:GrantIsForAWSResource": "true"}}

@@ -123,8 +123,8 @@ def next_command(account: str, region: str) -> str:
     return f"cdk bootstrap aws://{account}/{region} \\\n  --cloudformation-execution-policies {execution_arns(account, region)}"
 
 
-# IAM cannot change a policy's description, and CloudFormation cannot replace a policy that has a name: another word here, and no site
-# could be brought up to date (CloudFormation template reference, AWS::IAM::ManagedPolicy). Never reword them.
+# IAM cannot change a policy's description, and CloudFormation cannot replace a policy that has a name (its template reference,
+# AWS::IAM::ManagedPolicy): another word here, and no site could be brought up to date. Never reword them.
 DESCRIPTIONS = {
     names.BOUNDARY_NAME: "The most that any principal of any group can ever do: S3 on the analysis buckets",
     names.HOST_BOUNDARY_NAME: "The most that any role of the host of Cohort can ever do",

@@ -39,6 +39,7 @@ HOST = {
     "SIZE": "small",
     "STATE_BUCKET": "cohort-state",
     "BACKUP_BUCKET": "cohort-backups",
+    "BUCKET_PATTERNS": "cohort-*",
     "LOG_GROUP": "/cohort/host",
     "WEB_ROLE_ARN": "arn:aws:iam::111122223333:role/cohort-host/cohort-web",
 }

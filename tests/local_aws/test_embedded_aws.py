@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -177,6 +178,23 @@ def test_state_outlives_a_clean_stop_and_most_of_it_a_power_cut(tmp_path: Path) 
     second.kill()
     with EmbeddedAws(port, tmp_path) as third:
         assert client(third, "iam").get_user(UserName="late")
+
+
+def test_a_stack_is_found_by_what_it_holds_in_its_own_region(aws: EmbeddedAws) -> None:
+    """CloudFormation API reference, DescribeStackResources: PhysicalResourceId, in place of the stack's name."""
+    deploy(aws, "held", key_holder("held"))
+    found = client(aws, "cloudformation").describe_stack_resources(PhysicalResourceId="held-group")["StackResources"]
+    assert {one["StackName"] for one in found} == {"held"}
+    elsewhere = boto3.client(
+        "cloudformation",
+        endpoint_url=aws.endpoint,
+        region_name="eu-west-1",
+        aws_access_key_id=ACCOUNT,
+        aws_secret_access_key="root",  # noqa: S106
+    )
+    with pytest.raises(ClientError, match="Stack for held-group does not exist") as refused:
+        elsewhere.describe_stack_resources(PhysicalResourceId="held-group")
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
 
 
 def test_a_port_in_use_is_one_clear_message(aws: EmbeddedAws, tmp_path: Path) -> None:

@@ -40,7 +40,10 @@ def test_a_boundary_is_one_that_iam_takes_or_is_refused(lengths: list[int]) -> N
 
 def test_the_boundary_allows_nothing_but_s3_on_buckets_of_these_names() -> None:
     for statement in policies.boundary(["cohort-*"], "us-east-1")["Statement"]:
-        if statement["Effect"] == "Allow":
+        if statement["Sid"] == "Keys":
+            # What S3 itself asks of a key for its caller.
+            assert statement["Condition"] == {"StringLike": {"kms:ViaService": "s3.*"}}
+        elif statement["Effect"] == "Allow":
             assert all(action.startswith("s3:") for action in statement["Action"])
             assert set(statement["Resource"]) <= {"arn:aws:s3:::cohort-*", "arn:aws:s3:::cohort-*/*"}
 

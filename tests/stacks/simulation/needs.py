@@ -87,13 +87,16 @@ def bucket(properties: dict[str, Any]) -> list[Call]:
 
 def key(properties: dict[str, Any]) -> list[Call]:
     arn = _here("kms", "key/11111111-2222-3333-4444-555555555555")
-    grant = OURS | {"kms:GrantIsForAWSResource": "true"}
+    grant = {"kms:GrantIsForAWSResource": "true"}
+    uses = "CreateAlias Decrypt DescribeKey EnableKeyRotation GenerateDataKey GetKeyPolicy GetKeyRotationStatus"
     return [
         *_calls("kms", "CreateKey", "*", ASKED),
         *_calls("kms", "TagResource", arn, ASKED),
-        *_calls("kms", "CreateGrant", arn, grant),
-        *_calls(
-            "kms", "CreateAlias Decrypt DescribeKey EnableKeyRotation GenerateDataKey GetKeyPolicy GetKeyRotationStatus", arn, OURS
+        # Its tags may be known to authorisation at once, or minutes later.
+        *(
+            call
+            for known in (OURS, {})
+            for call in (*_calls("kms", "CreateGrant", arn, grant | known), *_calls("kms", uses, arn, known))
         ),
         *_calls("kms", "CreateAlias", _here("kms", "alias/cohort-backups")),
     ]
@@ -119,6 +122,7 @@ def volume(properties: dict[str, Any]) -> list[Call]:
     made = {"ec2:CreateAction": "CreateVolume"} | ASKED
     return [
         *_calls("ec2", "CreateVolume", arn, ASKED),
+        *(_calls("ec2", "CreateVolume", f"arn:aws:ec2:{REGION}::snapshot/snap-1", OURS) if properties.get("SnapshotId") else []),
         *_calls("ec2", "CreateTags", arn, made),
         *_calls("ec2", "ModifyVolume", arn, OURS),
         *_calls("ec2", "DescribeVolumes", "*"),
@@ -171,7 +175,12 @@ def nested_stack(properties: dict[str, Any]) -> list[Call]:
     stack = _here("cloudformation", "stack/Group-example-lab-KeyHolders1NestedStack-ABCDEFGHIJKL/1")
     template = f"arn:aws:s3:::cdk-hnb659fds-assets-{ACCOUNT}-{REGION}/0123abcd.json"
     actions = "CreateStack UpdateStack DeleteStack DescribeStacks TagResource CreateChangeSet DescribeChangeSet ExecuteChangeSet"
-    return [*_calls("cloudformation", actions, stack), *_calls("s3", "GetObject", template)]
+    itself = f"arn:aws:iam::{ACCOUNT}:role/cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"
+    return [
+        *_calls("cloudformation", actions, stack),
+        *_calls("s3", "GetObject", template),
+        *_calls("iam", "PassRole", itself, {"iam:PassedToService": "cloudformation.amazonaws.com"}),
+    ]
 
 
 def nothing_more(properties: dict[str, Any]) -> list[Call]:
