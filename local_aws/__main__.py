@@ -56,6 +56,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _object_keys,
         _object_tags,
         _pace,
+        _parameter_rights,
         _persistence,
         _principals,
         _resources,
@@ -91,6 +92,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _lifecycle.install()
     _cleanup.install()
     _kept_roles.install()
+    _parameter_rights.install()
     _transport.trust_loopback()
     _principals.name_with_paths()
     _key_use.install()

@@ -14,6 +14,7 @@ from ministack.services.cloudformation import _change_sets, _stacks, changesets,
 from ministack.services.cloudformation.helpers import _error
 
 from local_aws import _acting, _refusals
+from local_aws._parameter_rights import read_by
 from local_aws.rights.asked import Asked
 
 Handler = Callable[[dict[str, Any]], Any]
@@ -46,9 +47,11 @@ def _keeping(act: Handler) -> Handler:
     def kept(parameters: dict[str, Any]) -> Any:
         named = handlers._resolve_stack(handlers._p(parameters, "StackName"))
         role = handlers._p(parameters, "RoleARN")
-        if refused := _refused(role, str((named or {}).get(KEPT, "")) if _is_there(named) else ""):
+        held = _held(named)
+        if refused := _refused(role, held):
             return refused
-        answer = act(parameters)
+        with read_by(role or held):
+            answer = act(parameters)
         # What is done begins when the answer is sent.
         if role and answer[0] < 400 and (stack := handlers._resolve_stack(handlers._p(parameters, "StackName"))):
             stack[KEPT] = role
@@ -61,10 +64,12 @@ def _with_change_set(create: Handler) -> Handler:
     def created(parameters: dict[str, Any]) -> Any:
         named = handlers._resolve_stack(handlers._p(parameters, "StackName"))
         role = handlers._p(parameters, "RoleARN")
-        if refused := _refused(role, str((named or {}).get(KEPT, "")) if _is_there(named) else ""):
+        held = _held(named)
+        if refused := _refused(role, held):
             return refused
         before = set(_change_sets.keys())
-        answer = create(parameters)
+        with read_by(role or held):
+            answer = create(parameters)
         for change_set in set(_change_sets.keys()) - before:
             _change_sets[change_set][KEPT] = role
         return answer
@@ -76,8 +81,10 @@ def _executing(execute: Handler) -> Handler:
     def executed(parameters: dict[str, Any]) -> Any:
         _, change_set = changesets._find_change_set(handlers._p(parameters, "ChangeSetName"), handlers._p(parameters, "StackName"))
         role = str((change_set or {}).get(KEPT, ""))
-        answer = execute(parameters)
-        if role and answer[0] < 400 and (stack := _stacks.get(change_set["StackName"])):
+        stack = _stacks.get((change_set or {}).get("StackName", ""))
+        with read_by(role or _held(stack)):
+            answer = execute(parameters)
+        if role and answer[0] < 400 and stack is not None:
             stack[KEPT] = role
         return answer
 
@@ -97,8 +104,9 @@ def _telling(describe: Handler) -> Handler:
     return described
 
 
-def _is_there(stack: dict[str, Any] | None) -> bool:
-    return stack is not None and stack["StackStatus"] != "DELETE_COMPLETE"
+def _held(stack: dict[str, Any] | None) -> str:
+    """The role that a stack has. One that was deleted has none."""
+    return "" if stack is None or stack["StackStatus"] == "DELETE_COMPLETE" else str(stack.get(KEPT, ""))
 
 
 def _refused(passed: str, kept: str) -> Any:

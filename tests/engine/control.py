@@ -44,6 +44,7 @@ class Cloud:
         self.key_id, self.secret = create_identity(aws.endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, control_plane_policy(ACCOUNT))
         root = self.environment(aws.endpoint) | {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"}
         bootstrap = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{ACCOUNT}/{REGION}"]
+        bootstrap += ["--cloudformation-execution-policies", boundaries.execution_arns(ACCOUNT, REGION)]
         boundaries.deploy(boto3.Session(ACCOUNT, "root"), REGION, DEFAULT_PATTERNS, endpoint=aws.endpoint)
         subprocess.run(bootstrap, cwd=ROOT, env=root | {"VAR_DIR": str(folder)}, check=True, capture_output=True)
 

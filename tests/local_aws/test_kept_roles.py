@@ -130,6 +130,22 @@ def test_a_stack_whose_role_is_gone_can_be_deleted_with_another_alone(aws: Embed
     assert delete(aws, "orphan", RoleARN=role(aws, EVERYTHING))["StackStatus"] == "DELETE_COMPLETE"
 
 
+def test_a_parameter_s_value_is_read_by_the_role(aws: EmbeddedAws) -> None:
+    """AWS's words: aws/aws-cdk issue 20959.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
+    """
+    client(aws, "ssm").put_parameter(Name="/ours/name", Value="ada-by-parameter", Type="String")
+    ours = {"Parameters": {"name": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/ours/name"}}}
+    template = json.dumps({**ours, "Resources": {"Ada": {"Type": USERS, "Properties": {"UserName": {"Ref": "name"}}}}})
+    request = {"StackName": "by-parameter", "TemplateBody": template, "Capabilities": ["CAPABILITY_NAMED_IAM"]}
+    with pytest.raises(ClientError) as caught:
+        client(aws, "cloudformation").create_stack(**request, RoleARN=role(aws, all_but("ssm:GetParameters")))
+    assert refused(caught.value) == ("ValidationError", 400, "AccessDenied. User doesn't have permission to call ssm:GetParameters")
+    client(aws, "cloudformation").create_stack(**request, RoleARN=role(aws, EVERYTHING))
+    assert ended(aws, "by-parameter")["StackStatus"] == "CREATE_COMPLETE"
+
+
 def test_a_nested_stack_is_refused_to_a_role_that_may_not_pass_itself(aws: EmbeddedAws) -> None:
     """Registry schema of AWS::CloudFormation::Stack; AWS's words: data-lakes-on-aws issue 275."""
     arn = role(aws, all_but("iam:PassRole"))
