@@ -27,13 +27,50 @@ PASSING_CODES = frozenset(
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "OperationInProgressException",
+        # Somebody else is changing the same thing at this moment (IAM and S3 API references, each call's errors).
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "EntityTemporarilyUnmodifiable",
+        "OperationAborted",
     }
 )
+# What a resource's handler failed with, which CloudFormation appends to its reason as "HandlerErrorCode: ...". Source:
+# CloudFormation CLI user guide, "Resource type handler error codes". AWS calls the first four retriable.
+PASSING_HANDLER_CODES = frozenset(
+    {
+        "NetworkFailure",
+        "ResourceConflict",
+        "ServiceInternalError",
+        "Throttling",
+        # Terminal there for the operation under way. A further try begins anew, and finds the resource ready where it only took
+        # its time (IAM's delay, a secret's replica); our tries are bounded, and say after the last one that they did not help.
+        "NotStabilized",
+        # A fault of the handler itself, which the same page calls unexpected.
+        "InternalFailure",
+        "HandlerInternalFailure",
+    }
+)
+# Terminal, and no further try changes anything: these count before any word of the message, which may quote a name such as
+# "timeout-lab". What is in neither set (GeneralServiceException, InvalidRequest, NotFound) the message decides.
+LASTING_HANDLER_CODES = frozenset(
+    {
+        "AccessDenied",
+        "AlreadyExists",
+        "InvalidCredentials",
+        "InvalidTypeConfiguration",
+        "NonCompliant",
+        "NotUpdatable",
+        "ServiceLimitExceeded",
+        "UnsupportedTarget",
+    }
+)
+_HANDLER_CODE = re.compile(r"HandlerErrorCode: (\w+)")
 _PASSING_WORDS = re.compile(
     r"rate exceeded|throttl|slow ?down|service ?unavailable|internal ?(failure|error|server)|timed? ?out|timeout"
     r"|econnre(set|fused)|e(net|host)unreach|enotfound|eai_again|socket hang up|connection (reset|refused|aborted)"
     # With what ails it: groups may be called after networks too.
     r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|(http|status)( ?code)?[ :]*50[0234]"
+    r"|concurrent ?modification|temporarily ?unmodifiable|conflicting conditional (operation|action)|operation ?aborted"
     r"|please try again|is in [A-Z_]+_IN_PROGRESS state|no space left",
     re.IGNORECASE,
 )
@@ -88,7 +125,12 @@ class FailedResource:
 
 
 def of_text(text: str) -> Failure:
-    """The kind of failure that a message of AWS, of CDK or of the network tells."""
+    """The kind of failure that a message of AWS, of CDK or of the network tells. Where it names handlers' codes, those decide."""
+    codes = set(_HANDLER_CODE.findall(text))
+    if codes & LASTING_HANDLER_CODES:
+        return Failure.PERMANENT
+    if codes & PASSING_HANDLER_CODES:
+        return Failure.RETRYABLE
     return Failure.RETRYABLE if _PASSING_WORDS.search(text) else Failure.PERMANENT
 
 
