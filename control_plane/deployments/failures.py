@@ -4,6 +4,7 @@ Judged by CloudFormation's events and states and by AWS's error codes, never by 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from control_plane.deployments.models import Failure
@@ -88,6 +89,7 @@ REPAIRABLE_STATES = frozenset(
         "UPDATE_FAILED",
     }
 )
+MOST_LISTED = 9
 NOTHING_CHANGED = "Nothing was changed on AWS by this try."
 
 _EXPLAINED = (
@@ -148,14 +150,21 @@ def of_resource(failed: FailedResource, status: str) -> Problem:
     return Problem(error, f"{_what_is_held(status)} {explain(failed.reason)}", Failure.PERMANENT)
 
 
-def of_leftover(failed: FailedResource) -> Problem:
-    """An update that is complete but for a resource that could not be removed, and that CloudFormation forgets."""
+def of_leftovers(left: Sequence[FailedResource]) -> Problem:
+    """An update that is complete but for resources that could not be removed, and that CloudFormation forgets."""
+    first = left[0]
+    others = f" The same is true of {_listed(left[1:])}." if left[1:] else ""
     return Problem(
-        f"CloudFormation could not remove {failed.resource_type} “{failed.logical_id}”: {failed.reason}",
+        f"CloudFormation could not remove {first.resource_type} “{first.logical_id}”: {first.reason}{others}",
         "Everything else is as wanted, but this is still there, and a key of it may still work. Remove it by hand on AWS, now; "
-        "then deploy again.",
+        "then deploy again. Until it is gone, no deployment of this stack counts as done.",
         Failure.PERMANENT,
     )
+
+
+def _listed(resources: Sequence[FailedResource]) -> str:
+    shown = ", ".join(f"{one.resource_type} “{one.logical_id}”" for one in resources[:MOST_LISTED])
+    return f"{shown} and {len(resources) - MOST_LISTED} more" if len(resources) > MOST_LISTED else shown
 
 
 def of_removal(failed: FailedResource | None, status: str) -> Problem:
