@@ -9,7 +9,7 @@ from dataclasses import replace
 from django.db import OperationalError
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, denying, failures, leftovers, newer, outcomes, removal, repair
+from control_plane.deployments import claims, cloudformation, denying, drift, failures, leftovers, newer, outcomes, removal, repair
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
 from control_plane.deployments.failures import Problem
@@ -126,7 +126,11 @@ class Run:
         if target.revert_drift:
             self.line("What was changed outside Cohort is put back too (a drift-aware change set)")
         self._enter("preparing", "Working out what AWS has to change", 10)
-        failure = self._deploy(target, deployers)
+        self._record(self._deploy(target, deployers), assembly)
+
+    def _record(self, failure: DeployerFailure | None, assembly: Assembly | None) -> None:
+        """Ask CloudFormation how it ended, whatever the deployer says. Raises NotReached."""
+        deployment, stack = self._deployment, self._stack
         self._enter("recording", "Asking CloudFormation how it ended", 95)
         observation = repair.wait_for_rest(stack, tell=self.line, tick=self._keep)
         self._observation = observation
@@ -136,6 +140,10 @@ class Run:
             raise NotReached(self._judge(observation, self._last_event, failure), observation)
         if self._left:
             raise NotReached(leftovers.problem(self._left), observation)
+        if deployment.revert_drift:
+            # CloudFormation has put back what it knows of.
+            for line in drift.put_back(stack):
+                self.line(line)
         self._log.complete()
         self._close(f"{stack.name} is {observation.status} at generation {deployment.generation}")
         outcomes.succeeded(deployment, observation, assembly.digests.get(stack.name, "") if assembly else "")
