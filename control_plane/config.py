@@ -51,7 +51,11 @@ class Config(BaseSettings):
     )
     cohort_parallel: int = Field(default=4, ge=1, le=32, description="Groups that one worker deploys at the same time.")
     cohort_synth_seconds: int = Field(default=120, ge=5, description="The longest that one synthesis may take.")
-    cohort_change_set_seconds: int = Field(default=300, ge=5, description="The longest that making a change set may take.")
+    cohort_change_set_seconds: int = Field(
+        default=900,
+        ge=5,
+        description="The longest that making a change set may take; of a group with nested stacks AWS may take minutes.",
+    )
     cohort_settle_seconds: float = Field(
         default=1.0, ge=0, description="Between the beginnings of two runs for one group, so that further changes join the second."
     )

@@ -15,8 +15,13 @@ from control_plane.deployments.plans import Plan, ResourceChange, StatementChang
 
 SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
 TICK_SECONDS = 0.5
-# A process that does not answer so long hangs: its one thread is never at work for seconds.
+# A process that does not answer so long hangs: its one thread is never at work for seconds. What it waits for AWS to do is no
+# sign of that, however long it takes: each deployment has limits of its own, and ends alone.
 SILENCE_SECONDS = 20.0
+# One call of AWS, which answers within seconds: the connection hangs.
+CALL_SECONDS = 60.0
+# A diff reads templates and makes no change set. Other tasks of the worker wait for it.
+DIFF_SECONDS = 120.0
 # Without a limit Node lets its heap grow for as long as the machine has memory; the engine needs half of this.
 HEAP_MB = 1024
 # Of what CDK says of a failure, in characters.
@@ -29,7 +34,8 @@ class ResidentDeployer:
 
     def __init__(self) -> None:
         command = [_node(), f"--max-old-space-size={HEAP_MB}", str(SCRIPT)]
-        self._kept = Kept("the resident deployer", command, child_environment())
+        environment = {**child_environment(), "AWS_CALL_MS": str(round(CALL_SECONDS * 1000))}
+        self._kept = Kept("the resident deployer", command, environment)
 
     def warm(self) -> None:
         """Start the process without waiting for it. Raises DeployerMissing."""
@@ -49,7 +55,7 @@ class ResidentDeployer:
         try:
             with child.talk(request) as conversation:
                 try:
-                    _Deployment(child, conversation, watcher).follow()
+                    _Deployment(conversation, watcher).follow()
                 except (Declined, DeployerFailure, ChildDied):
                     raise
                 except BaseException:
@@ -62,7 +68,7 @@ class ResidentDeployer:
     def diff(self, assembly: Path, stack_name: str) -> Plan:
         """What deploying this assembly would change, by CDK's own diff. Raises DeployerFailure."""
         child = self._child()
-        deadline = time.monotonic() + config().cohort_change_set_seconds
+        deadline = time.monotonic() + DIFF_SECONDS
         try:
             with child.talk({"op": "diff", "assembly": str(assembly), "stack": stack_name}) as conversation:
                 while time.monotonic() < deadline:
@@ -71,9 +77,9 @@ class ResidentDeployer:
                         return _plan(message)
                     if message and message["event"] == "error":
                         raise _failure(message)
+                conversation.say({"op": "end"})
         except ChildDied as error:
             raise DeployerFailure(f"{str(error).capitalize()}.", DIED_ADVICE, Failure.RETRYABLE) from error
-        child.kill()
         raise DeployerFailure("CDK's diff took too long.", "Ask for it again.", Failure.RETRYABLE)
 
     def end(self) -> None:
@@ -108,8 +114,8 @@ class ResidentDeployer:
 class _Deployment:
     """One deployment's conversation: each message goes to the watcher, within the time limits of its stages."""
 
-    def __init__(self, child: Child, conversation: Conversation, watcher: Watcher) -> None:
-        self._child, self._conversation, self._watcher = child, conversation, watcher
+    def __init__(self, conversation: Conversation, watcher: Watcher) -> None:
+        self._conversation, self._watcher = conversation, watcher
         self._stage, self._deadline = "making the change set", time.monotonic() + config().cohort_change_set_seconds
 
     def follow(self) -> None:
@@ -143,11 +149,11 @@ class _Deployment:
     def _check_time(self) -> None:
         if time.monotonic() < self._deadline:
             return
-        # One process serves all: those that it was deploying beside this one are told that it died, and go on by themselves.
-        self._child.kill()
+        # One process serves all: this deployment alone is ended in it, and its change set is never executed.
+        self._conversation.say({"op": "end"})
         raise DeployerFailure(
-            f"The deployer was ended because {self._stage} took too long.",
-            "CloudFormation may still be at work: the next try waits for it.",
+            f"This deployment was ended because {self._stage} took too long.",
+            "CloudFormation may still be at work: the next try waits for it. Other deployments go on.",
             Failure.RETRYABLE,
         )
 

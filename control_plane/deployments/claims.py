@@ -39,9 +39,12 @@ def has_waiting() -> bool:
     return _free().exists()
 
 
-def confirm(deployment: Deployment) -> bool:
-    """Prolong the lease and say whether it is still ours; if it is not, the stack must not be touched any more."""
-    return bool(_held([deployment]).update(lease_expires_at=in_seconds(config().cohort_lease_seconds)))
+def confirm(deployment: Deployment, **stack_fields: object) -> bool:
+    """Prolong the lease, set these fields of the stack with it, and say whether it is still ours.
+
+    If it is not, nothing was set, and the stack must not be touched any more.
+    """
+    return bool(_held([deployment]).update(lease_expires_at=in_seconds(config().cohort_lease_seconds), **stack_fields))
 
 
 def prolong(deployments: Sequence[Deployment]) -> set[int]:

@@ -127,6 +127,7 @@ class StackResource:
     logical_id: str
     type: str
     physical_id: str
+    status: str = ""
 
 
 def observe(stack_name: str, region: str) -> Observation:
@@ -165,14 +166,34 @@ def first_failure(stack_name: str, region: str, after: str) -> FailedResource | 
         failed = _oldest_failure(events)
         if failed is not None and failed["ResourceType"] != STACK_TYPE:
             return _failed_resource(failed)
-        within = [failed] if failed is not None else events
-        nested = {event.get("PhysicalResourceId", "") for event in within if event.get("ResourceType") == STACK_TYPE}
-        for stack_id in sorted(nested - {"", *(event.get("StackId", "") for event in events)}):
-            since = min(event["Timestamp"] for event in events)
-            recent = [event for event in _events_after(stack_id, region, "") if event["Timestamp"] >= since]
+        for recent in _nested_events([failed] if failed is not None else events, events, region):
             if inner := _oldest_failure([event for event in recent if event["LogicalResourceId"] != event["StackName"]]):
                 return _failed_resource(inner)
         return _failed_resource(failed) if failed is not None else None
+
+
+def all_events_after(stack_name: str, region: str, after: str) -> "list[StackEventTypeDef]":
+    """A stack's events since the event `after`, then those of each stack nested in it since that time; each newest first.
+
+    Nothing where there is no such stack. Raises ClientError.
+    """
+    try:
+        events = _events_after(stack_name, region, after)
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return []
+        raise
+    return [*events, *(event for nested in _nested_events(events, events, region) for event in nested)]
+
+
+def _nested_events(
+    within: "list[StackEventTypeDef]", events: "list[StackEventTypeDef]", region: str
+) -> "Iterator[list[StackEventTypeDef]]":
+    """The events of each nested stack that `within` names, newest first, since the oldest of its parent's `events`."""
+    nested = {event.get("PhysicalResourceId", "") for event in within if event.get("ResourceType") == STACK_TYPE}
+    for stack_id in sorted(nested - {"", *(event.get("StackId", "") for event in events)}):
+        since = min(event["Timestamp"] for event in events)
+        yield [event for event in _events_after(stack_id, region, "") if event["Timestamp"] >= since]
 
 
 def _events_after(stack_name: str, region: str, after: str) -> "list[StackEventTypeDef]":
@@ -246,7 +267,14 @@ def resources(stack_name: str, region: str) -> list[StackResource]:
                 for one in page["StackResourceSummaries"]:
                     if one["ResourceStatus"] == "DELETE_COMPLETE":
                         continue
-                    found.append(StackResource(one["LogicalResourceId"], one["ResourceType"], one.get("PhysicalResourceId", "")))
+                    found.append(
+                        StackResource(
+                            one["LogicalResourceId"],
+                            one["ResourceType"],
+                            one.get("PhysicalResourceId", ""),
+                            one["ResourceStatus"],
+                        )
+                    )
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise

@@ -1,48 +1,58 @@
-"""Whether AWS still holds what was deployed: CloudFormation's drift detection, a stack that is gone, one that others changed."""
+"""Whether AWS still holds what was deployed: the stack itself, what CloudFormation finds changed in it, and what only IAM can tell.
+
+A check goes in steps, each a task of some seconds, so that a stack that AWS takes long over, or a group of thousands, holds no
+other check up: a step that is not done hands what it has found to the next.
+"""
 
 import hashlib
 import json
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.deployments import cloudformation, newer, principals
+from control_plane.deployments import cloudformation, drift_detection, leftovers, newer, principals
 from control_plane.deployments.cloudformation import AwsFailure, Observation
+from control_plane.deployments.differences import MOST_RECORDED, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.tasks import check_drift
+from control_plane.legacy import adopting_keys
 from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, names, parse
-
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import DescribeStackResourceDriftsInputTypeDef, StackResourceDriftTypeDef
 
 logger = logging.getLogger("cohort.drift")
 
-STACK, SECRET = "AWS::CloudFormation::Stack", "AWS::SecretsManager::Secret"
-HIDDEN = "(not shown)"
-DETECTION_SECONDS = 300.0
-LOOK_SECONDS = 0.5
-LONGEST_VALUE = 2000
+STACK = cloudformation.STACK_TYPE
+# How long one step works before others have their turn, and how long AWS may take to look at one stack.
+STEP_SECONDS = 20.0
+DETECTION_SECONDS = 600.0
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One thing on AWS that is not as deployed. `properties` holds path, expected and actual of each that differs."""
+@dataclass
+class Progress:
+    """How far a check has come: what the next step is given, as JSON."""
 
-    what: Literal["stack", "template", "resource"]
-    logical_id: str
-    type: str
-    status: Literal["missing", "changed", "deleted", "added"]
-    properties: list[dict[str, str]] = field(default_factory=list)
+    # What was deployed when it began: after another deployment nothing of it holds.
+    deployed: str
+    detections: dict[str, str] = field(default_factory=dict)
+    waited: float = 0.0
+    found: list[dict[str, Any]] = field(default_factory=list)
+    # The last user that was looked at.
+    after: str = ""
 
-    def to_json(self) -> dict[str, Any]:
-        """For the database and for commands."""
-        return asdict(self)
+    def add(self, differences: list[Difference]) -> None:
+        """Keep these too, as far as there is room."""
+        self.found = [*self.found, *(one.to_json() for one in differences)][:MOST_RECORDED]
+
+    @property
+    def differences(self) -> list[Difference]:
+        """What was found so far."""
+        return [Difference(**one) for one in self.found]
 
 
 def request_check(stack: Stack, *, actor: Actor) -> None:
@@ -53,124 +63,188 @@ def request_check(stack: Stack, *, actor: Actor) -> None:
     check_drift.enqueue(stack.pk)
 
 
-def check(stack_id: int) -> None:
-    """Look whether AWS still holds what was deployed, and record what differs. For a worker: it takes seconds to minutes."""
+def check(stack_id: int, progress: dict[str, Any] | None = None) -> None:
+    """Look whether AWS still holds what was deployed, and record what differs, or go on in a further task. For a worker."""
     stack = Stack.objects.get(pk=stack_id)
     if Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists():
         # What a run is changing now differs by design; the next night looks again.
         _save(stack, DriftState.UNKNOWN, [])
         return
     try:
-        state, differences = _look(stack)
+        looked = _look(stack, Progress(**progress) if progress else None)
     except (AwsFailure, ManifestError, StoreUnavailable) as error:
         logger.warning("%s: drift could not be checked: %s", stack, error)
-        failed = Difference("stack", stack.name, STACK, "changed", [{"path": "", "expected": "an answer", "actual": str(error)}])
-        _save(stack, DriftState.FAILED, [failed])
+        _save(stack, DriftState.FAILED, [unread(stack.name, STACK, str(error), "stack")])
         return
-    _save(stack, state, differences)
-    logger.info("%s: %s", stack, state.label)
+    if isinstance(looked, Progress):
+        # A check that goes on is not one that is stuck.
+        Stack.objects.filter(pk=stack.pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now())
+        check_drift.enqueue(stack.pk, asdict(looked))
+        return
+    _save(stack, *looked)
+    logger.info("%s: %s", stack, looked[0].label)
 
 
-def _look(stack: Stack) -> tuple[DriftState, list[Difference]]:
+def put_back(stack: Stack) -> Iterator[str]:
+    """Delete what the last check found added to the group's principals, as far as our rights go. Yields lines for a log.
+
+    CloudFormation puts the rest back, and knows of nothing here. Raises AwsFailure.
+    """
+    if stack.drift and (deployed := _deployed(stack, _template(stack))):
+        yield from principals.take_back(deployed, stack.drift)
+
+
+def _look(stack: Stack, progress: Progress | None) -> tuple[DriftState, list[Difference]] | Progress:
+    deadline = time.monotonic() + STEP_SECONDS
     observation = cloudformation.observe(stack.name, stack.region)
     if stack.is_retired and stack.is_up_to_date:
         return _look_retired(stack, observation)
     if observation.status in ("", "DELETE_COMPLETE"):
         missing = stack.deployed_generation > 0
-        found = [Difference("stack", stack.name, STACK, "missing")] if missing else []
+        found = [Difference("stack", stack.name, STACK, "missing"), *_left(stack)] if missing else []
         return (DriftState.MISSING if missing else DriftState.UNKNOWN), found
-    newer.note(stack, observation)
-    differences = [
-        *_stack_differences(stack, observation),
-        *_resource_differences(stack),
-        *_differences_in_nested(stack),
-        *_strangers(stack),
-        *_federated(stack),
-    ]
-    return (DriftState.DRIFTED if differences else DriftState.IN_SYNC), differences
+    template = _template(stack)
+    if progress is None or progress.deployed != _when_deployed(stack):
+        progress = _begin(stack, observation, template)
+    if progress.detections and not _read_detections(stack, progress, template, deadline):
+        return progress
+    if not _read_users(stack, progress, template, deadline):
+        return progress
+    return _judged(progress.differences)
+
+
+def _judged(differences: list[Difference]) -> tuple[DriftState, list[Difference]]:
+    """As deployed only where all could be read."""
+    if any(one.status != "unread" for one in differences):
+        return DriftState.DRIFTED, differences
+    return (DriftState.FAILED if differences else DriftState.IN_SYNC), differences
 
 
 def _look_retired(stack: Stack, observation: Observation) -> tuple[DriftState, list[Difference]]:
     """Nothing of a retired stack is to be there: neither the stack, if somebody made it again, nor users under its path."""
     is_there = observation.status not in ("", "DELETE_COMPLETE")
     differences = [Difference("stack", stack.name, STACK, "added")] if is_there else []
-    differences += _strangers(stack)
-    return (DriftState.DRIFTED if differences else DriftState.IN_SYNC), differences
+    return _judged([*differences, *_left(stack), *_strangers(stack)])
 
 
-def _stack_differences(stack: Stack, observation: Observation) -> list[Difference]:
+def _begin(stack: Stack, observation: Observation, template: dict[str, Any]) -> Progress:
+    newer.note(stack, observation)
+    progress = Progress(_when_deployed(stack))
+    progress.add([*_stack_differences(stack, observation, template), *_left(stack), *_strangers(stack), *_federated(stack)])
+    progress.detections = drift_detection.begin(stack, [stack.name, *_nested(stack)])
+    return progress
+
+
+def _read_detections(stack: Stack, progress: Progress, template: dict[str, Any], deadline: float) -> bool:
+    """What CloudFormation found. False if it is at work still, and this step's time is over."""
+    began = time.monotonic()
+    failed, at_work = drift_detection.wait(stack, progress.detections, min(deadline - began, DETECTION_SECONDS - progress.waited))
+    progress.waited += time.monotonic() - began
+    if at_work and progress.waited < DETECTION_SECONDS:
+        return False
+    told: list[Difference] = []
+    for name in progress.detections:
+        if name in at_work:
+            told.append(unread(name, STACK, f"Drift detection took longer than {DETECTION_SECONDS:.0f} s.", "stack"))
+        else:
+            told += drift_detection.read(stack, name, failed.get(name, ""))
+    progress.detections = {}
+    progress.add(told)
+    if deployed := _deployed(stack, template):
+        progress.add(principals.additions(deployed, told))
+    return True
+
+
+def _read_users(stack: Stack, progress: Progress, template: dict[str, Any], deadline: float) -> bool:
+    """What somebody gave to the group's users, one after another. False if this step's time is over before the last one."""
+    manifest = _manifest(stack)
+    if manifest is None or not any(one.access == "keys" for one in manifest.members):
+        return True
+    deployed = _deployed(stack, template)
+    if deployed is None:
+        return True
+    for user in sorted(deployed.users & principals.users_under(names.iam_path(manifest.slug))):
+        if user <= progress.after:
+            continue
+        progress.add(principals.additions_to(deployed, user))
+        progress.after = user
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def _stack_differences(stack: Stack, observation: Observation, template: dict[str, Any]) -> list[Difference]:
     """Whether somebody else changed the stack itself: another generation, or another template."""
     told = []
     if observation.generation != stack.deployed_generation:
         told.append({"path": "generation", "expected": str(stack.deployed_generation), "actual": str(observation.generation)})
-    if stack.template_digest and (digest := _template_digest(stack)) != stack.template_digest:
+    if stack.template_digest and (digest := _digest(template)) != stack.template_digest:
         told.append({"path": "template", "expected": stack.template_digest[:12], "actual": digest[:12]})
     return [Difference("template", stack.name, STACK, "changed", told)] if told else []
 
 
-def _template_digest(stack: Stack) -> str:
-    """As `stacks.synthesiser.template_digest` makes it from the file."""
+def _template(stack: Stack) -> dict[str, Any]:
     with cloudformation.explained():
         body = cloudformation.client(stack.region).get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
-    document = json.loads(body) if isinstance(body, str) else body
-    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return dict(json.loads(body) if isinstance(body, str) else body)
 
 
-def _differences_in_nested(stack: Stack) -> list[Difference]:
-    """CloudFormation looks into no nested stack of what it checks, so each is asked about by itself."""
-    manifest = _deployed_manifest(stack)
+def _digest(template: dict[str, Any]) -> str:
+    """As `stacks.synthesiser.template_digest` makes it from the file."""
+    return hashlib.sha256(json.dumps(template, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _nested(stack: Stack) -> list[str]:
+    """The stacks nested in it: CloudFormation looks into none of what it checks, so each is asked about by itself."""
+    manifest = _manifest(stack)
     if manifest is None or not any(member.part for member in manifest.members):
         return []
-    nested = cloudformation.nested_stacks(stack.name, stack.region)
-    return [difference for stack_id in nested.values() for difference in _resource_differences(stack, stack_id)]
+    return list(cloudformation.nested_stacks(stack.name, stack.region).values())
 
 
-def _deployed_manifest(stack: Stack) -> GroupManifest | None:
+def _manifest(stack: Stack) -> GroupManifest | None:
     text = StoredManifest.objects.filter(stack=stack, generation=stack.deployed_generation).values_list("text", flat=True).first()
     manifest = parse(text) if text else None
     return manifest if isinstance(manifest, GroupManifest) else None
 
 
-def _resource_differences(stack: Stack, stack_id: str = "") -> list[Difference]:
-    """What CloudFormation finds changed in the stack, or in one nested in it."""
-    client, name = cloudformation.client(stack.region), stack_id or stack.name
-    with cloudformation.explained():
-        detection = client.detect_stack_drift(StackName=name)["StackDriftDetectionId"]
-        deadline = time.monotonic() + DETECTION_SECONDS
-        while (answer := client.describe_stack_drift_detection_status(StackDriftDetectionId=detection))[
-            "DetectionStatus"
-        ] == "DETECTION_IN_PROGRESS":
-            if time.monotonic() > deadline:
-                raise AwsFailure(f"Drift detection of {stack.name} took longer than {DETECTION_SECONDS:.0f} s.")
-            time.sleep(LOOK_SECONDS)
-        if answer["DetectionStatus"] == "DETECTION_FAILED":
-            raise AwsFailure(
-                f"Drift detection of {stack.name} failed: {answer.get('DetectionStatusReason', 'AWS gives no reason')}."
-            )
-        found = []
-        request: DescribeStackResourceDriftsInputTypeDef = {
-            "StackName": name,
-            "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"],
-        }
-        while True:
-            page = client.describe_stack_resource_drifts(**request)
-            found += page["StackResourceDrifts"]
-            if not (token := page.get("NextToken")):
-                return [_difference(drift) for drift in found]
-            request["NextToken"] = token
+def _deployed(stack: Stack, template: dict[str, Any]) -> principals.Deployed | None:
+    """What the group's principals are to have; None of the platform, which has none."""
+    manifest = _manifest(stack)
+    if manifest is None:
+        return None
+    resources = cloudformation.resources(stack.name, stack.region)
+    made = {one.physical_id for one in resources if one.type == principals.KEY}
+    keys = frozenset(made | adopting_keys.known_keys(stack))
+    return principals.Deployed(manifest, keys, template, is_behind=not stack.is_up_to_date)
+
+
+def _when_deployed(stack: Stack) -> str:
+    return f"{stack.deployed_generation} {stack.last_started_at.isoformat() if stack.last_started_at else ''}"
+
+
+def _left(stack: Stack) -> list[Difference]:
+    """What CloudFormation could not remove and AWS still holds; what is gone since is forgotten."""
+    if not stack.leftovers:
+        return []
+    left = leftovers.still_there(stack, leftovers.known(stack))
+    idle = Stack.objects.filter(pk=stack.pk, lease_owner="", leftovers=stack.leftovers)
+    idle.update(leftovers=[one.to_json() for one in left])
+    note = "CloudFormation could not remove it. Delete it on AWS, then deploy again."
+    return [Difference("resource", one.physical_id, one.type, "left", note=f"{note} The reason was: {one.reason}") for one in left]
 
 
 def _strangers(stack: Stack) -> list[Difference]:
     """IAM users under the group's path that its stack does not hold: made by others, or not removed when they should have been."""
-    manifest = _deployed_manifest(stack)
+    manifest = _manifest(stack)
     if manifest is None:
         return []
     ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
     there = principals.users_under(names.iam_path(manifest.slug))
-    found = [Difference("resource", name, "AWS::IAM::User", "added") for name in sorted(there - ours)]
+    found = [Difference("resource", name, principals.USER, "added") for name in sorted(there - ours)]
     if stack.needs_decision:
         # A stack that others changed since holds what it should, by CloudFormation's word: only the names tell who went.
-        found += [Difference("resource", name, "AWS::IAM::User", "deleted") for name in sorted(ours - there)]
+        found += [Difference("resource", name, principals.USER, "deleted") for name in sorted(ours - there)]
     return found
 
 
@@ -180,25 +254,6 @@ def _federated(stack: Stack) -> list[Difference]:
         return []
     differences = newer.federated_differences(stack)
     return [Difference("resource", name, "Federated member", "added" if there else "deleted") for name, there in differences]
-
-
-def _difference(drift: "StackResourceDriftTypeDef") -> Difference:
-    hidden = drift["ResourceType"] == SECRET
-    properties = [
-        {
-            "path": one["PropertyPath"],
-            # A secret's value is shown nowhere, whatever AWS tells.
-            "expected": HIDDEN if hidden else _short(one["ExpectedValue"]),
-            "actual": HIDDEN if hidden else _short(one["ActualValue"]),
-        }
-        for one in drift.get("PropertyDifferences", [])
-    ]
-    status: Literal["deleted", "changed"] = "deleted" if drift["StackResourceDriftStatus"] == "DELETED" else "changed"
-    return Difference("resource", drift["LogicalResourceId"], drift["ResourceType"], status, properties)
-
-
-def _short(value: str) -> str:
-    return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
 
 
 def _save(stack: Stack, state: DriftState, differences: list[Difference]) -> None:

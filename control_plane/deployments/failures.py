@@ -28,13 +28,50 @@ PASSING_CODES = frozenset(
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "OperationInProgressException",
+        # Somebody else is changing the same thing at this moment (IAM and S3 API references, each call's errors).
+        "ConcurrentModification",
+        "ConcurrentModificationException",
+        "EntityTemporarilyUnmodifiable",
+        "OperationAborted",
     }
 )
+# What a resource's handler failed with, which CloudFormation appends to its reason as "HandlerErrorCode: ...". Source:
+# CloudFormation CLI user guide, "Resource type handler error codes". AWS calls the first four retriable.
+PASSING_HANDLER_CODES = frozenset(
+    {
+        "NetworkFailure",
+        "ResourceConflict",
+        "ServiceInternalError",
+        "Throttling",
+        # Terminal there for the operation under way. A further try begins anew, and finds the resource ready where it only took
+        # its time (IAM's delay, a secret's replica); our tries are bounded, and say after the last one that they did not help.
+        "NotStabilized",
+        # A fault of the handler itself, which the same page calls unexpected.
+        "InternalFailure",
+        "HandlerInternalFailure",
+    }
+)
+# Terminal, and no further try changes anything: these count before any word of the message, which may quote a name such as
+# "timeout-lab". What is in neither set (GeneralServiceException, InvalidRequest, NotFound) the message decides.
+LASTING_HANDLER_CODES = frozenset(
+    {
+        "AccessDenied",
+        "AlreadyExists",
+        "InvalidCredentials",
+        "InvalidTypeConfiguration",
+        "NonCompliant",
+        "NotUpdatable",
+        "ServiceLimitExceeded",
+        "UnsupportedTarget",
+    }
+)
+_HANDLER_CODE = re.compile(r"HandlerErrorCode: (\w+)")
 _PASSING_WORDS = re.compile(
     r"rate exceeded|throttl|slow ?down|service ?unavailable|internal ?(failure|error|server)|timed? ?out|timeout"
     r"|econnre(set|fused)|e(net|host)unreach|enotfound|eai_again|socket hang up|connection (reset|refused|aborted)"
     # With what ails it: groups may be called after networks too.
     r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|(http|status)( ?code)?[ :]*50[0234]"
+    r"|concurrent ?modification|temporarily ?unmodifiable|conflicting conditional (operation|action)|operation ?aborted"
     r"|please try again|is in [A-Z_]+_IN_PROGRESS state|no space left",
     re.IGNORECASE,
 )
@@ -52,6 +89,7 @@ REPAIRABLE_STATES = frozenset(
         "UPDATE_FAILED",
     }
 )
+MOST_LISTED = 9
 NOTHING_CHANGED = "Nothing was changed on AWS by this try."
 BUCKET = "AWS::S3::Bucket"
 
@@ -99,7 +137,12 @@ class Problem:
 
 
 def of_text(text: str) -> Failure:
-    """The kind of failure that a message of AWS, of CDK or of the network tells."""
+    """The kind of failure that a message of AWS, of CDK or of the network tells. Where it names handlers' codes, those decide."""
+    codes = set(_HANDLER_CODE.findall(text))
+    if codes & LASTING_HANDLER_CODES:
+        return Failure.PERMANENT
+    if codes & PASSING_HANDLER_CODES:
+        return Failure.RETRYABLE
     return Failure.RETRYABLE if _PASSING_WORDS.search(text) else Failure.PERMANENT
 
 
@@ -125,14 +168,21 @@ def of_refused(refused: Sequence[FailedResource]) -> Problem:
     return Problem(error, advice, Failure.PERMANENT, resources=tuple(refused))
 
 
-def of_leftover(failed: FailedResource) -> Problem:
-    """An update that is complete but for a resource that could not be removed, and that CloudFormation forgets."""
+def of_leftovers(left: Sequence[FailedResource]) -> Problem:
+    """An update that is complete but for resources that could not be removed, and that CloudFormation forgets."""
+    first = left[0]
+    others = f" The same is true of {_listed(left[1:])}." if left[1:] else ""
     return Problem(
-        f"CloudFormation could not remove {failed.resource_type} “{failed.logical_id}”: {failed.reason}",
+        f"CloudFormation could not remove {first.resource_type} “{first.logical_id}”: {first.reason}{others}",
         "Everything else is as wanted, but this is still there, and a key of it may still work. Remove it by hand on AWS, now; "
-        "then deploy again.",
+        "then deploy again. Until it is gone, no deployment of this stack counts as done.",
         Failure.PERMANENT,
     )
+
+
+def _listed(resources: Sequence[FailedResource]) -> str:
+    shown = ", ".join(f"{one.resource_type} “{one.logical_id}”" for one in resources[:MOST_LISTED])
+    return f"{shown} and {len(resources) - MOST_LISTED} more" if len(resources) > MOST_LISTED else shown
 
 
 def of_removal(failed: FailedResource | None, status: str) -> Problem:

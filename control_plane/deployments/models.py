@@ -60,6 +60,12 @@ class Stack(models.Model):
     drift_checked_at = models.DateTimeField(null=True)
     drift = models.JSONField(default=list, help_text="What differs on AWS from what was deployed, as `drift.Difference`s.")
 
+    leftovers = models.JSONField(
+        default=list, help_text="What CloudFormation could not remove and AWS still holds, as `leftovers.Leftover`s."
+    )
+    change_began_after = models.TextField(
+        blank=True, help_text="The stack's newest event before a change whose end is not recorded yet; empty if there is none."
+    )
     known_generation = models.PositiveIntegerField(
         null=True,
         help_text="Up to which generation AWS may be ahead of what was deployed, in a restored database; none usually.",

@@ -1,6 +1,7 @@
 """How a run ends: recorded with the lease in one transaction, so that a run that is not ours any more changes nothing."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from control_plane.deployments import claims, tallies
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.heart import LeaseLost
+from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.tasks import check_drift, end_moves, go_on_retiring, leave_out_unmade
 from control_plane.deployments.tries import MOST_TRIES, backoff
@@ -30,6 +32,8 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
         "drift": [],
         "known_generation": None,
         "newer_generation": 0,
+        "leftovers": [],
+        "change_began_after": "",
     }
     with transaction.atomic():
         _give_back(deployment, **stack)
@@ -54,13 +58,18 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
             end_moves.enqueue()
 
 
-def failed(deployment: Deployment, problem: Problem, observation: Observation | None) -> Deployment | None:
-    """A try failed. Returns the deployment that goes on by itself, or None if it waits for somebody. Raises LeaseLost."""
+def failed(
+    deployment: Deployment, problem: Problem, observation: Observation | None, left: Sequence[Leftover] | None = None
+) -> Deployment | None:
+    """A try failed. Returns the deployment that goes on by itself, or None if it waits for somebody. Raises LeaseLost.
+
+    `left` is what AWS still holds that should be removed; None if nobody has looked since the try changed anything.
+    """
     status = observation.status if observation else deployment.cloudformation_status
     told: dict[str, Any] = {"error": problem.error, "advice": problem.advice, "failure": problem.kind}
     told |= {"cloudformation_status": status, "stages": deployment.stages}
     with transaction.atomic():
-        _give_back(deployment, **({"status": observation.status} if observation else {}))
+        _give_back(deployment, **({"status": observation.status} if observation else {}), **_remembered(left))
         if problem.kind == Failure.PERMANENT or deployment.attempts >= MOST_TRIES:
             if problem.kind != Failure.PERMANENT:
                 told["advice"] = f"{problem.advice} It was tried {deployment.attempts} times; it is tried again in half an hour."
@@ -76,14 +85,14 @@ def failed(deployment: Deployment, problem: Problem, observation: Observation | 
         return claims.put_back(deployment, seconds=wait)
 
 
-def cancelled(deployment: Deployment, by: str, observation: Observation | None) -> None:
-    """Somebody cancelled it, and nothing more is asked of AWS. Raises LeaseLost."""
-    fields: dict[str, Any] = {}
+def cancelled(deployment: Deployment, by: str, observation: Observation | None, left: Sequence[Leftover] | None = None) -> None:
+    """Somebody cancelled it, and nothing more is asked of AWS. `left` as for `failed`. Raises LeaseLost."""
+    fields: dict[str, Any] = _remembered(left)
     held = "AWS holds what it held before."
     if observation and observation.status:
-        fields = {"status": observation.status}
+        fields |= {"status": observation.status}
         held = f"AWS holds generation {observation.generation} ({observation.status})."
-        if observation.is_complete and deployment.from_generation < observation.generation <= deployment.generation:
+        if observation.is_complete and not left and deployment.from_generation < observation.generation <= deployment.generation:
             # What an earlier worker had begun was done before it could be taken back.
             fields["deployed_generation"] = observation.generation
     with transaction.atomic():
@@ -116,6 +125,11 @@ def handed_over(deployment: Deployment) -> None:
     with transaction.atomic():
         _give_back(deployment)
         claims.put_back(deployment, keep_try=False)
+
+
+def _remembered(left: Sequence[Leftover] | None) -> dict[str, Any]:
+    """The stack's fields that remember what is left, once somebody has looked."""
+    return {} if left is None else {"leftovers": [one.to_json() for one in left], "change_began_after": ""}
 
 
 def _give_back(deployment: Deployment, **stack_fields: object) -> None:

@@ -9,11 +9,24 @@ from dataclasses import replace
 from django.db import OperationalError
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, denying, failures, newer, outcomes, removal, repair, validations
+from control_plane.deployments import (
+    claims,
+    cloudformation,
+    denying,
+    drift,
+    failures,
+    leftovers,
+    newer,
+    outcomes,
+    removal,
+    repair,
+    validations,
+)
 from control_plane.deployments.cloudformation import AwsFailure, Observation
 from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.heart import Heart, LeaseLost
+from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotOurs
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval, people_changes
@@ -57,6 +70,10 @@ class Run:
         self._cancel_sent = self._approval_needed = False
         # Whether the plan removes anything, or may: CloudFormation calls an update complete that could not remove it.
         self._removes = True
+        # The stack's newest event before this run changes it, and before a change of an earlier try that ended without a record;
+        # and what AWS holds that should be gone, once looked at.
+        self._last_event, self._unrecorded = "", self._stack.change_began_after
+        self._left: list[Leftover] | None = None
 
     def carry_out(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
         """Do it all, and record how it ended, whatever happens. The first deployer that is there does it."""
@@ -115,20 +132,30 @@ class Run:
         if assembly is not None and (problem := assembly.problems.get(stack.name)):
             self._failed(problem)
             return
-        last_event = cloudformation.newest_event(stack.name, stack.region) if self._observation.status else ""
+        self._last_event = cloudformation.newest_event(stack.name, stack.region) if self._observation.status else ""
         self._enter("publishing", "Publishing the manifest", 5)
         target = self._publish(assembly, revert_drift=deployment.revert_drift or half_done)
         if target.revert_drift:
             self.line("What was changed outside Cohort is put back too (a drift-aware change set)")
         self._enter("preparing", "Working out what AWS has to change", 10)
-        failure = self._deploy(target, deployers)
+        self._record(self._deploy(target, deployers), assembly)
+
+    def _record(self, failure: DeployerFailure | None, assembly: Assembly | None) -> None:
+        """Ask CloudFormation how it ended, whatever the deployer says. Raises NotReached."""
+        deployment, stack = self._deployment, self._stack
         self._enter("recording", "Asking CloudFormation how it ended", 95)
         observation = repair.wait_for_rest(stack, tell=self.line, tick=self._keep)
         self._observation = observation
-        if not (observation.is_complete and observation.generation == deployment.generation):
-            raise NotReached(self._judge(observation, last_event, failure), observation)
-        if self._removes and (leftover := cloudformation.first_failure(stack.name, stack.region, last_event)):
-            raise NotReached(failures.of_leftover(leftover), observation)
+        is_reached = observation.is_complete and observation.generation == deployment.generation
+        self._look_for_leftovers(may_be_new=self._removes or not is_reached)
+        if not is_reached:
+            raise NotReached(self._judge(observation, self._last_event, failure), observation)
+        if self._left:
+            raise NotReached(leftovers.problem(self._left), observation)
+        if deployment.revert_drift:
+            # CloudFormation has put back what it knows of.
+            for line in drift.put_back(stack):
+                self.line(line)
         self._log.complete()
         self._close(f"{stack.name} is {observation.status} at generation {deployment.generation}")
         outcomes.succeeded(deployment, observation, assembly.digests.get(stack.name, "") if assembly else "")
@@ -147,6 +174,10 @@ class Run:
         else:
             self._observation = removal.carry_out(stack, observation, self)
         self._enter("recording", "Recording that it is removed", 95)
+        # What an earlier update could not remove was no part of the stack any more.
+        self._look_for_leftovers(may_be_new=False, stack_id=observation.stack_id)
+        if self._left:
+            raise NotReached(leftovers.problem(self._left), Observation(removal.REMOVED))
         self._log.complete()
         self._close(f"{stack.name} is removed from AWS")
         outcomes.succeeded(self._deployment, Observation(removal.REMOVED), "")
@@ -174,6 +205,11 @@ class Run:
             return None
         return DeployerFailure("There is no way to deploy here.", "Run `make install`, then deploy again.")
 
+    def _look_for_leftovers(self, *, may_be_new: bool, stack_id: str = "") -> None:
+        """Ask AWS what is left: of earlier runs, of a try whose worker died before it could look, and, if it may, of this one."""
+        after = self._unrecorded or (self._last_event if may_be_new else None)
+        self._left = leftovers.look(self._stack, after, stack_id=stack_id)
+
     def _judge(self, observation: Observation, last_event: str, failure: DeployerFailure | None) -> Problem:
         stack = self._stack
         if observation.status and (failed := cloudformation.first_failure(stack.name, stack.region, last_event)):
@@ -188,7 +224,7 @@ class Run:
     def _not_reached(self, error: NotReached) -> None:
         if by := self._heart.cancelled_by(self._deployment):
             self._close(f"CloudFormation took the update back: {error.observation.status}")
-            outcomes.cancelled(self._deployment, by, error.observation)
+            outcomes.cancelled(self._deployment, by, error.observation, self._left)
         else:
             self._failed(error.problem)
 
@@ -201,7 +237,7 @@ class Run:
 
     def _failed(self, problem: Problem) -> None:
         self._close(f"Failed: {problem.error}")
-        successor = outcomes.failed(self._deployment, problem, self._observation)
+        successor = outcomes.failed(self._deployment, problem, self._observation, self._left)
         further = f"goes on in deployment {successor.pk}" if successor else "waits for somebody"
         logger.warning(
             "%s: deployment %s failed (%s; %s): %s", self._stack, self._deployment.pk, problem.kind, further, problem.error
@@ -246,7 +282,8 @@ class Run:
         if needs_approval(deployment, shown):
             self._approval_needed = True
             return False
-        if not claims.confirm(deployment):
+        # Whoever goes on if this worker dies looks from there for what could not be removed.
+        if not claims.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
             return False
         adopting_keys.remove_before_deploying(self._stack, self._manifest_text(deployment.generation))
         with cloudformation.explained():

@@ -19,6 +19,7 @@ _ICONS = {
     DriftState.FAILED: "!",
 }
 _STATUS_WORDS = {"missing": "is not there", "changed": "was changed", "deleted": "was removed", "added": "was added"}
+_STATUS_WORDS |= {"left": "could not be removed", "unread": "could not be read"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class DifferenceRow:
     path: str
     expected: str
     actual: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class OnAws:
 
 def on_aws(stack: Stack) -> OnAws:
     """How the stack stands, for a page. No query."""
-    rows = [row for one in stack.drift for row in _rows(one)]
+    # What is left has a notice of its own, whether a check has run or not.
+    rows = [row for one in stack.drift if one.get("status") != "left" for row in _rows(one)]
     return OnAws(stack, drift_icon(stack.drift_state), rows[:MOST_DIFFERENCES], max(0, len(rows) - MOST_DIFFERENCES))
 
 
@@ -95,6 +98,7 @@ def _rows(difference: dict[str, object]) -> list[DifferenceRow]:
             path=str(one.get("path", "")),
             expected=str(one.get("expected", "")),
             actual=str(one.get("actual", "")),
+            note=str(difference.get("note", "")),
         )
         for one in properties
     ]

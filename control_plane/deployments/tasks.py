@@ -1,5 +1,7 @@
 """Work that a worker does beside deploying. Deployments themselves need no task: their rows say what waits."""
 
+from typing import Any
+
 from django_tasks import task
 
 # A worker does what is in this queue beside all else, so that it waits for nothing.
@@ -7,11 +9,14 @@ URGENT = "urgent"
 
 
 @task()
-def check_drift(stack_id: int) -> None:
-    """See `drift.check`. The engine's modules are loaded by workers alone; a page that enqueues this needs none of them."""
+def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
+    """See `drift.check`; `progress` is what an earlier step hands on.
+
+    The engine's modules are loaded by workers alone; a page that enqueues this needs none of them.
+    """
     from control_plane.deployments.drift import check
 
-    check(stack_id)
+    check(stack_id, progress)
 
 
 @task()

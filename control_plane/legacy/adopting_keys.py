@@ -35,6 +35,11 @@ def old_keys(membership: Membership) -> QuerySet[AdoptedKey]:
     return AdoptedKey.objects.there().filter(membership=membership)
 
 
+def known_keys(stack: Stack) -> set[str]:
+    """The identifiers of all keys that members of this group brought along and still have."""
+    return set(AdoptedKey.objects.there().filter(membership__group__stack=stack).values_list("access_key_id", flat=True))
+
+
 def request_removal(key: AdoptedKey, *, actor: Actor) -> AdoptedKey:
     """Have a worker remove an old key. The member, the group's managers and administrators may.
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, repair
+from control_plane.deployments import claims, cloudformation, leftovers, repair
 from control_plane.deployments.cloudformation import FailedResource, Observation
 from control_plane.deployments.deployer import Declined, Deployer, ResourceEvent, Target, Watcher
 from control_plane.deployments.heart import Heart
+from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.plans import Plan, ResourceChange
 from control_plane.deployments.run import Run
@@ -35,6 +36,10 @@ class FakeAws:
     outcome: Callable[[str], Observation] = as_wanted
     plan: Plan | None = PLAN
     failure: FailedResource | None = None
+    # What CloudFormation's events say could not be removed, by the event after which they say so; and what is gone since.
+    not_removed: dict[str, list[Leftover]] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
+    newest_event: str = ""
     while_preparing: Step = lambda target, watcher: None
     while_deploying: Step = lambda target, watcher: None
     can_take_back: bool = True
@@ -66,7 +71,9 @@ class FakeAws:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> "FakeAws":
         monkeypatch.setattr(cloudformation, "observe", self.observe)
-        monkeypatch.setattr(cloudformation, "newest_event", lambda *_: "")
+        monkeypatch.setattr(cloudformation, "newest_event", lambda *_: self.newest_event)
+        monkeypatch.setattr(leftovers, "failed_removals", lambda _name, _region, after: self.not_removed.get(after, []))
+        monkeypatch.setattr(leftovers, "still_there", lambda _, found: [one for one in found if one.physical_id not in self.gone])
         monkeypatch.setattr(cloudformation, "first_failure", lambda *_: self.failure)
         monkeypatch.setattr(cloudformation, "cancel_update", self.cancel_update)
         monkeypatch.setattr(cloudformation, "client", lambda region: self)

@@ -14,7 +14,6 @@ from control_plane.deployments.cloudformation import AwsUnreachable, FailedResou
 from control_plane.deployments.deployer import DeployerFailure, DeployerMissing
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally
-from control_plane.deployments.plans import Plan, ResourceChange
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
 from control_plane.deployments.synthesis import Assembly
 from control_plane.groups.models import Access
@@ -101,15 +100,6 @@ def test_a_resource_that_cannot_be_made_is_named_with_its_reason_and_waits_for_s
     assert (deployment.cloudformation_status, deployment.stack.status) == ("ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE")
     assert deployment.stack.deployed_generation == 0
     assert deployment.stack.lease_expires_at is None
-
-
-def test_what_could_not_be_removed_is_a_failure_though_cloudformation_calls_the_update_complete(group, aws):
-    aws.plan = Plan(resources=[ResourceChange("User2", "AWS::IAM::User", "remove")])
-    aws.failure = FailedResource("User2", "AWS::IAM::User", "Cannot delete entity")
-    reconcile_all(aws)
-    assert only_deployment().error == "CloudFormation could not remove AWS::IAM::User “User2”: Cannot delete entity"
-    assert "a key of it may still work" in only_deployment().advice
-    assert (only_deployment().state, only_deployment().stack.deployed_generation) == ("failed", 0)
 
 
 def test_a_deployer_that_says_well_done_is_not_believed_over_cloudformation(group, aws):

@@ -1,5 +1,6 @@
 """What each failure means: tried again by itself, repaired, or shown to somebody with what to do."""
 
+import botocore.session
 import pytest
 
 from control_plane.deployments.failures import FailedResource, of_resource, of_state, of_text
@@ -59,6 +60,64 @@ def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
 )
 def test_a_message_of_the_network_or_of_aws_tells_whether_it_passes(text, kind):
     assert of_text(text) == kind
+
+
+HANDLER_CODES = {
+    "NetworkFailure": R,
+    "ResourceConflict": R,
+    "ServiceInternalError": R,
+    "Throttling": R,
+    "NotStabilized": R,
+    "InternalFailure": R,
+    "HandlerInternalFailure": R,
+    "AccessDenied": P,
+    "AlreadyExists": P,
+    "InvalidCredentials": P,
+    "InvalidTypeConfiguration": P,
+    "NonCompliant": P,
+    "NotUpdatable": P,
+    "ServiceLimitExceeded": P,
+    "UnsupportedTarget": P,
+    # The message decides, and this one says nothing of passing.
+    "GeneralServiceException": P,
+    "InvalidRequest": P,
+    "Unknown": P,
+}
+
+
+@pytest.mark.parametrize(("code", "kind"), HANDLER_CODES.items())
+def test_each_handler_error_code_is_tried_again_or_waits_for_somebody(code, kind):
+    """CloudFormation CLI user guide, "Resource type handler error codes"; the codes are those of the SDK's own model."""
+    reason = f'Resource handler returned message: "Exceeded attempts to wait" (RequestToken: 1f3, HandlerErrorCode: {code})'
+    assert of_resource(FailedResource("User2", "AWS::IAM::User", reason), BACK).kind == kind
+
+
+def test_every_handler_error_code_of_the_sdk_is_decided():
+    known = botocore.session.get_session().get_service_model("cloudformation").shape_for("HandlerErrorCode").enum
+    # A resource that is gone is put back, which has tests of its own.
+    assert set(known) - {"NotFound"} == set(HANDLER_CODES)
+
+
+def test_a_name_in_a_lasting_failure_s_message_makes_nothing_pass():
+    reason = "identifier 'cohort-timeout-lab-maaaaaaaaaaa' already exists. (RequestToken: 1, HandlerErrorCode: AlreadyExists)"
+    assert of_text(reason) == P
+
+
+def test_a_general_failure_whose_message_says_that_it_passes_is_tried_again():
+    reason = "Rate exceeded (Service: Iam, Status Code: 400) (RequestToken: 1, HandlerErrorCode: GeneralServiceException)"
+    assert of_text(reason) == R
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ConcurrentModification: The request was rejected because multiple requests to change this object were submitted",
+        "EntityTemporarilyUnmodifiable: The name that was just deleted cannot be used yet",
+        "A conflicting conditional operation is currently in progress against this resource.",
+    ],
+)
+def test_what_somebody_else_is_changing_at_this_moment_is_tried_again(text):
+    assert of_text(text) == R
 
 
 def test_what_aws_holds_is_said():

@@ -1,10 +1,13 @@
 """CDK's engine kept in a Node process: what it tells and asks, and what becomes of it when something goes wrong."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,7 @@ PLAN = {
 def say(identity, event, **more):
     print(json.dumps({"id": identity, "event": event, **more}), flush=True)
 
+slow = None
 print(json.dumps({"ready": True}), flush=True)
 for line in sys.stdin:
     message = json.loads(line)
@@ -46,6 +50,13 @@ for line in sys.stdin:
             os._exit(1)
         case "deploy" | "diff", "Hangs":
             say(identity, "line", text="begun")
+        case "deploy", "Slow":
+            slow = identity
+            say(identity, "line", text="begun")
+        case "end", _:
+            # What is slow has time enough to end once another was ended.
+            if slow:
+                say(slow, "done")
         case "deploy" | "diff", "Throttled":
             say(identity, "error", name="X", message="slow down please\\nmore", code="Throttling", status=400)
         case "deploy", "Refused":
@@ -158,12 +169,39 @@ def test_after_it_died_another_is_started(resident):
     resident.deploy(target(), Listener())
 
 
-def test_one_that_takes_too_long_is_ended(resident, monkeypatch):
+def test_one_that_takes_too_long_is_ended_alone_and_says_so(resident, monkeypatch, heard):
+    resident.deploy(target(), Listener())
+    pid = resident.pid
     configure(monkeypatch, "_resident", cohort_change_set_seconds=0)
     with pytest.raises(DeployerFailure, match="making the change set took too long") as error:
         resident.deploy(target("Hangs"), Listener())
     assert error.value.kind == Failure.RETRYABLE
-    assert resident.pid is None
+    assert "Other deployments go on" in error.value.advice
+    wait_until(lambda: heard()[-1]["op"] == "end")
+    assert resident.pid == pid
+    assert is_alive(pid)
+
+
+@pytest.mark.parametrize("too_long", ["deploy", "diff"])
+def test_what_takes_too_long_leaves_the_other_deployments_of_the_process_alone(resident, monkeypatch, too_long):
+    listener, failures = Listener(), []
+
+    def deploy_slowly():
+        try:
+            resident.deploy(target("Slow"), listener)
+        except DeployerFailure as error:
+            failures.append(error)
+
+    slow = threading.Thread(target=deploy_slowly)
+    slow.start()
+    wait_until(lambda: listener.lines == ["begun"])
+    configure(monkeypatch, "_resident", cohort_change_set_seconds=0)
+    monkeypatch.setattr(_resident, "DIFF_SECONDS", 0)
+    with pytest.raises(DeployerFailure, match="took too long"):
+        resident.deploy(target("Hangs"), Listener()) if too_long == "deploy" else resident.diff(Path("/assembly"), "Hangs")
+    slow.join(20)
+    assert not slow.is_alive()
+    assert failures == []
 
 
 def test_a_diff_is_the_plan_alone(resident, heard):
@@ -173,7 +211,7 @@ def test_a_diff_is_the_plan_alone(resident, heard):
 
 @pytest.mark.parametrize(("name", "says"), [("Throttled", "slow down"), ("Dies", "ended unexpectedly"), ("Hangs", "too long")])
 def test_a_diff_that_fails_says_why(resident, monkeypatch, name, says):
-    configure(monkeypatch, "_resident", cohort_change_set_seconds=1)
+    monkeypatch.setattr(_resident, "DIFF_SECONDS", 1)
     with pytest.raises(DeployerFailure, match=says) as error:
         resident.diff(Path("/assembly"), name)
     assert error.value.kind == Failure.RETRYABLE
@@ -228,6 +266,108 @@ def test_an_assembly_that_is_not_there_is_an_error_and_the_process_stays(real, t
     with pytest.raises(DeployerFailure, match="nowhere"):
         real.diff(tmp_path / "nowhere", "Group-x")
     assert real.pid == pid
+
+
+WHO = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    "<Account>123456789012</Account><UserId>A</UserId><Arn>arn:aws:iam::123456789012:user/a</Arn>"
+    "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
+
+
+class SilentAws(ThreadingHTTPServer):
+    """Says who asks, and takes every other call without ever answering. `waiting` holds the connections of those."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        self.waiting = []
+        super().__init__(("127.0.0.1", 0), _Silence)
+
+
+class _Silence(BaseHTTPRequestHandler):
+    def do_POST(self):
+        asked = self.rfile.read(int(self.headers["Content-Length"]))
+        if b"GetCallerIdentity" in asked:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Length", str(len(WHO)))
+            self.end_headers()
+            self.wfile.write(WHO.encode())
+            return
+        self.server.waiting.append(self.connection)
+        # Until whoever asks gives up.
+        with contextlib.suppress(ConnectionError):
+            self.rfile.read(1)
+        self.server.waiting.remove(self.connection)
+        self.close_connection = True
+
+    def log_message(self, *_):
+        """Nothing: this is no server of ours."""
+
+
+@pytest.fixture
+def silent_aws(monkeypatch):
+    """An AWS that answers to nothing but who we are."""
+    with SilentAws() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def ready_assembly(tmp_path):
+    """The assembly of one small stack."""
+    (tmp_path / "Group-x.template.json").write_text('{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}')
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://123456789012/us-east-1",
+        "properties": {"templateFile": "Group-x.template.json", "stackName": "Group-x"},
+        "displayName": "Group-x",
+    }
+    (tmp_path / "manifest.json").write_text(json.dumps({"version": "36.0.0", "artifacts": {"Group-x": stack}}))
+    return tmp_path
+
+
+def test_the_real_one_lets_go_of_the_deployment_that_takes_too_long_and_of_no_other(silent_aws, ready_assembly, monkeypatch):
+    deployer, failures = ResidentDeployer(), []
+
+    def deploy():
+        try:
+            deployer.deploy(Target("Group-x", "group=x", ready_assembly), Listener())
+        except DeployerFailure as error:
+            failures.append(str(error))
+
+    other = threading.Thread(target=deploy)
+    try:
+        pid = deployer._child().pid
+        other.start()
+        wait_until(lambda: silent_aws.waiting)
+        (stays,) = silent_aws.waiting
+        configure(monkeypatch, "_resident", cohort_change_set_seconds=2)
+        deploy()
+        assert len(failures) == 1
+        assert "took too long" in failures[0]
+        # Its call has ended, and the other's has not.
+        wait_until(lambda: silent_aws.waiting == [stays])
+        assert (deployer.pid, other.is_alive()) == (pid, True)
+        deployer.check()
+        assert deployer.pid == pid
+    finally:
+        deployer.end()
+        other.join(20)
+
+
+def test_a_call_that_aws_does_not_answer_ends_by_itself_and_is_tried_again(silent_aws, ready_assembly, monkeypatch):
+    monkeypatch.setattr(_resident, "CALL_SECONDS", 0.5)
+    deployer = ResidentDeployer()
+    try:
+        with pytest.raises(DeployerFailure, match="AWS did not answer") as error:
+            deployer.deploy(Target("Group-x", "group=x", ready_assembly), Listener())
+        assert error.value.kind == Failure.RETRYABLE
+    finally:
+        deployer.end()
 
 
 def test_the_real_one_ends_with_its_input():

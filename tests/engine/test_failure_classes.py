@@ -64,7 +64,7 @@ def test_an_aws_that_does_not_answer_costs_a_deployer_and_no_change(running: Run
     running.faults.add("hang", action="CreateChangeSet", times=1, seconds=60)
     running.control.do("add", slug=slug, email=ADA, access="keys")
     ended = running.ends(slug, "succeeded")
-    assert "Failed: The deployer was ended because making the change set took too long." in ended["log"]
+    assert "Failed: This deployment was ended because making the change set took too long." in ended["log"]
     assert ended["attempts"] == 2
     running.control.assert_aws_holds_what_the_database_says()
 

@@ -96,6 +96,7 @@ def _described(stack: Stack) -> str:
         f"{stack.name}: {stack.get_drift_state_display()}; {_held(stack)}",
         *(
             f"- {row.type} {row.resource} {row.status}{f': {row.path} is {row.actual!r}, not {row.expected!r}' if row.path else ''}"
+            f"{f' ({row.note})' if row.note else ''}"
             for row in on_aws(stack).rows
         ),
     ]

@@ -1,0 +1,109 @@
+"""What CloudFormation reports as drift where there is none: each with where AWS's own users reported it, and why it is harmless.
+
+A difference is left out only where it has exactly this form and, where the real thing could have that form too, only if the service
+itself answers that all is as deployed. An entry that AWS has mended does no harm.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation.type_defs import PropertyDifferenceTypeDef
+
+ROADMAP = "https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues"
+# How CloudFormation writes that a property is not there.
+NOTHING = frozenset({"", "null", "-", "false"})
+
+
+@dataclass(frozen=True)
+class FalseDrift:
+    """One false report. `is_harmless` is given the bucket's name, its region and the expected value."""
+
+    resource_type: str
+    path: re.Pattern[str]
+    source: str
+    reason: str
+    is_harmless: Callable[[str, str, Any], bool]
+
+
+def _is_encrypted(bucket: str, region: str, expected: Any) -> bool:
+    answer = boto3.client("s3", region_name=region).get_bucket_encryption(Bucket=bucket)
+    held = {
+        one["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+        for one in answer["ServerSideEncryptionConfiguration"]["Rules"]
+        if "ApplyServerSideEncryptionByDefault" in one
+    }
+    return held == _found("SSEAlgorithm", expected)
+
+
+def _is_owned(bucket: str, region: str, expected: Any) -> bool:
+    answer = boto3.client("s3", region_name=region).get_bucket_ownership_controls(Bucket=bucket)
+    return {one["ObjectOwnership"] for one in answer["OwnershipControls"]["Rules"]} == _found("ObjectOwnership", expected)
+
+
+def _is_zero(bucket: str, region: str, expected: Any) -> bool:
+    return str(expected) in ("0", "false")
+
+
+FALSE_DRIFT = (
+    FalseDrift(
+        "AWS::S3::Bucket",
+        re.compile(r"/BucketEncryption(/.*)?"),
+        f"{ROADMAP}/2554",
+        "The default encryption is reported as removed though S3 has it. S3 is asked, and must name the algorithm deployed.",
+        _is_encrypted,
+    ),
+    FalseDrift(
+        "AWS::S3::Bucket",
+        re.compile(r"/OwnershipControls(/.*)?"),
+        f"{ROADMAP}/1106",
+        "Object ownership is reported as removed though S3 has it. S3 is asked, and must name the ownership that was deployed.",
+        _is_owned,
+    ),
+    FalseDrift(
+        "AWS::S3::Bucket",
+        re.compile(r"/LifecycleConfiguration/Rules/\d+/(Transitions/\d+|Transition)/TransitionInDays"),
+        f"{ROADMAP}/966",
+        "A transition after 0 days is reported as one without days, which S3 takes for the same.",
+        _is_zero,
+    ),
+)
+
+
+def why_ignored(resource_type: str, physical_id: str, region: str, difference: "PropertyDifferenceTypeDef") -> str:
+    """The reason for which a property that is reported as removed is none that differs; empty if it counts."""
+    if difference["ActualValue"] not in NOTHING:
+        return ""
+    for entry in FALSE_DRIFT:
+        if entry.resource_type != resource_type or not entry.path.fullmatch(difference["PropertyPath"]):
+            continue
+        try:
+            if entry.is_harmless(physical_id, region, _read(difference["ExpectedValue"])):
+                return f"{entry.reason} ({entry.source})"
+        except (ClientError, BotoCoreError):
+            # Whoever cannot tell reports it.
+            continue
+    return ""
+
+
+def _read(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+def _found(name: str, value: Any) -> set[str]:
+    """Every value of this name within a document; the value itself where the path led to it."""
+    if isinstance(value, dict):
+        own = {str(value[name])} if name in value else set()
+        return own.union(*(_found(name, one) for one in value.values() if isinstance(one, dict | list)))
+    if isinstance(value, list):
+        return set().union(*(_found(name, one) for one in value))
+    return {str(value)}
