@@ -42,6 +42,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _delay,
         _drift,
         _host_resources,
+        _iam_delay,
         _imports,
         _key_use,
         _lifecycle,
@@ -54,6 +55,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _resources,
         _revert_drift,
         _secrets,
+        _session_tokens,
         _transport,
     )
 
@@ -68,13 +70,16 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _checksums.install()
     _nested.install()
     _limits.install()
+    _session_tokens.install()
+    # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
+    _principals.name_with_paths()
+    _key_use.install()
+    _iam_delay.install(_iam_delay.Delay(state / _settings.IAM_DELAY_FILE))
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
     _pace.install(paces)
     _revert_drift.install()
     _lifecycle.install()
     _transport.trust_loopback()
-    _principals.name_with_paths()
-    _key_use.install()
     _persistence.install()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +96,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     config.loglevel = "WARNING"
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
-        await serve(_delay.delayed(app, state / _settings.DELAY_FILE), config, shutdown_trigger=stopped)
+        await serve(_iam_delay.by_request(_delay.delayed(app, state / _settings.DELAY_FILE)), config, shutdown_trigger=stopped)
         stop.set()
 
 

@@ -8,6 +8,8 @@ HOST = "127.0.0.1"
 PACE_FILE = "pace"
 # The same: a number of seconds by which each request is answered later.
 DELAY_FILE = "delay"
+# The same: the seconds for which a change of IAM may not be seen, and the seed of who sees it.
+IAM_DELAY_FILE = "delay_iam"
 
 
 def apply(port: int, state: Path) -> None:
