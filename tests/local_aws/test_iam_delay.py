@@ -145,8 +145,8 @@ def test_the_delay_begins_with_the_change_and_not_with_the_first_who_looks(aws: 
     aws.set_iam_delay(SHORT / 4)
     iam = client(aws, "iam")
     iam.list_users()
-    start(aws, "unwatched", body_of(key_holder("unwatched")))
     iam.create_user(UserName="unwatched-too")
+    start(aws, "unwatched", body_of(key_holder("unwatched")))
     time.sleep(4 * SHORT)
     assert outcomes(lambda: iam.get_user(UserName="unwatched")) == {"yes"}
     assert outcomes(lambda: iam.get_user(UserName="unwatched-too")) == {"yes"}
