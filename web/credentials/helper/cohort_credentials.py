@@ -39,6 +39,8 @@ SIGNED_OUT, NOT_ALLOWED, SITE_AWAY, OTHER = 3, 4, 5, 6
 RENEW_SECONDS = 5 * 60
 TIMEOUT_SECONDS = 30
 LOCK_SECONDS = 60
+# How long access that is being made ready is waited for, and how long between two questions at the most.
+READY_SECONDS, LONGEST_WAIT_SECONDS = 70, 5
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -257,7 +259,14 @@ def _fetch(site: Site, store: Store, group: str) -> dict[str, Any]:
 
 
 def _credentials(site: Site, group: str, token: str) -> Answer:
-    return site.ask("/api/credentials/{}".format(urllib.parse.quote(group, safe="")), token=token)
+    address = "/api/credentials/{}".format(urllib.parse.quote(group, safe=""))
+    answer = site.ask(address, token=token)
+    deadline = time.monotonic() + READY_SECONDS
+    # AWS is making the access ready; the site stops saying so after a minute.
+    while answer.status == 503 and isinstance(seconds := answer.document.get("retry_after"), int) and time.monotonic() < deadline:
+        time.sleep(min(seconds, LONGEST_WAIT_SECONDS))
+        answer = site.ask(address, token=token)
+    return answer
 
 
 def _token(site: Site, store: Store, kept: dict[str, Any], group: str | None = None) -> str:
