@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_exponential_jitter
 
+from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.deployments.iam_delay import (
     DENIED,
     FIRST_WAIT_SECONDS,
@@ -19,7 +20,7 @@ from control_plane.deployments.iam_delay import (
     until_settled,
 )
 from control_plane.deployments.iam_lookups import Lookups
-from control_plane.deployments.models import Stack
+from control_plane.deployments.models import Failure, Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -31,8 +32,11 @@ class NotSeen(Exception):
     """IAM took a change and does not show it."""
 
 
-class NotDenied(Exception):
+class NotDenied(AwsFailure):
     """Some steps of a lockout came to nothing; the message names each with the reason. The others were carried out."""
+
+    advice = "The others were carried out. It is tried again by itself; if that goes on, check the rights of the worker."
+    kind = Failure.RETRYABLE
 
 
 @dataclass(frozen=True)

@@ -38,9 +38,7 @@ SIGNED_OUT, NOT_ALLOWED, SITE_AWAY, OTHER = 3, 4, 5, 6
 # Kept credentials are replaced when so little of them is left; AWS's programs ask again at their end by themselves.
 RENEW_SECONDS = 5 * 60
 TIMEOUT_SECONDS = 30
-LOCK_SECONDS = 60
-# How long access that is being made ready is waited for, and how long between two questions at the most.
-READY_SECONDS, LONGEST_WAIT_SECONDS = 70, 5
+LOCK_SECONDS, READY_SECONDS = 60, 2
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -260,12 +258,9 @@ def _fetch(site: Site, store: Store, group: str) -> dict[str, Any]:
 
 def _credentials(site: Site, group: str, token: str) -> Answer:
     address = "/api/credentials/{}".format(urllib.parse.quote(group, safe=""))
-    answer = site.ask(address, token=token)
-    deadline = time.monotonic() + READY_SECONDS
     # AWS is making the access ready; the site stops saying so after a minute.
-    while answer.status == 503 and isinstance(seconds := answer.document.get("retry_after"), int) and time.monotonic() < deadline:
-        time.sleep(min(seconds, LONGEST_WAIT_SECONDS))
-        answer = site.ask(address, token=token)
+    while "retry_after" in (answer := site.ask(address, token=token)).document:
+        time.sleep(READY_SECONDS)
     return answer
 
 
