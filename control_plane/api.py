@@ -7,7 +7,8 @@ from ninja import NinjaAPI
 from ninja.security import django_auth
 
 from control_plane.audit.refusals import NotYours, record_refusal
-from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted, NotMember, Suspended
+from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
+from control_plane.groups.errors import BeingMadeReady, GroupsError, NoCredentials, NotGranted, NotMember, Suspended
 
 api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 
@@ -25,6 +26,14 @@ def _forbidden(request: HttpRequest, error: Exception) -> HttpResponse:
 def _not_yours(request: HttpRequest, error: Exception) -> HttpResponse:
     record_refusal(request, error)
     return api.create_response(request, {"detail": str(error) or "There is no such thing, or it is not yours."}, status=404)
+
+
+@api.exception_handler(BeingMadeReady)
+def _soon(request: HttpRequest, error: BeingMadeReady) -> HttpResponse:
+    """What pages' scripts and the helper wait on, and ask again."""
+    answer = api.create_response(request, {"detail": str(error), "retry_after": ASK_AGAIN_SECONDS}, status=503)
+    answer["Retry-After"] = str(ASK_AGAIN_SECONDS)
+    return answer
 
 
 @api.exception_handler(NoCredentials)

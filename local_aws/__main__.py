@@ -45,6 +45,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _drift,
         _early_validation,
         _host_resources,
+        _iam_delay,
         _imports,
         _kept_roles,
         _key_use,
@@ -63,6 +64,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _revert_drift,
         _role_rights,
         _secrets,
+        _session_tokens,
         _stack_of,
         _taken,
         _transport,
@@ -84,6 +86,11 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _nested.install()
     _limits.install()
     _stack_of.install()
+    _session_tokens.install()
+    # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
+    _principals.name_with_paths()
+    _key_use.install()
+    _iam_delay.install(_iam_delay.Delay(state / _settings.IAM_DELAY_FILE))
     # When every type is there, and before the pace, which chooses where it is done.
     _role_rights.install()
     paces = _pace.Pace(pace, state / _settings.PACE_FILE)
@@ -94,8 +101,6 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _kept_roles.install()
     _parameter_rights.install()
     _transport.trust_loopback()
-    _principals.name_with_paths()
-    _key_use.install()
     _object_keys.install()
     _conditional_writes.install()
     _object_tags.install()
@@ -117,7 +122,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
         answering = _conditional_writes.noting_beginnings(_delay.delayed(app, state / _settings.DELAY_FILE))
-        await serve(answering, config, shutdown_trigger=stopped)
+        await serve(_iam_delay.by_request(answering), config, shutdown_trigger=stopped)
         stop.set()
 
 

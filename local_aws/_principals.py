@@ -19,6 +19,15 @@ def name_with_paths() -> None:
         return _own_arn(params) or found if service == "iam" else found
 
     iam_actions.extract_resource_arn = extract
+    iam._IAM_HANDLERS["ListAccessKeys"] = list_access_keys
+
+
+def list_access_keys(parameters: dict[str, Any]) -> Any:
+    """The answer of ListAccessKeys, which ministack gives for users who are not there too (IAM API reference, its errors)."""
+    user = iam._p(parameters, "UserName")
+    if user and user not in iam._users:
+        return iam._error(404, "NoSuchEntity", f"The user with name {user} cannot be found.")
+    return iam._list_access_keys(parameters)
 
 
 def _own_arn(params: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ PACE_FILE = "pace"
 DELAY_FILE = "delay"
 # The same: 404 where a right to list under a prefix is to count for an object that is not there.
 MISSING_FILE = "missing"
+# The same: the seconds for which a change of IAM may not be seen, and the seed of who sees it.
+IAM_DELAY_FILE = "delay_iam"
 
 
 def apply(port: int, state: Path) -> None:

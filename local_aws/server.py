@@ -1,5 +1,6 @@
 """Start and stop the embedded AWS from another process: `make up` and the tests use this."""
 
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Literal, Self
 
-from local_aws._settings import MISSING_FILE, PACE_FILE
+from local_aws._settings import IAM_DELAY_FILE, MISSING_FILE, PACE_FILE
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
@@ -78,6 +79,10 @@ class EmbeddedAws:
         """
         (self._state / MISSING_FILE).write_text(str(status))
 
+    def set_iam_delay(self, seconds: float, seed: int | None = None) -> int:
+        """As `write_iam_delay` says, of this instance."""
+        return write_iam_delay(self._state, seconds, seed)
+
     def stop(self) -> None:
         """Ask it to stop, which saves its state; end it if it does not."""
         if self._process is None:
@@ -123,7 +128,23 @@ def write_pace(state: Path, seconds: float, *types: str) -> None:
 
     It holds at once for the instance that keeps its state in this folder, whoever started it.
     """
-    beside = state / f"{PACE_FILE}.new"
-    beside.write_text(" ".join((str(seconds), *types)))
+    _write(state / PACE_FILE, " ".join((str(seconds), *types)))
+
+
+def write_iam_delay(state: Path, seconds: float, seed: int | None = None) -> int:
+    """Have each change of IAM be seen late, by so many seconds at the most, from now on; 0 ends that.
+
+    Returns and prints the seed of which request sees what: given again, the same requests see the same.
+    """
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    if seconds:
+        print(f"IAM's delay: {seconds:g} s, seed {seed}")
+    _write(state / IAM_DELAY_FILE, f"{seconds} {seed}")
+    return seed
+
+
+def _write(file: Path, text: str) -> None:
+    beside = file.with_name(f"{file.name}.new")
+    beside.write_text(text)
     # In one step, so that no reader finds half a number.
-    beside.replace(state / PACE_FILE)
+    beside.replace(file)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ENDED_SESSIONS = "ended-sessions"
 # Of an IAM user or group.
 SUSPENDED = "suspended"
+# Of the IAM group of those who hold keys, always.
+KEY_SESSIONS = "no-sessions-by-keys"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,18 @@ def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
 def everything() -> dict[str, Any]:
     """A document that denies all there is."""
     return _document([_deny("Suspended")])
+
+
+def of_key_sessions() -> dict[str, Any]:
+    """A document that denies whatever is asked in a session which somebody opened by their key.
+
+    `sts:GetSessionToken` gives whoever has a key a session of up to 36 hours that outlives the key, and no policy can forbid
+    that (STS API reference, GetSessionToken). Such a session's requests carry `aws:TokenIssueTime`, and none that a key signs
+    does (IAM user guide, "AWS global condition context keys"). What a service asks in the holder's name, after a request that a
+    key signed, is left alone: whether it carries the time is not documented.
+    """
+    made_by_session = {"Null": {"aws:TokenIssueTime": "false"}, "BoolIfExists": {"aws:ViaAWSService": "false"}}
+    return _document([_deny("SessionsByKeys") | {"Condition": made_by_session}])
 
 
 def _document(statements: list[dict[str, Any]]) -> dict[str, Any]:

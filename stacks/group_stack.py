@@ -96,7 +96,10 @@ class KeyHolders(Construct):
             group_name=names.iam_group(manifest.slug),
             path=names.iam_path(manifest.slug),
             managed_policy_arns=list(access),
-            policies=_inline(iam.CfnGroup.PolicyProperty, manifest.suspended),
+            policies=[
+                iam.CfnGroup.PolicyProperty(policy_name=denials.KEY_SESSIONS, policy_document=denials.of_key_sessions()),
+                *(_inline(iam.CfnGroup.PolicyProperty, manifest.suspended) or ()),
+            ],
         )
         self.group_name = group.ref
         for member in members:

@@ -8,12 +8,15 @@ here but as a deployment of a later wish goes ahead, by `make_way`.
 import json
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from control_plane.config import config
+from control_plane.deployments.lockout_steps import Step, carry_out, wait_until_seen
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.tasks import deny_now
 from stacks.manifest import MOST_REVOKED, GroupManifest, denials, names, parse
@@ -41,7 +44,7 @@ def shuts_out_more(before: GroupManifest | None, after: GroupManifest) -> bool:
 
 
 def deny(stack_id: int) -> None:
-    """Put on AWS what the newest wanted manifest denies. Raises ClientError or BotoCoreError; the sweep tries again."""
+    """Put on AWS what the newest wanted manifest denies, and see it there. Raises NotDenied; the sweep tries again."""
     done = 0
     for _ in range(MOST_ROUNDS):
         stack = Stack.objects.get(pk=stack_id)
@@ -55,6 +58,7 @@ def deny(stack_id: int) -> None:
             # Of a group that was never deployed there is nobody to shut out.
             return
         _shut_out(stack, deployed, _with_approved_alone(stack, deployed, wanted))
+        Stack.objects.filter(pk=stack.pk).update(denied_generation=stack.generation, denied_at=timezone.now())
         # Somebody may have wanted more meanwhile, and what was put would be behind that.
         done = stack.generation
 
@@ -100,11 +104,11 @@ def make_way(deployment: Deployment) -> None:
     # Who goes must not get in again by what is taken away here.
     _stop_keys(stack, deployed, wanted)
     client = _client(stack)
-    for key, one in stale.items():
-        if key in kept:
-            _put(client, kept[key])
-        else:
-            _take_away(client, one)
+    steps = [
+        Step(one.kind, one.principal, partial(_put, client, kept[key]) if key in kept else partial(_take_away, client, one))
+        for key, one in stale.items()
+    ]
+    carry_out(client, stack, steps)
 
 
 def _behind() -> QuerySet[Stack]:
@@ -134,56 +138,65 @@ def _shut_out(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> N
     client = _client(stack)
     held = denials.all_denials(deployed)
     # Keys and persons first: what is left of a session is bound to the role.
-    for one in sorted(denials.all_denials(wanted), key=lambda one: one.kind == "role"):
-        if one not in held:
-            _put(client, one)
-    _stop_keys(stack, deployed, wanted)
+    new = sorted((one for one in denials.all_denials(wanted) if one not in held), key=lambda one: one.kind == "role")
+    steps = [Step(one.kind, one.principal, partial(_put, client, one)) for one in new]
+    carry_out(client, stack, [*steps, *_key_stops(client, stack, deployed, wanted)])
 
 
 def _stop_keys(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> None:
+    client = _client(stack)
+    carry_out(client, stack, _key_stops(client, stack, deployed, wanted))
+
+
+def _key_stops(client: "IAMClient", stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> list[Step]:
     """Make the keys of those inactive who hold none any more. A name is never used twice, so they are not missed."""
     gone = sorted(_holders(deployed) - _holders(wanted))
-    if not gone:
-        return
-    client = _client(stack)
-    for username in gone:
-        user = names.user(deployed.slug, username)
-        try:
-            for key in client.list_access_keys(UserName=user)["AccessKeyMetadata"]:
-                if key["Status"] == "Active":
-                    client.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
-                    logger.info("%s: the key %s of %s is inactive", stack, key["AccessKeyId"], username)
-        except client.exceptions.NoSuchEntityException:
-            continue
+    users = [names.user(deployed.slug, username) for username in gone]
+    return [Step("user", user, partial(_stop_keys_of, client, stack, user)) for user in users]
+
+
+def _stop_keys_of(client: "IAMClient", stack: Stack, user: str) -> None:
+    for key in client.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+        if key["Status"] == "Active":
+            client.update_access_key(UserName=user, AccessKeyId=key["AccessKeyId"], Status="Inactive")
+            logger.info("%s: the key %s of %s is inactive", stack, key["AccessKeyId"], user)
 
 
 def _put(client: "IAMClient", one: denials.Denial) -> None:
-    """Put one denial on its principal. One that is not there needs none."""
+    """Put one denial on its principal, and read it back until it is seen. Raises ClientError, or NotSeen."""
     document = json.dumps(one.document, separators=(",", ":"))
-    try:
-        match one.kind:
-            case "role":
-                client.put_role_policy(RoleName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
-            case "group":
-                client.put_group_policy(GroupName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
-            case "user":
-                client.put_user_policy(UserName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
-    except client.exceptions.NoSuchEntityException:
-        return
+    match one.kind:
+        case "role":
+            client.put_role_policy(RoleName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
+        case "group":
+            client.put_group_policy(GroupName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
+        case "user":
+            client.put_user_policy(UserName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
+    wait_until_seen(partial(_is_there, client, one), f"{one.kind} {one.principal}: the denial {one.policy_name}")
     logger.info("%s %s: denied at once (%s)", one.kind, one.principal, one.policy_name)
 
 
+def _is_there(client: "IAMClient", one: denials.Denial) -> bool:
+    """Whether IAM shows the denial. boto3 reads documents."""
+    found: Any
+    match one.kind:
+        case "role":
+            found = client.get_role_policy(RoleName=one.principal, PolicyName=one.policy_name)
+        case "group":
+            found = client.get_group_policy(GroupName=one.principal, PolicyName=one.policy_name)
+        case "user":
+            found = client.get_user_policy(UserName=one.principal, PolicyName=one.policy_name)
+    return bool(found["PolicyDocument"] == one.document)
+
+
 def _take_away(client: "IAMClient", one: denials.Denial) -> None:
-    try:
-        match one.kind:
-            case "role":
-                client.delete_role_policy(RoleName=one.principal, PolicyName=one.policy_name)
-            case "group":
-                client.delete_group_policy(GroupName=one.principal, PolicyName=one.policy_name)
-            case "user":
-                client.delete_user_policy(UserName=one.principal, PolicyName=one.policy_name)
-    except client.exceptions.NoSuchEntityException:
-        return
+    match one.kind:
+        case "role":
+            client.delete_role_policy(RoleName=one.principal, PolicyName=one.policy_name)
+        case "group":
+            client.delete_group_policy(GroupName=one.principal, PolicyName=one.policy_name)
+        case "user":
+            client.delete_user_policy(UserName=one.principal, PolicyName=one.policy_name)
     logger.info("%s %s: no longer denied (%s)", one.kind, one.principal, one.policy_name)
 
 

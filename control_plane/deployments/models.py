@@ -74,6 +74,11 @@ class Stack(models.Model):
         default=0, help_text="What AWS holds that this database never asked for: nothing is deployed until somebody decides."
     )
 
+    denied_generation = models.PositiveIntegerField(
+        default=0, help_text="The wish whose denials were put on AWS ahead of its deployment, and seen there."
+    )
+    denied_at = models.DateTimeField(null=True, help_text="When that was.")
+
     objects = StackQuerySet.as_manager()
 
     class Meta:

@@ -61,6 +61,13 @@ class NoCredentials(GroupsError):
     """There are no credentials to hand out."""
 
 
+class BeingMadeReady(NoCredentials):
+    """AWS refuses what a deployment gave a moment ago: it may only be late. Whoever asks again soon gets it."""
+
+    def __init__(self) -> None:
+        super().__init__("Your access is being made ready on AWS, which takes up to a minute. Nothing was changed; wait a moment.")
+
+
 class Suspended(NoCredentials):
     """The member, or the whole group, is suspended."""
 

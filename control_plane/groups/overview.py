@@ -3,10 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db.models import Max
+from django.utils import timezone
 
 from control_plane.accounts.models import User
+from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.groups.models import Access, AccessState, Analysis, Grant, Group, Membership, ScopedQuerySet
 
@@ -39,6 +42,15 @@ class Place:
     def is_suspended(self) -> bool:
         """Whether everything is denied to the member, alone or with the whole group."""
         return self.membership.suspended_at is not None or self.group.suspended_at is not None
+
+    @property
+    def denied_at(self) -> datetime | None:
+        """When the denial was put on AWS ahead of its deployment; None once that was a while ago, or where none is."""
+        stack = self.group.stack
+        if not self.is_suspended or stack.denied_at is None or stack.denied_generation != stack.generation:
+            return None
+        is_new = timezone.now() - stack.denied_at < SETTLES
+        return stack.denied_at if is_new or not stack.is_up_to_date else None
 
     @property
     def is_in_force(self) -> bool:

@@ -218,7 +218,7 @@ def write(client: "S3Client", job: Job) -> None:
             ContentType="application/json",
             IfNoneMatch="*",
         )
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, NoCredentials) as error:
         # Somebody else's try came first, or one of ours whose answer was lost.
         if not (isinstance(error, ClientError) and status_of(error) == 412):
             raise NotWritten(job, error) from error

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.deployments.iam_lookups import Lookups
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import key_is_in_force
 from control_plane.keys.models import KeyCheck, KeyUse
@@ -85,22 +85,17 @@ def forget_ended() -> None:
 def _ask(group: Group) -> list[KeyUse]:
     holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("group__stack").order_by("pk")
     client: IAMClient = boto3.client("iam", config=_PATIENT)
-    found = []
+    lookups, found = Lookups(client, group.stack), []
     with cloudformation.explained():
         for membership in holders:
-            keys = _keys_of(client, names.user(group.slug, membership.username))
+            keys = _keys_of(client, lookups, names.user(group.slug, membership.username))
             found += [_use_of(client, key, membership, serial) for serial, key in _numbered(membership, keys)]
     return found
 
 
-def _keys_of(client: "IAMClient", user: str) -> list["AccessKeyMetadataTypeDef"]:
-    """The user's keys, newest first; none where AWS has not made the user yet."""
-    try:
-        keys = client.list_access_keys(UserName=user)["AccessKeyMetadata"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchEntity":
-            return []
-        raise
+def _keys_of(client: "IAMClient", lookups: Lookups, user: str) -> list["AccessKeyMetadataTypeDef"]:
+    """The user's keys, newest first; none where AWS has no such user, not yet or not any more."""
+    keys = lookups.find(lambda: client.list_access_keys(UserName=user)["AccessKeyMetadata"]) or []
     return sorted(keys, key=lambda key: key["CreateDate"], reverse=True)
 
 

@@ -17,6 +17,8 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
+from control_plane.deployments.iam_lookups import Lookups
 from control_plane.deployments.models import Stack
 from control_plane.groups.errors import NoOldKey
 from control_plane.groups.models import AccessState, Membership
@@ -97,10 +99,12 @@ def remove(key: AdoptedKey) -> None:
     membership = key.membership
     with cloudformation.explained():
         client = boto3.client("iam", region_name=membership.group.stack.region)
+        user = names.user(membership.group.slug, membership.username)
         try:
-            client.delete_access_key(UserName=names.user(membership.group.slug, membership.username), AccessKeyId=key.access_key_id)
+            client.delete_access_key(UserName=user, AccessKeyId=key.access_key_id)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchEntity":
+            is_denied = code_of(error) in DENIED
+            if code_of(error) != MISSING and not (is_denied and not Lookups(client, membership.group.stack).has("user", user)):
                 raise
     with transaction.atomic():
         there = AdoptedKey.objects.there().filter(pk=key.pk)

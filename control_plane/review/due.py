@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.deployments.iam_delay import SETTLES
+from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import TooOften
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import require_manager
@@ -28,7 +30,9 @@ def start_due_looks() -> int:
     """Have workers look at the groups that were deployed since, or that nobody looked at for a day. Returns how many looks."""
     now = timezone.now()
     due = _due(now - PATIENCE, now - LOOK_AGE)
-    living = Group.objects.filter(retired_at=None, stack__deployed_generation__gt=0)
+    # So soon after a deployment IAM may show what there was before it.
+    just_deployed = Deployment.objects.filter(stack=OuterRef("stack"), finished_at__gt=now - SETTLES)
+    living = Group.objects.filter(~Exists(just_deployed), retired_at=None, stack__deployed_generation__gt=0)
     groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
     found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
     started = sum(_start(pk, due) for pk in found[:MOST_AT_ONCE])

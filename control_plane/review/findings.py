@@ -13,7 +13,11 @@ from stacks.manifest import denials, names
 
 Kind = Finding.Kind
 # The inline policies that group stacks give (see `stacks/group_stack.py`).
-INLINE = {"role": (denials.ENDED_SESSIONS, "undo"), "user": (denials.SUSPENDED,), "group": (denials.SUSPENDED,)}
+INLINE = {
+    "role": (denials.ENDED_SESSIONS, "undo"),
+    "user": (denials.SUSPENDED,),
+    "group": (denials.SUSPENDED, denials.KEY_SESSIONS),
+}
 
 
 def findings(compared: Compared) -> list[Finding]:

@@ -15,6 +15,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from control_plane.deployments import cloudformation
+from control_plane.deployments.iam_delay import DENIED, code_of
+from control_plane.deployments.iam_lookups import Lookups
 from control_plane.groups.models import Group
 from control_plane.review.reach import ANYTHING, Document, Reach, work_out
 from stacks.manifest import names
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 # IAM answers some twenty requests a second, for everybody in the account: the SDK slows down where it says so.
 PATIENT = Config(retries={"mode": "adaptive", "max_attempts": 8})
 _T = TypeVar("_T")
-GONE = ("NoSuchEntity", "NoSuchBucket", "NoSuchBucketPolicy", "404")
+NO_BUCKET_POLICY = ("NoSuchBucket", "NoSuchBucketPolicy", "404")
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class _Reader:
         self._group = group
         self._path = names.iam_path(group.slug)
         self._iam: IAMClient = boto3.client("iam", config=PATIENT)
+        self._lookups = Lookups(self._iam, group.stack)
         self._managed: dict[str, Policy] = {}
         self._groups: dict[str, list[Policy]] = {}
 
@@ -128,7 +131,7 @@ class _Reader:
         for page in self._iam.get_paginator("list_users").paginate(PathPrefix=self._path):
             for user in page["Users"]:
                 # One that goes meanwhile is gone.
-                if found := _unless_gone(partial(self._user, user["UserName"], user["Path"])):
+                if found := self._lookups.find(partial(self._user, user["UserName"], user["Path"])):
                     yield found
 
     def _user(self, name: str, path: str) -> Principal:
@@ -166,7 +169,7 @@ class _Reader:
             )
             return self._bounded(found, role.get("PermissionsBoundary"))
 
-        return _unless_gone(look)
+        return self._lookups.find(look)
 
     def _bounded(self, principal: Principal, boundary: Any) -> Principal:
         if boundary:
@@ -176,7 +179,7 @@ class _Reader:
 
     def _members(self, name: str) -> list[dict[str, str]] | None:
         """The users in an IAM group; None where there is no such group."""
-        return _unless_gone(
+        return self._lookups.find(
             lambda: [
                 {"UserName": one["UserName"], "Path": one["Path"]}
                 for page in self._iam.get_paginator("get_group").paginate(GroupName=name)
@@ -237,13 +240,14 @@ def _as_document(value: Any) -> Document:
 
 
 def _is_refusal(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] in ("AccessDenied", "AccessDeniedException")
+    return code_of(error) in DENIED
 
 
 def _unless_gone(ask: Callable[[], _T]) -> _T | None:
+    """What S3 answers, or None where there is no such bucket, or none of its policies."""
     try:
         return ask()
     except ClientError as error:
-        if error.response["Error"]["Code"] in GONE:
+        if code_of(error) in NO_BUCKET_POLICY:
             return None
         raise

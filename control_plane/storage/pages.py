@@ -8,18 +8,23 @@ from ninja import Schema
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
+from control_plane.deployments.iam_delay import settles_at
 from control_plane.storage.places import Place, find_place
 from control_plane.storage.sessions import Purpose, hand_out
 
 
 class PageSession(Schema):
-    """Short-lived credentials, and where to use them. `now` is the server's clock, by which requests are signed."""
+    """Short-lived credentials, and where to use them. `now` is the server's clock, by which requests are signed.
+
+    Until `settles` S3's refusals may only be IAM's delay.
+    """
 
     access_key_id: str
     secret_access_key: str
     session_token: str
     expires: datetime
     now: datetime
+    settles: datetime | None = None
     address: str
     region: str
     bucket: str
@@ -43,6 +48,7 @@ def page_session(request: HttpRequest, response: HttpResponse, place: Place, pur
         session_token=given.session_token or "",
         expires=given.expiration or timezone.now(),
         now=timezone.now(),
+        settles=settles_at(place.group.stack_id),
         address=place.address,
         region=place.region,
         bucket=place.bucket,

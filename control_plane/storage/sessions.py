@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config as BotoConfig
@@ -15,9 +16,10 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.aws_clients import make_client
 from control_plane.config import config
-from control_plane.groups.errors import NoCredentials, NotGranted
+from control_plane.deployments.iam_delay import DENIED, is_settling, until_settled
+from control_plane.groups.errors import BeingMadeReady, NotGranted
 from control_plane.groups.models import Analysis, Group
-from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials, note_use
+from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials, not_given, note_use
 from control_plane.storage.places import Place
 from stacks.manifest import names
 
@@ -111,7 +113,13 @@ def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
     It reads what a group's back ends wrote, and writes submissions that a page could not end.
     """
     key = (JOBS_SESSION, f"{group.slug} {analysis.bucket}", Purpose.BROWSE, group.stack.deployed_generation)
-    return _kept_client(key, group.stack.region, lambda: _assume(group, JOBS_SESSION, jobs_policy(group, analysis)))
+
+    def open_one() -> Credentials:
+        # A worker has the time to wait.
+        assume = partial(_assume, group, JOBS_SESSION, jobs_policy(group, analysis))
+        return until_settled(assume, group.stack_id, lambda error: isinstance(error, BeingMadeReady))
+
+    return _kept_client(key, group.stack.region, open_one)
 
 
 def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
@@ -130,7 +138,15 @@ def s3_client(place: Place, purpose: Purpose) -> "S3Client":
     # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
     # that AWS holds: a deployment may have ended every session that began before it.
     key = (place.membership.username, place.bucket, purpose, place.group.stack.deployed_generation)
-    return _kept_client(key, place.region, lambda: open_session(place, purpose))
+    client = _kept_client(key, place.region, lambda: open_session(place, purpose))
+    client.meta.events.register("after-call.s3", partial(_wait_for_iam, place.group.stack_id), unique_id="iam-delay")
+    return client
+
+
+def _wait_for_iam(stack_id: int, parsed: dict[str, Any], **_: Any) -> None:
+    """Raise BeingMadeReady where S3 refuses what a deployment gave a moment ago. HEAD's refusals carry no code, and stay."""
+    if parsed.get("Error", {}).get("Code") in DENIED and is_settling(stack_id):
+        raise BeingMadeReady
 
 
 def _kept_client(key: _Key, region: str, open_one: Callable[[], Credentials]) -> "S3Client":
@@ -152,7 +168,7 @@ def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credenti
             Policy=json.dumps(policy, separators=(",", ":")),
         )["Credentials"]
     except (BotoCoreError, ClientError) as error:
-        raise NoCredentials(f"AWS gave no credentials: {error}. Nothing was changed; try again.") from error
+        raise not_given(group.stack, error, "AWS gave no credentials") from error
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 

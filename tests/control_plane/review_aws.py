@@ -4,9 +4,12 @@ import json
 from typing import Any
 
 import boto3
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from control_plane.groups.models import Access, Group
-from stacks import policies
+from stacks import denials, policies
 from stacks.manifest import names, parse
 
 
@@ -43,6 +46,9 @@ class OnAws:
             self.iam.put_role_policy(RoleName=role, PolicyName="undo", PolicyDocument=json.dumps(undo))
         own = names.iam_group(self.slug)
         self.iam.create_group(GroupName=own, Path=path)
+        self.iam.put_group_policy(
+            GroupName=own, PolicyName=denials.KEY_SESSIONS, PolicyDocument=json.dumps(denials.of_key_sessions())
+        )
         for arn in arns:
             self.iam.attach_role_policy(RoleName=role, PolicyArn=arn)
             self.iam.attach_group_policy(GroupName=own, PolicyArn=arn)
@@ -51,3 +57,43 @@ class OnAws:
             self.iam.create_user(UserName=user, Path=path, PermissionsBoundary=self.boundary)
             self.iam.add_user_to_group(GroupName=own, UserName=user)
             self.keys[user] = self.iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]
+
+    def undeploy_keys(self) -> None:
+        """Take the IAM group and its users away, as the stack of a group without key holders has neither."""
+        own = names.iam_group(self.slug)
+        for user, key in self.keys.items():
+            self.iam.delete_access_key(UserName=user, AccessKeyId=key)
+            self.iam.remove_user_from_group(GroupName=own, UserName=user)
+            self.iam.delete_user(UserName=user)
+        for policy in self.iam.list_attached_group_policies(GroupName=own)["AttachedPolicies"]:
+            self.iam.detach_group_policy(GroupName=own, PolicyArn=policy["PolicyArn"])
+        for name in self.iam.list_group_policies(GroupName=own)["PolicyNames"]:
+            self.iam.delete_group_policy(GroupName=own, PolicyName=name)
+        self.iam.delete_group(GroupName=own)
+        self.keys.clear()
+
+
+def only_under_paths(monkeypatch: pytest.MonkeyPatch, *, may_look: bool = True) -> None:
+    """IAM as it answers whoever may act under paths alone, as the worker may: of what is not there it says AccessDenied.
+
+    Without `may_look`, nothing of IAM's may be read at all.
+    """
+    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def answer(self: Any, operation: str, parameters: Any) -> Any:
+        is_iam = self.meta.service_model.service_name == "iam"
+        if is_iam and not may_look and operation.startswith(("Get", "ListAccess", "ListGroups", "ListAttached")):
+            raise denied(operation)
+        try:
+            return call(self, operation, parameters)
+        except ClientError as error:
+            if is_iam and error.response["Error"]["Code"] == "NoSuchEntity" and operation != "GetPolicy":
+                raise denied(operation) from error
+            raise
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+
+
+def denied(operation: str) -> ClientError:
+    message = f"User: worker is not authorized to perform: iam:{operation} because no identity-based policy allows it"
+    return ClientError({"Error": {"Code": "AccessDenied", "Message": message}}, operation)

@@ -19,7 +19,9 @@ EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action
 S3_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 
 
-def client(aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "root", token: str | None = None) -> Any:
+def client(
+    aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "root", token: str | None = None, **options: Any
+) -> Any:
     return boto3.client(
         service,
         endpoint_url=aws.endpoint,
@@ -27,6 +29,7 @@ def client(aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "ro
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         aws_session_token=token,
+        **options,
     )
 
 

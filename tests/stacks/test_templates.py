@@ -85,10 +85,24 @@ def test_what_is_suspended_is_denied_everything_and_loses_nothing() -> None:
     template = group_template(members=members, suspended=True).to_json()["Resources"]
     for kind in ("AWS::IAM::User", "AWS::IAM::Group"):
         (principal,) = (one for one in template.values() if one["Type"] == kind)
-        (policy,) = principal["Properties"]["Policies"]
+        (policy,) = (one for one in principal["Properties"]["Policies"] if one["PolicyName"] == "suspended")
         (statement,) = policy["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
     assert sum(one["Type"] == "AWS::IAM::AccessKey" for one in template.values()) == 1
+
+
+def test_sessions_that_a_key_opened_are_denied_and_the_key_and_the_role_are_not() -> None:
+    members = (Member(username=ADA, access="keys"), Member(username=GRACE, access="federated"))
+    template = group_template(members=members)
+    (group,) = template.find_resources("AWS::IAM::Group").values()
+    (policy,) = group["Properties"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
+    # A request that a key signs carries no such time; one of a session does (IAM user guide, "Global condition context keys").
+    assert statement["Condition"]["Null"] == {"aws:TokenIssueTime": "false"}
+    # The role's sessions carry it too: on the role it would end them all.
+    (role,) = template.find_resources("AWS::IAM::Role").values()
+    assert "Null" not in json.dumps(role["Properties"])
 
 
 def test_everything_that_can_be_tagged_says_whose_it_is() -> None:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-from control_plane.groups.errors import NoCredentials
+from control_plane.groups.errors import BeingMadeReady, NoCredentials
 from control_plane.storage.places import Place
 from web.files.places import requested_place
 
@@ -23,10 +23,15 @@ def in_place(view: View) -> Callable[..., HttpResponse]:
     @never_cache
     @wraps(view)
     def wrapped(request: HttpRequest, slug: str, analysis: str, **more: Any) -> HttpResponse:
+        waiting = {"group": slug, "analysis": analysis}
         try:
             place = requested_place(request, slug, analysis)
         except NoCredentials:
-            return render(request, "files/waiting.html", {"group": slug, "analysis": analysis})
-        return view(request, place, **more)
+            return render(request, "files/waiting.html", waiting)
+        try:
+            return view(request, place, **more)
+        except BeingMadeReady:
+            # Its page turns by itself; what was sent is not sent again.
+            return render(request, "files/waiting.html", waiting)
 
     return wrapped

@@ -122,6 +122,8 @@ class Migration(migrations.Migration):
                 ('change_began_after', models.TextField(blank=True, help_text="The stack's newest event before a change whose end is not recorded yet; empty if there is none.")),
                 ('known_generation', models.PositiveIntegerField(help_text='Up to which generation AWS may be ahead of what was deployed, in a restored database; none usually.', null=True)),
                 ('newer_generation', models.PositiveIntegerField(default=0, help_text='What AWS holds that this database never asked for: nothing is deployed until somebody decides.')),
+                ('denied_generation', models.PositiveIntegerField(default=0, help_text='The wish whose denials were put on AWS ahead of its deployment, and seen there.')),
+                ('denied_at', models.DateTimeField(help_text='When that was.', null=True)),
             ],
             options={
                 'ordering': ('name',),

@@ -17,7 +17,9 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent, record
 from control_plane.aws_clients import make_client
-from control_plane.groups.errors import NoCredentials, NotMember, TooOften
+from control_plane.deployments.iam_delay import SETTLES, is_refusal, is_settling
+from control_plane.deployments.models import Stack
+from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotMember, TooOften
 from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
 from control_plane.groups.permissions import refuse_suspended
 from stacks.manifest import names
@@ -75,7 +77,7 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
         hands_out_key = actor.is_operator and membership.access == Access.KEYS
         credentials = read_key(membership) if hands_out_key else _session(membership)
     except (BotoCoreError, ClientError) as error:
-        raise NoCredentials(f"AWS did not give credentials for {user.email}: {error}. Nothing was changed; try again.") from error
+        raise not_given(group.stack, error, f"AWS did not give credentials for {user.email}") from error
     note_use(membership)
     record(
         actor,
@@ -85,6 +87,18 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
         access_key_id=credentials.access_key_id,
     )
     return credentials
+
+
+def not_given(stack: Stack, error: BotoCoreError | ClientError, what: str) -> NoCredentials:
+    """Return the error to raise where AWS refuses credentials: that they are being made ready, if it may only be late."""
+    if not is_refusal(error):
+        return NoCredentials(f"{what}: {error}. Nothing was changed; try again.")
+    if is_settling(stack.pk):
+        return BeingMadeReady()
+    return NoCredentials(
+        f"{what}, though what it needs was deployed more than {SETTLES.total_seconds():.0f} seconds ago: {error}. "
+        "Nothing was changed; ask an administrator to check the group's stack for changes made outside Cohort."
+    )
 
 
 def find_membership(group: Group, user: User) -> Membership:

@@ -38,7 +38,7 @@ SIGNED_OUT, NOT_ALLOWED, SITE_AWAY, OTHER = 3, 4, 5, 6
 # Kept credentials are replaced when so little of them is left; AWS's programs ask again at their end by themselves.
 RENEW_SECONDS = 5 * 60
 TIMEOUT_SECONDS = 30
-LOCK_SECONDS = 60
+LOCK_SECONDS, READY_SECONDS = 60, 2
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -257,7 +257,11 @@ def _fetch(site: Site, store: Store, group: str) -> dict[str, Any]:
 
 
 def _credentials(site: Site, group: str, token: str) -> Answer:
-    return site.ask("/api/credentials/{}".format(urllib.parse.quote(group, safe="")), token=token)
+    address = "/api/credentials/{}".format(urllib.parse.quote(group, safe=""))
+    # AWS is making the access ready; the site stops saying so after a minute.
+    while "retry_after" in (answer := site.ask(address, token=token)).document:
+        time.sleep(READY_SECONDS)
+    return answer
 
 
 def _token(site: Site, store: Store, kept: dict[str, Any], group: str | None = None) -> str:

@@ -1,12 +1,16 @@
 // What the file browser asks the control plane.
 
 export class Refused extends Error {
-  constructor(status, message) {
+  constructor(status, message, retryAfter = 0) {
     super(message);
     this.name = "Refused";
     this.status = status;
+    // In seconds, where the site says when to ask again: access that is being made ready on AWS. It stops saying so by itself.
+    this.retryAfter = retryAfter;
   }
 }
+
+const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 export class Server {
   #settings;
@@ -18,6 +22,17 @@ export class Server {
   restore(items) { return this.#post(this.#settings.restore, { items }); }
 
   async #post(address, body) {
+    for (;;) {
+      try {
+        return await this.#try(address, body);
+      } catch (error) {
+        if (!error.retryAfter) throw error;
+        await sleep(1000 * error.retryAfter);
+      }
+    }
+  }
+
+  async #try(address, body) {
     let answer;
     try {
       answer = await fetch(address, {
@@ -31,7 +46,7 @@ export class Server {
     }
     if (answer.ok) return answer.json();
     if (answer.status === 401) throw new Refused(401, "You are signed out. Load the page again to sign in.");
-    const detail = await answer.json().then((it) => it.detail, () => "");
-    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`);
+    const { detail, retry_after: retryAfter = 0 } = await answer.json().then((it) => it, () => ({}));
+    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`, retryAfter);
   }
 }

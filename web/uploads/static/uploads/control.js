@@ -4,10 +4,12 @@ const MOST_TRIES = 6;
 
 // What the control plane answered instead of doing it.
 export class Refused extends Error {
-  constructor(status, message) {
+  constructor(status, message, retryAfter = 0) {
     super(message);
     this.name = "Refused";
     this.status = status;
+    // In seconds, where the site says when to ask again: access that is being made ready on AWS. It stops saying so by itself.
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -32,6 +34,11 @@ export class Control {
       try {
         return await this.#try(what, body);
       } catch (error) {
+        if (error.retryAfter) {
+          await sleep(1000 * error.retryAfter);
+          tries = 0;
+          continue;
+        }
         const isPassing = error.status === 0 || error.status >= 500;
         if (!isPassing || (error.status !== 0 && tries >= MOST_TRIES)) throw error;
         await sleep(Math.min(30_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2));
@@ -52,9 +59,9 @@ export class Control {
       throw new Refused(0, "The site does not answer.");
     }
     if (answer.ok) return answer.json();
-    const detail = await answer.json().then((it) => it.detail, () => "");
+    const { detail, retry_after: retryAfter = 0 } = await answer.json().then((it) => it, () => ({}));
     if (answer.status === 401) throw new Refused(401, "You are signed out. What was sent is kept; sign in, and add the files again.");
-    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`);
+    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`, retryAfter);
   }
 }
 

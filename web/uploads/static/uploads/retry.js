@@ -51,7 +51,8 @@ export const persist = async (work, care) => {
       if (tries >= MOST_TRIES) throw error;
       if (!isConflict(error)) onSlow();
       const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** waits) * (0.5 + Math.random() / 2);
-      watch(error.isConnection ? "No connection. Waiting for it." : `S3 is busy or has trouble (${error.code}). Trying again.`);
+      const trouble = error.code === "BeingMadeReady" ? `${error.message} Waiting for it.` : `S3 is busy or has trouble (${error.code}). Trying again.`;
+      watch(error.isConnection ? "No connection. Waiting for it." : trouble);
       await wait(ms, signal);
     }
   }

@@ -22,9 +22,13 @@ const encodeKey = (key) => key.split("/").map(encode).join("/");
 const text = (parent, tag) => parent.getElementsByTagName(tag)[0]?.textContent ?? "";
 const parse = (body) => new DOMParser().parseFromString(body, "application/xml");
 
-const errorFrom = (status, body) => {
+// A refusal so soon after a deployment may only be IAM's delay: whoever tries again after trouble of S3's does so after it too.
+const isLate = (status, code, settles) => status === 403 && (code === "AccessDenied" || code === "InvalidAccessKeyId") && Date.now() < settles;
+
+const errorFrom = (status, body, settles = 0) => {
   const document = body ? parse(body) : null;
   const code = (document && text(document, "Code")) || `Status${status}`;
+  if (isLate(status, code, settles)) return new S3Error(503, "BeingMadeReady", "Your access is being made ready on AWS.");
   return new S3Error(status, code, (document && text(document, "Message")) || `S3 answered with status ${status}.`);
 };
 
@@ -56,6 +60,7 @@ export class Bucket {
       address: given.address,
       offset,
       ends: new Date(given.expires) - offset,
+      settles: given.settles ? new Date(given.settles) - offset : 0,
       client: new AwsClient({
         accessKeyId: given.access_key_id,
         secretAccessKey: given.secret_access_key,
@@ -100,7 +105,7 @@ export class Bucket {
       if (error.name === "AbortError") throw error;
       throw new S3Error(0, "Connection", "S3 could not be reached.");
     }
-    if (!answer.ok) throw errorFrom(answer.status, method === "HEAD" ? "" : await answer.text());
+    if (!answer.ok) throw errorFrom(answer.status, method === "HEAD" ? "" : await answer.text(), this.#session?.settles);
     return answer;
   }
 
@@ -120,7 +125,7 @@ export class Bucket {
       request.addEventListener("error", () => reject(new S3Error(0, "Connection", "S3 could not be reached.")));
       request.addEventListener("load", () => {
         if (request.status >= 200 && request.status < 300) resolve((name) => request.getResponseHeader(name));
-        else reject(errorFrom(request.status, request.responseText));
+        else reject(errorFrom(request.status, request.responseText, this.#session?.settles));
       });
       request.send(blob);
     });

@@ -1,0 +1,94 @@
+"""Carry out the steps of a lockout: each stands alone, whatever becomes of the others, and each is seen before it counts."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_exponential_jitter
+
+from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.deployments.iam_delay import (
+    DENIED,
+    FIRST_WAIT_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    MISSING,
+    SETTLES,
+    code_of,
+    is_absence,
+    until_settled,
+)
+from control_plane.deployments.iam_lookups import Lookups
+from control_plane.deployments.models import Failure, Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+logger = logging.getLogger("cohort.denying")
+
+
+class NotSeen(Exception):
+    """IAM took a change and does not show it."""
+
+
+class NotDenied(AwsFailure):
+    """Some steps of a lockout came to nothing; the message names each with the reason. The others were carried out."""
+
+    advice = "The others were carried out. It is tried again by itself; if that goes on, check the rights of the worker."
+    kind = Failure.RETRYABLE
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of one principal."""
+
+    kind: Literal["role", "user", "group"]
+    principal: str
+    change: Callable[[], None]
+
+
+def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step]) -> None:
+    """Carry out every step. What is about a principal that is not there is done with. Raises NotDenied once all were tried."""
+    lookups = Lookups(client, stack)
+    failed, absent = {}, []
+    for step in steps:
+        try:
+            step.change()
+        except (BotoCoreError, ClientError, NotSeen) as error:
+            if is_absence(error):
+                absent.append(step)
+            else:
+                failed[step] = error
+    # Whoever was made a moment ago may not be there for everybody yet: after all that need not wait.
+    for step in absent:
+        try:
+            until_settled(step.change, stack.pk, is_absence)
+        except (BotoCoreError, ClientError, NotSeen) as error:
+            if not _is_gone(lookups, step, error):
+                failed[step] = error
+    if failed:
+        told = "; ".join(f"{step.kind} {step.principal}: {error}" for step, error in failed.items())
+        raise NotDenied(f"{stack}: {len(failed)} of {len(steps)} could not be denied at once. {told}")
+
+
+def wait_until_seen(is_there: Callable[[], bool], what: str) -> None:
+    """Return once IAM shows a change that it took just now. Raises NotSeen if it does not for as long as its delay may be."""
+    retrying = Retrying(
+        retry=retry_if_exception(is_absence) | retry_if_result(lambda seen: not seen),
+        wait=wait_exponential_jitter(initial=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+        stop=stop_after_delay(SETTLES),
+        retry_error_callback=lambda _: False,
+    )
+    if not retrying(is_there):
+        raise NotSeen(f"{what} was put, and IAM does not show it after {SETTLES.total_seconds():.0f} s")
+
+
+def _is_gone(lookups: Lookups, step: Step, error: BaseException) -> bool:
+    """Whether there is no such principal: to whoever may act under paths alone, IAM says AccessDenied of it."""
+    if code_of(error) == MISSING:
+        return True
+    try:
+        return code_of(error) in DENIED and not lookups.has(step.kind, step.principal)
+    except (BotoCoreError, ClientError):
+        return False

@@ -1,0 +1,141 @@
+"""What a deployment just gave and AWS still refuses is being made ready; what AWS refuses later is refused."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, EndpointConnectionError
+from django.urls import reverse
+from django.utils import timezone
+from moto import mock_aws
+from moto.core.botocore_stubber import MockRawResponse
+
+from control_plane.accounts.models import User
+from control_plane.deployments.iam_delay import SETTLES
+from control_plane.deployments.models import Deployment
+from control_plane.groups.errors import BeingMadeReady, NoCredentials
+from control_plane.groups.models import Access, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.credentials import member_credentials
+from control_plane.groups.services.members import add_member
+from control_plane.keys.checking import check_group
+from control_plane.storage.places import Place, find_place
+from control_plane.storage.sessions import Purpose, jobs_client, open_session, s3_client
+from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import client_of
+from tests.control_plane.review_aws import only_under_paths
+
+pytestmark = pytest.mark.django_db
+
+REFUSED = ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized to perform: sts:AssumeRole"}}, "AssumeRole")
+
+
+@pytest.fixture(autouse=True)
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def place(group: Group, ada: User) -> Place:
+    analysis = create_analysis(slug="ephys", name="Ephys", bucket="cohort-ephys", actor=OPERATOR)[0]
+    settle(analysis.stack)
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+    settle(group.stack)
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="cohort-ephys")
+    return find_place(group_slug="example-lab", analysis_slug="ephys", user=ada)
+
+
+def deployed(group: Group, ago: timedelta) -> None:
+    Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now() - ago)
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, operation: str, *errors: Exception) -> None:
+    """Have AWS answer the first calls of an operation by these errors; by a single one, all calls."""
+    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+    left = list(errors)
+
+    def answer(self: Any, name: str, parameters: Any) -> Any:
+        if name == operation and left:
+            raise left.pop() if len(errors) > 1 else left[0]
+        return call(self, name, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+
+
+def test_a_role_just_made_is_being_made_ready(group: Group, ada: User, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(group, timedelta())
+    refuse(monkeypatch, "AssumeRole", REFUSED)
+    with pytest.raises(BeingMadeReady, match="being made ready on AWS"):
+        open_session(place, Purpose.BROWSE)
+    with pytest.raises(BeingMadeReady):
+        member_credentials(group=group, user=ada, actor=OPERATOR)
+
+
+def test_a_right_that_never_comes_ends_with_a_message_of_its_own(
+    group: Group, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(group, SETTLES)
+    refuse(monkeypatch, "AssumeRole", REFUSED)
+    with pytest.raises(NoCredentials, match="deployed more than 60 seconds ago") as refused:
+        open_session(place, Purpose.BROWSE)
+    assert not isinstance(refused.value, BeingMadeReady)
+
+
+def test_what_is_no_refusal_is_told_at_once(group: Group, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(group, timedelta())
+    refuse(monkeypatch, "AssumeRole", EndpointConnectionError(endpoint_url="https://sts"))
+    with pytest.raises(NoCredentials, match="AWS gave no credentials: Could not connect") as refused:
+        open_session(place, Purpose.BROWSE)
+    assert not isinstance(refused.value, BeingMadeReady)
+
+
+def test_a_page_s_script_is_told_when_to_ask_again(group: Group, ada: User, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(group, timedelta())
+    address = reverse("api-1:files-session", args=("example-lab", "ephys"))
+    client = client_of(ada)
+    with monkeypatch.context() as patched:
+        refuse(patched, "AssumeRole", REFUSED)
+        answer = client.post(address, "{}", content_type="application/json")
+        assert (answer.status_code, answer.json()["retry_after"], answer.headers["Retry-After"]) == (503, 2, "2")
+        assert "being made ready on AWS" in answer.json()["detail"]
+    given = client.post(address, "{}", content_type="application/json").json()
+    # Until then S3's refusals may be late, too.
+    assert given["now"] < given["settles"]
+    deployed(group, SETTLES)
+    assert client.post(address, "{}", content_type="application/json").json()["settles"] is None
+
+
+def test_a_worker_waits_for_the_role(group: Group, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(group, timedelta())
+    refuse(monkeypatch, "AssumeRole", REFUSED, REFUSED)
+    jobs_client(group, place.analysis).list_objects_v2(Bucket="cohort-ephys")
+
+
+def test_a_page_waits_where_s3_refuses_a_new_grant(group: Group, ada: User, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The role is there, and what it may do in the bucket is not yet: the page says so, and turns by itself."""
+    refusal = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    client = s3_client(place, Purpose.BROWSE)
+    client.meta.events.register_first(
+        "before-send.s3", lambda request, **_: AWSResponse(request.url, 403, {}, MockRawResponse(refusal))
+    )
+    deployed(group, timedelta())
+    with pytest.raises(BeingMadeReady):
+        s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket="cohort-ephys", Prefix="example-lab/")
+    deployed(group, SETTLES)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket="cohort-ephys", Prefix="example-lab/")
+
+
+def test_a_user_whom_aws_has_not_is_no_failure_of_the_check_of_keys(
+    group: Group, grace: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_member(group=group, user=grace, access=Access.KEYS, actor=OPERATOR)
+    settle(group.stack)
+    only_under_paths(monkeypatch)
+    assert check_group(group) == 0
