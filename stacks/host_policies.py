@@ -16,10 +16,7 @@ Document = dict[str, Any]
 OUR_STACKS = ("Group-*", "Cohort-*")
 KINDS = ("user", "group", "role", "policy")
 # By their beginnings, since the host's boundary has little room: all of these only look.
-SEE_STACKS = tuple(
-    f"cloudformation:{action}"
-    for action in ("DescribeEvents", "DescribeStack*", "DetectStack*", "GetTemplate", "ListStackResources")
-)
+SEE_STACKS = tuple(f"cloudformation:{action}" for action in ("Describe*", "DetectStack*", "GetTemplate", "ListStackResources"))
 SEE_ACCOUNT = (
     *("cloudformation:DescribeAccountLimits", "cloudformation:DescribeStackDrift*", "cloudformation:ListStacks"),
     *("iam:GetAccountSummary", "iam:ListUsers"),
