@@ -3,7 +3,7 @@
 The host itself is a stack of its own, which may fail, be destroyed and be deployed again without a loss.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import CfnOutput, CfnTag, Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_backup as backup
@@ -49,7 +49,7 @@ class BackupStack(Stack):
             removal_policy=RemovalPolicy.RETAIN,
         )
         # Otherwise KMS makes it only for whoever may change its policy later, which CloudFormation may not (`_execution_backups`).
-        key.node.default_child.bypass_policy_lockout_safety_check = True  # type: ignore[union-attr]
+        cast("kms.CfnKey", key.node.default_child).bypass_policy_lockout_safety_check = True
         state = _bucket(self, "State", name=site.state_bucket, rules=[_old_manifests()])
         backups = _bucket(
             self,

@@ -190,7 +190,7 @@ def test_a_stack_is_found_by_what_it_holds_in_its_own_region(aws: EmbeddedAws) -
         endpoint_url=aws.endpoint,
         region_name="eu-west-1",
         aws_access_key_id=ACCOUNT,
-        aws_secret_access_key="root",  # noqa: S106
+        aws_secret_access_key="root",
     )
     with pytest.raises(ClientError, match="Stack for held-group does not exist") as refused:
         elsewhere.describe_stack_resources(PhysicalResourceId="held-group")
