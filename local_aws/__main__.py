@@ -41,6 +41,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _checksums,
         _delay,
         _drift,
+        _drift_rights,
         _host_resources,
         _imports,
         _key_use,
@@ -64,6 +65,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _host_resources.register()
     _machines.register()
     _drift.register()
+    _drift_rights.install()
     _changesets.accept_output_changes()
     _checksums.install()
     _nested.install()
