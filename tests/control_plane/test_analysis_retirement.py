@@ -177,6 +177,16 @@ def test_it_is_refused_while_jobs_run(made: Analysis, group: Group, ada: User, s
     assert ask_for(made).state == State.WAITING
 
 
+def test_a_bucket_that_aws_did_not_make_for_us_is_never_emptied(epi: Analysis, bucket: Any) -> None:
+    """Somebody's own bucket of that name in the account makes the deployment fail; it is theirs all the same."""
+    Deployment.objects.open().update(state=Deployment.State.FAILED)
+    for choice in BucketChoice:
+        with pytest.raises(RetirementRefused, match=r"AWS has not made cohort-epi yet\. Nothing was changed"):
+            ask_for(epi, choice, at_once=True)
+    take_steps()
+    assert len(bucket.list_object_versions(Bucket=BUCKET)["Versions"]) == 5
+
+
 @pytest.mark.parametrize("confirmation", ["", "epi", "cohort-other", "cohort-epi-2"])
 def test_another_name_confirms_nothing(made: Analysis, confirmation: str) -> None:
     with pytest.raises(RetirementRefused, match="type cohort-epi to confirm"):
@@ -293,6 +303,7 @@ def test_what_is_written_meanwhile_is_told_and_removed_too(made: Analysis, bucke
 @pytest.mark.usefixtures("bucket")
 def test_a_bucket_that_is_not_there_holds_nothing_up() -> None:
     never, _ = create_analysis(slug="never", bucket="cohort-never", actor=OPERATOR)
+    settle(never.stack)
     retirement = carry_out(ask_for(never, BucketChoice.DELETE))
     work_to_the_end(retirement)
     assert retirement.state == State.DONE
