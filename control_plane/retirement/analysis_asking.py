@@ -91,6 +91,12 @@ def _too_late(retirement: AnalysisRetirement) -> str:
 
 def _refuse_not_made(analysis: Analysis, stack: Stack) -> None:
     """Raise RetirementRefused where AWS was not seen to make the bucket: one of its name may be somebody else's in the account."""
+    # Read anew: it may have been left out between the request and the lock.
+    if Analysis.objects.filter(pk=analysis.pk).exclude(unmade_reason="").exists():
+        raise RetirementRefused(
+            f"AWS could not make {analysis.bucket}, so there is nothing to retire. Nothing was changed; open the analysis's page "
+            "to give it another bucket or to remove it."
+        )
     if analysis.added_generation > stack.deployed_generation:
         raise RetirementRefused(
             f"AWS has not made {analysis.bucket} yet. Nothing was changed; wait for the deployment of {stack.name} or have it "

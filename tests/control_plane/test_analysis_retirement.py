@@ -187,6 +187,14 @@ def test_a_bucket_that_aws_did_not_make_for_us_is_never_emptied(epi: Analysis, b
     assert len(bucket.list_object_versions(Bucket=BUCKET)["Versions"]) == 5
 
 
+def test_what_aws_could_not_make_is_never_emptied(made: Analysis) -> None:
+    """Whoever has the name has a bucket that is not ours, in this account or in another."""
+    Analysis.objects.filter(pk=made.pk).update(unmade_reason="The bucket is there already.")
+    with pytest.raises(RetirementRefused, match="there is nothing to retire"):
+        ask_for(made, BucketChoice.DELETE)
+    assert not AnalysisRetirement.objects.exists()
+
+
 @pytest.mark.parametrize("confirmation", ["", "epi", "cohort-other", "cohort-epi-2"])
 def test_another_name_confirms_nothing(made: Analysis, confirmation: str) -> None:
     with pytest.raises(RetirementRefused, match="type cohort-epi to confirm"):
@@ -325,7 +333,7 @@ def test_the_command_asks_tells_and_undoes(made: Analysis, capsys: pytest.Captur
     told = json.loads(capsys.readouterr().out)["retirement"]
     assert (told["state"], told["choice"], told["bucket"]) == ("waiting", "delete", BUCKET)
     call_command("analysis", "list")
-    assert f"Cohort-Storage  {made.created_at:%Y}" in capsys.readouterr().out
+    assert f"Cohort-Storage  retired {made.created_at:%Y}" in capsys.readouterr().out
     call_command("retire_analysis", "undo", "epi")
     assert "was undone by" in capsys.readouterr().out
     call_command("retire_analysis", "status", "epi")
