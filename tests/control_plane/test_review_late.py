@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
 from control_plane.accounts.models import User
@@ -18,8 +19,10 @@ from control_plane.groups.services.members import remove_member
 from control_plane.review import due, looking
 from control_plane.review.looking import look
 from control_plane.review.models import Finding, Line, Look
+from control_plane.review.tasks import look_at_group
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import OnAws, deployed_lab, only_under_paths
 
 pytestmark = pytest.mark.django_db
@@ -94,32 +97,33 @@ def test_one_group_that_cannot_be_looked_at_hides_no_other(
     assert "other-lab: not known. AWS does not allow it: iam:GetRole" in told
 
 
-def test_what_differs_right_after_a_deployment_is_looked_at_again(
-    lab: OnAws, group: Group, ada: User, monkeypatch: pytest.MonkeyPatch
+def test_what_differs_right_after_a_deployment_is_told_and_looked_at_again(
+    lab: OnAws, group: Group, ada: User, grace: User
 ) -> None:
-    """IAM may show what there was before (`iam_delay`): here it shows Ada's user late."""
+    """IAM may show what there was before (`iam_delay`): here it shows late that Ada's user is in the group."""
     just_deployed(group)
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    reads = []
-
-    def late(found: Look, one: Group) -> None:
-        reads.append(one)
-        if len(reads) == 2:
-            lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-        read(found, one)
-
-    read = looking._read
-    monkeypatch.setattr(looking, "_read", late)
     look(group)
-    assert len(reads) == 2
+    assert marks() == {"not-on-aws"}
+    page = client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
+    assert "it may only be late" in page
+    lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
+    due.start_due_looks()
+    assert marks() == {"not-on-aws"}, "looked at again before IAM must show it"
+    just_deployed(group, ago=iam_delay.SETTLES)
+    due.start_due_looks()
+    assert enqueued(group) == 1
+    look(group)
     assert marks() == set()
+    assert "it may only be late" not in client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
 
 
-def test_what_differs_long_after_a_deployment_is_told_at_once(lab: OnAws, group: Group, ada: User) -> None:
+def test_what_differs_long_after_a_deployment_is_not_said_to_be_late(lab: OnAws, group: Group, ada: User) -> None:
     just_deployed(group, ago=iam_delay.SETTLES)
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
     look(group)
     assert marks() == {"not-on-aws"}
+    assert Look.objects.get(group=group).asked_at is not None
 
 
 def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> None:
@@ -132,3 +136,8 @@ def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> 
 
 def just_deployed(group: Group, ago: timedelta = timedelta()) -> None:
     Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now() - ago)
+
+
+def enqueued(group: Group) -> int:
+    found = DBTaskResult.objects.filter(task_path=look_at_group.module_path)
+    return sum(task.args_kwargs["args"] == [group.pk] for task in found)
