@@ -4,6 +4,8 @@ PYTHON ?= python3
 JOBS ?= 2
 DEAR_JOBS ?= 2
 VENV := .venv/bin
+# Which calls of AWS the sites of the tests make is written down here, and compared with tests/calls/listed.toml.
+CALLS := .pytest_cache/calls
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
 UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs
@@ -37,7 +39,9 @@ ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)
 else
 	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/e2e --ignore tests/engine
-	@$(RUN) $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --durations 15 tests/e2e tests/engine
+	@rm -rf $(CALLS) && mkdir -p $(CALLS)
+	@$(RUN) RECORD_AWS_CALLS="$(CURDIR)/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --durations 15 tests/e2e tests/engine
+	@$(RUN) $(VENV)/python -m tests.calls $(CALLS)
 endif
 
 bench: install

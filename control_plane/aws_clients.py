@@ -34,7 +34,8 @@ def make_client(service: Service, **options: Any) -> Any:
     with _making:
         client = _session().client(service, **options)
     if service == "s3":
-        client.meta.events.register("needs-retry.s3.PutObject", _wait_after_conflict)
+        # botocore's own types say that a handler answers nothing; the answer to this event is how long to wait.
+        client.meta.events.register("needs-retry.s3.PutObject", _wait_after_conflict)  # type: ignore[arg-type]
     return client
 
 

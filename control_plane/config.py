@@ -181,7 +181,10 @@ class Config(BaseSettings):
     )
     key_unused_days: int = Field(default=90, ge=1, description="After how many days without use a key is listed as unused.")
     retirement_days: int = Field(
-        default=7, ge=1, le=365, description="How long a group that is to be retired is only suspended, so that it can be undone."
+        default=7,
+        ge=1,
+        le=365,
+        description="How long a group that is to be retired is only suspended, or an analysis not offered: time to undo it.",
     )
     review_days: int = Field(
         default=90, ge=1, description="How often a group's manager is asked to confirm who can reach what in it."

@@ -35,77 +35,9 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local_aws import (
-        _buckets,
-        _changesets,
-        _checksums,
-        _cleanup,
-        _conditional_writes,
-        _delay,
-        _drift,
-        _early_validation,
-        _host_resources,
-        _iam_delay,
-        _imports,
-        _kept_roles,
-        _key_use,
-        _lifecycle,
-        _limits,
-        _machines,
-        _missing_objects,
-        _nested,
-        _object_keys,
-        _object_tags,
-        _pace,
-        _parameter_rights,
-        _persistence,
-        _principals,
-        _resources,
-        _revert_drift,
-        _role_rights,
-        _secrets,
-        _session_tokens,
-        _stack_of,
-        _taken,
-        _transport,
-        _unique_names,
-    )
+    from local_aws import _persistence, _rules
 
-    _resources.register()
-    _buckets.register()
-    _imports.register()
-    _secrets.register()
-    _host_resources.register()
-    _machines.register()
-    _unique_names.install()
-    _taken.register()
-    _drift.register()
-    _changesets.accept_output_changes()
-    _early_validation.install()
-    _checksums.install()
-    _nested.install()
-    _limits.install()
-    _stack_of.install()
-    _session_tokens.install()
-    # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
-    _principals.name_with_paths()
-    _key_use.install()
-    _iam_delay.install(_iam_delay.Delay(state / _settings.IAM_DELAY_FILE))
-    # When every type is there, and before the pace, which chooses where it is done.
-    _role_rights.install()
-    paces = _pace.Pace(pace, state / _settings.PACE_FILE)
-    _pace.install(paces)
-    _revert_drift.install()
-    _lifecycle.install()
-    _cleanup.install()
-    _kept_roles.install()
-    _parameter_rights.install()
-    _transport.trust_loopback()
-    _object_keys.install()
-    _conditional_writes.install()
-    _object_tags.install()
-    _missing_objects.install(state / _settings.MISSING_FILE)
-    _persistence.install()
+    paces = _rules.install(state, pace)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -121,8 +53,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     config.loglevel = "WARNING"
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
-        answering = _conditional_writes.noting_beginnings(_delay.delayed(app, state / _settings.DELAY_FILE))
-        await serve(_iam_delay.by_request(answering), config, shutdown_trigger=stopped)
+        await serve(_rules.around(app, state), config, shutdown_trigger=stopped)
         stop.set()
 
 

@@ -3,7 +3,7 @@
 The host itself is a stack of its own, which may fail, be destroyed and be deployed again without a loss.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from aws_cdk import CfnOutput, CfnTag, Duration, Environment, Stack
 from aws_cdk import aws_backup as backup
@@ -49,7 +49,7 @@ class BackupStack(Stack):
             enable_key_rotation=True,
         )
         # Otherwise KMS makes it only for whoever may change its policy later, which CloudFormation may not (`_execution_backups`).
-        key.node.default_child.bypass_policy_lockout_safety_check = True  # type: ignore[union-attr]
+        cast("kms.CfnKey", key.node.default_child).bypass_policy_lockout_safety_check = True
         keep_always(key)
         # The host's right to the key is bound to its alias: a key that is kept without it could not be used.
         keep(key.node.find_child("Alias"))

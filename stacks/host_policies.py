@@ -17,8 +17,7 @@ OUR_STACKS = ("Group-*", "Cohort-*")
 KINDS = ("user", "group", "role", "policy")
 # By their beginnings, since the host's boundary has little room: all of these only look.
 SEE_STACKS = tuple(
-    f"cloudformation:{action}"
-    for action in ("DescribeEvents", "DescribeStack*", "DetectStack*", "GetStackPolicy", "GetTemplate", "ListStackResources")
+    f"cloudformation:{action}" for action in ("Describe*", "DetectStack*", "GetStackPolicy", "GetTemplate", "ListStackResources")
 )
 SEE_ACCOUNT = (
     *("cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeAccountLimits"),

@@ -11,13 +11,14 @@ from control_plane.deployments.deployer import DeployerFailure
 from control_plane.deployments.failures import FailedResource
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation.type_defs import OperationEventTypeDef
+    from mypy_boto3_cloudformation.type_defs import DescribeEventsInputPaginateTypeDef, EventFilterTypeDef, OperationEventTypeDef
 
 logger = logging.getLogger("cohort.engine")
 
 # CDK's own, deleted and made anew by each deployment (toolkit-lib, `DEFAULT_DEPLOY_CHANGE_SET_NAME`).
 CHANGE_SET = "cdk-deploy-change-set"
 VALIDATION_ERROR = "VALIDATION_ERROR"
+FAILED: "EventFilterTypeDef" = {"FailedEvents": True}
 
 
 def of_operation(stack_name: str, region: str, failed: FailedResource) -> list[FailedResource]:
@@ -27,26 +28,26 @@ def of_operation(stack_name: str, region: str, failed: FailedResource) -> list[F
     """
     if failed.resource_type != STACK_TYPE or "DescribeEvents" not in failed.reason:
         return []
-    return _found(region, StackName=stack_name)
+    return _found(region, {"StackName": stack_name, "Filters": FAILED})
 
 
 def of_change_set(stack_name: str, region: str, failure: DeployerFailure) -> list[FailedResource]:
     """What the validation of CDK's change set found, where the deployer failed over that."""
     if "change set" not in failure.told.lower():
         return []
-    return _found(region, StackName=stack_name, ChangeSetName=CHANGE_SET)
+    return _found(region, {"StackName": stack_name, "ChangeSetName": CHANGE_SET, "Filters": FAILED})
 
 
-def _found(region: str, **of: str) -> list[FailedResource]:
+def _found(region: str, of: "DescribeEventsInputPaginateTypeDef") -> list[FailedResource]:
     """The resources of the newest operation that failed its validation. Without an answer, none: the failure has its own words."""
     try:
         with explained():
-            pages = client(region).get_paginator("describe_events").paginate(**of, Filters={"FailedEvents": True})
+            pages = client(region).get_paginator("describe_events").paginate(**of)
             events = [event for page in pages for event in page["OperationEvents"] if event.get("EventType") == VALIDATION_ERROR]
     except AwsFailure as error:
         if isinstance(error.__cause__, ClientError) and error.__cause__.response["Error"].get("Code") == "ChangeSetNotFound":
             return []
-        logger.warning("the events of a refused change of %s could not be read: %s", of["StackName"], error)
+        logger.warning("the events of a refused change of %s could not be read: %s", of.get("StackName"), error)
         return []
     return _of_newest(events)
 

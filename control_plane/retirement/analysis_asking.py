@@ -11,6 +11,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.catalogue.models import AccessRequest
 from control_plane.config import config
+from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import lock
 from control_plane.groups.models import Analysis, Grant
 from control_plane.jobs.models import Job
@@ -47,6 +48,7 @@ def ask(
     with transaction.atomic():
         stack = lock(analysis.stack_id)
         refuse_retired_analyses([analysis])
+        _refuse_not_made(analysis, stack)
         _refuse_in_use(analysis)
         now = timezone.now()
         due_at = now if at_once else now + timedelta(days=config().retirement_days)
@@ -85,6 +87,21 @@ def _too_late(retirement: AnalysisRetirement) -> str:
     what = "is being retired already, which cannot be undone" if retirement.is_open else "is retired, which cannot be undone"
     then = (KEPT if retirement.bucket == BucketChoice.KEEP else DELETED).format(bucket=analysis.bucket)
     return f"{analysis.name} {what}. Nothing was changed. {then}"
+
+
+def _refuse_not_made(analysis: Analysis, stack: Stack) -> None:
+    """Raise RetirementRefused where AWS was not seen to make the bucket: one of its name may be somebody else's in the account."""
+    # Read anew: it may have been left out between the request and the lock.
+    if Analysis.objects.filter(pk=analysis.pk).exclude(unmade_reason="").exists():
+        raise RetirementRefused(
+            f"AWS could not make {analysis.bucket}, so there is nothing to retire. Nothing was changed; open the analysis's page "
+            "to give it another bucket or to remove it."
+        )
+    if analysis.added_generation > stack.deployed_generation:
+        raise RetirementRefused(
+            f"AWS has not made {analysis.bucket} yet. Nothing was changed; wait for the deployment of {stack.name} or have it "
+            "succeed, then retire the analysis."
+        )
 
 
 def _refuse_in_use(analysis: Analysis) -> None:

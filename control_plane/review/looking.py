@@ -1,13 +1,12 @@
 """Looking at what IAM holds of a group, and keeping what was found. For workers and the terminal."""
 
 import logging
-from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
-from control_plane.deployments.cloudformation import AwsFailure, NotAllowed
-from control_plane.deployments.iam_delay import is_settling, until_settled
+from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.deployments.iam_delay import is_settling
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Group
@@ -24,19 +23,15 @@ class NotNow(GroupsError):
     """What AWS holds is being changed: it would differ by right."""
 
 
-class _MaybeNotSeenYet(Exception):
-    """AWS differs from the database so soon after a deployment that it may only be late."""
-
-
 def look(group: Group) -> Look:
     """Ask AWS what the group's principals can reach, compare it with the database, and keep both. Raises AwsFailure or NotNow.
 
-    What differs right after a deployment is looked at again until IAM must show it.
+    What differs right after a deployment may only be IAM's delay: it is kept, and the sweep looks again once that is over.
     """
     found, _ = Look.objects.get_or_create(group=group)
     Look.objects.filter(pk=found.pk).update(asked_at=timezone.now())
     try:
-        until_settled(partial(_read, found, group), group.stack_id, lambda error: isinstance(error, (NotAllowed, _MaybeNotSeenYet)))
+        _read(found, group)
     except (AwsFailure, NotNow) as error:
         Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
         raise
@@ -76,12 +71,12 @@ def _read(found: Look, group: Group) -> None:
             one.group = group
         compared = Compared(group, memberships, grants, holding)
         seen, strange = lines(compared), findings(compared)
-        if (strange or any(line.differs for line in seen)) and is_settling(group.stack_id):
-            raise _MaybeNotSeenYet
         Line.objects.filter(group=group).delete()
         Line.objects.bulk_create(seen, batch_size=ROWS_AT_ONCE)
         _keep(found, strange)
-        Look.objects.filter(pk=found.pk).update(finished_at=began, generation=generation, error="")
+        is_provisional = bool(strange or any(line.differs for line in seen)) and is_settling(group.stack_id)
+        again = {"asked_at": None} if is_provisional else {}
+        Look.objects.filter(pk=found.pk).update(finished_at=began, generation=generation, error="", **again)
 
 
 def _keep(found: Look, rows: list[Finding]) -> None:

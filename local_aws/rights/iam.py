@@ -19,6 +19,8 @@ KINDS = {
     "AWS::IAM::User": ("user", "UserName"),
     "AWS::IAM::UserToGroupAddition": ("group", "GroupName"),
 }
+# Of these the principal is there before: they add something to it.
+TO_ANOTHER = frozenset({"AWS::IAM::AccessKey", "AWS::IAM::UserToGroupAddition"})
 # Who gets the role that a type passes on (each service's page of the Service Authorization Reference, iam:PassedToService).
 PASSED_TO = {
     "AWS::AutoScaling::AutoScalingGroup": "ec2",
@@ -81,7 +83,10 @@ def own_arn(change: Change) -> str:
     if change.kind == "AWS::IAM::ManagedPolicy" and change.physical_id.startswith("arn:"):
         return change.physical_id
     name = str(change.properties.get(name_of) or change.physical_id or f"{change.stack}-{change.logical_id}")
-    return change.place.known.arn(kind, name) or _arn(change, kind, name, change.properties.get("Path"))
+    # What is yet to be made lies where the template says, whoever has its name already.
+    is_new = change.operation == "create" and change.kind not in TO_ANOTHER
+    held = "" if is_new else change.place.known.arn(kind, name)
+    return held or _arn(change, kind, name, change.properties.get("Path"))
 
 
 def _arn(change: Change, kind: str, name: str, path: Any = None) -> str:

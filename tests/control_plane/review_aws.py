@@ -4,13 +4,20 @@ import json
 from typing import Any
 
 import boto3
+import moto.iam.models
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from control_plane.groups.models import Access, Group
+from control_plane.accounts.models import User
+from control_plane.deployments import cloudformation
+from control_plane.deployments.cloudformation import StackResource
+from control_plane.groups.models import Access, Grant, Group
+from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.members import add_member, set_manager
 from stacks import denials, policies
 from stacks.manifest import names, parse
+from tests.control_plane.conftest import OPERATOR, settle
 
 
 class OnAws:
@@ -71,6 +78,30 @@ class OnAws:
             self.iam.delete_group_policy(GroupName=own, PolicyName=name)
         self.iam.delete_group(GroupName=own)
         self.keys.clear()
+
+
+def deployed_lab(group: Group, ada: User, grace: User, monkeypatch: pytest.MonkeyPatch) -> OnAws:
+    """Ada holds a key, Grace is federated and manages; one bucket to write in, one to read."""
+    for slug, level in (("ephys", Grant.Level.READ_WRITE), ("video", Grant.Level.READ_ONLY)):
+        analysis = create_analysis(slug=slug, name=slug, bucket=f"cohort-{slug}", actor=OPERATOR)[0]
+        settle(analysis.stack)
+        grant_analysis(group=group, analysis=analysis, level=level, actor=OPERATOR)
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=f"cohort-{slug}")
+    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
+    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    set_manager(group=group, user=grace, is_manager=True, actor=OPERATOR)
+    settle(group.stack)
+    found = OnAws(group)
+    found.deploy(group)
+    made = lambda *_: [StackResource("Key", "AWS::IAM::AccessKey", key) for key in found.keys.values()]  # noqa: E731
+    monkeypatch.setattr(cloudformation, "resources", made)
+    # moto keeps no user's boundary.
+    bound = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": found.boundary}
+    is_ours = lambda user: bound if user.name.startswith("cohort-example-lab-") else None  # noqa: E731
+    monkeypatch.setattr(moto.iam.models.User, "permissions_boundary", property(is_ours), raising=False)
+    # The account that moto plays is another than the tests' own.
+    monkeypatch.setattr(names, "boundary_arn", lambda *_: found.boundary)
+    return found
 
 
 def only_under_paths(monkeypatch: pytest.MonkeyPatch, *, may_look: bool = True) -> None:

@@ -177,6 +177,24 @@ def test_it_is_refused_while_jobs_run(made: Analysis, group: Group, ada: User, s
     assert ask_for(made).state == State.WAITING
 
 
+def test_a_bucket_that_aws_did_not_make_for_us_is_never_emptied(epi: Analysis, bucket: Any) -> None:
+    """Somebody's own bucket of that name in the account makes the deployment fail; it is theirs all the same."""
+    Deployment.objects.open().update(state=Deployment.State.FAILED)
+    for choice in BucketChoice:
+        with pytest.raises(RetirementRefused, match=r"AWS has not made cohort-epi yet\. Nothing was changed"):
+            ask_for(epi, choice, at_once=True)
+    take_steps()
+    assert len(bucket.list_object_versions(Bucket=BUCKET)["Versions"]) == 5
+
+
+def test_what_aws_could_not_make_is_never_emptied(made: Analysis) -> None:
+    """Whoever has the name has a bucket that is not ours, in this account or in another."""
+    Analysis.objects.filter(pk=made.pk).update(unmade_reason="The bucket is there already.")
+    with pytest.raises(RetirementRefused, match="there is nothing to retire"):
+        ask_for(made, BucketChoice.DELETE)
+    assert not AnalysisRetirement.objects.exists()
+
+
 @pytest.mark.parametrize("confirmation", ["", "epi", "cohort-other", "cohort-epi-2"])
 def test_another_name_confirms_nothing(made: Analysis, confirmation: str) -> None:
     with pytest.raises(RetirementRefused, match="type cohort-epi to confirm"):
@@ -293,6 +311,7 @@ def test_what_is_written_meanwhile_is_told_and_removed_too(made: Analysis, bucke
 @pytest.mark.usefixtures("bucket")
 def test_a_bucket_that_is_not_there_holds_nothing_up() -> None:
     never, _ = create_analysis(slug="never", bucket="cohort-never", actor=OPERATOR)
+    settle(never.stack)
     retirement = carry_out(ask_for(never, BucketChoice.DELETE))
     work_to_the_end(retirement)
     assert retirement.state == State.DONE
@@ -314,7 +333,7 @@ def test_the_command_asks_tells_and_undoes(made: Analysis, capsys: pytest.Captur
     told = json.loads(capsys.readouterr().out)["retirement"]
     assert (told["state"], told["choice"], told["bucket"]) == ("waiting", "delete", BUCKET)
     call_command("analysis", "list")
-    assert f"Cohort-Storage  {made.created_at:%Y}" in capsys.readouterr().out
+    assert f"Cohort-Storage  retired {made.created_at:%Y}" in capsys.readouterr().out
     call_command("retire_analysis", "undo", "epi")
     assert "was undone by" in capsys.readouterr().out
     call_command("retire_analysis", "status", "epi")

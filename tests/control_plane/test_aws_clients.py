@@ -8,6 +8,7 @@ import botocore.loaders
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from moto.core.botocore_stubber import MockRawResponse
 
@@ -94,9 +95,9 @@ def test_a_conditional_write_that_meets_a_conflict_is_sent_again_as_it_was(
         body: Any = request.body
         sent.append((request.headers["If-None-Match"], body.read() if hasattr(body, "read") else body))
         status, content = next(left)
-        return AWSResponse(request.url, status, {}, MockRawResponse(content))
+        return AWSResponse(str(request.url), status, HTTPHeaders(), MockRawResponse(content))
 
-    client.meta.events.register("before-send.s3", answer)
+    client.meta.events.register("before-send.s3", answer)  # type: ignore[arg-type]
     try:
         client.put_object(Bucket="cohort-ephys", Key="a", Body=b"text", IfNoneMatch="*")
         code = ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
 from django.test import Client
@@ -22,7 +23,9 @@ from control_plane.groups.services.keys import rotate_group_keys, rotate_key
 from control_plane.groups.services.members import add_member, remove_member
 from control_plane.legacy import adopting_keys
 from control_plane.legacy.models import AdoptedKey
+from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.review_aws import denied, only_under_paths
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +150,32 @@ def test_the_member_sees_it_beside_their_own_and_removes_it(
     assert "being removed" in browser.get(page).content.decode()
     key.refresh_from_db()
     assert key.state == AdoptedKey.State.REMOVING
+
+
+def test_one_whose_user_is_gone_is_done_with_and_one_that_may_not_be_removed_is_not(
+    aws: Any, key: AdoptedKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the worker, which may act under paths alone, both are denied."""
+    user = names.user(key.membership.group.slug, key.membership.username)
+    with monkeypatch.context() as patched:
+        refuse(patched, "DeleteAccessKey")
+        with pytest.raises(AwsFailure, match="iam:DeleteAccessKey"):
+            adopting_keys.remove(key)
+    for held in aws.list_access_keys(UserName=user)["AccessKeyMetadata"]:
+        aws.delete_access_key(UserName=user, AccessKeyId=held["AccessKeyId"])
+    aws.delete_user(UserName=user)
+    only_under_paths(monkeypatch)
+    adopting_keys.remove(key)
+    key.refresh_from_db()
+    assert key.state == AdoptedKey.State.REMOVED
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
+    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def answer(self: Any, operation: str, parameters: Any) -> Any:
+        if operation == refused:
+            raise denied(operation)
+        return call(self, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import boto3
-import moto.iam.models
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
@@ -21,23 +20,19 @@ from moto import mock_aws
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments import cloudformation, iam_delay
-from control_plane.deployments.cloudformation import StackResource
 from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import TooOften
 from control_plane.groups.models import Access, Grant, Group, Membership
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.groups.services.credentials import note_use
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member, remove_member, set_manager
+from control_plane.groups.services.members import add_member, remove_member
 from control_plane.notifications.models import Notice
-from control_plane.review import due, listing, looking
+from control_plane.review import due, listing
 from control_plane.review.looking import NotNow, look, look_outside
 from control_plane.review.models import Finding, Line, Look, Mark, SignOff
 from control_plane.review.signing import NotSignable, remind_of_reviews, sign_off, standing
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.review_aws import OnAws, only_under_paths
+from tests.control_plane.review_aws import OnAws, deployed_lab
 
 pytestmark = pytest.mark.django_db
 
@@ -50,27 +45,7 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture
 def lab(group: Group, ada: User, grace: User, monkeypatch: pytest.MonkeyPatch) -> OnAws:
-    """Ada holds a key, Grace is federated and manages; one bucket to write in, one to read."""
-    for slug, level in (("ephys", Grant.Level.READ_WRITE), ("video", Grant.Level.READ_ONLY)):
-        analysis = create_analysis(slug=slug, name=slug, bucket=f"cohort-{slug}", actor=OPERATOR)[0]
-        settle(analysis.stack)
-        grant_analysis(group=group, analysis=analysis, level=level, actor=OPERATOR)
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=f"cohort-{slug}")
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    set_manager(group=group, user=grace, is_manager=True, actor=OPERATOR)
-    settle(group.stack)
-    found = OnAws(group)
-    found.deploy(group)
-    made = lambda *_: [StackResource("Key", "AWS::IAM::AccessKey", key) for key in found.keys.values()]  # noqa: E731
-    monkeypatch.setattr(cloudformation, "resources", made)
-    # moto keeps no user's boundary.
-    bound = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": found.boundary}
-    is_ours = lambda user: bound if user.name.startswith("cohort-example-lab-") else None  # noqa: E731
-    monkeypatch.setattr(moto.iam.models.User, "permissions_boundary", property(is_ours), raising=False)
-    # The account that moto plays is another than the tests' own.
-    monkeypatch.setattr(names, "boundary_arn", lambda *_: found.boundary)
-    return found
+    return deployed_lab(group, ada, grace, monkeypatch)
 
 
 def user_of(person: User) -> str:
@@ -360,89 +335,3 @@ def test_a_retired_group_is_not_shown(lab: OnAws, group: Group) -> None:
     assert not listing.lines().exists()
     assert due.start_due_looks() == 1, "what lies outside every group, alone"
     assert {one.principal for one in look_outside().findings.all()} == set(lab.keys), "now nobody's"
-
-
-def test_a_group_without_key_holders_is_answered_for(lab: OnAws, group: Group, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default kind: its stack makes no IAM group, and looking for it is denied (`iam_lookups`)."""
-    remove_member(group=group, user=ada, actor=OPERATOR)
-    settle(group.stack)
-    lab.undeploy_keys()
-    only_under_paths(monkeypatch)
-    look(group)
-    assert kinds() == set()
-    assert {(line.membership.user.email, line.differs) for line in Line.objects.all() if line.membership} == {
-        ("grace@example.org", False)
-    }
-    assert Look.objects.get(group=group).error == ""
-
-
-def test_what_is_missing_is_told_and_a_missing_right_is_not_taken_for_it(
-    lab: OnAws, group: Group, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab.undeploy_keys()
-    with monkeypatch.context() as patched:
-        only_under_paths(patched)
-        look(group)
-        assert kinds() == {"missing"}
-    only_under_paths(monkeypatch, may_look=False)
-    with pytest.raises(cloudformation.NotAllowed):
-        look(group)
-
-
-def test_one_group_that_cannot_be_looked_at_hides_no_other(
-    lab: OnAws, group: Group, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)
-
-    def refuse(found: Look, one: Group) -> None:
-        if one.slug == "other-lab":
-            raise cloudformation.NotAllowed("AWS does not allow it: iam:GetRole")
-        read(found, one)
-
-    read = looking._read
-    monkeypatch.setattr(looking, "_read", refuse)
-    with pytest.raises(SystemExit):
-        call_command("review", "look")
-    told = capsys.readouterr().out
-    assert "example-lab: 4 lines" in told
-    assert "other-lab: not known. AWS does not allow it: iam:GetRole" in told
-
-
-def test_what_differs_right_after_a_deployment_is_looked_at_again(
-    lab: OnAws, group: Group, ada: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """IAM may show what there was before (`iam_delay`): here it shows Ada's user late."""
-    just_deployed(group)
-    lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    reads = []
-
-    def late(found: Look, one: Group) -> None:
-        reads.append(one)
-        if len(reads) == 2:
-            lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-        read(found, one)
-
-    read = looking._read
-    monkeypatch.setattr(looking, "_read", late)
-    look(group)
-    assert len(reads) == 2
-    assert marks() == set()
-
-
-def test_what_differs_long_after_a_deployment_is_told_at_once(lab: OnAws, group: Group, ada: User) -> None:
-    just_deployed(group, ago=iam_delay.SETTLES)
-    lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    look(group)
-    assert marks() == {"not-on-aws"}
-
-
-def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> None:
-    just_deployed(group)
-    assert due.start_due_looks() == 1, "more than what belongs to no group"
-    just_deployed(group, ago=iam_delay.SETTLES)
-    assert due.start_due_looks() == 1
-    assert set(Look.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
-
-
-def just_deployed(group: Group, ago: timedelta = timedelta()) -> None:
-    Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now() - ago)

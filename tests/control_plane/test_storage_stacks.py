@@ -68,6 +68,7 @@ def test_an_analysis_stays_in_its_stack_whatever_comes_after_it() -> None:
 def test_the_room_of_a_retired_analysis_is_used_again(operator: Actor) -> None:
     for slug in ("a1", "a2", "b1"):
         make(slug)
+    settle(platform_stack())
     ask(analysis=Analysis.objects.get(slug="a1"), confirmation="cohort-a1", actor=operator, at_once=True)
     assert make("a3") == "Cohort-Storage"
     assert manifest_of("Cohort-Storage").buckets == ("cohort-a2", "cohort-a3")

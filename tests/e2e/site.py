@@ -17,6 +17,7 @@ import boto3
 from dotenv import dotenv_values
 
 from local_aws.server import free_port, write_pace
+from tests.calls import recorded
 from tests.e2e.typist import Typist
 from tests.faults import Faults
 from tests.stillness import go_on, stand_still
@@ -62,7 +63,7 @@ class Site:
         self.port, self.aws_port = free_port(), free_port()
         self.url, self.endpoint = f"http://localhost:{self.port}", f"http://localhost:{self.aws_port}"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        self._base = clean | {"VAR_DIR": str(var)}
+        self._base = recorded(clean | {"VAR_DIR": str(var)})
         self._settings = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), **settings}
         self._process: subprocess.Popen[str] | None = None
         self._faults: Faults | None = None

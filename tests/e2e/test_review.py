@@ -211,3 +211,16 @@ def _looked_at(lab: Lab) -> str:
     done = lab.site.manage("shell", "-v", "0", "-c", "\n".join(lines))
     assert done.status == 0, done.err
     return done.out
+
+
+def test_a_group_without_key_holders_is_looked_at_and_signed(lab: Lab) -> None:
+    """The default kind: there is no IAM group, and the worker is denied to look for it by a name without a path."""
+    site, slug = lab.site, "vista-federated"
+    site.must("group", "create", slug, "--name", "Vista Federated")
+    site.must("analysis", "grant", "vista-open", slug)
+    site.must("member", "add", slug, "lise@vista.example.org", "--create", "--manager")
+    site.wait_for_deployments()
+    looked = site.must("review", "look", slug)
+    assert looked["failed"] == {}
+    assert looked["looked"][slug]["findings"] == looked["looked"][slug]["differing"] == 0
+    site.must("review", "sign", slug)

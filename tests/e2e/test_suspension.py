@@ -59,7 +59,7 @@ class Lab:
         found = {name for name in users if iam.list_user_policies(UserName=name)["PolicyNames"]}
         if "ended-sessions" in iam.list_role_policies(RoleName=f"cohort-{SLUG}")["PolicyNames"]:
             found.add("role")
-        if iam.list_group_policies(GroupName=f"cohort-{SLUG}")["PolicyNames"]:
+        if "suspended" in iam.list_group_policies(GroupName=f"cohort-{SLUG}")["PolicyNames"]:
             found.add("group")
         return found
 
@@ -88,6 +88,9 @@ def test_suspended_members_are_shut_out_at_once_and_for_good_until_they_are_resu
     assert all(lab.reads(email) for email in (FED, KEY, OTHER))
     assert lab.upload() == 200
     assert lab.denials() == set()
+    # A session that somebody opened by the key has none of its rights; the key itself keeps them.
+    opened = site.client("sts", site.credentials(SLUG, KEY)).get_session_token()["Credentials"]
+    assert not lab.reads(KEY, site.client("s3", opened))
     with site.held():
         for email in (FED, KEY):
             site.must("member", "suspend", SLUG, email)

@@ -210,6 +210,7 @@ TRIES: tuple[Try, ...] = (
     Try("catalogue:grant", BOTH, by_right=True),
     Try("catalogue:granted", GET, by_right=True),
     Try("catalogue:edit", BOTH, _of("analysis"), {"summary": "ours"}, by_right=True),
+    Try("catalogue:bucket", BOTH, _of("analysis"), {"deed": "rename", "bucket": "cohort-e2e-mallory"}, by_right=True),
     # Configurations.
     *_places("configurations:index", GET),
     *_places("configurations:new", BOTH, form={"name": "trespass", "text": "a: 1", "mode": "text"}),

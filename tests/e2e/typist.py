@@ -76,8 +76,10 @@ def _answer(connection: Connection) -> None:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
+        # As a command of its own would see it.
+        sys.argv = ["manage.py", *arguments]
         try:
-            execute_from_command_line(["manage.py", *arguments])
+            execute_from_command_line(sys.argv)
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
             if isinstance(ended.code, str):

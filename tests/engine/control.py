@@ -21,6 +21,7 @@ from stacks import bootstrap as boundaries
 from stacks import names, policies
 from stacks.host_policies import DEFAULT_PATTERNS
 from stacks.manifest import GroupManifest, parse
+from tests.calls import recorded
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT, REGION = "111122223333", "us-east-1"
@@ -51,13 +52,16 @@ class Cloud:
     def environment(self, endpoint: str) -> dict[str, str]:
         """What points a process at this AWS, or at a proxy in front of it."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COHORT_", "DATABASE_URL"))}
-        return clean | {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": self.key_id,
-            "AWS_SECRET_ACCESS_KEY": self.secret,
-        }
+        return recorded(
+            clean
+            | {
+                "AWS_ENDPOINT_URL": endpoint,
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": self.key_id,
+                "AWS_SECRET_ACCESS_KEY": self.secret,
+            }
+        )
 
     def root(self, service: str) -> Any:
         """A client that may do everything."""

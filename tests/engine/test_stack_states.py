@@ -150,6 +150,53 @@ def test_a_user_made_outside_under_a_group_s_path_is_found(running: Running, lab
     assert (state, difference["logical_id"], difference["status"]) == ("drifted", f"{STRANGER}-{slug}", "added")
 
 
+def test_what_somebody_added_to_a_key_holder_is_found_and_taken_back_as_far_as_the_worker_may(
+    running: Running, lab_name: str
+) -> None:
+    slug, iam = running.lab(lab_name, ADA, GRACE), running.cloud.root("iam")
+    user, group, stranger = holder(running, slug, ADA), names.iam_group(slug), f"{STRANGER}-{slug}"
+    wide = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
+    added = iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]
+    iam.create_login_profile(UserName=user, Password="of-nobody-1234567890")
+    iam.put_user_policy(UserName=user, PolicyName="more", PolicyDocument=wide)
+    iam.put_role_policy(RoleName=names.role(slug), PolicyName="more", PolicyDocument=wide)
+    iam.create_user(UserName=stranger)
+    iam.add_user_to_group(GroupName=group, UserName=stranger)
+    state, found = drift(running, slug)
+    assert state == "drifted"
+    notes = {one["type"].rpartition("::")[2]: one["note"] for one in found if "note" in one}
+    assert added in notes["AccessKey"]
+    assert {"LoginProfile", "UserPolicy", "UserToGroupAddition"} <= notes.keys()
+    running.control.do("repair", slug=slug)
+    ended = running.ends(slug, "succeeded")
+    assert f"deleted the access key {added} of {user}, which was added outside Cohort" in ended["log"]
+    # What the worker has no right to is still told, and is for somebody to do.
+    state, found = checked(running, slug)
+    assert (state, {one["type"].rpartition("::")[2] for one in found}) == ("drifted", {"LoginProfile", "UserToGroupAddition"})
+    iam.delete_login_profile(UserName=user)
+    iam.remove_user_from_group(GroupName=group, UserName=stranger)
+    assert drift(running, slug) == ("in-sync", [])
+
+
+def test_a_key_holder_whom_cloudformation_cannot_remove_is_a_failure_until_they_are_gone(running: Running, lab_name: str) -> None:
+    slug, iam = running.lab(lab_name, ADA), running.cloud.root("iam")
+    user = holder(running, slug, ADA)
+    added = iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]
+    running.control.do("remove", slug=slug, email=ADA)
+    failed = running.ends(slug, "failed")
+    assert f"({user})”" in failed["error"]
+    assert "could not remove AWS::IAM::User" in failed["error"]
+    # Nothing changes any more, and it is no success for that.
+    running.control.do("retry", deployment=failed["id"])
+    again = running.when(slug, lambda one: one["id"] != failed["id"] and one["state"] not in ("queued", "running"))
+    assert (again["state"], again["error"]) == ("failed", failed["error"])
+    iam.delete_access_key(UserName=user, AccessKeyId=added)
+    iam.delete_user(UserName=user)
+    running.control.do("retry", deployment=again["id"])
+    running.when(slug, lambda one: one["state"] == "succeeded")
+    running.control.assert_aws_holds_what_the_database_says()
+
+
 def test_a_stack_deleted_outside_is_missed_and_made_again(running: Running, lab_name: str) -> None:
     slug = running.lab(lab_name, ADA)
     running.cloud.root("cloudformation").delete_stack(StackName=f"Group-{slug}")

@@ -227,3 +227,29 @@ def test_a_revert_that_is_slow_can_be_seen(aws: EmbeddedAws, template: dict[str,
     finally:
         aws.set_pace(0)
     assert works(aws, key_of(aws))
+
+
+def test_drift_detection_reads_with_the_rights_of_whoever_asks_and_shows_what_it_could_read(aws: EmbeddedAws) -> None:
+    """CloudFormation user guide, "Detect unmanaged configuration changes": the caller needs read permission for each resource.
+
+    API reference, DescribeStackDriftDetectionStatus: DETECTION_FAILED has results for the resources that could be read.
+    """
+    iam = client(aws, "iam")
+    iam.attach_group_policy(GroupName=GROUP, PolicyArn=FOREIGN)
+    iam.create_user(UserName="looker")
+    allowed = ["cloudformation:*", "iam:GetGroup", "iam:GetPolicy", "iam:GetUser", "secretsmanager:DescribeSecret"]
+    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
+    iam.put_user_policy(UserName="looker", PolicyName="look", PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName="looker")["AccessKey"]
+    cloudformation = client(aws, "cloudformation", key["AccessKeyId"], key["SecretAccessKey"])
+    detection = cloudformation.detect_stack_drift(StackName=STACK)["StackDriftDetectionId"]
+    found = cloudformation.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
+    assert found["DetectionStatus"] == "DETECTION_FAILED"
+    assert "Federated" in found["DetectionStatusReason"]
+    listed = cloudformation.describe_stack_resource_drifts(StackName=STACK)["StackResourceDrifts"]
+    by_type = {one["ResourceType"].rpartition("::")[2]: one for one in listed}
+    assert by_type["Role"]["StackResourceDriftStatus"] == "UNKNOWN"
+    assert "is not authorized to perform: iam:GetRole on resource: " in by_type["Role"]["DriftStatusReason"]
+    assert (by_type["Group"]["StackResourceDriftStatus"], by_type["User"]["StackResourceDriftStatus"]) == ("MODIFIED", "IN_SYNC")
+    # Whoever may read all of it has all of it.
+    assert drifts(aws)[0] == "DRIFTED"

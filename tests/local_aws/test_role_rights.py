@@ -72,6 +72,15 @@ def test_an_older_handler_names_the_call_first(aws: EmbeddedAws) -> None:
     assert "iam:CreateAccessKey on resource: user ada-no-keys because no identity-based policy allows" in reason
 
 
+def test_a_name_that_is_taken_elsewhere_is_told_and_not_a_right_that_lacks(aws: EmbeddedAws) -> None:
+    """The role is asked about the principal that the template wants, by its path, and not about whoever has the name."""
+    client(aws, "iam").create_user(UserName="ada-taken", Path="/elsewhere/")
+    policy = allowing("iam:*", resource=f"arn:aws:iam::{ACCOUNT}:user/cohort/*")
+    deploy(aws, "taken", {"Ada": a_user("ada-taken")}, role(aws, policy))
+    assert "already exists" in reasons(aws, "taken")["Ada"]
+    client(aws, "iam").delete_user(UserName="ada-taken")
+
+
 def test_a_property_needs_its_own_action_and_no_other(aws: EmbeddedAws) -> None:
     arn = role(aws, all_but("s3:PutBucketCORS", "s3:PutReplicationConfiguration", "s3:PutObjectAcl", "s3:DeleteObject"))
     assert deploy(aws, "plain", {"Bucket": a_bucket("plain-bucket")}, arn)["StackStatus"] == "CREATE_COMPLETE"

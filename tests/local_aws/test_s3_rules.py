@@ -168,7 +168,7 @@ def test_completing_an_upload_whose_key_changed_meanwhile_conflicts_until_it_is_
     root.delete_object(Bucket=BUCKET, Key="lab/gone")
     with pytest.raises(ClientError) as caught:
         root.complete_multipart_upload(Bucket=BUCKET, **upload, IfNoneMatch="*")
-    error = caught.value.response["Error"]
+    error: Any = caught.value.response["Error"]
     assert {name: error[name] for name in ("Code", "Condition", "Key", "Message")} == {
         "Code": "ConditionalRequestConflict",
         "Condition": "If-None-Match",

@@ -271,3 +271,11 @@ def test_a_file_that_was_spoilt_counts_as_none(computer: Computer, site: FakeSit
     for path in computer.folder.glob("sign-in-*"):
         path.write_text(text)
     assert computer.run("get").returncode == 3
+
+
+def test_it_waits_for_access_that_is_being_made_ready(computer: Computer, site: FakeSite) -> None:
+    computer.sign_in()
+    soon = (503, {"detail": "Your access is being made ready on AWS.", "retry_after": 2})
+    site.answers[CREDENTIALS] = [soon, (200, session())]
+    assert computer.run("get").returncode == 0
+    assert site.paths().count(CREDENTIALS) == 2

@@ -39,11 +39,12 @@ def stack_with_room() -> Stack:
     """
     first = lock(platform_stack().pk)
     held = Count("analyses", filter=Q(analyses__removed_generation__isnull=True))
-    stacks = list(Stack.objects.filter(kind=Stack.Kind.PLATFORM).annotate(held=held).order_by("pk"))
-    with_room = next((one for one in stacks if one.held < MOST_BUCKETS), None)
+    platforms = Stack.objects.filter(kind=Stack.Kind.PLATFORM).annotate(held=held).order_by("pk")
+    stacks = list(platforms.values_list("pk", "name", "held"))
+    with_room = next((pk for pk, _, buckets in stacks if buckets < MOST_BUCKETS), None)
     if with_room is not None:
-        return first if with_room.pk == first.pk else lock(with_room.pk)
-    return _further_stack(first, max(names.storage_number(one.name) for one in stacks) + 1)
+        return first if with_room == first.pk else lock(with_room)
+    return _further_stack(first, max(names.storage_number(name) for _, name, _ in stacks) + 1)
 
 
 def sync_platform(*, actor: Actor) -> list[Deployment]:

@@ -1,0 +1,143 @@
+"""The access review right after a deployment, of groups without key holders, and of what is gone: IAM is late, and denies."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+from moto import mock_aws
+
+from control_plane.accounts.models import User
+from control_plane.deployments import cloudformation, iam_delay
+from control_plane.deployments.models import Deployment
+from control_plane.groups.models import Group, Membership
+from control_plane.groups.services.groups import create_group
+from control_plane.groups.services.members import remove_member
+from control_plane.review import due, looking
+from control_plane.review.looking import look
+from control_plane.review.models import Finding, Line, Look
+from control_plane.review.tasks import look_at_group
+from stacks.manifest import names
+from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import client_of
+from tests.control_plane.review_aws import OnAws, deployed_lab, only_under_paths
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def lab(group: Group, ada: User, grace: User, monkeypatch: pytest.MonkeyPatch) -> OnAws:
+    return deployed_lab(group, ada, grace, monkeypatch)
+
+
+def user_of(person: User) -> str:
+    return names.user("example-lab", Membership.objects.wanted().get(user=person).username)
+
+
+def kinds() -> set[str]:
+    return set(Finding.objects.values_list("kind", flat=True))
+
+
+def marks(**where: Any) -> set[str]:
+    return {mark for line in Line.objects.filter(**where) for mark in line.marks}
+
+
+def test_a_group_without_key_holders_is_answered_for(lab: OnAws, group: Group, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default kind: its stack makes no IAM group, and looking for it is denied (`iam_lookups`)."""
+    remove_member(group=group, user=ada, actor=OPERATOR)
+    settle(group.stack)
+    lab.undeploy_keys()
+    only_under_paths(monkeypatch)
+    look(group)
+    assert kinds() == set()
+    assert {(line.membership.user.email, line.differs) for line in Line.objects.all() if line.membership} == {
+        ("grace@example.org", False)
+    }
+    assert Look.objects.get(group=group).error == ""
+
+
+def test_what_is_missing_is_told_and_a_missing_right_is_not_taken_for_it(
+    lab: OnAws, group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.undeploy_keys()
+    with monkeypatch.context() as patched:
+        only_under_paths(patched)
+        look(group)
+        assert kinds() == {"missing"}
+    only_under_paths(monkeypatch, may_look=False)
+    with pytest.raises(cloudformation.NotAllowed):
+        look(group)
+
+
+def test_one_group_that_cannot_be_looked_at_hides_no_other(
+    lab: OnAws, group: Group, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)
+
+    def refuse(found: Look, one: Group) -> None:
+        if one.slug == "other-lab":
+            raise cloudformation.NotAllowed("AWS does not allow it: iam:GetRole")
+        read(found, one)
+
+    read = looking._read
+    monkeypatch.setattr(looking, "_read", refuse)
+    with pytest.raises(SystemExit):
+        call_command("review", "look")
+    told = capsys.readouterr().out
+    assert "example-lab: 4 lines" in told
+    assert "other-lab: not known. AWS does not allow it: iam:GetRole" in told
+
+
+def test_what_differs_right_after_a_deployment_is_told_and_looked_at_again(
+    lab: OnAws, group: Group, ada: User, grace: User
+) -> None:
+    """IAM may show what there was before (`iam_delay`): here it shows late that Ada's user is in the group."""
+    just_deployed(group)
+    lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
+    look(group)
+    assert marks() == {"not-on-aws"}
+    page = client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
+    assert "it may only be late" in page
+    lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
+    due.start_due_looks()
+    assert marks() == {"not-on-aws"}, "looked at again before IAM must show it"
+    just_deployed(group, ago=iam_delay.SETTLES)
+    due.start_due_looks()
+    assert enqueued(group) == 1
+    look(group)
+    assert marks() == set()
+    assert "it may only be late" not in client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
+
+
+def test_what_differs_long_after_a_deployment_is_not_said_to_be_late(lab: OnAws, group: Group, ada: User) -> None:
+    just_deployed(group, ago=iam_delay.SETTLES)
+    lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
+    look(group)
+    assert marks() == {"not-on-aws"}
+    assert Look.objects.get(group=group).asked_at is not None
+
+
+def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> None:
+    just_deployed(group)
+    assert due.start_due_looks() == 1, "more than what belongs to no group"
+    just_deployed(group, ago=iam_delay.SETTLES)
+    assert due.start_due_looks() == 1
+    assert set(Look.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
+
+
+def just_deployed(group: Group, ago: timedelta = timedelta()) -> None:
+    Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now() - ago)
+
+
+def enqueued(group: Group) -> int:
+    found = DBTaskResult.objects.filter(task_path=look_at_group.module_path)
+    return sum(task.args_kwargs["args"] == [group.pk] for task in found)
