@@ -32,6 +32,20 @@ def allowed(call: Callable[[], _T], patience: float) -> _T:
         time.sleep(PAUSE_SECONDS)
 
 
+def steadily_allowed(call: Callable[[], Any], patience: float, steady: float) -> None:
+    """Return once AWS lets the call through for `steady` seconds on end. Raises the refusal that lasts longer than `patience`."""
+    deadline = time.monotonic() + patience
+    since = time.monotonic()
+    while time.monotonic() - since < steady:
+        try:
+            call()
+        except ClientError as error:
+            if code_of(error) not in (*DENIED, *UNKNOWN) or time.monotonic() > deadline:
+                raise
+            since = time.monotonic()
+        time.sleep(PAUSE_SECONDS)
+
+
 def refused(what: str, call: Callable[[], Any], patience: float) -> None:
     """Return if AWS denies the call for want of a right, at the first answer that is a decision. Raises AssertionError."""
     deadline = time.monotonic() + patience

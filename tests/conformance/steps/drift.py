@@ -14,14 +14,13 @@ ADDED = "added-by-hand"
 
 
 def check(tour: Tour, stack: str) -> list[str]:
-    """What the check finds: each as "type resource status". Raises Refused where it did not come to an end."""
+    """What the check finds: each as "type, logical id, status". Raises Refused where it did not come to an end."""
     done = tour.front.manage("stack", "check", stack, "--wait", "--timeout", "600", "--json")
     if done.status not in (0, 1):
         raise Refused(f"`stack check` ended with {done.status}: {done.err or done.out}")
     found = done.document
-    rows = [f"{one['type']} {one['resource']} {one['status']}" for one in found["drift"]]
-    assert (done.status == 1) == (found["drift_state"] != "in_sync"), found
-    return rows
+    assert found["drift_state"] in ("in-sync", "drifted"), found
+    return [f"{one['type']} {one['logical_id']} {one['status']}" for one in found["drift"]]
 
 
 @STEPS.step("Nothing differs before", DETECTS)
