@@ -105,15 +105,15 @@ def make_way(deployment: Deployment) -> None:
     if not stale:
         return
     # Who goes must not get in again by what is taken away here.
-    _stop_keys(stack, deployed, wanted)
     client, is_over = _client(stack), partial(_has_moved_on, stack, deployment.generation)
+    carry_out(client, stack, _key_stops(client, stack, deployed, wanted), is_over)
     steps = [
         Step(
             one.kind, one.principal, partial(_put, client, kept[key], is_over) if key in kept else partial(_take_away, client, one)
         )
         for key, one in stale.items()
     ]
-    carry_out(client, stack, steps)
+    carry_out(client, stack, steps, is_over)
 
 
 def _behind() -> QuerySet[Stack]:
@@ -146,12 +146,7 @@ def _shut_out(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> N
     new = sorted((one for one in denials.all_denials(wanted) if one not in held), key=lambda one: one.kind == "role")
     is_over = partial(_has_moved_on, stack, stack.generation)
     steps = [Step(one.kind, one.principal, partial(_put, client, one, is_over)) for one in new]
-    carry_out(client, stack, [*steps, *_key_stops(client, stack, deployed, wanted)])
-
-
-def _stop_keys(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> None:
-    client = _client(stack)
-    carry_out(client, stack, _key_stops(client, stack, deployed, wanted))
+    carry_out(client, stack, [*steps, *_key_stops(client, stack, deployed, wanted)], is_over)
 
 
 def _key_stops(client: "IAMClient", stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> list[Step]:

@@ -10,9 +10,15 @@ from tests.conformance.report import Run
 from tests.conformance.running import JOURNAL, as_line, clean_up, conduct
 
 Ask = Callable[[str], str]
-COSTS = """It costs under a dollar: some thousand requests to S3 (a few cents), and {holders} secrets in Secrets Manager for about an hour
-(0.40 dollars a month each: about {secrets:.2f}). IAM, STS and CloudFormation are free."""
-HOST_COSTS = """With the host: an instance of t4g.small with its disks and address for about an hour (0.03), and a KMS key (a dollar a month)."""
+# List prices of us-east-1, November 2026.
+SECRET_MONTHLY, HOURS_A_MONTH = 0.40, 730
+COSTS = (
+    "It costs under a dollar: some thousand requests to S3 (a few cents), and {holders} secrets in Secrets Manager for about an hour "
+    "(0.40 dollars a month each: about {secrets:.2f}). IAM, STS and CloudFormation are free."
+)
+HOST_COSTS = (
+    "With the host: an instance of t4g.small with its disks and address for an hour (0.03), and a KMS key for a week (0.25)."
+)
 STAYS = "Nothing stays but what AWS keeps of its own: CloudTrail's events and the record of deleted stacks (90 days)."
 
 
@@ -36,15 +42,15 @@ def _agree(target: targets.Target, *, with_host: bool, ask: Ask, say: Callable[[
     """Show the account and what a run means, and have its number typed. Raises NotBegun."""
     who = target.client("sts").get_caller_identity()["Arn"]
     say(f"Account {target.account}, region {target.region}, as {who}.")
-    say(COSTS.format(holders=target.holders + 8, secrets=(target.holders + 8) * 0.4 / 730))
-    say(f"{HOST_COSTS} {STAYS}" if with_host else STAYS)
+    say(COSTS.format(holders=target.holders + 8, secrets=(target.holders + 8) * SECRET_MONTHLY / HOURS_A_MONTH))
+    say(f"{HOST_COSTS}\n{STAYS}" if with_host else STAYS)
     _typed("Type the account's number to begin: ", target.account, ask)
     if with_host:
         until = host.locked_until()
         say(
-            f"--with-host makes a bucket of backups that is locked for {host.LOCK_DAYS} day: what the host writes there stays until "
-            f"{until.isoformat()}, whoever wants it gone. Run this again after that day, and it is removed. KMS deletes the backups' "
-            f"key {host.KEY_DAYS} days after that."
+            f"--with-host makes a bucket of backups that is locked for {host.LOCK_DAYS} day: what the host writes there stays "
+            f"until {until.isoformat()}, whoever wants it gone. Run this again after that day, and it is removed. KMS deletes the "
+            f"backups' key after {host.KEY_DAYS} days."
         )
         _typed(f"Type the end of the lock, {until.isoformat()}, to agree to that: ", until.isoformat(), ask)
 

@@ -1,4 +1,4 @@
-"""Whether AWS lets somebody do something, where its IAM may be late: what must be allowed, what must be refused, and when it turned."""
+"""Whether AWS lets somebody do something, where its IAM may be late: what must be allowed or refused, and when it turned."""
 
 import threading
 import time
@@ -18,6 +18,20 @@ _T = TypeVar("_T")
 def code_of(error: ClientError) -> str:
     """AWS's code of an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def error_of(call: Callable[[], Any]) -> ClientError | None:
+    """The error that AWS answers; None if it does what is asked."""
+    try:
+        call()
+    except ClientError as error:
+        return error
+    return None
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status of an error."""
+    return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
 def allowed(call: Callable[[], _T], patience: float) -> _T:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +40,7 @@ class Journal:
         self.path = path
         self.header: Header | None = None
         self._begun: dict[Entry, None] = {}
-        for number, line in enumerate(path.read_text().splitlines() if path.exists() else [], start=1):
+        for number, line in enumerate(self._lines(), start=1):
             self._take(line, number)
 
     def begin(self, account: str, region: str, run: str) -> None:
@@ -74,30 +73,32 @@ class Journal:
         self.header = None
         self.path.unlink(missing_ok=True)
 
+    def _lines(self) -> list[str]:
+        """What the file holds. A last line that was cut off is dropped: what it named was not asked of AWS yet."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            self.path.write_text(whole)
+        return whole.splitlines()
+
     def _take(self, line: str, number: int) -> None:
-        for name, value in self._read(line, number):
+        try:
+            [(name, value)] = json.loads(line).items()
             if name == "begins":
                 self.header = Header(**value)
             elif name == "made":
                 self._begun[Entry(**value)] = None
             else:
                 self._begun.pop(Entry(**value), None)
-
-    def _read(self, line: str, number: int) -> Iterator[tuple[str, dict[str, str]]]:
-        try:
-            yield from json.loads(line).items()
-        except (ValueError, AttributeError) as error:
-            if number == len(self.path.read_text().splitlines()):
-                # Written half when the power went: what it named was not asked of AWS yet.
-                return
-            raise Damaged(
-                f"Line {number} of {self.path} cannot be read. Look at what it may have named, then correct it."
-            ) from error
+        except (ValueError, AttributeError, TypeError) as error:
+            said = f"Line {number} of {self.path} cannot be read. Look at what it may have named, then correct it."
+            raise Damaged(said) from error
 
     def _write(self, document: dict[str, dict[str, str]]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        is_torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size > 0
         with self.path.open("a") as file:
-            file.write(("\n" if is_torn else "") + json.dumps(document) + "\n")
+            file.write(json.dumps(document) + "\n")
             file.flush()
             os.fsync(file.fileno())

@@ -97,10 +97,12 @@ def _principals(target: Target) -> list[str]:
             is_ours = one["Path"].startswith((f"/{names.PROJECT}/", HOST_PATH)) or one[name] == OPERATOR
             if is_ours or one[name].startswith(f"cdk-{names.CDK_QUALIFIER}-"):
                 found.append(f"{kind} {one['Path']}{one[name]}")
-    for one in pages(target, "iam", "list_policies", "Policies", Scope="Local"):
-        if one["Path"].startswith(f"/{names.PROJECT}/") or one["PolicyName"] in POLICIES:
-            found.append(f"policy {one['Path']}{one['PolicyName']}")
-    return found
+    policies = pages(target, "iam", "list_policies", "Policies", Scope="Local")
+    return found + [
+        f"policy {one['Path']}{one['PolicyName']}"
+        for one in policies
+        if one["Path"].startswith(f"/{names.PROJECT}/") or one["PolicyName"] in POLICIES
+    ]
 
 
 def _buckets(target: Target) -> list[str]:

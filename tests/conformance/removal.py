@@ -105,9 +105,8 @@ def _delete(s3: Any, bucket: str, versions: list[dict[str, str]]) -> None:
         return
     errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions[:MOST_AT_ONCE], "Quiet": True}).get("Errors", [])
     if errors:
-        raise Stays(
-            f"{len(errors)} versions are not deleted, the first: {errors[0]['Key']}: {errors[0]['Message']}{_until(s3, bucket, errors[0])}"
-        )
+        first = errors[0]
+        raise Stays(f"{len(errors)} versions stay, the first: {first['Key']}: {first['Message']}{_until(s3, bucket, first)}")
 
 
 def _until(s3: Any, bucket: str, version: dict[str, str]) -> str:

@@ -15,7 +15,8 @@ TARGETS = {"embedded": "embedded AWS, IAM’s delay on", "localstack": "LocalSta
 INTRODUCTION = """# Conformance
 
 `make conformance` runs Cohort's main path through its own commands and pages, and looks at AWS as a customer would, on any AWS:
-`make conformance` on the embedded one, `AWS=localstack` on [LocalStack](https://github.com/localstack/localstack)'s community core, `AWS=account AWS_PROFILE=...` in a real account. Each run writes its own column here.
+`make conformance` on the embedded one, `make conformance AWS=localstack` on LocalStack's community core, and
+`make conformance AWS=account AWS_PROFILE=...` in a real account, which it leaves as it found it. Each run writes its own column.
 
 *Not supported by this AWS* is said only of what the target is known to lack:
 """

@@ -28,7 +28,9 @@ def conduct(target: Target, folder: Path, *, with_host: bool = False, domain: st
     tour = Tour(target, journal, folder, run, domain=domain or "cohort.example.org")
     rows: list[Row] = []
     try:
-        rows = run_all(all_steps(with_host=with_host), tour, lambda row: None if row.outcome == "not reached" else say(as_line(row)))
+        rows = run_all(
+            all_steps(with_host=with_host), tour, lambda row: None if row.outcome == "not reached" else say(as_line(row))
+        )
     finally:
         tour.close()
         rows += clean_up(target, journal, say)

@@ -17,6 +17,8 @@ EMBEDDED_ACCOUNT, REGION = "111122223333", "us-east-1"
 # where "changes usually take seconds". What the suite waits for a right to come or to go is scaled with it.
 SCALED_DELAY, REAL_DELAY = 1.2, 12.0
 PATIENCE = 50.0
+# Of AWS: no document gives a number; as much as Cohort itself waits (control_plane.deployments.iam_delay).
+ACCOUNT_DELAY = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Target:
     def endpoint(self) -> str | None:
         """Where it is, if not where the SDK finds AWS."""
         return self.environment.get("AWS_ENDPOINT_URL")
+
+    @property
+    def steady(self) -> float:
+        """For how long an answer must stay the same to be taken for the last: IAM's delay; a quarter of a minute on AWS."""
+        return min(self.delay, 15.0) + 0.3
 
     def client(self, service: str, **options: Any) -> Any:
         """A client of its administrator."""
@@ -122,8 +129,7 @@ def account(environment: dict[str, str], region: str) -> Target:
         region=region,
         environment=settings,
         conditions=f"{region}, AWS’s own IAM",
-        # No document of AWS gives a number; as much as Cohort itself waits (control_plane.deployments.iam_delay).
-        delay=60.0,
+        delay=ACCOUNT_DELAY,
         patience=180.0,
         **_holders(is_slow=True),
     )

@@ -68,8 +68,8 @@ class Tour:
         self.let_iam_settle()
 
     def let_iam_settle(self) -> None:
-        """Wait until what was changed must be seen by everybody. On AWS, whose delay no document bounds, a quarter of a minute."""
-        time.sleep(min(self.target.delay, 15.0))
+        """Wait until what was changed must be seen by everybody."""
+        time.sleep(self.target.steady)
 
     def s3(self, email: str, group: str = GROUP) -> Any:
         """S3 as this member, with the credentials that the command hands out; asked for once, until `forget`."""

@@ -14,7 +14,7 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.accounts.models import User
-from control_plane.deployments import lockout_steps
+from control_plane.deployments import iam_delay, lockout_steps
 from control_plane.deployments.denying import deny
 from control_plane.deployments.lockout_steps import NotDenied
 from control_plane.deployments.models import Deployment
@@ -153,6 +153,29 @@ def test_a_denial_that_iam_never_shows_is_not_said_to_hold(
         deny(group.stack.pk)
     group.stack.refresh_from_db()
     assert group.stack.denied_at is None
+
+
+def test_a_user_whom_the_deployment_takes_away_meanwhile_is_not_waited_for(
+    group: Group, ada: User, iam: Any, holders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now())
+    remove_member(group=group, user=ada, actor=OPERATOR)
+    monkeypatch.setattr(iam_delay, "SETTLES", timedelta(seconds=5))
+    [key] = iam.list_access_keys(UserName=holders[0])["AccessKeyMetadata"]
+    asked = []
+
+    def taken_away(operation: str, said: dict[str, Any]) -> Exception | None:
+        if operation == "ListAccessKeys":
+            asked.append(said["UserName"])
+            if len(asked) == 1:
+                iam.delete_access_key(UserName=holders[0], AccessKeyId=key["AccessKeyId"])
+                iam.delete_user(UserName=holders[0])
+                settle(group.stack)
+        return None
+
+    spoil(monkeypatch, taken_away)
+    deny(group.stack.pk)
+    assert asked == [holders[0]] * 2
 
 
 def overwrite(iam: Any, user: str, then: Callable[[], None]) -> Spoil:

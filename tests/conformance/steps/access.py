@@ -4,9 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from stacks import names
+from tests.conformance.asking import error_of, status_of
 from tests.conformance.step import Need, Steps
 from tests.conformance.tour import GROUP, KEYS, KINDS, OTHER, THEIR_FEDERATED, Tour
 
@@ -228,13 +227,10 @@ def copying(tour: Tour, s3: Any, who: str) -> None:
 
 @row("is told of a file that is not there by 404, or 403")
 def absent(tour: Tour, s3: Any, who: str) -> str:
-    try:
-        s3.head_object(Bucket=tour.bucket, Key=f"{GROUP}/inputs/never-there")
-    except ClientError as error:
-        status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        assert status in (403, 404), error
-        return f"HEAD under a right to list by prefix: {status}"
-    raise AssertionError("HEAD of a file that was never there succeeded")
+    error = error_of(lambda: s3.head_object(Bucket=tour.bucket, Key=f"{GROUP}/inputs/never-there"))
+    assert error, "there is such a file"
+    assert status_of(error) in (403, 404), error
+    return f"HEAD under a right to list by prefix: {status_of(error)}"
 
 
 def _open_to_all(tour: Tour) -> str:

@@ -17,7 +17,7 @@ def listing(tour: Tour, client: Any) -> Any:
 
 def stops(tour: Tour, what: str, client: Any) -> None:
     """Assert that it ends, for good once IAM's delay is over."""
-    ends(what, listing(tour, client), tour.target.patience, steady=tour.target.delay + 0.3)
+    ends(what, listing(tour, client), tour.target.patience, steady=tour.target.steady)
 
 
 @STEPS.step("A session that a key opens (GetSessionToken) reaches nothing, so that none outlives the key", IAM_DECIDES)

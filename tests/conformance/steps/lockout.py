@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from stacks import names
 from tests.conformance import presence
-from tests.conformance.asking import Watch, allowed, ends, steadily_allowed
+from tests.conformance.asking import Watch, ends, steadily_allowed
 from tests.conformance.step import Need, Steps
 from tests.conformance.steps.keys import listing
 from tests.conformance.tour import FEDERATED, GROUP, KEYS, KINDS, LEAVES_FEDERATED, LEAVES_KEYS, MANAGER, Tour
@@ -32,19 +33,24 @@ def command(tour: Tour, *arguments: str) -> Callable[[], Any]:
     return lambda: tour.front.must(*arguments)
 
 
-def measure(tour: Tour, email: str, do: Callable[[], Any]) -> str:
-    """Do it while the member's program asks S3 again and again; then see that the refusal lasts. Returns when it came."""
-    call = listing(tour, tour.s3(email))
-    # What an earlier step took away, and gave back, may be seen late as well.
-    steadily_allowed(call, tour.target.patience, steady=tour.target.delay / 2 + 0.3)
-    with Watch(call) as watch:
-        watch.click()
+def measure(tour: Tour, do: Callable[[], Any], **clients: Any) -> str:
+    """Do it while these members' programs ask S3 again and again; then see that the refusals last. Returns when they came."""
+    calls = {name: listing(tour, client) for name, client in clients.items()}
+    for call in calls.values():
+        # What an earlier step took away, and gave back, may be seen late as well.
+        steadily_allowed(call, tour.target.patience, steady=tour.target.steady)
+    with ExitStack() as watching:
+        watches = {name: watching.enter_context(Watch(call)) for name, call in calls.items()}
+        for watch in watches.values():
+            watch.click()
         do()
-        watch.wait(tour.target.patience + 60)
+        for watch in watches.values():
+            watch.wait(tour.target.patience + 60)
         tour.front.settle(tour.target.patience + 300)
         tour.let_iam_settle()
-    ends(f"{email} after the deployment", call, tour.target.patience, steady=1.0)
-    return watch.told()
+    for name, call in calls.items():
+        ends(f"the {name} after the deployment", call, tour.target.patience, steady=1.0)
+    return "; ".join(f"{name}: {watch.told()}" if len(watches) > 1 else watch.told() for name, watch in watches.items())
 
 
 def membership(tour: Tour, email: str) -> int:
@@ -59,7 +65,7 @@ def membership(tour: Tour, email: str) -> int:
 for _kind, _email in KINDS.items():
 
     def suspended(tour: Tour, email: str = _email) -> str:
-        return measure(tour, email, click(tour, "suspend", email))
+        return measure(tour, click(tour, "suspend", email), member=tour.s3(email))
 
     def resumed(tour: Tour, email: str = _email) -> None:
         tour.front.must("member", "resume", GROUP, email, "--wait")
@@ -68,7 +74,7 @@ for _kind, _email in KINDS.items():
         tour.allowed(listing(tour, tour.s3(email)))
 
     def removed(tour: Tour, email: str = LEAVING[_kind]) -> str:
-        return measure(tour, email, click(tour, "remove", email))
+        return measure(tour, click(tour, "remove", email), member=tour.s3(email))
 
     STEPS.add(f"suspended, {_kind}", f"A {_kind} whom the manager suspends on the page is shut out", suspended, IAM_DECIDES)
     STEPS.add(f"resumed, {_kind}", f"Resumed, the {_kind} gets in again", resumed)
@@ -77,7 +83,7 @@ for _kind, _email in KINDS.items():
 
 @STEPS.step("A key holder who is suspended by the command is shut out", IAM_DECIDES)
 def by_command(tour: Tour) -> str:
-    return measure(tour, KEYS, command(tour, "member", "suspend", GROUP, KEYS))
+    return measure(tour, command(tour, "member", "suspend", GROUP, KEYS), member=tour.s3(KEYS))
 
 
 @STEPS.step("The site says 403 to a suspended member, and the command hands out nothing")
@@ -92,13 +98,8 @@ def site_refuses(tour: Tour) -> None:
 
 @STEPS.step("A whole group that is suspended is shut out: key holders and running sessions", IAM_DECIDES)
 def group(tour: Tour) -> str:
-    fresh = tour.client("s3", FEDERATED)
-    allowed(listing(tour, fresh), tour.target.patience)
-    with Watch(listing(tour, fresh)) as session:
-        session.click()
-        told = measure(tour, KEYS, command(tour, "group", "suspend", GROUP))
-        session.wait(tour.target.patience)
-    return f"key: {told}; session: {session.told()}"
+    clients = {"key": tour.s3(KEYS), "session": tour.client("s3", FEDERATED)}
+    return measure(tour, command(tour, "group", "suspend", GROUP), **clients)
 
 
 @STEPS.step("Resumed, the group gets in again")

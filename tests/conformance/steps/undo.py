@@ -3,9 +3,7 @@
 import time
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from tests.conformance.asking import code_of
+from tests.conformance.asking import code_of, error_of
 from tests.conformance.front import document
 from tests.conformance.step import Steps
 from tests.conformance.tour import ANALYSIS, FEDERATED, GROUP, OTHER, Tour
@@ -32,12 +30,9 @@ def delete(tour: Tour) -> None:
     assert done["error"] == "", done
     tour.kept["marker"] = done["marker"]
     assert not s3.list_objects_v2(Bucket=tour.bucket, Prefix=KEY).get("Contents")
-    try:
-        s3.get_object(Bucket=tour.bucket, Key=KEY)
-    except ClientError as error:
-        assert code_of(error) in ("NoSuchKey", "AccessDenied"), error
-    else:
-        raise AssertionError("what was deleted can be read")
+    error = error_of(lambda: s3.get_object(Bucket=tour.bucket, Key=KEY))
+    assert error, "what was deleted can be read"
+    assert code_of(error) in ("NoSuchKey", "AccessDenied"), error
 
 
 @STEPS.step("“Undo” brings it back with the same bytes")
