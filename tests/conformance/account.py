@@ -13,7 +13,7 @@ Ask = Callable[[str], str]
 # List prices of us-east-1, November 2026.
 SECRET_MONTHLY, HOURS_A_MONTH = 0.40, 730
 COSTS = (
-    "It costs under a dollar: some thousand requests to S3 (a few cents), and {holders} secrets in Secrets Manager for about an hour "
+    "It costs under a dollar: some thousand requests to S3 (a few cents), and {holders} secrets in Secrets Manager for an hour "
     "(0.40 dollars a month each: about {secrets:.2f}). IAM, STS and CloudFormation are free."
 )
 HOST_COSTS = (

@@ -53,19 +53,11 @@ def running_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAw
 
 @pytest.fixture
 def aws(running_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> EmbeddedAws:
-    """An account whose administrator is an IAM user, named by the environment as a profile would."""
-    iam = client(running_aws, "iam")
-    try:
-        iam.create_user(UserName="administrator")
-        iam.put_user_policy(UserName="administrator", PolicyName="all", PolicyDocument=json.dumps(EVERYTHING))
-    except iam.exceptions.EntityAlreadyExistsException:
-        for key in iam.list_access_keys(UserName="administrator")["AccessKeyMetadata"]:
-            iam.delete_access_key(UserName="administrator", AccessKeyId=key["AccessKeyId"])
-    key = iam.create_access_key(UserName="administrator")["AccessKey"]
+    """An account whose administrator the environment names, as a profile would."""
     for name, value in (
         ("AWS_ENDPOINT_URL", running_aws.endpoint),
-        ("AWS_ACCESS_KEY_ID", key["AccessKeyId"]),
-        ("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"]),
+        ("AWS_ACCESS_KEY_ID", ACCOUNT),
+        ("AWS_SECRET_ACCESS_KEY", "root"),
         ("AWS_REGION", "us-east-1"),
     ):
         monkeypatch.setenv(name, value)
@@ -106,7 +98,7 @@ def test_nothing_begins_before_the_account_s_number_is_typed(aws: EmbeddedAws, t
     person = Person(*answers)
     with pytest.raises(account.NotBegun, match="Nothing was begun"):
         person.run(tmp_path)
-    assert f"Account {ACCOUNT}, region us-east-1, as arn:aws:iam::{ACCOUNT}:user/administrator." in person.text
+    assert f"Account {ACCOUNT}, region us-east-1, as arn:aws:iam::{ACCOUNT}:root." in person.text
     assert "under a dollar" in person.text
     assert "Nothing stays but" in person.text
     assert list(tmp_path.iterdir()) == []

@@ -58,15 +58,14 @@ def repaired(tour: Tour) -> None:
     assert check(tour, names.group_stack(GROUP)) == []
 
 
-@STEPS.step("A bucket's settings changed by hand are found, and put back", DETECTS)
+@STEPS.step("A bucket that was made to keep no versions is found, and keeps them again", DETECTS)
 def bucket(tour: Tour) -> str:
     s3 = tour.target.client("s3")
-    before = s3.get_bucket_cors(Bucket=tour.bucket)["CORSRules"]
-    s3.put_bucket_cors(Bucket=tour.bucket, CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]})
+    s3.put_bucket_versioning(Bucket=tour.bucket, VersioningConfiguration={"Status": "Suspended"})
     rows = check(tour, names.PLATFORM_STACK)
     assert any("AWS::S3::Bucket" in one for one in rows), rows
     tour.front.must("stack", "repair", names.PLATFORM_STACK, "--wait")
-    assert s3.get_bucket_cors(Bucket=tour.bucket)["CORSRules"] == before
+    assert s3.get_bucket_versioning(Bucket=tour.bucket)["Status"] == "Enabled"
     assert check(tour, names.PLATFORM_STACK) == []
     return "; ".join(rows)
 
