@@ -68,13 +68,16 @@ def _remove_stack(target: Target, name: str) -> None:
 
 
 def _remove_group(target: Target, slug: str) -> None:
-    """A group's stack. What somebody put on its principals by hand goes first: CloudFormation would stumble over it."""
-    iam = target.client("iam")
-    for user in presence.users_of(target, slug):
-        _strip(iam, "user", UserName=user)
-    _strip(iam, "role", RoleName=names.role(slug))
-    _strip(iam, "group", GroupName=names.iam_group(slug))
-    _remove_stack(target, names.group_stack(slug))
+    """A group's stack. CloudFormation stumbles over what was put on its principals by hand: then that goes, and it tries again."""
+    try:
+        _remove_stack(target, names.group_stack(slug))
+    except Stays:
+        iam = target.client("iam")
+        for user in presence.users_of(target, slug):
+            _strip(iam, "user", UserName=user)
+        _strip(iam, "role", RoleName=names.role(slug))
+        _strip(iam, "group", GroupName=names.iam_group(slug))
+        _remove_stack(target, names.group_stack(slug))
 
 
 def _strip(iam: Any, kind: str, **principal: str) -> None:

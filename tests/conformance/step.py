@@ -13,7 +13,16 @@ from tests.conformance.report import Row
 if TYPE_CHECKING:
     from tests.conformance.tour import Tour
 
-Need = Literal["decisions of IAM", "drift detection"]
+Need = Literal[
+    "changes of access keys",
+    "changes of IAM users and groups",
+    "decisions of IAM",
+    "deletion of CDK’s bootstrap",
+    "deletion policies",
+    "drift detection",
+    "HEAD of delete markers",
+    "removal of nested stacks",
+]
 # A step returns what is worth a note: what was measured, or how AWS decided what no document does.
 Action = Callable[["Tour"], str | None]
 MOST_OF_A_REASON = 600

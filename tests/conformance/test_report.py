@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance import running
 from tests.conformance.report import Row, Run, read, write
 from tests.conformance.step import Steps, lacking, run_all
 from tests.conformance.steps import all_steps
@@ -97,7 +98,7 @@ def test_a_step_that_fails_is_a_row_and_the_others_go_on_unless_it_is_vital() ->
 
 
 def test_only_what_steps_need_can_be_lacking_and_every_lack_has_a_reason() -> None:
-    needed = {need for step in all_steps(with_host=True) for need in step.needs}
+    needed = {need for step in all_steps(with_host=True) for need in step.needs} | {running.NEED}
     for target, lacks in lacking().items():
         assert target != "account", "AWS lacks nothing"
         assert set(lacks) <= needed

@@ -70,7 +70,9 @@ def bucket(tour: Tour) -> str:
     return "; ".join(rows)
 
 
-@STEPS.step("The access review answers for both groups, and finds nothing that the records do not have")
+@STEPS.step(
+    "The access review answers for both groups, and finds nothing that the records do not have", "changes of IAM users and groups"
+)
 def review(tour: Tour) -> str:
     looked = tour.front.must("review", "look")
     assert looked["failed"] == {}, looked

@@ -8,6 +8,7 @@ from tests.conformance.tour import GROUP, KEYS, Tour
 
 STEPS = Steps("Keys")
 IAM_DECIDES: Need = "decisions of IAM"
+CHANGES: Need = "changes of access keys"
 
 
 def listing(tour: Tour, client: Any) -> Any:
@@ -31,7 +32,7 @@ def session(tour: Tour) -> str:
     return f"GetSessionToken gave one; S3 answered {' or '.join(DENIED[:1])}"
 
 
-@STEPS.step("A key is replaced: the new one works, and the old one works on beside it")
+@STEPS.step("A key is replaced: the new one works, and the old one works on beside it", CHANGES)
 def overlap(tour: Tour) -> None:
     old = tour.kept.setdefault("old key", tour.target.client_as("s3", tour.credentials(KEYS)))
     rotated = tour.front.must("member", "rotate", GROUP, KEYS, "--overlap-days", "3", "--wait")
@@ -48,20 +49,20 @@ def old_session(tour: Tour) -> None:
     tour.refused("listing in a session of the old key", listing(tour, tour.kept["old session"]))
 
 
-@STEPS.step("The old key is stopped, and the new one works on", IAM_DECIDES)
+@STEPS.step("The old key is stopped, and the new one works on", CHANGES, IAM_DECIDES)
 def stopped(tour: Tour) -> None:
     tour.front.must("member", "old-key", GROUP, KEYS, "stop", "--wait")
     stops(tour, "the old key", tour.kept["old key"])
     tour.allowed(listing(tour, tour.s3(KEYS)))
 
 
-@STEPS.step("It is brought back, and works again")
+@STEPS.step("It is brought back, and works again", CHANGES)
 def brought_back(tour: Tour) -> None:
     tour.front.must("member", "old-key", GROUP, KEYS, "bring-back", "--wait")
     tour.allowed(listing(tour, tour.kept["old key"]))
 
 
-@STEPS.step("It is removed: IAM does not know it any more")
+@STEPS.step("It is removed: IAM does not know it any more", CHANGES)
 def removed(tour: Tour) -> None:
     tour.front.must("member", "old-key", GROUP, KEYS, "remove", "--wait")
     stops(tour, "the old key", tour.kept["old key"])

@@ -68,6 +68,8 @@ for _kind, _email in KINDS.items():
         return measure(tour, click(tour, "suspend", email), member=tour.s3(email))
 
     def resumed(tour: Tour, email: str = _email) -> None:
+        # Where the suspension is not measured it is asked for here.
+        tour.front.manage("member", "suspend", GROUP, email)
         tour.front.must("member", "resume", GROUP, email, "--wait")
         if email == FEDERATED:
             tour.forget(email)

@@ -35,7 +35,7 @@ def delete(tour: Tour) -> None:
     assert code_of(error) in ("NoSuchKey", "AccessDenied"), error
 
 
-@STEPS.step("“Undo” brings it back with the same bytes")
+@STEPS.step("“Undo” brings it back with the same bytes", "HEAD of delete markers")
 def undo(tour: Tour) -> None:
     [done] = api(tour, "restore", {"items": [{"key": KEY, "version": tour.kept["marker"]}]})
     assert done["error"] == "", done
