@@ -34,6 +34,14 @@ def status_of(error: ClientError) -> int:
     return int(error.response["ResponseMetadata"]["HTTPStatusCode"])
 
 
+def seen(what: str, is_so: Callable[[], bool], patience: float) -> None:
+    """Return once it is so: what was just made or taken away may not be listed, or listed still, for a while."""
+    deadline = time.monotonic() + patience
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
+        time.sleep(PAUSE_SECONDS)
+
+
 def allowed(call: Callable[[], _T], patience: float) -> _T:
     """What the call returns, once AWS lets it through. Raises the refusal that lasts longer than `patience` seconds."""
     deadline = time.monotonic() + patience

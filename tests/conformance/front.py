@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.calls import recorded
 from tests.conformance.targets import Target, clean_environment
 from tests.e2e.mail import link_in_mail
 from tests.e2e.site import COMMAND_SECONDS, ROOT, Finished, Site
@@ -27,7 +28,7 @@ class Front(Site):
         super().__init__(var, EMBEDDED_AWS="0", DEMO="0")
         used = {name: value for name, value in target.environment.items() if name in ("AWS_ENDPOINT_URL", "AWS_REGION")}
         keys = {"AWS_ACCESS_KEY_ID": operator["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": operator["SecretAccessKey"]}
-        self._base = clean_environment() | {"VAR_DIR": str(var)} | used | {"AWS_DEFAULT_REGION": target.region} | keys
+        self._base = recorded(clean_environment()) | {"VAR_DIR": str(var)} | used | {"AWS_DEFAULT_REGION": target.region} | keys
         if per_stack := target.holders_per_stack:
             self._base["COHORT_HOLDERS_PER_STACK"] = str(per_stack)
 

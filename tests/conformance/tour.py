@@ -1,11 +1,12 @@
 """One run on its way: the target, the site on it, and what it has made so far."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.asking import allowed, refused
+from tests.conformance.asking import allowed, refused, seen
 from tests.conformance.front import Administrator, Front
 from tests.conformance.journal import Journal
 from tests.conformance.targets import Target
@@ -101,6 +102,10 @@ class Tour:
     def refused(self, what: str, call: Any) -> None:
         """As `asking.refused` says, with the target's patience."""
         refused(what, call, self.target.patience)
+
+    def seen(self, what: str, is_so: Callable[[], bool]) -> None:
+        """As `asking.seen` says, with the target's patience."""
+        seen(what, is_so, self.target.patience)
 
     def log(self, text: str) -> None:
         """Keep a failure's whole story beside the run."""

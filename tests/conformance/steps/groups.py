@@ -60,7 +60,9 @@ def members(tour: Tour) -> None:
     tour.front.settle(tour.target.patience + 600)
     for slug, people in MEMBERS.items():
         assert presence.stack_state(tour.target, names.group_stack(slug)) in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-        assert len(presence.users_of(tour.target, slug)) == sum(access == "keys" for access in people.values())
+        holders = sum(access == "keys" for access in people.values())
+        listed = partial(presence.users_of, tour.target, slug)
+        tour.seen(f"{holders} users of {slug}", lambda listed=listed, holders=holders: len(listed()) == holders)
 
 
 @STEPS.step("No template, output or event of a group's stack holds a key", vital=False)

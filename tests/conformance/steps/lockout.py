@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from stacks import names
 from tests.conformance import presence
 from tests.conformance.asking import Watch, ends, steadily_allowed
 from tests.conformance.step import Need, Steps
@@ -119,5 +118,4 @@ def nothing_left(tour: Tour) -> None:
         tour.front.manage("member", "remove", GROUP, email)
     tour.settle()
     username = tour.kept[f"username {LEAVES_KEYS}"]
-    assert names.user(GROUP, username) not in presence.users_of(tour.target, GROUP)
-    assert not [one for one in presence.left_of_group(tour.target, GROUP) if username in one]
+    tour.seen("nothing of theirs", lambda: not any(username in one for one in presence.left_of_group(tour.target, GROUP)))

@@ -31,8 +31,7 @@ def added(tour: Tour) -> str:
     for email in people(tour):
         tour.front.must("member", "add", GROUP, email, "--access", "keys", "--create")
     tour.settle()
-    users = presence.users_of(tour.target, GROUP)
-    assert len(users) == tour.target.holders, users
+    tour.seen("all users", lambda: len(presence.users_of(tour.target, GROUP)) == tour.target.holders)
     assert len(nested(tour)) == 1
     return f"{tour.target.holders} in stacks of {tour.target.holders_per_stack}"
 
@@ -52,5 +51,5 @@ def removed(tour: Tour) -> None:
     for email in people(tour):
         tour.front.must("member", "remove", GROUP, email)
     tour.settle()
-    assert len(presence.users_of(tour.target, GROUP)) == 1
+    tour.seen("one user alone", lambda: len(presence.users_of(tour.target, GROUP)) == 1)
     assert not (left := nested(tour)), left
