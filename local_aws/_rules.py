@@ -14,7 +14,6 @@ from local_aws import (
     _conditional_writes,
     _delay,
     _drift,
-    _drift_rights,
     _early_validation,
     _host_resources,
     _iam_delay,
@@ -56,7 +55,6 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _unique_names.install()
     _taken.register()
     _drift.register()
-    _drift_rights.install()
     _changesets.accept_output_changes()
     _early_validation.install()
     _checksums.install()
