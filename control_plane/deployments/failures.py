@@ -77,6 +77,9 @@ _PASSING_WORDS = re.compile(
 )
 # CloudFormation's reason where a resource that it should change is not there any more (each type's handler, "NotFound").
 _GONE_WORDS = re.compile(r"was not found|notfound|no ?such ?entity|does not exist", re.IGNORECASE)
+# The same of a principal, to whoever may act under paths alone as CDK's execution role may: IAM does not know the path of what is
+# not there, and so refuses (see `iam_lookups`). It is told in the same words as a right that is missing.
+_GONE_OR_REFUSED = re.compile(r"not authorized to perform: iam:\w+ on resource: (user|group|role) cohort-")
 # States that a stack cannot be updated from, and that `repair` knows the way out of.
 REPAIRABLE_STATES = frozenset(
     {
@@ -153,6 +156,12 @@ def of_resource(failed: FailedResource, status: str) -> Problem:
         return Problem(error, f"{_what_is_held(status)} It is tried again by itself.", Failure.RETRYABLE)
     if _GONE_WORDS.search(failed.reason) and status.startswith("UPDATE"):
         advice = f"{_what_is_held(status)} Something was removed outside Cohort; the next try puts it back."
+        return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
+    if _GONE_OR_REFUSED.search(failed.reason) and status.startswith("UPDATE"):
+        advice = (
+            f"{_what_is_held(status)} AWS says the same of what was removed outside Cohort, which the next try puts back, and of a "
+            "right that CDK’s execution role lacks: if it fails again, run `manage.py doctor`."
+        )
         return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
     if status == "UPDATE_ROLLBACK_FAILED":
         advice = "CloudFormation could not take its changes back. The next try has it go on with that, and deploys again."

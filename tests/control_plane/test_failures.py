@@ -26,6 +26,14 @@ BACK = "UPDATE_ROLLBACK_COMPLETE"
         (BACK, "Something nobody has seen yet", P, "Correct the cause"),
         (BACK, "The role with name cohort-x was not found", M, "the next try puts it back"),
         (BACK, "NoSuchEntity", M, "the next try puts it back"),
+        # AWS does not know the path of a user who is gone, and so refuses whoever may act under paths alone.
+        (BACK, "not authorized to perform: iam:CreateAccessKey on resource: user cohort-x-m because no", M, "next try puts back"),
+        (
+            "ROLLBACK_COMPLETE",
+            "not authorized to perform: iam:CreateUser on resource: user cohort-x because no",
+            P,
+            "lacks this right",
+        ),
         # Nothing was there before, so nothing can have been removed.
         ("ROLLBACK_COMPLETE", "The policy arn:x does not exist", P, "Correct the cause"),
         ("UPDATE_ROLLBACK_FAILED", "Something nobody has seen yet", M, "has it go on with that"),
