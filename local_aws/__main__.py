@@ -45,6 +45,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _drift,
         _early_validation,
         _host_resources,
+        _iam_answers,
         _iam_delay,
         _imports,
         _kept_roles,
@@ -63,6 +64,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _resources,
         _revert_drift,
         _role_rights,
+        _s3_answers,
         _secrets,
         _session_tokens,
         _stack_of,
@@ -78,6 +80,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _host_resources.register()
     _machines.register()
     _unique_names.install()
+    _iam_answers.install()
     _taken.register()
     _drift.register()
     _changesets.accept_output_changes()
@@ -105,6 +108,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _conditional_writes.install()
     _object_tags.install()
     _missing_objects.install(state / _settings.MISSING_FILE)
+    _s3_answers.install()
     _persistence.install()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
