@@ -16,6 +16,7 @@ from local_aws import (
     _drift,
     _early_validation,
     _host_resources,
+    _iam_answers,
     _iam_delay,
     _imports,
     _kept_roles,
@@ -34,6 +35,7 @@ from local_aws import (
     _resources,
     _revert_drift,
     _role_rights,
+    _s3_answers,
     _secrets,
     _session_tokens,
     _settings,
@@ -53,6 +55,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _host_resources.register()
     _machines.register()
     _unique_names.install()
+    _iam_answers.install()
     _taken.register()
     _drift.register()
     _changesets.accept_output_changes()
@@ -80,6 +83,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _conditional_writes.install()
     _object_tags.install()
     _missing_objects.install(state / _settings.MISSING_FILE)
+    _s3_answers.install()
     _persistence.install()
     return paces
 

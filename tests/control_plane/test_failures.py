@@ -64,6 +64,9 @@ def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
         ("This stack uses assets, so the toolkit stack must be deployed", P),
         ("", P),
         ("User cohort-network-lab-maaaaaaaaaaa is not allowed", P),
+        # Not the network's ENOTFOUND.
+        ("ResourceNotFoundException: Secrets Manager can't find the specified secret.", P),
+        ("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32]", P),
     ],
 )
 def test_a_message_of_the_network_or_of_aws_tells_whether_it_passes(text, kind):
