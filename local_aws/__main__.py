@@ -56,6 +56,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _nested,
         _object_keys,
         _object_tags,
+        _offerings,
         _pace,
         _parameter_rights,
         _persistence,
@@ -65,6 +66,7 @@ async def _serve(port: int, pace: float, state: Path) -> None:
         _role_rights,
         _secrets,
         _session_tokens,
+        _simulate,
         _stack_of,
         _taken,
         _transport,
@@ -87,6 +89,8 @@ async def _serve(port: int, pace: float, state: Path) -> None:
     _limits.install()
     _stack_of.install()
     _session_tokens.install()
+    _simulate.install()
+    _offerings.install()
     # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
     _principals.name_with_paths()
     _key_use.install()
