@@ -71,16 +71,9 @@ def _one(around: Surroundings, name: str) -> Iterator[Finding]:
 
 
 def groups(around: Surroundings) -> Iterator[Finding]:
-    """Look for stacks of groups and of analysis buckets that CloudFormation left half done."""
+    """Look for stacks of groups and of analysis buckets that CloudFormation left half done, and for those of an older release."""
     pages = around.aws("cloudformation").get_paginator("list_stacks").paginate(PaginationConfig={"MaxItems": MOST_PAGES * 100})
-    ours = [
-        one
-        for page in pages
-        for one in page["StackSummaries"]
-        if one["StackName"].startswith(("Group-", names.PLATFORM_STACK))
-        and one["StackStatus"] != "DELETE_COMPLETE"
-        and "ParentId" not in one
-    ]
+    ours = [one for page in pages for one in page["StackSummaries"] if _is_ours(one)]
     broken = [
         f"{one['StackName']} ({one['StackStatus']})"
         for one in ours
@@ -92,4 +85,23 @@ def groups(around: Surroundings) -> Iterator[Finding]:
         more = f" and {len(broken) - MOST_NAMED} more" if len(broken) > MOST_NAMED else ""
         yield to_do(f"{', '.join(broken[:MOST_NAMED])}{more}", "On the site, Deployments: each has its reason and what to do.")
     else:
-        yield ok(f"{len(ours)} stacks are whole")
+        yield ok(f"{len(ours)} are whole{_older(ours, stack(around, HOST_STACK))}")
+
+
+def _is_ours(summary: dict[str, Any]) -> bool:
+    """Whether it is a group's or of analysis buckets, and is there; nested ones belong to their parents."""
+    named = summary["StackName"].startswith(("Group-", names.PLATFORM_STACK))
+    return named and summary["StackStatus"] != "DELETE_COMPLETE" and "ParentId" not in summary
+
+
+def _older(ours: list[dict[str, Any]], host_stack: dict[str, Any] | None) -> str:
+    """How many were last deployed before the host's release: what that changes in their templates they do not have yet."""
+    if host_stack is None:
+        return ""
+    many = sum(_changed(one) < _changed(host_stack) for one in ours)
+    how = "their next deployment brings them up to date, or `sudo cohort stack repair <name>`"
+    return f"; {many} last deployed before the host's present version: {how}" if many else ""
+
+
+def _changed(described: dict[str, Any]) -> Any:
+    return described.get("LastUpdatedTime", described["CreationTime"])

@@ -1,13 +1,15 @@
 """`manage.py doctor`: quotas, zones, the machine's type, the snapshot of a restore, and stacks left half done."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import Answer, all_of, around, findings, one, stack, stacks
+from tests.control_plane.doctoring import ABSENT, Answer, all_of, around, findings, one, stack, stacks
 from tests.stacks.builders import site
 
+EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 SUMMARY = dict.fromkeys(("Roles", "Policies", "Groups", "Users"), 3)
 SUMMARY |= {"RolesQuota": 1000, "PoliciesQuota": 1500, "GroupsQuota": 300, "UsersQuota": 5000}
 
@@ -21,7 +23,7 @@ def room(stacks_used: int = 4, **summary: int) -> dict[str, Answer]:
 
 
 def summarised(name: str, status: str = "CREATE_COMPLETE", **more: Any) -> dict[str, Any]:
-    return {"StackName": name, "CreationTime": "2026-01-01", "StackStatus": status, **more}
+    return {"StackName": name, "CreationTime": EARLY, "StackStatus": status, **more}
 
 
 def test_room_in_the_account_is_told_with_its_figures() -> None:
@@ -132,23 +134,29 @@ def test_a_snapshot_has_to_be_one_that_cloudformation_may_restore(answers: dict[
     assert word in found.seen
 
 
-def test_stacks_that_were_left_half_done_are_named() -> None:
-    def listed(*more: dict[str, Any]) -> dict[str, Answer]:
-        return {
-            "ListStacks": {
-                "StackSummaries": [
-                    summarised("Group-a"),
-                    summarised("Cohort-Storage"),
-                    summarised("theirs", "CREATE_FAILED"),
-                    *more,
-                ]
-            }
-        }
+def listed(*more: dict[str, Any], host: Any = ABSENT) -> dict[str, Answer]:
+    theirs = summarised("theirs", "CREATE_FAILED")
+    return {
+        "ListStacks": {"StackSummaries": [summarised("Group-a"), summarised("Cohort-Storage"), theirs, *more]},
+        "DescribeStacks": host,
+    }
 
-    assert one("group-stacks", around(listed())).seen == "2 stacks are whole"
+
+def test_stacks_that_were_left_half_done_are_named() -> None:
+    assert one("group-stacks", around(listed())).seen == "2 are whole"
     found = one("group-stacks", around(listed(summarised("Group-b", "UPDATE_ROLLBACK_FAILED"))))
     assert (found.state, found.seen) == (State.TO_DO, "Group-b (UPDATE_ROLLBACK_FAILED)")
     assert one("group-stacks", around({"ListStacks": {"StackSummaries": []}})).step == 5
+
+
+def test_stacks_that_an_older_release_deployed_last_are_counted() -> None:
+    host = stack("UPDATE_COMPLETE")
+    host["Stacks"][0] |= {"CreationTime": EARLY, "LastUpdatedTime": EARLY + timedelta(days=2)}
+    since = summarised("Group-b", LastUpdatedTime=EARLY + timedelta(days=3))
+    found = one("group-stacks", around(listed(since, host=host)))
+    assert found.state is State.OK
+    assert "3 are whole; 2 last deployed before the host's present version" in found.seen
+    assert "stack repair" in found.seen
 
 
 @pytest.mark.parametrize(
