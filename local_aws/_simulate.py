@@ -73,7 +73,7 @@ def _result(action: str, resource: str, decision: str) -> str:
 
 def _members(parameters: dict[str, Any], name: str, part: str = "") -> list[str]:
     """The places of a list's members, such as `ActionNames.member.1`, as long as there are any."""
-    found = []
+    found: list[str] = []
     for number in count(1):
         place = f"{name}.member.{number}"
         if not iam._p(parameters, f"{place}{part}"):
