@@ -28,6 +28,7 @@ from local_aws import (
     _nested,
     _object_keys,
     _object_tags,
+    _offerings,
     _pace,
     _parameter_rights,
     _persistence,
@@ -39,6 +40,7 @@ from local_aws import (
     _secrets,
     _session_tokens,
     _settings,
+    _simulate,
     _stack_of,
     _taken,
     _transport,
@@ -65,6 +67,8 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _limits.install()
     _stack_of.install()
     _session_tokens.install()
+    _simulate.install()
+    _offerings.install()
     # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
     _principals.name_with_paths()
     _key_use.install()
