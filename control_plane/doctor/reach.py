@@ -138,7 +138,7 @@ def cors(around: Surroundings) -> Iterator[Finding]:
             wrong.append(f"{bucket} ({', '.join(sorted(allowed)) or 'none'})")
     if wrong:
         more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
-        advice = "sudo cohort platform sync --wait; if it has nothing to do, sudo cohort stack repair Cohort-Storage"
+        advice = "sudo cohort platform sync --wait; if it has nothing to do, sudo cohort platform renew --wait"
         yield to_do(f"{', '.join(wrong[:MOST_NAMED])}{more}: browsers at {origin} cannot send files", advice)
     else:
         yield ok(f"{same} analysis buckets let {origin} in" if buckets else "there is no analysis bucket yet")

@@ -99,7 +99,7 @@ def _older(ours: list[dict[str, Any]], host_stack: dict[str, Any] | None) -> str
     if host_stack is None:
         return ""
     many = sum(_changed(one) < _changed(host_stack) for one in ours)
-    how = "their next deployment brings them up to date, or `sudo cohort stack repair <name>`"
+    how = "their next deployment brings them up to date, or `sudo cohort platform renew` all at once"
     return f"; {many} last deployed before the host's present version: {how}" if many else ""
 
 
