@@ -156,7 +156,7 @@ def test_stacks_that_an_older_release_deployed_last_are_counted() -> None:
     found = one("group-stacks", around(listed(since, host=host)))
     assert found.state is State.OK
     assert "3 are whole; 2 last deployed before the host's present version" in found.seen
-    assert "stack repair" in found.seen
+    assert "platform renew" in found.seen
 
 
 @pytest.mark.parametrize(

@@ -190,11 +190,13 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}cloudformation.py": ("CREATE_COMPLETE",),
         "control_plane/legacy/adopting_aws.py": ("CREATE_COMPLETE",),
         "stacks/bootstrap.py": ("CREATE_COMPLETE",),
+        "control_plane/doctor/stacks.py": ("CREATE_COMPLETE",),
     }, ("StackId", "StackName", "StackStatus=", "Parameters[].ParameterKey", "EnableTerminationProtection")),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "update", asked.updated_stack, {
         f"{_OURS}cloudformation.py": ("UPDATE_COMPLETE",),
         "control_plane/legacy/adopting_aws.py": ("UPDATE_COMPLETE",),
         "stacks/bootstrap.py": ("UPDATE_COMPLETE",),
+        "control_plane/doctor/stacks.py": ("UPDATE_COMPLETE",),
     }, ("StackId", "StackStatus=")),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "deleted", asked.deleted_stack_by_id, {
         f"{_OURS}cloudformation.py": ("DELETE_COMPLETE",),
@@ -204,6 +206,9 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}repair.py": ("DELETE_COMPLETE",),
         "control_plane/legacy/adopting_aws.py": ("DELETE_COMPLETE",),
         "control_plane/quotas/reading.py": ("DELETE_COMPLETE",),
+        "control_plane/doctor/limits.py": ("DELETE_COMPLETE",),
+        "control_plane/doctor/reach.py": ("DELETE_COMPLETE",),
+        "control_plane/doctor/stacks.py": ("DELETE_COMPLETE",),
     }, ("StackId", "StackStatus=")),
     Row(f"{_CFN}test_changesets.py::test_name_conflicts", "new_stack_desc", asked.stack_in_review, {
         f"{_OURS}cloudformation.py": ("REVIEW_IN_PROGRESS", "_IN_PROGRESS"),
@@ -257,6 +262,10 @@ OTHER_ROWS = (
             f"{_OURS}principals.py": ("NoSuchEntity", "NoSuchEntityException"),
             f"{_OURS}failures.py": ("cannot be found",),
             "control_plane/legacy/adopting_aws.py": ("NoSuchEntity",),
+            "control_plane/doctor/bootstrap.py": ("NoSuchEntity",),
+            "control_plane/doctor/cdk.py": ("NoSuchEntity",),
+            "control_plane/doctor/rights.py": ("NoSuchEntity",),
+            "control_plane/doctor/surroundings.py": ("NoSuchEntity",),
         }),
     Row(f"{_IAM}Integrations::test_delete_non_existent_policy_returns_no_such_entity", "delete-non-existent-policy-exc",
         asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/_holders.py": ("NoSuchEntityException",)}),
@@ -271,10 +280,13 @@ OTHER_ROWS = (
     }),
     Row(f"{_SECRETS}test_secret_not_found", "get_secret_value_not_found_ex", asked.no_secret, {
         f"{_OURS}leftovers.py": ("ResourceNotFoundException",),
+        "control_plane/doctor/reach.py": ("ResourceNotFoundException",),
+        "control_plane/doctor/surroundings.py": ("ResourceNotFoundException",),
         f"{_OURS}failures.py": ("can't find",),
     }),
     Row(f"{_CFN}test_changesets.py::TestUpdates::test_deleting_resource", "get-parameter-error", asked.no_parameter, {
         "scripts/up.py": ("ParameterNotFound",),
+        "control_plane/doctor/surroundings.py": ("ParameterNotFound",),
     }),
     Row(f"{_S3}TestS3PresignedUrl::test_put_url_metadata_with_sig_s3v4[False]", "no-meta-headers",
         s3.wrong_signature, {

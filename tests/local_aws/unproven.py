@@ -41,6 +41,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         *("rate exceeded", "throttl", "slow ?down", "service ?unavailable", "timed? ?out", "timeout", "operation ?aborted"),
         *("concurrent ?modification", "temporarily ?unmodifiable", "conflicting conditional (operation|action)"),
         *("delete ?conflict", "no ?such ?entity", "notfound", "limit ?exceeded", "quota", "cannot exceed"),
+        "not authorized to perform: iam:\\w+ on resource: (user|group|role) cohort-",
         *("already ?owned", "name .*(taken|in use|not available)", "not authorized", "unauthorized"),
         *("malformed ?policy", "invalid (policy|principal)", "syntax errors in policy"),
         # What Node and the operating system say, and no service of AWS's.
@@ -48,6 +49,15 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         *("connection (reset|refused|aborted)", "network(ing)? ?(error|failure|socket|is (down|unreachable))", "no space left"),
         "(http|status)( ?code)?[ :]*50[0234]",
     ),
+    # The doctor says "could not look" of these: refusals, and calls that an AWS of this machine lacks.
+    "control_plane/doctor/surroundings.py": (
+        *("501", "AccessDenied", "AccessDeniedException", "AuthorizationError", "Client.UnauthorizedOperation", "InvalidAction"),
+        *("NotImplemented", "UnauthorizedOperation", "UnknownOperation", "UnknownOperationException", "UnsupportedOperation"),
+    ),
+    # IAM API reference, "SimulatePrincipalPolicy"; S3's, "GetBucketCors"; CloudFormation's, "Stack".
+    "control_plane/doctor/identity.py": ("InvalidParameterValue",),
+    "control_plane/doctor/reach.py": ("NoSuchCORSConfiguration",),
+    "control_plane/doctor/stacks.py": ("IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"),
     # IAM's and Secrets Manager's refusals of who may not: no recording has a call without the right.
     f"{_ENGINE}iam_delay.py": ("AccessDeniedException", "InvalidAccessKeyId", "InvalidClientTokenId"),
     f"{_ENGINE}leftovers.py": ("AccessDeniedException",),
