@@ -14,14 +14,14 @@ SEARCHED = ("control_plane", "web", "stacks", "assets", "scripts", "local_aws/ba
 SERVICES = ("s3", "iam", "sts", "cloudformation", "secretsmanager", "kms", "ssm", "logs", "backup")
 # What the left side of a comparison with a code, a status or a message of AWS's looks like here.
 _CODE = re.compile(r"\bcode\b|_?code_of\(|_code\(|\[?.Code.\]?")
-_STATUS = re.compile(r"status_of\(|\bstatus\b|HTTPStatusCode|_head\(")
+_STATUS = re.compile(r"status_of\(|\b(?:status|answered)\b|HTTPStatusCode|_head\(")
 _TEXT = re.compile(r"str\(error\)|reason|\.told\b", re.IGNORECASE)
 _ASKS_AWS = re.compile(r"botocore|status_of|make_client|deployments\.cloudformation|deployments import cloudformation|boto3")
 _STATE = re.compile(r"([A-Z]+(_[A-Z]+)*)?_(COMPLETE|FAILED|IN_PROGRESS|SKIPPED|ERROR)")
 _DRIFT = frozenset({"MODIFIED", "DELETED", "UNKNOWN", "NOT_CHECKED", "IN_SYNC"})
 _JS_CODE = re.compile(r'\.?\bcode === "(\w+)"|case "([A-Z]\w+)":')
 _JS_SET = re.compile(r"new Set\(\[([^\]]*)\]\)")
-_JS_STATUS = re.compile(r"\.?\bstatus\b (?:===|!==|>=) (\d{3})")
+_JS_STATUS = re.compile(r"\.?\b(?:status|answered)\b (?:===|!==|>=) (\d{3})")
 _NUMBERS = range(300, 600)
 
 
