@@ -35,6 +35,8 @@ class Listed:
     context: Mapping[str, Any]
     # Why no test here provokes it; empty where one does.
     only_on_aws: str
+    # Why the role may not, where the process does without; empty where it may.
+    refused: str
 
     @property
     def key(self) -> Recorded:
@@ -61,6 +63,7 @@ def read_list(path: Path = LIST) -> list[Listed]:
                     tuple(resources),
                     entry.get("with", {}),
                     entry.get("only_on_aws", ""),
+                    entry.get("refused", ""),
                 )
             )
     return found
