@@ -1,6 +1,7 @@
 """Every call of every resource of every stack, in each of its forms, is asked on all that it touches, and allowed there."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +9,11 @@ from local_aws.rights import actions, unneeded
 from stacks import bootstrap, host_policies
 from stacks.execution import execution_policies
 from tests.stacks.builders import site
-from tests.stacks.simulation import ACCOUNT, reference, settings
+from tests.stacks.simulation import ACCOUNT, reference, settings, sources
 from tests.stacks.simulation.deployed import Account
 from tests.stacks.simulation.proofs import OPERATIONS, Actor, Asked, asked, missed, refused, unknown_keys
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
 # What the worker compares with AWS: it looks for drift in these alone.
 LOOKED_AT = ("Group-", "Cohort-Storage")
 
@@ -97,3 +99,10 @@ def test_the_service_authorization_reference_knows_each_action_and_none_that_is_
     assert unknown - fleets <= {action for (_, action), rule in rules.items() if rule == unneeded.NO_SUCH_ACTION}
     # A service without a page there.
     assert {rule for (_, action), rule in rules.items() if action in fleets} == {unneeded._FLEET}
+
+
+def test_the_page_of_rights_says_what_the_sources_say() -> None:
+    """Written by `python -m tests.stacks.simulation.sources > docs/rights.md`."""
+    assert PAGE.read_text() == sources.page()
+    called = {one.call.action for one in everything(settings.home())}
+    assert sources.RECORDED.keys() <= called

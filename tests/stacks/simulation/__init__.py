@@ -67,16 +67,14 @@ def _pattern(action: str) -> re.Pattern[str]:
 
 def _simulation(question: Question) -> dict[str, Any]:
     call, boundary = question.call, question.boundary
+    # Asked with an asterisk, the simulator would be content with a part of what it stands for.
+    resource = call.resource if call.resource == "*" else call.resource.replace("*", "0")
     held = {name: about(document, call.action) for name, document in question.policies.items()}
     return {
         "request": {
             "principal": question.principal,
             "action": call.action,
-            # Asked with an asterisk, the simulator would be content with a part of what it stands for.
-            "resource": {
-                "resource": call.resource if call.resource == "*" else call.resource.replace("*", "0"),
-                "accountId": ACCOUNT,
-            },
+            "resource": {"resource": resource, "accountId": ACCOUNT},
             "contextVariables": dict(call.context),
         },
         # The simulator takes no policy without a statement, and one that is not there allows as little.
@@ -95,23 +93,39 @@ def _bounding(boundary: Any, action: str) -> Any:
     return found if found["Statement"] else {**boundary, "Statement": boundary["Statement"][:1]}
 
 
+_decided: dict[str, bool] = {}
+
+
 def decide_all(questions: Sequence[Question]) -> list[bool]:
-    """The answer to each question, by one run of the simulator; the same question is asked once."""
-    texts = [json.dumps(_simulation(one), sort_keys=True) for one in questions]
-    distinct = list(dict.fromkeys(texts))
-    done = subprocess.run(
-        [shutil.which("node") or "node", str(SCRIPT)],
-        input=f"[{','.join(distinct)}]",
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=LIMIT_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    answers = dict(zip(distinct, json.loads(done.stdout), strict=True))
-    for text, answer in answers.items():
-        assert answer["decision"] != "Error", (json.loads(text)["request"], answer)
-    return [answers[text]["decision"] == "Allowed" for text in texts]
+    """The answer to each question, by one run of the simulator for all that was not asked before."""
+    texts = ["" if _is_silent(one) else json.dumps(_simulation(one), sort_keys=True) for one in questions]
+    if wanted := [text for text in dict.fromkeys(texts) if text and text not in _decided]:
+        done = subprocess.run(
+            [shutil.which("node") or "node", str(SCRIPT)],
+            input=f"[{','.join(wanted)}]",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
+        for text, answer in zip(wanted, json.loads(done.stdout), strict=True):
+            assert answer["decision"] != "Error", (json.loads(text)["request"], answer)
+            _decided[text] = answer["decision"] == "Allowed"
+    return [bool(text) and _decided[text] for text in texts]
+
+
+def _is_silent(question: Question) -> bool:
+    """Whether no policy, or no boundary, allows anything of the action at all: IAM denies that, and nobody need be asked."""
+    action = question.call.action
+    if question.resource_policy:
+        return False
+    held = [*question.policies.values()]
+    return not _allows_some(held, action) or bool(question.boundary and not _allows_some([question.boundary], action))
+
+
+def _allows_some(documents: Sequence[Any], action: str) -> bool:
+    return any(one["Effect"] == "Allow" and _is_about(one, action) for document in documents for one in document["Statement"])
 
 
 def decide(calls: Sequence[Call], policies: Mapping[str, Any], **more: Any) -> list[bool]:

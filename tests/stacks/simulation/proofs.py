@@ -148,9 +148,8 @@ def refused(questions: Sequence[Asked], actor: Actor) -> list[str]:
 
 
 def _line(one: Asked) -> str:
-    return (
-        f"{one.change.operation} {one.change.kind}: {one.call.action} on {one.call.resource} {dict(one.call.context) or ''}".strip()
-    )
+    action, resource, context = one.call
+    return f"{one.change.operation} {one.change.kind}: {action} on {resource} {dict(context) or ''}".strip()
 
 
 def unguarded(template: Mapping[str, Any]) -> list[str]:
