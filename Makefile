@@ -13,11 +13,12 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test bench screenshots docs lint lint-types lint-rest format lock schema clean
+.PHONY: help up install test conformance bench screenshots docs lint lint-types lint-rest format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
 	@echo "make test    run all the tests (T=tests/stacks runs some)"
+	@echo "make conformance   try the main path on the embedded AWS, or AWS=localstack, or AWS=account AWS_PROFILE=..., and write docs/conformance.md"
 	@echo "make bench   measure how fast it is, beside its peers, and write docs/benchmarks.md"
 	@echo "make screenshots   take pictures of every page into docs/screenshots, with axe-core's eye on each"
 	@echo "make docs    build the documentation into site/, which is served at /docs/; draw the database and the tables of settings anew"
@@ -38,11 +39,16 @@ test: install
 ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)
 else
-	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/e2e --ignore tests/engine
+	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
 	@rm -rf $(CALLS) && mkdir -p $(CALLS)
-	@$(RUN) RECORD_AWS_CALLS="$(CURDIR)/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --durations 15 tests/e2e tests/engine
+	@$(RUN) RECORD_AWS_CALLS="$(CURDIR)/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --durations 15 tests/conformance tests/e2e tests/engine
 	@$(RUN) $(VENV)/python -m tests.calls $(CALLS)
 endif
+
+# AWS=embedded (the default), localstack or account. SEED=N has IAM's changes be seen as in the run that printed it; WITH_HOST=1
+# deploys the host and the backups too, for DOMAIN=...
+conformance: install
+	@$(RUN) $(VENV)/python -m tests.conformance $(or $(AWS),embedded) $(if $(SEED),--seed $(SEED)) $(if $(WITH_HOST),--with-host) $(if $(DOMAIN),--domain $(DOMAIN))
 
 bench: install
 	@$(RUN) $(VENV)/python -m tests.benchmarks
@@ -82,10 +88,11 @@ format: install
 lock: install
 	@$(UV_COMPILE) -o requirements.txt requirements.in
 	@$(UV_COMPILE) -o requirements-dev.txt requirements-dev.in
+	@$(UV_COMPILE) -o tests/conformance/localstack.txt tests/conformance/localstack.in
 	@$(RUN) $(VENV)/npm install --package-lock-only
 
 schema: install
 	@$(VENV)/python -c "import json; from stacks.manifest import json_schema; print(json.dumps(json_schema(), indent=2, sort_keys=True))" > stacks/manifest.schema.json
 
 clean:
-	rm -rf .venv node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out
+	rm -rf .venv .venv-localstack node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out

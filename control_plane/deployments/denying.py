@@ -7,7 +7,7 @@ here but as a deployment of a later wish goes ahead, by `make_way`.
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +58,11 @@ def deny(stack_id: int) -> None:
             # Of a group that was never deployed there is nobody to shut out.
             return
         _shut_out(stack, deployed, _with_approved_alone(stack, deployed, wanted))
+        if _has_moved_on(stack, stack.generation):
+            # What was put may have been written over meanwhile: by the deployment, which denies it too, or for a newer wish.
+            continue
         Stack.objects.filter(pk=stack.pk).update(denied_generation=stack.generation, denied_at=timezone.now())
-        # Somebody may have wanted more meanwhile, and what was put would be behind that.
+        # Somebody may want more at this very moment, and what was put would be behind that.
         done = stack.generation
 
 
@@ -102,13 +105,15 @@ def make_way(deployment: Deployment) -> None:
     if not stale:
         return
     # Who goes must not get in again by what is taken away here.
-    _stop_keys(stack, deployed, wanted)
-    client = _client(stack)
+    client, is_over = _client(stack), partial(_has_moved_on, stack, deployment.generation)
+    carry_out(client, stack, _key_stops(client, stack, deployed, wanted), is_over)
     steps = [
-        Step(one.kind, one.principal, partial(_put, client, kept[key]) if key in kept else partial(_take_away, client, one))
+        Step(
+            one.kind, one.principal, partial(_put, client, kept[key], is_over) if key in kept else partial(_take_away, client, one)
+        )
         for key, one in stale.items()
     ]
-    carry_out(client, stack, steps)
+    carry_out(client, stack, steps, is_over)
 
 
 def _behind() -> QuerySet[Stack]:
@@ -139,13 +144,9 @@ def _shut_out(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> N
     held = denials.all_denials(deployed)
     # Keys and persons first: what is left of a session is bound to the role.
     new = sorted((one for one in denials.all_denials(wanted) if one not in held), key=lambda one: one.kind == "role")
-    steps = [Step(one.kind, one.principal, partial(_put, client, one)) for one in new]
-    carry_out(client, stack, [*steps, *_key_stops(client, stack, deployed, wanted)])
-
-
-def _stop_keys(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> None:
-    client = _client(stack)
-    carry_out(client, stack, _key_stops(client, stack, deployed, wanted))
+    is_over = partial(_has_moved_on, stack, stack.generation)
+    steps = [Step(one.kind, one.principal, partial(_put, client, one, is_over)) for one in new]
+    carry_out(client, stack, [*steps, *_key_stops(client, stack, deployed, wanted)], is_over)
 
 
 def _key_stops(client: "IAMClient", stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> list[Step]:
@@ -162,8 +163,16 @@ def _stop_keys_of(client: "IAMClient", stack: Stack, user: str) -> None:
             logger.info("%s: the key %s of %s is inactive", stack, key["AccessKeyId"], user)
 
 
-def _put(client: "IAMClient", one: denials.Denial) -> None:
-    """Put one denial on its principal, and read it back until it is seen. Raises ClientError, or NotSeen."""
+def _has_moved_on(stack: Stack, generation: int) -> bool:
+    """Whether more is wanted than this generation, or another one was deployed, since the row was read. One query.
+
+    Then somebody else may have written a denial of the same name, and what was put for this generation need never be seen.
+    """
+    return not Stack.objects.filter(pk=stack.pk, generation=generation, deployed_generation=stack.deployed_generation).exists()
+
+
+def _put(client: "IAMClient", one: denials.Denial, is_over: Callable[[], bool]) -> None:
+    """Put one denial on its principal, and read it back until it is seen, or the wish is over. Raises ClientError, or NotSeen."""
     document = json.dumps(one.document, separators=(",", ":"))
     match one.kind:
         case "role":
@@ -172,7 +181,7 @@ def _put(client: "IAMClient", one: denials.Denial) -> None:
             client.put_group_policy(GroupName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
         case "user":
             client.put_user_policy(UserName=one.principal, PolicyName=one.policy_name, PolicyDocument=document)
-    wait_until_seen(partial(_is_there, client, one), f"{one.kind} {one.principal}: the denial {one.policy_name}")
+    wait_until_seen(lambda: is_over() or _is_there(client, one), f"{one.kind} {one.principal}: the denial {one.policy_name}")
     logger.info("%s %s: denied at once (%s)", one.kind, one.principal, one.policy_name)
 
 

@@ -48,8 +48,11 @@ class Step:
     change: Callable[[], None]
 
 
-def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step]) -> None:
-    """Carry out every step. What is about a principal that is not there is done with. Raises NotDenied once all were tried."""
+def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step], is_over: Callable[[], bool]) -> None:
+    """Carry out every step. What is about a principal that is not there is done with. Raises NotDenied once all were tried.
+
+    Once the wish is over, a deployment may have taken the principal away: nobody waits for it any more.
+    """
     lookups = Lookups(client, stack)
     failed, absent = {}, []
     for step in steps:
@@ -63,7 +66,7 @@ def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step]) -> None:
     # Whoever was made a moment ago may not be there for everybody yet: after all that need not wait.
     for step in absent:
         try:
-            until_settled(step.change, stack.pk, is_absence)
+            until_settled(step.change, stack.pk, lambda error: is_absence(error) and not is_over())
         except (BotoCoreError, ClientError, NotSeen) as error:
             if not _is_gone(lookups, step, error):
                 failed[step] = error

@@ -1,5 +1,6 @@
 """The lockout: each person's denial stands alone, what is gone is done with, and a denial counts once IAM shows it."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.accounts.models import User
-from control_plane.deployments import lockout_steps
+from control_plane.deployments import iam_delay, lockout_steps
 from control_plane.deployments.denying import deny
 from control_plane.deployments.lockout_steps import NotDenied
 from control_plane.deployments.models import Deployment
@@ -152,3 +153,64 @@ def test_a_denial_that_iam_never_shows_is_not_said_to_hold(
         deny(group.stack.pk)
     group.stack.refresh_from_db()
     assert group.stack.denied_at is None
+
+
+def test_a_user_whom_the_deployment_takes_away_meanwhile_is_not_waited_for(
+    group: Group, ada: User, iam: Any, holders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now())
+    remove_member(group=group, user=ada, actor=OPERATOR)
+    monkeypatch.setattr(iam_delay, "SETTLES", timedelta(seconds=5))
+    [key] = iam.list_access_keys(UserName=holders[0])["AccessKeyMetadata"]
+    asked = []
+
+    def taken_away(operation: str, said: dict[str, Any]) -> Exception | None:
+        if operation == "ListAccessKeys":
+            asked.append(said["UserName"])
+            if len(asked) == 1:
+                iam.delete_access_key(UserName=holders[0], AccessKeyId=key["AccessKeyId"])
+                iam.delete_user(UserName=holders[0])
+                settle(group.stack)
+        return None
+
+    spoil(monkeypatch, taken_away)
+    deny(group.stack.pk)
+    assert asked == [holders[0]] * 2
+
+
+def overwrite(iam: Any, user: str, then: Callable[[], None]) -> Spoil:
+    """Another writer puts a document of its own in the denial's place just before that is read back, once, and then this is done."""
+    waiting, statement = [then], {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
+    another = {"Version": "2012-10-17", "Statement": [statement]}
+
+    def answer(operation: str, said: dict[str, Any]) -> Exception | None:
+        if operation == "GetUserPolicy" and waiting:
+            done = waiting.pop()
+            iam.put_user_policy(UserName=user, PolicyName="suspended", PolicyDocument=json.dumps(another))
+            done()
+        return None
+
+    return answer
+
+
+def test_a_deployment_that_overtakes_a_lockout_ends_its_waiting(
+    group: Group, ada: User, iam: Any, holders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    suspend_members(group=group, users=[ada], actor=OPERATOR)
+    monkeypatch.setattr(lockout_steps, "SETTLES", timedelta(seconds=2))
+    spoil(monkeypatch, overwrite(iam, holders[0], lambda: settle(group.stack)))
+    deny(group.stack.pk)
+
+
+def test_a_newer_wish_that_overtakes_a_lockout_is_put_in_its_place(
+    group: Group, ada: User, grace: User, iam: Any, holders: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adas, graces = holders
+    suspend_members(group=group, users=[ada], actor=OPERATOR)
+    monkeypatch.setattr(lockout_steps, "SETTLES", timedelta(seconds=2))
+    spoil(monkeypatch, overwrite(iam, adas, lambda: suspend_members(group=group, users=[grace], actor=OPERATOR) and None))
+    deny(group.stack.pk)
+    documents = [iam.get_user_policy(UserName=user, PolicyName="suspended")["PolicyDocument"] for user in (adas, graces)]
+    assert [document["Statement"][0]["Action"] for document in documents] == ["*", "*"]
+    group.stack.refresh_from_db()
+    assert group.stack.denied_generation == group.stack.generation

@@ -1,0 +1,89 @@
+"""Conduct one run from the first step to the last thing removed."""
+
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.conformance import presence
+from tests.conformance.journal import Journal
+from tests.conformance.removal import remove
+from tests.conformance.report import Outcome, Row, Run, new_run
+from tests.conformance.step import Need, lacking, run_all
+from tests.conformance.steps import all_steps
+from tests.conformance.targets import Target
+from tests.conformance.tour import Tour
+
+JOURNAL = "journal.jsonl"
+REMOVAL = "Removal"
+NEED: Need = "deletion of CDK’s bootstrap"
+# IAM and CloudFormation list what is gone for a while.
+LISTED_SECONDS = 60
+
+
+def tell(line: str) -> None:
+    """Print a line at once, also where nobody watches."""
+    print(line, flush=True)
+
+
+def conduct(target: Target, folder: Path, *, with_host: bool = False, domain: str = "", say: Callable[[str], None] = tell) -> Run:
+    """Run every step, then remove all that was made, whatever came of the steps; also after Ctrl-C, which is raised then."""
+    journal = Journal(folder / JOURNAL)
+    run = secrets.token_hex(4)
+    journal.begin(target.account, target.region, run)
+    tour = Tour(target, journal, folder, run, domain=domain or "cohort.example.org")
+    rows: list[Row] = []
+    try:
+        rows = run_all(
+            all_steps(with_host=with_host), tour, lambda row: None if row.outcome == "not reached" else say(as_line(row))
+        )
+    finally:
+        tour.close()
+        rows += clean_up(target, journal, say)
+    return new_run(target.name, target.conditions, rows)
+
+
+def clean_up(target: Target, journal: Journal, say: Callable[[str], None] = tell) -> list[Row]:
+    """Remove all that the journal names and list what is left, by name and by tag. Returns a row for each."""
+    began = time.monotonic()
+    try:
+        stays = remove(target, journal, say)
+    except Exception as error:
+        stays = [f"{type(error).__name__}: {error}"]
+    removed = Row(
+        f"{REMOVAL}: removed",
+        REMOVAL,
+        "All that was made is removed",
+        _outcome(target, is_clean=not stays),
+        round(time.monotonic() - began, 2),
+        "; ".join(stays),
+    )
+    return [removed, left(target, say)]
+
+
+def left(target: Target, say: Callable[[str], None]) -> Row:
+    """The row of what an account holds of Cohort's: nothing, if all is well."""
+    began = time.monotonic()
+    while (found := presence.by_name(target)) and time.monotonic() - began < LISTED_SECONDS:
+        time.sleep(1)
+    tagged = presence.by_tag(target)
+    lines = [*(f"by name: {one}" for one in found), *(f"by tag: {one}" for one in tagged or [])]
+    for line in lines or ["Nothing of Cohort's is left, by name or by tag."]:
+        say(line)
+    note = "; ".join(lines) or ("this AWS does not list by tag" if tagged is None else "")
+    seconds = round(time.monotonic() - began, 2)
+    # What the tag finds and no name does was deleted a moment ago: AWS lists that for a while.
+    return Row(
+        f"{REMOVAL}: left", REMOVAL, "Nothing is left, by name or by tag", _outcome(target, is_clean=not found), seconds, note
+    )
+
+
+def _outcome(target: Target, *, is_clean: bool) -> Outcome:
+    if is_clean:
+        return "passed"
+    return "not supported by this AWS" if NEED in lacking().get(target.name, {}) else "failed"
+
+
+def as_line(row: Row) -> str:
+    """A row for a terminal."""
+    return f"{row.outcome:>12} {row.seconds:6.1f} s  {row.subject}: {row.title}{f' ({row.note})' if row.note else ''}"
