@@ -81,7 +81,7 @@ def read(path: Path) -> list[Run]:
 def page(runs: Sequence[Run], lacks: dict[str, dict[str, str]]) -> str:
     """The page with a column for each target."""
     lines = [INTRODUCTION]
-    lines += [f"- {TARGETS[target]}: {what}: {reason}" for target in lacks for what, reason in lacks[target].items()]
+    lines += [f"- {TARGETS[target]}: **{what}**: {reason}" for target in lacks for what, reason in lacks[target].items()]
     lines += [
         "",
         "| target | date | commit | conditions | passed | failed | not supported |",

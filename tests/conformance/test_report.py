@@ -53,7 +53,7 @@ def test_the_page_says_when_with_which_code_and_how_many_came_how(tmp_path: Path
     )
     write(run("embedded", *rows), LACKS, tmp_path)
     assert line(tmp_path, "embedded AWS, IAM’s delay on").endswith("| 2026-11-26 | 0123456789 | as ever | 2 | 2 | 0 |")
-    assert "LocalStack’s community core: drift detection: it has none" in (tmp_path / "conformance.md").read_text()
+    assert "LocalStack’s community core: **drift detection**: it has none" in (tmp_path / "conformance.md").read_text()
 
 
 def test_a_step_that_only_one_target_has_run_says_so_for_the_other(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_a_user_whom_the_deployment_takes_away_meanwhile_is_not_waited_for(
 
 
 def overwrite(iam: Any, user: str, then: Callable[[], None]) -> Spoil:
-    """Another writer puts a document of its own in the denial's place just before that is read back, once, and then this is done."""
+    """Another writer puts a document of its own in the denial's place before that is read back, once; then this is done."""
     waiting, statement = [then], {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
     another = {"Version": "2012-10-17", "Statement": [statement]}
 
