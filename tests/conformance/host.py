@@ -82,12 +82,14 @@ def _logs(target: Target) -> Iterator[Callable[[], Any]]:
 
 
 def _vault(target: Target) -> Iterator[Callable[[], Any]]:
-    """The vault with its snapshots: its lock is one that administrators can take away."""
+    """The vault with its snapshots. An empty one can be deleted though it is locked; else the lock goes first, as it may here."""
     backup = target.client("backup")
     if VAULT not in {one["BackupVaultName"] for one in backup.list_backup_vaults()["BackupVaultList"]}:
         return
-    yield lambda: backup.delete_backup_vault_lock_configuration(BackupVaultName=VAULT)
-    for one in backup.list_recovery_points_by_backup_vault(BackupVaultName=VAULT)["RecoveryPoints"]:
+    points = backup.list_recovery_points_by_backup_vault(BackupVaultName=VAULT)["RecoveryPoints"]
+    if points:
+        yield lambda: backup.delete_backup_vault_lock_configuration(BackupVaultName=VAULT)
+    for one in points:
         yield lambda one=one: backup.delete_recovery_point(BackupVaultName=VAULT, RecoveryPointArn=one["RecoveryPointArn"])
     yield lambda: backup.delete_backup_vault(BackupVaultName=VAULT)
 

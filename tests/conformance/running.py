@@ -58,6 +58,7 @@ def clean_up(target: Target, journal: Journal, say: Callable[[str], None] = tell
         round(time.monotonic() - began, 2),
         "; ".join(stays),
     )
+    say(as_line(removed))
     return [removed, left(target, say)]
 
 
