@@ -8,6 +8,11 @@ import sys
 def main() -> None:
     """Run the command that the arguments name."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
+    if sys.argv[1:2] == ["doctor"]:
+        # It looks before there are any settings, without which Django does not start.
+        from control_plane.doctor.command import main as doctor
+
+        sys.exit(doctor(sys.argv[2:], sys.stdout))
     try:
         from django.core.management import execute_from_command_line
     except ImportError:

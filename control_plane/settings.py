@@ -52,6 +52,7 @@ INSTALLED_APPS = [
     "control_plane.backups",
     "control_plane.catalogue",
     "control_plane.deployments",
+    "control_plane.doctor",
     "control_plane.groups",
     "control_plane.health",
     "control_plane.jobs",

@@ -111,6 +111,19 @@ def of_caller() -> Principal:
     return Principal(info, _layers(info, has_session_policies), keys)
 
 
+def of_info(info: PrincipalInfo) -> Principal:
+    """Somebody whose policies were gathered already."""
+    return Principal(info, _layers(info, has_session_policies=False))
+
+
+def decision(principal: Principal, asked: Asked) -> str:
+    """What IAM's simulator says: `allowed`, `explicitDeny` or `implicitDeny`, by the principal's own policies and limits alone."""
+    context = _context(principal, asked, {})
+    if any(layer.first("Deny", context) for layer in principal.layers):
+        return "explicitDeny"
+    return "allowed" if all(layer.first("Allow", context) for layer in principal.layers) else "implicitDeny"
+
+
 def refusal(principal: Principal, asked: Asked, tags: dict[str, str], key_policy: Any = None) -> Denied | None:
     """Why AWS would refuse, or None if it would not. `tags` are the resource's; `key_policy` that of a key not made yet."""
     if principal.is_root:

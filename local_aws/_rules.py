@@ -14,9 +14,9 @@ from local_aws import (
     _conditional_writes,
     _delay,
     _drift,
-    _drift_rights,
     _early_validation,
     _host_resources,
+    _iam_answers,
     _iam_delay,
     _imports,
     _kept_roles,
@@ -28,6 +28,7 @@ from local_aws import (
     _nested,
     _object_keys,
     _object_tags,
+    _offerings,
     _pace,
     _parameter_rights,
     _persistence,
@@ -35,9 +36,11 @@ from local_aws import (
     _resources,
     _revert_drift,
     _role_rights,
+    _s3_answers,
     _secrets,
     _session_tokens,
     _settings,
+    _simulate,
     _stack_of,
     _taken,
     _transport,
@@ -54,9 +57,9 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _host_resources.register()
     _machines.register()
     _unique_names.install()
+    _iam_answers.install()
     _taken.register()
     _drift.register()
-    _drift_rights.install()
     _changesets.accept_output_changes()
     _early_validation.install()
     _checksums.install()
@@ -64,6 +67,8 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _limits.install()
     _stack_of.install()
     _session_tokens.install()
+    _simulate.install()
+    _offerings.install()
     # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
     _principals.name_with_paths()
     _key_use.install()
@@ -82,6 +87,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _conditional_writes.install()
     _object_tags.install()
     _missing_objects.install(state / _settings.MISSING_FILE)
+    _s3_answers.install()
     _persistence.install()
     return paces
 

@@ -6,6 +6,8 @@ from typing import Any
 from ministack.services import secretsmanager
 from ministack.services.cloudformation import provisioners
 
+from local_aws._iam_answers import WAITS
+
 Properties = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
 
@@ -20,6 +22,8 @@ def register() -> None:
 
     def create_secret(logical_id: str, properties: Properties, stack_name: str) -> Created:
         if (taken := properties.get("Name")) in secretsmanager._secrets:
+            if secretsmanager._secrets[taken].get("DeletedDate"):
+                raise ValueError(f"{WAITS} (InvalidRequestException)")
             raise ValueError(f"The operation failed because the secret {taken} already exists. (ResourceExistsException)")
         created: Created = create(logical_id, properties, stack_name)
         return created

@@ -36,10 +36,33 @@ def test_a_folder_imports_nothing_from_above_it(folder: str) -> None:
         assert wrong == [], path
 
 
+# Looks at an account before there is a site, and so knows what the bootstrap makes; it needs no CDK for that.
+DOCTOR = ROOT / "control_plane/doctor"
+OF_THE_BOOTSTRAP = ("stacks._holders", "stacks.bootstrap", "stacks.host_policies", "stacks.names", "stacks.policies", "stacks.site")
+
+
 def test_the_control_plane_knows_of_the_stacks_their_manifest_alone() -> None:
     for path in (ROOT / "control_plane").rglob("*.py"):
+        if path.is_relative_to(DOCTOR):
+            continue
         wrong = [name for name in imports(path) if name.split(".")[0] == "stacks" and not name.startswith("stacks.manifest")]
         assert wrong == [], path
+
+
+def test_the_doctor_knows_of_the_stacks_the_bootstrap_and_the_site_s_settings_and_nobody_uses_it() -> None:
+    for path in DOCTOR.rglob("*.py"):
+        wrong = [name for name in imports(path) if name.startswith("stacks.") and not name.startswith(OF_THE_BOOTSTRAP)]
+        assert wrong == [], path
+    others = [
+        path for folder in ("control_plane", "web") for path in (ROOT / folder).rglob("*.py") if not path.is_relative_to(DOCTOR)
+    ]
+    assert [path for path in others if any(name.startswith("control_plane.doctor") for name in imports(path))] == []
+
+
+def test_the_doctor_loads_neither_cdk_nor_django_s_settings() -> None:
+    script = "import sys, control_plane.doctor.command; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"aws_cdk", "jsii", "control_plane.settings"} & set(done.stdout.split())
 
 
 def test_the_web_process_loads_neither_cdk_nor_the_engine() -> None:

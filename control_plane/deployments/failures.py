@@ -68,15 +68,20 @@ LASTING_HANDLER_CODES = frozenset(
 _HANDLER_CODE = re.compile(r"HandlerErrorCode: (\w+)")
 _PASSING_WORDS = re.compile(
     r"rate exceeded|throttl|slow ?down|service ?unavailable|internal ?(failure|error|server)|timed? ?out|timeout"
-    r"|econnre(set|fused)|e(net|host)unreach|enotfound|eai_again|socket hang up|connection (reset|refused|aborted)"
+    # Whole words: AWS's ResourceNotFoundException holds the letters of the network's ENOTFOUND.
+    r"|\beconnre(set|fused)\b|\be(net|host)unreach\b|\benotfound\b|\beai_again\b|socket hang up|connection (reset|refused|aborted)"
     # With what ails it: groups may be called after networks too.
     r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|(http|status)( ?code)?[ :]*50[0234]"
     r"|concurrent ?modification|temporarily ?unmodifiable|conflicting conditional (operation|action)|operation ?aborted"
-    r"|please try again|is in [A-Z_]+_IN_PROGRESS state|no space left",
+    # Not "Please try again with any of the valid types", which asks for another request.
+    r"|please try again(?! with\b)|is in [A-Z_]+_IN_PROGRESS state|no space left",
     re.IGNORECASE,
 )
 # CloudFormation's reason where a resource that it should change is not there any more (each type's handler, "NotFound").
-_GONE_WORDS = re.compile(r"was not found|notfound|no ?such ?entity|does not exist", re.IGNORECASE)
+_GONE_WORDS = re.compile(r"was not found|cannot be found|can't find|notfound|no ?such ?entity|does not exist", re.IGNORECASE)
+# The same of a principal, to whoever may act under paths alone as CDK's execution role may: IAM does not know the path of what is
+# not there, and so refuses (see `iam_lookups`). It is told in the same words as a right that is missing.
+_GONE_OR_REFUSED = re.compile(r"not authorized to perform: iam:\w+ on resource: (user|group|role) cohort-")
 # States that a stack cannot be updated from, and that `repair` knows the way out of.
 REPAIRABLE_STATES = frozenset(
     {
@@ -99,6 +104,13 @@ _BUCKET_TAKEN = (
     "without it; open the analysis’s page to give it another bucket or to remove it."
 )
 _EXPLAINED = (
+    # Before the names, and before what is to be deleted first: these say both.
+    (re.compile(r"scheduled for deletion", re.IGNORECASE),
+     "A secret of this name waits for its deletion, and keeps the name until then. Restore it or delete it at once in Secrets "
+     "Manager, or wait until its days are over; then deploy again."),
+    (re.compile(r"is not empty", re.IGNORECASE),
+     "The bucket still holds objects, or older versions of some. If nobody needs them, empty it on AWS, all versions; then deploy "
+     "again."),
     (_NAME_TAKEN,
      "Something else in the AWS account has this name, which is unique there whatever its path. Find out whose it is before "
      "you touch it: what Cohort itself or another site uses must stay, and then this needs another name. Otherwise rename or "
@@ -107,7 +119,7 @@ _EXPLAINED = (
      "A limit of the AWS account is reached. Remove what is not used, or ask AWS for more (Service Quotas), then deploy again."),
     (re.compile(r"access ?denied|not authorized|unauthorized", re.IGNORECASE),
      "CDK’s execution role lacks this right. Give it the right, then deploy again."),
-    (re.compile(r"malformed ?policy|invalid (policy|principal)|syntax errors in policy", re.IGNORECASE),
+    (re.compile(r"malformed ?policy|invalid (policy|principal)|syntax errors in policy|contains invalid json", re.IGNORECASE),
      "AWS does not accept the policy that was made. This is a defect of the stacks: tell the platform engineer."),
     (re.compile(r"delete ?conflict|must (remove|delete|detach)", re.IGNORECASE),
      "Something outside Cohort still uses it. Detach that on AWS, then deploy again."),
@@ -153,6 +165,12 @@ def of_resource(failed: FailedResource, status: str) -> Problem:
         return Problem(error, f"{_what_is_held(status)} It is tried again by itself.", Failure.RETRYABLE)
     if _GONE_WORDS.search(failed.reason) and status.startswith("UPDATE"):
         advice = f"{_what_is_held(status)} Something was removed outside Cohort; the next try puts it back."
+        return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
+    if _GONE_OR_REFUSED.search(failed.reason) and status.startswith("UPDATE"):
+        advice = (
+            f"{_what_is_held(status)} AWS says the same of what was removed outside Cohort, which the next try puts back, and of a "
+            "right that CDK’s execution role lacks: if it fails again, run `manage.py doctor`."
+        )
         return Problem(error, advice, Failure.REPAIRABLE, revert_drift=True)
     if status == "UPDATE_ROLLBACK_FAILED":
         advice = "CloudFormation could not take its changes back. The next try has it go on with that, and deploys again."

@@ -204,7 +204,25 @@ def _denied_sessions(denying: Sequence[dict[str, Any]]) -> Iterable[str]:
 
 def _beyond(allowing: Iterable[dict[str, Any]]) -> tuple[str, ...]:
     """The allowed actions that are neither about files nor harmless."""
+    allowing = [one for one in allowing if not _only_by_way_of_s3(one)]
     known = {name.lower() for name in (*ACTIONS, *HARMLESS)}
     actions = {one for statement in allowing for one in _each(statement.get("Action"))}
     found = {one for one in actions if one.lower() not in known}
     return tuple(sorted(found | ({"all but a few"} if any("NotAction" in one for one in allowing) else set())))
+
+
+def _only_by_way_of_s3(statement: dict[str, Any]) -> bool:
+    """Whether it allows the use of keys where S3 asks for it, which shows nobody a file that the rights to files do not."""
+    actions = [str(one).lower() for one in _each(statement.get("Action"))]
+    services = [
+        str(value)
+        for conditions in (statement.get("Condition") or {}).values()
+        for key, values in conditions.items()
+        if key.lower() == "kms:viaservice"
+        for value in _each(values)
+    ]
+    return (
+        bool(actions and services)
+        and all(one.startswith("kms:") for one in actions)
+        and all(one.startswith("s3.") for one in services)
+    )

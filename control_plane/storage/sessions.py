@@ -24,6 +24,7 @@ from control_plane.storage.places import Place
 from stacks.manifest import names
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
 
 # For `web`, which does not import the stacks.
@@ -54,6 +55,8 @@ _Key = tuple[str, str, Purpose, int]
 _kept: dict[_Key, _Kept] = {}
 # No member's username: those have an `m` first, and no hyphen.
 JOBS_SESSION = "cohort-jobs"
+# Of S3: what is refused where there is no right, and where there is no object.
+READS = frozenset({"GetObject", "HeadObject"})
 # A client holds about a megabyte.
 MOST_KEPT = 50
 CONNECTIONS = 16
@@ -143,9 +146,12 @@ def s3_client(place: Place, purpose: Purpose) -> "S3Client":
     return client
 
 
-def _wait_for_iam(stack_id: int, parsed: dict[str, Any], **_: Any) -> None:
-    """Raise BeingMadeReady where S3 refuses what a deployment gave a moment ago. HEAD's refusals carry no code, and stay."""
-    if parsed.get("Error", {}).get("Code") in DENIED and is_settling(stack_id):
+def _wait_for_iam(stack_id: int, parsed: dict[str, Any], model: "OperationModel", **_: Any) -> None:
+    """Raise BeingMadeReady where S3 refuses what a deployment gave a moment ago.
+
+    A refusal to read one object stays: S3 refuses so too where there is none. The listing that tells (see `presence`) comes here.
+    """
+    if model.name not in READS and parsed.get("Error", {}).get("Code") in DENIED and is_settling(stack_id):
         raise BeingMadeReady
 
 

@@ -42,6 +42,8 @@ BESIDE = {
     "DetachInternetGateway": (("vpc", "VpcId"),),
     "DisassociateRouteTable": (("subnet", "SubnetId"),),
 }
+# Of all that look, these two alone name a resource (Service Authorization Reference, EC2).
+ON_ITS_OWN = frozenset({"DescribeVolumeAttribute", "DescribeVpcAttribute"})
 
 
 def asked(change: Change, action: str) -> Iterator[Asked]:
@@ -50,8 +52,7 @@ def asked(change: Change, action: str) -> Iterator[Asked]:
     if verb == "RunInstances":
         yield from _machines(change, action)
     elif verb.startswith(("Describe", "Get")):
-        # Save one or two attributes, these name no resource.
-        yield Asked(action, _own(change) if verb == "DescribeVolumeAttribute" else ANY)
+        yield Asked(action, _own(change) if verb in ON_ITS_OWN else ANY)
     elif verb == "CreateTags" and change.kind == "AWS::AutoScaling::AutoScalingGroup":
         yield from _tagged_machines(change, action)
     elif verb in ("CreateTags", "DeleteTags"):

@@ -50,9 +50,11 @@ def kms(change: Change, action: str) -> Iterator[Asked]:
         yield from (Asked(action, key) for key in dict.fromkeys([arn, *([_key_arn(change, str(before))] if before else [])]))
         return
     keys: dict[str, Any] = {}
-    if change.kind != "AWS::KMS::Key":
+    if change.kind != "AWS::KMS::Key" and action not in NAMELESS:
         service = {"AWS::Backup::BackupVault": "backup", "AWS::EC2::Volume": "ec2"}.get(change.kind, "")
-        keys = {"kms:ViaService": f"{service}.{change.place.region}.amazonaws.com", "kms:GrantIsForAWSResource": "true"}
+        keys = {"kms:ViaService": f"{service}.{change.place.region}.amazonaws.com"}
+        if action == "kms:CreateGrant":
+            keys["kms:GrantIsForAWSResource"] = "true"
     elif action == "kms:CreateKey":
         bypass = str(bool(change.properties.get("BypassPolicyLockoutSafetyCheck"))).lower()
         keys = {"kms:BypassPolicyLockoutSafetyCheck": bypass}
@@ -169,7 +171,11 @@ def _named(
     if verb == untag:
         if change.lost_tags or change.operation == "delete":
             yield Asked(action, resource, without_tags(change.lost_tags or set(change.tags)))
-    elif verb == tag or verb == "PutBucketTagging":
+    elif verb == "PutBucketTagging":
+        # The older call's request carries no condition keys about the tags (Service Authorization Reference, S3).
+        if change.new_tags:
+            yield Asked(action, resource, {}, tags)
+    elif verb == tag:
         if change.new_tags:
             yield Asked(action, resource, with_tags(change, change.new_tags), tags)
     elif is_new and verb.startswith(made_by):

@@ -321,6 +321,17 @@ UNNEEDED: dict[str, Rules] = {
 # (KMS API reference, CreateKey, "BypassPolicyLockoutSafetyCheck"; see `local_aws._key_lockout`).
 CARRIED = frozenset({("AWS::KMS::Key", "create", "kms:PutKeyPolicy")})
 
+# Of a property that changes, no call of its own: only where the property goes. With another value, the one that puts it is called.
+TAKES_AWAY = frozenset(
+    {
+        ("AWS::Backup::BackupVault", "backup:DeleteBackupVaultAccessPolicy"),
+        ("AWS::Backup::BackupVault", "backup:DeleteBackupVaultLockConfiguration"),
+        ("AWS::Backup::BackupVault", "backup:DeleteBackupVaultNotifications"),
+        ("AWS::KMS::Key", "kms:DisableKeyRotation"),
+        ("AWS::Logs::LogGroup", "logs:DeleteRetentionPolicy"),
+    }
+)
+
 
 def is_needed(change: Change, action: str) -> bool:
     """Whether this change of this resource leads to the action. Whoever reads calls the whole handler, whatever a template says."""
@@ -330,5 +341,7 @@ def is_needed(change: Change, action: str) -> bool:
     if rule is None:
         return True
     if isinstance(rule, str):
+        return False
+    if change.operation == "update" and (change.kind, action) in TAKES_AWAY and any(change.properties.get(name) for name in rule):
         return False
     return change.operation == "read" or change.touches(*rule)

@@ -1,9 +1,10 @@
 """The list of calls, and what the tests recorded, as plain data."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 LIST = Path(__file__).parent / "listed.toml"
 # Which process makes a call decides by which role it is made on a host (docs/threat-model.md): commands run as the worker's user.
@@ -30,8 +31,12 @@ class Listed:
     call: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
+    # The condition keys that the call carries.
+    context: Mapping[str, Any]
     # Why no test here provokes it; empty where one does.
     only_on_aws: str
+    # Why the role may not, where the process does without; empty where it may.
+    refused: str
 
     @property
     def key(self) -> Recorded:
@@ -49,7 +54,18 @@ def read_list(path: Path = LIST) -> list[Listed]:
             resources = entry.get("on", [])
             if not principal and bool(actions) != bool(resources):
                 raise ValueError(f"{path.name}: {section}: {call} names no resource that it is made on.")
-            found.append(Listed(process, principal or "own", call, tuple(actions), tuple(resources), entry.get("only_on_aws", "")))
+            found.append(
+                Listed(
+                    process,
+                    principal or "own",
+                    call,
+                    tuple(actions),
+                    tuple(resources),
+                    entry.get("with", {}),
+                    entry.get("only_on_aws", ""),
+                    entry.get("refused", ""),
+                )
+            )
     return found
 
 

@@ -26,6 +26,14 @@ BACK = "UPDATE_ROLLBACK_COMPLETE"
         (BACK, "Something nobody has seen yet", P, "Correct the cause"),
         (BACK, "The role with name cohort-x was not found", M, "the next try puts it back"),
         (BACK, "NoSuchEntity", M, "the next try puts it back"),
+        # AWS does not know the path of a user who is gone, and so refuses whoever may act under paths alone.
+        (BACK, "not authorized to perform: iam:CreateAccessKey on resource: user cohort-x-m because no", M, "next try puts back"),
+        (
+            "ROLLBACK_COMPLETE",
+            "not authorized to perform: iam:CreateUser on resource: user cohort-x because no",
+            P,
+            "lacks this right",
+        ),
         # Nothing was there before, so nothing can have been removed.
         ("ROLLBACK_COMPLETE", "The policy arn:x does not exist", P, "Correct the cause"),
         ("UPDATE_ROLLBACK_FAILED", "Something nobody has seen yet", M, "has it go on with that"),
@@ -56,6 +64,9 @@ def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
         ("This stack uses assets, so the toolkit stack must be deployed", P),
         ("", P),
         ("User cohort-network-lab-maaaaaaaaaaa is not allowed", P),
+        # Not the network's ENOTFOUND.
+        ("ResourceNotFoundException: Secrets Manager can't find the specified secret.", P),
+        ("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32]", P),
     ],
 )
 def test_a_message_of_the_network_or_of_aws_tells_whether_it_passes(text, kind):

@@ -123,8 +123,8 @@ def test_of_two_keys_the_newer_is_the_present_one(group: Group, holder: User, us
 def _aged(keys_of: Any, old: str) -> Any:
     """Moto's keys of one second have the same age; on AWS a rotation takes longer."""
 
-    def aged(client: Any, user: str) -> Any:
-        return sorted(keys_of(client, user), key=lambda key: key["AccessKeyId"] == old)
+    def aged(*asked: Any) -> Any:
+        return sorted(keys_of(*asked), key=lambda key: key["AccessKeyId"] == old)
 
     return aged
 

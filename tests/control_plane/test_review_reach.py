@@ -109,3 +109,11 @@ def test_patterns_are_compared_as_iam_does() -> None:
     assert not covers("lab/inputs/*", "lab/*")
     assert covers("a?c", "abc")
     assert not covers("a[b]c", "abc")
+
+
+def test_keys_that_s3_alone_may_use_give_nobody_more() -> None:
+    by_s3 = {"Condition": {"StringLike": {"kms:ViaService": "s3.*"}}}
+    assert work_out([allow(["kms:Decrypt", "kms:GenerateDataKey"], "*", **by_s3)]).beyond == ()
+    by_anything = {"Condition": {"StringLike": {"kms:ViaService": "*"}}}
+    assert work_out([allow(["kms:Decrypt"], "*", **by_anything)]).beyond == ("kms:Decrypt",)
+    assert work_out([allow(["kms:Decrypt", "iam:CreateUser"], "*", **by_s3)]).beyond == ("iam:CreateUser", "kms:Decrypt")

@@ -76,7 +76,7 @@ def test_a_resource_that_cannot_be_made_is_named_and_taken_back(site: Site) -> N
         deployment = done.document["deployment"]
         assert deployment["state"] == "failed"
         assert "cohort-clash-lab" in deployment["error"] or "AWS::IAM::Role" in deployment["error"]
-        assert "Rename or remove it on AWS" in deployment["advice"]
+        assert "rename or remove it on AWS" in deployment["advice"]
     finally:
         iam.delete_role(RoleName="cohort-clash-lab")
     mended = site.must("member", "add", "clash-lab", "mended@example.org", "--create", "--wait")

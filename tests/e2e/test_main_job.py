@@ -164,7 +164,12 @@ def test_a_group_stack_altered_to_grant_everything_still_cannot_pass_the_boundar
     for resource in altered["Resources"].values():
         if resource["Type"] in ("AWS::IAM::Role", "AWS::IAM::User"):
             resource["Properties"]["ManagedPolicyArns"] = ["arn:aws:iam::aws:policy/AdministratorAccess"]
-    _update(cloudformation, f"Group-{BETA}", json.dumps(altered))
+    # CDK's own role may attach no such policy: somebody with an administrator's rights does it.
+    trust = {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    by = iam.create_role(RoleName="somebody-s-own", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam.attach_role_policy(RoleName="somebody-s-own", PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
+    _update(cloudformation, f"Group-{BETA}", json.dumps(altered), by)
     try:
         attached = iam.list_attached_role_policies(RoleName=f"cohort-{BETA}")["AttachedPolicies"]
         assert [policy["PolicyName"] for policy in attached] == ["AdministratorAccess"]
@@ -178,11 +183,11 @@ def test_a_group_stack_altered_to_grant_everything_still_cannot_pass_the_boundar
         assert refused(site.client("secretsmanager", mallory).list_secrets)
         assert refused(site.client("s3", mallory).delete_bucket, Bucket=VIDEO)
     finally:
-        _update(cloudformation, f"Group-{BETA}", original)
+        _update(cloudformation, f"Group-{BETA}", original, by)
 
 
-def _update(cloudformation: Any, stack: str, template: str) -> None:
-    cloudformation.update_stack(StackName=stack, TemplateBody=template, Capabilities=["CAPABILITY_NAMED_IAM"])
+def _update(cloudformation: Any, stack: str, template: str, role: str) -> None:
+    cloudformation.update_stack(StackName=stack, TemplateBody=template, Capabilities=["CAPABILITY_NAMED_IAM"], RoleARN=role)
     cloudformation.get_waiter("stack_update_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
 
 

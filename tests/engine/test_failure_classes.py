@@ -88,7 +88,7 @@ def test_a_name_that_is_taken_is_told_with_what_to_do_and_waits_for_somebody(run
         assert "AWS::IAM::Role “FederatedRole" in failed["error"]
         assert f"Role with name {names.role(slug)} already exists" in failed["error"]
         assert "AWS holds what it held before" in failed["advice"]
-        assert "Rename or remove it on AWS, then deploy again" in failed["advice"]
+        assert "rename or remove it on AWS, then deploy again" in failed["advice"]
         assert (failed["failure"], failed["status"]) == ("permanent", "ROLLBACK_COMPLETE")
     before = len(running.control.dump()["deployments"])
     time.sleep(TWO_SWEEPS)

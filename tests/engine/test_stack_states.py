@@ -210,7 +210,8 @@ def test_a_template_that_somebody_else_deployed_is_told_and_repaired(running: Ru
     slug = running.lab(lab_name, ADA)
 
     def widen(template: dict[str, Any]) -> None:
-        template["Resources"]["Extra"] = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": f"extra-{slug}"}}
+        extra = {"GroupName": f"extra-{slug}", "Path": names.iam_path(slug)}
+        template["Resources"]["Extra"] = {"Type": "AWS::IAM::Group", "Properties": extra}
 
     update_by_hand(running, slug, widen)
     assert stack_ended(running.cloud.aws, f"Group-{slug}")["StackStatus"] == "UPDATE_COMPLETE"

@@ -237,8 +237,8 @@ def test_drift_detection_reads_with_the_rights_of_whoever_asks_and_shows_what_it
     iam = client(aws, "iam")
     iam.attach_group_policy(GroupName=GROUP, PolicyArn=FOREIGN)
     iam.create_user(UserName="looker")
-    allowed = ["cloudformation:*", "iam:GetGroup", "iam:GetPolicy", "iam:GetUser", "secretsmanager:DescribeSecret"]
-    document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
+    allowed = {"Effect": "Allow", "NotAction": "iam:GetRole", "Resource": "*"}
+    document = {"Version": "2012-10-17", "Statement": [allowed]}
     iam.put_user_policy(UserName="looker", PolicyName="look", PolicyDocument=json.dumps(document))
     key = iam.create_access_key(UserName="looker")["AccessKey"]
     cloudformation = client(aws, "cloudformation", key["AccessKeyId"], key["SecretAccessKey"])

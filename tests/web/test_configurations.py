@@ -12,7 +12,7 @@ from control_plane.catalogue.models import Entry
 from control_plane.groups.models import Grant
 from control_plane.storage.sessions import Purpose, s3_client
 from tests.labs import BUCKET, Lab, make_lab
-from web.configurations import form
+from web.configurations import form, services
 from web.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
 
 pytestmark = pytest.mark.django_db
@@ -212,6 +212,22 @@ def test_nobody_writes_over_what_somebody_saved_meanwhile(described: Lab) -> Non
     assert "baseline: 2" in kept.content.decode()
     with pytest.raises(Changed, match="already"):
         save(described.place, "first", "baseline: 3\n", "", described.actor)
+
+
+def test_a_configuration_deleted_while_it_is_saved_is_said_to_be_deleted(described: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    described.put(KEY, body=b"baseline: 1\n")
+    etag = described.s3.head_object(Bucket=BUCKET, Key=KEY)["ETag"]
+    look = services._refuse_changed
+
+    def look_and_have_it_deleted_then(*asked: Any) -> None:
+        look(*asked)
+        monkeypatch.undo()
+        described.s3.delete_object(Bucket=BUCKET, Key=KEY)
+
+    monkeypatch.setattr(services, "_refuse_changed", look_and_have_it_deleted_then)
+    with pytest.raises(Changed, match="was deleted meanwhile"):
+        save(described.place, "first", "baseline: 2\n", etag, described.actor)
+    assert described.keys("example-lab/configs/") == []
 
 
 def test_old_versions_are_shown_compared_and_brought_back(described: Lab) -> None:

@@ -3,12 +3,15 @@ file that is not there to whoever may list below a prefix alone."""
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Literal
 
 import pytest
 from botocore.exceptions import ClientError
+from django.utils import timezone
 
 from control_plane import aws_clients
+from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import NotFound
 from control_plane.groups.services.credentials import computer_policy
 from control_plane.jobs import protocol, submitting, watching
@@ -156,7 +159,11 @@ def test_files_that_went_meanwhile_are_named(member: Person, root: Root) -> None
     assert submitting._missing(member.place, [f"{INPUTS}/stays.csv", f"{INPUTS}/gone.csv"]) == [f"{INPUTS}/gone.csv"]
 
 
-def test_a_configuration_or_a_version_of_it_that_is_gone_is_not_found(member: Person, root: Root) -> None:
+@pytest.mark.parametrize("seconds_ago", [1, 3600])
+def test_a_configuration_or_a_version_of_it_that_is_gone_is_not_found(member: Person, root: Root, seconds_ago: int) -> None:
+    """Also right after a deployment, while a refusal may be IAM's delay: what is not listed is gone."""
+    ended = timezone.now() - timedelta(seconds=seconds_ago)
+    Deployment.objects.create(stack=member.place.group.stack, generation=1, state="succeeded", finished_at=ended)
     key = "example-lab/configs/fast.yaml"
     with pytest.raises(NotFound):
         configurations.read(member.place, "fast")

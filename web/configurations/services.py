@@ -165,7 +165,8 @@ def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -
             Bucket=place.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
         )
     except ClientError as error:
-        if status_of(error) in (409, 412):
+        # 404 where it was deleted: a condition on what is to be replaced finds nothing (S3 user guide, "Conditional writes").
+        if status_of(error) in (404, 409, 412):
             _refuse_changed(place, name, expected_etag)
         raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved; try again.") from error
     except BotoCoreError as error:

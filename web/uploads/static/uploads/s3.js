@@ -6,10 +6,12 @@ const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshR
 
 // What S3 answered, or could not answer: a status of 0 is a lost connection.
 export class S3Error extends Error {
-  constructor(status, code, message) {
+  // `answered` is S3's own status, where ours says what to do about it.
+  constructor(status, code, message, answered = status) {
     super(message);
     this.name = "S3Error";
     this.status = status;
+    this.answered = answered;
     this.code = code;
   }
 
@@ -28,7 +30,7 @@ const isLate = (status, code, settles) => status === 403 && (code === "AccessDen
 const errorFrom = (status, body, settles = 0) => {
   const document = body ? parse(body) : null;
   const code = (document && text(document, "Code")) || `Status${status}`;
-  if (isLate(status, code, settles)) return new S3Error(503, "BeingMadeReady", "Your access is being made ready on AWS.");
+  if (isLate(status, code, settles)) return new S3Error(503, "BeingMadeReady", "Your access is being made ready on AWS.", status);
   return new S3Error(status, code, (document && text(document, "Message")) || `S3 answered with status ${status}.`);
 };
 
@@ -172,7 +174,7 @@ export class Bucket {
   // Whether this is S3's way to say that nothing lies under the key: 404 to whoever may list, 403 to others, and undecided for a right
   // to list under a prefix, as ours is. So a listing tells, as in control_plane/storage/presence.py. Throws where that is refused.
   async isMissing(error, key) {
-    if (error.status !== 403) return error.status === 404;
+    if (error.answered !== 403) return error.answered === 404;
     const { objects } = await this.list({ prefix: key, delimiter: "", max: 1 });
     return objects[0]?.key !== key;
   }

@@ -1,0 +1,64 @@
+"""IAM's and Secrets Manager's refusals that ministack leaves out or words in its own way: as AWS answered when it was recorded.
+
+The recordings are in `tests/data/aws-recorded.json`, and `tests/local_aws/recorded.py` asks for each.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core.responses import error_response_json
+from ministack.services import iam, secretsmanager
+
+Act = Callable[[dict[str, Any]], Any]
+ATTACHING = ("AttachRolePolicy", "AttachUserPolicy", "AttachGroupPolicy")
+ASKING = ("GetPolicy", "DeletePolicy", "ListPolicyVersions", "ListEntitiesForPolicy")
+WAITS = "You can't create this secret because a secret with this name is already scheduled for deletion."
+
+
+def install() -> None:
+    """Refuse so."""
+    for name in ATTACHING:
+        iam._IAM_HANDLERS[name] = _attach(iam._IAM_HANDLERS[name])
+    for name in ASKING:
+        iam._IAM_HANDLERS[name] = _ask(iam._IAM_HANDLERS[name])
+    iam._IAM_HANDLERS["CreateRole"] = _create_role(iam._IAM_HANDLERS["CreateRole"])
+    create: Act = secretsmanager._create_secret
+
+    def create_secret(data: dict[str, Any]) -> Any:
+        if secretsmanager._secrets.get(data.get("Name"), {}).get("DeletedDate"):
+            return error_response_json("InvalidRequestException", WAITS, 400)
+        return create(data)
+
+    secretsmanager._create_secret = create_secret
+
+
+def _attach(act: Act) -> Act:
+    def refuse_or_attach(parameters: dict[str, Any]) -> Any:
+        arn = iam._p(parameters, "PolicyArn")
+        if iam._lookup_policy(arn) is None and not iam._is_aws_managed_arn(arn):
+            return iam._error(404, "NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", ns="iam")
+        return act(parameters)
+
+    return refuse_or_attach
+
+
+def _ask(act: Act) -> Act:
+    def refuse_or_ask(parameters: dict[str, Any]) -> Any:
+        arn = iam._p(parameters, "PolicyArn")
+        if iam._lookup_policy(arn) is None and not iam._is_aws_managed_arn(arn):
+            return iam._error(404, "NoSuchEntity", f"Policy {arn} was not found.", ns="iam")
+        return act(parameters)
+
+    return refuse_or_ask
+
+
+def _create_role(act: Act) -> Act:
+    def refuse_or_create(parameters: dict[str, Any]) -> Any:
+        try:
+            json.loads(iam._p(parameters, "AssumeRolePolicyDocument"))
+        except ValueError:
+            return iam._error(400, "MalformedPolicyDocument", "This policy contains invalid Json", ns="iam")
+        return act(parameters)
+
+    return refuse_or_create
