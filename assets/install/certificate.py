@@ -103,7 +103,10 @@ def _restore(host: Mapping[str, str]) -> bool:
             return False
         try:
             with tarfile.open(fileobj=file) as archive:
-                archive.extractall(at(ETC), filter="data")
+                # Pythons before 3.11.4 know no filter; what is taken out here is the host's own.
+                if hasattr(tarfile, "data_filter"):
+                    archive.extraction_filter = tarfile.data_filter
+                archive.extractall(at(ETC))
         except (tarfile.TarError, OSError) as error:
             log(f"{at(KEPT)} was not used: {error}")
             return False
