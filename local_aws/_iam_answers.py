@@ -19,9 +19,9 @@ WAITS = "You can't create this secret because a secret with this name is already
 def install() -> None:
     """Refuse so."""
     for name in ATTACHING:
-        iam._IAM_HANDLERS[name] = _attach(iam._IAM_HANDLERS[name])
+        iam._IAM_HANDLERS[name] = _refuse_missing(iam._IAM_HANDLERS[name], "Policy {} does not exist or is not attachable.")
     for name in ASKING:
-        iam._IAM_HANDLERS[name] = _ask(iam._IAM_HANDLERS[name])
+        iam._IAM_HANDLERS[name] = _refuse_missing(iam._IAM_HANDLERS[name], "Policy {} was not found.")
     iam._IAM_HANDLERS["CreateRole"] = _create_role(iam._IAM_HANDLERS["CreateRole"])
     create: Act = secretsmanager._create_secret
 
@@ -33,24 +33,16 @@ def install() -> None:
     secretsmanager._create_secret = create_secret
 
 
-def _attach(act: Act) -> Act:
-    def refuse_or_attach(parameters: dict[str, Any]) -> Any:
+def _refuse_missing(act: Act, words: str) -> Act:
+    """Refuse what names a policy that is not there, in these words."""
+
+    def refuse_or_act(parameters: dict[str, Any]) -> Any:
         arn = iam._p(parameters, "PolicyArn")
         if iam._lookup_policy(arn) is None and not iam._is_aws_managed_arn(arn):
-            return iam._error(404, "NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", ns="iam")
+            return iam._error(404, "NoSuchEntity", words.format(arn), ns="iam")
         return act(parameters)
 
-    return refuse_or_attach
-
-
-def _ask(act: Act) -> Act:
-    def refuse_or_ask(parameters: dict[str, Any]) -> Any:
-        arn = iam._p(parameters, "PolicyArn")
-        if iam._lookup_policy(arn) is None and not iam._is_aws_managed_arn(arn):
-            return iam._error(404, "NoSuchEntity", f"Policy {arn} was not found.", ns="iam")
-        return act(parameters)
-
-    return refuse_or_ask
+    return refuse_or_act
 
 
 def _create_role(act: Act) -> Act:
