@@ -71,11 +71,17 @@ const whole = async ({ templateDiffs, permissionChangeType }, { assembly, stack 
   return plan(all, broadened(all));
 };
 
-const plan = (diffs, permissions) => ({
-  permissions,
-  resources: diffs.flatMap(resources),
-  statements: diffs.flatMap((diff) => statements(diff.iamChanges)),
-});
+const plan = (diffs, permissions) => {
+  const planned = { permissions, resources: diffs.flatMap(resources), statements: diffs.flatMap((diff) => statements(diff.iamChanges)) };
+  return permissions === "broadening" && goesWithItsGroup(planned) ? { ...planned, permissions: "non-broadening", statements: planned.statements.map((one) => ({ ...one, widens: false })) } : planned;
+};
+
+// The last key holder's removal takes their IAM group away, and with it the denial of sessions by keys: nobody is let in by that.
+const goesWithItsGroup = ({ resources, statements }) => {
+  const widening = statements.filter((one) => one.widens);
+  const isDenialOfSessions = (one) => one.change === "remove" && one.effect === "Deny" && one.condition.includes("aws:TokenIssueTime");
+  return widening.length > 0 && widening.every(isDenialOfSessions) && resources.some((one) => one.type === "AWS::IAM::Group" && one.action === "remove");
+};
 
 const resources = (diff) => {
   const found = [];
