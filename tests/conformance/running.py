@@ -1,9 +1,15 @@
 """Conduct one run from the first step to the last thing removed."""
 
 import secrets
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.conformance import presence
 from tests.conformance.journal import Journal
@@ -38,9 +44,26 @@ def conduct(target: Target, folder: Path, *, with_host: bool = False, domain: st
             all_steps(with_host=with_host), tour, lambda row: None if row.outcome == "not reached" else say(as_line(row))
         )
     finally:
-        tour.close()
-        rows += clean_up(target, journal, say)
+        with not_interrupted(say):
+            tour.close()
+            rows += clean_up(target, journal, say)
     return new_run(target.name, target.conditions, rows)
+
+
+@contextmanager
+def not_interrupted(say: Callable[[str], None]) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM wait while what was made is removed: the first one led here."""
+
+    def go_on(number: int, frame: FrameType | None) -> None:
+        say("What was made is being removed; that takes some minutes on AWS. Please wait.")
+
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, go_on) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def clean_up(target: Target, journal: Journal, say: Callable[[str], None] = tell) -> list[Row]:
@@ -65,18 +88,20 @@ def clean_up(target: Target, journal: Journal, say: Callable[[str], None] = tell
 def left(target: Target, say: Callable[[str], None]) -> Row:
     """The row of what an account holds of Cohort's: nothing, if all is well."""
     began = time.monotonic()
-    while (found := presence.by_name(target)) and time.monotonic() - began < LISTED_SECONDS:
-        time.sleep(1)
-    tagged = presence.by_tag(target)
+    try:
+        while (found := presence.by_name(target)) and time.monotonic() - began < LISTED_SECONDS:
+            time.sleep(1)
+        tagged = presence.by_tag(target)
+    except (BotoCoreError, ClientError) as error:
+        found, tagged = [f"not known: {error}"], []
+    # What the tag finds and no name does was deleted a moment ago: AWS lists that for a while.
     lines = [*(f"by name: {one}" for one in found), *(f"by tag: {one}" for one in tagged or [])]
     for line in lines or ["Nothing of Cohort's is left, by name or by tag."]:
         say(line)
     note = "; ".join(lines) or ("this AWS does not list by tag" if tagged is None else "")
     seconds = round(time.monotonic() - began, 2)
-    # What the tag finds and no name does was deleted a moment ago: AWS lists that for a while.
-    return Row(
-        f"{REMOVAL}: left", REMOVAL, "Nothing is left, by name or by tag", _outcome(target, is_clean=not found), seconds, note
-    )
+    outcome = _outcome(target, is_clean=not found)
+    return Row(f"{REMOVAL}: left", REMOVAL, "Nothing is left, by name or by tag", outcome, seconds, note)
 
 
 def _outcome(target: Target, *, is_clean: bool) -> Outcome:

@@ -1,6 +1,8 @@
 """How a run treats a real account, tried on the embedded AWS as if it were one: asking, refusing, and leaving it as it was."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,10 +75,11 @@ def target(aws: EmbeddedAws) -> Target:
     return targets.account(key, "us-east-1")
 
 
-def steps(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[Tour], Any]) -> None:
-    """Have a run take the steps before the site, and then these."""
+def steps(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[Tour], Any], with_cdk: bool = False) -> None:
+    """Have a run take the steps before the site, of which CDK's own bootstrap is dear, and then these."""
+    before = [step for step in BEFORE_THE_SITE if with_cdk or "cdk" not in step.id]
     more = [Step(f"then {number}", "Then", "Then", action) for number, action in enumerate(actions)]
-    monkeypatch.setattr(running, "all_steps", lambda *, with_host: [*BEFORE_THE_SITE, *more])
+    monkeypatch.setattr(running, "all_steps", lambda *, with_host: [*before, *more])
 
 
 def make_bucket(tour: Tour) -> None:
@@ -128,7 +131,7 @@ def test_an_account_with_a_site_of_cohort_is_refused(aws: EmbeddedAws, target: T
 def test_all_that_a_run_made_is_removed_and_listed_as_gone(
     aws: EmbeddedAws, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps(monkeypatch, make_bucket)
+    steps(monkeypatch, make_bucket, with_cdk=True)
     person = Person(ACCOUNT)
     run = person.run(tmp_path)
     assert [row.outcome for row in run.rows] == ["passed"] * len(run.rows)
@@ -143,6 +146,24 @@ def test_after_ctrl_c_all_is_removed_too(aws: EmbeddedAws, target: Target, tmp_p
     steps(monkeypatch, make_bucket, interrupt)
     with pytest.raises(KeyboardInterrupt):
         Person(ACCOUNT).run(tmp_path)
+    assert presence.by_name(target) == []
+    assert not (tmp_path / running.JOURNAL).exists()
+
+
+def test_a_second_ctrl_c_does_not_stop_the_removal(
+    aws: EmbeddedAws, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps(monkeypatch, make_bucket, interrupt)
+    person = Person(ACCOUNT)
+
+    def press_again(line: str) -> None:
+        person.told.append(line)
+        if line.startswith("Removing"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        account.run(tmp_path, ask=person.ask, say=press_again)
+    assert "What was made is being removed" in person.text
     assert presence.by_name(target) == []
     assert not (tmp_path / running.JOURNAL).exists()
 
