@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Target:
 
     def client(self, service: str, **options: Any) -> Any:
         """A client of its administrator."""
-        return self.session().client(service, region_name=self.region, endpoint_url=self.endpoint, **options)
+        return self.session.client(service, region_name=self.region, endpoint_url=self.endpoint, **options)
 
     def client_as(self, service: str, credentials: dict[str, str], **options: Any) -> Any:
         """A client with a member's credentials, as a `credential_process` gives them."""
@@ -64,8 +65,9 @@ class Target:
             **options,
         )
 
+    @cached_property
     def session(self) -> boto3.Session:
-        """boto3 as its administrator, whatever the process's own environment says."""
+        """boto3 as its administrator, whatever the process's own environment says. Each new one reads megabytes from the disk."""
         return session_of(self.environment, self.region)
 
 
