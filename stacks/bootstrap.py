@@ -1,7 +1,8 @@
-"""`python -m stacks.bootstrap template|deploy`: the policies that bound everything else, as the stack `Cohort-Bootstrap`.
+"""`python -m stacks.bootstrap template|deploy`: what bounds everything else, as the stack `Cohort-Bootstrap`.
 
-The account's administrator deploys it with their own rights, before `cdk bootstrap`. It is no CDK stack, since CloudFormation's
-role for those may not change it: a boundary that the bounded can redraw is none.
+It holds the policies that bound, and the role that deploys groups and analyses. The account's administrator deploys it with their
+own rights, before `cdk bootstrap`. It is no CDK stack, since CloudFormation's role for those may not change it: a boundary that
+the bounded can redraw is none.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stacks import names, policies
+from stacks._deploy_role import deploy_role
 from stacks._holders import explain, find_holder
 from stacks.execution import execution_policies
 from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
@@ -79,6 +81,7 @@ def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, An
         }
         for name, document in documents(account, region, patterns).items()
     }
+    resources["DeployRole"] = {"Type": "AWS::IAM::Role", "DeletionPolicy": "Delete", "Properties": deploy_role(account, region)}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Description": DESCRIPTION, "Resources": resources}
 
 

@@ -11,6 +11,7 @@ from constructs import Construct
 
 from stacks import denials, names, policies
 from stacks._acknowledged import acknowledge_prefixes, acknowledge_secret
+from stacks._deployed_by import deployed_by_the_worker
 from stacks.manifest import GroupManifest, Member
 
 # The control plane assumes the role from a role of its own, and AWS ends such a chained session after an hour.
@@ -25,6 +26,7 @@ class GroupStack(Stack):
             scope,
             manifest.stack_name,
             env=Environment(account=manifest.account, region=manifest.region),
+            synthesizer=deployed_by_the_worker(),
             description=f"Access of the research group {manifest.slug}",
         )
         add_tags(self, manifest.tags | {"group": manifest.slug})

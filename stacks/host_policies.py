@@ -13,7 +13,8 @@ from stacks.site import HOST_STACK, LOG_GROUP, SETTINGS_SECRET, Site
 Statement = dict[str, Any]
 Document = dict[str, Any]
 
-OUR_STACKS = ("Group-*", "Cohort-*")
+# The stacks of groups and of analyses: the site's own are the platform engineer's to deploy.
+WORKERS_STACKS = ("Group-*", "Cohort-Storage*")
 KINDS = ("user", "group", "role", "policy")
 # By their beginnings, since the host's boundary has little room: all of these only look.
 SEE_STACKS = tuple(
@@ -26,8 +27,6 @@ SEE_ACCOUNT = (
 MEND_STACKS = tuple(
     f"cloudformation:{action}" for action in ("CancelUpdateStack", "ContinueUpdateRollback", "DeleteStack", "RollbackStack")
 )
-# Of CDK's bootstrap: what deploys, and what stores a template that is too large to be sent.
-CDK_ROLES = ("deploy-role", "file-publishing-role")
 # What Session Manager's agent needs of AmazonSSMManagedInstanceCore (its user guide, "Add Session Manager permissions").
 # AWS's own policy lets the machine read every parameter of the account besides.
 SESSION_MANAGER = (
@@ -77,11 +76,16 @@ def member_statements(account: str, region: str) -> list[Statement]:
 def control_plane_statements(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> list[Statement]:
     """What deploying needs wherever the control plane runs: CDK's own roles, our stacks, and a look at what they hold; and what
     becomes of a retired group's data in the buckets of these names."""
-    stacks = [_everywhere(region, "cloudformation", account, f"stack/{name}/*") for name in OUR_STACKS]
+    stacks = [_everywhere(region, "cloudformation", account, f"stack/{name}/*") for name in WORKERS_STACKS]
     principals = [_arn(region, "iam", account, f"{kind}/cohort/*") for kind in KINDS]
     return [
-        # Not the role that looks things up: it may read the whole account.
-        allow("DeployThroughCdk", "sts:AssumeRole", [names.cdk_role_arn(account, region, role) for role in CDK_ROLES]),
+        # Our own role that deploys, since CDK's may change any stack of the account; and CDK's, which stores a template that is too
+        # large to be sent. Not the one that looks things up: it may read the whole account.
+        allow(
+            "DeployThroughCdk",
+            "sts:AssumeRole",
+            [names.deploy_role_arn(account, region), names.cdk_role_arn(account, region, "file-publishing-role")],
+        ),
         *member_statements(account, region),
         allow("SeeStacks", SEE_STACKS, _everywhere(region, "cloudformation", account, "stack/*")),
         # These name no resource that they could be bound to (Service Authorization Reference, CloudFormation and IAM).

@@ -19,6 +19,9 @@ ANALYSIS_CONSTRUCT = "Analysis-"
 BOUNDARY_NAME = "cohort-boundary"
 HOST_BOUNDARY_NAME = "cohort-host-boundary"
 EXECUTION_NAMES = ("cohort-execution", "cohort-execution-data", "cohort-execution-network")
+# The role of Cohort-Bootstrap that deploys groups and analyses. It begins as CDK's roles do, which no template may change (see
+# `stacks.execution`), and as no group's role can.
+DEPLOY_ROLE = "cdk-cohort-deploy-role"
 # A part of every name that `cdk bootstrap` makes (CDK guide, "Customize CDK bootstrapping"). Another one is another bootstrap.
 CDK_QUALIFIER = "hnb659fds"
 
@@ -258,6 +261,11 @@ def cdk_role_arn(account: str, region: str, kind: str) -> str:
     everybody in the account may assume, and which deploy as an administrator unless told otherwise.
     """
     return f"arn:{partition(region)}:iam::{account}:role/cdk-{CDK_QUALIFIER}-{kind}-{account}-{region}"
+
+
+def deploy_role_arn(account: str, region: str) -> str:
+    """The ARN of the role that deploys groups and analyses."""
+    return f"arn:{partition(region)}:iam::{account}:role/{DEPLOY_ROLE}"
 
 
 def cdk_assets(account: str, region: str) -> str:

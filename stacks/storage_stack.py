@@ -11,6 +11,7 @@ from constructs import Construct
 
 from stacks import names
 from stacks._acknowledged import acknowledge_access_logs
+from stacks._deployed_by import deployed_by_the_worker
 from stacks._kept import keep_bucket
 from stacks.group_stack import add_tags
 from stacks.manifest import PlatformManifest
@@ -39,6 +40,7 @@ class StorageStack(Stack):
             scope,
             manifest.stack_name,
             env=Environment(account=manifest.account, region=manifest.region),
+            synthesizer=deployed_by_the_worker(),
             description="Analysis buckets",
         )
         add_tags(self, dict(manifest.tags))

@@ -117,6 +117,10 @@ _EXPLAINED = (
      "remove it on AWS, then deploy again."),
     (re.compile(r"limit ?exceeded|quota|cannot exceed", re.IGNORECASE),
      "A limit of the AWS account is reached. Remove what is not used, or ask AWS for more (Service Quotas), then deploy again."),
+    # CDK goes on with the worker's own rights where it may not assume a role, and is refused a step later.
+    (re.compile(r"not authorized to perform: (sts:AssumeRole|cloudformation:CreateChangeSet)"),
+     "The worker may not use the role that deploys, which Cohort-Bootstrap makes. Bring both to one release (operations, "
+     "“Upgrade”; `manage.py doctor` says what is older), then deploy again."),
     (re.compile(r"access ?denied|not authorized|unauthorized", re.IGNORECASE),
      "CDK’s execution role lacks this right. Give it the right, then deploy again."),
     (re.compile(r"malformed ?policy|invalid (policy|principal)|syntax errors in policy|contains invalid json", re.IGNORECASE),

@@ -12,6 +12,7 @@ import https from "node:https";
 import readline from "node:readline";
 import { stripVTControlCharacters } from "node:util";
 import { StackSelectionStrategy, Toolkit, DiffMethod } from "@aws-cdk/toolkit-lib";
+import { broadened, plan } from "./resident_plan.mjs";
 
 const POLLING_MS = 1000;
 const LEVELS = new Set(["error", "warn", "info", "result"]);
@@ -70,62 +71,6 @@ const whole = async ({ templateDiffs, permissionChangeType }, { assembly, stack 
   const all = await request.run({ ...request.getStore(), isQuiet: true }, () => differences(assembly, stack));
   return plan(all, broadened(all));
 };
-
-const plan = (diffs, permissions) => {
-  const planned = { permissions, resources: diffs.flatMap(resources), statements: diffs.flatMap((diff) => statements(diff.iamChanges)) };
-  return permissions === "broadening" && goesWithItsGroup(planned) ? { ...planned, permissions: "non-broadening", statements: planned.statements.map((one) => ({ ...one, widens: false })) } : planned;
-};
-
-// The last key holder's removal takes their IAM group away, and with it the denial of sessions by keys: nobody is let in by that.
-const goesWithItsGroup = ({ resources, statements }) => {
-  const widening = statements.filter((one) => one.widens);
-  const isDenialOfSessions = (one) => one.change === "remove" && one.effect === "Deny" && one.condition.includes("aws:TokenIssueTime");
-  return widening.length > 0 && widening.every(isDenialOfSessions) && resources.some((one) => one.type === "AWS::IAM::Group" && one.action === "remove");
-};
-
-const resources = (diff) => {
-  const found = [];
-  diff.resources.forEachDifference((logicalId, change) => {
-    const replaced = ["WILL_REPLACE", "MAY_REPLACE"].includes(change.changeImpact);
-    found.push({
-      logical_id: logicalId,
-      type: change.resourceType,
-      action: change.isAddition ? "add" : change.isRemoval ? "remove" : replaced ? "replace" : "change",
-      properties: change.isUpdate ? Object.keys(change.propertyUpdates).sort() : [],
-    });
-  });
-  return found;
-};
-
-const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-const words = (list) => (list?.not ? "everything but " : "") + (list?.values ?? []).map(text).join(", ");
-
-const statements = (changes) => [
-  ...changes.statements.additions.map((one) => statement("add", one)),
-  ...changes.statements.removals.map((one) => statement("remove", one)),
-  ...changes.managedPolicies.additions.map((one) => attachment("add", one)),
-  ...changes.managedPolicies.removals.map((one) => attachment("remove", one)),
-];
-
-const statement = (change, one) => ({
-  change,
-  effect: String(one.effect),
-  actions: words(one.actions),
-  resource: words(one.resources),
-  principal: words(one.principals),
-  condition: one.condition ? text(one.condition) : "",
-  widens: (change === "add") === (String(one.effect) === "Allow"),
-});
-
-const attachment = (change, one) => ({
-  change,
-  effect: "Attach",
-  actions: text(one.managedPolicyArn),
-  resource: "",
-  principal: text(one.identityArn),
-  condition: "",
-  widens: change === "add",
-});
 
 // Connections are kept too: without an agent of ours, each of the toolkit's clients opens its own.
 const { Agent } = process.env.AWS_ENDPOINT_URL?.startsWith("http:") ? http : https;
@@ -193,11 +138,6 @@ const differences = async (assembly, stack) => {
 const diff = async ({ id, assembly, stack }) => {
   const found = await differences(assembly, stack);
   say({ id, event: "diff", ...plan(found, broadened(found)) });
-};
-
-const broadened = (diffs) => {
-  if (!diffs.some((found) => found.iamChanges.hasChanges)) return "none";
-  return diffs.some((found) => found.permissionsBroadened) ? "broadening" : "non-broadening";
 };
 
 const failure = (id, error) => {

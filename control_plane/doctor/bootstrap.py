@@ -10,6 +10,7 @@ from control_plane.doctor.rights import Question, ask
 from control_plane.doctor.stacks import is_well, stack
 from control_plane.doctor.surroundings import DENIED, Surroundings, code_of, why_not
 from stacks import bootstrap, names, policies
+from stacks._deploy_role import DEPLOY_POLICY, deploy_policy
 from stacks._holders import explain, find_holder
 
 DEPLOY = "python -m stacks.bootstrap deploy"
@@ -36,6 +37,7 @@ def policy_contents(around: Surroundings) -> Iterator[Finding]:
     """Compare each policy with what this checkout makes; each that differs is named, since it is older until it is renewed."""
     try:
         wanted = bootstrap.documents(around.account, around.region, around.patterns)
+        wanted[names.DEPLOY_ROLE] = deploy_policy(around.account, around.region)
     except (names.NameRefused, policies.PolicyTooLarge) as error:
         yield to_do(str(error), "Correct `bucket_patterns` in site.toml.")
         return
@@ -44,7 +46,7 @@ def policy_contents(around: Surroundings) -> Iterator[Finding]:
     missing = [name for name, one in held.items() if one.state == "missing"]
     hidden = [name for name, one in held.items() if one.state == "hidden"]
     for name in [name for name in wanted if name not in (*same, *missing, *hidden)]:
-        was = f"{name} ({held[name].version})"
+        was = f"{name} ({held[name].version})" if held[name].version else name
         yield to_do(f"{was} is not what this checkout makes: it is of an older one, or of other bucket_patterns", DEPLOY)
     if missing and len(missing) == len(wanted):
         yield not_yet(2, "are not there", DEPLOY)
@@ -57,7 +59,7 @@ def policy_contents(around: Surroundings) -> Iterator[Finding]:
 
 
 class Held(NamedTuple):
-    """A policy as AWS has it, or why its document is not known."""
+    """A policy as AWS has it, or why its document is not known. A role's own has no version."""
 
     state: Literal["there", "missing", "hidden"]
     version: str = ""
@@ -67,6 +69,8 @@ class Held(NamedTuple):
 def _held(around: Surroundings, name: str) -> Held:
     iam, arn = around.aws("iam"), names.policy_arn(around.account, around.region, name)
     try:
+        if name == names.DEPLOY_ROLE:
+            return Held("there", document=iam.get_role_policy(RoleName=name, PolicyName=DEPLOY_POLICY)["PolicyDocument"])
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
     except ClientError as error:

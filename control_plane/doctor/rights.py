@@ -101,13 +101,14 @@ def of_worker(account: str, region: str) -> Expected:
         f"{iam}role{HOST_PATH}cohort-host",
         3,
         (
-            Question("sts:AssumeRole", names.cdk_role_arn(account, region, "deploy-role"), means="deploying"),
+            Question("sts:AssumeRole", names.deploy_role_arn(account, region), means="deploying"),
             Question("sts:AssumeRole", names.role_arn(account, region, "doctor"), means="acting for members"),
             Question("cloudformation:DescribeStacks", _stack(account, region), means="looking at stacks"),
             Question("iam:PutUserPolicy", f"{iam}user/cohort/doctor/cohort-doctor", means="the lockout"),
         ),
         (
             Question("sts:AssumeRole", other, means="another CDK bootstrap's role"),
+            Question("sts:AssumeRole", names.cdk_role_arn(account, region, "deploy-role"), means="any stack by CDK's own role"),
             Question("iam:PutRolePolicy", f"{iam}role{HOST_PATH}cohort-host", means="its own rights"),
             Question("iam:CreatePolicyVersion", names.boundary_arn(account, region), means="another boundary"),
             Question("cloudformation:CreateStack", _stack(account, region), means="stacks past CDK"),
@@ -124,7 +125,7 @@ def of_web(account: str, region: str) -> Expected:
         3,
         (Question("sts:AssumeRole", names.role_arn(account, region, "doctor"), means="acting for members"),),
         (
-            Question("sts:AssumeRole", names.cdk_role_arn(account, region, "deploy-role"), means="deploying"),
+            Question("sts:AssumeRole", names.deploy_role_arn(account, region), means="deploying"),
             Question("sts:AssumeRole", f"{iam}role{HOST_PATH}cohort-host", means="the worker's role"),
             Question("cloudformation:DeleteStack", _stack(account, region), means="deleting stacks"),
             Question("iam:CreateUser", f"{iam}user/cohort/doctor/cohort-doctor", means="IAM users"),

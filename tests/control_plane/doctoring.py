@@ -1,5 +1,6 @@
 """What the doctor's tests share: an AWS that answers what the test says, in the shapes that botocore knows, and nothing else."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,9 @@ class Session:
                 raise client.exceptions.from_code(code)({"Error": {"Code": code, "Message": message}}, operation)
             shape = client.meta.service_model.operation_model(operation).output_shape
             # IAM's documents come decoded, which is botocore's doing and not the shape's.
-            plain = {key: value for key, value in said.items() if key not in ("ResponseMetadata", "PolicyVersion")}
+            plain = {key: value for key, value in said.items() if key not in ("PolicyVersion", "ResponseMetadata")}
+            if "PolicyDocument" in plain:
+                plain["PolicyDocument"] = json.dumps(plain["PolicyDocument"])
             try:
                 validate_parameters(plain, shape)
             except ParamValidationError as error:

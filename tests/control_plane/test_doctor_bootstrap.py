@@ -7,10 +7,11 @@ import pytest
 from control_plane.doctor import rights
 from control_plane.doctor.findings import State
 from stacks import bootstrap, names
+from stacks._deploy_role import deploy_policy
 from tests.control_plane.doctoring import Answer, all_of, around, findings, one, stack, stacks
 from tests.stacks.builders import ACCOUNT, REGION, site
 
-DOCUMENTS = bootstrap.documents(ACCOUNT, REGION, site().bucket_patterns)
+DOCUMENTS = bootstrap.documents(ACCOUNT, REGION, site().bucket_patterns) | {names.DEPLOY_ROLE: deploy_policy(ACCOUNT, REGION)}
 EXECUTION = [
     {"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in bootstrap.execution_arns(ACCOUNT, REGION).split(",")
 ]
@@ -19,7 +20,7 @@ VERSION = {"Parameter": {"Name": names.cdk_version_parameter(), "Value": "30"}}
 
 
 def held(documents: dict[str, Any], hidden: tuple[str, ...] = ()) -> dict[str, Answer]:
-    """IAM with these policies."""
+    """IAM with these policies, of which one is a role's own."""
 
     def name(asked: dict[str, Any]) -> str:
         return str(asked["PolicyArn"]).rpartition("/")[2]
@@ -30,7 +31,12 @@ def held(documents: dict[str, Any], hidden: tuple[str, ...] = ()) -> dict[str, A
         there = name(asked) in documents
         return {"Policy": {"DefaultVersionId": "v3"}} if there else "NoSuchEntity: Policy does not exist or is not attachable."
 
+    def of_role(asked: dict[str, Any]) -> Any:
+        document = documents.get(asked["RoleName"])
+        return {**asked, "PolicyDocument": document} if document else "NoSuchEntity: The role with this name cannot be found."
+
     return {
+        "GetRolePolicy": of_role,
         "GetPolicy": policy,
         "GetPolicyVersion": lambda asked: {"PolicyVersion": {"Document": documents[name(asked)], "VersionId": "v3"}},
     }
@@ -86,6 +92,13 @@ def test_each_older_policy_is_named_until_it_is_renewed() -> None:
     assert all(one.advice == "python -m stacks.bootstrap deploy" for one in found[:2])
     assert found[2].state is State.OK
     assert not any(name + "," in found[2].seen for name in older)
+
+
+def test_a_role_that_deploys_any_stack_is_named_until_it_is_renewed() -> None:
+    any_stack = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}]}
+    found = findings("policies", around(held(DOCUMENTS | {names.DEPLOY_ROLE: any_stack})))
+    assert (found[0].state, found[0].seen.split()[0]) == (State.TO_DO, names.DEPLOY_ROLE)
+    assert found[0].advice == "python -m stacks.bootstrap deploy"
 
 
 def test_other_patterns_than_site_toml_s_count_as_older() -> None:

@@ -21,6 +21,7 @@ BACK = "UPDATE_ROLLBACK_COMPLETE"
         (BACK, "Cannot exceed quota for PoliciesPerRole: 10", P, "limit of the AWS account"),
         (BACK, "LimitExceeded: too many users", P, "limit of the AWS account"),
         (BACK, "User: arn:x is not authorized to perform: iam:CreateUser", P, "lacks this right"),
+        (BACK, "User: arn:x is not authorized to perform: cloudformation:CreateChangeSet on y", P, "the role that deploys"),
         (BACK, "MalformedPolicyDocument: syntax errors in policy", P, "defect of the stacks"),
         (BACK, "Cannot delete entity, must detach all policies first. DeleteConflict", P, "still uses it"),
         (BACK, "Something nobody has seen yet", P, "Correct the cause"),

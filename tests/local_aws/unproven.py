@@ -42,6 +42,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         *("concurrent ?modification", "temporarily ?unmodifiable", "conflicting conditional (operation|action)"),
         *("delete ?conflict", "no ?such ?entity", "notfound", "limit ?exceeded", "quota", "cannot exceed"),
         "not authorized to perform: iam:\\w+ on resource: (user|group|role) cohort-",
+        "not authorized to perform: (sts:AssumeRole|cloudformation:CreateChangeSet)",
         *("already ?owned", "name .*(taken|in use|not available)", "not authorized", "unauthorized"),
         *("malformed ?policy", "invalid (policy|principal)", "syntax errors in policy"),
         # What Node and the operating system say, and no service of AWS's.

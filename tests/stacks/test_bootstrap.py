@@ -104,6 +104,7 @@ HARM = {
     "a policy at CDK's role": Call(
         "iam:AttachRolePolicy", f"{IAM}role/cdk-hnb659fds-deploy-role-{ACCOUNT}-{REGION}", ADMINISTRATOR
     ),
+    "more rights for the role that deploys": Call("iam:PutRolePolicy", f"{IAM}role/cdk-cohort-deploy-role"),
     "whom CDK's role trusts": Call("iam:UpdateAssumeRolePolicy", f"{IAM}role/cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"),
     "AdministratorAccess at a group's role": Call("iam:AttachRolePolicy", f"{IAM}role/cohort/x/r", GROUPS | ADMINISTRATOR),
     "AdministratorAccess at a user": Call("iam:AttachUserPolicy", f"{IAM}user/cohort/x/u", GROUPS | ADMINISTRATOR),
@@ -185,7 +186,7 @@ def test_a_bound_principal_with_every_right_reaches_the_analysis_buckets_alone()
     inside = [Call("s3:GetObject", "arn:aws:s3:::cohort-ephys/x/inputs/a"), Call("s3:ListBucket", "arn:aws:s3:::cohort-ephys")]
     outside = [
         Call("iam:CreateUser", f"{IAM}user/x"),
-        Call("sts:AssumeRole", f"{IAM}role/cdk-hnb659fds-deploy-role-{ACCOUNT}-{REGION}"),
+        Call("sts:AssumeRole", f"{IAM}role/cdk-cohort-deploy-role"),
         Call("cloudformation:CreateStack", f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/x/1"),
         Call("s3:GetObject", f"arn:aws:s3:::{BACKUPS}/database/a"),
         Call("s3:GetObject", f"arn:aws:s3:::{STATE}/manifests/platform.json"),
@@ -222,7 +223,7 @@ def test_a_role_of_the_host_with_every_right_stays_within_the_host_s_boundary() 
 
 
 HOST_CALLS = [
-    Call("sts:AssumeRole", f"{IAM}role/cdk-hnb659fds-deploy-role-{ACCOUNT}-{REGION}"),
+    Call("sts:AssumeRole", f"{IAM}role/cdk-cohort-deploy-role"),
     Call("sts:AssumeRole", f"{IAM}role/cohort-host/cohort-web"),
     Call("sts:AssumeRole", f"{IAM}role/cohort/x/cohort-x"),
     Call("s3:PutObject", f"arn:aws:s3:::{BACKUPS}/database/a"),
@@ -249,7 +250,7 @@ def test_the_worker_may_all_that_it_needs_within_its_boundary() -> None:
     assert all(decide(HOST_CALLS, held, boundary=limit, principal=worker))
     others = [
         Call("sts:AssumeRole", f"{IAM}role/cdk-hnb659fds-{role}-{ACCOUNT}-{REGION}")
-        for role in ("lookup-role", "cfn-exec-role", "image-publishing-role")
+        for role in ("deploy-role", "lookup-role", "cfn-exec-role", "image-publishing-role")
     ]
     assert not any(decide(others, held, boundary=limit, principal=worker))
 
@@ -339,8 +340,10 @@ def test_a_bad_pattern_is_a_clear_error(pattern: str, capsys: pytest.CaptureFixt
 def test_the_template_is_printed_without_asking_aws(capsys: pytest.CaptureFixture[str]) -> None:
     bootstrap.main(["template", "--account", ACCOUNT, "--region", REGION])
     printed = json.loads(capsys.readouterr().out)
-    made = {resource["Properties"]["ManagedPolicyName"] for resource in printed["Resources"].values()}
-    assert made == {names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, *names.EXECUTION_NAMES}
+    made = [resource["Properties"] for resource in printed["Resources"].values()]
+    policies = {one["ManagedPolicyName"] for one in made if "ManagedPolicyName" in one}
+    assert policies == {names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, *names.EXECUTION_NAMES}
+    assert [one["RoleName"] for one in made if "RoleName" in one] == [names.DEPLOY_ROLE]
 
 
 def test_the_web_process_s_key_reaches_no_cloudformation_and_can_act_for_a_group(aws: EmbeddedAws) -> None:
@@ -352,7 +355,7 @@ def test_the_web_process_s_key_reaches_no_cloudformation_and_can_act_for_a_group
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": f"{IAM}root"}, "Action": "sts:AssumeRole"}],
     }
     iam = client(aws, "iam")
-    for path, name in (("/cohort/x/", "cohort-x"), ("/", "cdk-hnb659fds-deploy-role"), ("/cohort-host/", "cohort-host")):
+    for path, name in (("/cohort/x/", "cohort-x"), ("/", "cdk-theirs-deploy-role"), ("/cohort-host/", "cohort-host")):
         iam.create_role(Path=path, RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
     sts, cloudformation = client(aws, "sts", key), client(aws, "cloudformation", key)
     assert sts.assume_role(RoleArn=f"{IAM}role/cohort/x/cohort-x", RoleSessionName="ada")["Credentials"]
@@ -360,7 +363,8 @@ def test_the_web_process_s_key_reaches_no_cloudformation_and_can_act_for_a_group
         lambda: cloudformation.describe_stacks(),
         lambda: cloudformation.create_stack(StackName="Group-x", TemplateBody="{}"),
         lambda: client(aws, "iam", key).list_users(),
-        lambda: sts.assume_role(RoleArn=f"{IAM}role/cdk-hnb659fds-deploy-role", RoleSessionName="web"),
+        lambda: sts.assume_role(RoleArn=f"{IAM}role/cdk-theirs-deploy-role", RoleSessionName="web"),
+        lambda: sts.assume_role(RoleArn=names.deploy_role_arn(ACCOUNT, REGION), RoleSessionName="web"),
         lambda: sts.assume_role(RoleArn=f"{IAM}role/cohort-host/cohort-host", RoleSessionName="web"),
     ]
     for call in refused:

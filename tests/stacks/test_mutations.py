@@ -65,7 +65,8 @@ def test_b4_a_volume_from_a_snapshot_is_refused_without_a_right_on_the_snapshot(
 def test_h1_a_deploy_role_of_any_bootstrap_is_a_way_up_for_the_worker() -> None:
     assert ways_up(shared_account(), WORKER) == []
     found = ways_up(with_every_deploy_role(shared_account()), WORKER)
-    assert [way for way in found if f"assume role/cdk-theirs-deploy-role-{ACCOUNT}" in way]
+    deploy, execution = (f"role/cdk-{names.CDK_QUALIFIER}-{kind}-{ACCOUNT}-eu-west-1" for kind in ("deploy-role", "cfn-exec-role"))
+    assert [way for way in found if way.endswith(f"assume {deploy} -> pass {execution} to cloudformation.amazonaws.com")]
 
 
 def test_s2_what_guards_a_bucket_or_a_key_is_deleted_with_its_stack_where_it_is_not_kept_and_then_may_not_be() -> None:

@@ -9,12 +9,14 @@ import pytest
 from aws_cdk.assertions import Template
 
 from stacks import bootstrap, host_policies, names, policies
+from stacks._deploy_role import deploy_policy
 from stacks.backup_stack import BackupStack
 from stacks.execution import execution_policies
 from stacks.group_stack import GroupStack
 from stacks.host_stack import HostStack
 from stacks.manifest import Member
 from stacks.storage_stack import StorageStack
+from tests.calls.listed import RESIDENT, read_list
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest, site
 from tests.stacks.simulation import ACCOUNT, Call, decide
 from tests.stacks.simulation.handlers import calls, handlers
@@ -258,10 +260,16 @@ def test_the_worker_deploys_through_the_site_s_own_bootstrap_alone(region: str) 
     """Any other bootstrap leaves roles that all of the account may assume, with an administrator behind them (CDK's default)."""
     ours = site(region=region)
     limit = bootstrap.host_boundary(ACCOUNT, region)
-    own = deploy_roles("hnb659fds", ACCOUNT, region)
+    cdk_s_own, publishing = deploy_roles("hnb659fds", ACCOUNT, region)
+    own = [Call("sts:AssumeRole", f"arn:aws:iam::{ACCOUNT}:role/cdk-cohort-deploy-role"), publishing]
     other_region = "eu-west-1" if region == "us-east-1" else "us-east-1"
     others = [*deploy_roles("theirs", ACCOUNT, region), *deploy_roles("hnb659fds", ACCOUNT, other_region)]
-    others += [Call("sts:AssumeRole", f"{own[0].resource}-2"), Call("sts:AssumeRole", f"{CDK}lookup-role-{ACCOUNT}-{region}")]
+    # CDK's own deploy role may change any stack of the account, also as somebody else's administrator.
+    others += [
+        cdk_s_own,
+        Call("sts:AssumeRole", f"{own[0].resource}-2"),
+        Call("sts:AssumeRole", f"{CDK}lookup-role-{ACCOUNT}-{region}"),
+    ]
     others.append(Call("ssm:GetParameter", f"arn:aws:ssm:{region}:{ACCOUNT}:parameter/cdk-bootstrap/theirs/version"))
     others.append(Call("s3:GetObject", f"arn:aws:s3:::cdk-theirs-assets-{ACCOUNT}-{region}/a.zip"))
     policy = {"worker": host_policies.worker_policy(ours)}
@@ -272,14 +280,36 @@ def test_the_worker_deploys_through_the_site_s_own_bootstrap_alone(region: str) 
     assert refused(others, EVERYTHING, boundary=limit, principal=WORKER) == others
 
 
+def test_the_role_that_deploys_reaches_the_stacks_of_groups_and_analyses_alone() -> None:
+    role, stack = names.deploy_role_arn(ACCOUNT, REGION), f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
+    policy = {"deploy": deploy_policy(ACCOUNT, REGION)}
+    listed = [one for one in read_list() if one.process == RESIDENT and one.principal != "own"]
+    actions = [one.call for one in listed if one.call.startswith("cloudformation:")]
+    assert {"cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"} <= set(actions)
+    ours = ("Group-example-lab", "Group-example-lab-KeyHolders1-ABC", "Cohort-Storage", "Cohort-Storage-2")
+    execution = names.cdk_role_arn(ACCOUNT, REGION, "cfn-exec-role")
+    own = [Call(action, f"{stack}/{name}/1") for action in actions for name in ours]
+    own.append(Call("iam:PassRole", execution, TO_CLOUDFORMATION))
+    own += [Call("s3:GetObject", f"arn:aws:s3:::cdk-hnb659fds-assets-{ACCOUNT}-{REGION}/a.json")]
+    own.append(Call("ssm:GetParameters", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/cdk-bootstrap/hnb659fds/version"))
+    assert refused(own, policy, principal=role) == []
+    elsewhere = ("Payroll", "Cohort-Host", "Cohort-Backup", "Cohort-Bootstrap", "CDKToolkit")
+    beyond = [Call(action, f"{stack}/{name}/1") for action in actions for name in elsewhere]
+    beyond.append(Call("iam:PassRole", f"{IAM}role/administrator", TO_CLOUDFORMATION))
+    beyond.append(Call("iam:PassRole", execution, {"iam:PassedToService": "ec2.amazonaws.com"}))
+    beyond += [Call("s3:GetObject", "arn:aws:s3:::cohort-ephys/a"), Call("s3:PutObject", own[-2].resource)]
+    assert refused(beyond, policy, principal=role) == beyond
+
+
 def test_cdk_deploys_by_the_names_that_the_policies_hold(tmp_path: Path) -> None:
     app = cdk.App(analytics_reporting=False, outdir=str(tmp_path))
     shared_and_group(app)
     app.synth()
     said = json.loads((tmp_path / "manifest.json").read_text())["artifacts"]["Cohort-Storage"]["properties"]
     said |= json.loads((tmp_path / "Cohort-Storage.assets.json").read_text())
-    text = json.dumps(said).replace("${AWS::Partition}", "aws")
-    for kind in ("deploy-role", "cfn-exec-role", "file-publishing-role"):
+    text = json.dumps(said).replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT)
+    assert f'"{names.deploy_role_arn(ACCOUNT, REGION)}"' in text
+    for kind in ("cfn-exec-role", "file-publishing-role"):
         assert f'"{names.cdk_role_arn(ACCOUNT, REGION, kind)}"' in text
     assert f'"{names.cdk_assets(ACCOUNT, REGION)}"' in text
     assert f'"{names.cdk_version_parameter()}"' in text

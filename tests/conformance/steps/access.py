@@ -149,9 +149,7 @@ def iam(tour: Tour, s3: Any, who: str) -> None:
         ("the other group's role", lambda: sts.assume_role(RoleArn=role, RoleSessionName="intruder")),
         (
             "CDK's role",
-            lambda: sts.assume_role(
-                RoleArn=names.cdk_role_arn(target.account, target.region, "deploy-role"), RoleSessionName="intruder"
-            ),
+            lambda: sts.assume_role(RoleArn=names.deploy_role_arn(target.account, target.region), RoleSessionName="intruder"),
         ),
         ("its secret in Secrets Manager", lambda: secrets.get_secret_value(SecretId=secret)),
         ("the group's stack", lambda: stacks.delete_stack(StackName=names.group_stack(GROUP))),

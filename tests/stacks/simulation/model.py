@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from stacks import bootstrap, names
+from stacks._deploy_role import deploy_role
 from tests.stacks.simulation import ACCOUNT
 from tests.stacks.simulation.settings import HOME, PATTERNS, home
 
@@ -76,7 +77,12 @@ class Model:
 @cache
 def shared_account() -> Model:
     """The account of a site with two groups, and of others."""
-    principals = [*_ours(), *_of_cdk(names.CDK_QUALIFIER, HOME, bootstrap.execution_arns(ACCOUNT, HOME).split(",")), *_theirs()]
+    principals = [
+        *_ours(),
+        _deploying(),
+        *_of_cdk(names.CDK_QUALIFIER, HOME, bootstrap.execution_arns(ACCOUNT, HOME).split(",")),
+        *_theirs(),
+    ]
     made = {one.physical_id: one.properties["PolicyDocument"] for one in _resources("AWS::IAM::ManagedPolicy")}
     limits = {
         names.policy_arn(ACCOUNT, HOME, name): document for name, document in bootstrap.documents(ACCOUNT, HOME, PATTERNS).items()
@@ -86,7 +92,7 @@ def shared_account() -> Model:
         {one.arn: one for one in principals},
         {**made, **limits, **OF_AWS},
         (*(f"{IAM}group{held['Path']}{name}" for name, held in groups.items()), f"{IAM}group/administrators"),
-        (*_things(),),
+        (*_things(), foreign_stack()),
     )
 
 
@@ -118,6 +124,13 @@ def _ours() -> Iterator[Principal]:
                 held["PermissionsBoundary"],
                 held.get("AssumeRolePolicyDocument"),
             )
+
+
+def _deploying() -> Principal:
+    """The role of Cohort-Bootstrap that deploys groups and analyses."""
+    held = deploy_role(ACCOUNT, HOME)
+    inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in held["Policies"]}
+    return Principal(names.deploy_role_arn(ACCOUNT, HOME), inline, trust=held["AssumeRolePolicyDocument"])
 
 
 def _theirs() -> Iterator[Principal]:
