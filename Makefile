@@ -4,6 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 DEAR_JOBS ?= 2
 VENV := .venv/bin
+# The dear tests begin in the order given: left to itself, xdist keeps the files with the fewest tests for the end, which take longest.
 # Which calls of AWS the sites of the tests make is written down here, and compared with tests/calls/listed.toml.
 CALLS := .pytest_cache/calls
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
@@ -41,7 +42,7 @@ ifdef T
 else
 	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
 	@rm -rf $(CALLS) && mkdir -p $(CALLS)
-	@$(RUN) RECORD_AWS_CALLS="$(CURDIR)/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --durations 15 tests/conformance tests/e2e tests/engine
+	@$(RUN) RECORD_AWS_CALLS="$(CURDIR)/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --no-loadscope-reorder --durations 15 tests/conformance tests/engine tests/e2e
 	@$(RUN) $(VENV)/python -m tests.calls $(CALLS)
 endif
 
