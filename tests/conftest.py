@@ -7,12 +7,17 @@ from unittest.mock import patch
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck, settings
 
 from control_plane.audit import append_only
 from control_plane.groups.services import bucket_names
 
 # As root, PostgreSQL's package makes a user to run as, by a tool that lies where a bare PATH does not look.
 os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 empty_every_table = TransactionTestCase._fixture_teardown
 
