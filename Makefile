@@ -4,7 +4,6 @@ PYTHON ?= python3
 JOBS ?= 2
 DEAR_JOBS ?= 2
 VENV := .venv/bin
-# The dear tests begin in the order given: left to itself, xdist keeps the files with the fewest tests for the end, which take longest.
 # Which calls of AWS the sites of the tests make is written down here, and compared with tests/calls/listed.toml.
 CALLS := .pytest_cache/calls
 RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
@@ -36,6 +35,7 @@ install:
 up: install site/index.html
 	@$(RUN) exec $(VENV)/python scripts/up.py
 
+# The dear tests begin in the order given: left to itself, xdist keeps the files with the fewest tests for the end, which take longest.
 test: install
 ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)

@@ -50,7 +50,6 @@ def asked(change: Change, action: str) -> Iterator[Asked]:
 
 def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
     """A type that is no principal and no managed policy. One that is a policy of principals names those; a role is passed."""
-    kind = next((one for one in ("role", "user", "group") if one in verb.lower()), "")
     if verb == "PassRole":
         if change.kind in PASSED_TO:
             yield from _passed(change, action, verb)
@@ -58,8 +57,9 @@ def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
         if change.kind in LINKED:
             yield from _linked(change, action, verb)
     elif change.kind == "AWS::IAM::Policy":
-        for name in change.properties.get(f"{kind.title()}s") or []:
-            yield Asked(action, _named(change, kind, str(name)))
+        kind = next(one for one in ("Role", "User", "Group") if one in verb)
+        for name in change.properties.get(f"{kind}s") or []:
+            yield Asked(action, _named(change, kind.lower(), str(name)))
     else:
         yield from _plain(change, action, verb) if verb == "GetRole" else [Asked(action, ANY)]
 

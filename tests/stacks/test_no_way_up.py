@@ -71,9 +71,8 @@ def with_cdk_s_deploy_role(model: Model) -> Model:
     return _assuming(model, names.cdk_role_arn(ACCOUNT, HOME, "deploy-role").rpartition("/")[2])
 
 
-def _assuming(model: Model, after: str) -> Model:
-    before = f":role/{names.DEPLOY_ROLE}"
-    after = f":role/{after}"
+def _assuming(model: Model, role: str) -> Model:
+    before, after = (f":role/{name}" for name in (names.DEPLOY_ROLE, role))
     (document,) = model.principals[WORKER].inline.values()
     model = with_inline(model, WORKER, with_text(document, before, after))
     return with_policy(model, HOST_BOUNDARY, with_text(model.policies[HOST_BOUNDARY], before, after))
