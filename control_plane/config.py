@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from dotenv import load_dotenv
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from control_plane.email_url import LOOPBACK, parse_email_url
+from stacks import environment
+from stacks.env_file import EnvFileError
 from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -270,8 +271,11 @@ class Config(BaseSettings):
 
 
 def load_environment() -> None:
-    """Fill what the environment does not set from `$VAR_DIR/env`, for this process and its children."""
-    load_dotenv(Path(os.environ.get("VAR_DIR", ROOT / "var")) / "env")
+    """Take the settings of `$VAR_DIR/env` into this process and its children. Ends the program where that file cannot be read."""
+    try:
+        environment.load(Path(os.environ.get("VAR_DIR", ROOT / "var")))
+    except (EnvFileError, OSError) as error:
+        sys.exit(f"Cohort cannot start, because of its file of settings:\n  {error}\nNothing was changed.")
 
 
 @lru_cache(maxsize=1)

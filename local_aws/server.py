@@ -1,5 +1,6 @@
 """Start and stop the embedded AWS from another process: `make up` and the tests use this."""
 
+import os
 import secrets
 import signal
 import socket
@@ -12,10 +13,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from local_aws._settings import IAM_DELAY_FILE, MISSING_FILE, PACE_FILE
+from stacks.environment import isolated_basics
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+# This machine itself is never asked of a proxy.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class DidNotStart(RuntimeError):
@@ -54,6 +58,7 @@ class EmbeddedAws:
                     *("--port", str(self.port), "--state", str(self._state), "--pace", str(self._pace)),
                 ],
                 cwd=ROOT,
+                env=isolated_basics(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -107,7 +112,7 @@ class EmbeddedAws:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_ministack/health", timeout=2) as answer:
+            with DIRECTLY.open(f"http://127.0.0.1:{self.port}/_ministack/health", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False

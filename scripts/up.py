@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -22,13 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import boto3  # noqa: E402
+import cdk_command  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from dotenv import dotenv_values  # noqa: E402
 
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
-from local_aws.server import EmbeddedAws  # noqa: E402
-from stacks import bootstrap, names  # noqa: E402
+from local_aws.server import DIRECTLY, DidNotStart, EmbeddedAws  # noqa: E402
+from stacks import bootstrap, env_file, names  # noqa: E402
+from stacks import environment as environments  # noqa: E402
+from stacks.env_file import EnvFileError  # noqa: E402
 from stacks.host_policies import DEFAULT_PATTERNS  # noqa: E402
 
 ACCOUNT = "111122223333"
@@ -72,12 +73,14 @@ class Site:
         for name, port in (("PORT", self.port), ("AWS_PORT", self.aws_port))[: 2 if self.is_embedded else 1]:
             _check_free(name, port)
         self.var.mkdir(parents=True, exist_ok=True)
+        if self.is_embedded:
+            environments.isolate_this_process()
         with ExitStack() as started:
             self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
             if self.is_embedded:
                 started.enter_context(EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws"))
             settings = self._settings()
-            environment = {**self._inherited(), **settings}
+            environment = environments.isolated(os.environ, settings) if self.is_embedded else {**os.environ, **settings}
             self._check_schema()
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
@@ -104,8 +107,9 @@ class Site:
     def _settings(self) -> dict[str, str]:
         """Read `$VAR_DIR/env`, bring it up to date, and write it for the commands and for the next start."""
         path = self.var / "env"
-        kept = {name: value for name, value in dotenv_values(path).items() if value is not None} if path.exists() else {}
+        kept = env_file.read(path)
         settings = {
+            environments.EMBEDDED: "1" if self.is_embedded else "0",
             "SECRET_KEY": kept.get("SECRET_KEY") or secrets.token_urlsafe(48),
             "SITE_URL": self.url,
             "SECURE_COOKIES": "false",
@@ -118,19 +122,12 @@ class Site:
         if self.is_embedded:
             settings |= {"COHORT_ACCOUNT": ACCOUNT, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
             settings |= {"AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}"}
-            settings |= self._identity(kept)
+            settings |= self._identity(kept) | environments.NOBODY
         else:
             settings |= {"COHORT_ACCOUNT": _own_account()}
             settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION") if name in os.environ}
-        _write_private(path, "".join(f"export {name}='{value}'\n" for name, value in settings.items()))
+        _write_private(path, env_file.lines(settings))
         return settings
-
-    def _inherited(self) -> dict[str, str]:
-        """The environment without what would send the embedded AWS's commands to somebody's real account."""
-        if not self.is_embedded:
-            return dict(os.environ)
-        kept = ("AWS_CA_BUNDLE",)
-        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_") or name in kept}
 
     def _identity(self, kept: Mapping[str, str]) -> dict[str, str]:
         """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
@@ -152,11 +149,13 @@ class Site:
             return
         root = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"} if self.is_embedded else {}
         # Without an app there is nothing to synthesise first, which saves starting one.
-        command = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{account}/{region}"]
+        command = [*cdk_command.command(), "--app", "", "bootstrap", f"aws://{account}/{region}"]
         command += ["--cloudformation-execution-policies", bootstrap.execution_arns(account, region)]
         log = self.var / "bootstrap.log"
         with log.open("w") as output:
-            done = subprocess.run(command, cwd=ROOT, env={**environment, **root}, stdout=output, stderr=output, check=False)
+            own = {**environment, **root}
+            own = environments.isolated_for_cdk(own, self.var / "home") if self.is_embedded else own
+            done = subprocess.run(command, cwd=ROOT, env=own, stdout=output, stderr=output, check=False)
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
 
@@ -256,7 +255,7 @@ class Site:
             if web.poll() is not None:
                 raise Failed(f"The web server ended. The end of {self.var / 'web.log'}:\n{_tail(self.var / 'web.log')}")
             try:
-                with urllib.request.urlopen(f"{self.url}/accounts/login/", timeout=5):
+                with DIRECTLY.open(f"{self.url}/accounts/login/", timeout=5):
                     return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.1)
@@ -365,7 +364,7 @@ def main() -> None:
         Site().run()
     except Stopped:
         print("\nStopped.", flush=True)
-    except Failed as error:
+    except (DidNotStart, EnvFileError, Failed) as error:
         sys.exit(f"\n{error}")
 
 
