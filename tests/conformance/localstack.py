@@ -14,7 +14,7 @@ from stacks.environment import isolated
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("localstack.txt")
 VENV = ROOT / ".venv-localstack"
-UV = ROOT / ".venv/bin/uv"
+UV = (str(ROOT / ".venv/bin/python"), "-m", "uv")
 SERVICES = "cloudformation,iam,s3,sts,secretsmanager,ssm,ec2,kms"
 ACCOUNT = "000000000000"
 READY_SECONDS, STOP_SECONDS = 180, 30
@@ -34,8 +34,8 @@ def install() -> None:
     # uv reads none of pip's settings.
     mirrors = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in names if f"PIP_{name}" in os.environ}
     environment = os.environ | mirrors | {"VIRTUAL_ENV": str(VENV)}
-    make = [str(UV), "venv", "--quiet", "--clear", "--python", str(ROOT / ".venv/bin/python"), str(VENV)]
-    fill = [str(UV), "pip", "install", "-q", "--require-hashes", "-r", str(LOCK)]
+    make = [*UV, "venv", "--quiet", "--clear", "--python", str(ROOT / ".venv/bin/python"), str(VENV)]
+    fill = [*UV, "pip", "install", "-q", "--require-hashes", "-r", str(LOCK)]
     for command in (make, fill):
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
             raise DidNotStart("LocalStack could not be installed: see above. Nothing was started.")
