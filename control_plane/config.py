@@ -1,4 +1,4 @@
-"""Every setting in one place: its type, its default and what it is for. Read from the environment, then `$VAR_DIR/env`."""
+"""Every setting in one place: its type, its default and what it is for. From `$VAR_DIR/env` of `make up`, else the environment."""
 
 import base64
 import os
@@ -278,6 +278,11 @@ def load_environment() -> None:
         sys.exit(f"Cohort cannot start, because of its file of settings:\n  {error}\nNothing was changed.")
 
 
+def problems(error: ValidationError) -> str:
+    """Name each bad setting and say what is wrong with it, a line each, without its value."""
+    return "\n".join(f"  {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors())
+
+
 @lru_cache(maxsize=1)
 def config() -> Config:
     """The settings. Ends the program with the name of each bad one."""
@@ -285,8 +290,7 @@ def config() -> Config:
     try:
         return Config()
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()]
         sys.exit(
-            "Cohort cannot start, because of these settings:\n" + "\n".join(lines) + "\n"
+            f"Cohort cannot start, because of these settings:\n{problems(error)}\n"
             "Set them in the environment or in $VAR_DIR/env. `make up` writes that file for this machine."
         )

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.error
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,18 +22,19 @@ sys.path.insert(0, str(ROOT))
 
 import boto3  # noqa: E402
 import cdk_command  # noqa: E402
+import site_settings  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
+from pydantic import ValidationError  # noqa: E402
+from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
+from control_plane.config import Config, problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
 from local_aws.server import DIRECTLY, DidNotStart, EmbeddedAws  # noqa: E402
 from stacks import bootstrap, env_file, names  # noqa: E402
-from stacks import environment as environments  # noqa: E402
 from stacks.env_file import EnvFileError  # noqa: E402
-from stacks.host_policies import DEFAULT_PATTERNS  # noqa: E402
+from stacks.environment import EMBEDDED, NOBODY, isolate_this_process, isolated_for_cdk  # noqa: E402
 
-ACCOUNT = "111122223333"
-REGION = "us-east-1"
 ADMINISTRATOR = "admin@example.org"
 # As `manage.py demo` names it.
 DEMO_BUCKET = "cohort-demo-traces"
@@ -57,7 +58,10 @@ class Site:
         self.port = _port("PORT", 8000)
         self.aws_port = _port("AWS_PORT", 4566)
         self.var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
-        self.is_embedded = os.environ.get("EMBEDDED_AWS", "1") != "0"
+        self.kept = env_file.read(self.var / "env")
+        self.is_embedded = os.environ.get(EMBEDDED, self.kept.get(EMBEDDED, "1")) != "0"
+        site_settings.check_kept(self.kept, self.var / "env", is_embedded=self.is_embedded)
+        self.asked = site_settings.asked(os.environ, self.kept, is_embedded=self.is_embedded)
         self.is_demonstrating = self.is_embedded and os.environ.get("DEMO", "1") != "0"
         self.url = f"http://localhost:{self.port}"
         self._step_number = 0
@@ -73,14 +77,14 @@ class Site:
         for name, port in (("PORT", self.port), ("AWS_PORT", self.aws_port))[: 2 if self.is_embedded else 1]:
             _check_free(name, port)
         self.var.mkdir(parents=True, exist_ok=True)
+        self._leave_what_is_others()
         if self.is_embedded:
-            environments.isolate_this_process()
+            isolate_this_process()
         with ExitStack() as started:
             self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
             if self.is_embedded:
                 started.enter_context(EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws"))
-            settings = self._settings()
-            environment = environments.isolated(os.environ, settings) if self.is_embedded else {**os.environ, **settings}
+            environment = self._environment()
             self._check_schema()
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
@@ -104,36 +108,46 @@ class Site:
             print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
             self._watch(watched)
 
-    def _settings(self) -> dict[str, str]:
-        """Read `$VAR_DIR/env`, bring it up to date, and write it for the commands and for the next start."""
-        path = self.var / "env"
-        kept = env_file.read(path)
-        settings = {
-            environments.EMBEDDED: "1" if self.is_embedded else "0",
-            "SECRET_KEY": kept.get("SECRET_KEY") or secrets.token_urlsafe(48),
-            "SITE_URL": self.url,
-            "SECURE_COOKIES": "false",
-            "VAR_DIR": str(self.var),
-            "BUCKET_PATTERNS": " ".join(self._patterns()),
-            "COHORT_MANIFEST_STORE": str(self.var / "manifests"),
-            "EMAIL_URL": os.environ.get("EMAIL_URL") or (self.var / "mail").as_uri(),
-            "COHORT_REGION": REGION if self.is_embedded else os.environ.get("AWS_REGION", REGION),
-        }
-        if self.is_embedded:
-            settings |= {"COHORT_ACCOUNT": ACCOUNT, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
-            settings |= {"AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}"}
-            settings |= self._identity(kept) | environments.NOBODY
-        else:
-            settings |= {"COHORT_ACCOUNT": _own_account()}
-            settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION") if name in os.environ}
-        _write_private(path, env_file.lines(settings))
-        return settings
+    def _leave_what_is_others(self) -> None:
+        """Take out of this process what the shell has set for other programs, perhaps, and name it."""
+        if self.asked.left:
+            print(
+                f"Not taken from this shell, since other programs use such names too: {', '.join(self.asked.left)}. "
+                f"For this site, give it once as `make up {self.asked.left[0]}=...`, or write it into {self.var / 'env'}.",
+                flush=True,
+            )
+        for name in self.asked.left:
+            del os.environ[name]
 
-    def _identity(self, kept: Mapping[str, str]) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
+        """Bring `$VAR_DIR/env` up to date, for the commands and for the next start, and return the processes' environment."""
+        settings = site_settings.merged(self.kept, self.asked.given, self.var, self.url)
+        settings |= {"VAR_DIR": str(self.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"}
+        if self.is_embedded:
+            settings |= {EMBEDDED: "1", "COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION}
+            settings |= {
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}",
+            }
+            settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NOBODY
+            isolate_this_process(settings)
+        else:
+            settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL") if name in os.environ}
+            settings |= {EMBEDDED: "0", "COHORT_ACCOUNT": _own_account(), "COHORT_REGION": settings.get("AWS_REGION", REGION)}
+            os.environ.update(settings)
+        try:
+            Config()
+        except ValidationError as error:
+            raise Failed(f"The site cannot start, because of these settings:\n{problems(error)}\nNothing was changed.") from error
+        _write_private(self.var / "env", site_settings.text(settings))
+        return dict(os.environ)
+
+    def _identity(self, patterns: Sequence[str]) -> dict[str, str]:
         """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
         endpoint = f"http://localhost:{self.aws_port}"
-        key_id, secret = kept.get("AWS_ACCESS_KEY_ID", ""), kept.get("AWS_SECRET_ACCESS_KEY", "")
-        policy = control_plane_policy(ACCOUNT, REGION, self._patterns())
+        key_id, secret = self.kept.get("AWS_ACCESS_KEY_ID", ""), self.kept.get("AWS_SECRET_ACCESS_KEY", "")
+        policy = control_plane_policy(ACCOUNT, REGION, patterns)
         if key_id and secret and identity_works(endpoint, REGION, key_id, secret):
             renew_rights(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         else:
@@ -154,7 +168,7 @@ class Site:
         log = self.var / "bootstrap.log"
         with log.open("w") as output:
             own = {**environment, **root}
-            own = environments.isolated_for_cdk(own, self.var / "home") if self.is_embedded else own
+            own = isolated_for_cdk(own, self.var / "home") if self.is_embedded else own
             done = subprocess.run(command, cwd=ROOT, env=own, stdout=output, stderr=output, check=False)
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
@@ -163,17 +177,14 @@ class Site:
         """Cohort-Bootstrap, as an administrator of a real account deploys it: `python -m stacks.bootstrap deploy`."""
         root = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="root")  # noqa: S106 - ministack looks at no root secret
         try:
-            bootstrap.deploy(root, environment["COHORT_REGION"], self._patterns(), endpoint=environment["AWS_ENDPOINT_URL"])
+            bootstrap.deploy(
+                root, environment["COHORT_REGION"], environment["BUCKET_PATTERNS"].split(), endpoint=environment["AWS_ENDPOINT_URL"]
+            )
         except (bootstrap.BootstrapFailed, names.NameRefused) as error:
             raise Failed(
                 f"{error}\nWhat {self.var} holds may be of an older version: move that folder away, or choose another "
                 "(`make up VAR_DIR=var2`)."
             ) from error
-
-    @staticmethod
-    def _patterns() -> list[str]:
-        """Names of the buckets that groups can ever reach, for the boundary and the control plane alike."""
-        return os.environ.get("BUCKET_PATTERNS", "").split() or list(DEFAULT_PATTERNS)
 
     def _people(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
         path = self._password_file()
@@ -364,7 +375,7 @@ def main() -> None:
         Site().run()
     except Stopped:
         print("\nStopped.", flush=True)
-    except (DidNotStart, EnvFileError, Failed) as error:
+    except (DidNotStart, EnvFileError, Failed, SettingsRefused) as error:
         sys.exit(f"\n{error}")
 
 

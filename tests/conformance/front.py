@@ -32,7 +32,7 @@ class Front(Site):
             recorded(clean_environment(target)) | {"VAR_DIR": str(var)} | used | {"AWS_DEFAULT_REGION": target.region} | keys
         )
         if per_stack := target.holders_per_stack:
-            self._base["COHORT_HOLDERS_PER_STACK"] = str(per_stack)
+            self._settings["COHORT_HOLDERS_PER_STACK"] = str(per_stack)
 
     def must(self, *arguments: str) -> Any:
         """Run a command that has to succeed, and return its JSON. Raises Refused."""

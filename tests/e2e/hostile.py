@@ -62,6 +62,10 @@ class Hostile:
             "AWS_CONFIG_FILE": str(self._home / ".aws/config"),
             "CDK_PROFILE": "production",
             "npm_config_https_proxy": self._proxy,
+            # Of another project.
+            "DATABASE_URL": f"sqlite:///{self._home}/other.sqlite3",
+            "DEBUG": "true",
+            "DJANGO_SETTINGS_MODULE": "other.settings",
             # As for LocalStack, whose names ministack reads.
             "SERVICES": "dynamodb",
         }
@@ -70,6 +74,7 @@ class Hostile:
     def assert_nothing_was_asked(self) -> None:
         """Nobody asked another machine or the proxy for anything, or ran the credential process."""
         assert self._proxied == []
+        assert not (self._home / "other.sqlite3").exists()
         assert not self._touched.exists()
         assert (self._outside.read_text() if self._outside.exists() else "") == ""
 

@@ -92,7 +92,7 @@ class Site:
             self._process = subprocess.Popen(
                 [sys.executable, "scripts/up.py"],
                 cwd=ROOT,
-                env=self._base | self._settings,
+                env=self._base | self._settings | {"COHORT_GIVEN": " ".join(self._settings)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,

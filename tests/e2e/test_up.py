@@ -45,12 +45,16 @@ def run_all_of_it(site: Site) -> None:
     assert site.stop() == 0
     assert [pid for pid in started if is_alive(pid)] == []
 
-    site.start()
+    with (site.var / "env").open("a") as file:
+        file.write("# Mine:\nSIGN_UP=closed\nexport MINE='it'\"'\"'s'\n")
+    said = site.start()
+    assert "Not taken from this shell, since other programs use such names too: DATABASE_URL, DEBUG." in said
+    assert (site.env_file["SIGN_UP"], site.env_file["MINE"]) == ("closed", "it's")
     assert site.env_file["AWS_ACCESS_KEY_ID"] == key
     assert site.credentials("demo-lab", "ada@example.org") == before
     site.client("s3", before).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/x", Body=b"again")
-    with urllib.request.urlopen(f"{site.url}/accounts/login/") as answer:
-        assert b"Sign in" in answer.read()
+    with urllib.request.urlopen(f"{site.url}/accounts/signup/") as answer:
+        assert b"Sign-up is closed" in answer.read()
     assert site.stop(signal.SIGTERM) == 0
 
 
