@@ -23,7 +23,10 @@ class EnvFileError(ValueError):
 
 def read(path: Path) -> dict[str, str]:
     """Read the settings of a file; none where there is no file. Raises EnvFileError, OSError."""
-    return parse(path.read_text(encoding="utf-8"), path) if path.is_file() else {}
+    try:
+        return parse(path.read_text(encoding="utf-8"), path) if path.is_file() else {}
+    except UnicodeDecodeError as error:
+        raise EnvFileError(f"{path} is not written in UTF-8, at its byte {error.start}. Correct it there.") from error
 
 
 def parse(text: str, path: Path) -> dict[str, str]:
