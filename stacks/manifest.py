@@ -257,6 +257,8 @@ def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
         document = json.loads(text)
     except ValueError as error:
         raise ManifestError(f"The manifest is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise ManifestError("The manifest is nested too deeply to be one.") from error
     _check_version(document)
     try:
         return _ADAPTER.validate_python(document)

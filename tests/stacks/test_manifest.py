@@ -156,3 +156,8 @@ def test_a_store_that_is_neither_folder_nor_bucket_is_refused() -> None:
 def _base32(number: int) -> str:
     digits = "abcdefghijklmnopqrstuvwxyz234567"
     return "".join(digits[number >> (5 * place) & 31] for place in range(11))
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(ManifestError, match="too deeply"):
+        parse("[" * 100_000)

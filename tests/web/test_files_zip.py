@@ -134,7 +134,7 @@ def test_a_third_zip_waits_its_turn(lab: Lab) -> None:
     assert unpack(ask(lab, "inputs/", [""]))
 
 
-@pytest.mark.parametrize("keys", ["", "{}", "[]", "[1]", "[null]", "not json", '"a"', '["\\ud800"]'])
+@pytest.mark.parametrize("keys", ["", "{}", "[]", "[1]", "[null]", "not json", '"a"', '["\\ud800"]', "[" * 100_000])
 def test_what_is_no_list_of_names_is_refused(lab: Lab, keys: str) -> None:
     assert ask(lab, "inputs/", keys).status_code == 400
 
