@@ -7,6 +7,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.covered import covered_changes
+from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import RefusedRequest, lock, tell_cancelled
 
@@ -32,12 +33,12 @@ def approve(deployment: Deployment, *, actor: Actor, generation: int | None = No
 
 
 def reject(deployment: Deployment, *, actor: Actor, reason: str = "") -> Deployment:
-    """Refuse a deployment that waits for approval: it ends, and AWS stays as it is. Raises NotApprovable, or PermissionDenied."""
+    """Refuse a deployment that waits for approval: it ends. Raises NotApprovable, or PermissionDenied."""
     with transaction.atomic():
         deployment = _waiting(deployment, actor)
         deployment.state, deployment.finished_at, deployment.percent = Deployment.State.CANCELLED, timezone.now(), 100
         deployment.error = f"Not approved by {actor.label}{f': {reason}' if reason else '.'}"
-        deployment.advice = "Nothing was changed on AWS. Undo the change, or talk to them and ask again."
+        deployment.advice = f"{unchanged_but(deployment.stack)} Undo the change, or talk to them and ask again."
         deployment.save(update_fields=["state", "finished_at", "percent", "error", "advice"])
         record(actor, "deployment.reject", deployment.stack.name, deployment=deployment.pk, reason=reason)
         tell_cancelled(deployment)

@@ -9,6 +9,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments import tallies
+from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
 from control_plane.notifications.outbox import announce
 from stacks.manifest import Manifest
@@ -121,7 +122,9 @@ def cancel(deployment: Deployment, *, actor: Actor) -> Deployment:
         if deployment.state in Deployment.WAITING:
             deployment.state, deployment.finished_at, deployment.percent = Deployment.State.CANCELLED, timezone.now(), 100
             deployment.error = f"Cancelled by {actor.label} before it began."
-            deployment.advice = "Nothing was changed on AWS. It is deployed with the group’s next change, or by “Deploy again”."
+            deployment.advice = (
+                f"{unchanged_but(deployment.stack)} It is deployed with the group’s next change, or by “Deploy again”."
+            )
             fields += ["state", "finished_at", "percent", "error", "advice"]
         deployment.save(update_fields=fields)
         record(actor, "deployment.cancel", deployment.stack.name, deployment=deployment.pk, state=deployment.state)

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.deployments import approvals, requests
+from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
 from control_plane.terminal import VerbCommand, table
@@ -69,7 +70,11 @@ class Command(VerbCommand):
 
     def cancel(self, options: dict[str, Any]) -> None:
         deployment = requests.cancel(self._find(options), actor=self.actor)
-        text = "It ends as soon as AWS can take it back." if deployment.is_open else "It is cancelled. Nothing was changed on AWS."
+        text = (
+            "It ends as soon as AWS can take it back."
+            if deployment.is_open
+            else f"It is cancelled. {unchanged_but(deployment.stack)}"
+        )
         self.show(options, {"deployment": deployment_as_dict(deployment)}, text)
 
     def approve(self, options: dict[str, Any]) -> None:
@@ -78,7 +83,7 @@ class Command(VerbCommand):
 
     def reject(self, options: dict[str, Any]) -> None:
         deployment = approvals.reject(self._find(options), actor=self.actor, reason=options["reason"].strip())
-        self.show(options, {"deployment": deployment_as_dict(deployment)}, "Refused. Nothing was changed on AWS.")
+        self.show(options, {"deployment": deployment_as_dict(deployment)}, f"Refused. {unchanged_but(deployment.stack)}")
 
     def _find(self, options: dict[str, Any]) -> Deployment:
         try:
