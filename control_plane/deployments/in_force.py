@@ -40,8 +40,10 @@ def _shut_out(held: GroupManifest, later: GroupManifest) -> set[str]:
     """Whom the later manifest shuts out and the one that AWS holds does not; an empty name stands for the whole group."""
     if later.suspended and not held.suspended:
         return {""}
-    left = {one.username for one in held.members} - {one.username for one in later.members}
-    return (set(later.shut_out) | left) - set(held.shut_out)
+    # Who was never let in has nothing to lose.
+    members = {one.username for one in held.members}
+    left = members - {one.username for one in later.members}
+    return (members.intersection(later.shut_out) | left) - set(held.shut_out)
 
 
 def _without_key(held: GroupManifest, later: GroupManifest) -> set[str]:

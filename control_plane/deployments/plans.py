@@ -128,9 +128,10 @@ def people_changes(base: str, wanted: str) -> list[PeopleChange]:
 
 
 def _gives_more(before: str, after: str) -> bool:
-    """From federated to a key, from reading to writing, or not suspended any more; a key's rotation gives nobody more."""
+    """From federated to a key, from reading to writing, or a person or a key let in again; a key's rotation gives nobody more."""
     was, now = before.split(", "), after.split(", ")
-    return (now[0] in ("keys", "read-write") and now[0] != was[0]) or ("suspended" in was and "suspended" not in now)
+    is_let_in = ("suspended" in was and "suspended" not in now) or ("key before inactive" in was and "key before active" in now)
+    return is_let_in or (now[0] in ("keys", "read-write") and now[0] != was[0])
 
 
 def _members(manifest: GroupManifest | None, before: GroupManifest | None = None) -> dict[str, str]:

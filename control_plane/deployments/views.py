@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
-from control_plane.deployments import approvals, requests
+from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.covered import covered_by, headline
 from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, LogLine
@@ -117,12 +117,12 @@ def deployment_retry(request: HttpRequest, pk: int) -> HttpResponse:
 def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """End it: at once while it waits, as soon as AWS can take it back while it runs."""
     try:
-        deployment = requests.cancel(_find(pk), actor=Actor.of_request(request))
+        deployment = cancelling.cancel(_find(pk), actor=Actor.of_request(request))
     except RefusedRequest as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
     waits = "It ends as soon as AWS can take it back."
-    messages.success(request, waits if deployment.is_open else f"It is cancelled. {unchanged_but(deployment.stack)}")
+    messages.success(request, waits if deployment.is_open else f"It is cancelled. {deployment.advice}")
     return redirect(deployment)
 
 
@@ -150,7 +150,7 @@ def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
     except RefusedRequest as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
-    messages.success(request, f"Refused. {unchanged_but(deployment.stack)}")
+    messages.success(request, f"Refused. {deployment.advice}")
     return redirect(deployment)
 
 
