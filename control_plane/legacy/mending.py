@@ -19,8 +19,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, validate_email, validate_name
+from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, tidy_name, validate_email, validate_name
 from control_plane.legacy.entries import Entry, kind_of, shown
+from control_plane.visible import UNSEEN
 from stacks.manifest import names
 
 LONGEST_NAME, LONGEST_FOLDED = 120, 240
@@ -29,7 +30,6 @@ LONGEST_TEXT = 100_000
 _STAMP = re.compile(r"(.*[^0-9])(1[0-9]{9})(?:[0-9]{3})?", re.DOTALL)
 _TEMPLATE_NAME = "affiliate's name here"
 _TEMPLATE_USERS = ["list", "of", "strings describing user names"]
-_UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 def is_template(fields: dict[str, Any]) -> bool:
@@ -53,7 +53,7 @@ def text_of(raw: Any, what: str, entry: Entry) -> str | None:
 
 def clean_text(text: str) -> str:
     """The text without what cannot be seen and without white space around it; runs of white space are one space."""
-    seen = "".join(one if unicodedata.category(one) not in _UNSEEN else " " if one.isspace() else "" for one in text)
+    seen = UNSEEN.sub(lambda found: " " if found[0].isspace() else "", text)
     return " ".join(seen.split())
 
 
@@ -62,11 +62,11 @@ def group_name(raw: Any, entry: Entry) -> str | None:
     text = text_of(raw, "AffiliateName", entry)
     if text is None:
         return None
-    name = clean_text(text[: LONGEST_NAME * 4])
+    name = tidy_name(clean_text(text[: LONGEST_NAME * 4]))
     if not name:
         entry.refuse("The AffiliateName is empty. Write one there, then run this again.")
         return None
-    if name != text:
+    if name != unicodedata.normalize("NFC", text):
         entry.mend("White space or characters that cannot be seen were left out of the name.")
     if len(name) > LONGEST_NAME or len(fold_name(name)) > LONGEST_FOLDED:
         name = name[:LONGEST_NAME].rstrip()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from control_plane.accounts import look_alikes
 from control_plane.accounts.validation import fold_name
 from control_plane.deployments.models import Stack
 from control_plane.groups.models import Group
@@ -74,6 +75,7 @@ class Targets:
         groups = list(Group.objects.select_related("stack"))
         self._groups_by_name = {group.folded_name: group for group in groups}
         self._groups_by_slug = {group.slug: group for group in groups}
+        self._looks = {key: group.slug for group in groups for key in look_alikes.keys(group.name)}
         # Of each slug that several names make, the last number that was given out.
         self._numbers: dict[str, int] = {}
         self.used_wishes = set[str]()
@@ -148,6 +150,12 @@ class Targets:
         if other := self._groups_by_name.get(fold_name(name)) or self._by_name.get(fold_name(name)):
             one.entry.refuse(f"The group {other.slug!r} is called {name!r}. Leave --group out, or give it that slug.")
             return
+        if looks_like := next((self._looks[key] for key in look_alikes.keys(name) if key in self._looks), None):
+            one.entry.refuse(
+                f"The name {shown(name)!r} looks like that of the group {looks_like!r}. If they are one, say so by "
+                f"{_wish(one, looks_like)}."
+            )
+            return
         target = Target(slug, name)
         if slug != one.old_name:
             one.entry.mend(f"Its slug is {slug}, which names it on AWS; people go on calling it {shown(name)!r}.")
@@ -168,6 +176,7 @@ class Targets:
         elif target.is_new:
             one.entry.mend("The name is given more than once; it is one group.")
         self._by_name[fold_name(target.name)] = target
+        self._looks |= dict.fromkeys(look_alikes.keys(target.name), target.slug)
         one.target, one.entry.becomes = target, target.slug
 
 

@@ -1,13 +1,13 @@
 """A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import regex
 from botocore.exceptions import BotoCoreError, ClientError
 
+from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.catalogue.checking import MOST_BYTES
@@ -17,12 +17,14 @@ from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
 from control_plane.storage.presence import is_missing, status_of
 from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.visible import UNSEEN, visible
 
 LONGEST_NAME = 100
 # In bytes; S3 takes 1,024 with the folders before it.
 LONGEST_KEY = 900
 MOST_VERSIONS = 50
-_NAME = re.compile(r"\w(?:[\w .-]*[\w-])?")
+# Marks too: letters of many languages have no composed form.
+_NAME = regex.compile(r"\w(?:[\w\p{M} .-]*[\w\p{M}-])?")
 
 
 class InvalidConfiguration(GroupsError):
@@ -92,8 +94,8 @@ def key_of(place: Place, name: str) -> str:
 
 def proper_name(name: str) -> str:
     """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
-    name = unicodedata.normalize("NFC", " ".join(name.split()))
-    if not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+    name = tidy_name(name)
+    if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
         raise InvalidConfiguration(
             f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
             "Nothing was saved."
@@ -110,7 +112,7 @@ def read(place: Place, name: str, version: str = "") -> Text:
         answer = client.get_object(Bucket=place.bucket, Key=key, **more)
         if answer["ContentLength"] > MOST_BYTES:
             raise InvalidConfiguration(
-                f"{name} has more than the {MOST_BYTES // 1000} kB that are shown here; download it instead."
+                f"{visible(name)} has more than the {MOST_BYTES // 1000} kB that are shown here; download it instead."
             )
         content = answer["Body"].read()
     except ClientError as error:
@@ -124,7 +126,7 @@ def read(place: Place, name: str, version: str = "") -> Text:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidConfiguration(
-            f"{name} is no text in UTF-8, so it cannot be shown or changed here; download it instead."
+            f"{visible(name)} is no text in UTF-8, so it cannot be shown or changed here; download it instead."
         ) from error
     return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
 
@@ -187,13 +189,15 @@ def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
         there = read(place, name)
     except NotFound:
         if expected_etag:
-            raise Changed(f"{name} was deleted meanwhile. Nothing was saved; save it again to have it back.", None) from None
+            said = f"{visible(name)} was deleted meanwhile. Nothing was saved; save it again to have it back."
+            raise Changed(said, None) from None
         return
     if not expected_etag:
         raise Changed(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", there)
     if there.etag != expected_etag:
         raise Changed(
-            f"{name} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. Nothing was saved.",
+            f"{visible(name)} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. "
+            "Nothing was saved.",
             there,
         )
 

@@ -12,10 +12,11 @@ from datetime import date
 
 from django.core.exceptions import ValidationError
 
-from control_plane.accounts.validation import validate_email, validate_name
+from control_plane.accounts.validation import tidy_name, validate_email, validate_person_name
 from control_plane.groups.models import Access
 from control_plane.rosters.services.cells import read_cell
 from control_plane.rosters.services.encoding import decode
+from control_plane.visible import visible
 
 COLUMNS = ("email", "name", "group", "access", "manager", "ends_on", "action")
 MOST_ROWS = 10_000
@@ -211,11 +212,11 @@ class _Cells:
         return address if len(address) <= MOST_CHARACTERS * 3 else _short(address)
 
     def name(self) -> str:
-        name = " ".join(self.values.get("name", "").split())
+        name = tidy_name(self.values.get("name", ""))
         if len(name) > MOST_CHARACTERS:
             self._complain("name", f"A name has at most {MOST_CHARACTERS} characters.")
         else:
-            self._check("name", validate_name, name)
+            self._check("name", validate_person_name, name)
         return name[:MOST_CHARACTERS]
 
     def group(self) -> str:
@@ -257,5 +258,5 @@ class _Cells:
 
 def _short(text: str) -> str:
     """Something of a cell that is not as it should be, fit to be shown."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text.strip())
-    return shown if len(shown) <= 60 else f"{shown[:59]}…"
+    shown = text.strip()
+    return visible(shown) if len(shown) <= 60 else f"{visible(shown[:59])}…"
