@@ -4,7 +4,8 @@ What is decided here:
 - A group's name is its AffiliateName as it was, without what cannot be seen, white space around it, or more than 120
   characters. One that mixes scripts to look like another is refused: `--group NAME=slug` gives it a slug, and that as its name.
 - A slug is the name in small letters without accents, every run of other characters one hyphen, cut to 32. One of a single
-  letter, and a reserved word, gets `-lab` after it. Nothing left (a name in another script): refused, `--group` helps.
+  letter, and a reserved word, gets `-lab` after it. Nothing left (a name in another script): refused, `--group` helps. Of an
+  address its provider is left out, and all of it where a name stands beside it (`groups.slugs`).
 - Where a list is expected, a text that holds one is taken apart (JSON, a Python literal, commas); a single one is a list of one.
 - A bucket is written small, without `s3://`, slashes and white space around it.
 - An address may stand as `Name <address>` or `mailto:address`, with white space or a comma around it, and in capitals.
@@ -83,19 +84,6 @@ def is_readable(name: str) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def slug_of(name: str) -> str:
-    """The slug that the name makes; empty if it holds nothing for one."""
-    # A letter of another script parts words, as a sign does; an accent does not.
-    parted = "".join(" " if not one.isascii() and not unicodedata.normalize("NFKD", one)[0].isascii() else one for one in name)
-    plain = unicodedata.normalize("NFKD", parted).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[: names.SLUG.longest].rstrip("-")
-    if not slug:
-        return ""
-    if len(slug) < names.SLUG.shortest or slug in names.RESERVED_SLUGS:
-        slug = f"{slug[: names.SLUG.longest - 4]}-lab"
-    return slug
 
 
 def numbered(slug: str, number: int) -> str:

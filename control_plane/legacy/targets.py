@@ -9,9 +9,10 @@ from control_plane.accounts import look_alikes
 from control_plane.accounts.validation import fold_name
 from control_plane.deployments.models import Stack
 from control_plane.groups.models import Group
+from control_plane.groups.slugs import make_slug
 from control_plane.legacy.addresses import AddressBook
 from control_plane.legacy.entries import Entry, shown
-from control_plane.legacy.mending import group_name, is_readable, numbered, slug_of
+from control_plane.legacy.mending import group_name, is_readable, numbered
 from control_plane.legacy.people import Person
 from control_plane.legacy.pipelines import Use
 from stacks.manifest import names
@@ -118,7 +119,7 @@ class Targets:
     def _new(self, one: PlannedAffiliate, name: str) -> None:
         if self._there(one, name):
             return
-        slug = slug_of(name)
+        slug = make_slug(name)
         advice = f"Choose a slug by {_wish(one, 'slug')}."
         if not slug:
             one.entry.refuse(f"The name holds no letter or digit that a slug can be made of. {advice}")
@@ -158,7 +159,10 @@ class Targets:
             return
         target = Target(slug, name)
         if slug != one.old_name:
-            one.entry.mend(f"Its slug is {slug}, which names it on AWS; people go on calling it {shown(name)!r}.")
+            one.entry.mend(
+                f"Its slug is {slug}, which names it on AWS and cannot be changed later; people go on calling it {shown(name)!r}. "
+                f"Another slug: {_wish(one, 'slug')}."
+            )
         self._join(one, target)
 
     def _known(self, group: Group | None, target: Target | None) -> Target:
