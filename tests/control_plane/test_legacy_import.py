@@ -326,6 +326,21 @@ def test_a_user_without_an_address_is_told_how_to_get_one(importer: Importer, tm
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"sep=;\r\nusername;email;affiliate\r\nada;ada@example.org;Labor M\xfcller\r\n",
+        "\ufeffUsername\tEmail\tAffiliate\nada\tada@example.org\tLabor Müller\n".encode(),
+    ],
+)
+def test_addresses_are_read_from_whatever_a_spreadsheet_wrote(importer: Importer, tmp_path: Path, content: bytes) -> None:
+    book = tmp_path / "book.csv"
+    book.write_bytes(content)
+    document = profile(lab(AffiliateName="Labor Müller", UserNames=["ada"], ContactEmail=[]))
+    (one,) = importer.one(document, "--emails", str(book))["affiliates"]
+    assert [person["becomes"] for person in one["people"]] == ["ada@example.org"]
+
+
+@pytest.mark.parametrize(
     "content", [b"name,mail\nada,ada@example.org\n", b"username,email\nada,nothing\n", b"\xff\xfe\xfd", b"", None]
 )
 def test_a_file_of_addresses_that_makes_no_sense_is_refused_whole(
