@@ -23,8 +23,8 @@ LONGEST_NAME = 100
 # In bytes; S3 takes 1,024 with the folders before it.
 LONGEST_KEY = 900
 MOST_VERSIONS = 50
-# Marks too: letters of many languages have no composed form.
-_NAME = regex.compile(r"\w(?:[\w\p{M} .-]*[\w\p{M}-])?")
+# With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
+_NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
 
 
 class InvalidConfiguration(GroupsError):
