@@ -90,7 +90,7 @@ def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deploymen
     require_administrator(actor)
     bucket = bucket.strip()
     _refuse_made(analysis, analysis.stack)
-    check_fields(Analysis(slug=analysis.slug, name=analysis.name, bucket=bucket, added_generation=0), exclude=["stack"])
+    check_fields(Analysis(bucket=bucket, added_generation=0), exclude=["stack", "slug", "name"])
     check_within_reach(bucket)
     if bucket == analysis.bucket:
         raise NameTaken(f"The bucket is called {bucket!r} already. Nothing was changed; choose another name, or try again.")

@@ -1,5 +1,7 @@
 """`manage.py legacy import`: every oddity of a profile gets a decision, and nothing good is lost beside it."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,13 @@ from django.core.management import CommandError, call_command
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
+from control_plane.config import config
 from control_plane.groups.models import Analysis, Grant, Group, Membership
 from control_plane.groups.services.analyses import create_analysis, revoke_analysis
 from control_plane.groups.services.members import remove_member
-from control_plane.legacy.mending import slug_of
+from control_plane.groups.slugs import make_slug
 from stacks.manifest import names
+from stacks.names import check_bucket_patterns
 from tests.control_plane.conftest import OPERATOR
 from tests.control_plane.legacy_importing import LAB, SAMPLES, Importer, fates, lab, profile, said, state
 
@@ -57,7 +61,7 @@ def test_the_sample_profiles_are_reported_entry_by_entry(importer: Importer, epi
 
     fay, carcea = odd["affiliates"]
     assert fates([fay, carcea]) == [
-        ("fay_t@example.orggroup", "mended", "fay-t-example-orggroup"),
+        ("fay_t@example.orggroup", "mended", "fay-t"),
         ("Carcea Lab", "mended", "carcea-lab"),
     ]
     assert fates(fay["people"]) == [("fay_t@example.org", "taken", "fay_t@example.org")]
@@ -75,7 +79,7 @@ def test_the_sample_profiles_are_taken_in_and_a_second_time_changes_nothing(impo
         "examplelab": "examplelab",
         "northlab": "northlab",
         "southlab": "southlab",
-        "fay-t-example-orggroup": "fay_t@example.orggroup",
+        "fay-t": "fay_t@example.orggroup",
         "carcea-lab": "Carcea Lab",
     }
     assert set(Membership.objects.values_list("group__slug", "user__email", "access")) == {
@@ -84,12 +88,12 @@ def test_the_sample_profiles_are_taken_in_and_a_second_time_changes_nothing(impo
         ("northlab", "cho@example.org", "keys"),
         ("southlab", "dee@example.org", "keys"),
         ("southlab", "eli@example.org", "keys"),
-        ("fay-t-example-orggroup", "fay_t@example.org", "keys"),
+        ("fay-t", "fay_t@example.org", "keys"),
         ("carcea-lab", "gus@example.org", "keys"),
     }
     assert set(Grant.objects.values_list("group__slug", "analysis__slug", "level")) == {
         ("examplelab", "epi", "read-write"),
-        ("fay-t-example-orggroup", "epi", "read-write"),
+        ("fay-t", "epi", "read-write"),
     }
     # One deployment for each group, whatever was done in it.
     for group in Group.objects.all():
@@ -128,8 +132,12 @@ def test_the_text_says_what_to_do(importer: Importer, capsys: pytest.CaptureFixt
     [
         ("northlab", "northlab"),
         ("Carcea Lab", "carcea-lab"),
-        ("fay_t@example.orggroup", "fay-t-example-orggroup"),
+        ("fay_t@example.orggroup", "fay-t"),
+        ("fay_t@gmail.com", "fay-t"),
+        ("Fay’s Lab <fay_t@gmail.com>", "fay-s-lab"),
+        ("admin@gmail.com", "admin-lab"),
         ("  Müller & Söhne  ", "muller-sohne"),
+        ("Mu\u0308ller", "muller"),
         ("a--b__c..d", "a-b-c-d"),
         ("xn--lab", "xn-lab"),
         ("x", "x-lab"),
@@ -141,9 +149,50 @@ def test_the_text_says_what_to_do(importer: Importer, capsys: pytest.CaptureFixt
     ],
 )
 def test_a_name_makes_a_slug(name: str, slug: str) -> None:
-    assert slug_of(name) == slug
+    assert make_slug(name) == slug
     if slug:
         names.check_slug(slug)
+
+
+def test_the_dry_run_begins_with_the_patterns_that_pipelines_need(importer: Importer, epi: Analysis) -> None:
+    report = importer.run(str(SAMPLES), "--create-analyses")
+    remark = report["remarks"][0]
+    refused = {
+        one["name"]
+        for found in report["profiles"]
+        for affiliate in found["affiliates"]
+        for one in affiliate["analyses"]
+        if "groups can reach only" in said(one)
+    }
+    assert "pipelines are refused because groups can reach only cohort-* and other-*" in remark
+    # As it is to be written, in both places.
+    wanted = ["cohort-*", "other-*", *sorted(refused)]
+    assert f"bucket_patterns = {json.dumps(wanted)}" in remark
+    assert f'BUCKET_PATTERNS="{" ".join(wanted)}"' in remark
+    check_bucket_patterns(wanted)
+    importer.capsys.readouterr()
+    call_command("legacy", "import", str(SAMPLES), "--create-analyses")
+    head = importer.capsys.readouterr().out.splitlines()[:4]
+    assert any("pipelines are refused" in line for line in head)
+
+
+def test_with_those_patterns_the_same_profiles_are_taken(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch, epi: Analysis
+) -> None:
+    wanted = re.findall(r'BUCKET_PATTERNS="([^"]+)"', importer.run(str(SAMPLES), "--create-analyses")["remarks"][0])[0].split()
+    changed = config().model_copy(update={"bucket_patterns": tuple(wanted)})
+    monkeypatch.setattr("control_plane.legacy.pipelines.config", lambda: changed)
+    report = importer.run(str(SAMPLES), "--create-analyses")
+    assert report["remarks"] == []
+    assert "refused" not in report["totals"]["analysis"]
+
+
+def test_a_group_called_by_an_address_gets_no_provider_into_its_slug(importer: Importer) -> None:
+    (one,) = importer.one(profile(lab(AffiliateName="fay_t@gmail.comgroup")), "--apply")["affiliates"]
+    assert one["becomes"] == "fay-t"
+    assert "cannot be changed later" in said(one)
+    assert "--group=fay_t@gmail.comgroup=slug" in said(one)
+    assert Group.objects.get().name == "fay_t@gmail.comgroup"
 
 
 def test_two_names_with_one_slug_stay_two_groups(importer: Importer) -> None:
@@ -176,6 +225,16 @@ def test_a_slug_of_another_group_is_a_persons_decision(importer: Importer, group
     ]
     assert joined["people"][0]["fate"] == "taken"
     assert group.memberships.get().user.email == "ada@example.org"
+
+
+def test_a_name_that_looks_like_a_group_s_is_a_persons_decision(importer: Importer, group: Group) -> None:
+    (refused,) = importer.one(profile(lab(AffiliateName="Examp1e Lab")), "--apply")["affiliates"]
+    assert refused["fate"] == "refused"
+    assert "looks like that of the group 'example-lab'" in said(refused)
+    assert "--group='Examp1e Lab=example-lab'" in said(refused)
+    twice = importer.one(profile(lab(AffiliateName="vik lab"), lab(AffiliateName="νik lab")))["affiliates"]
+    assert [one["fate"] for one in twice] == ["mended", "refused"]
+    assert Group.objects.count() == 1
 
 
 def test_a_group_of_this_name_is_the_group(importer: Importer, group: Group) -> None:
@@ -264,6 +323,21 @@ def test_a_user_without_an_address_is_told_how_to_get_one(importer: Importer, tm
         "b1@example.org",
         "b2@example.org",
     ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sep=;\r\nusername;email;affiliate\r\nada;ada@example.org;Labor M\xfcller\r\n",
+        "\ufeffUsername\tEmail\tAffiliate\nada\tada@example.org\tLabor Müller\n".encode(),
+    ],
+)
+def test_addresses_are_read_from_whatever_a_spreadsheet_wrote(importer: Importer, tmp_path: Path, content: bytes) -> None:
+    book = tmp_path / "book.csv"
+    book.write_bytes(content)
+    document = profile(lab(AffiliateName="Labor Müller", UserNames=["ada"], ContactEmail=[]))
+    (one,) = importer.one(document, "--emails", str(book))["affiliates"]
+    assert [person["becomes"] for person in one["people"]] == ["ada@example.org"]
 
 
 @pytest.mark.parametrize(

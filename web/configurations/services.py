@@ -1,13 +1,13 @@
 """A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import regex
 from botocore.exceptions import BotoCoreError, ClientError
 
+from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.catalogue.documents import MOST_BYTES, Rewriting, Unreadable, portable_text
@@ -17,6 +17,7 @@ from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
 from control_plane.storage.presence import is_missing, status_of
 from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.visible import UNSEEN, visible
 
 LONGEST_NAME = 100
 # In bytes; S3 takes 1,024 with the folders before it.
@@ -24,7 +25,8 @@ LONGEST_KEY = 900
 MOST_VERSIONS = 50
 # Of a file that is too much to be changed here, as much is shown.
 SHOWN_BYTES = 100_000
-_NAME = re.compile(r"\w(?:[\w .-]*[\w-])?")
+# With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
+_NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
 
 
 class InvalidConfiguration(GroupsError):
@@ -103,8 +105,8 @@ def key_of(place: Place, name: str) -> str:
 
 def proper_name(name: str) -> str:
     """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
-    name = unicodedata.normalize("NFC", " ".join(name.split()))
-    if not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+    name = tidy_name(name)
+    if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
         raise InvalidConfiguration(
             f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
             "Nothing was saved."
@@ -132,14 +134,14 @@ def read(place: Place, name: str, version: str = "") -> Text:
         raise _no_answer(error) from error
     if size > MOST_BYTES:
         raise NotEditable(
-            f"{name} has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have.",
+            f"{visible(name)} has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have.",
             content.decode("utf-8-sig", errors="replace"),
         )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NotEditable(
-            f"{name} is no text in UTF-8.",
+            f"{visible(name)} is no text in UTF-8.",
             content[:SHOWN_BYTES].decode("utf-8-sig", errors="replace"),
         ) from error
     return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
@@ -225,13 +227,15 @@ def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
         there = read(place, name)
     except NotFound:
         if expected_etag:
-            raise Changed(f"{name} was deleted meanwhile. Nothing was saved; save it again to have it back.", None) from None
+            said = f"{visible(name)} was deleted meanwhile. Nothing was saved; save it again to have it back."
+            raise Changed(said, None) from None
         return
     if not expected_etag:
         raise Changed(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", there)
     if there.etag != expected_etag:
         raise Changed(
-            f"{name} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. Nothing was saved.",
+            f"{visible(name)} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. "
+            "Nothing was saved.",
             there,
         )
 

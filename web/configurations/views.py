@@ -19,6 +19,7 @@ from control_plane.catalogue.models import Entry
 from control_plane.groups.errors import GroupsError, NotFound, NotGranted
 from control_plane.storage.objects import delete
 from control_plane.storage.places import Place
+from control_plane.visible import visible
 from web.configurations import form, services
 from web.configurations.services import Changed, NotEditable
 from web.files.pages import in_place
@@ -102,7 +103,7 @@ def restore(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     """Save an old version as the newest."""
     try:
         old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
-        messages.success(request, f"{name} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
+        messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
     except GroupsError as error:
         messages.error(request, str(error))
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)

@@ -16,9 +16,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from control_plane.accounts.models import User
+from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
+from control_plane.visible import UNSEEN
 
 CLIENT_ID = "cohort-cli"
 SCOPE = "credentials"
@@ -57,8 +59,7 @@ def ensure_client() -> Client:
 
 def clean_name(name: str) -> str:
     """What a computer calls itself, fit to be shown."""
-    printable = "".join(character for character in name if character.isprintable())
-    return " ".join(printable.split())[:MOST_CHARACTERS] or "a computer without a name"
+    return tidy_name(UNSEEN.sub("", name))[:MOST_CHARACTERS] or "a computer without a name"
 
 
 def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:

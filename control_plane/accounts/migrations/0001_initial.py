@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
                 ('email', models.EmailField(max_length=254, unique=True, validators=[control_plane.accounts.validation.validate_email], verbose_name='e-mail address')),
-                ('name', models.CharField(blank=True, max_length=120, validators=[control_plane.accounts.validation.validate_name])),
+                ('name', models.CharField(blank=True, max_length=120, validators=[control_plane.accounts.validation.validate_person_name])),
                 ('is_active', models.BooleanField(default=True, help_text='Whether this person can sign in. Access on AWS is separate: remove them from their groups to end it.', verbose_name='active')),
                 ('is_staff', models.BooleanField(default=False, help_text='Whether this person can use the administration.', verbose_name='staff')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
