@@ -116,12 +116,15 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": dict(
         dj_database_url.parse(
-            _config.database_url or f"sqlite:///{_config.var_dir.resolve() / 'cohort.sqlite3'}",
+            _config.database_url or "sqlite://:memory:",
             conn_max_age=60,
             conn_health_checks=True,
         )
     )
 }
+if not _config.database_url:
+    # Not as an address, in which some characters of a folder's name would mean something else.
+    DATABASES["default"]["NAME"] = str(_config.var_dir.resolve() / "cohort.sqlite3")
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Write-ahead logging lets pages read while the worker writes; taking the write lock at BEGIN waits for it instead of
     # failing half-way through a transaction.

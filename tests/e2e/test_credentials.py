@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Error, Page, expect
 
+from stacks.environment import isolated
 from tests.e2e.conftest import serious_findings, sign_in
 from tests.e2e.site import Finished, Site
 
@@ -59,7 +60,7 @@ class OwnComputer:
 
     def __init__(self, home: Path, site: Site) -> None:
         self.home, self._site = home, site
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        clean = {name: value for name, value in isolated(os.environ).items() if not name.startswith("AWS_")}
         python = home / "bin"
         python.mkdir()
         (python / "python3").symlink_to(sys.executable)
