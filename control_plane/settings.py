@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "control_plane.accounts.middleware.KnownDeviceMiddleware",
     "control_plane.accounts.middleware.SecondFactorMiddleware",
     "control_plane.accounts.middleware.AccountPagesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -175,13 +176,18 @@ ACCOUNT_CHANGE_EMAIL = True
 # Only in the browser that signed up a moment ago.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# allauth's own limit on wrong tries counts by account alone, so that anybody could lock anybody out; ours are in accounts.attempts.
+ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "control_plane.accounts.passkey_forms.AddForm",
-    "authenticate_webauthn": "control_plane.accounts.passkey_forms.SecondStepForm",
-    "login_webauthn": "control_plane.accounts.passkey_forms.SignInForm",
-    "reauthenticate_webauthn": "control_plane.accounts.passkey_forms.AgainForm",
+    "activate_totp": "control_plane.accounts.factor_forms.ActivateAppForm",
+    "add_webauthn": "control_plane.accounts.factor_forms.AddForm",
+    "authenticate": "control_plane.accounts.factor_forms.CodeForm",
+    "authenticate_webauthn": "control_plane.accounts.factor_forms.SecondStepForm",
+    "login_webauthn": "control_plane.accounts.factor_forms.SignInForm",
+    "reauthenticate": "control_plane.accounts.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "control_plane.accounts.factor_forms.AgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

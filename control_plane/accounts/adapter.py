@@ -8,11 +8,13 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
+from control_plane.accounts import attempts
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import forget_strangers, is_taken
 from control_plane.accounts.validation import validate_email
@@ -28,7 +30,7 @@ class AccountAdapter(DefaultAccountAdapter):
     error_messages = DefaultAccountAdapter.error_messages | {
         "account_inactive": "This account is not active. Ask an administrator.",
         "email_password_mismatch": "That address and that password do not go together. Check both, or set a new password.",
-        "too_many_login_attempts": "Too many wrong tries. Nothing was changed; wait five minutes, then try again.",
+        "too_many_login_attempts": attempts.TOO_MANY,
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -45,6 +47,20 @@ class AccountAdapter(DefaultAccountAdapter):
         except IntegrityError as error:
             # Somebody else took the address a moment ago; the answer is the one for an address that was taken before.
             raise ImmediateHttpResponse(self.respond_email_verification_sent(request, None)) from error
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        try:
+            self._attempt = attempts.begin(request, "password", str(credentials.get("email") or ""))
+        except attempts.TooManyAttempts as error:
+            raise ValidationError(str(error), code="too_many_login_attempts") from error
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        """Do what allauth asks for once a password was right."""
+        self._attempt.was_right()
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        """Do what allauth asks for once a password was set by e-mail."""
+        attempts.lift_everywhere(request, credentials["email"])
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         if is_taken(email_address.email, by_other_than=email_address.user):
