@@ -49,7 +49,7 @@ class Attempt:
 def begin(request: HttpRequest, proof: Proof, email: str) -> Attempt:
     """Count a try of a password, or of a code, for the account with this address. Raises TooManyAttempts."""
     email = email.strip().lower()
-    usages = []
+    usages: list[ratelimit.RateLimitUsage] = []
     for limit, key in _buckets(request, proof, email):
         usage = _consume(request, limit, key)
         if usage is None:
