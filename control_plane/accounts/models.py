@@ -46,7 +46,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         default=True,
         help_text="Whether this person can sign in. Access on AWS is separate: remove them from their groups to end it.",
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="With superuser status as well, this person is an administrator.")
+    is_staff = models.BooleanField("staff", default=False, help_text="With superuser status too, this person is an administrator.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     requested_group = models.CharField(
         max_length=120,

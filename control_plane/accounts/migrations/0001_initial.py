@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('email', models.EmailField(max_length=254, unique=True, validators=[control_plane.accounts.validation.validate_email], verbose_name='e-mail address')),
                 ('name', models.CharField(blank=True, max_length=120, validators=[control_plane.accounts.validation.validate_name])),
                 ('is_active', models.BooleanField(default=True, help_text='Whether this person can sign in. Access on AWS is separate: remove them from their groups to end it.', verbose_name='active')),
-                ('is_staff', models.BooleanField(default=False, help_text='With superuser status as well, this person is an administrator.', verbose_name='staff')),
+                ('is_staff', models.BooleanField(default=False, help_text='With superuser status too, this person is an administrator.', verbose_name='staff')),
                 ('date_joined', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('requested_group', models.CharField(blank=True, help_text='The group that this person asked for, by slug or name; “Add to group” proposes it.', max_length=120, validators=[control_plane.accounts.validation.validate_name])),
                 ('requested_group_code', models.CharField(blank=True, help_text='The join code given at sign-up, if any. It decides the requested group only then.', max_length=64)),
