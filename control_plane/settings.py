@@ -162,6 +162,9 @@ PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "add_email": "control_plane.accounts.forms.ChangeAddressForm",
+    "change_password": "control_plane.accounts.password_forms.ChangePasswordForm",
+    "reset_password_from_key": "control_plane.accounts.password_forms.NewPasswordForm",
+    "set_password": "control_plane.accounts.password_forms.SetPasswordForm",
     "signup": "control_plane.groups.signup.SignupForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

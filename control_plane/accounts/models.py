@@ -61,6 +61,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         "use the code", default=False, help_text="Whether sign-up went by the code rather than by the group's name."
     )
 
+    signed_out_at = models.DateTimeField(
+        null=True, editable=False, help_text="When this person signed out everywhere, or their password changed, last."
+    )
     deletion_requested_at = models.DateTimeField(
         "deletion asked for", null=True, editable=False, help_text="When this person asked for their account to be deleted."
     )

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from control_plane.accounts import attempts, known_devices
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import address_is_verified, note_verified
-from control_plane.audit.actors import Actor
+from control_plane.audit.actors import Actor, acting
 from control_plane.audit.models import record
 
 SIMPLE = {
@@ -43,11 +43,6 @@ def connect() -> None:
     _listen(user_login_failed, _failed)
     for changed in (account.password_changed, account.password_set):
         changed.connect(_remember_device, weak=False, dispatch_uid=f"known-device-{id(changed)}")
-
-
-def acting(user: User, request: HttpRequest | None) -> Actor:
-    """The person as the actor of what they do before, or while, they are signed in."""
-    return Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") if request else None)
 
 
 def _listen(signal: Signal, listen: Any) -> None:

@@ -31,6 +31,7 @@ class Migration(migrations.Migration):
                 ('requested_group', models.CharField(blank=True, help_text='The group that this person asked for, by slug or name; “Add to group” proposes it.', max_length=120, validators=[control_plane.accounts.validation.validate_name])),
                 ('requested_group_code', models.CharField(blank=True, help_text='The join code given at sign-up, if any. It decides the requested group only then.', max_length=64)),
                 ('use_code', models.BooleanField(default=False, help_text="Whether sign-up went by the code rather than by the group's name.", verbose_name='use the code')),
+                ('signed_out_at', models.DateTimeField(editable=False, help_text='When this person signed out everywhere, or their password changed, last.', null=True)),
                 ('deletion_requested_at', models.DateTimeField(editable=False, help_text='When this person asked for their account to be deleted.', null=True, verbose_name='deletion asked for')),
                 ('erased_at', models.DateTimeField(editable=False, help_text='When name and address were erased.', null=True, verbose_name='erased')),
                 ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
