@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "control_plane.accounts.middleware.KnownDeviceMiddleware",
     "control_plane.accounts.middleware.SecondFactorMiddleware",
     "control_plane.accounts.middleware.AccountPagesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -164,6 +165,9 @@ PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "add_email": "control_plane.accounts.forms.ChangeAddressForm",
+    "change_password": "control_plane.accounts.password_forms.ChangePasswordForm",
+    "reset_password_from_key": "control_plane.accounts.password_forms.NewPasswordForm",
+    "set_password": "control_plane.accounts.password_forms.SetPasswordForm",
     "signup": "control_plane.groups.signup.SignupForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -178,13 +182,18 @@ ACCOUNT_CHANGE_EMAIL = True
 # Only in the browser that signed up a moment ago.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# allauth's own limit on wrong tries counts by account alone, so that anybody could lock anybody out; ours are in accounts.attempts.
+ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "control_plane.accounts.passkey_forms.AddForm",
-    "authenticate_webauthn": "control_plane.accounts.passkey_forms.SecondStepForm",
-    "login_webauthn": "control_plane.accounts.passkey_forms.SignInForm",
-    "reauthenticate_webauthn": "control_plane.accounts.passkey_forms.AgainForm",
+    "activate_totp": "control_plane.accounts.factor_forms.ActivateAppForm",
+    "add_webauthn": "control_plane.accounts.factor_forms.AddForm",
+    "authenticate": "control_plane.accounts.factor_forms.CodeForm",
+    "authenticate_webauthn": "control_plane.accounts.factor_forms.SecondStepForm",
+    "login_webauthn": "control_plane.accounts.factor_forms.SignInForm",
+    "reauthenticate": "control_plane.accounts.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "control_plane.accounts.factor_forms.AgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -47,7 +47,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         default=True,
         help_text="Whether this person can sign in. Access on AWS is separate: remove them from their groups to end it.",
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="Whether this person can use the administration.")
+    is_staff = models.BooleanField("staff", default=False, help_text="With superuser status too, this person is an administrator.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     requested_group = models.CharField(
         max_length=120,
@@ -62,6 +62,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         "use the code", default=False, help_text="Whether sign-up went by the code rather than by the group's name."
     )
 
+    signed_out_at = models.DateTimeField(
+        null=True, editable=False, help_text="When this person signed out everywhere, or their password changed, last."
+    )
     deletion_requested_at = models.DateTimeField(
         "deletion asked for", null=True, editable=False, help_text="When this person asked for their account to be deleted."
     )
