@@ -4,11 +4,14 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError
 from ninja.security import django_auth
 
 from control_plane.audit.refusals import NotYours, record_refusal
 from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
 from control_plane.groups.errors import BeingMadeReady, GroupsError, NoCredentials, NotGranted, NotMember, Suspended
+
+MOST_PROBLEMS = 5
 
 api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 
@@ -44,6 +47,13 @@ def _not_now(request: HttpRequest, error: NoCredentials) -> HttpResponse:
 @api.exception_handler(GroupsError)
 def _refused(request: HttpRequest, error: GroupsError) -> HttpResponse:
     return api.create_response(request, {"detail": str(error)}, status=409)
+
+
+@api.exception_handler(ValidationError)
+def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """A number out of bounds, a text that is too long, something that is missing: where it is and why, without the values."""
+    problems = [f"{'.'.join(str(part) for part in one['loc'][2:])}: {one['msg']}" for one in error.errors[:MOST_PROBLEMS]]
+    return api.create_response(request, {"detail": f"Nothing was changed. {'; '.join(problems)}."}, status=400)
 
 
 api.add_router("/credentials/", "web.credentials.api.router")

@@ -75,7 +75,9 @@ def accounted(page: Page, **numbers: int) -> None:
     """Return when the page says that so many files were `sent`, `skipped`, `refused`, ... and names no other outcome."""
     wanted = {"sent": 0, "skipped": 0, "refused": 0, **numbers}
     lines = page.locator("#upload-summary [data-account]")
-    expect(page.locator("#upload-summary")).to_contain_text(re.compile(rf"\b{sum(wanted.values())} files? that you added"), timeout=SECONDS)
+    expect(page.locator("#upload-summary")).to_contain_text(
+        re.compile(rf"\b{sum(wanted.values())} files? that you added"), timeout=SECONDS
+    )
     for outcome, number in wanted.items():
         line = page.locator(f"#upload-summary [data-account={outcome}]")
         expect(line).to_have_attribute("data-number", str(number), timeout=SECONDS)
