@@ -12,6 +12,8 @@ from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
 from control_plane.groups.errors import BeingMadeReady, GroupsError, NoCredentials, NotGranted, NotMember, Suspended
 
 MOST_PROBLEMS = 5
+# Pydantic's documentation, "Validation errors".
+OUT_OF_BOUNDS = {"greater_than_equal", "less_than_equal", "int_parsing_size", "finite_number"}
 
 api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 
@@ -51,9 +53,10 @@ def _refused(request: HttpRequest, error: GroupsError) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """A number out of bounds, a text that is too long, something that is missing: where it is and why, without the values."""
+    """Say where and why, without the values: 400 for a number out of its bounds, 422 for what has another form than it should."""
     problems = [f"{'.'.join(str(part) for part in one['loc'][2:])}: {one['msg']}" for one in error.errors[:MOST_PROBLEMS]]
-    return api.create_response(request, {"detail": f"Nothing was changed. {'; '.join(problems)}."}, status=400)
+    status = 400 if any(one["type"] in OUT_OF_BOUNDS for one in error.errors) else 422
+    return api.create_response(request, {"detail": f"Nothing was changed. {'; '.join(problems)}."}, status=status)
 
 
 api.add_router("/credentials/", "web.credentials.api.router")

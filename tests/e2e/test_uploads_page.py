@@ -110,14 +110,14 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, 
 
 
 def test_the_same_file_is_sent_to_another_folder_and_again_after_it_was_deleted(lab: Site, page: Page, tmp_path: Path) -> None:
-    file, s3 = make(tmp_path / "tmpl.csv", 50), lab.root("s3")
+    file, s3 = make(tmp_path / "template.csv", 50), lab.root("s3")
     for sent, day in enumerate(("dayC", "dayD"), start=1):
         page.locator("#upload-folder").fill(f"inputs/{day}/")
         choose(page, file)
         send(page)
         accounted(page, sent=sent)
-        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{day}/tmpl.csv") == hash_of(file)
-    s3.delete_object(Bucket=BUCKET, Key=f"{INPUTS}/dayD/tmpl.csv")
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{day}/template.csv") == hash_of(file)
+    s3.delete_object(Bucket=BUCKET, Key=f"{INPUTS}/dayD/template.csv")
     choose(page, file)
     # It was chosen for this folder. Another one may be set before it is sent.
     page.locator("#upload-folder").fill("inputs/dayE/")
@@ -127,7 +127,7 @@ def test_the_same_file_is_sent_to_another_folder_and_again_after_it_was_deleted(
     send(page)
     accounted(page, sent=4)
     for day in ("dayD", "dayE"):
-        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{day}/tmpl.csv") == hash_of(file)
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{day}/template.csv") == hash_of(file)
 
 
 def test_what_cannot_be_read_in_a_dropped_folder_is_named_and_the_others_are_sent(lab: Site, page: Page, tmp_path: Path) -> None:
@@ -250,8 +250,13 @@ def test_a_bad_name_is_said_and_the_others_go_on(lab: Site, page: Page, tmp_path
     page.locator("#upload-folder").fill("results/")
     choose(page, make(tmp_path / "no-folder.txt", 3))
     send(page)
-    note(page, "Files can be sent to inputs")
+    note(page, "Files can be sent to inputs.*Set such a folder, and add the file again")
     assert keys_at_s3(lab, BUCKET, f"{GROUP}/results/") == []
+    page.locator("#upload-folder").fill("inputs/")
+    choose(page, tmp_path / "no-folder.txt")
+    send(page)
+    accounted(page, sent=1, refused=1)
+    assert keys_at_s3(lab, BUCKET, f"{INPUTS}/no-folder.txt") != []
 
 
 def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, tmp_path: Path) -> None:
@@ -297,6 +302,9 @@ def test_who_is_signed_out_meanwhile_signs_in_again_and_goes_on(
     other.get_by_role("button", name="Sign out").click()
     lab.faults.clear()
     note(page, "signed-out.bin.*You are signed out.*Sign in again")
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in again in another tab").click()
+    opened.value.close()
     sign_in(other, EMAIL, PASSWORD)
     parts = lab.faults.counts["UploadPart"]
     press_on(page, "signed-out.bin", "Try again")

@@ -116,8 +116,9 @@ function draw() {
   changed.clear();
   const account = batch.account();
   const isBusy = batch.isBusy();
-  const hasFailed = [...batch.items()].some((item) => item.state === "failed");
-  uppy.draw(items, { percent: batch.percent(), error: hasFailed && !isBusy && !account.chosen ? TROUBLED : null });
+  const failed = [...batch.items()].filter((item) => item.state === "failed");
+  section.querySelector("[data-sign-in]").hidden = !failed.some((item) => item.isSignedOut);
+  uppy.draw(items, { percent: batch.percent(), error: failed.length && !isBusy && !account.chosen ? TROUBLED : null });
   summary.show(account);
   notes.line(batch.items());
   showElsewhere();

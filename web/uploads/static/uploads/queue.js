@@ -237,6 +237,7 @@ export class Queue {
   // Whatever went wrong with this one, the others go on.
   #fail(item, error) {
     item.canRetry = !error.isFinal;
+    item.isSignedOut = error.status === 401 && error.name === "Refused";
     this.#set(item, "failed", explain(error));
   }
 
