@@ -6,7 +6,7 @@ from django.db.models import IntegerField
 from django.db.models.lookups import In
 
 
-class BoundedIn(In):  # type: ignore[type-arg]
+class BoundedIn(In):
     """`__in` over a column of whole numbers, without those that lie outside what the database's type holds.
 
     Django does so for `exact`, `gt` and the others; of a list it gives all to the database, and SQLite's driver raises
