@@ -85,6 +85,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "control_plane.accounts.middleware.KnownDeviceMiddleware",
     "control_plane.accounts.middleware.SecondFactorMiddleware",
     "control_plane.accounts.middleware.AccountPagesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -116,12 +117,15 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": dict(
         dj_database_url.parse(
-            _config.database_url or f"sqlite:///{_config.var_dir.resolve() / 'cohort.sqlite3'}",
+            _config.database_url or "sqlite://:memory:",
             conn_max_age=60,
             conn_health_checks=True,
         )
     )
 }
+if not _config.database_url:
+    # Not as an address, in which some characters of a folder's name would mean something else.
+    DATABASES["default"]["NAME"] = str(_config.var_dir.resolve() / "cohort.sqlite3")
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Write-ahead logging lets pages read while the worker writes; taking the write lock at BEGIN waits for it instead of
     # failing half-way through a transaction.
@@ -161,6 +165,9 @@ PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "add_email": "control_plane.accounts.forms.ChangeAddressForm",
+    "change_password": "control_plane.accounts.password_forms.ChangePasswordForm",
+    "reset_password_from_key": "control_plane.accounts.password_forms.NewPasswordForm",
+    "set_password": "control_plane.accounts.password_forms.SetPasswordForm",
     "signup": "control_plane.groups.signup.SignupForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -175,13 +182,18 @@ ACCOUNT_CHANGE_EMAIL = True
 # Only in the browser that signed up a moment ago.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# allauth's own limit on wrong tries counts by account alone, so that anybody could lock anybody out; ours are in accounts.attempts.
+ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "control_plane.accounts.passkey_forms.AddForm",
-    "authenticate_webauthn": "control_plane.accounts.passkey_forms.SecondStepForm",
-    "login_webauthn": "control_plane.accounts.passkey_forms.SignInForm",
-    "reauthenticate_webauthn": "control_plane.accounts.passkey_forms.AgainForm",
+    "activate_totp": "control_plane.accounts.factor_forms.ActivateAppForm",
+    "add_webauthn": "control_plane.accounts.factor_forms.AddForm",
+    "authenticate": "control_plane.accounts.factor_forms.CodeForm",
+    "authenticate_webauthn": "control_plane.accounts.factor_forms.SecondStepForm",
+    "login_webauthn": "control_plane.accounts.factor_forms.SignInForm",
+    "reauthenticate": "control_plane.accounts.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "control_plane.accounts.factor_forms.AgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -38,14 +38,21 @@ def test_a_folder_imports_nothing_from_above_it(folder: str) -> None:
 
 # Looks at an account before there is a site, and so knows what the bootstrap makes; it needs no CDK for that.
 DOCTOR = ROOT / "control_plane/doctor"
-OF_THE_BOOTSTRAP = ("stacks._holders", "stacks.bootstrap", "stacks.host_policies", "stacks.names", "stacks.policies", "stacks.site")
+OF_THE_BOOTSTRAP = (
+    *("stacks._deploy_role", "stacks._holders", "stacks.bootstrap", "stacks.host_policies", "stacks.names", "stacks.policies"),
+    "stacks.site",
+)
 
 
-def test_the_control_plane_knows_of_the_stacks_their_manifest_alone() -> None:
+# Where `app.py` and the control plane alike find the site's settings.
+OF_THE_SITE = ("stacks.manifest", "stacks.environment", "stacks.env_file")
+
+
+def test_the_control_plane_knows_of_the_stacks_their_manifest_and_the_site_s_settings_alone() -> None:
     for path in (ROOT / "control_plane").rglob("*.py"):
         if path.is_relative_to(DOCTOR):
             continue
-        wrong = [name for name in imports(path) if name.split(".")[0] == "stacks" and not name.startswith("stacks.manifest")]
+        wrong = [name for name in imports(path) if name.startswith("stacks.") and not name.startswith(OF_THE_SITE)]
         assert wrong == [], path
 
 

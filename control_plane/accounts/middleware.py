@@ -14,6 +14,7 @@ from django.utils.cache import add_never_cache_headers
 from django.views.defaults import page_not_found
 from requests import RequestException
 
+from control_plane.accounts import known_devices
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import has_second_factor, is_required
 from control_plane.config import config
@@ -41,6 +42,18 @@ class ClientAddressMiddleware:
             except ValueError:
                 logger.warning("a proxy's X-Forwarded-For holds no address where TRUSTED_PROXIES=%d says", proxies)
         return self._get_response(request)
+
+
+class KnownDeviceMiddleware:
+    """Gives the browser in which somebody signed in, or changed their password, its cookie as a known device."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        known_devices.set_cookie(request, response)
+        return response
 
 
 class SecondFactorMiddleware:

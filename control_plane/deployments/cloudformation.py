@@ -1,10 +1,10 @@
 """What CloudFormation itself says about a stack, and what we ask of it beside deploying. An exit code is never taken for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
 from botocore.config import Config as BotoConfig
@@ -141,6 +141,21 @@ def observe(stack_name: str, region: str) -> Observation:
             raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     return Observation(status=described["StackStatus"], outputs=outputs, stack_id=described.get("StackId", ""))
+
+
+def template(stack_name: str, region: str) -> dict[str, Any] | None:
+    """Get the template that CloudFormation has of a stack, an empty one where there is no stack. Raises AwsFailure.
+
+    None where it is not JSON, and so none that CDK wrote.
+    """
+    with explained():
+        try:
+            body: Any = client(region).get_template(StackName=stack_name)["TemplateBody"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return {}
+            raise
+    return dict(body) if isinstance(body, Mapping) else None
 
 
 def newest_event(stack_name: str, region: str) -> str:

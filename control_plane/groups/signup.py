@@ -9,7 +9,8 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from control_plane.accounts.models import User
-from control_plane.accounts.validation import validate_name
+from control_plane.accounts.name_field import NameField
+from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.services.codes import find_usable_code
@@ -23,7 +24,7 @@ LONGEST_CODE = 64
 class JoinFields(forms.Form):
     """The fields and rules that both ways to sign up share. What cannot be asked for is said before an account is made."""
 
-    name = forms.CharField(max_length=LONGEST_NAME, label="Your name", validators=[validate_name])
+    name = NameField(max_length=LONGEST_NAME, label="Your name", validators=[validate_person_name])
     use_code = forms.BooleanField(required=False, label="I have a join code")
     join_code = forms.CharField(
         max_length=LONGEST_CODE,
@@ -32,17 +33,13 @@ class JoinFields(forms.Form):
         help_text="Your group’s manager gives you one.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
-    requested_group = forms.CharField(
+    requested_group = NameField(
         max_length=LONGEST_NAME,
         required=False,
         label="New group’s name",
         help_text="An administrator looks at it. To join a group that exists, ask its manager for a code.",
         validators=[validate_name],
     )
-
-    def clean_name(self) -> str:
-        """Without superfluous white space."""
-        return " ".join(self.cleaned_data["name"].split())
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -16,6 +16,7 @@ from control_plane.storage import presence
 from control_plane.storage.places import Place
 from control_plane.storage.presence import status_of
 from control_plane.storage.sessions import WRITABLE_FOLDERS, Purpose, s3_client
+from control_plane.visible import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -98,7 +99,7 @@ def look_up(place: Place, keys: Sequence[str]) -> list[Stored]:
         except (BotoCoreError, ClientError) as error:
             raise _no_answer(error) from error
         if found is None:
-            raise NotFound(f"{key} is not there any more. Load the page again to see what is.")
+            raise NotFound(f"{visible(key)} is not there any more. Load the page again to see what is.")
         return Stored(key, found["ContentLength"], found["ETag"])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

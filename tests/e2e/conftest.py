@@ -1,5 +1,6 @@
 """One site for all the tests that go through the front door; they keep out of each other's way by names of their own."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         running.have_browsers_use(faults)
         running.start()
         yield running
-        running.stop()
+        assert running.stop(signal.SIGTERM) == 0
 
 
 # Not for the whole session: while Playwright runs, its event loop keeps Django's database out of this process.

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from control_plane.catalogue.checking import Unreadable, check, plain, read
+from control_plane.catalogue.checking import check, read
+from control_plane.catalogue.documents import Unreadable
 from control_plane.catalogue.models import Entry
 from tests.labs import BUCKET, Lab, aws, lab
 from web.configurations import form
@@ -54,7 +55,7 @@ def filled(template: str, schema: dict[str, Any], **typed: str) -> Any:
     given = {f"field-{one.id}": typed.get(name, one.value) for name, one in fields.items()}
     written = form.apply(template, template, text, given)
     assert check(written, template, text) == []
-    return plain(read(written))
+    return read(written)
 
 
 def test_a_choice_keeps_the_type_that_it_has() -> None:
@@ -94,7 +95,7 @@ def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: 
     sent = {f"field-{one.id}": {"low": "10", "high": "20"}[one.name] for one in section.fields}
     Entry.objects.update(template="first: 0\nlow: 1\nhigh: 2\n")
     lab.client.post(f"{BASE}new/", {**sent, "text": "low: 1\nhigh: 2\n", "mode": "form", "name": "x"})
-    assert plain(read(lab.get("example-lab/configs/x.yaml").decode())) == {"low": 10, "high": 20}
+    assert read(lab.get("example-lab/configs/x.yaml").decode()) == {"low": 10, "high": 20}
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_third_zip_waits_its_turn(lab: Lab) -> None:
     assert unpack(ask(lab, "inputs/", [""]))
 
 
-@pytest.mark.parametrize("keys", ["", "{}", "[]", "[1]", "[null]", "not json", '"a"', '["\\ud800"]'])
+@pytest.mark.parametrize("keys", ["", "{}", "[]", "[1]", "[null]", "not json", '"a"', '["\\ud800"]', "[" * 100_000])
 def test_what_is_no_list_of_names_is_refused(lab: Lab, keys: str) -> None:
     assert ask(lab, "inputs/", keys).status_code == 400
 
@@ -180,6 +180,7 @@ def test_too_many_files_are_refused_with_what_to_do(lab: Lab, monkeypatch: pytes
         (["../../etc/passwd"], ["__/__/etc/passwd"]),
         (["/etc/passwd", "a//b", "./c"], ["_/etc/passwd", "a/_/b", "_/c"]),
         (["..\\..\\x", "a\x00b", "a\nb"], [".._.._x", "a_b", "a_b (2)"]),
+        (["photo\u202egpj.exe", "می\u200cخواهم"], ["photo_gpj.exe", "می\u200cخواهم"]),
         (["a", "a/b", "a (2)"], ["a (2)", "a/b", "a (2) (2)"]),
         (["a/", "a/b"], ["a/", "a/b"]),
     ],

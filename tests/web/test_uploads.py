@@ -230,11 +230,13 @@ def test_what_the_group_has_not_is_refused_on_record(
 
 
 def test_unfinished_uploads_show_on_another_device(person: Person, ada: User) -> None:
-    person.start(new("folder/seen.avi", LARGE), new("small.txt"))
+    person.start(new("folder/seen.avi", LARGE), new("small\u202egpj.txt"))
     other = Client()
     other.force_login(ada)
     page = other.get("/groups/example-lab/files/ephys/unfinished/").content.decode()
     assert "inputs/folder/seen.avi" in page
+    # What turns the order of letters about is shown by its number.
+    assert "inputs/small\\u202egpj.txt" in page
     assert 'data-go-on="inputs/"' in page
     assert "2 files, 18 MB in all" in page
     assert "2 files" in other.get("/uploads/").content.decode()

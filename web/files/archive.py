@@ -24,8 +24,9 @@ AHEAD = 16
 READERS = 8
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
-# What a file's name may not have where the zip is unpacked: Windows takes a backslash for a slash.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
+# What a file's name may not have where the zip is unpacked: Windows takes a backslash for a slash, and what turns the order of
+# letters about makes one ending look like another.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Busy(RuntimeError):

@@ -75,7 +75,7 @@ def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
         keys = json.loads(request.POST.get("keys", ""))
         path.encode()
         json.dumps(keys, ensure_ascii=False).encode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SuspiciousOperation("keys is not a list of names") from error
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
         raise SuspiciousOperation("keys is not a list of names")

@@ -1,4 +1,5 @@
 // The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
+import { savable, visible } from "../cohort/visible.js";
 import { csrfToken } from "../uploads/csrf.js";
 import { Bucket } from "../uploads/s3.js";
 import * as address from "./address.js";
@@ -34,6 +35,7 @@ let drawTimer = null;
 
 const folderPrefix = () => settings.prefix + state.path;
 const keyOf = (name) => folderPrefix() + name;
+const uri = () => `s3://${settings.bucket}/${folderPrefix()}`;
 const lastPage = () => Math.max(0, Math.ceil(view.length / ROWS) - 1);
 const rowsOnShow = () => {
   const first = state.page * ROWS;
@@ -132,12 +134,12 @@ function showPath() {
   list.dataset.path = state.path;
   list.replaceChildren(...[[settings.name, ""], ...links].map(([name, path]) => {
     const isHere = path === state.path;
-    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: name, on: {
+    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: visible(name), on: {
       click: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go({ path }); } },
     } });
-    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: name }) : el("li", { className: "breadcrumb-item" }, link);
+    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) }) : el("li", { className: "breadcrumb-item" }, link);
   }));
-  part("uri").textContent = `s3://${settings.bucket}/${folderPrefix()}`;
+  part("uri").textContent = visible(uri());
 }
 
 function showOrder() {
@@ -219,14 +221,14 @@ function showChoice() {
 
 // In a tab of its own, which closes by itself: an upload on this page goes on, and an error does not replace the page.
 async function download(row) {
-  const name = row.name.slice(row.name.lastIndexOf("/") + 1);
+  const name = savable(row.name.slice(row.name.lastIndexOf("/") + 1));
   const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
   const exact = encodeURIComponent(name).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
   try {
     const url = await bucket.presign(keyOf(row.name), { query: { "response-content-disposition": `attachment; filename="${plain}"; filename*=UTF-8''${exact}` } });
     el("a", { href: url, target: "_blank", rel: "noopener" }).click();
   } catch (error) {
-    tell(`${name} cannot be downloaded just now. ${error.message}`);
+    tell(`${visible(name)} cannot be downloaded just now. ${error.message}`);
   }
 }
 
@@ -273,6 +275,12 @@ on("tick-none", "click", () => { choice.clear(); showChoice(); part("tick").focu
 on("zip-chosen", "click", () => downloadZip([...choice.names]));
 on("zip-all", "click", () => (state.query ? downloadZip(allNames()) : downloadZip([""])));
 on("delete", "click", askToDelete);
+// What is shown escaped is copied as it is.
+on("uri", "copy", (event) => {
+  if (String(document.getSelection()).trim() !== visible(uri())) return;
+  event.clipboardData.setData("text/plain", uri());
+  event.preventDefault();
+});
 on("stop", "click", () => loading.stop());
 on("again", "click", load);
 on("reload", "click", load);

@@ -1,4 +1,5 @@
 // A file's first look, in a panel beside the list; the arrow keys go to the next and the previous one.
+import { visible } from "../cohort/visible.js";
 import { contentOf } from "./content.js";
 import { el, time } from "./dom.js";
 import { ago, size } from "./format.js";
@@ -38,7 +39,7 @@ export class Preview {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     if (!this.#dialog.open) this.#dialog.showModal();
-    this.#part("name").textContent = row.name;
+    this.#part("name").textContent = visible(row.name);
     this.#part("facts").replaceChildren(`${size(row.size)}, changed `, time(row.time, ago(row.time)));
     for (const [name, step] of [["previous", -1], ["next", 1]]) this.#part(name).disabled = !this.#find(row, step);
     const content = this.#part("content");

@@ -1,4 +1,5 @@
 // The rows on show: one page of the folder, as a table that screen readers read as one.
+import { visible } from "../cohort/visible.js";
 import { el, icon, time } from "./dom.js";
 import { ago, kindOf, size } from "./format.js";
 
@@ -44,7 +45,7 @@ export class Table {
 
   #row(row) {
     const act = this.#actions;
-    const label = row.isFolder ? row.name.slice(0, -1) : row.name;
+    const label = visible(row.isFolder ? row.name.slice(0, -1) : row.name);
     const box = el("input", {
       type: "checkbox", className: "form-check-input", "aria-label": `Choose ${label}`, data: { part: "choose" },
       on: { change: (event) => act.choose(row.name, event.target.checked, event.shiftKey) },
@@ -73,6 +74,6 @@ export class Table {
   #file(row) {
     return el("button", {
       type: "button", className: "btn btn-link", data: { part: "open" }, on: { click: () => this.#actions.open(row) },
-    }, icon(kindOf(row.name)), el("span", { textContent: row.name }));
+    }, icon(kindOf(row.name)), el("span", { textContent: visible(row.name) }));
   }
 }

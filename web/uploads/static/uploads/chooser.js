@@ -1,5 +1,6 @@
 // Uppy has files chosen and shows the list. It sends nothing itself, tries nothing again and does not decide what is done: that is ours.
 import { Dashboard, Uppy } from "../vendor/uppy/uppy.min.mjs";
+import { visible } from "../cohort/visible.js";
 import { isBusy, pathOf } from "./batch.js";
 import { readDropped } from "./entries.js";
 
@@ -42,7 +43,7 @@ export class Chooser extends Uppy {
   // The same file under another id, where it was in the list.
   rename(before, item) {
     const files = Object.entries(this.getState().files).filter(([id]) => id !== item.id);
-    const renamed = files.map(([id, file]) => (id === before ? [item.id, { ...file, id: item.id, meta: { ...file.meta, name: item.id } }] : [id, file]));
+    const renamed = files.map(([id, file]) => (id === before ? [item.id, { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } }] : [id, file]));
     this.setState({ files: Object.fromEntries(renamed) });
   }
 

@@ -1,4 +1,5 @@
 // What needs the person, in words, below the dashboard: files that are there already, and files that could not be sent.
+import { visible } from "../cohort/visible.js";
 
 const MOST_SHOWN = 50;
 
@@ -53,13 +54,13 @@ export class Notes {
     if (isAsking || item.state === "failed") {
       const row = element("li", "list-group-item d-flex flex-wrap align-items-center gap-2", "");
       const words = element("div", "flex-grow-1 text-break", "");
-      words.append(element("strong", "", item.path), element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`));
+      words.append(element("strong", "", visible(item.path)), element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`));
       row.append(words);
       const buttons = isAsking ? [["replace", "Replace it"], ["keep", "Keep what is there"]] : [...(item.canRetry ? [["retry", "Try again"]] : []), ["leave", "Leave it out"]];
       for (const [action, label] of buttons) {
         const button = element("button", "btn btn-sm btn-outline-secondary", label);
         button.type = "button";
-        button.setAttribute("aria-label", `${label}: ${item.path}`);
+        button.setAttribute("aria-label", `${label}: ${visible(item.path)}`);
         button.addEventListener("click", () => this.#actions[action](item));
         row.append(button);
       }

@@ -1,4 +1,5 @@
 // The upload page: Uppy has files chosen and shows them; the batch knows what became of each; the queue sends them.
+import { visible } from "../cohort/visible.js";
 import { Batch, asFolder } from "./batch.js";
 import { Checksums } from "./checksums.js";
 import { Chooser, Surface, pathIn } from "./chooser.js";
@@ -36,7 +37,7 @@ const uppy = new Chooser({
   onBeforeFileAdded: (file) => {
     const item = batch.take(file.data, pathIn(file), folderField.value);
     soon();
-    return item ? { ...file, id: item.id, meta: { ...file.meta, name: item.id } } : false;
+    return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
   },
 }, {
   start,
@@ -185,8 +186,8 @@ function showElsewhere() {
   if (!others.length) return;
   const folders = new Set(others.map((item) => item.folder));
   const where = folders.size === 1 ? [...folders][0] : `${folders.size} other folders`;
-  elsewhere.querySelector("span").textContent = `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${where}.`;
-  elsewhere.querySelector("button").textContent = `Send to ${folder} instead`;
+  elsewhere.querySelector("span").textContent = `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${visible(where)}.`;
+  elsewhere.querySelector("button").textContent = `Send to ${visible(folder)} instead`;
 }
 folderField.addEventListener("input", showElsewhere);
 elsewhere.querySelector("button").addEventListener("click", () => {

@@ -1,4 +1,5 @@
 // What became of every file that the browser handed over: the lines' numbers add up to how many there were.
+import { visible } from "../cohort/visible.js";
 
 const MOST_NAMED = 200;
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
@@ -61,7 +62,7 @@ export class Summary {
     list.setAttribute("aria-label", "Their names");
     for (const { path, message } of items.slice(0, MOST_NAMED)) {
       const line = element("li", "", "text-break");
-      line.append(element("strong", path), ` ${message}`);
+      line.append(element("strong", visible(path)), ` ${message}`);
       list.append(line);
     }
     if (items.length > MOST_NAMED) list.append(element("li", `and ${count(items.length - MOST_NAMED, "other")}`));
