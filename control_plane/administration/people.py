@@ -30,6 +30,8 @@ from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import access_of
 from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
 
+# A number of more digits is that of nobody.
+MOST_DIGITS = 18
 ACCOUNT_DATES = ("last_login", "date_joined", "deletion_requested_at", "erased_at")
 AUDITED_FIELDS = ("email", "name", "is_active", "is_staff", "is_superuser", "requested_group", "requested_group_code", "use_code")
 
@@ -241,7 +243,11 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
 
 
 def _ids(request: HttpRequest) -> list[int]:
-    return [int(text) for text in request.GET.getlist("id")[:MOST_SELECTED] if text.isascii() and text.isdigit()]
+    return [
+        int(text)
+        for text in request.GET.getlist("id")[:MOST_SELECTED]
+        if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+    ]
 
 
 def _cell(column: str, person: User) -> SafeString:

@@ -1,6 +1,6 @@
 """What the upload page asks the control plane: credentials, beginning, ending. The data itself goes straight to S3."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
@@ -16,14 +16,18 @@ from web.uploads.names import NameRefused
 
 router = Router(tags=["uploads"])
 MOST_IDS = 1000
+# Browsers' whole numbers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
+# milliseconds (ECMAScript, "Time Values and Time Range"). No browser sends others, so that none of its files is refused for them.
+MOST_WHOLE, MOST_MILLISECONDS = 2**53 - 1, 8_640_000_000_000_000
+Id = Annotated[int, Field(ge=1, le=MOST_WHOLE)]
 
 
 class File(Schema):
     """One file as the browser knows it."""
 
     path: str = Field(max_length=4096)
-    size: int
-    modified: int
+    size: int = Field(ge=0, le=MOST_WHOLE)
+    modified: int = Field(ge=-MOST_MILLISECONDS, le=MOST_MILLISECONDS)
     kind: str = Field("", max_length=200)
     replaces: str = Field("", max_length=100)
 
@@ -61,7 +65,7 @@ class Started(Schema):
 class Sent(Schema):
     """One file of which everything was sent."""
 
-    id: int
+    id: Id
     checksum: str = Field(max_length=8)
     etag: str = Field(max_length=100)
     md5: str = Field("", max_length=32)
@@ -84,7 +88,7 @@ class Ended(Schema):
 class Remove(Schema):
     """Unfinished uploads to give up."""
 
-    ids: list[int] = Field(max_length=MOST_IDS)
+    ids: list[Id] = Field(max_length=MOST_IDS)
 
 
 class Removed(Schema):

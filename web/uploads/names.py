@@ -18,7 +18,8 @@ def check_folder(folder: str) -> str:
     folder = folder if folder.endswith("/") else f"{folder}/"
     segments = folder[:-1].split("/")
     if segments[0] not in WRITABLE_FOLDERS:
-        raise NameRefused(f"Files can be sent to {', '.join(WRITABLE_FOLDERS[:-1])} and {WRITABLE_FOLDERS[-1]}, not to {folder!r}.")
+        allowed = f"{', '.join(WRITABLE_FOLDERS[:-1])} and {WRITABLE_FOLDERS[-1]}"
+        raise NameRefused(f"Files can be sent to {allowed}, not to {folder!r}. Set such a folder, and add the file again.")
     for segment in segments:
         _check_segment(segment, folder)
     return folder

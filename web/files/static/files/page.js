@@ -1,5 +1,6 @@
 // The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
 import { savable, visible } from "../cohort/visible.js";
+import { csrfToken } from "../uploads/csrf.js";
 import { Bucket } from "../uploads/s3.js";
 import * as address from "./address.js";
 import { Choice } from "./choice.js";
@@ -21,7 +22,7 @@ const ARRIVED_MS = 1500;
 const settings = JSON.parse(document.getElementById("files-settings").textContent);
 const section = document.getElementById("files");
 const part = (name) => section.querySelector(`[data-part="${name}"]`);
-const server = new Server(settings);
+const server = new Server({ ...settings, get token() { return csrfToken(settings.token); } });
 const bucket = new Bucket(() => server.session());
 const choice = new Choice();
 
@@ -244,6 +245,8 @@ function downloadZip(names) {
   }
   part("zip-path").value = settings.root + state.path;
   part("zip-keys").value = JSON.stringify(names);
+  const token = part("zip").elements.csrfmiddlewaretoken;
+  token.value = csrfToken(token.value);
   part("zip").submit();
 }
 
