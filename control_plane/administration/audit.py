@@ -22,7 +22,7 @@ NOT_A_FILTER = ("format", "p", "all", "o", "e")
 class AuditEventAdmin(RecordedModelAdmin):
     """Who did what, when and from where. Nothing here can be added, changed or removed."""
 
-    list_display = ("at", "actor", "action", "target", "channel", "address")
+    list_display = ("at", "actor", "action", "target", "count", "channel", "address")
     list_filter = ("action", "channel")
     search_fields = ("actor", "target")
     list_per_page = 50
