@@ -33,6 +33,10 @@ MOST_SELECTED = 500
 class RecordedModelAdmin(UnfoldModelAdmin):
     """A list whose rows change through services: what became of one stands in the audit trail, not in Django's own log."""
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # An empty `_to_field` passes Django's own question whether it may be asked for.
+        return super().get_object(request, object_id, from_field or None)
+
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Lead to the trail's rows about it. Raises Http404."""
         found = self.get_object(request, unquote(object_id))

@@ -29,6 +29,7 @@ from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import access_of
 from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
+from control_plane.sent import read_number
 
 ACCOUNT_DATES = ("last_login", "date_joined", "deletion_requested_at", "erased_at")
 AUDITED_FIELDS = ("email", "name", "is_active", "is_staff", "is_superuser", "requested_group", "requested_group_code", "use_code")
@@ -247,7 +248,7 @@ class PersonAdmin(RecordedModelAdmin):
 
 
 def _ids(request: HttpRequest) -> list[int]:
-    return [int(text) for text in request.GET.getlist("id")[:MOST_SELECTED] if text.isascii() and text.isdigit()]
+    return [found for text in request.GET.getlist("id")[:MOST_SELECTED] if (found := read_number(text)) is not None]
 
 
 def _cell(column: str, person: User) -> SafeString:

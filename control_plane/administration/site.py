@@ -9,7 +9,7 @@ from typing import Any
 
 from allauth.account import views as account_views
 from django.core.paginator import InvalidPage
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
@@ -42,7 +42,7 @@ class AdministrationSite(UnfoldAdminSite):
         if not url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
             wanted = reverse("admin:index")
         if admits(request):
-            return redirect(wanted)
+            return HttpResponseRedirect(wanted)
         return redirect(f"{reverse('account_login')}?{urlencode({'next': wanted})}")
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import record_refusal
+from control_plane.sent import RowNumber
 from control_plane.storage.pages import PageSession, page_place, page_session
 from control_plane.storage.sessions import Purpose
 from web.uploads import ending, starting
@@ -61,7 +62,7 @@ class Started(Schema):
 class Sent(Schema):
     """One file of which everything was sent."""
 
-    id: int
+    id: RowNumber
     checksum: str = Field(max_length=8)
     etag: str = Field(max_length=100)
     md5: str = Field("", max_length=32)
@@ -84,7 +85,7 @@ class Ended(Schema):
 class Remove(Schema):
     """Unfinished uploads to give up."""
 
-    ids: list[int] = Field(max_length=MOST_IDS)
+    ids: list[RowNumber] = Field(max_length=MOST_IDS)
 
 
 class Removed(Schema):
