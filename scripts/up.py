@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ import boto3  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
 from dotenv import dotenv_values  # noqa: E402
 
+from assets.install.modes import ALL_BUT_OWNER, take_away  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
 from local_aws.server import EmbeddedAws  # noqa: E402
@@ -71,7 +73,7 @@ class Site:
         """Start everything, say that it is ready, and watch it until somebody stops it."""
         for name, port in (("PORT", self.port), ("AWS_PORT", self.aws_port))[: 2 if self.is_embedded else 1]:
             _check_free(name, port)
-        self.var.mkdir(parents=True, exist_ok=True)
+        self._keep_private()
         with ExitStack() as started:
             self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
             if self.is_embedded:
@@ -100,6 +102,24 @@ class Site:
             self.step("Everything runs")
             print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
             self._watch(watched)
+
+    def _keep_private(self) -> None:
+        """Make the folder, or take what lies there from the machine's other users: database, mails, keys and the password."""
+        shared = self.var in (Path("/"), Path.home().resolve()) or (self.var.exists() and self.var.stat().st_mode & stat.S_ISVTX)
+        if shared:
+            raise Failed(
+                f"VAR_DIR is {self.var}, which holds more than a site. Nothing was changed; name a folder of its own: "
+                f"`make up VAR_DIR={self.var / 'cohort'}`."
+            )
+        try:
+            self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.var.chmod(0o700)
+            take_away(self.var, ALL_BUT_OWNER)
+        except OSError as error:
+            raise Failed(
+                f"{error.filename or self.var} cannot be kept from other users of this machine ({error.strerror}). Nothing was "
+                "started. Make it your own (chown), or choose another folder: `make up VAR_DIR=var2`."
+            ) from error
 
     def _settings(self) -> dict[str, str]:
         """Read `$VAR_DIR/env`, bring it up to date, and write it for the commands and for the next start."""
@@ -361,6 +381,8 @@ def main() -> None:
     """Run until stopped; end with a message instead of a stack trace."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # What is made from now on, by what is started too, is its owner's alone.
+    os.umask(0o077)
     try:
         Site().run()
     except Stopped:

@@ -31,11 +31,16 @@ def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> No
     assert site.pid is not None
     started = children_of(site.pid)
     assert len(started) >= 4
+    assert open_to_others(site.var) == []
     assert site.stop() == 0
     assert [pid for pid in started if is_alive(pid)] == []
 
+    # As an older version left it.
+    for path in (site.var, site.var / "cohort.sqlite3", site.var / "env", site.var / "aws"):
+        path.chmod(0o755)
     began = time.monotonic()
     site.start()
+    assert open_to_others(site.var) == []
     assert time.monotonic() - began < 60
     assert site.env_file["AWS_ACCESS_KEY_ID"] == key
     assert site.credentials("demo-lab", "ada@example.org") == before
@@ -43,6 +48,12 @@ def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> No
     with urllib.request.urlopen(f"{site.url}/accounts/login/") as answer:
         assert b"Sign in" in answer.read()
     assert site.stop(signal.SIGTERM) == 0
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """What other users of the machine could read, write or enter. Static files are everybody's, who could enter the folder."""
+    found = [path for path in (folder, *folder.rglob("*")) if not path.is_relative_to(folder / "static") and not path.is_symlink()]
+    return [str(path) for path in found if path.stat().st_mode & 0o077]
 
 
 def run_the_example(site: Site, credentials: dict[str, str]) -> dict[str, Any]:
@@ -81,6 +92,18 @@ def test_a_database_of_another_version_is_left_alone_and_said(tmp_path: Path) ->
     assert "was made by another version" in done.stderr
     assert "make up VAR_DIR=" in done.stderr
     assert (tmp_path / "var/cohort.sqlite3").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("folder", ["/", "~", "sticky"])
+def test_a_folder_that_others_use_is_left_as_it_is(tmp_path: Path, folder: str) -> None:
+    shared = {"/": Path("/"), "~": Path.home(), "sticky": tmp_path / "tmp"}[folder]
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    before = shared.stat().st_mode
+    done = run_up(shared, PORT=str(free_port()), AWS_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert "which holds more than a site. Nothing was changed" in done.stderr
+    assert shared.stat().st_mode == before
 
 
 def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:
