@@ -22,8 +22,8 @@ ALLOWED_HOSTS = list(_config.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = [_config.site_url]
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "control_plane.administration.admin_app.SiteConfig",
     "django.contrib.auth",
     "django.forms",
     "django.contrib.contenttypes",
@@ -74,11 +74,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "control_plane.accounts.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "control_plane.content_policy.ContentPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "control_plane.null_bytes.NullBytesMiddleware",
+    "control_plane.sent.UnreadableMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -269,32 +269,41 @@ SECURE_HSTS_PRELOAD = _config.secure_cookies
 SESSION_COOKIE_SECURE = _config.secure_cookies
 CSRF_COOKIE_SECURE = _config.secure_cookies
 X_FRAME_OPTIONS = "DENY"
-# Nothing is loaded from another host but the group's own files, which lie in S3. The administration's frame evaluates
-# expressions in its own attributes, so it has its own rules.
-_S3 = _config.s3_browser_url or _config.aws_endpoint_url
-_FILES = [_S3] if _S3 else ["https://*.amazonaws.com", "https://*.amazonaws.com.cn"]
+# Nothing is loaded from another host but the group's own files, which lie in S3: a page that shows them adds their folder
+# (control_plane.content_policy), and no other page may ask anybody else for anything.
+_COMMON_POLICY = {
+    "default-src": [SELF],
+    "base-uri": [NONE],
+    "connect-src": [SELF],
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
+    "object-src": [NONE],
+}
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/"],
     "DIRECTIVES": {
-        "default-src": [SELF],
-        "base-uri": [NONE],
-        "connect-src": [SELF, *_FILES],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "img-src": [SELF, "data:", "blob:", *_FILES],
-        "media-src": [SELF, "blob:", *_FILES],
-        "object-src": [NONE],
+        **_COMMON_POLICY,
+        "img-src": [SELF, "data:", "blob:"],
+        "media-src": [SELF, "blob:"],
         # Checksums are worked out by WebAssembly.
         "script-src": [SELF, "'wasm-unsafe-eval'"],
         "worker-src": [SELF],
     },
+}
+# The administration's frame (django-unfold) evaluates expressions in its own attributes and writes its colours into its pages; a
+# script in a page still does not run.
+ADMINISTRATION_POLICY = {
+    **_COMMON_POLICY,
+    "img-src": [SELF, "data:"],
+    "script-src": [SELF, "'unsafe-eval'"],
+    "style-src": [SELF, "'unsafe-inline'"],
 }
 
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"refusals": {"()": "control_plane.logs.OneLineForRefusals"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {"cohort": {"level": "INFO"}},
 }

@@ -1,18 +1,13 @@
 """Every address of the site."""
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from control_plane.administration.access import admits
 from control_plane.api import api
 from control_plane.documentation import documentation
 from control_plane.integer_bounds import bound_integer_lists
 
 bound_integer_lists()
-admin.autodiscover()
-admin.site.has_permission = admits  # type: ignore[method-assign]
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", include("web.home.urls")),

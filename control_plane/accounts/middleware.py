@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from ipaddress import ip_address
+from traceback import walk_tb
 from urllib.parse import urlsplit
 
 from allauth.socialaccount.models import SocialApp
@@ -102,10 +103,21 @@ class AccountPagesMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Django's hook for what a view raised: a provider that is not set up, or one whose server does not answer."""
+        """Django's hook for what a view raised: a provider that is not set up, does not answer, or answers what cannot be read."""
         if isinstance(exception, SocialApp.DoesNotExist):
             return page_not_found(request, exception)
         if isinstance(exception, RequestException) and request.path.startswith("/accounts/"):
             logger.warning("a server to sign in with does not answer: %s", exception)
             return render(request, "socialaccount/authentication_error.html", status=502)
+        if _was_reading_an_answer(exception):
+            logger.error("a server to sign in with says of somebody what cannot be read", exc_info=exception)
+            return render(request, "socialaccount/authentication_error.html", status=502)
         return None
+
+
+def _was_reading_an_answer(exception: Exception) -> bool:
+    """Whether a provider's own code raised it over what its server said; what is done with that afterwards is ours."""
+    return any(
+        frame.f_code.co_name == "complete_login" and frame.f_globals["__name__"].startswith("allauth.socialaccount.providers.")
+        for frame, _ in walk_tb(exception.__traceback__)
+    )

@@ -21,6 +21,7 @@ from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Membership
 from control_plane.groups.overview import access_of
+from control_plane.sent import read_number
 
 MOST_LISTED = 50
 
@@ -140,8 +141,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 @require_GET
 def deleted(request: HttpRequest) -> HttpResponse:
     """What was done, to somebody who has no account any more."""
-    text = request.GET.get("groups", "")
-    return render(request, "account/deleted.html", {"groups": int(text) if text.isascii() and text.isdigit() else 0})
+    return render(request, "account/deleted.html", {"groups": read_number(request.GET.get("groups", "")) or 0})
 
 
 def _tell_signed_out(request: HttpRequest, ended: sign_outs.SignedOut) -> None:

@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 
 from control_plane.accounts.permissions import is_administrator
+from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.audit.actors import Actor
 from control_plane.audit.export import CONTENT_TYPES, FORMATS, lines
 from control_plane.audit.models import AuditEvent, record
@@ -20,10 +20,10 @@ NOT_A_FILTER = ("format", "p", "all", "o", "e")
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ModelAdmin):
+class AuditEventAdmin(RecordedModelAdmin):
     """Who did what, when and from where. Nothing here can be added, changed or removed."""
 
-    list_display = ("at", "actor", "action", "shown_target", "channel", "address")
+    list_display = ("at", "actor", "action", "shown_target", "count", "channel", "address")
     list_filter = ("action", "channel")
     search_fields = ("actor", "target")
     list_per_page = 50

@@ -23,6 +23,7 @@ from control_plane.deployments.progress import progress_of
 from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.standing import left_behind
+from control_plane.sent import read_number
 
 PER_PAGE = 25
 # The newest lines that a page shows at first, and the most that one look adds.
@@ -91,7 +92,7 @@ def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
     reading or typing there stays.
     """
     deployment = _find(pk)
-    after = _number(request.GET.get("after", ""))
+    after = read_number(request.GET.get("after", "")) or 0
     context = _status(deployment, list(deployment.log.filter(number__gt=after)[:MOST_LINES]), after=after)
     if request.GET.get("seen") != context["seen"]:
         context |= _parts(deployment, Actor.of_request(request)) | {"is_new": True}
@@ -130,7 +131,7 @@ def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
     """Let it go on, if it still is what the page showed."""
-    generation = _number(request.POST.get("generation", ""))
+    generation = read_number(request.POST.get("generation", "")) or 0
     try:
         deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
     except RefusedRequest as refusal:
@@ -206,7 +207,3 @@ def _parts(deployment: Deployment, actor: Actor) -> dict[str, Any]:
         and not deployment.stack.is_up_to_date
         and not deployment.stack.deployments.open().exists(),
     }
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

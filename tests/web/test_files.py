@@ -9,6 +9,7 @@ from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
+from control_plane.config import config
 from control_plane.groups.models import Access, Grant
 from control_plane.groups.services.members import add_member
 from control_plane.storage import sessions
@@ -38,6 +39,41 @@ def test_the_page_shows_whose_files_these_are_in_few_queries(lab: Lab, django_as
     assert "Electrophysiology: files" in answer.content.decode()
     assert f'"bucket": "{BUCKET}"' in answer.content.decode()
     assert "no-store" in answer["Cache-Control"] or "no-cache" in answer["Cache-Control"]
+
+
+def policy(lab: Lab) -> dict[str, list[str]]:
+    header = lab.client.get(PAGE)["Content-Security-Policy"]
+    return {name: sources for name, *sources in (one.split() for one in header.split("; "))}
+
+
+def asked_at(monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
+    """Where browsers reach S3."""
+    changed = config().model_copy(update=addresses)
+    monkeypatch.setattr("control_plane.storage.places.config", lambda: changed)
+
+
+def test_the_page_s_policy_names_the_group_s_own_folder_by_its_path_where_buckets_share_a_host(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_at(monkeypatch, s3_browser_url="http://127.0.0.1:4566/")
+    given = policy(lab)
+    folder = f"http://127.0.0.1:4566/{BUCKET}/example-lab/"
+    assert given["connect-src"] == ["'self'", f"http://127.0.0.1:4566/{BUCKET}", folder]
+    assert given["img-src"] == ["'self'", "data:", "blob:", folder]
+    assert given["media-src"] == ["'self'", "blob:", folder]
+
+
+def test_the_page_s_policy_names_the_bucket_s_own_host_on_aws(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_at(monkeypatch, s3_browser_url="", aws_endpoint_url="")
+    given, host = policy(lab), f"https://{BUCKET}.s3.{lab.group.stack.region}.amazonaws.com"
+    assert given["connect-src"] == ["'self'", host, f"{host}/example-lab/"]
+    assert given["img-src"] == ["'self'", "data:", "blob:", f"{host}/example-lab/"]
+
+
+def test_the_policy_tells_nobody_of_another_group_s_bucket(lab: Lab, stranger: Client) -> None:
+    answer = stranger.get(PAGE)
+    assert answer.status_code == 404
+    assert BUCKET not in answer["Content-Security-Policy"]
 
 
 def test_a_page_that_only_reads_has_nothing_to_delete_or_send_with(reading_lab: Lab) -> None:

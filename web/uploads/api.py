@@ -1,6 +1,6 @@
 """What the upload page asks the control plane: credentials, beginning, ending. The data itself goes straight to S3."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import record_refusal
+from control_plane.sent import RowNumber
 from control_plane.storage.pages import PageSession, page_place, page_session
 from control_plane.storage.sessions import Purpose
 from web.uploads import ending, starting
@@ -19,7 +20,6 @@ MOST_IDS = 1000
 # Browsers' whole numbers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
 # milliseconds (ECMAScript, "Time Values and Time Range"). No browser sends others, so that none of its files is refused for them.
 MOST_WHOLE, MOST_MILLISECONDS = 2**53 - 1, 8_640_000_000_000_000
-Id = Annotated[int, Field(ge=1, le=MOST_WHOLE)]
 
 
 class File(Schema):
@@ -65,7 +65,7 @@ class Started(Schema):
 class Sent(Schema):
     """One file of which everything was sent."""
 
-    id: Id
+    id: RowNumber
     checksum: str = Field(max_length=8)
     etag: str = Field(max_length=100)
     md5: str = Field("", max_length=32)
@@ -88,7 +88,7 @@ class Ended(Schema):
 class Remove(Schema):
     """Unfinished uploads to give up."""
 
-    ids: list[Id] = Field(max_length=MOST_IDS)
+    ids: list[RowNumber] = Field(max_length=MOST_IDS)
 
 
 class Removed(Schema):
