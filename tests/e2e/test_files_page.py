@@ -23,6 +23,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
 BUCKET, GROUP, ANALYSIS = "cohort-e2e-files", "bragg-lab", "diffraction"
 PAGE = f"/groups/{GROUP}/files/{ANALYSIS}/"
+TYPE_AND_PRESS = """([text, next]) => {
+  const [search, pressed] = ["[data-part=search]", next].map((one) => document.querySelector(`#files ${one}`));
+  search.focus();
+  search.value = text;
+  search.dispatchEvent(new Event("input"));
+  pressed.focus();
+  pressed.click();
+}"""
 SESSION = """
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -133,6 +141,17 @@ def test_searching_finds_in_the_folder_and_below_it(rosalind: Page, lab: Lab) ->
     expect(row(page, "day 1/deep/er/trace 1.dat")).to_be_visible()
     expect(page.locator("#files [data-part=count]")).to_contain_text("1 found in 9 files")
     assert parse_qs(urlsplit(page.url).query) == {"path": ["inputs/"], "q": ["TRACE"], "below": ["1"]}
+    below, sort = "[data-part=below]", "[data-sort=size] button"
+    for text, pressed, count, left in (
+        ("", below, "^1 folder,", {"path": ["inputs/"]}),
+        ("day", below, "^9 found in ", {"path": ["inputs/"], "q": ["day"], "below": ["1"]}),
+        ("", sort, "^9 files,", {"path": ["inputs/"], "below": ["1"], "sort": ["size"], "order": ["down"]}),
+    ):
+        # Both at once, before the page looks for what was typed.
+        page.evaluate(TYPE_AND_PRESS, [text, pressed])
+        expect(page.get_by_label("Search in this folder")).to_have_value(text)
+        expect(page.locator("#files [data-part=count]")).to_have_text(re.compile(count))
+        assert parse_qs(urlsplit(page.url).query) == left
 
 
 def test_a_file_is_looked_at_and_nothing_of_it_is_run(rosalind: Page, lab: Lab) -> None:

@@ -31,6 +31,8 @@ let view = { folders: [], files: [], length: 0, choosable: 0 };
 let loading = null;
 let loadedFor = "";
 let drawTimer = null;
+// Set while what was typed into the search is not looked for yet.
+let typing = null;
 
 const folderPrefix = () => settings.prefix + state.path;
 const keyOf = (name) => folderPrefix() + name;
@@ -96,8 +98,22 @@ function drawSoon() {
   else drawTimer ??= setTimeout(draw, DRAW_EVERY_MS);
 }
 
-// Go to another folder, search or order. `isStep` makes it a step that the browser's back button undoes.
+const stopTyping = () => {
+  clearTimeout(typing);
+  typing = null;
+};
+
+// Look now for what was typed, instead of a moment later.
+function search() {
+  stopTyping();
+  if (part("search").value !== state.query) go({ query: part("search").value }, false);
+}
+
+// Go to another folder, search or order. What was typed before counts as well. `isStep` makes it a step that the browser's back
+// button undoes.
 function go(change, isStep = true) {
+  if (typing !== null) state.query = part("search").value;
+  stopTyping();
   state = { ...state, page: 0, ...(change.path === undefined ? {} : { query: "", isDeep: false }), ...change };
   window.history[isStep ? "pushState" : "replaceState"](null, "", address.write(state));
   follow();
@@ -148,7 +164,7 @@ function showOrder() {
     head.setAttribute("aria-sort", is ? (state.down ? "descending" : "ascending") : "none");
     head.querySelector("[data-arrow]").textContent = is ? (state.down ? " ↓" : " ↑") : "";
   }
-  if (document.activeElement !== part("search")) part("search").value = state.query;
+  if (typing === null && document.activeElement !== part("search")) part("search").value = state.query;
   part("below").checked = state.isDeep;
   part("order").value = `${state.by} ${state.down ? "down" : "up"}`;
 }
@@ -285,12 +301,13 @@ on("page", "change", (event) => turn((parseInt(event.target.value, 10) || 1) - 1
 on("below", "change", (event) => go({ isDeep: event.target.checked }, false));
 on("none-below", "click", () => { go({ isDeep: true }, false); part("search").focus(); });
 on("order", "change", (event) => { const [by, way] = event.target.value.split(" "); go({ by, down: way === "down" }, false); });
-let typing = null;
-on("search", "input", (event) => {
-  clearTimeout(typing);
-  typing = setTimeout(() => go({ query: event.target.value }, false), TYPING_MS);
+on("search", "input", () => {
+  stopTyping();
+  typing = setTimeout(search, TYPING_MS);
 });
-on("search-form", "submit", (event) => event.preventDefault());
+// Before whatever is pressed next: tab, the mouse, or Enter.
+on("search", "change", search);
+on("search-form", "submit", (event) => { event.preventDefault(); search(); });
 for (const head of section.querySelectorAll("[data-sort]")) {
   // What is large or new is looked for first; names begin with A.
   head.querySelector("button").addEventListener("click", () => {
@@ -298,7 +315,7 @@ for (const head of section.querySelectorAll("[data-sort]")) {
     go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
   });
 }
-window.addEventListener("popstate", () => { state = address.read(); follow(); });
+window.addEventListener("popstate", () => { stopTyping(); state = address.read(); follow(); });
 window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
 window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
 
