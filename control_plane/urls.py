@@ -7,6 +7,7 @@ from django.urls import include, path
 from control_plane.administration.access import admits
 from control_plane.api import api
 from control_plane.documentation import documentation
+from control_plane.favicon import favicon
 
 admin.autodiscover()
 admin.site.has_permission = admits  # type: ignore[method-assign]
@@ -22,6 +23,7 @@ urlpatterns = [
     path("api/", api.urls),
     path("docs/", documentation, name="documentation"),
     path("docs/<path:document>", documentation, name="documentation"),
+    path("favicon.ico", favicon, name="favicon"),
     path("deployments/", include("control_plane.deployments.urls")),
     path("", include("control_plane.catalogue.urls")),
     path("", include("control_plane.health.urls")),

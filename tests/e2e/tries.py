@@ -312,6 +312,7 @@ OPEN: dict[str, tuple[str, ...]] = {
         *(f"idp:oidc:{page}" for page in ("configuration", "jwks", "authorization", "token", "revoke", "device_code", "logout")),
     ),
     "the documentation, which holds nothing secret": ("documentation",),
+    "the site's icon": ("favicon",),
     "for load balancers": ("health:healthz", "health:readyz"),
     "the API's root, which answers nothing": ("api-1:api-root",),
 }
