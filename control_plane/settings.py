@@ -314,6 +314,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Administration",
     "SITE_URL": reverse_lazy("home"),
     "SITE_SYMBOL": "diversity_3",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("cohort/icon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("cohort/admin.css")],

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from control_plane.api import api
 from control_plane.documentation import documentation
+from control_plane.favicon import favicon
 from control_plane.integer_bounds import bound_integer_lists
 
 bound_integer_lists()
@@ -19,6 +20,7 @@ urlpatterns = [
     path("api/", api.urls),
     path("docs/", documentation, name="documentation"),
     path("docs/<path:document>", documentation, name="documentation"),
+    path("favicon.ico", favicon, name="favicon"),
     path("deployments/", include("control_plane.deployments.urls")),
     path("", include("control_plane.catalogue.urls")),
     path("", include("control_plane.health.urls")),

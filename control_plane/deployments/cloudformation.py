@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import (
     BotoCoreError,
@@ -341,5 +343,16 @@ def _of_answer(error: ClientError) -> AwsFailure:
         return NotAllowed(f"AWS does not allow it: {message}")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in PASSING_CODES or status >= 500 or status == 429:
-        return AwsBusy(f"AWS is busy: CloudFormation answered {code}: {message}.")
-    return AwsFailure(f"CloudFormation answered {code}: {message}")
+        return AwsBusy(f"AWS is busy: {_service_of(error)} answered {code}: {message}.")
+    return AwsFailure(f"{_service_of(error)} answered {code}: {message}")
+
+
+def _service_of(error: ClientError) -> str:
+    """The name of the service that answered so, by the client that was asked; `AWS` where that cannot be told.
+
+    The error itself names the operation alone, and one block may ask several services.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        if isinstance(client := frame.f_locals.get("self"), BaseClient):
+            return str(client.meta.service_model.service_id)
+    return "AWS"

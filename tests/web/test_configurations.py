@@ -180,7 +180,7 @@ def test_names_that_lead_elsewhere_are_refused(lab: Lab, name: str) -> None:
     assert lab.keys() == []
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "a\nb", "\x7f", "x" * 901])
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\nb", "\x7f", "x" * 901])
 def test_no_name_leads_out_of_the_folder(lab: Lab, name: str) -> None:
     with pytest.raises(InvalidConfiguration, match="Nothing was changed"):
         key_of(lab.place, name)

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.urls import reverse
@@ -99,7 +100,7 @@ def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: 
 
 
 @pytest.mark.parametrize(
-    "file", ["a  b.yaml", "e\u0301tude.yaml", "config (1).yaml", "x.yml", "x.yml.yaml", ".yaml", "y.yaml.yaml"]
+    "file", ["a  b.yaml", "e\u0301tude.yaml", "config (1).yaml", "x.yml", "x.yml.yaml", ".yaml", "y.yaml.yaml", "..yaml", "...yaml"]
 )
 def test_a_file_that_came_by_other_ways_is_itself_and_no_other(lab: Lab, file: str) -> None:
     lab.put("example-lab/configs/a b.yaml", "example-lab/configs/\u00e9tude.yaml", "example-lab/configs/y.yaml", body=b"other: 1\n")
@@ -113,5 +114,7 @@ def test_a_file_that_came_by_other_ways_is_itself_and_no_other(lab: Lab, file: s
         reverse("configurations:edit", args=("example-lab", "ephys", name)), {"text": "mine: 2\n", "mode": "text", "etag": etag}
     )
     assert saved.status_code == 302
+    # As a browser goes to it.
+    assert urljoin("https://cohort.example.org/", saved["Location"]).endswith(saved["Location"])
     assert lab.get(f"example-lab/configs/{file}") == b"mine: 2\n"
     assert lab.get("example-lab/configs/a b.yaml") == b"other: 1\n"

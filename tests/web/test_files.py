@@ -162,6 +162,21 @@ def test_deleted_files_come_back_as_they_were(lab: Lab) -> None:
     assert AuditEvent.objects.get(action="files.restore").details["count"] == 3
 
 
+@pytest.mark.parametrize("key", ["./x", "../inputs/x", "a/../x", "day/..", "day/.", "."])
+def test_a_file_with_a_dot_segment_is_deleted_and_comes_back_and_no_other(lab: Lab, key: str) -> None:
+    lab.put("example-lab/inputs/x", "example-lab/inputs/day", "example-lab/inputs/", body=b"another")
+    lab.put(whole := f"example-lab/inputs/{key}", body=b"DOT")
+    before = lab.keys()
+    answer = post(lab, "delete", keys=[whole])
+    assert answer.status_code == 200
+    (done,) = answer.json()["items"]
+    assert not done["error"]
+    assert lab.keys() == [one for one in before if one != whole]
+    assert not post(lab, "restore", items=[{"key": whole, "version": done["marker"]}]).json()["items"][0]["error"]
+    assert lab.keys() == before
+    assert lab.get(whole) == b"DOT"
+
+
 def test_undoing_never_ends_a_version_that_holds_data(lab: Lab) -> None:
     version = lab.s3.put_object(Bucket=BUCKET, Key="example-lab/inputs/a", Body=b"only copy")["VersionId"]
     (item,) = post(lab, "restore", items=[{"key": "example-lab/inputs/a", "version": version}]).json()["items"]
@@ -194,7 +209,7 @@ def test_undoing_what_was_not_deleted_says_so(lab: Lab, version: str) -> None:
         "example-lab-2/inputs/a",
         "/example-lab/inputs/a",
         "example-lab/inputs/../../other-lab/inputs/a",
-        "example-lab/inputs/./a",
+        "example-lab/inputs/a/../..",
         "../other-lab/inputs/a",
         "EXAMPLE-LAB/inputs/a",
     ],

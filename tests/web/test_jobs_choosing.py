@@ -239,6 +239,16 @@ def test_a_chosen_folder_stands_for_the_files_in_it_when_it_is_submitted(filled:
     assert json.loads(filled.get(job.submission_key))["dataname"] == job.inputs
 
 
+@pytest.mark.parametrize("key", ["day 1/./a.csv", "day 1/../a.csv", "day 1/.."])
+def test_a_data_set_that_a_back_end_would_take_for_another_is_refused_by_name(filled: Lab, key: str) -> None:
+    filled.put(f"{INPUTS}{key}")
+    answer = send(filled, basket=json.dumps([f"{INPUTS}day 1/"]), config="first", token="t")
+    assert answer.status_code == 409
+    assert f"{INPUTS}{key} cannot be a data set" in answer.content.decode()
+    assert filled.client.post(f"{BASE}new/", {"input": [f"{INPUTS}{key}"]}).status_code == 403
+    assert Job.objects.count() == written(filled) == 0
+
+
 @pytest.mark.parametrize(
     ("keys", "config", "says"),
     [

@@ -98,7 +98,7 @@ def list_configurations(place: Place) -> list[Configuration]:
 
 def key_of(place: Place, name: str) -> str:
     """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
-    if not name or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
+    if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
         raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
     return f"{place.prefix}{CONFIGURATIONS}{configuration_file(name)}"
 

@@ -41,6 +41,7 @@ def browser(
     }
     return {
         **addresses,
+        "one": reverse("files:one", args=(place.group.slug, place.analysis.slug)),
         "token": get_token(request),
         "bucket": place.bucket,
         "prefix": place.prefix + root,
