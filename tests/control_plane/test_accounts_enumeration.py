@@ -91,19 +91,26 @@ def test_the_work_that_is_done_for_nothing_leaves_no_trace(at_once: None) -> Non
     assert [message.to for message in mail.outbox] == [["ada@example.org"]]
 
 
+class Hasher(hashers.PBKDF2PasswordHasher):
+    """The product's own, with fewer rounds: a hash that one side lacks takes several times the ten milliseconds all the same."""
+
+    iterations = 100_000
+
+
 @slow
 @ALL
 @pytest.mark.django_db(transaction=True)
 def test_the_medians_of_fifty_tries_lie_within_ten_milliseconds(ask: Ask, settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+    """In processor time, which other programs on the machine do not lengthen; what is written is counted above."""
+    settings.PASSWORD_HASHERS = [f"{__name__}.Hasher"]
     took: dict[bool, list[float]] = {True: [], False: []}
     for number in range(51):
         somebody(f"known{number}@example.org")
         for is_known in (number % 2 == 0, number % 2 == 1):
             cache.clear()
             client, email = Client(), f"{'known' if is_known else 'other'}{number}@example.org"
-            began = time.perf_counter()
+            began = time.thread_time()
             ask(client, email)
-            took[is_known].append(time.perf_counter() - began)
+            took[is_known].append(time.thread_time() - began)
     known, unknown = (median(took[is_known][1:]) for is_known in (True, False))
     assert abs(known - unknown) < 0.010, f"known {known * 1000:.1f} ms, unknown {unknown * 1000:.1f} ms"
