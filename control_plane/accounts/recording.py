@@ -9,11 +9,13 @@ from allauth.account import signals as account
 from allauth.mfa import signals as factors
 from allauth.socialaccount import signals as elsewhere
 from django.contrib.auth.signals import user_login_failed
+from django.db import transaction
 from django.dispatch import Signal
 from django.http import HttpRequest
 
 from control_plane.accounts import attempts, known_devices
 from control_plane.accounts.models import User
+from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.services.addresses import address_is_verified, note_verified
 from control_plane.audit.actors import Actor, acting
 from control_plane.audit.models import record
@@ -96,8 +98,16 @@ def _verified(sender: Any, *, request: HttpRequest, email_address: Any, **_: Any
 
 
 def _failed(sender: Any, *, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """Only for an account that exists: people type passwords into the wrong field, and the trail is kept for ever."""
+    """Only for an account that exists: people type passwords into the wrong field, and the trail is kept for ever.
+
+    For any other address the same is written and undone, so that the time does not tell which ones have an account.
+    """
     email = str(credentials.get("email") or credentials.get("username") or "").strip().lower()
+    address = request.META.get("REMOTE_ADDR") if request else None
+    somebody = Actor(label="somebody not signed in", channel="web", address=address)
     if user := User.objects.filter(email=email).first():
-        address = request.META.get("REMOTE_ADDR") if request else None
-        record(Actor(label="somebody not signed in", channel="web", address=address), "account.sign_in_failed", user.email)
+        with transaction.atomic():
+            record(somebody, "account.sign_in_failed", user.email)
+    else:
+        with undone():
+            record(somebody, "account.sign_in_failed", "")

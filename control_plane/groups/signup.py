@@ -3,13 +3,16 @@
 from typing import Any
 
 from allauth.account.forms import SignupForm as AccountSignupForm
+from allauth.account.signals import user_signed_up
 from allauth.socialaccount.forms import SignupForm as ProviderSignupForm
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import get_random_string
 
 from control_plane.accounts.models import User
 from control_plane.accounts.name_field import NameField
+from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
@@ -19,6 +22,8 @@ from control_plane.groups.trust import LONGEST_NAME, check_new_group_name
 
 # A code of 24 letters with room for the separators that people write.
 LONGEST_CODE = 64
+# Cannot be anybody's: the top-level domain `invalid` is reserved (RFC 2606).
+NOBODYS_DOMAIN = "nobody.invalid"
 
 
 class JoinFields(forms.Form):
@@ -71,6 +76,24 @@ class SignupForm(JoinFields, AccountSignupForm):
 
     def custom_signup(self, request: HttpRequest, user: Any) -> None:
         self.signup(request, user)
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        """Make the account, or, where the address has one, do the same work for nothing: the answer's time tells nobody of it."""
+        if self.account_already_exists:
+            with undone():
+                self._rehearse(request)
+        saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        return saved
+
+    def _rehearse(self, request: HttpRequest) -> None:
+        email = self.cleaned_data["email"]
+        try:
+            self.cleaned_data["email"] = f"{get_random_string(24).lower()}@{NOBODYS_DOMAIN}"
+            self.account_already_exists = False
+            user = self.save(request)
+            user_signed_up.send(sender=User, request=request, user=user)
+        finally:
+            self.cleaned_data["email"], self.account_already_exists = email, True
 
 
 class ProviderForm(JoinFields, ProviderSignupForm):
