@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ from own_processes import LEAST_BYTES, LEAVING_SECONDS, Taken, bound, held, is_s
 from pydantic import ValidationError  # noqa: E402
 from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
+from assets.install.modes import ALL_BUT_OWNER, take_away  # noqa: E402
 from control_plane.config import Config, problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
@@ -78,8 +80,10 @@ class Site:
 
     def run(self) -> None:
         """Start everything, say that it is ready, and watch it until somebody stops it."""
+        self._refuse_a_shared_folder()
         with ExitStack() as started:
             web_socket = self._take_what_is_ours(started)
+            self._keep_private()
             self._leave_what_is_others()
             if self.is_embedded:
                 isolate_this_process()
@@ -111,6 +115,26 @@ class Site:
             self.step("Everything runs")
             print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
             self._watch(watched)
+
+    def _refuse_a_shared_folder(self) -> None:
+        shared = self.var in (Path("/"), Path.home().resolve()) or (self.var.exists() and self.var.stat().st_mode & stat.S_ISVTX)
+        if shared:
+            raise Failed(
+                f"VAR_DIR is {self.var}, which holds more than a site. Nothing was changed; name a folder of its own: "
+                f"`make up VAR_DIR={self.var / 'cohort'}`."
+            )
+
+    def _keep_private(self) -> None:
+        """Make the folder, or take what lies there from the machine's other users: database, mails, keys and the password."""
+        try:
+            self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.var.chmod(0o700)
+            take_away(self.var, ALL_BUT_OWNER)
+        except OSError as error:
+            raise Failed(
+                f"{error.filename or self.var} cannot be kept from other users of this machine ({error.strerror}). Nothing was "
+                "started. Make it your own (chown), or choose another folder: `make up VAR_DIR=var2`."
+            ) from error
 
     def _take_what_is_ours(self, started: ExitStack) -> socket.socket:
         """Hold the folder and the ports, and return the web server's. Raises Taken, Failed."""
@@ -355,6 +379,8 @@ def main() -> None:
     """Run until stopped; end with a message instead of a stack trace."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # What is made from now on, by what is started too, is its owner's alone.
+    os.umask(0o077)
     if "MAKELEVEL" in os.environ:
         die_with(os.getppid())
     try:

@@ -12,8 +12,16 @@ class AppendOnly(TypeError):
     """Somebody tried to change or remove a row of the audit trail."""
 
 
+# What a signed-in person was refused: the one action of which a row counts.
+REFUSED = "access.refused"
+
+
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
-    """Reading only."""
+    """Reading only, and counting once more what was refused once more."""
+
+    def count_again(self) -> int:
+        """Raise the counts of these refusals by one, which the database's triggers let through. Returns how many rows that were."""
+        return models.QuerySet.update(self.filter(action=REFUSED).order_by(), count=models.F("count") + 1)
 
     def update(self, **kwargs: Any) -> int:
         raise AppendOnly("The audit trail cannot be changed.")
@@ -23,7 +31,10 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 
 
 class AuditEvent(models.Model):
-    """One deed. `target` names what it was done to; `details` holds what was before and after, never a secret."""
+    """One deed. `target` names what it was done to; `details` holds what was before and after, never a secret.
+
+    Of refusals a row is what one person, asking from one place, was refused at one address in an hour; `details` are the first's.
+    """
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     actor_user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -33,6 +44,12 @@ class AuditEvent(models.Model):
     action = models.CharField(max_length=64, db_index=True)
     target = models.CharField(max_length=400)
     details = models.JSONField(default=dict)
+    count = models.PositiveIntegerField(
+        "times",
+        default=1,
+        db_default=1,
+        help_text="How often within the hour: refusals are counted, all else is a row of its own.",
+    )
 
     objects = AuditEventQuerySet.as_manager()
 

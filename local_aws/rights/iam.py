@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local_aws.rights.asked import Asked, with_tags, without_tags
+from local_aws.rights.asked import ANY, Asked, with_tags, without_tags
 from local_aws.rights.changes import Change
 
 Asking = Callable[[Change, str, str], Iterator[Asked]]
@@ -41,8 +41,27 @@ LINKED = {
 def asked(change: Change, action: str) -> Iterator[Asked]:
     """What is asked for one of IAM's actions."""
     verb = action.removeprefix("iam:")
+    if change.kind not in KINDS:
+        yield from _of_others(change, action, verb)
+        return
     special = SPECIAL.get(verb) or next((one for ends, one in BY_NAME if ends.fullmatch(verb)), _plain)
     yield from special(change, action, verb)
+
+
+def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
+    """A type that is no principal and no managed policy. One that is a policy of principals names those; a role is passed."""
+    kind = next((one for one in ("role", "user", "group") if one in verb.lower()), "")
+    if verb == "PassRole":
+        if change.kind in PASSED_TO:
+            yield from _passed(change, action, verb)
+    elif verb == "CreateServiceLinkedRole":
+        if change.kind in LINKED:
+            yield from _linked(change, action, verb)
+    elif change.kind == "AWS::IAM::Policy":
+        for name in change.properties.get(f"{kind.title()}s") or []:
+            yield Asked(action, _named(change, kind, str(name)))
+    else:
+        yield from _plain(change, action, verb) if verb == "GetRole" else [Asked(action, ANY)]
 
 
 def _plain(change: Change, action: str, verb: str) -> Iterator[Asked]:

@@ -15,4 +15,7 @@ def test_every_step_passes_on_localstack_or_needs_what_that_lacks(tmp_path: Path
     with localstack.running(tmp_path / "aws") as endpoint:
         run = conduct(targets.localstack(endpoint, localstack.ACCOUNT, is_slow=False), tmp_path)
     assert [as_line(row) for row in run.rows if row.outcome not in ("passed", "not supported by this AWS")] == []
-    assert sum(row.outcome == "passed" for row in run.rows) > len(run.rows) / 2
+    # What needs no decision of IAM is not excused: all of this was seen to pass there.
+    whole = ("Bootstrap and platform", "Groups, analyses and members")
+    assert [as_line(row) for row in run.rows if row.subject in whole and row.outcome != "passed"] == []
+    assert {row.subject for row in run.rows if row.outcome == "passed"} >= {"Uploads", "Undo", "Many key holders", "Retirement"}

@@ -26,7 +26,8 @@ def test_the_page_shows_what_there_is_in_few_queries(django_assert_max_num_queri
     client = signed_in()
     with django_assert_max_num_queries(12):
         page = text_of(client.get("/accounts/profile/"))
-    for words in ("ada@example.org verified", "Change the password", "Second factors", "1, this one included", "Delete my account"):
+    where = "1 browser, this one included, and 0 computers"
+    for words in ("ada@example.org verified", "Change the password", "Second factors", where, "Delete my account"):
         assert words in page
 
 

@@ -49,15 +49,20 @@ def run_all_of_it(site: Site) -> None:
     assert (listed.status, "There were no differences" in listed.out + listed.err) == (0, True), listed.out + listed.err
     the_second_start_of_a_folder_is_refused(site)
     an_aws_that_was_killed_is_started_again(site, before)
+    assert open_to_others(site.var) == []
     started = children_of(site.pid)
     os.kill(site.pid, signal.SIGKILL)
     wait_until(lambda: [pid for pid in started if is_alive(pid)] == [], 60)
 
+    # As an older version left it.
+    for path in (site.var, site.var / "cohort.sqlite3", site.var / "env", site.var / "aws"):
+        path.chmod(0o755)
     with (site.var / "env").open("a") as file:
         file.write("# Mine:\nSIGN_UP=closed\nexport MINE='it'\"'\"'s'\n")
     said = site.start()
     assert "Not taken from this shell, since other programs use such names too: DATABASE_URL, DEBUG." in said
     assert (site.env_file["SIGN_UP"], site.env_file["MINE"]) == ("closed", "it's")
+    assert open_to_others(site.var) == []
     assert site.env_file["AWS_ACCESS_KEY_ID"] == key
     assert site.credentials("demo-lab", "ada@example.org") == before
     site.client("s3", before).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/x", Body=b"again")
@@ -93,6 +98,12 @@ def answers(url: str) -> bool:
             return bool(answer.status == 200)
     except urllib.error.HTTPError:
         return False
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """What other users of the machine could read, write or enter. Static files are everybody's, who could enter the folder."""
+    found = [path for path in (folder, *folder.rglob("*")) if not path.is_relative_to(folder / "static") and not path.is_symlink()]
+    return [str(path) for path in found if path.stat().st_mode & 0o077]
 
 
 def run_the_example(site: Site, credentials: dict[str, str]) -> dict[str, Any]:
@@ -131,6 +142,18 @@ def test_a_database_of_another_version_is_left_alone_and_said(tmp_path: Path) ->
     assert "was made by another version" in done.stderr
     assert "make up VAR_DIR=" in done.stderr
     assert (tmp_path / "var/cohort.sqlite3").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("folder", ["/", "~", "sticky"])
+def test_a_folder_that_others_use_is_left_as_it_is(tmp_path: Path, folder: str) -> None:
+    shared = {"/": Path("/"), "~": Path.home(), "sticky": tmp_path / "tmp"}[folder]
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    before = shared.stat().st_mode
+    done = run_up(shared, PORT=str(free_port()), AWS_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert "which holds more than a site. Nothing was changed" in done.stderr
+    assert shared.stat().st_mode == before
 
 
 def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:

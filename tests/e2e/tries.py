@@ -166,6 +166,8 @@ TRIES: tuple[Try, ...] = (
     Try("api-1:credentials", POST, _slug, bearer=True),
     # Files.
     *_places("files:page", GET),
+    *_places("files:one", GET),
+    Try("files:one", GET, _mine),
     *_places("files:zip", POST, form=ZIP),
     Try("files:zip", POST, _mine, {"path": "inputs/", "keys": '["../../other/inputs/secret.txt"]'}),
     *_places("api-1:files-session", POST),
@@ -310,6 +312,7 @@ OPEN: dict[str, tuple[str, ...]] = {
         *(f"idp:oidc:{page}" for page in ("configuration", "jwks", "authorization", "token", "revoke", "device_code", "logout")),
     ),
     "the documentation, which holds nothing secret": ("documentation",),
+    "the site's icon": ("favicon",),
     "for load balancers": ("health:healthz", "health:readyz"),
     "the API's root, which answers nothing": ("api-1:api-root",),
 }

@@ -14,7 +14,7 @@ from django.db.models import F, Q  # noqa: E402
 
 from control_plane.audit.actors import Actor  # noqa: E402
 from control_plane.catalogue import unmade  # noqa: E402
-from control_plane.deployments import approvals, drift, requests  # noqa: E402
+from control_plane.deployments import approvals, cancelling, claims, drift, requests  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
 from control_plane.groups.errors import GroupsError  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
@@ -43,6 +43,11 @@ def platform_is_there() -> None:
     stack = platform_stack()
     Deployment.objects.filter(stack=stack).update(state=Deployment.State.SUCCEEDED)
     Stack.objects.filter(pk=stack.pk).update(deployed_generation=stack.generation)
+
+
+def end_leases() -> int:
+    """Let the leases of workers that are dead run out now."""
+    return Stack.objects.exclude(lease_owner="").update(lease_expires_at=claims.in_seconds(-1))
 
 
 def group(slug: str) -> int:
@@ -117,7 +122,7 @@ def revoke(analysis: str, slug: str) -> int:
 
 def cancel(deployment: int) -> str:
     """Cancel a deployment."""
-    return requests.cancel(Deployment.objects.get(pk=deployment), actor=ACTOR).state
+    return cancelling.cancel(Deployment.objects.get(pk=deployment), actor=ACTOR).state
 
 
 def retry(deployment: int) -> int:
@@ -211,6 +216,7 @@ CALLS = {
     for one in (
         sync,
         platform_is_there,
+        end_leases,
         group,
         add,
         remove,

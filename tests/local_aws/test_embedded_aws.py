@@ -136,7 +136,18 @@ def test_a_running_session_is_ended_by_a_denial_of_its_name_or_its_age(aws: Embe
     grace.list_buckets()
     with pytest.raises(ClientError, match="AccessDenied"):
         ada.list_buckets()
-    deploy(aws, "ended", role({"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}))
+    before = {"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}
+    deploy(aws, "ended", role({"StringLike": {"aws:userid": ["*:ada"]}} | before))
+    grace.list_buckets()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ada.list_buckets()
+    deploy(
+        aws,
+        "ended",
+        role({"StringLike": {"aws:userid": ["*:ada"]}, "DateLessThan": {"aws:TokenIssueTime": "2020-01-01T00:00:00Z"}}),
+    )
+    ada.list_buckets()
+    deploy(aws, "ended", role(before))
     with pytest.raises(ClientError, match="AccessDenied"):
         grace.list_buckets()
 

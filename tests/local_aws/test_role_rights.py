@@ -177,6 +177,21 @@ def test_without_a_role_it_acts_with_the_caller_s_rights(aws: EmbeddedAws) -> No
     assert deploy(aws, "caller", resources)["StackStatus"] == "UPDATE_COMPLETE"
 
 
+def test_a_policy_of_principals_is_asked_for_on_each_of_them(aws: EmbeddedAws) -> None:
+    """CDK's bootstrap has two for its roles; the handler puts an inline policy in each (registry, AWS::IAM::Policy)."""
+    somebody = role(aws, EVERYTHING)
+    policy = {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {"PolicyName": "more", "PolicyDocument": EVERYTHING, "Roles": [somebody.rpartition("/")[2]]},
+    }
+    key = user(aws, allowing("cloudformation:*", "iam:*"))
+    assert deploy(aws, "policy", {"Policy": policy}, key=key)["StackStatus"] == "CREATE_COMPLETE"
+    not_there = {"Effect": "Deny", "Action": "iam:PutRolePolicy", "Resource": somebody}
+    elsewhere = user(aws, {**EVERYTHING, "Statement": [*EVERYTHING["Statement"], not_there]})
+    assert deploy(aws, "policy-denied", {"Policy": policy}, key=elsewhere)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert "is not authorized to perform: iam:PutRolePolicy" in reasons(aws, "policy-denied")["Policy"]
+
+
 def test_a_session_s_policy_cuts_what_the_caller_may(aws: EmbeddedAws) -> None:
     key = session(aws, allowing("cloudformation:*", "s3:*"))
     deploy(aws, "session", {"Ada": a_user("ada-session")}, key=key)

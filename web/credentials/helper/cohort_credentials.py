@@ -56,7 +56,7 @@ class Answer:
         self.status = status
         try:
             document = json.loads(body) if body else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             document = {}
         self.document: dict[str, Any] = document if isinstance(document, dict) else {}
 
