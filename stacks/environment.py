@@ -47,13 +47,15 @@ def isolated_basics(environment: Mapping[str, str], settings: Mapping[str, str] 
 def isolated_for_cdk(environment: Mapping[str, str], home: Path) -> dict[str, str]:
     """Return an isolated environment for the CDK command line, which takes each CDK_* for an option and reads `~/.cdk.json`.
 
-    Where a person has that file, CDK finds the folder `home`, which is made, for `~`. Elsewhere it keeps theirs, where the
-    templates' compiler has its cache of 200 MB.
+    Where a person has that file, CDK finds the folder `home`, which is made, for `~`; the cache of the templates' compiler, 200 MB
+    of published packages, stays where it is.
     """
     kept = {name: value for name, value in environment.items() if not name.startswith("CDK_")}
-    if (Path(environment.get("HOME") or Path.home()) / ".cdk.json").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        kept["HOME"] = str(home)
+    own = Path(environment.get("HOME") or Path.home())
+    if (own / ".cdk.json").exists():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        cache = str(own / ".cache/aws/jsii/package-cache")
+        kept |= {"HOME": str(home), "JSII_RUNTIME_PACKAGE_CACHE_ROOT": kept.get("JSII_RUNTIME_PACKAGE_CACHE_ROOT", cache)}
     return kept | {"CDK_DISABLE_CLI_TELEMETRY": "1"}
 
 

@@ -144,5 +144,6 @@ def test_cdk_takes_neither_options_from_the_shell_nor_the_settings_of_a_home(tmp
     shell = {"HOME": str(home), "CDK_PROFILE": "production", "PATH": "/bin"}
     assert environment.isolated_for_cdk(shell, own) == {"HOME": str(home), "PATH": "/bin", "CDK_DISABLE_CLI_TELEMETRY": "1"}
     (home / ".cdk.json").write_text('{"profile": "production"}')
-    assert environment.isolated_for_cdk(shell, own)["HOME"] == str(own)
+    made = environment.isolated_for_cdk(shell, own)
+    assert (made["HOME"], made["JSII_RUNTIME_PACKAGE_CACHE_ROOT"]) == (str(own), str(home / ".cache/aws/jsii/package-cache"))
     assert own.is_dir()
