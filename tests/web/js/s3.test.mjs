@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
-import { registerHooks } from "node:module";
 import test from "node:test";
+import "./beside.mjs";
 
-// On a page the apps' static files lie beside each other; here each lies in its own app, and the signer where npm has it.
-const BESIDE = { "../uploads/s3.js": "../../../web/uploads/static/uploads/s3.js", "../vendor/aws4fetch/aws4fetch.esm.mjs": "../../../node_modules/aws4fetch/dist/aws4fetch.esm.mjs" };
-const found = (specifier) => (BESIDE[specifier] ? new URL(BESIDE[specifier], import.meta.url).href : specifier);
-registerHooks({ resolve: (specifier, context, next) => next(found(specifier), context) });
 const { Bucket } = await import("../../../web/uploads/static/uploads/s3.js");
 const { fileName, sourceOf } = await import("../../../web/files/static/files/source.js");
 

@@ -6,6 +6,7 @@ import { Notes } from "./notes.js";
 import { Queue } from "./queue.js";
 import { Bucket } from "./s3.js";
 import { Sender } from "./sending.js";
+import { keepSizes } from "./sizes.js";
 import { Slots } from "./slots.js";
 import { Speed, inWords } from "./speed.js";
 import { followUnfinished } from "./unfinished.js";
@@ -43,7 +44,7 @@ uppy.use(Dashboard, {
   // What needs the person is said below, in whole sentences.
   disableInformer: true,
   singleFileFullScreen: false,
-  note: "Files and whole folders, up to 5 TiB each. Names are kept. What is there already is not sent again.",
+  note: "Files and whole folders, up to 5 TB each. Names are kept. What is there already is not sent again.",
 });
 
 // Where there is one file alone, Uppy leaves out what tells a screen reader that it is a list.
@@ -51,6 +52,8 @@ const drop = document.getElementById("upload-drop");
 new MutationObserver(() => {
   for (const list of drop.querySelectorAll(".uppy-Dashboard-files:not([role])")) list.setAttribute("role", "list");
 }).observe(drop, { childList: true, subtree: true });
+
+keepSizes(uppy, drop);
 
 const notes = new Notes(document.getElementById("upload-notes"), {
   replace: (item) => again(item, () => { item.replaces = item.existing.etag; }),
