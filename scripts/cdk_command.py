@@ -13,6 +13,8 @@ from stacks.env_file import EnvFileError  # noqa: E402
 
 def main() -> None:
     """Become Node, running CDK with the same arguments."""
+    # CDK keeps what it makes and knows in the site's folder, which is its owner's alone.
+    os.umask(0o077)
     var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
     try:
         environment.load(var)

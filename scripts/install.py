@@ -129,10 +129,10 @@ def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str,
     `pip` is pip's configuration. Ends the program where a certificate is named that is not there.
     """
     told = {name: pip[name] for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS") if name in pip}
-    settings = {f"UV_{name}": " ".join(value.split()) for name, value in told.items()}
-    # The machine's own store of certificates, which pip looks at without being told.
+    settings = {f"UV_{name}": ("," if name == "FIND_LINKS" else " ").join(value.split()) for name, value in told.items()}
     # pip takes a version from whichever index has it. What the lock files' hashes do not name is installed from none.
     settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    # The machine's own store of certificates, which pip looks at without being told.
     settings |= {"UV_SYSTEM_CERTS": "true", "NODE_USE_SYSTEM_CA": "1", "UV_HTTP_RETRIES": "1"}
     named = {name: environment[name] for name in CERTIFICATES if environment.get(name)}
     named |= {"PIP_CERT": pip["CERT"]} if "CERT" in pip and "PIP_CERT" not in named else {}

@@ -87,7 +87,7 @@ def an_aws_that_was_killed_is_started_again(site: Site, credentials: dict[str, s
     time.sleep(SAVED_SECONDS)
     (aws,) = (pid for pid in children_of(site.pid) if b"local_aws\0--port" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(aws, signal.SIGKILL)
-    wait_until(lambda: "The embedded AWS ended by itself; it is started again" in log.read_text(), 60)
+    wait_until(lambda: "The embedded AWS ended by itself, and is started again" in log.read_text(), 60)
     wait_until(lambda: answers(f"{site.url}/readyz"), 60)
     site.client("s3", credentials).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/y", Body=b"after")
 

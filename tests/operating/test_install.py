@@ -60,9 +60,12 @@ def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_mirrors_of_pip_s_configuration_are_handed_to_uv() -> None:
-    told = install.network({}, {"INDEX_URL": "https://mirror.example.org/simple", "EXTRA_INDEX_URL": "https://a/  https://b/"})
+    several = {"EXTRA_INDEX_URL": "https://a/  https://b/", "FIND_LINKS": "/a /b"}
+    told = install.network({}, {"INDEX_URL": "https://mirror.example.org/simple", **several})
     assert told["UV_INDEX_URL"] == "https://mirror.example.org/simple"
-    assert told["UV_EXTRA_INDEX_URL"] == "https://a/ https://b/"
+    assert (told["UV_EXTRA_INDEX_URL"], told["UV_FIND_LINKS"]) == ("https://a/ https://b/", "/a,/b")
+    # A version that the first of several has not is looked for in the others, as pip looks.
+    assert told["UV_INDEX_STRATEGY"] == "unsafe-best-match"
 
 
 def test_a_command_that_fails_says_why_before_the_message_that_points_to_it() -> None:
