@@ -109,7 +109,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "control_plane.accounts.permissions.context",
                 "control_plane.groups.permissions.context",
-            ]
+            ],
+            "builtins": ["control_plane.sizes"],
         },
     }
 ]

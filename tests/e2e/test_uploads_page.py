@@ -1,6 +1,7 @@
 """The upload page in a real browser, on good days and bad ones: what arrives is right, and what is wrong is said."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,10 +91,21 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, 
     ]
     for file in files:
         os.utime(file, (1_700_000_000, 1_700_000_000))
+    # Whatever Uppy itself says, of each file and of all of them.
+    page.evaluate(
+        "document.seen = []; new MutationObserver(() => document.seen.push(document.querySelector('#upload-drop').textContent))"
+        ".observe(document.querySelector('#upload-drop'), {childList: true, characterData: true, subtree: true})"
+    )
     choose(page, folder)
+    expect(page.locator(".uppy-Dashboard-Item", has_text="video.avi").locator(".uppy-Dashboard-Item-statusSize")).to_have_text(
+        "41.9 MB"
+    )
     send(page)
     wait_until_complete(page)
     accounted(page, sent=len(files))
+    said = "\n".join(page.evaluate("document.seen"))
+    assert " of 41.9 MB" in said
+    assert not re.search(r"\b40(\.0)? MB|\bKB\b", said)
     for file in files:
         assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{file.relative_to(tmp_path)}") == hash_of(file)
     assert serious_findings(page) == []

@@ -1,6 +1,6 @@
 """Every address of the site and of its API, and how somebody would ask there for what is another group's.
 
-An address that is in none of these tables fails `test_other_groups`: whoever adds a page says here whose things it shows.
+An address that is in none of these tables fails `test_every_address`: whoever adds a page says here whose things it shows.
 """
 
 import re
@@ -238,6 +238,7 @@ TRIES: tuple[Try, ...] = (
     Try("group_review_sign", BOTH, _slug, by_right=True),
     # Other people's accounts.
     Try("account_end_session", POST, _of("session")),
+    Try("account_end_computer", POST, _of("computer")),
     Try("account_change_address", BOTH, _of("address_link")),
     Try("mfa_edit_webauthn", BOTH, _of("passkey"), {"name": "mine now"}),
     Try("mfa_remove_webauthn", BOTH, _of("passkey")),

@@ -11,7 +11,7 @@ from control_plane.storage.places import Place
 from web.files.archive import safe_names
 from web.files.slots import Slot
 
-MOST_FIRST_BYTES = 256 * 1024
+MOST_FIRST_BYTES = 256_000
 
 
 class Single:

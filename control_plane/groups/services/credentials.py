@@ -21,7 +21,7 @@ from control_plane.deployments.iam_delay import SETTLES, is_refusal, is_settling
 from control_plane.deployments.models import Stack
 from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotMember, TooOften
 from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
-from control_plane.groups.permissions import refuse_suspended
+from control_plane.groups.permissions import refuse_ended, refuse_suspended
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def find_membership(group: Group, user: User) -> Membership:
     if not user.is_active:
         raise NoCredentials(f"{user.email} is not active. No credentials were made; activate the account first.")
     refuse_suspended(membership)
+    refuse_ended(membership)
     refuse_before_cut_off(membership)
     if membership.access_state != AccessState.ACTIVE:
         raise NoCredentials(

@@ -3,8 +3,8 @@ import { guessDelimiter, parseRows } from "./delimited.js";
 import { el } from "./dom.js";
 import { count, ending, kindOf, plural, size } from "./format.js";
 
-const TEXT_BYTES = 64 * 1024;
-const TABLE_BYTES = 256 * 1024;
+const TEXT_BYTES = 64_000;
+const TABLE_BYTES = 256_000;
 const MOST_ROWS = 100;
 const MOST_COLUMNS = 50;
 const LARGE_IMAGE = 30_000_000;

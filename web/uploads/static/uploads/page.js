@@ -8,6 +8,7 @@ import { Notes } from "./notes.js";
 import { Queue } from "./queue.js";
 import { Bucket } from "./s3.js";
 import { Sender } from "./sending.js";
+import { keepSizes } from "./sizes.js";
 import { Slots } from "./slots.js";
 import { Speed, inWords } from "./speed.js";
 import { Summary } from "./summary.js";
@@ -56,7 +57,7 @@ uppy.use(Surface, {
   // What needs the person is said below, in whole sentences.
   disableInformer: true,
   singleFileFullScreen: false,
-  note: "Files and whole folders, up to 5 TiB each. Names are kept. What is there already is not sent again.",
+  note: "Files and whole folders, up to 5 TB each. Names are kept. What is there already is not sent again.",
   locale: { strings: { error: "Some files need you: see below", uploadFailed: "Some files were not sent: see below" } },
   onUnreadable: ({ path, reason }) => { batch.takeUnreadable(path, reason); soon(); },
   doneButtonHandler: () => {
@@ -75,6 +76,8 @@ new MutationObserver(() => {
     list.setAttribute("aria-label", "Files");
   }
 }).observe(drop, { childList: true, subtree: true });
+
+keepSizes(uppy, drop);
 
 const notes = new Notes(document.getElementById("upload-notes"), {
   replace: (item) => queue.decide(item, true),
