@@ -12,7 +12,7 @@ FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Of a number as text: 18 digits stay below 2**63, the most that a database's integer holds.
 MOST_DIGITS = 18
 # The number of a row, in a document that somebody sends.
-RowNumber = Annotated[int, Field(ge=0, lt=2**63)]
+RowNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
 # Parameters that say where to go on, which Django and allauth take apart.
 ADDRESSES = ("next",)
 

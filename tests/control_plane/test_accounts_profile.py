@@ -46,7 +46,7 @@ def test_a_name_is_changed_and_recorded() -> None:
     assert row.details == {"before": {"name": "Ada"}, "after": {"name": "Ada Lovelace"}}
 
 
-@pytest.mark.parametrize("name", ["Ad\u202ea", "\u0410da L\u043evelace", "x" * 121, "a\x00b"])
+@pytest.mark.parametrize("name", ["Ad\u202ea", "\u0410da L\u043evelace", "x" * 121, "a\x01b"])
 def test_a_bad_name_is_refused(name: str) -> None:
     somebody(name="Ada")
     answer = signed_in().post("/accounts/profile/", {"name": name})
