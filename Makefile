@@ -6,9 +6,12 @@ DEAR_JOBS ?= 2
 VENV := .venv/bin
 # Which calls of AWS the sites of the tests make is written down here, and compared with tests/calls/listed.toml.
 CALLS := .pytest_cache/calls
-RUN := PATH="$(CURDIR)/$(VENV):$$PATH"
-UV_COMPILE := $(VENV)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
-MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs
+# The folder's name is left to the shell, which takes it as it is.
+RUN := PATH="$$PWD/$(VENV):$$PATH"
+# The names of what was given as `make up NAME=value`, as opposed to what the shell has set for other programs.
+GIVEN = $(strip $(foreach name,$(.VARIABLES),$(if $(findstring command,$(origin $(name))),$(name))))
+UV_COMPILE := $(VENV)/python -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/python -m mkdocs
 # Settings of an imaginary site that is served to the world, for the checks alone.
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
@@ -33,7 +36,7 @@ install:
 	@$(PYTHON) scripts/install.py
 
 up: install site/index.html
-	@$(RUN) exec $(VENV)/python scripts/up.py
+	@$(RUN) COHORT_GIVEN="$(GIVEN)" exec $(VENV)/python scripts/up.py
 
 # The dear tests begin in the order given: left to itself, xdist keeps the files with the fewest tests for the end, which take longest.
 test: install
@@ -42,7 +45,7 @@ ifdef T
 else
 	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
 	@rm -rf $(CALLS) && mkdir -p $(CALLS)
-	@$(RUN) RECORD_AWS_CALLS="$(CURDIR)/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --no-loadscope-reorder --durations 15 tests/conformance tests/engine tests/e2e
+	@$(RUN) RECORD_AWS_CALLS="$$PWD/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --no-loadscope-reorder --durations 15 tests/conformance tests/engine tests/e2e
 	@$(RUN) $(VENV)/python -m tests.calls $(CALLS)
 endif
 
@@ -64,18 +67,18 @@ docs: install
 	@echo "Built site/; \`make up\` serves it at /docs/."
 
 site/index.html: mkdocs.yml scripts/docs_hook.py $(shell find docs -type f) | install
-	@$(MKDOCS) build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(PYTHON) scripts/install.py run $(VENV)/python -m mkdocs build --quiet
 
 # The types take as long as all the rest: they are checked beside it, and what each has to say is shown when it ends.
 lint: install
 	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint-types lint-rest
 
 lint-types:
-	@$(CHECKED) $(VENV)/mypy .
+	@$(CHECKED) $(VENV)/python -m mypy .
 
 lint-rest:
-	@$(VENV)/ruff check .
-	@$(VENV)/ruff format --check .
+	@$(VENV)/python -m ruff check .
+	@$(VENV)/python -m ruff format --check .
 	@$(CHECKED) $(VENV)/python manage.py check --deploy --fail-level WARNING
 	@$(CHECKED) $(VENV)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(VENV)/python scripts/lint_templates.py
@@ -83,14 +86,14 @@ lint-rest:
 	@$(MKDOCS) build --quiet --strict
 
 format: install
-	@$(VENV)/ruff check --fix .
-	@$(VENV)/ruff format .
+	@$(VENV)/python -m ruff check --fix .
+	@$(VENV)/python -m ruff format .
 
 lock: install
 	@$(UV_COMPILE) -o requirements.txt requirements.in
 	@$(UV_COMPILE) -o requirements-dev.txt requirements-dev.in
 	@$(UV_COMPILE) -o tests/conformance/localstack.txt tests/conformance/localstack.in
-	@$(RUN) $(VENV)/npm install --package-lock-only
+	@$(RUN) npm install --package-lock-only
 
 schema: install
 	@$(VENV)/python -c "import json; from stacks.manifest import json_schema; print(json.dumps(json_schema(), indent=2, sort_keys=True))" > stacks/manifest.schema.json

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import aws_cdk as cdk
-from dotenv import load_dotenv
 
+from stacks import environment
 from stacks.assembly import add_platform, add_site, add_stacks
 from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, names, open_store
 
@@ -17,9 +17,9 @@ from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, n
 def main() -> None:
     """Read the published manifests and synthesise; what is wrong with them is said in one line, without a stack trace."""
     var = Path(os.environ.get("VAR_DIR", "var"))
-    load_dotenv(var / "env")
-    app = cdk.App(analytics_reporting=False)
     try:
+        environment.load(var)
+        app = cdk.App(analytics_reporting=False)
         store = open_store(os.environ.get("COHORT_MANIFEST_STORE") or str(var / "manifests"))
         if platform := app.node.try_get_context("platform"):
             add_platform(app, store, _number(platform))

@@ -7,7 +7,6 @@ import sys
 
 def main() -> None:
     """Run the command that the arguments name."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
     if sys.argv[1:2] == ["doctor"]:
         # It looks before there are any settings, without which Django does not start.
         from control_plane.doctor.command import main as doctor
@@ -15,8 +14,13 @@ def main() -> None:
         sys.exit(doctor(sys.argv[2:], sys.stdout))
     try:
         from django.core.management import execute_from_command_line
+
+        from control_plane.config import load_environment
     except ImportError:
         sys.exit("Django is not installed for this Python. Use .venv/bin/python, which `make install` prepares.")
+    # First the site's own file: the shell's DJANGO_SETTINGS_MODULE may be another project's.
+    load_environment()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
     execute_from_command_line(sys.argv)
 
 

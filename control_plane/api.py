@@ -4,11 +4,16 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError
 from ninja.security import django_auth
 
 from control_plane.audit.refusals import NotYours, record_refusal
 from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
 from control_plane.groups.errors import BeingMadeReady, GroupsError, NoCredentials, NotGranted, NotMember, Suspended
+
+MOST_PROBLEMS = 5
+# Pydantic's documentation, "Validation errors".
+OUT_OF_BOUNDS = {"greater_than_equal", "less_than_equal", "int_parsing_size", "finite_number"}
 
 api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 
@@ -44,6 +49,14 @@ def _not_now(request: HttpRequest, error: NoCredentials) -> HttpResponse:
 @api.exception_handler(GroupsError)
 def _refused(request: HttpRequest, error: GroupsError) -> HttpResponse:
     return api.create_response(request, {"detail": str(error)}, status=409)
+
+
+@api.exception_handler(ValidationError)
+def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Say where and why, without the values: 400 for a number out of its bounds, 422 for what has another form than it should."""
+    problems = [f"{'.'.join(str(part) for part in one['loc'][2:])}: {one['msg']}" for one in error.errors[:MOST_PROBLEMS]]
+    status = 400 if any(one["type"] in OUT_OF_BOUNDS for one in error.errors) else 422
+    return api.create_response(request, {"detail": f"Nothing was changed. {'; '.join(problems)}."}, status=status)
 
 
 api.add_router("/credentials/", "web.credentials.api.router")

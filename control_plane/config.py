@@ -1,4 +1,4 @@
-"""Every setting in one place: its type, its default and what it is for. Read from the environment, then `$VAR_DIR/env`."""
+"""Every setting in one place: its type, its default and what it is for. From `$VAR_DIR/env` of `make up`, else the environment."""
 
 import base64
 import os
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from dotenv import load_dotenv
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from control_plane.email_url import LOOPBACK, parse_email_url
+from stacks import environment
+from stacks.env_file import EnvFileError
 from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -270,8 +271,16 @@ class Config(BaseSettings):
 
 
 def load_environment() -> None:
-    """Fill what the environment does not set from `$VAR_DIR/env`, for this process and its children."""
-    load_dotenv(Path(os.environ.get("VAR_DIR", ROOT / "var")) / "env")
+    """Take the settings of `$VAR_DIR/env` into this process and its children. Ends the program where that file cannot be read."""
+    try:
+        environment.load(Path(os.environ.get("VAR_DIR", ROOT / "var")))
+    except (EnvFileError, OSError) as error:
+        sys.exit(f"Cohort cannot start, because of its file of settings:\n  {error}\nNothing was changed.")
+
+
+def problems(error: ValidationError) -> str:
+    """Name each bad setting and say what is wrong with it, a line each, without its value."""
+    return "\n".join(f"  {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors())
 
 
 @lru_cache(maxsize=1)
@@ -281,8 +290,7 @@ def config() -> Config:
     try:
         return Config()
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors()]
         sys.exit(
-            "Cohort cannot start, because of these settings:\n" + "\n".join(lines) + "\n"
+            f"Cohort cannot start, because of these settings:\n{problems(error)}\n"
             "Set them in the environment or in $VAR_DIR/env. `make up` writes that file for this machine."
         )

@@ -20,11 +20,15 @@ def documentation(request: HttpRequest, document: str = "") -> HttpResponseBase:
     """One file of the built site; for a folder, its page. Open to all: it holds nothing secret."""
     if not (SITE / INDEX).exists():
         raise Http404(NOT_BUILT)
-    if document and not document.endswith("/") and _is_folder(document):
-        # Without the slash the page's own links, which are relative, would lead elsewhere.
-        return redirect(f"{request.path}/")
-    is_folder = not document or document.endswith("/")
-    return serve(request, posixpath.join(document, INDEX) if is_folder else document, document_root=str(SITE))
+    try:
+        if document and not document.endswith("/") and _is_folder(document):
+            # Without the slash the page's own links, which are relative, would lead elsewhere.
+            return redirect(f"{request.path}/")
+        is_folder = not document or document.endswith("/")
+        return serve(request, posixpath.join(document, INDEX) if is_folder else document, document_root=str(SITE))
+    except OSError as error:
+        # A name that no file can have: too long, or not to be encoded.
+        raise Http404("There is no such page of the documentation.") from error
 
 
 def _is_folder(document: str) -> bool:

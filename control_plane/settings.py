@@ -22,8 +22,8 @@ ALLOWED_HOSTS = list(_config.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = [_config.site_url]
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "control_plane.administration.admin_app.SiteConfig",
     "django.contrib.auth",
     "django.forms",
     "django.contrib.contenttypes",
@@ -74,17 +74,18 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "control_plane.accounts.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "control_plane.content_policy.ContentPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "control_plane.null_bytes.NullBytesMiddleware",
+    "control_plane.sent.UnreadableMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "control_plane.accounts.middleware.KnownDeviceMiddleware",
     "control_plane.accounts.middleware.SecondFactorMiddleware",
     "control_plane.accounts.middleware.AccountPagesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -108,7 +109,8 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "control_plane.accounts.permissions.context",
                 "control_plane.groups.permissions.context",
-            ]
+            ],
+            "builtins": ["control_plane.sizes"],
         },
     }
 ]
@@ -116,12 +118,15 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": dict(
         dj_database_url.parse(
-            _config.database_url or f"sqlite:///{_config.var_dir.resolve() / 'cohort.sqlite3'}",
+            _config.database_url or "sqlite://:memory:",
             conn_max_age=60,
             conn_health_checks=True,
         )
     )
 }
+if not _config.database_url:
+    # Not as an address, in which some characters of a folder's name would mean something else.
+    DATABASES["default"]["NAME"] = str(_config.var_dir.resolve() / "cohort.sqlite3")
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Write-ahead logging lets pages read while the worker writes; taking the write lock at BEGIN waits for it instead of
     # failing half-way through a transaction.
@@ -161,6 +166,9 @@ PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
     "add_email": "control_plane.accounts.forms.ChangeAddressForm",
+    "change_password": "control_plane.accounts.password_forms.ChangePasswordForm",
+    "reset_password_from_key": "control_plane.accounts.password_forms.NewPasswordForm",
+    "set_password": "control_plane.accounts.password_forms.SetPasswordForm",
     "signup": "control_plane.groups.signup.SignupForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -175,13 +183,18 @@ ACCOUNT_CHANGE_EMAIL = True
 # Only in the browser that signed up a moment ago.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
+# allauth's own limit on wrong tries counts by account alone, so that anybody could lock anybody out; ours are in accounts.attempts.
+ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "control_plane.accounts.passkey_forms.AddForm",
-    "authenticate_webauthn": "control_plane.accounts.passkey_forms.SecondStepForm",
-    "login_webauthn": "control_plane.accounts.passkey_forms.SignInForm",
-    "reauthenticate_webauthn": "control_plane.accounts.passkey_forms.AgainForm",
+    "activate_totp": "control_plane.accounts.factor_forms.ActivateAppForm",
+    "add_webauthn": "control_plane.accounts.factor_forms.AddForm",
+    "authenticate": "control_plane.accounts.factor_forms.CodeForm",
+    "authenticate_webauthn": "control_plane.accounts.factor_forms.SecondStepForm",
+    "login_webauthn": "control_plane.accounts.factor_forms.SignInForm",
+    "reauthenticate": "control_plane.accounts.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "control_plane.accounts.factor_forms.AgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -257,32 +270,41 @@ SECURE_HSTS_PRELOAD = _config.secure_cookies
 SESSION_COOKIE_SECURE = _config.secure_cookies
 CSRF_COOKIE_SECURE = _config.secure_cookies
 X_FRAME_OPTIONS = "DENY"
-# Nothing is loaded from another host but the group's own files, which lie in S3. The administration's frame evaluates
-# expressions in its own attributes, so it has its own rules.
-_S3 = _config.s3_browser_url or _config.aws_endpoint_url
-_FILES = [_S3] if _S3 else ["https://*.amazonaws.com", "https://*.amazonaws.com.cn"]
+# Nothing is loaded from another host but the group's own files, which lie in S3: a page that shows them adds their folder
+# (control_plane.content_policy), and no other page may ask anybody else for anything.
+_COMMON_POLICY = {
+    "default-src": [SELF],
+    "base-uri": [NONE],
+    "connect-src": [SELF],
+    "form-action": [SELF],
+    "frame-ancestors": [NONE],
+    "object-src": [NONE],
+}
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/admin/"],
     "DIRECTIVES": {
-        "default-src": [SELF],
-        "base-uri": [NONE],
-        "connect-src": [SELF, *_FILES],
-        "form-action": [SELF],
-        "frame-ancestors": [NONE],
-        "img-src": [SELF, "data:", "blob:", *_FILES],
-        "media-src": [SELF, "blob:", *_FILES],
-        "object-src": [NONE],
+        **_COMMON_POLICY,
+        "img-src": [SELF, "data:", "blob:"],
+        "media-src": [SELF, "blob:"],
         # Checksums are worked out by WebAssembly.
         "script-src": [SELF, "'wasm-unsafe-eval'"],
         "worker-src": [SELF],
     },
+}
+# The administration's frame (django-unfold) evaluates expressions in its own attributes and writes its colours into its pages; a
+# script in a page still does not run.
+ADMINISTRATION_POLICY = {
+    **_COMMON_POLICY,
+    "img-src": [SELF, "data:"],
+    "script-src": [SELF, "'unsafe-eval'"],
+    "style-src": [SELF, "'unsafe-inline'"],
 }
 
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"refusals": {"()": "control_plane.logs.OneLineForRefusals"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {"cohort": {"level": "INFO"}},
 }
@@ -293,6 +315,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Administration",
     "SITE_URL": reverse_lazy("home"),
     "SITE_SYMBOL": "diversity_3",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("cohort/icon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "STYLES": [lambda request: static("cohort/admin.css")],

@@ -1,16 +1,14 @@
 """Every address of the site."""
 
-from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from control_plane.administration.access import admits
 from control_plane.api import api
 from control_plane.documentation import documentation
+from control_plane.favicon import favicon
+from control_plane.integer_bounds import bound_integer_lists
 
-admin.autodiscover()
-admin.site.has_permission = admits  # type: ignore[method-assign]
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+bound_integer_lists()
 
 urlpatterns = [
     path("", include("web.home.urls")),
@@ -22,6 +20,7 @@ urlpatterns = [
     path("api/", api.urls),
     path("docs/", documentation, name="documentation"),
     path("docs/<path:document>", documentation, name="documentation"),
+    path("favicon.ico", favicon, name="favicon"),
     path("deployments/", include("control_plane.deployments.urls")),
     path("", include("control_plane.catalogue.urls")),
     path("", include("control_plane.health.urls")),

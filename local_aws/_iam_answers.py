@@ -49,7 +49,7 @@ def _create_role(act: Act) -> Act:
     def refuse_or_create(parameters: dict[str, Any]) -> Any:
         try:
             json.loads(iam._p(parameters, "AssumeRolePolicyDocument"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return iam._error(400, "MalformedPolicyDocument", "This policy contains invalid Json", ns="iam")
         return act(parameters)
 

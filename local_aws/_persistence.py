@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from pathlib import Path
 from typing import Any
 
 from ministack import app
@@ -21,11 +22,24 @@ def install() -> None:
     def save_changed(service: str, data: dict[str, Any]) -> None:
         text = persistence.json.dumps(data, default=persistence._json_default, sort_keys=True)
         digest = hashlib.blake2b(text.encode()).digest()
-        if digests.get(service) != digest:
-            save(service, data)
+        if digests.get(service) == digest:
+            return
+        before = _written(service)
+        save(service, data)
+        # ministack tells its log alone of a save that failed, such as on a full disk. It is tried again with the next.
+        if _written(service) != before:
             digests[service] = digest
 
     persistence.save_state = save_changed
+
+
+def _written(service: str) -> tuple[int, int] | None:
+    """Which file holds the service's state: each save makes another."""
+    try:
+        found = (Path(persistence.STATE_DIR) / f"{service}.json").stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 async def save_repeatedly(stop: asyncio.Event) -> None:

@@ -33,6 +33,7 @@ from local_aws import (
     _parameter_rights,
     _persistence,
     _principals,
+    _relative_keys,
     _resources,
     _revert_drift,
     _role_rights,
@@ -88,6 +89,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _object_tags.install()
     _missing_objects.install(state / _settings.MISSING_FILE)
     _s3_answers.install()
+    _relative_keys.install()
     _persistence.install()
     return paces
 

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from assets.example_analysis.backend import Run, Submission, waiting
 from local_aws.identity import create_identity
+from stacks.environment import isolated_basics
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,10 +51,9 @@ def backend_policy(bucket: str) -> dict[str, Any]:
 def how_to_start(endpoint: str, account: str, region: str, bucket: str) -> tuple[list[str], dict[str, str]]:
     """The command, and an environment with a key of its own to that one bucket and no setting of ours."""
     key_id, secret = create_identity(endpoint, account, region, BACKEND_USER, backend_policy(bucket))
-    environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
-    environment |= {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": region}
-    environment |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
-    return [sys.executable, "-m", "local_aws.backend", "--bucket", bucket], environment
+    settings = {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": region}
+    settings |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
+    return [sys.executable, "-m", "local_aws.backend", "--bucket", bucket], isolated_basics(os.environ, settings)
 
 
 def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: float = LOOK_SECONDS) -> None:

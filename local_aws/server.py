@@ -1,5 +1,6 @@
 """Start and stop the embedded AWS from another process: `make up` and the tests use this."""
 
+import os
 import secrets
 import signal
 import socket
@@ -11,11 +12,14 @@ import urllib.request
 from pathlib import Path
 from typing import Literal, Self
 
-from local_aws._settings import IAM_DELAY_FILE, MISSING_FILE, PACE_FILE
+from local_aws._settings import HOST, IAM_DELAY_FILE, MISSING_FILE, PACE_FILE
+from stacks.environment import isolated_basics
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+# This machine itself is never asked of a proxy.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class DidNotStart(RuntimeError):
@@ -25,8 +29,10 @@ class DidNotStart(RuntimeError):
 class EmbeddedAws:
     """A running embedded AWS, as a context manager. Its state stays in `state_dir`."""
 
-    def __init__(self, port: int, state_dir: Path, pace: float = 0.0) -> None:
+    def __init__(self, port: int, state_dir: Path, pace: float = 0.0, listener: socket.socket | None = None) -> None:
+        """`listener` is a socket that is bound to the port already, for the first start."""
         self.port = port
+        self._listener = listener
         self.endpoint = f"http://localhost:{port}"
         self._state = state_dir
         self._pace = pace
@@ -45,19 +51,25 @@ class EmbeddedAws:
         self.stop()
 
     def start(self) -> None:
-        """Start it and return when it answers. Raises DidNotStart."""
+        """Start it and return when it answers. Raises DidNotStart.
+
+        It serves on a socket that we bound: whoever answers at the port is our process, and no other.
+        """
         self._state.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, self._own_socket() as listener:
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "local_aws"),
                     *("--port", str(self.port), "--state", str(self._state), "--pace", str(self._pace)),
+                    *("--fd", str(listener.fileno()), "--parent", str(os.getpid())),
                 ],
                 cwd=ROOT,
+                env=isolated_basics(os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=[listener.fileno()],
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -101,13 +113,34 @@ class EmbeddedAws:
             self._process.wait()
 
     @property
+    def is_alive(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int | None:
         """The process that serves, if one was started."""
         return self._process.pid if self._process else None
 
+    def _own_socket(self) -> socket.socket:
+        """The socket to serve on. Raises DidNotStart."""
+        given, self._listener = self._listener, None
+        if given is not None:
+            return given
+        own = socket.socket()
+        try:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            own.bind((HOST, self.port))
+            # Two sockets may be bound to one port as long as neither listens.
+            own.listen()
+        except OSError as error:
+            own.close()
+            raise DidNotStart(f"The embedded AWS cannot start: port {self.port} is in use ({error.strerror}).") from error
+        return own
+
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/_ministack/health", timeout=2) as answer:
+            with DIRECTLY.open(f"http://127.0.0.1:{self.port}/_ministack/health", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False

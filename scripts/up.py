@@ -3,18 +3,19 @@
 PORT, AWS_PORT and VAR_DIR move it. EMBEDDED_AWS=0 with an AWS profile or keys in the environment uses that account instead.
 """
 
+import errno
 import hashlib
 import os
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import FrameType
 
@@ -22,31 +23,35 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import boto3  # noqa: E402
+import cdk_command  # noqa: E402
+import site_settings  # noqa: E402
+from asking_aws import Failed, is_bootstrapped, own_account  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from dotenv import dotenv_values  # noqa: E402
+from own_processes import LEAST_BYTES, LEAVING_SECONDS, Taken, bound, held, is_short_of_room, serving  # noqa: E402
+from pydantic import ValidationError  # noqa: E402
+from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
+from assets.install.modes import ALL_BUT_OWNER, take_away  # noqa: E402
+from control_plane.config import Config, problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
-from local_aws.server import EmbeddedAws  # noqa: E402
-from stacks import bootstrap, names  # noqa: E402
-from stacks.host_policies import DEFAULT_PATTERNS  # noqa: E402
+from local_aws.parent import die_with  # noqa: E402
+from local_aws.server import DIRECTLY, DidNotStart, EmbeddedAws  # noqa: E402
+from stacks import bootstrap, env_file, names  # noqa: E402
+from stacks.env_file import EnvFileError  # noqa: E402
+from stacks.environment import EMBEDDED, NOBODY, isolate_this_process, isolated_for_cdk  # noqa: E402
 
-ACCOUNT = "111122223333"
-REGION = "us-east-1"
 ADMINISTRATOR = "admin@example.org"
 # As `manage.py demo` names it.
 DEMO_BUCKET = "cohort-demo-traces"
 STEPS = 7
 READY_SECONDS = 60
-STOP_SECONDS = 30
+# So often in a minute the embedded AWS is started again.
+RESTARTS, RESTART_SECONDS = 3, 60.0
 
 
 class Stopped(Exception):
     """Somebody asked us to stop."""
-
-
-class Failed(RuntimeError):
-    """A step failed. The message says which, why, and what to do."""
 
 
 class Site:
@@ -56,9 +61,15 @@ class Site:
         self.port = _port("PORT", 8000)
         self.aws_port = _port("AWS_PORT", 4566)
         self.var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
-        self.is_embedded = os.environ.get("EMBEDDED_AWS", "1") != "0"
+        self.kept = env_file.read(self.var / "env")
+        self.is_embedded = os.environ.get(EMBEDDED, self.kept.get(EMBEDDED, "1")) != "0"
+        site_settings.check_kept(self.kept, self.var / "env", is_embedded=self.is_embedded)
+        self.asked = site_settings.asked(os.environ, self.kept, is_embedded=self.is_embedded)
         self.is_demonstrating = self.is_embedded and os.environ.get("DEMO", "1") != "0"
         self.url = f"http://localhost:{self.port}"
+        self._aws: EmbeddedAws | None = None
+        self._aws_starts = list[float]()
+        self._is_short = False
         self._step_number = 0
         self._began = time.monotonic()
 
@@ -69,15 +80,17 @@ class Site:
 
     def run(self) -> None:
         """Start everything, say that it is ready, and watch it until somebody stops it."""
-        for name, port in (("PORT", self.port), ("AWS_PORT", self.aws_port))[: 2 if self.is_embedded else 1]:
-            _check_free(name, port)
-        self.var.mkdir(parents=True, exist_ok=True)
+        self._refuse_a_shared_folder()
         with ExitStack() as started:
-            self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
+            web_socket = self._take_what_is_ours(started)
+            self._keep_private()
+            self._leave_what_is_others()
             if self.is_embedded:
-                started.enter_context(EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws"))
-            settings = self._settings()
-            environment = {**self._inherited(), **settings}
+                isolate_this_process()
+            self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
+            if self._aws is not None:
+                started.enter_context(self._aws)
+            environment = self._environment()
             self._check_schema()
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
@@ -86,7 +99,7 @@ class Site:
             self._schema_file().write_text(_schema())
             self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
             self.step("Starting the worker and deploying the platform")
-            worker = started.enter_context(self._serving("worker", [sys.executable, "manage.py", "worker"], environment))
+            worker = started.enter_context(serving([sys.executable, "manage.py", "worker"], self.var / "worker.log", environment))
             self._manage(environment, "platform", "sync", "--wait", needs=worker)
             self.step("Making the first administrator and the demonstration data")
             self._people(environment, worker)
@@ -95,48 +108,91 @@ class Site:
                 # Not watched: without it the example's jobs wait, and the site is none the worse.
                 started.enter_context(self._backend())
             self.step("Starting the web server")
-            watched["web server"] = started.enter_context(self._serving("web", self._gunicorn(), environment))
+            watched["web server"] = started.enter_context(
+                serving(self._gunicorn(web_socket), self.var / "web.log", environment, web_socket)
+            )
             self._wait_for_web(watched["web server"])
             self.step("Everything runs")
             print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
             self._watch(watched)
 
-    def _settings(self) -> dict[str, str]:
-        """Read `$VAR_DIR/env`, bring it up to date, and write it for the commands and for the next start."""
-        path = self.var / "env"
-        kept = {name: value for name, value in dotenv_values(path).items() if value is not None} if path.exists() else {}
-        settings = {
-            "SECRET_KEY": kept.get("SECRET_KEY") or secrets.token_urlsafe(48),
-            "SITE_URL": self.url,
-            "SECURE_COOKIES": "false",
-            "VAR_DIR": str(self.var),
-            "BUCKET_PATTERNS": " ".join(self._patterns()),
-            "COHORT_MANIFEST_STORE": str(self.var / "manifests"),
-            "EMAIL_URL": os.environ.get("EMAIL_URL") or (self.var / "mail").as_uri(),
-            "COHORT_REGION": REGION if self.is_embedded else os.environ.get("AWS_REGION", REGION),
-        }
+    def _refuse_a_shared_folder(self) -> None:
+        shared = self.var in (Path("/"), Path.home().resolve()) or (self.var.exists() and self.var.stat().st_mode & stat.S_ISVTX)
+        if shared:
+            raise Failed(
+                f"VAR_DIR is {self.var}, which holds more than a site. Nothing was changed; name a folder of its own: "
+                f"`make up VAR_DIR={self.var / 'cohort'}`."
+            )
+
+    def _keep_private(self) -> None:
+        """Make the folder, or take what lies there from the machine's other users: database, mails, keys and the password."""
+        try:
+            self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.var.chmod(0o700)
+            take_away(self.var, ALL_BUT_OWNER)
+        except OSError as error:
+            raise Failed(
+                f"{error.filename or self.var} cannot be kept from other users of this machine ({error.strerror}). Nothing was "
+                "started. Make it your own (chown), or choose another folder: `make up VAR_DIR=var2`."
+            ) from error
+
+    def _take_what_is_ours(self, started: ExitStack) -> socket.socket:
+        """Hold the folder and the ports, and return the web server's. Raises Taken, Failed."""
+        is_known = self.var.exists()
+        if is_known:
+            started.enter_context(held(self.var, self.url))
+        # What a killed start left behind ends by itself within moments.
+        patience = LEAVING_SECONDS if is_known else 0.0
+        web_socket = started.enter_context(bound("PORT", self.port, patience))
+        aws_socket = started.enter_context(bound("AWS_PORT", self.aws_port, patience)) if self.is_embedded else None
+        if not is_known:
+            started.enter_context(held(self.var, self.url))
+        if is_short_of_room(self.var):
+            raise Failed(f"The disk of {self.var} has less than {LEAST_BYTES / 1e6:.0f} MB free. Nothing was started. Make room.")
+        if aws_socket is not None:
+            self._aws = EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws", listener=aws_socket)
+        return web_socket
+
+    def _leave_what_is_others(self) -> None:
+        """Take out of this process what the shell has set for other programs, perhaps, and name it."""
+        if self.asked.left:
+            print(
+                f"Not taken from this shell, since other programs use such names too: {', '.join(self.asked.left)}. "
+                f"For this site, give it once as `make up {self.asked.left[0]}=...`, or write it into {self.var / 'env'}.",
+                flush=True,
+            )
+        for name in self.asked.left:
+            del os.environ[name]
+
+    def _environment(self) -> dict[str, str]:
+        """Bring `$VAR_DIR/env` up to date, for the commands and for the next start, and return the processes' environment."""
+        settings = site_settings.merged(self.kept, self.asked.given, self.var, self.url)
+        settings |= {"VAR_DIR": str(self.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"}
         if self.is_embedded:
-            settings |= {"COHORT_ACCOUNT": ACCOUNT, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
-            settings |= {"AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}"}
-            settings |= self._identity(kept)
+            settings |= {EMBEDDED: "1", "COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION}
+            settings |= {
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}",
+            }
+            settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NOBODY
+            isolate_this_process(settings)
         else:
-            settings |= {"COHORT_ACCOUNT": _own_account()}
-            settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION") if name in os.environ}
-        _write_private(path, "".join(f"export {name}='{value}'\n" for name, value in settings.items()))
-        return settings
+            settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL") if name in os.environ}
+            settings |= {EMBEDDED: "0", "COHORT_ACCOUNT": own_account(), "COHORT_REGION": settings.get("AWS_REGION", REGION)}
+            os.environ.update(settings)
+        try:
+            Config()
+        except ValidationError as error:
+            raise Failed(f"The site cannot start, because of these settings:\n{problems(error)}\nNothing was changed.") from error
+        _write_private(self.var / "env", site_settings.text(settings))
+        return dict(os.environ)
 
-    def _inherited(self) -> dict[str, str]:
-        """The environment without what would send the embedded AWS's commands to somebody's real account."""
-        if not self.is_embedded:
-            return dict(os.environ)
-        kept = ("AWS_CA_BUNDLE",)
-        return {name: value for name, value in os.environ.items() if not name.startswith("AWS_") or name in kept}
-
-    def _identity(self, kept: Mapping[str, str]) -> dict[str, str]:
+    def _identity(self, patterns: Sequence[str]) -> dict[str, str]:
         """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
         endpoint = f"http://localhost:{self.aws_port}"
-        key_id, secret = kept.get("AWS_ACCESS_KEY_ID", ""), kept.get("AWS_SECRET_ACCESS_KEY", "")
-        policy = control_plane_policy(ACCOUNT, REGION, self._patterns())
+        key_id, secret = self.kept.get("AWS_ACCESS_KEY_ID", ""), self.kept.get("AWS_SECRET_ACCESS_KEY", "")
+        policy = control_plane_policy(ACCOUNT, REGION, patterns)
         if key_id and secret and identity_works(endpoint, REGION, key_id, secret):
             renew_rights(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         else:
@@ -148,15 +204,17 @@ class Site:
         account, region = environment["COHORT_ACCOUNT"], environment["COHORT_REGION"]
         if self.is_embedded:
             self._bound(environment)
-        if _is_bootstrapped(environment, region):
+        if is_bootstrapped(environment, region):
             return
         root = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"} if self.is_embedded else {}
         # Without an app there is nothing to synthesise first, which saves starting one.
-        command = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{account}/{region}"]
+        command = [*cdk_command.command(), "--app", "", "bootstrap", f"aws://{account}/{region}"]
         command += ["--cloudformation-execution-policies", bootstrap.execution_arns(account, region)]
         log = self.var / "bootstrap.log"
         with log.open("w") as output:
-            done = subprocess.run(command, cwd=ROOT, env={**environment, **root}, stdout=output, stderr=output, check=False)
+            own = {**environment, **root}
+            own = isolated_for_cdk(own, self.var / "home") if self.is_embedded else own
+            done = subprocess.run(command, cwd=ROOT, env=own, stdout=output, stderr=output, check=False)
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
 
@@ -164,17 +222,14 @@ class Site:
         """Cohort-Bootstrap, as an administrator of a real account deploys it: `python -m stacks.bootstrap deploy`."""
         root = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="root")  # noqa: S106 - ministack looks at no root secret
         try:
-            bootstrap.deploy(root, environment["COHORT_REGION"], self._patterns(), endpoint=environment["AWS_ENDPOINT_URL"])
+            bootstrap.deploy(
+                root, environment["COHORT_REGION"], environment["BUCKET_PATTERNS"].split(), endpoint=environment["AWS_ENDPOINT_URL"]
+            )
         except (bootstrap.BootstrapFailed, names.NameRefused) as error:
             raise Failed(
                 f"{error}\nWhat {self.var} holds may be of an older version: move that folder away, or choose another "
                 "(`make up VAR_DIR=var2`)."
             ) from error
-
-    @staticmethod
-    def _patterns() -> list[str]:
-        """Names of the buckets that groups can ever reach, for the boundary and the control plane alike."""
-        return os.environ.get("BUCKET_PATTERNS", "").split() or list(DEFAULT_PATTERNS)
 
     def _people(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
         path = self._password_file()
@@ -189,7 +244,7 @@ class Site:
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """What runs the demonstration's jobs."""
         command, environment = backend.how_to_start(f"http://localhost:{self.aws_port}", ACCOUNT, REGION, DEMO_BUCKET)
-        return self._serving("backend", command, environment)
+        return serving(command, self.var / "backend.log", environment)
 
     def _check_schema(self) -> None:
         """Refuse a database of an older checkout: until the first release its tables are made anew, never altered."""
@@ -207,23 +262,30 @@ class Site:
         return self.var / "admin-password"
 
     def _manage(self, environment: Mapping[str, str], *arguments: str, needs: subprocess.Popen[bytes] | None = None) -> None:
-        """Run a command. One that waits for the worker (`needs`) waits no longer than the worker lives."""
+        """Run a command. One that waits for the worker (`needs`) waits no longer than the worker lives.
+
+        What fails while the disk is full is tried again once there is room.
+        """
         log = self.var / "manage.log"
-        with log.open("w") as output:
-            command = [sys.executable, "manage.py", *arguments]
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output, start_new_session=True)
-            try:
+        while True:
+            log.write_text("")
+            with serving([sys.executable, "manage.py", *arguments], log, environment) as process:
                 while process.poll() is None:
                     if needs is not None and needs.poll() is not None:
                         raise Failed(f"The worker ended. The end of {self.var / 'worker.log'}:\n{_tail(self.var / 'worker.log')}")
+                    self._look_after_the_rest()
                     time.sleep(0.05)
-            finally:
-                _end(process)
-        if process.returncode:
-            raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{_tail(log)}")
+            if not process.returncode:
+                return
+            if not self._is_short:
+                raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{_tail(log)}")
+            while self._is_short:
+                time.sleep(1)
+                self._look_after_the_rest()
 
-    def _gunicorn(self) -> list[str]:
-        bind = ["--bind", f"127.0.0.1:{self.port}"]
+    @staticmethod
+    def _gunicorn(own: socket.socket) -> list[str]:
+        bind = ["--bind", f"fd://{own.fileno()}"]
         return [
             sys.executable,
             "-m",
@@ -237,26 +299,13 @@ class Site:
             "--no-control-socket",
         ]
 
-    @contextmanager
-    def _serving(self, name: str, command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-        """A process of ours, in a session of its own so that Ctrl-C reaches us first; ended with all its children."""
-        log = self.var / f"{name}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-        try:
-            yield process
-        finally:
-            _end(process)
-
     def _wait_for_web(self, web: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if web.poll() is not None:
                 raise Failed(f"The web server ended. The end of {self.var / 'web.log'}:\n{_tail(self.var / 'web.log')}")
             try:
-                with urllib.request.urlopen(f"{self.url}/accounts/login/", timeout=5):
+                with DIRECTLY.open(f"{self.url}/accounts/login/", timeout=5):
                     return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(0.1)
@@ -267,7 +316,28 @@ class Site:
             for name, process in processes.items():
                 if process.poll() is not None:
                     raise Failed(f"The {name} ended by itself (status {process.returncode}). Its log is under {self.var}.")
+            self._look_after_the_rest()
             time.sleep(0.5)
+
+    def _look_after_the_rest(self) -> None:
+        """Start the embedded AWS again if it ended, and say when the disk has no room left. Raises Failed, DidNotStart."""
+        is_short = is_short_of_room(self.var)
+        if is_short != self._is_short:
+            self._is_short = is_short
+            has = "has less than" if is_short else "has again more than"
+            then = "Until there is more, what has to be written waits or fails, and is tried again by itself." if is_short else ""
+            print(f"The disk of {self.var} {has} {LEAST_BYTES / 1e6:.0f} MB free. {then}".rstrip(), flush=True)
+        if self._aws is None or self._aws.is_alive:
+            return
+        now = time.monotonic()
+        self._aws_starts = [*(one for one in self._aws_starts if now - one < RESTART_SECONDS), now]
+        if len(self._aws_starts) > RESTARTS:
+            raise Failed(f"The embedded AWS ended {len(self._aws_starts)} times in a minute. Its log: {self._aws.log_path}")
+        print(
+            f"The embedded AWS ended by itself, and is started again with what it had saved. Its log: {self._aws.log_path}",
+            flush=True,
+        )
+        self._aws.start()
 
 
 def _schema() -> str:
@@ -285,43 +355,6 @@ def _port(name: str, default: int) -> int:
     return int(text)
 
 
-def _check_free(name: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise Failed(
-                f"Port {port} is in use or not allowed ({error.strerror}). Nothing was started. "
-                f"Stop what uses it, or choose another: `make up {name}={port + 1}`."
-            ) from error
-
-
-def _is_bootstrapped(environment: Mapping[str, str], region: str) -> bool:
-    session = boto3.Session(
-        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-        aws_session_token=environment.get("AWS_SESSION_TOKEN"),
-        profile_name=environment.get("AWS_PROFILE"),
-        region_name=region,
-    )
-    ssm = session.client("ssm", endpoint_url=environment.get("AWS_ENDPOINT_URL"))
-    try:
-        ssm.get_parameter(Name=names.cdk_version_parameter())
-    except ssm.exceptions.ParameterNotFound:
-        return False
-    except (BotoCoreError, ClientError) as error:
-        raise Failed(f"AWS does not say whether CDK was bootstrapped: {error}. Nothing was changed.") from error
-    return True
-
-
-def _own_account() -> str:
-    try:
-        return str(boto3.client("sts").get_caller_identity()["Account"])
-    except (BotoCoreError, ClientError) as error:
-        raise Failed(f"AWS does not tell who we are: {error}. Nothing was changed; check AWS_PROFILE and AWS_REGION.") from error
-
-
 def _write_private(path: Path, text: str) -> None:
     """Replace a file that only its owner may read, whole or not at all."""
     new = path.with_suffix(".new")
@@ -335,21 +368,6 @@ def _tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to stop; after a while, end it and whatever it left behind."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            print(f"Process {process.pid} did not stop within {STOP_SECONDS} s and is ended.", file=sys.stderr)
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    process.wait()
-
-
 def _stop(number: int, frame: FrameType | None) -> None:
     # A second Ctrl-C must not interrupt the stopping, which would leave processes behind.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -361,12 +379,21 @@ def main() -> None:
     """Run until stopped; end with a message instead of a stack trace."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    # What is made from now on, by what is started too, is its owner's alone.
+    os.umask(0o077)
+    if "MAKELEVEL" in os.environ:
+        die_with(os.getppid())
     try:
         Site().run()
     except Stopped:
         print("\nStopped.", flush=True)
-    except Failed as error:
+    except (DidNotStart, EnvFileError, Failed, SettingsRefused, Taken) as error:
         sys.exit(f"\n{error}")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"\nAWS could not be asked: {error}. What was started is stopped. Run `make up` again.")
+    except OSError as error:
+        room = " Make room on the disk, and run `make up` again." if error.errno == errno.ENOSPC else ""
+        sys.exit(f"\n{error.filename or 'A file'} could not be used ({error.strerror}). What was started is stopped.{room}")
 
 
 if __name__ == "__main__":

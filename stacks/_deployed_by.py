@@ -6,5 +6,10 @@ from stacks import names
 
 
 def deployed_by_the_worker() -> cdk.DefaultStackSynthesizer:
-    """CDK's own way, by the role of Cohort-Bootstrap. The stacks that hold the site itself keep to CDK's own role."""
-    return cdk.DefaultStackSynthesizer(deploy_role_arn=f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{names.DEPLOY_ROLE}")
+    """CDK's own way, by the role of Cohort-Bootstrap. The stacks that hold the site itself keep to CDK's own role.
+
+    The same role looks up what a stack is. CDK has another for that, which reads the whole account, so that the worker may not take
+    it, and the command line would warn of that each time.
+    """
+    role = f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{names.DEPLOY_ROLE}"
+    return cdk.DefaultStackSynthesizer(deploy_role_arn=role, lookup_role_arn=role)

@@ -7,17 +7,20 @@ the bounded can redraw is none.
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stacks import names, policies
+from stacks import environment, names, policies
 from stacks._deploy_role import deploy_role
 from stacks._holders import explain, find_holder
+from stacks.env_file import EnvFileError
 from stacks.execution import execution_policies
 from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
 from stacks.site import SITE_FILE, SiteError, read_site
@@ -247,6 +250,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the template, or deploy it; end with one sentence instead of a stack trace."""
     options = _arguments(argv)
     try:
+        if environment.is_embedded() and "VAR_DIR" in os.environ:
+            # A terminal that took in the settings of `make up`: no profile of the person's own leads elsewhere.
+            environment.load(Path(os.environ["VAR_DIR"]))
         site = read_site() if SITE_FILE.exists() else None
         session = boto3.Session()
         region = options.region or (site.region if site else session.region_name)
@@ -266,7 +272,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         print("Done." if deploy(session, region, patterns) else "It is up to date: nothing to change.")
         print(f"Next:\n\n{next_command(own, region)}")
-    except (BootstrapFailed, names.NameRefused, policies.PolicyTooLarge, SiteError) as error:
+    except BotoCoreError as error:
+        sys.exit(f"cohort: AWS could not be asked: {error}. Nothing was changed; check AWS_PROFILE and AWS_REGION.")
+    except (BootstrapFailed, EnvFileError, names.NameRefused, policies.PolicyTooLarge, SiteError) as error:
         sys.exit(f"cohort: {error}")
 
 

@@ -14,7 +14,7 @@ from stacks import names
 if TYPE_CHECKING:
     from stacks.manifest import GroupManifest
 
-# Of the role: whoever is removed or suspended, and sessions from before a moment.
+# Of the role: whoever is removed or suspended, and sessions, some members' or all, from before a moment.
 ENDED_SESSIONS = "ended-sessions"
 # Of an IAM user or group.
 SUSPENDED = "suspended"
@@ -56,6 +56,10 @@ def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
         # A federated session's aws:userid is '<role id>:<session name>', and the session name is the member's username.
         sessions = [f"*:{username}" for username in shut_out]
         statements.append(_deny("ShutOut") | {"Condition": {"StringLike": {"aws:userid": sessions}}})
+    for number, (moment, usernames) in enumerate(manifest.cut_offs, start=1):
+        before = {"DateLessThan": {"aws:TokenIssueTime": moment}}
+        whose = {"StringLike": {"aws:userid": [f"*:{username}" for username in usernames]}}
+        statements.append(_deny(f"CutOff{number}") | {"Condition": whose | before})
     if (cutoff := manifest.sessions_not_before_iso) is not None:
         statements.append(_deny("SessionsBeforeCutoff") | {"Condition": {"DateLessThan": {"aws:TokenIssueTime": cutoff}}})
     return _document(statements) if statements else None

@@ -38,8 +38,10 @@ __all__ = [
 
 VERSION: Literal[1] = 1
 # Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each of those
-# who are shut out by name, be it because they were removed or because they are suspended.
+# who are denied by name, be it because they were removed, because they are suspended or because their sessions were ended.
 MOST_REVOKED = 120
+# Moments before which the sessions of some members are denied, each a statement of its own.
+MAX_CUT_OFFS = 3
 # What surely fits the ten managed policies of 6,144 characters that IAM attaches, however long the names are.
 MOST_ANALYSES = 60
 # What a stack has room for beside the group's role, its ten policies, its IAM group and its nested stacks.
@@ -96,7 +98,8 @@ class Member(_Part):
 
     `key_serial` grows by one with each rotation of the key; `previous_key` is the state of the key before, as long as AWS is to
     hold it beside the new one. `part` is the nested stack that holds it all, or 0. `suspended` denies everything until it is
-    lifted, and takes nothing away.
+    lifted, and takes nothing away. `sessions_not_before` (unix seconds) ends the member's sessions opened before it; without one,
+    nothing is written of it.
     """
 
     username: Username
@@ -105,6 +108,7 @@ class Member(_Part):
     previous_key: Literal["active", "inactive"] | None = None
     part: Annotated[int, Field(ge=0, lt=limits.MOST_PARTS)] = 0
     suspended: bool = False
+    sessions_not_before: Annotated[int, Field(ge=0, le=2**33)] | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @model_validator(mode="after")
     def _has_what_it_keeps(self) -> Self:
@@ -188,7 +192,7 @@ class GroupManifest(Manifest):
             )
         if both := sorted(set(usernames) & set(self.revoked)):
             raise ValueError(f"{', '.join(both)} cannot be a member and revoked at once")
-        if (many := len(self.shut_out)) > MOST_REVOKED:
+        if (many := len(self.shut_out) + len(self._cut_off())) > MOST_REVOKED:
             raise ValueError(
                 f"members: {many} people would be shut out by name, and a role holds {MOST_REVOKED}; suspend the group"
             )
@@ -200,6 +204,28 @@ class GroupManifest(Manifest):
     def shut_out(self) -> list[str]:
         """Who is denied everything by name: the removed and the suspended, sorted."""
         return sorted({*self.revoked, *(member.username for member in self.members if member.suspended)})
+
+    @property
+    def cut_offs(self) -> list[tuple[str, list[str]]]:
+        """Whose sessions from before which moment are denied, as IAM compares it: at most MAX_CUT_OFFS moments, the first first.
+
+        Beyond that the first ones share the last of theirs, so that a role holds them: their later sessions end once more.
+        """
+        by_time: dict[int, list[str]] = {}
+        for username, moment in self._cut_off().items():
+            by_time.setdefault(moment, []).append(username)
+        moments = sorted(by_time)
+        shared = moments[: len(moments) - MAX_CUT_OFFS + 1] if len(moments) > MAX_CUT_OFFS else moments[:1]
+        groups = [shared, *([moment] for moment in moments[len(shared) :])] if moments else []
+        return [(_iso(group[-1]), sorted(name for moment in group for name in by_time[moment])) for group in groups]
+
+    def _cut_off(self) -> dict[str, int]:
+        """Whose sessions from before which moment are denied. Who is suspended is denied everything anyway."""
+        return {
+            member.username: member.sessions_not_before
+            for member in self.members
+            if member.sessions_not_before is not None and not member.suspended
+        }
 
     @property
     def stack_name(self) -> str:
@@ -214,9 +240,7 @@ class GroupManifest(Manifest):
     @property
     def sessions_not_before_iso(self) -> str | None:
         """`sessions_not_before` as IAM compares it, or None."""
-        if self.sessions_not_before is None:
-            return None
-        return datetime.fromtimestamp(self.sessions_not_before, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return None if self.sessions_not_before is None else _iso(self.sessions_not_before)
 
 
 class PlatformManifest(Manifest):
@@ -257,6 +281,8 @@ def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
         document = json.loads(text)
     except ValueError as error:
         raise ManifestError(f"The manifest is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise ManifestError("The manifest is nested too deeply to be one.") from error
     _check_version(document)
     try:
         return _ADAPTER.validate_python(document)
@@ -307,6 +333,11 @@ def _check_version(document: object) -> None:
             f"The manifest's version is {version!r}; this release reads version {VERSION}. Update whichever of the control plane "
             "and this checkout is older."
         )
+
+
+def _iso(moment: int) -> str:
+    """Unix seconds as IAM compares them."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _check_distinct(field: str, values: list[str]) -> None:

@@ -4,10 +4,9 @@ import os
 import tempfile
 from pathlib import Path
 
+from stacks import environment
+
 FOREIGN = (
-    "AWS_PROFILE",
-    "AWS_ENDPOINT_URL",
-    "AWS_SESSION_TOKEN",
     "DATABASE_URL",
     "EMAIL_URL",
     "METRICS_TOKEN",
@@ -22,7 +21,7 @@ def prepare() -> None:
     var = Path(tempfile.mkdtemp(prefix="cohort-tests-"))
     for name in FOREIGN:
         os.environ.pop(name, None)
-    os.environ.update(
+    environment.isolate_this_process(
         {
             "VAR_DIR": str(var),
             "SECRET_KEY": "only-for-tests-" * 4,

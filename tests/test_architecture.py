@@ -44,11 +44,15 @@ OF_THE_BOOTSTRAP = (
 )
 
 
-def test_the_control_plane_knows_of_the_stacks_their_manifest_alone() -> None:
+# Where `app.py` and the control plane alike find the site's settings.
+OF_THE_SITE = ("stacks.manifest", "stacks.environment", "stacks.env_file")
+
+
+def test_the_control_plane_knows_of_the_stacks_their_manifest_and_the_site_s_settings_alone() -> None:
     for path in (ROOT / "control_plane").rglob("*.py"):
         if path.is_relative_to(DOCTOR):
             continue
-        wrong = [name for name in imports(path) if name.split(".")[0] == "stacks" and not name.startswith("stacks.manifest")]
+        wrong = [name for name in imports(path) if name.startswith("stacks.") and not name.startswith(OF_THE_SITE)]
         assert wrong == [], path
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WAITING, RUNNING, DONE, FAILED = "INITIALIZING", "IN PROGRESS", "SUCCESS", "FAILED"
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 64_000_000
 MOST_DIGITS = 15
 # What YAML's reader raises for what only looks like YAML: a date that does not exist, a tag without a value, great depth.
 NO_YAML = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
@@ -162,7 +162,7 @@ class Run:
         try:
             answer = self.s3.get_object(Bucket=self.submission.bucket, Key=key)
             if answer["ContentLength"] > MOST_BYTES:
-                raise _Unreadable(f"{key} is larger than the {MOST_BYTES >> 20} MiB that this example reads.")
+                raise _Unreadable(f"{key} is larger than the {MOST_BYTES // 1_000_000} MB that this example reads.")
             return answer["Body"].read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise _Unreadable(f"{key} is no text (UTF-8).") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from assets.install import release as releases
 from assets.install.host import DATA, GROUP, WORKER_USER, Failed, at, host_values, log, own, run, write
 from assets.install.settings_files import AWS_CONFIG, COMMON, WORKER, read_settings
+from assets.install.users import close_data
 
 DATABASE = f"{DATA}/cohort.sqlite3"
 READY_SECONDS = float(os.environ.get("COHORT_READY_SECONDS", "120"))
@@ -32,6 +33,7 @@ def roll_out(new: Path) -> None:
         log("this release brings no documentation: /docs/ will not be found. Build it (mkdocs build) before packing")
     backup = _back_up(old, new)
     _share_database()
+    close_data()
     manage(new, "migrate", "--noinput", umask=SHARED_UMASK)
     try:
         activate(new)

@@ -1,6 +1,7 @@
 """The users and groups of the host, and the folders that they share."""
 
 from assets.install.host import DATA, GROUP, IS_REAL, RELEASES, WEB_USER, WORKER_USER, at, log, own, run
+from assets.install.modes import OTHERS, take_away
 
 # The web server's user, which reads static files and opens the socket; Ubuntu's nginx package makes it.
 NGINX_USER = "www-data"
@@ -34,6 +35,13 @@ def make_folders() -> None:
     static = data / "static"
     static.mkdir(exist_ok=True)
     own(static, WORKER_USER, GROUP, 0o2755)
+    close_data()
+
+
+def close_data() -> None:
+    """Keep what lies on the data volume from other users of the host, also what an older release or a restored snapshot left open:
+    all but the static files."""
+    take_away(at(DATA), OTHERS, but=("static",))
 
 
 def _exists(database: str, name: str) -> bool:

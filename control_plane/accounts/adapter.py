@@ -8,14 +8,18 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
+from control_plane.accounts import attempts
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import forget_strangers, is_taken
+from control_plane.accounts.services.sign_outs import end_computers_and_sessions
 from control_plane.accounts.validation import validate_email
+from control_plane.audit.actors import acting
 from control_plane.config import config
 
 logger = logging.getLogger("cohort.accounts")
@@ -28,7 +32,7 @@ class AccountAdapter(DefaultAccountAdapter):
     error_messages = DefaultAccountAdapter.error_messages | {
         "account_inactive": "This account is not active. Ask an administrator.",
         "email_password_mismatch": "That address and that password do not go together. Check both, or set a new password.",
-        "too_many_login_attempts": "Too many wrong tries. Nothing was changed; wait five minutes, then try again.",
+        "too_many_login_attempts": attempts.TOO_MANY,
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
@@ -46,6 +50,20 @@ class AccountAdapter(DefaultAccountAdapter):
             # Somebody else took the address a moment ago; the answer is the one for an address that was taken before.
             raise ImmediateHttpResponse(self.respond_email_verification_sent(request, None)) from error
 
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        try:
+            self._attempt = attempts.begin(request, "password", str(credentials.get("email") or ""))
+        except attempts.TooManyAttempts as error:
+            raise ValidationError(str(error), code="too_many_login_attempts") from error
+
+    def _rollback_login_failed_rl_usage(self) -> None:
+        """Do what allauth asks for once a password was right."""
+        self._attempt.was_right()
+
+    def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
+        """Do what allauth asks for once a password was set by e-mail."""
+        attempts.lift_everywhere(request, credentials["email"])
+
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
         if is_taken(email_address.email, by_other_than=email_address.user):
             return False
@@ -53,9 +71,22 @@ class AccountAdapter(DefaultAccountAdapter):
             return super().confirm_email(request, email_address)
 
     def set_password(self, user: User, password: str) -> None:
+        """Set it, and end what was opened with the old one. The pages and the e-mail that follow say what that was."""
+        request = self.request
         with transaction.atomic():
             forget_strangers(user)
             super().set_password(user, password)
+            request.signed_out = end_computers_and_sessions(
+                user=user, actor=acting(user, request), replace_keys=getattr(request, "replace_keys", False)
+            )
+        for refusal in request.signed_out.refusals:
+            messages.warning(request, f"An access key was not replaced. {refusal}")
+
+    def send_notification_mail(
+        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
+    ) -> None:
+        ended = {"signed_out": getattr(self.request, "signed_out", None)}
+        super().send_notification_mail(template_prefix, user, ended | (context or {}), email)
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         return site_address("account_confirm_email", emailconfirmation.key)

@@ -9,15 +9,14 @@ from django.http import HttpRequest
 
 from control_plane.accounts.adapter import site_address
 from control_plane.accounts.models import User
+from control_plane.accounts.name_field import NameField
 from control_plane.accounts.services.addresses import is_taken, make_link_token
 
 
 class NameForm(forms.Form):
     """A display name."""
 
-    name = forms.CharField(
-        max_length=120, required=False, label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"})
-    )
+    name = NameField(max_length=120, required=False, label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
 
 
 class DeletionForm(forms.Form):

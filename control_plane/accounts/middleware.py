@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from ipaddress import ip_address
+from traceback import walk_tb
 from urllib.parse import urlsplit
 
 from allauth.socialaccount.models import SocialApp
@@ -14,6 +15,7 @@ from django.utils.cache import add_never_cache_headers
 from django.views.defaults import page_not_found
 from requests import RequestException
 
+from control_plane.accounts import known_devices
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import has_second_factor, is_required
 from control_plane.config import config
@@ -41,6 +43,18 @@ class ClientAddressMiddleware:
             except ValueError:
                 logger.warning("a proxy's X-Forwarded-For holds no address where TRUSTED_PROXIES=%d says", proxies)
         return self._get_response(request)
+
+
+class KnownDeviceMiddleware:
+    """Gives the browser in which somebody signed in, or changed their password, its cookie as a known device."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        known_devices.set_cookie(request, response)
+        return response
 
 
 class SecondFactorMiddleware:
@@ -89,10 +103,21 @@ class AccountPagesMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Django's hook for what a view raised: a provider that is not set up, or one whose server does not answer."""
+        """Django's hook for what a view raised: a provider that is not set up, does not answer, or answers what cannot be read."""
         if isinstance(exception, SocialApp.DoesNotExist):
             return page_not_found(request, exception)
         if isinstance(exception, RequestException) and request.path.startswith("/accounts/"):
             logger.warning("a server to sign in with does not answer: %s", exception)
             return render(request, "socialaccount/authentication_error.html", status=502)
+        if _was_reading_an_answer(exception):
+            logger.error("a server to sign in with says of somebody what cannot be read", exc_info=exception)
+            return render(request, "socialaccount/authentication_error.html", status=502)
         return None
+
+
+def _was_reading_an_answer(exception: Exception) -> bool:
+    """Whether a provider's own code raised it over what its server said; what is done with that afterwards is ours."""
+    return any(
+        frame.f_code.co_name == "complete_login" and frame.f_globals["__name__"].startswith("allauth.socialaccount.providers.")
+        for frame, _ in walk_tb(exception.__traceback__)
+    )

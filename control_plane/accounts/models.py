@@ -1,5 +1,6 @@
 """A person who can sign in, known by e-mail address."""
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -7,7 +8,7 @@ from django.db import models, transaction
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from control_plane.accounts.validation import validate_email, validate_name
+from control_plane.accounts.validation import tidy_name, validate_email, validate_name, validate_person_name
 
 
 class UserManager(BaseUserManager["User"]):
@@ -40,13 +41,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person. What they asked for at sign-up stays editable by an administrator until they are in a group."""
 
     email = models.EmailField("e-mail address", unique=True, validators=[validate_email])
-    name = models.CharField(max_length=120, blank=True, validators=[validate_name])
+    name = models.CharField(max_length=120, blank=True, validators=[validate_person_name])
     is_active = models.BooleanField(
         "active",
         default=True,
         help_text="Whether this person can sign in. Access on AWS is separate: remove them from their groups to end it.",
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="Whether this person can use the administration.")
+    is_staff = models.BooleanField("staff", default=False, help_text="With superuser status too, this person is an administrator.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     requested_group = models.CharField(
         max_length=120,
@@ -61,6 +62,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         "use the code", default=False, help_text="Whether sign-up went by the code rather than by the group's name."
     )
 
+    signed_out_at = models.DateTimeField(
+        null=True, editable=False, help_text="When this person signed out everywhere, or their password changed, last."
+    )
     deletion_requested_at = models.DateTimeField(
         "deletion asked for", null=True, editable=False, help_text="When this person asked for their account to be deleted."
     )
@@ -81,9 +85,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """Validate the fields. A name that is as it was stays valid, whatever the rules have become since."""
+        kept = User.objects.filter(pk=self.pk).values("name", "requested_group").first() if self.pk else None
+        same = {field for field, value in (kept or {}).items() if getattr(self, field) == value}
+        super().clean_fields(exclude={*(exclude or ()), *same})
+
     def clean(self) -> None:
         super().clean()
-        self.email = self.email.strip().lower()
+        self.email, self.name = self.email.strip().lower(), tidy_name(self.name)
 
     def get_full_name(self) -> str:
         """What to call this person in full."""

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from control_plane.accounts.models import User
-from control_plane.accounts.validation import validate_email, validate_name
+from control_plane.accounts.validation import tidy_name, validate_email, validate_person_name
 from control_plane.config import config
 
 
@@ -30,7 +30,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
             data.pop("email", None)
         user: User = super().populate_user(request, sociallogin, data)
         name = data.get("name") or f"{data.get('first_name') or ''} {data.get('last_name') or ''}"
-        user.name = " ".join(name.split())[:120] if _passes(validate_name, name) else ""
+        user.name = tidy_name(name)[:120] if _passes(validate_person_name, name) else ""
         return user
 
     def get_signup_form_initial_data(self, sociallogin: SocialLogin) -> dict[str, Any]:

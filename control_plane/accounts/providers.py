@@ -31,9 +31,11 @@ def provider_settings(config: Config) -> dict[str, Any]:
                 settings={"server_url": config.oidc_server_url.rstrip("/")},
             ),
             "OAUTH_PKCE_ENABLED": True,
+            # Which class it is, is asked once for all, whether or not there is a server.
+            "provider_class": "control_plane.accounts.institution.InstitutionProvider",
         },
     }
-    return {name: values for name, values in providers.items() if values["APPS"]}
+    return {name: values for name, values in providers.items() if values["APPS"] or "provider_class" in values}
 
 
 def _apps(client_id: str, secret: str, **fields: Any) -> list[dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""Rows in the audit trail for what allauth does by itself: sign-up, signing in, passwords, second factors, accounts elsewhere."""
+"""What follows from what allauth does by itself: sign-up, signing in, passwords, second factors, accounts elsewhere.
+
+Each is a row in the audit trail; signing in also lifts limits and makes the browser a known device.
+"""
 
 from typing import Any
 
@@ -6,12 +9,15 @@ from allauth.account import signals as account
 from allauth.mfa import signals as factors
 from allauth.socialaccount import signals as elsewhere
 from django.contrib.auth.signals import user_login_failed
+from django.db import transaction
 from django.dispatch import Signal
 from django.http import HttpRequest
 
+from control_plane.accounts import attempts, known_devices
 from control_plane.accounts.models import User
+from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.services.addresses import address_is_verified, note_verified
-from control_plane.audit.actors import Actor
+from control_plane.audit.actors import Actor, acting
 from control_plane.audit.models import record
 
 SIMPLE = {
@@ -37,11 +43,8 @@ def connect() -> None:
     _listen(account.user_logged_in, _signed_in)
     _listen(account.email_confirmed, _verified)
     _listen(user_login_failed, _failed)
-
-
-def acting(user: User, request: HttpRequest | None) -> Actor:
-    """The person as the actor of what they do before, or while, they are signed in."""
-    return Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") if request else None)
+    for changed in (account.password_changed, account.password_set):
+        changed.connect(_remember_device, weak=False, dispatch_uid=f"known-device-{id(changed)}")
 
 
 def _listen(signal: Signal, listen: Any) -> None:
@@ -80,6 +83,13 @@ def _signed_up(sender: Any, *, user: User, request: HttpRequest, **given: Any) -
 def _signed_in(sender: Any, *, user: User, request: HttpRequest, **_: Any) -> None:
     methods = [one.get("method", "") for one in request.session.get("account_authentication_methods", [])]
     record(acting(user, request), "account.sign_in", user.email, methods=methods)
+    attempts.lift(request, user)
+    known_devices.remember(request, user)
+
+
+def _remember_device(sender: Any, *, user: User, request: HttpRequest, **_: Any) -> None:
+    """All known devices end with the old password, and this browser is one again."""
+    known_devices.remember(request, user)
 
 
 def _verified(sender: Any, *, request: HttpRequest, email_address: Any, **_: Any) -> None:
@@ -88,8 +98,16 @@ def _verified(sender: Any, *, request: HttpRequest, email_address: Any, **_: Any
 
 
 def _failed(sender: Any, *, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
-    """Only for an account that exists: people type passwords into the wrong field, and the trail is kept for ever."""
+    """Only for an account that exists: people type passwords into the wrong field, and the trail is kept for ever.
+
+    For any other address the same is written and undone, so that the time does not tell which ones have an account.
+    """
     email = str(credentials.get("email") or credentials.get("username") or "").strip().lower()
+    address = request.META.get("REMOTE_ADDR") if request else None
+    somebody = Actor(label="somebody not signed in", channel="web", address=address)
     if user := User.objects.filter(email=email).first():
-        address = request.META.get("REMOTE_ADDR") if request else None
-        record(Actor(label="somebody not signed in", channel="web", address=address), "account.sign_in_failed", user.email)
+        with transaction.atomic():
+            record(somebody, "account.sign_in_failed", user.email)
+    else:
+        with undone():
+            record(somebody, "account.sign_in_failed", "")

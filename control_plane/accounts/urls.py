@@ -15,4 +15,5 @@ urlpatterns = [
     path("2fa/webauthn/keys/<int:pk>/remove/", passkey_views.remove, name="mfa_remove_webauthn"),
     path("sessions/", views.sessions_page, name="account_sessions"),
     path("sessions/<int:session_id>/end/", views.end_session, name="account_end_session"),
+    path("computers/<int:computer_id>/end/", views.end_computer, name="account_end_computer"),
 ]

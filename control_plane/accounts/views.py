@@ -14,12 +14,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from control_plane.accounts.forms import DeletionForm, NameForm
 from control_plane.accounts.models import User
+from control_plane.accounts.password_forms import ReplaceKeysForm
 from control_plane.accounts.second_factors import has_second_factor, is_required
-from control_plane.accounts.services import addresses, departures, profile, sessions
+from control_plane.accounts.services import addresses, computers, departures, profile, sessions, sign_outs
 from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Membership
 from control_plane.groups.overview import access_of
+from control_plane.sent import read_number
 
 MOST_LISTED = 50
 
@@ -45,6 +47,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
         "second_factor_required": is_required(user),
         "suspended": [place for place in access_of([user])[user.pk].places if place.is_suspended],
         "sessions": len(sessions.open_sessions(user)),
+        "computers": len(computers.computers(user)),
         "providers": get_provider_adapter(request).list_providers(request),
         "connected": SocialAccount.objects.filter(user=user).count(),
     }
@@ -54,13 +57,36 @@ def profile_page(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def sessions_page(request: HttpRequest) -> HttpResponse:
-    """The browsers in which the person is signed in; a post signs out of all others. Stands in for allauth's own page."""
+    """The browsers and computers in which the person is signed in; a post signs out everywhere else. Instead of allauth's page."""
     user, here = _person(request), request.session.session_key or ""
-    if request.method == "POST":
-        sessions.end_other_sessions(user=user, session_key=here, actor=Actor.of_request(request))
-        messages.success(request, "All other browsers are signed out.")
+    form = ReplaceKeysForm(request.POST if request.method == "POST" else None, user=user)
+    if request.method == "POST" and form.is_valid():
+        try:
+            ended = sign_outs.sign_out_everywhere(
+                user=user, session_key=here, actor=Actor.of_request(request), replace_keys=form.wants_new_keys
+            )
+        except GroupsError as refusal:
+            messages.error(request, str(refusal))
+        else:
+            _tell_signed_out(request, ended)
+            get_adapter(request).send_notification_mail("account/email/signed_out", user, {"signed_out": ended})
         return redirect("account_sessions")
-    return render(request, "usersessions/usersession_list.html", {"sessions": sessions.open_sessions(user), "here": here})
+    context = {
+        "sessions": sessions.open_sessions(user),
+        "here": here,
+        "computers": computers.computers(user),
+        "form": form,
+    }
+    return render(request, "usersessions/usersession_list.html", context)
+
+
+@require_POST
+@login_required
+def end_computer(request: HttpRequest, computer_id: int) -> HttpResponse:
+    """Sign out of one computer."""
+    gone = computers.sign_out(computer_id, user=_person(request), actor=Actor.of_request(request))
+    messages.success(request, f"{gone.name} is signed out. Sessions of AWS that it holds end within an hour.")
+    return redirect("account_sessions")
 
 
 @require_POST
@@ -115,8 +141,17 @@ def delete(request: HttpRequest) -> HttpResponse:
 @require_GET
 def deleted(request: HttpRequest) -> HttpResponse:
     """What was done, to somebody who has no account any more."""
-    text = request.GET.get("groups", "")
-    return render(request, "account/deleted.html", {"groups": int(text) if text.isascii() and text.isdigit() else 0})
+    return render(request, "account/deleted.html", {"groups": read_number(request.GET.get("groups", "")) or 0})
+
+
+def _tell_signed_out(request: HttpRequest, ended: sign_outs.SignedOut) -> None:
+    messages.success(request, "You are signed out everywhere else. Sessions of AWS that were open are being denied.")
+    if ended.keys:
+        messages.success(request, f"A new access key is being made: {', '.join(ended.keys)}.")
+    for refusal in ended.refusals:
+        messages.warning(request, f"An access key was not replaced. {refusal}")
+    if ended.failed:
+        messages.warning(request, f"Sessions of AWS end by themselves within an hour, and not at once: {', '.join(ended.failed)}.")
 
 
 def _person(request: HttpRequest) -> User:

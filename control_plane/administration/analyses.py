@@ -5,22 +5,20 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from control_plane.administration import analysis_retirement
 from control_plane.administration.forms import NewAnalysisForm
-from control_plane.administration.pages import service_page
+from control_plane.administration.pages import RecordedModelAdmin, row_page, service_page
 from control_plane.audit.actors import Actor
 from control_plane.groups.models import Analysis
 from control_plane.groups.services.analyses import create_analysis
 
 
 @admin.register(Analysis)
-class AnalysisAdmin(ModelAdmin):
+class AnalysisAdmin(RecordedModelAdmin):
     """The list of analyses, and the page that makes one."""
 
     list_display = ("name", "slug", "bucket", "made", "stack", "groups", "standing", "description")
@@ -59,8 +57,8 @@ class AnalysisAdmin(ModelAdmin):
         )
 
     @action(description="Retire…", url_path="retire-row")
-    def retire(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect(reverse("admin:groups_analysis_retire_page", args=(object_id,)))
+    def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return row_page("admin:groups_analysis_retire_page", object_id)
 
     @admin.display(description="Standing")
     def standing(self, analysis: Analysis) -> str:

@@ -7,27 +7,33 @@ from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 
 from control_plane.accounts.permissions import is_administrator
+from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.audit.actors import Actor
 from control_plane.audit.export import CONTENT_TYPES, FORMATS, lines
 from control_plane.audit.models import AuditEvent, record
+from control_plane.visible import visible
 
 # What the list's address says about how it is shown, rather than about what is in it.
 NOT_A_FILTER = ("format", "p", "all", "o", "e")
 
 
 @admin.register(AuditEvent)
-class AuditEventAdmin(ModelAdmin):
+class AuditEventAdmin(RecordedModelAdmin):
     """Who did what, when and from where. Nothing here can be added, changed or removed."""
 
-    list_display = ("at", "actor", "action", "target", "channel", "address")
+    list_display = ("at", "actor", "action", "shown_target", "count", "channel", "address")
     list_filter = ("action", "channel")
     search_fields = ("actor", "target")
     list_per_page = 50
     list_before_template = "admin/cohort/audit_export.html"
     show_full_result_count = False
+
+    @admin.display(description="target", ordering="target")
+    def shown_target(self, event: AuditEvent) -> str:
+        """What it was done to: keys on S3 among it, which may hold what cannot be seen."""
+        return visible(event.target)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

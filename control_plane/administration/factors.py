@@ -4,13 +4,13 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from control_plane.accounts.services.lost_factors import remove_factors
+from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.audit.actors import Actor
 
 
-class FactorAdmin(ModelAdmin):
+class FactorAdmin(RecordedModelAdmin):
     """The list of second factors, and their removal."""
 
     list_display = ("user", "type", "created_at", "last_used_at")

@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import Q
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from control_plane.accounts.name_field import NameField
 from control_plane.accounts.validation import fold_name
 from control_plane.groups.models import Access, Analysis, Grant, Group
 
@@ -36,7 +37,7 @@ class AddToGroupForm(forms.Form):
         help_text="2 to 32 of a-z, 0-9 and hyphens. It names the group on AWS and cannot be changed.",
         widget=UnfoldAdminTextInputWidget,
     )
-    new_name = forms.CharField(
+    new_name = NameField(
         required=False,
         max_length=120,
         label="New group’s name",
@@ -93,14 +94,14 @@ class NewGroupForm(forms.Form):
         help_text="2 to 32 of a-z, 0-9 and hyphens. It names the group on AWS and cannot be changed.",
         widget=UnfoldAdminTextInputWidget,
     )
-    name = forms.CharField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
+    name = NameField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
 
 
 class NewAnalysisForm(forms.Form):
     """An analysis to make, with its bucket."""
 
     slug = forms.CharField(max_length=32, help_text="2 to 32 of a-z, 0-9 and hyphens.", widget=UnfoldAdminTextInputWidget)
-    name = forms.CharField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
+    name = NameField(max_length=120, required=False, help_text="What people call it.", widget=UnfoldAdminTextInputWidget)
     bucket = forms.CharField(
         max_length=63,
         help_text="The S3 bucket, which is made. No one else in the world may have it.",

@@ -9,13 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import retirement, suspension
 from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
-from control_plane.administration.pages import MOST_SELECTED, service_page
+from control_plane.administration.pages import MOST_SELECTED, RecordedModelAdmin, row_page, service_page
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Grant, Group
@@ -38,7 +37,7 @@ class GroupList(ChangeList):
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin):
+class GroupAdmin(RecordedModelAdmin):
     """The list of groups. What a group is made of changes through services only."""
 
     list_display = ("name", "slug", "people", "analyses", "standing", "newest_deployment", "open_page")
@@ -121,24 +120,24 @@ class GroupAdmin(ModelAdmin):
         return format_html('<a href="{}">Who can reach what</a>', group.get_absolute_url())
 
     @action(description="Suspend or resume…", url_path="suspend-row")
-    def suspend(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect(reverse("admin:groups_group_suspend_page", args=(object_id,)))
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return row_page("admin:groups_group_suspend_page", object_id)
 
     def suspend_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """See `suspension`."""
         return suspension.group_page(request, self, pk)
 
     @action(description="Retire…", url_path="retire-row")
-    def retire(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect(reverse("admin:groups_group_retire_page", args=(object_id,)))
+    def retire(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return row_page("admin:groups_group_retire_page", object_id)
 
     @action(description="Grant an analysis…", url_path="grant-row")
-    def grant(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect(reverse("admin:groups_group_grant_page", args=(object_id,)))
+    def grant(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return row_page("admin:groups_group_grant_page", object_id)
 
     @action(description="Revoke an analysis…", url_path="revoke-row")
-    def revoke(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect(reverse("admin:groups_group_revoke_page", args=(object_id,)))
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return row_page("admin:groups_group_revoke_page", object_id)
 
     @admin.action(description="Grant analyses…")
     def grant_several(self, request: HttpRequest, queryset: QuerySet[Group]) -> HttpResponse:

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 
+from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.config import config
 from control_plane.keys.listing import is_unused, unused_before
 from control_plane.keys.models import KeyUse
@@ -33,7 +33,7 @@ class UseFilter(admin.SimpleListFilter):
 
 
 @admin.register(KeyUse)
-class KeyUseAdmin(ModelAdmin):
+class KeyUseAdmin(RecordedModelAdmin):
     """The list of keys. Replacing them is done on their group's page of keys."""
 
     list_display = ("person", "group", "access_key_id", "which", "state", "made_at", "last_used_at", "last_service", "checked_at")

@@ -6,11 +6,15 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
+from django.utils.http import urlencode
+from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
@@ -24,6 +28,32 @@ from control_plane.groups.models import Membership
 Perform = Callable[[dict[str, Any]], Deployment]
 # What one page can carry in its address.
 MOST_SELECTED = 500
+
+
+class RecordedModelAdmin(UnfoldModelAdmin):
+    """A list whose rows change through services: what became of one stands in the audit trail, not in Django's own log."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # An empty `_to_field` passes Django's own question whether it may be asked for.
+        return super().get_object(request, object_id, from_field or None)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Lead to the trail's rows about it. Raises Http404."""
+        found = self.get_object(request, unquote(object_id))
+        if found is None:
+            raise Http404("There is no such row.")
+        if not self.has_view_permission(request, found):
+            raise PermissionDenied("Only administrators may see this. Ask one to look for you.")
+        known_as = getattr(found, "slug", "") or str(found)
+        return redirect(f"{reverse('admin:audit_auditevent_changelist')}?{urlencode({'q': known_as})}")
+
+
+def row_page(name: str, object_id: str) -> HttpResponse:
+    """Lead from a row's menu to the page that asks what to do. Raises Http404 where the row's number is none."""
+    try:
+        return redirect(reverse(name, args=(object_id,)))
+    except NoReverseMatch as error:
+        raise Http404("There is no such row.") from error
 
 
 def service_page(

@@ -5,22 +5,22 @@ from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
-from django.contrib.auth.admin import UserAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from control_plane.accounts.models import User
+from control_plane.accounts.permissions import require_administrator
+from control_plane.accounts.services.letters import tell_of_address
 from control_plane.accounts.services.profile import settle_saved
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import suspension
 from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupForm
-from control_plane.administration.pages import MOST_SELECTED, service_page
+from control_plane.administration.pages import MOST_SELECTED, RecordedModelAdmin, service_page
+from control_plane.administration.passwords import MOST_LINKS, told_links
 from control_plane.administration.removal import removal_page, save_activity, told_activated
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
@@ -29,6 +29,7 @@ from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import access_of
 from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
+from control_plane.sent import read_number
 
 ACCOUNT_DATES = ("last_login", "date_joined", "deletion_requested_at", "erased_at")
 AUDITED_FIELDS = ("email", "name", "is_active", "is_staff", "is_superuser", "requested_group", "requested_group_code", "use_code")
@@ -47,12 +48,9 @@ class PeopleList(ChangeList):
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin[User], ModelAdmin):
-    """The list of people and its actions."""
+class PersonAdmin(RecordedModelAdmin):
+    """The list of people and its actions. Nobody's password is set here: a person sets their own, by a link."""
 
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "has_access", "in_groups", "under_way", "requested_group", "requested_group_code", "is_active")
     list_editable = ()
     list_filter = ("is_active", "is_staff")
@@ -63,12 +61,12 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     filter_horizontal = ()
     readonly_fields = ACCOUNT_DATES
     fieldsets = (
-        (None, {"fields": ("email", "name", "password")}),
+        (None, {"fields": ("email", "name")}),
         ("Asked for at sign-up", {"fields": ("requested_group", "requested_group_code", "use_code")}),
         ("Account", {"fields": ("is_active", "is_staff", "is_superuser", *ACCOUNT_DATES)}),
     )
-    add_fieldsets = ((None, {"fields": ("email", "name", "requested_group", "usable_password", "password1", "password2")}),)
-    actions = ("add_to_group", "remove_from_group", "suspend", "resume", "remove_everywhere", "activate")
+    add_fieldsets = ((None, {"fields": ("email", "name", "requested_group")}),)
+    actions = ("add_to_group", "remove_from_group", "suspend", "resume", "remove_everywhere", "activate", "send_password_link")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return PeopleList
@@ -77,6 +75,9 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
         if db_field.name == "is_active":
             kwargs["help_text"] = "Without the tick they lose all access in every group, and are signed out everywhere."
         return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return self.fieldsets if obj else self.add_fieldsets
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         # An account is never deleted under its access on AWS: “Deactivate or delete…” takes that first.
@@ -94,19 +95,21 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
         ]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        actor = Actor.of_request(request)
+        require_administrator(actor)
         before = User.objects.filter(pk=obj.pk).values(*AUDITED_FIELDS).first() if change else None
-        with save_activity(obj, before, actor=Actor.of_request(request)):
+        if not change:
+            obj.set_unusable_password()
+        with save_activity(obj, before, actor=actor):
             super().save_model(request, obj, form, change)
-        settle_saved(obj, actor=Actor.of_request(request))
+        settle_saved(obj, actor=actor)
         after = {name: getattr(obj, name) for name in AUDITED_FIELDS}
         action = "person.change" if change else "person.create"
-        record(Actor.of_request(request), action, obj.email, before=before, after=after, changed=sorted(form.changed_data))
-
-    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 (Django's name)
-        response = super().user_change_password(request, id, form_url)
-        if request.method == "POST" and response.status_code == 302:
-            record(Actor.of_request(request), "person.password", User.objects.get(pk=id).email)
-        return response
+        record(actor, action, obj.email, before=before, after=after, changed=sorted(form.changed_data))
+        if before is None:
+            self.message_user(request, *told_links(request, [obj]))
+        elif before["email"] != obj.email:
+            tell_of_address(obj, before["email"])
 
     @admin.display(description="Has access")
     def has_access(self, person: User) -> SafeString:
@@ -144,12 +147,16 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
     def activate(self, request: HttpRequest, people: QuerySet[User]) -> None:
         self.message_user(request, *told_activated(request, people))
 
+    @admin.action(description="Send a link to set a password", permissions=["change"])
+    def send_password_link(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        self.message_user(request, *told_links(request, list(people[:MOST_LINKS])))
+
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """The live columns of the people named, as replacements for what the page shows."""
         people = list(self.get_queryset(request).filter(pk__in=_ids(request)))
         access = access_of(people)
         for person in people:
-            person.aws_access = access[person.pk]  # type: ignore[attr-defined]
+            person.aws_access = access[person.pk]
         return render(request, "admin/cohort/people_cells.html", {"people": people})
 
     def add_to_group_view(self, request: HttpRequest) -> HttpResponse:
@@ -241,7 +248,7 @@ class PersonAdmin(UserAdmin[User], ModelAdmin):
 
 
 def _ids(request: HttpRequest) -> list[int]:
-    return [int(text) for text in request.GET.getlist("id")[:MOST_SELECTED] if text.isascii() and text.isdigit()]
+    return [found for text in request.GET.getlist("id")[:MOST_SELECTED] if (found := read_number(text)) is not None]
 
 
 def _cell(column: str, person: User) -> SafeString:

@@ -11,10 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from control_plane.accounts.permissions import is_administrator
+from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import GroupsError
@@ -47,7 +47,7 @@ class UploadForm(forms.Form):
 
 
 @admin.register(Roster)
-class RosterAdmin(ModelAdmin):
+class RosterAdmin(RecordedModelAdmin):
     """The files that were uploaded lately."""
 
     list_display = ("file_name", "state", "rows", "asked_by", "created_at")

@@ -41,3 +41,8 @@ class Actor:
     def is_operator(self) -> bool:
         """Whether the actor works on the machine itself rather than through the web."""
         return self.channel in ("terminal", "system")
+
+
+def acting(user: "User", request: HttpRequest | None) -> Actor:
+    """The person as the actor of what they do before, or while, they are signed in."""
+    return Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") if request else None)

@@ -1,7 +1,8 @@
 """The database's own refusal to change or remove a row of the audit trail, for those who come with SQL.
 
-One change is let through: forgetting which account acted (`actor_user`), which the database does when a person is deleted;
-their address stays in `actor`. Whoever owns the tables can drop the triggers, so a site that must prove more exports the
+Two changes are let through: forgetting which account acted (`actor_user`), which the database does when a person is deleted
+(their address stays in `actor`), and counting a refusal that is repeated within the hour (`count`), upwards only and of that
+action alone. Whoever owns the tables can drop the triggers, so a site that must prove more exports the
 trail to where it cannot reach.
 
 On SQLite, Django alters a table by making it anew, without its triggers: a later migration that does so runs `operation()` again.
@@ -17,6 +18,7 @@ from django.db.migrations.state import StateApps
 
 TABLE = "audit_auditevent"
 FORGOTTEN = "actor_user_id"
+COUNTED, COUNTED_ACTION = "count", "access.refused"
 REFUSAL = "The audit trail is only ever added to. Nothing was changed."
 
 # `to_jsonb` compares all the columns, those of later versions too.
@@ -25,6 +27,10 @@ CREATE OR REPLACE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql 
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         IF NEW.{FORGOTTEN} IS NULL AND to_jsonb(OLD) - '{FORGOTTEN}' = to_jsonb(NEW) - '{FORGOTTEN}' THEN
+            RETURN NEW;
+        END IF;
+        IF OLD.action = '{COUNTED_ACTION}' AND NEW.{COUNTED} > OLD.{COUNTED}
+            AND to_jsonb(OLD) - '{COUNTED}' = to_jsonb(NEW) - '{COUNTED}' THEN
             RETURN NEW;
         END IF;
     END IF;
@@ -77,10 +83,14 @@ def drop(database: BaseDatabaseWrapper) -> None:
 
 
 def _sqlite(columns: list[str]) -> Iterator[str]:
-    kept = " AND ".join(f'OLD."{column}" IS NEW."{column}"' for column in columns if column != FORGOTTEN)
+    def kept(but: str) -> str:
+        return " AND ".join(f'OLD."{column}" IS NEW."{column}"' for column in columns if column != but)
+
+    forgets = f"NEW.{FORGOTTEN} IS NULL AND {kept(FORGOTTEN)}"
+    counts = f"OLD.action = '{COUNTED_ACTION}' AND NEW.{COUNTED} > OLD.{COUNTED} AND {kept(COUNTED)}"
     refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
     update, delete, replace = SQLITE_TRIGGERS
-    yield f"CREATE TRIGGER {update} BEFORE UPDATE ON {TABLE} WHEN NOT (NEW.{FORGOTTEN} IS NULL AND {kept}) {refuse}"
+    yield f"CREATE TRIGGER {update} BEFORE UPDATE ON {TABLE} WHEN NOT ({forgets} OR {counts}) {refuse}"
     yield f"CREATE TRIGGER {delete} BEFORE DELETE ON {TABLE} {refuse}"
     # INSERT OR REPLACE removes the row that is in its way without asking the trigger above.
     exists = f"EXISTS (SELECT 1 FROM {TABLE} WHERE id = NEW.id)"  # noqa: S608

@@ -12,7 +12,7 @@ from control_plane.audit.models import AuditEvent
 Format = Literal["csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl")
 CONTENT_TYPES: dict[Format, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
-COLUMNS = ("id", "at", "actor", "channel", "address", "action", "target", "details")
+COLUMNS = ("id", "at", "actor", "channel", "address", "action", "target", "count", "details")
 ROWS_PER_QUERY = 1000
 # A spreadsheet takes a cell that begins so for a formula, and runs it (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -51,6 +51,7 @@ def _as_dict(event: AuditEvent, details: Any = lambda value: value) -> dict[str,
         "address": event.address or "",
         "action": event.action,
         "target": event.target,
+        "count": event.count,
         "details": details(event.details),
     }
 

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.backups.documents import LARGEST_MANIFEST, MANIFEST, BackupManifest, newest_first, read_manifest
 from control_plane.backups.errors import BadBackup, NameInUse, NoBackup, StoreFailed
+from control_plane.sizes import in_words
 
 Tell = Callable[[str, float], None]
 CHUNK = 1 << 20
@@ -169,7 +170,9 @@ class S3Store:
 
     def put(self, name: str, source: Path) -> None:
         if source.stat().st_size > LARGEST_OBJECT:
-            raise StoreFailed("The backup is larger than 5 GiB, which S3 does not take at once. Nothing was stored.")
+            raise StoreFailed(
+                f"The backup is larger than {in_words(LARGEST_OBJECT)}, which S3 does not take at once. Nothing was stored."
+            )
         with source.open("rb") as file:
             self._put(name, file)
 

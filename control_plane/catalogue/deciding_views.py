@@ -21,10 +21,9 @@ from control_plane.catalogue.requests import approve, decline
 from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Analysis, Grant, Group
+from control_plane.sent import read_number
 
 PER_PAGE = 25
-# Of the number of a row, so that no database is asked for what it cannot hold.
-MOST_DIGITS = 18
 
 
 @require_GET
@@ -133,4 +132,4 @@ def _require_administrator(request: HttpRequest) -> None:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(one) for one in text.split(",") if one.isascii() and one.isdigit() and len(one) <= MOST_DIGITS]
+    return [found for one in text.split(",") if (found := read_number(one)) is not None]

@@ -10,7 +10,8 @@ from django.db import transaction
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.catalogue.checking import Unreadable, check, check_schema, read
+from control_plane.catalogue.checking import check, check_schema, read
+from control_plane.catalogue.documents import Unreadable
 from control_plane.catalogue.models import Entry
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Analysis

@@ -1,9 +1,9 @@
 """Analyses whose bucket AWS has not made: left out where it cannot, so that nothing else stops; tried again, renamed, removed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, QuerySet
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
@@ -32,21 +32,39 @@ def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
     """
     with transaction.atomic():
         stack = lock(stack_id)
-        unmade = Analysis.objects.wanted().filter(stack=stack, added_generation__gt=stack.deployed_generation).order_by("slug")
-        found = [one for one in unmade if names.bucket_logical_id(one.bucket) in reasons]
-        if not found:
-            return []
-        actor = Actor.system("engine")
-        for analysis in found:
-            analysis.unmade_reason = reasons[names.bucket_logical_id(analysis.bucket)][:REASON_CHARACTERS] or "AWS gave no reason."
-            analysis.save(update_fields=["unmade_reason"])
-        slugs = ", ".join(one.slug for one in found)
-        deployment = request_storage_deployment(stack, f"Going on without {slugs}, which AWS could not make"[:400], actor)
-        for analysis in found:
-            after = {"bucket": analysis.bucket, "reason": analysis.unmade_reason}
-            record(actor, "analysis.leave_out", f"analysis {analysis.slug}", after=after, deployment=deployment.pk)
-            _bring_groups(analysis, f"Taking back the right to {analysis.bucket}, which AWS could not make", actor)
+        found = [one for one in _not_made(stack) if names.bucket_logical_id(one.bucket) in reasons]
+        for one in found:
+            one.unmade_reason = reasons[names.bucket_logical_id(one.bucket)][:REASON_CHARACTERS] or "AWS gave no reason."
+        _go_on_without(found, stack, "which AWS could not make", Actor.system("engine"))
     return found
+
+
+def on_cancelled(sender: object, *, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
+    """Leave out the analyses that a cancelled deployment was to make; see `signals.deployment_cancelled`."""
+    if stack.kind != Stack.Kind.PLATFORM:
+        return None
+    found = [one for one in _not_made(stack) if one.added_generation <= deployment.generation]
+    for one in found:
+        one.unmade_reason = f"Cancelled by {actor.label} before AWS had made it."
+    return _go_on_without(found, stack, "which was cancelled", actor)
+
+
+def _not_made(stack: Stack) -> QuerySet[Analysis]:
+    return Analysis.objects.wanted().filter(stack=stack, added_generation__gt=stack.deployed_generation).order_by("slug")
+
+
+def _go_on_without(found: Sequence[Analysis], stack: Stack, why: str, actor: Actor) -> Deployment | None:
+    if not found:
+        return None
+    for analysis in found:
+        analysis.save(update_fields=["unmade_reason"])
+    slugs = ", ".join(one.slug for one in found)
+    deployment = request_storage_deployment(stack, f"Going on without {slugs}, {why}"[:400], actor)
+    for analysis in found:
+        after = {"bucket": analysis.bucket, "reason": analysis.unmade_reason}
+        record(actor, "analysis.leave_out", f"analysis {analysis.slug}", after=after, deployment=deployment.pk)
+        _bring_groups(analysis, f"Taking back the right to {analysis.bucket}, {why}", actor)
+    return deployment
 
 
 def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
@@ -72,7 +90,7 @@ def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deploymen
     require_administrator(actor)
     bucket = bucket.strip()
     _refuse_made(analysis, analysis.stack)
-    check_fields(Analysis(slug=analysis.slug, name=analysis.name, bucket=bucket, added_generation=0), exclude=["stack"])
+    check_fields(Analysis(bucket=bucket, added_generation=0), exclude=["stack", "slug", "name"])
     check_within_reach(bucket)
     if bucket == analysis.bucket:
         raise NameTaken(f"The bucket is called {bucket!r} already. Nothing was changed; choose another name, or try again.")

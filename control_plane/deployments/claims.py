@@ -15,10 +15,12 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.models import Change, Deployment, Stack
 from control_plane.deployments.requests import tell_cancelled
 from control_plane.deployments.tries import MOST_TRIES
+from control_plane.deployments.withdrawing import advice_after
 from control_plane.notifications.outbox import announce
 
 WORKER = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
@@ -141,11 +143,12 @@ def _cancel(deployment: Deployment, by: str) -> None:
         state=Deployment.State.CANCELLED,
         finished_at=timezone.now(),
         error=f"Cancelled by {by}, between two tries.",
-        advice="Look at the group’s page for what AWS holds. It is deployed with the next change, or by “Deploy again”.",
         doing="",
         percent=100,
     )
     deployment.refresh_from_db()
+    deployment.advice = f"The group’s page says what AWS holds. {advice_after(deployment, actor=Actor(by, 'system'))}"
+    deployment.save(update_fields=["advice"])
     tell_cancelled(deployment)
 
 

@@ -1,12 +1,14 @@
 """What CloudFormation itself says about a stack, and what we ask of it beside deploying. An exit code is never taken for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from traceback import walk_tb
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import boto3
+from botocore.client import BaseClient
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import (
     BotoCoreError,
@@ -141,6 +143,21 @@ def observe(stack_name: str, region: str) -> Observation:
             raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     return Observation(status=described["StackStatus"], outputs=outputs, stack_id=described.get("StackId", ""))
+
+
+def template(stack_name: str, region: str) -> dict[str, Any] | None:
+    """Get the template that CloudFormation has of a stack, an empty one where there is no stack. Raises AwsFailure.
+
+    None where it is not JSON, and so none that CDK wrote.
+    """
+    with explained():
+        try:
+            body: Any = client(region).get_template(StackName=stack_name)["TemplateBody"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return {}
+            raise
+    return dict(body) if isinstance(body, Mapping) else None
 
 
 def newest_event(stack_name: str, region: str) -> str:
@@ -326,5 +343,16 @@ def _of_answer(error: ClientError) -> AwsFailure:
         return NotAllowed(f"AWS does not allow it: {message}")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in PASSING_CODES or status >= 500 or status == 429:
-        return AwsBusy(f"AWS is busy: CloudFormation answered {code}: {message}.")
-    return AwsFailure(f"CloudFormation answered {code}: {message}")
+        return AwsBusy(f"AWS is busy: {_service_of(error)} answered {code}: {message}.")
+    return AwsFailure(f"{_service_of(error)} answered {code}: {message}")
+
+
+def _service_of(error: ClientError) -> str:
+    """The name of the service that answered so, by the client that was asked; `AWS` where that cannot be told.
+
+    The error itself names the operation alone, and one block may ask several services.
+    """
+    for frame, _ in walk_tb(error.__traceback__):
+        if isinstance(client := frame.f_locals.get("self"), BaseClient):
+            return str(client.meta.service_model.service_id)
+    return "AWS"

@@ -48,6 +48,7 @@ class Target:
     context: str
     assembly: Path | None = None
     revert_drift: bool = False
+    region: str = ""
 
 
 @dataclass(frozen=True)

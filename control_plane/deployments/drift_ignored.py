@@ -95,7 +95,7 @@ def why_ignored(resource_type: str, physical_id: str, region: str, difference: "
 def _read(value: str) -> Any:
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

@@ -74,7 +74,7 @@ _PASSING_WORDS = re.compile(
     r"|network(ing)? ?(error|failure|socket|is (down|unreachable))|(http|status)( ?code)?[ :]*50[0234]"
     r"|concurrent ?modification|temporarily ?unmodifiable|conflicting conditional (operation|action)|operation ?aborted"
     # Not "Please try again with any of the valid types", which asks for another request.
-    r"|please try again(?! with\b)|is in [A-Z_]+_IN_PROGRESS state|no space left",
+    r"|please try again(?! with\b)|is in [A-Z_]+_IN_PROGRESS state|no space left|ENOSPC|database or disk is full",
     re.IGNORECASE,
 )
 # CloudFormation's reason where a resource that it should change is not there any more (each type's handler, "NotFound").

@@ -97,7 +97,7 @@ def _owner(properties: str) -> str:
     """The user of an access key, as the event's properties have it."""
     try:
         told = json.loads(properties)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(told.get("UserName", "")) if isinstance(told, dict) else ""
 

@@ -7,15 +7,18 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments import claims, tallies
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.heart import LeaseLost
+from control_plane.deployments.in_force import in_force
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.tasks import check_drift, end_moves, go_on_retiring, leave_out_unmade
 from control_plane.deployments.tries import MOST_TRIES, backoff
+from control_plane.deployments.withdrawing import withdraw
 from control_plane.notifications.outbox import announce, announce_access
 
 logger = logging.getLogger("cohort.engine")
@@ -101,9 +104,12 @@ def cancelled(deployment: Deployment, by: str, observation: Observation | None, 
             deployment,
             Deployment.State.CANCELLED,
             error=f"Cancelled by {by}.",
-            advice=f"{held} What is wanted is deployed with the next change, or by “Deploy again”.",
             cloudformation_status=observation.status if observation else "",
         )
+        found = withdraw(deployment, actor=Actor(by, "system"))
+        stack = Stack.objects.get(pk=deployment.stack_id)
+        told = (held, in_force(stack), found.sentence(stack))
+        _set(deployment, advice=" ".join(one for one in told if one))
         if "deployed_generation" in fields and observation:
             announce_access(deployment, brought=observation.generation)
 

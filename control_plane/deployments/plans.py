@@ -1,6 +1,6 @@
-"""What a deployment will change: resources and IAM statements from CDK's own diff, members and analyses from the manifests."""
+"""What a deployment will change: resources and IAM statements by the templates, members and analyses by the manifests."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
 from control_plane.config import config
@@ -23,7 +23,10 @@ class ResourceChange:
 
 @dataclass(frozen=True)
 class StatementChange:
-    """An IAM statement, or an attached policy, that comes or goes. `widens` says whether somebody can do more afterwards."""
+    """An IAM statement, or an attached policy, that comes or goes. `widens` says whether somebody can do more afterwards.
+
+    `sessions` names those of members, where it lets somebody do more in these alone.
+    """
 
     change: Literal["add", "remove"]
     effect: str
@@ -32,6 +35,7 @@ class StatementChange:
     principal: str
     condition: str
     widens: bool
+    sessions: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,17 @@ class PeopleChange:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that one deployment will change. `permissions` is CDK's own word for the template's IAM changes."""
+    """All that one deployment will change.
+
+    `permissions` is "broadening" where that cannot be told, and the most is assumed; `names_resources` is false where it is not
+    known which resources change.
+    """
 
     permissions: Permissions = "none"
     resources: list[ResourceChange] = field(default_factory=list)
     statements: list[StatementChange] = field(default_factory=list)
     people: list[PeopleChange] = field(default_factory=list)
+    names_resources: bool = True
 
     @property
     def broadens(self) -> bool:
@@ -60,6 +69,20 @@ class Plan:
         return (
             self.permissions == "broadening" or any(one.widens for one in self.statements) or any(one.widens for one in self.people)
         )
+
+    def for_manifests(self, held: str, wanted: str) -> Self:
+        """The same with the people whose access differs between two manifests; see `people_changes`. Raises ManifestError.
+
+        A denial of sessions in the names of people who are no members afterwards lets nobody do more when it goes: a name is
+        used for one membership alone, and whoever was removed is denied for as long as a session lasts.
+        """
+        after = parse(wanted)
+        members = {one.username for one in after.members} if isinstance(after, GroupManifest) else set[str]()
+        statements = [
+            replace(one, widens=False) if one.sessions and not members.intersection(one.sessions) else one
+            for one in self.statements
+        ]
+        return replace(self, statements=statements, people=people_changes(held, wanted))
 
     def to_json(self) -> dict[str, Any]:
         """For the database."""
@@ -73,7 +96,13 @@ class Plan:
             resources=[ResourceChange(**one) for one in document.get("resources", [])],
             statements=[StatementChange(**one) for one in document.get("statements", [])],
             people=[PeopleChange(**one) for one in document.get("people", [])],
+            names_resources=document.get("names_resources", True),
         )
+
+
+def told(statements: list[StatementChange], resources: list[ResourceChange] | None) -> Plan:
+    """The plan of what was compared; None where it is not known which resources change."""
+    return Plan("non-broadening" if statements else "none", resources or [], statements, names_resources=resources is not None)
 
 
 def needs_approval(deployment: Deployment, plan: Plan) -> bool:
@@ -99,9 +128,10 @@ def people_changes(base: str, wanted: str) -> list[PeopleChange]:
 
 
 def _gives_more(before: str, after: str) -> bool:
-    """From federated to a key, from reading to writing, or not suspended any more; a key's rotation gives nobody more."""
+    """From federated to a key, from reading to writing, or a person or a key let in again; a key's rotation gives nobody more."""
     was, now = before.split(", "), after.split(", ")
-    return (now[0] in ("keys", "read-write") and now[0] != was[0]) or ("suspended" in was and "suspended" not in now)
+    is_let_in = ("suspended" in was and "suspended" not in now) or ("key before inactive" in was and "key before active" in now)
+    return is_let_in or (now[0] in ("keys", "read-write") and now[0] != was[0])
 
 
 def _members(manifest: GroupManifest | None, before: GroupManifest | None = None) -> dict[str, str]:

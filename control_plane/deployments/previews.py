@@ -1,14 +1,13 @@
 """What a change would do on AWS, before anybody asks for it: the services run and are rolled back, a worker diffs the manifest."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from django.db import transaction
 
 from control_plane.audit.actors import Actor
 from control_plane.deployments.deployer import DeployerFailure
 from control_plane.deployments.models import Deployment, Preview, StoredManifest
-from control_plane.deployments.plans import Plan, people_changes
+from control_plane.deployments.plans import Plan
 from control_plane.deployments.synthesis import SynthesisFailed
 from control_plane.deployments.tasks import work_out_preview
 
@@ -61,8 +60,8 @@ def work_out(preview_id: int) -> None:
     except DeployerFailure as error:
         _fail(preview, str(error))
     else:
-        people = people_changes(preview.base, preview.manifest)
-        preview.plan, preview.state = replace(plan, people=people).to_json(), Preview.State.DONE
+        plan = plan.for_manifests(preview.base, preview.manifest)
+        preview.plan, preview.state = plan.to_json(), Preview.State.DONE
         preview.save(update_fields=["plan", "state"])
 
 

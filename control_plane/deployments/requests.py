@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from django.db import transaction
-from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
@@ -102,31 +101,6 @@ def request_repair(stack: Stack, *, actor: Actor) -> Deployment:
         deployment.save(update_fields=["revert_drift"])
         _note(deployment, f"Repairing {stack.title}", actor)
         record(actor, "stack.repair", stack.name, before={"drift": stack.drift_state}, deployment=deployment.pk)
-    return deployment
-
-
-def cancel(deployment: Deployment, *, actor: Actor) -> Deployment:
-    """Cancel a deployment: at once while it waits; while it runs, as soon as AWS can take it back. Raises NotCancellable.
-
-    What was wanted stays wanted: it is deployed with the next change, or when somebody asks for it again.
-    """
-    require_administrator(actor)
-    with transaction.atomic():
-        lock(deployment.stack_id)
-        deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
-        if not deployment.is_open or deployment.cancel_requested_at:
-            raise NotCancellable(f"Deployment {deployment.pk} has ended or is being cancelled already. Nothing was changed.")
-        deployment.cancel_requested_at, deployment.cancel_requested_by = timezone.now(), actor.label
-        fields = ["cancel_requested_at", "cancel_requested_by"]
-        if deployment.state in Deployment.WAITING:
-            deployment.state, deployment.finished_at, deployment.percent = Deployment.State.CANCELLED, timezone.now(), 100
-            deployment.error = f"Cancelled by {actor.label} before it began."
-            deployment.advice = "Nothing was changed on AWS. It is deployed with the group’s next change, or by “Deploy again”."
-            fields += ["state", "finished_at", "percent", "error", "advice"]
-        deployment.save(update_fields=fields)
-        record(actor, "deployment.cancel", deployment.stack.name, deployment=deployment.pk, state=deployment.state)
-        if deployment.state == Deployment.State.CANCELLED:
-            tell_cancelled(deployment)
     return deployment
 
 

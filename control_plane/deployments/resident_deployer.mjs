@@ -12,7 +12,7 @@ import https from "node:https";
 import readline from "node:readline";
 import { stripVTControlCharacters } from "node:util";
 import { StackSelectionStrategy, Toolkit, DiffMethod } from "@aws-cdk/toolkit-lib";
-import { broadened, plan } from "./resident_plan.mjs";
+import { plan } from "./resident_plan.mjs";
 
 const POLLING_MS = 1000;
 const LEVELS = new Set(["error", "warn", "info", "result"]);
@@ -65,11 +65,10 @@ const ioHost = {
 };
 
 // What a deployment asks about leaves out what is in nested stacks: where one of those changes, CDK's diff tells the rest.
-const whole = async ({ templateDiffs, permissionChangeType }, { assembly, stack }) => {
-  const own = plan(Object.values(templateDiffs), permissionChangeType);
+const whole = async ({ templateDiffs }, { assembly, stack }) => {
+  const own = plan(Object.values(templateDiffs));
   if (!own.resources.some((one) => one.type === NESTED)) return own;
-  const all = await request.run({ ...request.getStore(), isQuiet: true }, () => differences(assembly, stack));
-  return plan(all, broadened(all));
+  return plan(await request.run({ ...request.getStore(), isQuiet: true }, () => differences(assembly, stack)));
 };
 
 // Connections are kept too: without an agent of ours, each of the toolkit's clients opens its own.
@@ -137,7 +136,7 @@ const differences = async (assembly, stack) => {
 
 const diff = async ({ id, assembly, stack }) => {
   const found = await differences(assembly, stack);
-  say({ id, event: "diff", ...plan(found, broadened(found)) });
+  say({ id, event: "diff", ...plan(found) });
 };
 
 const failure = (id, error) => {

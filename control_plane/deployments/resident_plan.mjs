@@ -1,21 +1,10 @@
 // A plan, in plain data, from what CDK's engine finds between two templates.
 
-// What the diffs of a stack and of those nested in it say, and whether it lets anybody do more.
-export const plan = (diffs, permissions) => {
-  const planned = { permissions, resources: diffs.flatMap(resources), statements: diffs.flatMap((diff) => statements(diff.iamChanges)) };
-  if (permissions !== "broadening" || !goesWithItsGroup(planned)) return planned;
-  return { ...planned, permissions: "non-broadening", statements: planned.statements.map((one) => ({ ...one, widens: false })) };
-};
+// What the diffs of a stack and of those nested in it say. Whether that lets anybody do more is compared elsewhere, of all
+// that IAM is told of before and after (iam_comparison.py): a policy is judged by whom it is attached to, changed or not.
+export const plan = (diffs) => ({ resources: diffs.flatMap(changed), before: diffs.map(side("old")), after: diffs.map(side("new")) });
 
-// The last key holder's removal takes their IAM group away, and with it the denial of sessions by keys: nobody is let in by that.
-const goesWithItsGroup = ({ resources, statements }) => {
-  const widening = statements.filter((one) => one.widens);
-  const isDenialOfSessions = (one) => one.change === "remove" && one.effect === "Deny" && one.condition.includes("aws:TokenIssueTime");
-  const isGroupRemoved = resources.some((one) => one.type === "AWS::IAM::Group" && one.action === "remove");
-  return widening.length > 0 && widening.every(isDenialOfSessions) && isGroupRemoved;
-};
-
-const resources = (diff) => {
+const changed = (diff) => {
   const found = [];
   diff.resources.forEachDifference((logicalId, change) => {
     const replaced = ["WILL_REPLACE", "MAY_REPLACE"].includes(change.changeImpact);
@@ -29,38 +18,16 @@ const resources = (diff) => {
   return found;
 };
 
-const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
-const words = (list) => (list?.not ? "everything but " : "") + (list?.values ?? []).map(text).join(", ");
+// CDK keeps what does not differ beside what does, as a private matter of its own; a test holds it to that.
+const all = (diff) => Object.entries(diff.resources.diffs);
 
-const statements = (changes) => [
-  ...changes.statements.additions.map((one) => statement("add", one)),
-  ...changes.statements.removals.map((one) => statement("remove", one)),
-  ...changes.managedPolicies.additions.map((one) => attachment("add", one)),
-  ...changes.managedPolicies.removals.map((one) => attachment("remove", one)),
-];
+const side = (which) => (diff) => Object.fromEntries(all(diff)
+  .filter(([, one]) => one[`${which}Value`] && (isAboutAccess(one.oldValue) || isAboutAccess(one.newValue)))
+  .map(([logicalId, one]) => [logicalId, { Type: one[`${which}Value`].Type, Properties: one[`${which}Value`].Properties ?? {} }]));
 
-const statement = (change, one) => ({
-  change,
-  effect: String(one.effect),
-  actions: words(one.actions),
-  resource: words(one.resources),
-  principal: words(one.principals),
-  condition: one.condition ? text(one.condition) : "",
-  widens: (change === "add") === (String(one.effect) === "Allow"),
-});
-
-const attachment = (change, one) => ({
-  change,
-  effect: "Attach",
-  actions: text(one.managedPolicyArn),
-  resource: "",
-  principal: text(one.identityArn),
-  condition: "",
-  widens: change === "add",
-});
-
-// "none", "non-broadening" or "broadening", as CDK has them.
-export const broadened = (diffs) => {
-  if (!diffs.some((found) => found.iamChanges.hasChanges)) return "none";
-  return diffs.some((found) => found.permissionsBroadened) ? "broadening" : "non-broadening";
+// IAM's own, and whatever has a policy or lets somebody in.
+const isAboutAccess = (resource) => {
+  if (!resource) return false;
+  if (/^AWS::(IAM|SSO)::|^AWS::Lambda::Permission$/.test(resource.Type)) return resource.Type !== "AWS::IAM::AccessKey";
+  return Object.values(resource.Properties ?? {}).some((value) => value?.Statement !== undefined);
 };

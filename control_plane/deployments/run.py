@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from django.db import OperationalError
 
@@ -29,7 +28,7 @@ from control_plane.deployments.heart import Heart, LeaseLost
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotOurs
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
-from control_plane.deployments.plans import Plan, needs_approval, people_changes
+from control_plane.deployments.plans import Plan, needs_approval
 from control_plane.deployments.synthesis import Assembly
 from control_plane.legacy import adopting_keys
 from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
@@ -190,7 +189,8 @@ class Run:
         context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else f"platform={manifest.number}"
         # A drift-aware change set is for a stack that is there; a new one has nothing to drift from.
         exists = bool(self._observation and self._observation.status)
-        return Target(self._stack.name, context, assembly.folder if assembly else None, revert_drift and exists)
+        folder = assembly.folder if assembly else None
+        return Target(self._stack.name, context, folder, revert_drift and exists, self._stack.region)
 
     def _deploy(self, target: Target, deployers: Sequence[Deployer]) -> DeployerFailure | None:
         """Let the first deployer that is there do it. Returns what it failed with: CloudFormation's word comes before it."""
@@ -273,10 +273,10 @@ class Run:
         """See Watcher. False where a second administrator has to approve first, or the lease is lost."""
         deployment = self._deployment
         held = self._manifest_text(self._observation.generation) if self._observation and self._observation.generation else ""
-        people = people_changes(held, self._manifest_text(deployment.generation))
         # A deployer that cannot tell what changes is taken to change the most.
-        shown = replace(plan or Plan(permissions="broadening"), people=people)
-        self._removes = plan is None or any(one.action in ("remove", "replace") for one in plan.resources)
+        known = plan or Plan(permissions="broadening", names_resources=False)
+        shown = known.for_manifests(held, self._manifest_text(deployment.generation))
+        self._removes = not known.names_resources or any(one.action in ("remove", "replace") for one in known.resources)
         self._log.plan(shown)
         self.tick()
         if needs_approval(deployment, shown):

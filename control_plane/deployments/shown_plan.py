@@ -37,6 +37,10 @@ _STATEMENT_WORDS = {
     ("remove", "Allow"): "is no longer allowed",
     ("add", "Deny"): "becomes forbidden",
     ("remove", "Deny"): "is no longer forbidden",
+    ("add", "Boundary"): "becomes the boundary",
+    ("remove", "Boundary"): "replaces another boundary, or goes itself",
+    ("add", "Unknown"): "comes, and what it allows is not known",
+    ("remove", "Unknown"): "goes, and what it denied is not known",
 }
 _DETAILS = {
     "federated": "short-lived credentials",

@@ -18,6 +18,7 @@ from control_plane.deployments.denying import deny_pending
 from control_plane.deployments.models import Change, Deployment, DriftState, Failure, Preview, Stack
 from control_plane.deployments.requests import lock, queue
 from control_plane.deployments.tasks import check_drift
+from control_plane.groups.services.cut_offs import drop_past_cut_offs
 from control_plane.groups.services.moves import finish_moves
 from control_plane.groups.services.terms import end_due, remind_of_ends
 from control_plane.jobs.sweeping import look_at_open_jobs
@@ -142,6 +143,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     check_drift_by_night,
     finish_moves,
     end_due,
+    drop_past_cut_offs,
     remind_of_ends,
     end_overlaps,
     remove_requested,

@@ -15,13 +15,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
-from control_plane.deployments import approvals, requests
+from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.covered import covered_by, headline
+from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
 from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.standing import left_behind
+from control_plane.sent import read_number
 
 PER_PAGE = 25
 # The newest lines that a page shows at first, and the most that one look adds.
@@ -90,7 +92,7 @@ def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
     reading or typing there stays.
     """
     deployment = _find(pk)
-    after = _number(request.GET.get("after", ""))
+    after = read_number(request.GET.get("after", "")) or 0
     context = _status(deployment, list(deployment.log.filter(number__gt=after)[:MOST_LINES]), after=after)
     if request.GET.get("seen") != context["seen"]:
         context |= _parts(deployment, Actor.of_request(request)) | {"is_new": True}
@@ -116,12 +118,12 @@ def deployment_retry(request: HttpRequest, pk: int) -> HttpResponse:
 def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """End it: at once while it waits, as soon as AWS can take it back while it runs."""
     try:
-        deployment = requests.cancel(_find(pk), actor=Actor.of_request(request))
+        deployment = cancelling.cancel(_find(pk), actor=Actor.of_request(request))
     except RefusedRequest as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
     waits = "It ends as soon as AWS can take it back."
-    messages.success(request, waits if deployment.is_open else "It is cancelled. Nothing was changed on AWS.")
+    messages.success(request, waits if deployment.is_open else f"It is cancelled. {deployment.advice}")
     return redirect(deployment)
 
 
@@ -129,7 +131,7 @@ def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
     """Let it go on, if it still is what the page showed."""
-    generation = _number(request.POST.get("generation", ""))
+    generation = read_number(request.POST.get("generation", "")) or 0
     try:
         deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
     except RefusedRequest as refusal:
@@ -142,14 +144,14 @@ def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
-    """Refuse it: it ends, and AWS stays as it is."""
+    """Refuse it: it ends."""
     reason = " ".join(request.POST.get("reason", "").split())[:MOST_REASON]
     try:
         deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
     except RefusedRequest as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
-    messages.success(request, "Refused. Nothing was changed on AWS.")
+    messages.success(request, f"Refused. {deployment.advice}")
     return redirect(deployment)
 
 
@@ -182,11 +184,14 @@ def _status(deployment: Deployment, lines: list[LogLine], *, after: int) -> dict
         "lines": lines,
         "after": lines[-1].number if lines else after,
         "seen": _seen(deployment),
+        "unchanged": unchanged_but(deployment.stack) if deployment.state in Deployment.WAITING else "",
     }
 
 
 def _seen(deployment: Deployment) -> str:
-    facts = (deployment.plan, deployment.approved_by, deployment.cancel_requested_at)
+    # The lockout acts while a deployment waits, and what is said beside the buttons changes with it.
+    denied = deployment.stack.denied_generation == deployment.generation
+    facts = (deployment.plan, deployment.approved_by, deployment.cancel_requested_at, denied)
     return ".".join([deployment.state, str(deployment.generation), *("1" if fact else "0" for fact in facts)])
 
 
@@ -202,7 +207,3 @@ def _parts(deployment: Deployment, actor: Actor) -> dict[str, Any]:
         and not deployment.stack.is_up_to_date
         and not deployment.stack.deployments.open().exists(),
     }
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control_plane.doctor import bootstrap, cdk, host, identity, limits, mail, reach, rights, stacks
+from control_plane.doctor import bootstrap, cdk, host, identity, limits, mail, names, reach, rights, stacks
 from control_plane.doctor.findings import CannotLook, Finding, NeedsStep, not_yet, unknown
 from control_plane.doctor.surroundings import Surroundings, why_not
 
@@ -74,6 +74,7 @@ CHECKS = (
     Check("cors", "CORS of the analysis buckets", reach.cors, _of(6)),
     Check("disk", "Disk", host.disk, _of(6, 7), is_of_host=True),
     Check("worker", "Database and worker", host.readiness, _of(6), is_of_host=True),
+    Check("names", "Names", names.names, _of(6), is_of_host=True),
     Check("mail-server", "Mail server", mail.server, _of(6), is_of_host=True),
     Check("backup", "Backup of the database", host.backup, _of(6, 7, 8), is_of_host=True),
 )

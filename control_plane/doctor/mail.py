@@ -24,7 +24,7 @@ def secret(around: Surroundings) -> Iterator[Finding]:
         raise NeedsStep(3, f"{SETTINGS_SECRET} is not there yet") from error
     try:
         held = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         held = None
     if not isinstance(held, dict):
         yield to_do(f"{SETTINGS_SECRET} is no JSON object", "Put it right as step 3 shows: the host cannot start with it.")

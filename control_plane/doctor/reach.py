@@ -106,7 +106,7 @@ def readiness(around: Surroundings) -> Iterator[Finding]:
     try:
         status, body = around.fetch(url)
         answer: Any = json.loads(body)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         yield not_yet(4, f"{url} does not answer as it should: {error}", "See “Certificate” and “DNS”.")
         return
     failed = [one for one in answer.get("checks", []) if not one.get("ok")] if isinstance(answer, dict) else []

@@ -177,6 +177,9 @@ class Membership(Scoped):
         null=True, editable=False, help_text="When the key before is made inactive, or, if it is, removed."
     )
     suspended_at = models.DateTimeField(null=True, editable=False, help_text="Since when everything is denied to the member.")
+    sessions_not_before = models.DateTimeField(
+        null=True, editable=False, help_text="Sessions that were opened before this are denied, until the longest is over."
+    )
     ends_at = models.DateTimeField(null=True, help_text="When the membership ends by itself.")
     reminded_at = models.DateTimeField(null=True, editable=False, help_text="When its end was announced.")
     last_used_at = models.DateTimeField(

@@ -56,7 +56,17 @@ class Place:
     def is_in_force(self) -> bool:
         """Whether AWS lets the member in now; while it is being taken away it still does, suspended it does not."""
         deployed = self.group.stack.deployed_generation
-        return not self.is_suspended and self.state != AccessState.ADDING and self.membership.added_generation <= deployed
+        return (
+            not self.is_suspended
+            and not self.has_ended
+            and self.state != AccessState.ADDING
+            and self.membership.added_generation <= deployed
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the membership's time is over, though nobody has taken the access away yet."""
+        return self.membership.ends_at is not None and self.membership.ends_at <= timezone.now()
 
     @property
     def doing(self) -> str:
@@ -133,7 +143,7 @@ def attach_latest(groups: Sequence[Group]) -> None:
 
 def attach_usable(mine: Sequence[Place], most: int) -> None:
     """Give each group that lets its member in `usable`, its analyses that are in force, and `more_usable`. One query for all."""
-    groups = {place.group.pk: place.group for place in mine if place.state == AccessState.ACTIVE and not place.is_suspended}
+    groups = {place.group.pk: place.group for place in mine if place.state == AccessState.ACTIVE and place.is_in_force}
     found: dict[int, list[Analysis]] = defaultdict(list)
     active = Grant.objects.wanted().with_state().filter(group__in=groups, state=AccessState.ACTIVE, analysis__unmade_reason="")
     for grant in active.select_related("analysis"):

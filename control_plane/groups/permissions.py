@@ -10,8 +10,14 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import Suspended
+from control_plane.groups.errors import NotMember, Suspended
 from control_plane.groups.models import Access, Group, JoinRequest, Membership
+
+
+def _managing() -> QuerySet[Membership]:
+    """Memberships of managers whose time is not over, and who are not suspended."""
+    mine = Membership.objects.wanted().filter(is_manager=True, suspended_at__isnull=True)
+    return mine.exclude(ends_at__lte=timezone.now())
 
 
 def manages(user: User | None, group: Group) -> bool:
@@ -21,7 +27,7 @@ def manages(user: User | None, group: Group) -> bool:
 
 def manages_any(user: User) -> bool:
     """Whether this person is a manager of any group. One query."""
-    return user.is_active and Membership.objects.wanted().filter(user=user, is_manager=True, suspended_at__isnull=True).exists()
+    return user.is_active and _managing().filter(user=user).exists()
 
 
 def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
@@ -32,13 +38,13 @@ def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
 
 def managed_groups(user: User) -> QuerySet[Group]:
     """The groups that this person manages."""
-    mine = Membership.objects.wanted().filter(user=user, is_manager=True, suspended_at__isnull=True)
+    mine = _managing().filter(user=user)
     return Group.objects.filter(pk__in=mine.values("group")) if user.is_active else Group.objects.none()
 
 
 def managers(group: Group) -> QuerySet[Membership]:
     """The memberships of the group's managers who can act."""
-    return Membership.objects.wanted().filter(group=group, is_manager=True, suspended_at__isnull=True, user__is_active=True)
+    return _managing().filter(group=group, user__is_active=True)
 
 
 def may_decide(actor: Actor, group: Group) -> bool:
@@ -68,6 +74,17 @@ def refuse_suspended(membership: Membership) -> None:
     )
 
 
+def refuse_ended(membership: Membership) -> None:
+    """Raise NotMember once the membership's time is over: the sweep that takes the access away may be late, or stand still."""
+    if membership.ends_at is None or membership.ends_at > timezone.now():
+        return
+    ended = timezone.localtime(membership.ends_at)
+    raise NotMember(
+        f"The time of {membership.user.email} in {membership.group.name} ended on {ended:%-d %B %Y}. No"
+        " credentials were handed out and nothing was changed. Ask one of the group’s managers to add the person again."
+    )
+
+
 def require_may_give(actor: Actor, group: Group, access: Access) -> None:
     """Raise PermissionDenied if a manager gives a key where the group does not allow any; administrators decide for themselves."""
     if access == Access.KEYS and not (group.allows_keys or actor.is_operator or is_administrator(actor.user)):
@@ -80,5 +97,5 @@ def decidable(user: User) -> QuerySet[JoinRequest]:
     """The requests that this person may decide or has a right to look back at: their groups', or, for administrators, all."""
     if is_administrator(user):
         return JoinRequest.objects.all()
-    managed = Membership.objects.wanted().filter(user=user, is_manager=True, suspended_at__isnull=True)
+    managed = _managing().filter(user=user)
     return JoinRequest.objects.filter(group__in=managed.values("group")) if user.is_active else JoinRequest.objects.none()

@@ -3,13 +3,17 @@
 from typing import Any
 
 from allauth.account.forms import SignupForm as AccountSignupForm
+from allauth.account.signals import user_signed_up
 from allauth.socialaccount.forms import SignupForm as ProviderSignupForm
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.crypto import get_random_string
 
 from control_plane.accounts.models import User
-from control_plane.accounts.validation import validate_name
+from control_plane.accounts.name_field import NameField
+from control_plane.accounts.rehearsals import undone
+from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.services.codes import find_usable_code
@@ -18,12 +22,14 @@ from control_plane.groups.trust import LONGEST_NAME, check_new_group_name
 
 # A code of 24 letters with room for the separators that people write.
 LONGEST_CODE = 64
+# Cannot be anybody's: the top-level domain `invalid` is reserved (RFC 2606).
+NOBODYS_DOMAIN = "nobody.invalid"
 
 
 class JoinFields(forms.Form):
     """The fields and rules that both ways to sign up share. What cannot be asked for is said before an account is made."""
 
-    name = forms.CharField(max_length=LONGEST_NAME, label="Your name", validators=[validate_name])
+    name = NameField(max_length=LONGEST_NAME, label="Your name", validators=[validate_person_name])
     use_code = forms.BooleanField(required=False, label="I have a join code")
     join_code = forms.CharField(
         max_length=LONGEST_CODE,
@@ -32,17 +38,13 @@ class JoinFields(forms.Form):
         help_text="Your group’s manager gives you one.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
-    requested_group = forms.CharField(
+    requested_group = NameField(
         max_length=LONGEST_NAME,
         required=False,
         label="New group’s name",
         help_text="An administrator looks at it. To join a group that exists, ask its manager for a code.",
         validators=[validate_name],
     )
-
-    def clean_name(self) -> str:
-        """Without superfluous white space."""
-        return " ".join(self.cleaned_data["name"].split())
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
@@ -74,6 +76,24 @@ class SignupForm(JoinFields, AccountSignupForm):
 
     def custom_signup(self, request: HttpRequest, user: Any) -> None:
         self.signup(request, user)
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        """Make the account, or, where the address has one, do the same work for nothing: the answer's time tells nobody of it."""
+        if self.account_already_exists:
+            with undone():
+                self._rehearse(request)
+        saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        return saved
+
+    def _rehearse(self, request: HttpRequest) -> None:
+        email = self.cleaned_data["email"]
+        try:
+            self.cleaned_data["email"] = f"{get_random_string(24).lower()}@{NOBODYS_DOMAIN}"
+            self.account_already_exists = False
+            user = self.save(request)
+            user_signed_up.send(sender=User, request=request, user=user)
+        finally:
+            self.cleaned_data["email"], self.account_already_exists = email, True
 
 
 class ProviderForm(JoinFields, ProviderSignupForm):

@@ -1,23 +1,24 @@
 """Whom a request to join waits for, whose word is enough, and which names a new group may be asked for by."""
 
-import re
-
 from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 
 from control_plane.accounts.models import User
-from control_plane.accounts.validation import fold_name, validate_name
+from control_plane.accounts.validation import fold_name, tidy_name, validate_name
 from control_plane.config import config
 from control_plane.groups.errors import InvalidName, NameTaken
+from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group, JoinRequest, Membership
 from control_plane.groups.permissions import managers
+from control_plane.groups.slugs import make_slug
 
 LONGEST_NAME = 120
 
 
 def check_new_group_name(name: str) -> str:
     """The name, tidied, if a new group can be asked for by it. Raises InvalidName, or NameTaken without saying by whom."""
-    name = " ".join(name.split())
+    name = tidy_name(name)
     try:
         validate_name(name)
     except ValidationError as error:
@@ -25,18 +26,13 @@ def check_new_group_name(name: str) -> str:
     if not 2 <= len(name) <= LONGEST_NAME:
         raise InvalidName(f"A group's name has 2 to {LONGEST_NAME} characters. Nothing was changed.")
     folded = fold_name(name)
-    if Group.objects.filter(folded_name=folded).exists() or Group.objects.filter(slug=propose_slug(folded)).exists():
+    taken = Group.objects.filter(Q(folded_name=folded) | Q(slug=make_slug(name))).exists()
+    if taken or look_alike_of(name, Group.objects.all()):
         raise NameTaken(
             "A group that exists cannot be joined by its name. Nothing was changed; ask the group's manager for a code, "
             "or, if yours is another group, choose another name."
         )
     return name
-
-
-def propose_slug(name: str) -> str:
-    """A slug made of a group's name; empty where the name has too few plain letters."""
-    slug = re.sub(r"[^a-z0-9]+", "-", fold_name(name)).strip("-")[:32].strip("-")
-    return slug if len(slug) > 1 else ""
 
 
 def trusts_address(request: JoinRequest) -> bool:

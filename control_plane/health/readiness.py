@@ -1,19 +1,25 @@
 """Whether this process can serve people, for a load balancer: checks that are few, cheap, and tell no secret."""
 
 import logging
+import socket
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from control_plane.config import config
 from control_plane.deployments.models import Worker
+from control_plane.email_url import LOOPBACK
 from control_plane.health.figures import WORKER_SILENT_SECONDS, silent_before
 
 logger = logging.getLogger("cohort.health")
+
+CONNECT_SECONDS = 2.0
 
 
 class NotReady(RuntimeError):
@@ -47,7 +53,8 @@ def check() -> list[Check]:
             logger.warning("not ready: %s", error)
             advice = "See that the database runs and that DATABASE_URL is right; the log says more."
             return [*done, Check(name, ok=False, problem="The database does not answer.", advice=advice)]
-        done.append(Check(name, ok=True))
+        if need is not need_embedded_aws or config().aws_endpoint_url:
+            done.append(Check(name, ok=True))
     return done
 
 
@@ -83,4 +90,24 @@ def need_worker() -> None:
         )
 
 
-CHECKS: dict[str, Callable[[], None]] = {"database": need_database, "migrations": need_migrations, "worker": need_worker}
+def need_embedded_aws() -> None:
+    """See that the AWS of this machine listens, where the site is on one. Raises NotReady. A real account is not asked."""
+    address = urlsplit(config().aws_endpoint_url)
+    if address.hostname not in LOOPBACK:
+        return
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 80), timeout=CONNECT_SECONDS):
+            return
+    except OSError as error:
+        raise NotReady(
+            "The embedded AWS does not answer, so no file is reached and nothing is deployed.",
+            "`make up` starts it again; if it does not, stop it and run it again. Its log is aws/aws.log under VAR_DIR.",
+        ) from error
+
+
+CHECKS: dict[str, Callable[[], None]] = {
+    "database": need_database,
+    "migrations": need_migrations,
+    "embedded AWS": need_embedded_aws,
+    "worker": need_worker,
+}

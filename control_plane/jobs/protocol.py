@@ -128,9 +128,12 @@ def log_key(job: "Job", input_key: str) -> str:
 
 
 def configuration_name(file: str) -> str:
-    """What people call a file in `configs/`. One of another name than `<name>.yaml` is called by all of it."""
+    """What people call a file in `configs/`. One of another name than `<name>.yaml` is called by all of it.
+
+    So is one whose name would be a dot or two: in an address those are taken for a folder.
+    """
     short = file.removesuffix(CONFIGURATION_ENDINGS[0])
-    return file if not short or short.endswith(CONFIGURATION_ENDINGS) else short
+    return file if short in ("", ".", "..") or short.endswith(CONFIGURATION_ENDINGS) else short
 
 
 def configuration_file(name: str) -> str:

@@ -22,7 +22,7 @@ from control_plane.groups.models import Group
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
-from control_plane.storage.objects import NoAnswer, check_keys, list_below
+from control_plane.storage.objects import NoAnswer, check_keys, has_dot_segment, list_below
 from control_plane.storage.places import Place
 from control_plane.storage.presence import head, status_of
 from control_plane.storage.sessions import Purpose, s3_client
@@ -81,6 +81,12 @@ def expand(place: Place, chosen: Sequence[str]) -> list[str]:
     for key in chosen:
         inside = (one.key for one in list_below(place, key)) if key.endswith("/") else iter([key])
         for one in inside:
+            if has_dot_segment(one):
+                # A back end that makes a path of the key would take another file.
+                raise NotSubmittable(
+                    f"{one} cannot be a data set: a part of its path is “.” or “..”, which programs take for another folder. "
+                    f"{NOTHING} Copy it to a name without such a part, or choose other data sets."
+                )
             if not one.endswith("/"):
                 found.setdefault(one)
             if len(found) > MOST_INPUTS:

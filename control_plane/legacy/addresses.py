@@ -8,8 +8,10 @@ from control_plane.accounts.validation import fold_name
 from control_plane.legacy.entries import ImportRefused, shown
 from control_plane.legacy.mending import address_of, without_stamp
 from control_plane.rosters.services.cells import read_cell
+from control_plane.rosters.services.encoding import MOST_BYTES, decode
+from control_plane.rosters.services.read import split
 
-MOST_BYTES = 10 * 1024 * 1024
+COLUMNS = ("username", "email", "affiliate")
 
 
 @dataclass
@@ -31,24 +33,34 @@ def read_book(path: str) -> AddressBook:
     """The addresses in a CSV file. Raises ImportRefused with the line that is wrong."""
     book = AddressBook()
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.DictReader(file.read(MOST_BYTES).splitlines(keepends=True))
-            columns = {(name or "").strip().casefold(): name for name in lines.fieldnames or []}
-            if not {"username", "email"} <= set(columns):
-                raise ImportRefused(
-                    f"{shown(path)} does not begin with the columns username,email. Nothing was changed; add that line."
-                )
-            for number, line in enumerate(lines, start=2):
-                email, problem = address_of(read_cell(line[columns["email"]] or ""))
-                if email is None:
-                    raise ImportRefused(f"{shown(path)}, line {number}: {problem}. Nothing was changed; correct it there.")
-                affiliate = (line.get(columns.get("affiliate", "")) or "") if "affiliate" in columns else ""
-                book.addresses[fold_name(read_cell(affiliate)), read_cell(line[columns["username"]] or "")] = email
-    except (OSError, ValueError, csv.Error) as error:
-        if isinstance(error, ImportRefused):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else "it is no CSV file in UTF-8"
+        separator, numbered = split(_text(path), lambda cell: _column(cell) in COLUMNS)
+        lines = csv.DictReader([line for _, line in numbered], delimiter=separator, strict=True)
+        columns = {_column(name or ""): name for name in lines.fieldnames or []}
+        if not {"username", "email"} <= set(columns):
+            raise ImportRefused(
+                f"{shown(path)} does not begin with the columns username,email. Nothing was changed; add that line."
+            )
+        for (number, _), line in zip(numbered[1:], lines, strict=False):
+            email, problem = address_of(read_cell(line[columns["email"]] or ""))
+            if email is None:
+                raise ImportRefused(f"{shown(path)}, line {number}: {problem}. Nothing was changed; correct it there.")
+            affiliate = (line.get(columns.get("affiliate", "")) or "") if "affiliate" in columns else ""
+            book.addresses[fold_name(read_cell(affiliate)), read_cell(line[columns["username"]] or "")] = email
+    except (OSError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is no CSV file ({error})"
         raise ImportRefused(
             f"{shown(path)} cannot be read: {reason}. Nothing was changed; give a file with username,email."
         ) from error
     return book
+
+
+def _text(path: str) -> str:
+    with Path(path).open("rb") as file:
+        decoded = decode(file.read(MOST_BYTES + 1))
+    if decoded.complaint:
+        raise ImportRefused(f"{shown(path)} cannot be read. {decoded.complaint} Nothing was changed.")
+    return decoded.text
+
+
+def _column(cell: str) -> str:
+    return read_cell(cell.strip().strip('"')).casefold()

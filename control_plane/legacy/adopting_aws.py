@@ -187,6 +187,8 @@ def _parsed(body: Any) -> dict[str, Any]:
         return body
     try:
         parsed = json.loads(body)
+    except RecursionError as error:
+        raise NotAdopted("The stack's template is nested too deeply to be one. Nothing was changed.") from error
     except ValueError as error:
         raise NotAdopted(
             "The stack's template is YAML, which this command does not read. Nothing was changed; update the stack once with the "

@@ -10,11 +10,11 @@ from django.db.models import Q
 from control_plane.accounts.models import User
 from control_plane.config import config
 from control_plane.groups.models import Access, Group, Membership
+from control_plane.groups.slugs import make_slug
 from control_plane.legacy.adopting_aws import Aws, NotAdopted
 from control_plane.legacy.adopting_people import Directory
 from control_plane.legacy.adopting_policies import Reach, reach_of
 from control_plane.legacy.adopting_template import NotUnderstood, Template, references, secret_outputs, without
-from control_plane.legacy.mending import slug_of
 from control_plane.legacy.models import Adoption
 from stacks.manifest import names
 
@@ -166,7 +166,7 @@ def _is_meant(name: str, wished: tuple[str, ...]) -> bool:
 def _group(aws: Aws, old: OldStack, held: dict[str, dict[str, Any]], logical_id: str, wishes: Wishes) -> OldGroup:
     name = held[logical_id]["PhysicalResourceId"]
     affiliate = name.removesuffix(SUFFIX)
-    slug = wishes.slugs.get(affiliate) or wishes.slugs.get(name) or slug_of(affiliate)
+    slug = wishes.slugs.get(affiliate) or wishes.slugs.get(name) or make_slug(affiliate)
     group = OldGroup(logical_id, name, affiliate, slug)
     members = aws.members(name)
     if members is None:

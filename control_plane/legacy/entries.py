@@ -1,14 +1,12 @@
 """What a report says of one thing in a profile: whether it is taken, and what was done to it or is to be done about it."""
 
-import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from control_plane.groups.errors import GroupsError
+from control_plane.visible import visible
 
 MOST_SHOWN = 100
-# What stands for nothing, or cannot be seen: shown by its number, so that a report can be printed, stored and acted on.
-_UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 class ImportRefused(GroupsError):
@@ -61,10 +59,9 @@ class Entry:
 
 
 def shown(value: object, most: int = MOST_SHOWN) -> str:
-    """Anything as one short line of text that every terminal, file and database takes."""
+    """Anything as one short line of text that every terminal, file and database takes, and that people can act on."""
     text = value if isinstance(value, str) else kind_of(value)
-    cut = text[:most]
-    line = "".join(f"\\u{ord(one):04x}" if unicodedata.category(one) in _UNSEEN else one for one in cut)
+    line = visible(text[:most])
     return line + "…" if len(text) > most else line
 
 

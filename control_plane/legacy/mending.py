@@ -4,7 +4,8 @@ What is decided here:
 - A group's name is its AffiliateName as it was, without what cannot be seen, white space around it, or more than 120
   characters. One that mixes scripts to look like another is refused: `--group NAME=slug` gives it a slug, and that as its name.
 - A slug is the name in small letters without accents, every run of other characters one hyphen, cut to 32. One of a single
-  letter, and a reserved word, gets `-lab` after it. Nothing left (a name in another script): refused, `--group` helps.
+  letter, and a reserved word, gets `-lab` after it. Nothing left (a name in another script): refused, `--group` helps. Of an
+  address its provider is left out, and all of it where a name stands beside it (`groups.slugs`).
 - Where a list is expected, a text that holds one is taken apart (JSON, a Python literal, commas); a single one is a list of one.
 - A bucket is written small, without `s3://`, slashes and white space around it.
 - An address may stand as `Name <address>` or `mailto:address`, with white space or a comma around it, and in capitals.
@@ -19,8 +20,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, validate_email, validate_name
+from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, tidy_name, validate_email, validate_name
 from control_plane.legacy.entries import Entry, kind_of, shown
+from control_plane.visible import UNSEEN
 from stacks.manifest import names
 
 LONGEST_NAME, LONGEST_FOLDED = 120, 240
@@ -29,7 +31,6 @@ LONGEST_TEXT = 100_000
 _STAMP = re.compile(r"(.*[^0-9])(1[0-9]{9})(?:[0-9]{3})?", re.DOTALL)
 _TEMPLATE_NAME = "affiliate's name here"
 _TEMPLATE_USERS = ["list", "of", "strings describing user names"]
-_UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 
 
 def is_template(fields: dict[str, Any]) -> bool:
@@ -53,7 +54,7 @@ def text_of(raw: Any, what: str, entry: Entry) -> str | None:
 
 def clean_text(text: str) -> str:
     """The text without what cannot be seen and without white space around it; runs of white space are one space."""
-    seen = "".join(one if unicodedata.category(one) not in _UNSEEN else " " if one.isspace() else "" for one in text)
+    seen = UNSEEN.sub(lambda found: " " if found[0].isspace() else "", text)
     return " ".join(seen.split())
 
 
@@ -62,11 +63,11 @@ def group_name(raw: Any, entry: Entry) -> str | None:
     text = text_of(raw, "AffiliateName", entry)
     if text is None:
         return None
-    name = clean_text(text[: LONGEST_NAME * 4])
+    name = tidy_name(clean_text(text[: LONGEST_NAME * 4]))
     if not name:
         entry.refuse("The AffiliateName is empty. Write one there, then run this again.")
         return None
-    if name != text:
+    if name != unicodedata.normalize("NFC", text):
         entry.mend("White space or characters that cannot be seen were left out of the name.")
     if len(name) > LONGEST_NAME or len(fold_name(name)) > LONGEST_FOLDED:
         name = name[:LONGEST_NAME].rstrip()
@@ -83,19 +84,6 @@ def is_readable(name: str) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def slug_of(name: str) -> str:
-    """The slug that the name makes; empty if it holds nothing for one."""
-    # A letter of another script parts words, as a sign does; an accent does not.
-    parted = "".join(" " if not one.isascii() and not unicodedata.normalize("NFKD", one)[0].isascii() else one for one in name)
-    plain = unicodedata.normalize("NFKD", parted).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[: names.SLUG.longest].rstrip("-")
-    if not slug:
-        return ""
-    if len(slug) < names.SLUG.shortest or slug in names.RESERVED_SLUGS:
-        slug = f"{slug[: names.SLUG.longest - 4]}-lab"
-    return slug
 
 
 def numbered(slug: str, number: int) -> str:

@@ -1,14 +1,17 @@
 """From Pipelines to analyses: those there are, those to make, and those that cannot be."""
 
+import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from control_plane.config import config
 from control_plane.groups.models import Analysis, Grant
+from control_plane.groups.slugs import make_slug
 from control_plane.legacy.entries import Entry, shown
-from control_plane.legacy.mending import bucket_of, items_of, slug_of
+from control_plane.legacy.mending import bucket_of, items_of
 from stacks.manifest import names
 
 
@@ -36,6 +39,8 @@ class Pipelines:
             self._buckets[bucket] = slug
         # By bucket, the slug of each analysis that has to be made.
         self.to_make: dict[str, str] = {}
+        # Those that groups could not reach, and how many entries each refuses.
+        self.beyond_patterns: Counter[str] = Counter()
 
     def find(self, raw: Any, group: Entry) -> list[Use]:
         """What an affiliate's Pipelines name."""
@@ -81,7 +86,7 @@ class Pipelines:
 
     def _make(self, use: Use) -> str | None:
         """The slug of an analysis to make for the pipeline; or None, where the entry is refused."""
-        bucket, slug = use.old_bucket, slug_of(use.old_bucket)
+        bucket, slug = use.old_bucket, make_slug(use.old_bucket)
         if problem := self._problem(bucket, slug):
             use.entry.refuse(problem)
             return None
@@ -93,6 +98,22 @@ class Pipelines:
         )
         return slug
 
+    def remark_on_patterns(self) -> str:
+        """Say which patterns of bucket names to set where those in force refuse pipelines; empty where they refuse none."""
+        if not self.beyond_patterns:
+            return ""
+        patterns, count = config().bucket_patterns, self.beyond_patterns.total()
+        wanted = [*patterns, *sorted(self.beyond_patterns)]
+        many = "1 pipeline is" if count == 1 else f"{count} pipelines are"
+        return (
+            f"{many} refused because groups can reach only {' and '.join(patterns)}. To take them, have an administrator of the "
+            "AWS account do this first:\n"
+            f"  1. In site.toml: bucket_patterns = {json.dumps(wanted)}\n"
+            "  2. python -m stacks.bootstrap deploy\n"
+            f'  3. Set BUCKET_PATTERNS="{" ".join(wanted)}", which cdk deploy does on a host.\n'
+            "Then run this again. A bucket that is another analysis now needs none of it: say which by --pipeline=NAME=slug."
+        )
+
     def _problem(self, bucket: str, slug: str) -> str:
         option = f"--pipeline={shlex.quote(f'{shown(bucket)}=slug')}"
         say_which = f"say which analysis it is now by {option} (`manage.py analysis list` shows them)"
@@ -102,6 +123,7 @@ class Pipelines:
             return f"No analysis has this bucket, and none can: {error} If it is another now, {say_which}."
         patterns = config().bucket_patterns
         if not names.bucket_fits(bucket, patterns):
+            self.beyond_patterns[bucket] += 1
             return (
                 f"No analysis has this bucket, and groups can reach only {' and '.join(patterns)}. Either {say_which}; or have an "
                 "administrator of the AWS account add it to bucket_patterns."

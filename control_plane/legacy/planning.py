@@ -69,7 +69,8 @@ def make_plan(profiles: list[Profile], wishes: Wishes) -> Plan:
         _finish(profile)
     unused = [f"--group={shown(key)}" for key in wishes.groups if key not in targets.used_wishes]
     unused += [f"--pipeline={shown(key)}" for key in wishes.pipelines if key not in pipelines.used_wishes]
-    return Plan(planned, targets.all, pipelines, [f"Nothing that is read here has the name in {option}=…" for option in unused])
+    remarks = [f"Nothing that is read here has the name in {option}=…" for option in unused]
+    return Plan(planned, targets.all, pipelines, [*filter(None, [pipelines.remark_on_patterns()]), *remarks])
 
 
 def _planned(profile: Profile, wishes: Wishes, pipelines: Pipelines) -> PlannedProfile:

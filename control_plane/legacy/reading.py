@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.legacy.entries import Entry, shown
+from control_plane.sizes import in_words
 
 FILE_NAME = "user_config_template.json"
-MOST_BYTES = 10 * 1024 * 1024
+MOST_BYTES = 10_000_000
 # Python refuses to read longer numbers; nothing in a profile is one.
 MOST_DIGITS = 18
 MOST_NAMED = 5
@@ -147,7 +148,7 @@ def _read(place: _Place, profile: Profile) -> None:
         profile.entry.refuse(f"{_reason(error)}. See to it that the file can be read, then run this again.")
         return
     if len(data) > MOST_BYTES:
-        profile.entry.refuse(f"The file has more than {MOST_BYTES // 1024 // 1024} MB, which no profile has. Give the right one.")
+        profile.entry.refuse(f"The file has more than {in_words(MOST_BYTES)}, which no profile has. Give the right one.")
         return
     profile.document = parse(data, profile.entry)
 

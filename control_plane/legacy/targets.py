@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from control_plane.accounts import look_alikes
 from control_plane.accounts.validation import fold_name
 from control_plane.deployments.models import Stack
 from control_plane.groups.models import Group
+from control_plane.groups.slugs import make_slug
 from control_plane.legacy.addresses import AddressBook
 from control_plane.legacy.entries import Entry, shown
-from control_plane.legacy.mending import group_name, is_readable, numbered, slug_of
+from control_plane.legacy.mending import group_name, is_readable, numbered
 from control_plane.legacy.people import Person
 from control_plane.legacy.pipelines import Use
 from stacks.manifest import names
@@ -74,6 +76,7 @@ class Targets:
         groups = list(Group.objects.select_related("stack"))
         self._groups_by_name = {group.folded_name: group for group in groups}
         self._groups_by_slug = {group.slug: group for group in groups}
+        self._looks = {key: group.slug for group in groups for key in look_alikes.keys(group.name)}
         # Of each slug that several names make, the last number that was given out.
         self._numbers: dict[str, int] = {}
         self.used_wishes = set[str]()
@@ -116,7 +119,7 @@ class Targets:
     def _new(self, one: PlannedAffiliate, name: str) -> None:
         if self._there(one, name):
             return
-        slug = slug_of(name)
+        slug = make_slug(name)
         advice = f"Choose a slug by {_wish(one, 'slug')}."
         if not slug:
             one.entry.refuse(f"The name holds no letter or digit that a slug can be made of. {advice}")
@@ -148,9 +151,18 @@ class Targets:
         if other := self._groups_by_name.get(fold_name(name)) or self._by_name.get(fold_name(name)):
             one.entry.refuse(f"The group {other.slug!r} is called {name!r}. Leave --group out, or give it that slug.")
             return
+        if looks_like := next((self._looks[key] for key in look_alikes.keys(name) if key in self._looks), None):
+            one.entry.refuse(
+                f"The name {shown(name)!r} looks like that of the group {looks_like!r}. If they are one, say so by "
+                f"{_wish(one, looks_like)}."
+            )
+            return
         target = Target(slug, name)
         if slug != one.old_name:
-            one.entry.mend(f"Its slug is {slug}, which names it on AWS; people go on calling it {shown(name)!r}.")
+            one.entry.mend(
+                f"Its slug is {slug}, which names it on AWS and cannot be changed later; people go on calling it {shown(name)!r}. "
+                f"Another slug: {_wish(one, 'slug')}."
+            )
         self._join(one, target)
 
     def _known(self, group: Group | None, target: Target | None) -> Target:
@@ -168,6 +180,7 @@ class Targets:
         elif target.is_new:
             one.entry.mend("The name is given more than once; it is one group.")
         self._by_name[fold_name(target.name)] = target
+        self._looks |= dict.fromkeys(look_alikes.keys(target.name), target.slug)
         one.target, one.entry.becomes = target, target.slug
 
 

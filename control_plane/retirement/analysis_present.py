@@ -5,7 +5,8 @@ from typing import Any
 from control_plane.deployments.present import deployment_as_dict
 from control_plane.retirement.analysis_asking import DELETED, KEPT
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.retirement.present import deployment_trouble, iso, size_in_words
+from control_plane.retirement.present import deployment_trouble, iso
+from control_plane.sizes import in_words
 
 
 def standing(retirement: AnalysisRetirement) -> str:
@@ -33,7 +34,7 @@ def progress(retirement: AnalysisRetirement) -> str:
     """How many objects of its bucket are deleted; empty where none are to be."""
     if retirement.bucket == BucketChoice.KEEP or retirement.state == AnalysisRetirement.State.WAITING:
         return ""
-    return f"{retirement.objects_done:,} versions deleted ({size_in_words(retirement.bytes_done)})"
+    return f"{retirement.objects_done:,} versions deleted ({in_words(retirement.bytes_done)})"
 
 
 def analysis_retirement_as_dict(retirement: AnalysisRetirement) -> dict[str, Any]:

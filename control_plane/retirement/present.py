@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
-
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
 from control_plane.groups.models import Group
 from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.retirement.surveys import what_ends
+from control_plane.sizes import in_words
 
 _ENDS = {
     "members": ("member’s access", "members’ access"),
@@ -40,7 +39,7 @@ def preview(group: Group, survey: Survey) -> Preview:
 def place_in_words(retirement: Retirement, place: DataPlace) -> str:
     """How far the data in one bucket is."""
     verb = "versions deleted" if retirement.data == DataChoice.DELETE else "objects tagged for the archive"
-    words = f"{place.bucket}: {place.objects_done:,} {verb} ({size_in_words(place.bytes_done)})"
+    words = f"{place.bucket}: {place.objects_done:,} {verb} ({in_words(place.bytes_done)})"
     if place.left_out:
         words += f"; {place.left_out:,} left out, since they have all the tags that S3 allows or were gone"
     if place.is_done:
@@ -122,12 +121,7 @@ def deployment_trouble(deployment: Deployment | None) -> str:
 def _bucket(one: dict[str, Any]) -> str:
     more = "more than " if one["more"] else ""
     noun = "object" if one["objects"] == 1 else "objects"
-    return f"{one['bucket']}: {more}{one['objects']:,} {noun}, {more}{size_in_words(one['bytes'])}"
-
-
-def size_in_words(size: int) -> str:
-    """Bytes for people."""
-    return filesizeformat(size).replace("\xa0", " ")
+    return f"{one['bucket']}: {more}{one['objects']:,} {noun}, {more}{in_words(one['bytes'])}"
 
 
 def _type(name: str) -> str:

@@ -14,7 +14,8 @@ from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import TooOften
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import require_manager
-from control_plane.review.models import Look
+from control_plane.review.listing import runs_since
+from control_plane.review.models import Finding, Look
 from control_plane.review.tasks import look_at_group
 
 LOOK_AGE = timedelta(hours=20)
@@ -27,7 +28,11 @@ AGAIN_AFTER = timedelta(seconds=20)
 
 
 def start_due_looks() -> int:
-    """Have workers look at the groups that were deployed since, or that nobody looked at for a day. Returns how many looks."""
+    """Have workers look at the groups for which a run ended since, or that nobody looked at for a day. Returns how many looks.
+
+    Any run counts, whatever its generation and however it ended: a repair brings what is there already, and a failed run may
+    have changed a part.
+    """
     now = timezone.now()
     due = _due(now - PATIENCE, now - LOOK_AGE)
     # So soon after a deployment IAM may show what there was before it.
@@ -36,7 +41,9 @@ def start_due_looks() -> int:
     groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
     found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
     started = sum(_start(pk, due) for pk in found[:MOST_AT_ONCE])
-    outside = Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | (~Q(error="") & Q(asked_at__lt=now - PATIENCE))
+    outside = (
+        Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | ((~Q(error="") | _mended_outside()) & Q(asked_at__lt=now - PATIENCE))
+    )
     return started + _start(None, outside)
 
 
@@ -64,9 +71,16 @@ def request_all(*, actor: Actor) -> int:
 
 
 def _due(recent: object, old: object) -> Q:
-    changed = ~Q(generation=F("group__stack__deployed_generation")) & Q(asked_at__lt=recent)
-    failed = ~Q(error="") & Q(asked_at__lt=recent)
-    return Q(asked_at=None) | Q(asked_at__lt=old) | changed | failed
+    changed = ~Q(generation=F("group__stack__deployed_generation")) | Exists(
+        runs_since(OuterRef("group__stack"), OuterRef("finished_at"))
+    )
+    return Q(asked_at=None) | Q(asked_at__lt=old) | ((changed | ~Q(error="")) & Q(asked_at__lt=recent))
+
+
+def _mended_outside() -> Q:
+    """Whether something was found that belongs to no group, and a run of any stack may have removed it or taken it in since."""
+    ended = Deployment.objects.filter(finished_at__gt=OuterRef("finished_at"))
+    return Q(Exists(Finding.objects.filter(look=OuterRef("pk")))) & Q(Exists(ended))
 
 
 def _start(group_id: int | None, due: Q) -> int:

@@ -109,8 +109,15 @@ def counts(group: Group) -> dict[str, int]:
 
 
 def is_current(look: Look | None, group: Group) -> bool:
-    """Whether what was seen is what AWS holds now, as far as we deployed it."""
-    return look is not None and look.finished_at is not None and look.generation == group.stack.deployed_generation
+    """Whether what was seen is what AWS holds now, as far as we deployed it. One query."""
+    if look is None or look.finished_at is None or look.generation != group.stack.deployed_generation:
+        return False
+    return not runs_since(group.stack_id, look.finished_at).exists()
+
+
+def runs_since(stack: int | OuterRef, moment: datetime | OuterRef) -> QuerySet[Deployment]:
+    """The runs of a stack that ended after a scan began: any of them may have changed what AWS holds."""
+    return Deployment.objects.filter(stack=stack, finished_at__gt=moment)
 
 
 def _brought(what: str) -> Subquery:

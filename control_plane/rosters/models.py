@@ -24,6 +24,7 @@ class Roster(models.Model):
     text = models.TextField(blank=True, help_text="What the file says; empty once it is applied.")
     fates = models.JSONField(default=list, help_text="What the dry run said of each row.")
     problems = models.JSONField(default=list, help_text="What is wrong with the file as a whole.")
+    notes = models.JSONField(default=list, help_text="How the file was understood, where that is worth a look.")
     counts = models.JSONField(default=dict, help_text="How many rows meet each fate.")
     digest = models.CharField(max_length=64, help_text="Of all that the dry run decided.")
     state = models.CharField(max_length=16, choices=State, default=State.CHECKED)

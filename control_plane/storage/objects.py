@@ -1,5 +1,6 @@
 """What the server itself does with a place's objects: look them up, read, delete, and bring back what was deleted."""
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from control_plane.storage import presence
 from control_plane.storage.places import Place
 from control_plane.storage.presence import status_of
 from control_plane.storage.sessions import WRITABLE_FOLDERS, Purpose, s3_client
+from control_plane.visible import visible
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -66,15 +68,29 @@ class Broken(RuntimeError):
     """An object could not be read to its end as it was when it was looked up."""
 
 
-def check_keys(place: Place, keys: Iterable[str], *, folders: Sequence[str] = ()) -> None:
-    """Raise PermissionDenied for a key outside the group's own prefix (and these folders of it), or one that climbs out."""
+def has_dot_segment(key: str) -> bool:
+    """Tell whether a part of the key is `.` or `..`: S3 keeps such a part, and a browser takes it out of an address."""
+    return not {".", ".."}.isdisjoint(key.split("/"))
+
+
+def check_keys(place: Place, keys: Iterable[str], *, folders: Sequence[str] = (), may_have_dots: bool = False) -> None:
+    """Raise PermissionDenied for a key outside the group's own prefix (and these folders of it), or one that climbs out.
+
+    `may_have_dots` is for callers that have S3 itself look for the very key. Even then one that, read as a path, leads out of the
+    folder is refused.
+    """
     allowed = tuple(f"{place.prefix}{folder}/" for folder in folders) or (place.prefix,)
     for key in keys:
         if not key.startswith(allowed):
             where = " and ".join(f"{name}/" for name in folders) if folders else "the group’s own folder"
             raise PermissionDenied(f"{key!r} does not lie in {where} of {place.group.name}. Nothing was changed.")
-        if {".", ".."} & set(key.split("/")):
+        if not f"{posixpath.normpath(key)}/".startswith(allowed):
             raise PermissionDenied(f"{key!r} has a part that climbs to another folder. Nothing was changed.")
+        if has_dot_segment(key) and not may_have_dots:
+            raise PermissionDenied(
+                f"{key!r} has a part “.” or “..”, which other programs take for another folder. Nothing was changed. "
+                "Copy it to a name without such a part first."
+            )
 
 
 def list_below(place: Place, prefix: str) -> Iterator[Stored]:
@@ -98,7 +114,7 @@ def look_up(place: Place, keys: Sequence[str]) -> list[Stored]:
         except (BotoCoreError, ClientError) as error:
             raise _no_answer(error) from error
         if found is None:
-            raise NotFound(f"{key} is not there any more. Load the page again to see what is.")
+            raise NotFound(f"{visible(key)} is not there any more. Load the page again to see what is.")
         return Stored(key, found["ContentLength"], found["ETag"])
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -123,6 +139,23 @@ def read(place: Place, stored: Stored) -> Iterator[bytes]:
                 raise Broken(f"{stored.key} broke off at {offset} of {stored.size} bytes: {error}") from error
 
 
+def read_first(place: Place, stored: Stored, most: int) -> bytes:
+    """The object's first bytes, `most` of them at most. Raises NotFound where it is not as it was looked up, or NoAnswer."""
+    if not stored.size:
+        # S3 refuses a range of nothing.
+        return b""
+    client = s3_client(place, Purpose.BROWSE)
+    try:
+        answer = client.get_object(Bucket=place.bucket, Key=stored.key, IfMatch=stored.etag, Range=f"bytes=0-{most - 1}")
+        return answer["Body"].read()
+    except ClientError as error:
+        if status_of(error) == 412 or presence.is_missing(client, place.bucket, stored.key, error):
+            raise NotFound(f"{stored.key} was changed or deleted a moment ago. Load the page again to see what is.") from error
+        raise _no_answer(error) from error
+    except BotoCoreError as error:
+        raise _no_answer(error) from error
+
+
 def record_download(place: Place, prefix: str, files: Sequence[Stored], actor: Actor) -> None:
     """Put on record that the server sends these files."""
     record(
@@ -142,7 +175,7 @@ def delete(place: Place, keys: Sequence[str], actor: Actor) -> list[Outcome]:
     At most MOST_KEYS, each in the folders that members may clean. Raises PermissionDenied before anything is deleted.
     """
     _require_write(place)
-    check_keys(place, keys, folders=CLEANABLE_FOLDERS)
+    check_keys(place, keys, folders=CLEANABLE_FOLDERS, may_have_dots=True)
     outcomes = _delete(s3_client(place, Purpose.DELETE), place.bucket, keys)
     _record(actor, "files.delete", place, outcomes)
     return outcomes
@@ -154,7 +187,7 @@ def restore(place: Place, deletions: Sequence[Deletion], actor: Actor) -> list[O
     At most MOST_KEYS. Raises PermissionDenied before anything is changed.
     """
     _require_write(place)
-    check_keys(place, [one.key for one in deletions], folders=CLEANABLE_FOLDERS)
+    check_keys(place, [one.key for one in deletions], folders=CLEANABLE_FOLDERS, may_have_dots=True)
     client = s3_client(place, Purpose.RESTORE)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         outcomes = list(pool.map(lambda one: _bring_back(client, place.bucket, one), deletions))

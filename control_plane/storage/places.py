@@ -6,7 +6,7 @@ from control_plane.accounts.models import User
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials, NotGranted, NotMember
 from control_plane.groups.models import AccessState, Analysis, Grant, Group, Membership
-from control_plane.groups.permissions import refuse_suspended
+from control_plane.groups.permissions import refuse_ended, refuse_suspended
 from stacks.manifest import names
 
 
@@ -66,6 +66,7 @@ def find_place(*, group_slug: str, analysis_slug: str, user: User) -> Place:
     if membership is None or not user.is_active:
         raise NotMember(f"You are not in a group called {group_slug!r}. Nothing was changed; ask its manager to add you.")
     refuse_suspended(membership)
+    refuse_ended(membership)
     grant = Grant.objects.wanted().select_related("analysis").filter(group=membership.group, analysis__slug=analysis_slug).first()
     if grant is None:
         raise NotGranted(f"{membership.group.name} may not use an analysis {analysis_slug!r}. Ask an administrator to grant it.")

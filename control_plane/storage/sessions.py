@@ -19,7 +19,7 @@ from control_plane.config import config
 from control_plane.deployments.iam_delay import DENIED, is_settling, until_settled
 from control_plane.groups.errors import BeingMadeReady, NotGranted
 from control_plane.groups.models import Analysis, Group
-from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials, not_given, note_use
+from control_plane.groups.services.credentials import SESSION_SECONDS, Credentials, not_given, note_use, refuse_before_cut_off
 from control_plane.storage.places import Place
 from stacks.manifest import names
 
@@ -51,7 +51,7 @@ class _Kept:
     expires: datetime
 
 
-_Key = tuple[str, str, Purpose, int]
+_Key = tuple[str, str, Purpose, int, datetime | None]
 _kept: dict[_Key, _Kept] = {}
 # No member's username: those have an `m` first, and no hyphen.
 JOBS_SESSION = "cohort-jobs"
@@ -89,6 +89,7 @@ def open_session(place: Place, purpose: Purpose) -> Credentials:
         raise NotGranted(
             f"{place.group.name} may only read in {place.analysis.name}. Nothing was changed; ask an administrator to let it write."
         )
+    refuse_before_cut_off(place.membership)
     credentials = _assume(place.group, place.membership.username, session_policy(place, purpose))
     note_use(place.membership)
     return credentials
@@ -115,7 +116,7 @@ def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
 
     It reads what a group's back ends wrote, and writes submissions that a page could not end.
     """
-    key = (JOBS_SESSION, f"{group.slug} {analysis.bucket}", Purpose.BROWSE, group.stack.deployed_generation)
+    key = (JOBS_SESSION, f"{group.slug} {analysis.bucket}", Purpose.BROWSE, group.stack.deployed_generation, None)
 
     def open_one() -> Credentials:
         # A worker has the time to wait.
@@ -139,8 +140,9 @@ def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
 def s3_client(place: Place, purpose: Purpose) -> "S3Client":
     """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
     # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
-    # that AWS holds: a deployment may have ended every session that began before it.
-    key = (place.membership.username, place.bucket, purpose, place.group.stack.deployed_generation)
+    # that AWS holds: a deployment may have ended every session that began before it. The member's own cut-off does so at once.
+    member = place.membership
+    key = (member.username, place.bucket, purpose, place.group.stack.deployed_generation, member.sessions_not_before)
     client = _kept_client(key, place.region, lambda: open_session(place, purpose))
     client.meta.events.register("after-call.s3", partial(_wait_for_iam, place.group.stack_id), unique_id="iam-delay")
     return client

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from stacks.environment import isolate_this_process
 from tests.benchmarks import engine, uploads
 
 AREAS = {"engine": lambda folder: engine.main(folder / "var"), "uploads": uploads.main}
@@ -11,6 +12,7 @@ AREAS = {"engine": lambda folder: engine.main(folder / "var"), "uploads": upload
 
 def main() -> None:
     """Run the benchmarks named, or all, each in a folder that is removed afterwards."""
+    isolate_this_process()
     for name in sys.argv[1:] or AREAS:
         with tempfile.TemporaryDirectory(prefix="cohort-bench-") as folder:
             AREAS[name](Path(folder))

@@ -1,7 +1,6 @@
 """How fast a change reaches AWS, against the plain `cdk deploy` and against CloudFormation's own calls. `make bench` runs it."""
 
 import json
-import os
 import re
 import statistics
 import subprocess
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from stacks.environment import isolate_this_process
 from tests.benchmarks.report import Row, above, faster, show, write
 from tests.e2e.site import ROOT, Site, children_of
 
@@ -43,9 +43,7 @@ def main(var: Path) -> None:
 
 def _use(site: Site) -> None:
     """Point this process's Django at the site's database and AWS."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ.update(site.env_file | {"VAR_DIR": str(site.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"})
+    isolate_this_process(site.env_file | {"VAR_DIR": str(site.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"})
     import django
 
     django.setup()

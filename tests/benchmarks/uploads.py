@@ -15,6 +15,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from stacks.environment import isolated
 from tests.benchmarks.bare_browser import MEASURE, bare_browser, choose
 from tests.benchmarks.report import Row, at_least, at_most, show, write
 from tests.e2e.browser import find_chromium
@@ -134,18 +135,17 @@ class Bench:
 
     def _by_command_line(self, source: Path) -> float:
         credentials = self._site.credentials(GROUP, EMAIL)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")} | {
+        settings = {
             "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
             "AWS_SESSION_TOKEN": credentials["SessionToken"],
             "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_CONFIG_FILE": os.devnull,
         }
         target = f"s3://{BUCKET}/{GROUP}/inputs/{source.name}"
         more = ["--recursive"] if source.is_dir() else []
         command = ["aws", "--endpoint-url", self._site.endpoint, "s3", "cp", str(source), target, "--only-show-errors", *more]
         began = time.monotonic()
-        subprocess.run(command, env=environment, check=True)
+        subprocess.run(command, env=isolated(os.environ, settings), check=True)
         return time.monotonic() - began
 
     def _by_browser(self, source: Path, measured: Measured, memory: "Memory | None" = None) -> None:

@@ -12,10 +12,23 @@ FOLDER = "RECORD_AWS_CALLS"
 RECORDER = Path(__file__).parent / "recorder"
 
 
+# The file that each attempt to reach another machine goes to.
+OUTSIDE = "RECORD_OUTSIDE"
+
+
+def watched(environment: dict[str, str], file: Path) -> dict[str, str]:
+    """The environment for processes that write down whom they ask, unless it is this machine itself."""
+    return _with_recorder(environment | {OUTSIDE: str(file)})
+
+
 def recorded(environment: dict[str, str]) -> dict[str, str]:
     """The environment for a site's processes, with the recorder in Python and in Node if calls are recorded."""
     if not os.environ.get(FOLDER):
         return environment
+    return _with_recorder(environment)
+
+
+def _with_recorder(environment: dict[str, str]) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(RECORDER), environment.get("PYTHONPATH", "")]))
     options = " ".join(filter(None, [environment.get("NODE_OPTIONS", ""), f"--require={RECORDER / 'recorder.cjs'}"]))
     return environment | {"PYTHONPATH": path, "NODE_OPTIONS": options}

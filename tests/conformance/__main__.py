@@ -12,6 +12,7 @@ from types import FrameType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from stacks.environment import isolate_this_process
 from tests.conformance import account, localstack, targets
 from tests.conformance.report import DOCS, ROOT, TARGETS, Run, as_text, write
 from tests.conformance.running import conduct
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if options.target == "account":
             return _report(account.run(VAR / "account", with_host=options.with_host, domain=options.domain), options.docs)
+        isolate_this_process()
         with _folder(options.target) as folder:
             if options.target == "localstack":
                 with localstack.running(folder / "aws") as endpoint:

@@ -28,9 +28,11 @@ class Front(Site):
         super().__init__(var, EMBEDDED_AWS="0", DEMO="0")
         used = {name: value for name, value in target.environment.items() if name in ("AWS_ENDPOINT_URL", "AWS_REGION")}
         keys = {"AWS_ACCESS_KEY_ID": operator["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": operator["SecretAccessKey"]}
-        self._base = recorded(clean_environment()) | {"VAR_DIR": str(var)} | used | {"AWS_DEFAULT_REGION": target.region} | keys
+        self._base = (
+            recorded(clean_environment(target)) | {"VAR_DIR": str(var)} | used | {"AWS_DEFAULT_REGION": target.region} | keys
+        )
         if per_stack := target.holders_per_stack:
-            self._base["COHORT_HOLDERS_PER_STACK"] = str(per_stack)
+            self._settings["COHORT_HOLDERS_PER_STACK"] = str(per_stack)
 
     def must(self, *arguments: str) -> Any:
         """Run a command that has to succeed, and return its JSON. Raises Refused."""
@@ -66,7 +68,7 @@ class Administrator:
     """Whoever bootstraps the account: `python -m stacks.bootstrap` and `cdk`, with the target's own rights."""
 
     def __init__(self, target: Target, folder: Path) -> None:
-        self._environment = clean_environment() | target.environment | {"VAR_DIR": str(folder)}
+        self._environment = clean_environment(target) | target.environment | {"VAR_DIR": str(folder)}
 
     def bootstrap(self, *arguments: str) -> str:
         """Run `python -m stacks.bootstrap`, and return what it said. Raises Refused."""
@@ -74,7 +76,7 @@ class Administrator:
 
     def cdk(self, *arguments: str) -> str:
         """Run the `cdk` of this checkout, and return what it said. Raises Refused."""
-        return self._must([str(ROOT / ".venv/bin/cdk"), *arguments])
+        return self._must([sys.executable, "scripts/cdk_command.py", *arguments])
 
     def _must(self, command: Sequence[str]) -> str:
         done = subprocess.run(

@@ -4,17 +4,17 @@ import os
 import subprocess
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local_aws.server import free_port
+from local_aws.server import DIRECTLY, free_port
+from stacks.environment import isolated
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("localstack.txt")
 VENV = ROOT / ".venv-localstack"
-UV = ROOT / ".venv/bin/uv"
+UV = (str(ROOT / ".venv/bin/python"), "-m", "uv")
 SERVICES = "cloudformation,iam,s3,sts,secretsmanager,ssm,ec2,kms"
 ACCOUNT = "000000000000"
 READY_SECONDS, STOP_SECONDS = 180, 30
@@ -34,8 +34,8 @@ def install() -> None:
     # uv reads none of pip's settings.
     mirrors = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in names if f"PIP_{name}" in os.environ}
     environment = os.environ | mirrors | {"VIRTUAL_ENV": str(VENV)}
-    make = [str(UV), "venv", "--quiet", "--clear", "--python", str(ROOT / ".venv/bin/python"), str(VENV)]
-    fill = [str(UV), "pip", "install", "-q", "--require-hashes", "-r", str(LOCK)]
+    make = [*UV, "venv", "--quiet", "--clear", "--python", str(ROOT / ".venv/bin/python"), str(VENV)]
+    fill = [*UV, "pip", "install", "-q", "--require-hashes", "-r", str(LOCK)]
     for command in (make, fill):
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
             raise DidNotStart("LocalStack could not be installed: see above. Nothing was started.")
@@ -48,7 +48,7 @@ def running(folder: Path) -> Iterator[str]:
     install()
     port, log = free_port(), folder / "localstack.log"
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "VIRTUAL_ENV", "PYTHON"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("VIRTUAL_ENV", "PYTHON"))}
     settings = {
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "SERVICES": SERVICES,
@@ -63,7 +63,7 @@ def running(folder: Path) -> Iterator[str]:
         process = subprocess.Popen(
             [str(VENV / "bin/python"), "-m", "localstack.runtime.main"],
             cwd=folder,
-            env=kept | settings,
+            env=isolated(kept, settings),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -85,7 +85,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_localstack/health", timeout=5):
+            with DIRECTLY.open(f"http://127.0.0.1:{port}/_localstack/health", timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.3)

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 
 from local_aws.server import EmbeddedAws, free_port
+from stacks.environment import isolated
 from tests.e2e.site import FOREIGN
 
 EMBEDDED_ACCOUNT, REGION = "111122223333", "us-east-1"
@@ -83,9 +84,10 @@ def session_of(environment: dict[str, str], region: str) -> boto3.Session:
     )
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without what would lead commands elsewhere."""
-    return {name: value for name, value in os.environ.items() if name == "AWS_CA_BUNDLE" or not name.startswith(FOREIGN)}
+def clean_environment(target: Target) -> dict[str, str]:
+    """This process's environment without what would lead commands elsewhere. A real account's profile has its own file."""
+    kept = {name: value for name, value in os.environ.items() if name == "AWS_CA_BUNDLE" or not name.startswith(FOREIGN)}
+    return kept if target.name == "account" else isolated(kept)
 
 
 @contextmanager

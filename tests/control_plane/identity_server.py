@@ -16,6 +16,8 @@ class IdentityServer:
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
         self.audience = "cohort"
+        # Instead of the claims, where a test wants that.
+        self.userinfo: Any = None
         self.is_broken = False
         server = self
 
@@ -35,8 +37,8 @@ class IdentityServer:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self._answer(server.answer(self.path))
 
-            def _answer(self, document: dict[str, Any] | None) -> None:
-                body = json.dumps(document or {}).encode()
+            def _answer(self, document: Any) -> None:
+                body = json.dumps({} if document is None else document).encode()
                 self.send_response(503 if document is None else 200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -74,4 +76,5 @@ class IdentityServer:
             }
         if path == "/token":
             return {"access_token": "opaque", "token_type": "Bearer", "id_token": self.id_token()}
-        return self.claims if path == "/userinfo" else {"keys": []}
+        said = self.claims if self.userinfo is None else self.userinfo
+        return said if path == "/userinfo" else {"keys": []}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,6 +10,7 @@ import jwt
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
+from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from django.core import mail
 from django.test import Client
 from pydantic import ValidationError
@@ -206,6 +208,58 @@ def test_a_token_for_another_site_is_refused(institution: IdentityServer, client
     institution.audience = "another-site"
     come_from(institution, client, sub="1", email="ada@example.org", email_verified=True)
     assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize(
+    "odd", [["ada@example.org"], {"a": 1}, 7, True, None, "", "a\0@example.org", "\ud800@example.org", "x" * 5000]
+)
+def test_an_address_of_another_type_is_as_good_as_none(institution: IdentityServer, client: Client, odd: Any) -> None:
+    somebody()
+    answer = come_from(institution, client, sub="1", email=odd, email_verified=True)
+    assert answer["location"] == "/accounts/3rdparty/signup/"
+    assert 'name="email"' in client.get("/accounts/3rdparty/signup/").content.decode()
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("odd", [["Ada"], {"a": 1}, 7, None, "a\0b", "\ud800", "x" * 5000])
+def test_no_other_claim_of_another_type_keeps_anybody_out(institution: IdentityServer, client: Client, odd: Any) -> None:
+    others = ("name", "given_name", "family_name", "preferred_username", "picture", "locale", "email_verified")
+    answer = come_from(institution, client, sub="1", email="ada@example.org", **dict.fromkeys(others, odd))
+    assert answer["location"] == "/accounts/3rdparty/signup/"
+    assert client.get("/accounts/3rdparty/signup/").status_code == 200
+
+
+@pytest.mark.parametrize("odd", [["1"], {"a": 1}, True, None, "", "a\0b", "\ud800", "x" * 500])
+def test_who_has_no_name_at_the_institution_is_not_signed_in(institution: IdentityServer, client: Client, odd: Any) -> None:
+    somebody()
+    answer = come_from(institution, client, sub=odd, email="ada@example.org", email_verified=True)
+    assert "did not work" in text_of(answer)
+    assert not is_signed_in(client)
+
+
+@pytest.mark.parametrize("whole", [[], ["ada"], "ada", 7])
+def test_an_answer_that_is_no_claims_at_all_is_not_believed(institution: IdentityServer, client: Client, whole: Any) -> None:
+    somebody()
+    institution.userinfo = whole
+    answer = come_from(institution, client, email="ada@example.org", email_verified=True)
+    assert "did not work" in text_of(answer)
+    assert not is_signed_in(client)
+
+
+def test_another_provider_s_answer_that_cannot_be_read_is_said(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = config().model_copy(update={"github_client_id": "cohort", "github_client_secret": type(config().email_url)("hush")})
+    settings.SOCIALACCOUNT_PROVIDERS = provider_settings(changed)
+    monkeypatch.setattr(OAuth2Client, "get_access_token", lambda *_, **__: {"access_token": "opaque"})
+    answers = SimpleNamespace(raise_for_status=lambda: None, status_code=200, json=lambda: ["not", "a", "person"])
+    monkeypatch.setattr("requests.Session.request", lambda *_, **__: answers)
+    page = client.post("/accounts/github/login/").content.decode()
+    state = re.search(r"state=([^&\"]+)", page)
+    assert state is not None
+    answer = client.get("/accounts/github/login/callback/", {"code": "a-code", "state": state[1]})
+    assert answer.status_code == 502
+    assert "did not work" in text_of(answer)
 
 
 def test_a_server_that_is_away_is_said(institution: IdentityServer, client: Client) -> None:

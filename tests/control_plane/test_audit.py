@@ -67,6 +67,7 @@ def test_a_row_cannot_be_changed_or_removed(operator: Actor) -> None:
         "UPDATE audit_auditevent SET details = '{}'",
         "UPDATE audit_auditevent SET actor_user_id = NULL, target = 'other'",
         "UPDATE audit_auditevent SET actor_user_id = actor_user_id",
+        "UPDATE audit_auditevent SET count = count + 1",
         "DELETE FROM audit_auditevent",
     ],
 )
@@ -76,6 +77,18 @@ def test_the_database_refuses_too(administrator: User, statement: str) -> None:
     with pytest.raises(IntegrityError, match="only ever added to"):
         sql(statement)
     assert AuditEvent.objects.values().get() == before
+
+
+@pytest.mark.parametrize(
+    "change", ["count = count - 1", "count = count + 1, target = 'other'", "action = 'other', count = count + 1"]
+)
+def test_of_a_refusal_the_database_lets_nothing_but_the_count_grow(operator: Actor, change: str) -> None:
+    event = record(operator, "access.refused", "GET /health/")
+    sql("UPDATE audit_auditevent SET count = count + 1")
+    with pytest.raises(IntegrityError, match="only ever added to"):
+        sql(f"UPDATE audit_auditevent SET {change}")  # noqa: S608
+    event.refresh_from_db()
+    assert (event.action, event.target, event.count) == ("access.refused", "GET /health/", 2)
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="INSERT OR REPLACE is SQLite's own")

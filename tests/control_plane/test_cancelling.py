@@ -2,9 +2,10 @@
 
 import pytest
 
+from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.heart import Heart
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import NotCancellable, cancel
+from control_plane.deployments.requests import NotCancellable
 from control_plane.groups.models import Access
 from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import OPERATOR, settle

@@ -1,5 +1,6 @@
 """The plain `cdk deploy`: what it says, and a CLI that is missing, fails, hangs, or loses its worker."""
 
+import json
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from control_plane.config import ROOT
-from control_plane.deployments import _process
+from control_plane.deployments import _process, cloudformation
 from control_plane.deployments._cdk_cli import CdkCli
 from control_plane.deployments.deployer import Declined, DeployerFailure, ResourceEvent, Target
 from control_plane.deployments.models import Failure
@@ -79,6 +80,40 @@ def test_it_cannot_tell_what_changes_and_asks_before_it_begins(use, tmp_path):
     assert not (tmp_path / "ran").exists()
     assert deploy().plans == [None]
     assert (tmp_path / "ran").exists()
+
+
+# A group whose role denied the sessions of one member, and one that denies two.
+def _template(*usernames, **resources):
+    denied = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"aws:userid": list(usernames)}}}
+    policies = [{"PolicyName": "ended-sessions", "PolicyDocument": {"Statement": [denied]}}]
+    return {"Resources": {"Role": {"Type": "AWS::IAM::Role", "Properties": {"Policies": policies}}, **resources}}
+
+
+SYNTHESISES = r"""
+if [ "$1" = synth ]; then
+  while [ "$1" != --output ]; do shift; done
+  echo '%s' > "$2/Group-example-lab.template.json"
+fi
+echo "$1" >> %s/said
+"""
+
+
+@pytest.mark.parametrize(("held", "wanted", "broadens"), [(["*:a"], ["*:a", "*:b"], False), (["*:a", "*:b"], ["*:b"], True)])
+def test_where_broadening_needs_approval_it_compares_what_it_is_to_deploy(use, tmp_path, monkeypatch, held, wanted, broadens):
+    monkeypatch.setattr(cloudformation, "template", lambda *_: _template(*held))
+    use(SYNTHESISES % (json.dumps(_template(*wanted)), tmp_path), require_approval="broadening")
+    (plan,) = deploy().plans
+    assert (plan.broadens, plan.names_resources) == (broadens, False)
+    assert {(one.change, one.effect) for one in plan.statements} == {("add", "Deny"), ("remove", "Deny")}
+    ran = (tmp_path / "said").read_text().split()
+    assert ran == ["--output", "deploy"]
+
+
+def test_a_stack_with_nested_ones_is_taken_to_change_the_most(use, tmp_path, monkeypatch):
+    nested = _template("*:a", More={"Type": "AWS::CloudFormation::Stack"})
+    monkeypatch.setattr(cloudformation, "template", lambda *_: nested)
+    use(SYNTHESISES % (json.dumps(nested), tmp_path), require_approval="broadening")
+    assert deploy().plans == [None]
 
 
 def test_a_missing_cli_says_what_to_install(monkeypatch):

@@ -8,8 +8,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from control_plane.deployments import claims
+from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.deployments.requests import cancel
 from control_plane.groups.models import Access
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member

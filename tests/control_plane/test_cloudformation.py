@@ -1,10 +1,12 @@
 """What AWS's refusals become: errors that say what to do."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
+from botocore.stub import Stubber
 from moto import mock_aws
 
 from control_plane.deployments import cloudformation
@@ -228,3 +230,34 @@ def test_a_nested_stack_that_did_nothing_wrong_this_time_is_not_blamed(with_nest
     own = ((8, ITSELF, "KeyHolders1", "UPDATE_COMPLETE", "", NESTED), (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"))
     with_nested(own, INSIDE[3:])
     assert cloudformation.first_failure("Group-x", "us-east-1", after="") is None
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "named"),
+    [
+        ("iam", "list_users", "IAM"),
+        ("s3", "list_buckets", "S3"),
+        ("cloudformation", "list_stacks", "CloudFormation"),
+        ("sts", "get_caller_identity", "STS"),
+    ],
+)
+@pytest.mark.parametrize(("status", "says"), [(503, "AWS is busy: {} answered Odd: told."), (400, "{} answered Odd: told")])
+def test_a_refusal_says_which_service_answered(service: str, operation: str, named: str, status: int, says: str) -> None:
+    client = boto3.client(service, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    with Stubber(client) as stub:
+        stub.add_client_error(operation, "Odd", "told", http_status_code=status)
+        assert told_of(getattr(client, operation)) == says.format(named)
+
+
+def test_a_refusal_of_a_list_s_page_says_which_service_answered() -> None:
+    client = boto3.client("iam", aws_access_key_id="a", aws_secret_access_key="b")
+    with Stubber(client) as stub:
+        stub.add_client_error("list_users", "Odd", "told")
+        assert told_of(lambda: list(client.get_paginator("list_users").paginate())) == "IAM answered Odd: told"
+
+
+def told_of(ask: Callable[[], object]) -> str:
+    """What somebody reads where AWS refuses this."""
+    with pytest.raises(cloudformation.AwsFailure) as caught, cloudformation.explained():
+        ask()
+    return str(caught.value)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -11,11 +12,14 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
+from control_plane.deployments.in_force import in_force
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
 from control_plane.groups.models import Access, Group
+from control_plane.groups.services.access import change_access
 from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
+from control_plane.groups.services.members import add_member, remove_member
+from control_plane.groups.services.suspension import suspend_group
 from tests.control_plane.conftest import settle
 from tests.control_plane.rows import drifted, failed, in_approval, joining, running
 
@@ -104,8 +108,8 @@ def test_a_superseded_deployment_links_to_the_later_one(client: Client, group: G
 def test_the_live_answer_sends_the_buttons_only_when_they_change(client: Client, group: Group, ada: User, operator: Actor) -> None:
     deployment = running(group, ada, operator)
     address = f"{deployment.get_absolute_url()}live/?after=0"
-    assert 'id="decisions"' not in text(client, f"{address}&seen=running.2.0.0.0")
-    changed = text(client, f"{address}&seen=queued.2.0.0.0")
+    assert 'id="decisions"' not in text(client, f"{address}&seen=running.2.0.0.0.0")
+    changed = text(client, f"{address}&seen=queued.2.0.0.0.0")
     assert '<section id="decisions" hx-swap-oob="true">' in changed
     assert "under way</p>" in changed
 
@@ -279,3 +283,42 @@ def test_pages_are_for_administrators(group: Group, ada: User, path: str) -> Non
     member.force_login(ada)
     assert member.get(f"/deployments/{path}").status_code == 403
     assert "/accounts/login/" in Client().get(f"/deployments/{path}", follow=True).redirect_chain[-1][0]
+
+
+def test_what_the_lockout_has_done_already_is_said_wherever_a_deployment_waits(
+    client: Client, group: Group, ada: User, grace: User, operator: Actor
+) -> None:
+    """The lockout acts ahead of the deployment: "AWS is as it was" would be untrue."""
+    add_member(group=group, user=grace, access=Access.FEDERATED, actor=operator)
+    settle(group.stack)
+    deployment = remove_member(group=group, user=grace, actor=operator)
+    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    Deployment.objects.filter(pk=deployment.pk).update(state="approval", plan={"permissions": "broadening"})
+    page = text(client, deployment.get_absolute_url())
+    assert "In force within seconds, ahead of the deployment: everything is denied to grace@example.org." in page
+    seen = page.partition("seen=")[2].partition('"')[0]
+    at = timezone.now()
+    Stack.objects.filter(pk=group.stack.pk).update(denied_generation=F("generation"), denied_at=at)
+    told = f"In force already since {at:%H:%M:%S} UTC, ahead of the deployment: everything is denied to grace@example.org."
+    live = text(client, f"{deployment.get_absolute_url()}live/?after=0&seen={seen}")
+    assert live.count(f"{told} Nothing else was changed on AWS.") == 3, "beside the state, beside Refuse and beside Cancel"
+    refused = client.post(f"{deployment.get_absolute_url()}reject/", follow=True).content.decode()
+    assert f"Refused. {told} Nothing else was changed on AWS." in refused
+
+
+def test_where_no_lockout_acts_nothing_was_changed_on_aws(client: Client, group: Group, ada: User, operator: Actor) -> None:
+    deployment = in_approval(group, ada, operator)
+    assert "has to look at it first. Nothing was changed on AWS." in text(client, deployment.get_absolute_url())
+
+
+def test_a_key_that_the_lockout_stopped_and_a_suspended_group_are_told_too(group: Group, ada: User, operator: Actor) -> None:
+    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    settle(group.stack)
+    change_access(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    stack = Stack.objects.get(pk=group.stack.pk)
+    assert "the access key no longer works of ada@example.org." in in_force(stack)
+    suspend_group(group=group, actor=operator)
+    stack.refresh_from_db()
+    assert "everything is denied to everybody in example-lab." in in_force(stack)
+    settle(stack)
+    assert in_force(stack) == ""

@@ -61,6 +61,7 @@ def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
         ("socket hang up", R),
         ("Stack:arn is in UPDATE_IN_PROGRESS state and can not be updated.", R),
         ("ENOSPC: no space left on device", R),
+        ("database or disk is full", R),
         ("TimeoutError", R),
         ("This stack uses assets, so the toolkit stack must be deployed", P),
         ("", P),

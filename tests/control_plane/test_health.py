@@ -1,5 +1,6 @@
 """Health: what a load balancer, Prometheus and an administrator are told, and who is told nothing."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -66,6 +67,19 @@ def test_it_is_ready() -> None:
     assert answer.status_code == 200
     checks = [{"name": name, "ok": True} for name in ("database", "migrations", "worker")]
     assert answer.json() == {"ready": True, "checks": checks}
+
+
+def test_an_embedded_aws_that_does_not_answer_is_said_and_one_that_listens_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    see_worker()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://localhost:{listening.getsockname()[1]}")
+        config.cache_clear()
+        made = [(one["name"], one["ok"]) for one in Client().get("/readyz").json()["checks"]]
+        assert made == [(name, True) for name in ("database", "migrations", "embedded AWS", "worker")]
+    answer = Client().get("/readyz")
+    config.cache_clear()
+    assert answer.status_code == 503
+    assert answer.json()["checks"][-1]["problem"].startswith("The embedded AWS does not answer")
 
 
 @pytest.mark.parametrize("seconds_ago", [None, 61])

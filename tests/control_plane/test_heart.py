@@ -7,9 +7,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from control_plane.deployments import claims, heart
+from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.heart import Heart, LeaseLost
 from control_plane.deployments.models import Stack, Worker
-from control_plane.deployments.requests import cancel
 from tests.control_plane.fakes import claim_one
 from tests.control_plane.processes import wait_until
 

@@ -99,7 +99,11 @@ def test_no_backup_at_all_is_an_age_that_any_alarm_heeds_and_no_certificate_is_n
     assert "CertificateDaysLeft" not in seen
 
 
-def test_a_site_that_answers_is_up(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_site_that_answers_is_up_and_no_proxy_is_asked_for_this_machine(
+    live_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"http_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("HEALTH_URL", f"{live_server.url}/healthz")
     config.cache_clear()
     assert cloudwatch.site_up() == 1

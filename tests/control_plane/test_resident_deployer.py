@@ -24,13 +24,11 @@ from tests.control_plane.processes import is_alive, wait_until
 STAND_IN = """
 import json, os, sys
 
+ALLOW = {"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}
 PLAN = {
-    "permissions": "broadening",
     "resources": [{"logical_id": "Role1", "type": "AWS::IAM::Role", "action": "add", "properties": []}],
-    "statements": [{
-        "change": "add", "effect": "Allow", "actions": "s3:GetObject", "resource": "*", "principal": "AWS:*", "condition": "",
-        "widens": True,
-    }],
+    "before": [{}],
+    "after": [{"Role1": {"Type": "AWS::IAM::Role", "Properties": {"Policies": [{"PolicyDocument": ALLOW}]}}}],
 }
 
 def say(identity, event, **more):
@@ -73,9 +71,9 @@ for line in sys.stdin:
             say(identity, "aborted")
 """
 PLAN = Plan(
-    "broadening",
+    "non-broadening",
     [ResourceChange("Role1", "AWS::IAM::Role", "add", [])],
-    [StatementChange("add", "Allow", "s3:GetObject", "*", "AWS:*", "", widens=True)],
+    [StatementChange("add", "Allow", "s3:GetObject", "*", "Role1", "", widens=True)],
 )
 
 

@@ -227,7 +227,7 @@ def test_the_page_previews_asks_shows_and_undoes(
     )
     live = client.get(reverse("admin:groups_group_retire_live", args=(lab.pk,))).content.decode()
     assert "1 × IAM User" in live
-    assert "more than 20,001 objects, more than 1.9 MB" in live
+    assert "more than 20,001 objects, more than 2 MB" in live
     assert "hx-get" not in live
     refused = client.post(address, {"objects": "delete", "confirmation": "wrong"})
     assert refused.status_code == 422

@@ -13,12 +13,14 @@ from moto import mock_aws
 from control_plane.accounts.models import User
 from control_plane.deployments import cloudformation, iam_delay
 from control_plane.deployments.models import Deployment
+from control_plane.deployments.requests import request_repair
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import remove_member
 from control_plane.review import due, looking
 from control_plane.review.looking import look
 from control_plane.review.models import Finding, Line, Look
+from control_plane.review.signing import NotSignable, sign_off
 from control_plane.review.tasks import look_at_group
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
@@ -134,10 +136,48 @@ def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> 
     assert set(Look.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
 
 
+def test_a_scan_is_due_after_any_run_whatever_its_generation(lab: OnAws, group: Group, ada: User, administrator: User) -> None:
+    """A repair deploys no new generation: what was red stayed red until somebody looked."""
+    long_ago = timezone.now() - due.PATIENCE - iam_delay.SETTLES
+    lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
+    look(group)
+    Look.objects.filter(group=group).update(asked_at=long_ago, finished_at=long_ago)
+    due.start_due_looks()
+    assert enqueued(group) == 0, "looked again, and nothing has changed"
+    lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
+    repair = request_repair(group.stack, actor=OPERATOR)
+    Deployment.objects.filter(pk=repair.pk).update(state="failed", finished_at=timezone.now() - iam_delay.SETTLES)
+    with pytest.raises(NotSignable, match="was deployed since"):
+        sign_off(group=group, actor=OPERATOR, looked_at=long_ago)
+    due.start_due_looks()
+    assert enqueued(group) == 1
+    look(group)
+    assert marks() == set()
+    Look.objects.filter(group=group).update(asked_at=long_ago)
+    due.start_due_looks()
+    assert enqueued(group) == 1, "the same run makes it due once"
+
+
+def test_what_belongs_to_no_group_is_looked_for_again_after_any_run(lab: OnAws, group: Group) -> None:
+    lab.iam.create_user(UserName="stray", Path="/cohort/gone-lab/")
+    long_ago = timezone.now() - due.PATIENCE - iam_delay.SETTLES
+    looking.look_outside()
+    Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
+    assert enqueued(None) == 0
+    just_deployed(group, ago=iam_delay.SETTLES)
+    due.start_due_looks()
+    assert enqueued(None) == 1
+    lab.iam.delete_user(UserName="stray")
+    looking.look_outside()
+    Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
+    due.start_due_looks()
+    assert enqueued(None) == 1, "nothing was found, so that the daily look is enough"
+
+
 def just_deployed(group: Group, ago: timedelta = timedelta()) -> None:
     Deployment.objects.filter(stack=group.stack).update(finished_at=timezone.now() - ago)
 
 
-def enqueued(group: Group) -> int:
+def enqueued(group: Group | None) -> int:
     found = DBTaskResult.objects.filter(task_path=look_at_group.module_path)
-    return sum(task.args_kwargs["args"] == [group.pk] for task in found)
+    return sum(task.args_kwargs["args"] == [group and group.pk] for task in found)

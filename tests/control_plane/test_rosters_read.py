@@ -39,6 +39,10 @@ def test_it_works() -> None:
         b'"sep=,"\n"E-mail address","NAME"\n"ADA@example.org","Zo\xc3\xab"\n',
         b"\n\n,,\nemail,name,,\n\nada@example.org, Zo\xc3\xab ,,\n;;\n , ,\n\n",
         b"\xef\xbb\xbfsep=;\nname;email\nZo\xc3\xab;mailto:ada@example.org\n",
+        b"sep=\t\r\nname\temail\r\nZo\xc3\xab\tada@example.org\r\n",
+        b"sep=|\nname|email\nZo\xc3\xab|ada@example.org\n",
+        # Windows-1252, as Excel's plain CSV has it.
+        b"sep=;\r\nemail;name\r\nada@example.org;Zo\xeb\r\n",
     ],
 )
 def test_whatever_wrote_it(content: bytes) -> None:
@@ -54,7 +58,12 @@ def test_whatever_wrote_it(content: bytes) -> None:
         (f"{HEAD}\nada@example.org".encode("utf-16"), "UTF-16"),
         ("email\nada@example.org".encode("utf-16-le"), "UTF-16"),
         ("email\nada@example.org".encode("utf-32"), "UTF-32"),
-        ("email,name\nx@example.org,a\nada@example.org,Zoë".encode("latin-1"), "Line 3 holds the byte 0xEB"),
+        # As a Mac of before wrote it, Central Europe, Cyrillic, and a cut letter of UTF-8.
+        ("email,name\nx@example.org,a\nada@example.org,José".encode("mac-roman"), "Line 3 holds the byte 0x8E"),
+        ("email,name\nada@example.org,Łukasz Wałęsa".encode("cp1250"), "make no sense"),
+        ("email,name\nada@example.org,Сергей".encode("cp1251"), "make no sense"),
+        ("email,name\nada@example.org,Zoë and Zo".encode() + b"\xc3", "make no sense"),
+        (b"email,name\nada@example.org,\x81\n", "make no sense"),
         (b"PK\x03\x04whatever", "workbook"),
         (b"\xd0\xcf\x11\xe0whatever", "workbook"),
         (b"%PDF-1.7", "PDF"),
@@ -86,8 +95,11 @@ def test_what_cannot_be_read_at_all_is_told(content: bytes, says: str) -> None:
         ("ada@example.org,,alpha\x07,,,,", "group", "no group"),
         ("ada@example.org,,alpha-lab,admin,,,", "access", "'admin' is not one of federated or keys"),
         ("ada@example.org,,alpha-lab,,perhaps,,", "manager", "'perhaps' is not one of yes or no"),
-        ("ada@example.org,,alpha-lab,,,31.12.2026,", "ends_on", "2026-12-31"),
-        ("ada@example.org,,alpha-lab,,,12/31/2026,", "ends_on", "2026-12-31"),
+        ("ada@example.org,,alpha-lab,,,03/04/2026,", "ends_on", "can be two days"),
+        ("ada@example.org,,alpha-lab,,,31/12/26,", "ends_on", "2026-12-31"),
+        ("ada@example.org,,alpha-lab,,,31.13.2026,", "ends_on", "2026-12-31"),
+        ("ada@example.org,,alpha-lab,,,31/31/2026,", "ends_on", "2026-12-31"),
+        ("ada@example.org,,alpha-lab,,,31.12/2026,", "ends_on", "2026-12-31"),
         ("ada@example.org,,alpha-lab,,,46387,", "ends_on", "2026-12-31"),
         ("ada@example.org,,alpha-lab,,,20261231,", "ends_on", "2026-12-31"),
         ("ada@example.org,,alpha-lab,,,2026-02-30,", "ends_on", "2026-12-31"),
@@ -105,6 +117,45 @@ def test_a_bad_cell_is_told_by_line_and_column_and_spoils_its_row_alone(line: st
     [problem] = bad.problems
     assert (problem.line, problem.column) == (3, column)
     assert says in problem.text
+
+
+@pytest.mark.parametrize("name", ["Zoë", "José Núñez", "O’Neill", "Šárka Žižková", "“Ada” – Œuvre", "Müller-Lüdenscheidt", "ÉMILE"])
+def test_plain_csv_of_excel_is_read_and_shown_as_it_was_understood(name: str) -> None:
+    reading = read(f"email;name\r\nx@example.org;Plain\r\nada@example.org;{name}\r\n".encode("cp1252"))
+    assert [row.name for row in reading.rows] == ["Plain", name]
+    assert reading.problems == ()
+    (note,) = reading.notes
+    assert "read as Windows-1252" in note
+    assert name.split()[0] in note
+    # What is UTF-8 is a matter of course.
+    assert read(f"email\nada@example.org\n{name}".encode()).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        (["2026-12-31", "2026/4/3"], ["2026-12-31", "2026-04-03"]),
+        (["31.12.2026", "3.4.2026"], ["2026-12-31", "2026-04-03"]),
+        (["31/12/2026", "03/04/2026"], ["2026-12-31", "2026-04-03"]),
+        (["03/04/2026", "12/31/2026"], ["2026-03-04", "2026-12-31"]),
+        (["31-12-2026", "5-5-2026"], ["2026-12-31", "2026-05-05"]),
+    ],
+)
+def test_days_are_read_as_the_file_writes_them(written: list[str], read_as: list[str]) -> None:
+    found = rows("email,group,ends_on\n" + "".join(f"p{number}@example.org,x,{day}\n" for number, day in enumerate(written)))
+    assert [str(row.ends_on) for row in found] == read_as
+
+
+def test_the_order_of_a_file_s_days_is_shown_with_what_tells_it() -> None:
+    reading = read(b"email,group,ends_on\na@example.org,x,03/04/2026\nb@example.org,x,12/31/2026\n")
+    assert reading.notes == ("Days were read as month/day/year, since 12/31/2026 can be nothing else: 03/04/2026 is 4 March 2026.",)
+
+
+def test_days_of_two_orders_in_one_file_leave_what_could_be_either_to_a_person() -> None:
+    reading = read(b"email,group,ends_on\na@example.org,x,31/12/2026\nb@example.org,x,12/31/2026\nc@example.org,x,03/04/2026\n")
+    first, second, third = reading.rows
+    assert str(first.ends_on) == str(second.ends_on) == "2026-12-31"
+    assert "can be two days, and no other day of the file tells which" in third.problems[0].text
 
 
 def test_an_unknown_column_is_told_and_the_rest_is_read() -> None:

@@ -11,12 +11,16 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import AlreadyMember, AlreadyMoving, InvalidEnd, NotMember
-from control_plane.groups.models import Access, AccessState, Group, Membership
+from control_plane.groups.models import Access, AccessState, Analysis, Grant, Group, Membership
+from control_plane.groups.permissions import managed_groups, manages, manages_any
+from control_plane.groups.services.analyses import grant_analysis
+from control_plane.groups.services.credentials import find_membership
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member, remove_member
 from control_plane.groups.services.moves import finish_moves, move_member
 from control_plane.groups.services.terms import end_due, remind_of_ends, set_end
 from control_plane.notifications.models import Notice
+from control_plane.storage.places import find_place
 from tests.control_plane.conftest import OPERATOR, settle
 
 
@@ -52,6 +56,28 @@ def test_a_membership_ends_on_its_day_and_not_before(inside: Membership, group: 
     assert Membership.objects.wanted().get(group=group).user == grace
     assert AuditEvent.objects.filter(action="member.remove", actor="system:terms").exists()
     assert end_due() == 0
+
+
+def test_whose_time_is_over_gets_nothing_and_manages_nothing_though_no_worker_took_it_away(
+    inside: Membership, group: Group, ada: User, epi: Analysis
+) -> None:
+    """The sweep may be late, or stand still with the worker."""
+    settle(epi.stack)
+    grant_analysis(analysis=epi, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
+    settle(group.stack)
+    Membership.objects.filter(pk=inside.pk).update(is_manager=True)
+    assert find_membership(group, ada) == find_place(group_slug=group.slug, analysis_slug=epi.slug, user=ada).membership == inside
+    assert manages(ada, group)
+    assert manages_any(ada)
+    assert list(managed_groups(ada)) == [group]
+    Membership.objects.filter(pk=inside.pk).update(ends_at=a_day(-0.01))
+    with pytest.raises(NotMember, match="ended on"):
+        find_membership(group, ada)
+    with pytest.raises(NotMember, match="ended on"):
+        find_place(group_slug=group.slug, analysis_slug=epi.slug, user=ada)
+    assert not manages(ada, group)
+    assert not manages_any(ada)
+    assert list(managed_groups(ada)) == []
 
 
 def test_many_that_end_together_are_one_deployment(group: Group) -> None:

@@ -1,5 +1,6 @@
 """One site for all the tests that go through the front door; they keep out of each other's way by names of their own."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         running.have_browsers_use(faults)
         running.start()
         yield running
-        running.stop()
+        assert running.stop(signal.SIGTERM) == 0
 
 
 # Not for the whole session: while Playwright runs, its event loop keeps Django's database out of this process.
@@ -39,11 +40,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A page in a window of its own, not signed in. A script error on any page fails the test."""
+    """A page in a window of its own, not signed in. A script error on any page fails the test, and so does what a policy stops."""
     context = browser.new_context(base_url=site.url, viewport={"width": 1280, "height": 900})
     opened = context.new_page()
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda message: problems.append(message.text) if "Content Security Policy" in message.text else None)
     yield opened
     context.close()
     assert problems == []

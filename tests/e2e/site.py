@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from dotenv import dotenv_values
 
 from local_aws.server import free_port, write_pace
+from stacks import env_file
+from stacks.environment import isolated
 from tests.calls import recorded
 from tests.e2e.typist import Typist
 from tests.faults import Faults
@@ -62,12 +63,16 @@ class Site:
         self.var = var
         self.port, self.aws_port = free_port(), free_port()
         self.url, self.endpoint = f"http://localhost:{self.port}", f"http://localhost:{self.aws_port}"
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        clean = {name: value for name, value in isolated(os.environ).items() if not name.startswith(FOREIGN)}
         self._base = recorded(clean | {"VAR_DIR": str(var)})
         self._settings = {"PORT": str(self.port), "AWS_PORT": str(self.aws_port), **settings}
         self._process: subprocess.Popen[str] | None = None
         self._faults: Faults | None = None
         self._typist: Typist | None = None
+
+    def surround(self, environment: dict[str, str]) -> None:
+        """Have the start and every command find this in their shell. Before `start`."""
+        self._base |= environment
 
     def have_browsers_use(self, faults: Faults) -> None:
         """Have browsers reach S3 through this proxy. Before `start`."""
@@ -87,7 +92,7 @@ class Site:
             self._process = subprocess.Popen(
                 [sys.executable, "scripts/up.py"],
                 cwd=ROOT,
-                env=self._base | self._settings,
+                env=self._base | self._settings | {"COHORT_GIVEN": " ".join(self._settings)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -165,7 +170,7 @@ class Site:
 
     def cdk(self, *arguments: str) -> Finished:
         """Run the CDK command line by hand."""
-        return self._run([str(ROOT / ".venv/bin/cdk"), *arguments], {})
+        return self._run([sys.executable, "scripts/cdk_command.py", *arguments], {})
 
     def _run(self, command: list[str], settings: dict[str, str]) -> Finished:
         done = subprocess.run(
@@ -176,7 +181,7 @@ class Site:
     @property
     def env_file(self) -> dict[str, str]:
         """The settings that the site wrote for its commands."""
-        return {name: value or "" for name, value in dotenv_values(self.var / "env").items()}
+        return env_file.read(self.var / "env")
 
     @property
     def administrator(self) -> tuple[str, str]:

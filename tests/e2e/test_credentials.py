@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Error, Page, expect
 
+from stacks.environment import isolated
 from tests.e2e.conftest import serious_findings, sign_in
 from tests.e2e.site import Finished, Site
 
@@ -59,7 +60,7 @@ class OwnComputer:
 
     def __init__(self, home: Path, site: Site) -> None:
         self.home, self._site = home, site
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        clean = {name: value for name, value in isolated(os.environ).items() if not name.startswith("AWS_")}
         python = home / "bin"
         python.mkdir()
         (python / "python3").symlink_to(sys.executable)
@@ -229,6 +230,44 @@ def test_a_key_is_shown_once_works_and_dies_when_it_is_replaced(holder: Page, la
     second = key_on(page)
     assert second["AccessKeyId"] != first["AccessKeyId"]
     lab.client("s3", second).list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/")
+
+
+def test_signing_out_everywhere_denies_on_aws_the_session_that_was_taken_and_no_later_one(holder: Page, lab: Site) -> None:
+    page = holder
+    taken = session_on(page)
+    assert can_list(lab, taken)
+    page.goto("/accounts/sessions/")
+    assert serious_findings(page) == []
+    page.get_by_role("button", name="Sign out everywhere else").click()
+    expect(page.get_by_text("You are signed out everywhere else")).to_be_visible()
+    deadline = time.monotonic() + 60
+    while can_list(lab, taken):
+        assert time.monotonic() < deadline, "The session that was taken still works."
+        time.sleep(0.5)
+    lab.wait_for_deployments()
+    # The cut-off lies five seconds ahead, and no session is opened before it.
+    time.sleep(5)
+    assert can_list(lab, session_on(page))
+    assert not can_list(lab, taken)
+
+
+def can_list(lab: Site, credentials: dict[str, str]) -> bool:
+    """Whether AWS lets whoever holds these credentials list the group's folder."""
+    try:
+        lab.client("s3", credentials).list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "AccessDenied":
+            raise
+        return False
+    return True
+
+
+def session_on(page: Page) -> dict[str, str]:
+    """What the page shows of short-lived credentials."""
+    page.goto(PAGE)
+    page.get_by_role("button", name="Show credentials for 60 minutes").click()
+    lines = dict(re.findall(r"(\w+) = (\S+)", snippet(page, "profile")))
+    return key_on(page) | {"SessionToken": lines["aws_session_token"]}
 
 
 def test_the_pages_fit_a_telephone(member: Page) -> None:

@@ -17,6 +17,7 @@ from local_aws.identity import create_identity
 from local_aws.server import EmbeddedAws, free_port
 from stacks import names
 from stacks.bootstrap import execution_arns
+from stacks.environment import isolated
 from stacks.manifest import open_store
 from tests.e2e.site import ROOT
 from tests.stacks.builders import ACCOUNT, REGION, group_manifest, platform_manifest
@@ -70,7 +71,7 @@ class Engineer:
         )
 
     def _run(self, command: list[str], key: str, secret: str) -> str:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COHORT_"))}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("COHORT_")}
         settings = {
             "AWS_ENDPOINT_URL": self.aws.endpoint,
             "AWS_REGION": REGION,
@@ -79,7 +80,9 @@ class Engineer:
             "COHORT_MANIFEST_STORE": str(self.folder / "manifests"),
             "VAR_DIR": str(self.folder),
         }
-        done = subprocess.run(command, cwd=ROOT, env=clean | settings, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=isolated(clean, settings), capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

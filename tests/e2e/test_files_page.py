@@ -3,9 +3,7 @@
 import hashlib
 import io
 import re
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection, IncompleteRead
@@ -19,12 +17,20 @@ from playwright.sync_api import Browser, Download, Locator, Page, Route, expect
 from tests.e2e.conftest import serious_findings
 from tests.e2e.listing import MANY, Listing
 from tests.e2e.site import Site
+from tests.e2e.stored_files import DAY, FILES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
 BUCKET, GROUP, ANALYSIS = "cohort-e2e-files", "bragg-lab", "diffraction"
 PAGE = f"/groups/{GROUP}/files/{ANALYSIS}/"
-DAY = "inputs/day 1/"
+TYPE_AND_PRESS = """([text, next]) => {
+  const [search, pressed] = ["[data-part=search]", next].map((one) => document.querySelector(`#files ${one}`));
+  search.focus();
+  search.value = text;
+  search.dispatchEvent(new Event("input"));
+  pressed.focus();
+  pressed.click();
+}"""
 SESSION = """
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -37,34 +43,6 @@ session.update({{SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: settings.AUTHEN
 session.save()
 print('session=' + session.session_key)
 """
-
-
-def png() -> bytes:
-    """A small picture."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = b"".join(b"\0" + b"".join(bytes((x * 2, y * 2, 120)) for x in range(128)) for y in range(96))
-    header = struct.pack(">IIBBBBB", 128, 96, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-FILES = {
-    f"{DAY}Ünï cödé 😀 (1).txt": "Grüße aus dem Labor\n".encode() * 5000,
-    f"{DAY}spikes.csv": b'time,"channel, name",note\n' + b'1,"a ""b""","two\nlines"\n' * 150,
-    f"{DAY}frame.png": png(),
-    f"{DAY}evil.html": b"<script>document.title = 'taken over'</script><b>not bold</b>",
-    f"{DAY}evil.svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='40' height='40'><script>document.title='taken over'</script>"
-    b"<rect width='40' height='40' fill='teal'/></svg>",
-    f"{DAY}params.json": b'{"threshold": 4.5}',
-    f"{DAY}recording.bin": bytes(range(256)) * 20_000,
-    f"{DAY}empty.log": b"",
-    f"{DAY}deep/er/trace 1.dat": b"deep",
-    f"{DAY}update.txt": b"internal",
-    "results/job-1/internal_ec2_logs/boot": b"internal",
-    "results/job-1/summary.md": b"# Done",
-}
 
 
 @dataclass
@@ -163,6 +141,17 @@ def test_searching_finds_in_the_folder_and_below_it(rosalind: Page, lab: Lab) ->
     expect(row(page, "day 1/deep/er/trace 1.dat")).to_be_visible()
     expect(page.locator("#files [data-part=count]")).to_contain_text("1 found in 9 files")
     assert parse_qs(urlsplit(page.url).query) == {"path": ["inputs/"], "q": ["TRACE"], "below": ["1"]}
+    below, sort = "[data-part=below]", "[data-sort=size] button"
+    for text, pressed, count, left in (
+        ("", below, "^1 folder,", {"path": ["inputs/"]}),
+        ("day", below, "^9 found in ", {"path": ["inputs/"], "q": ["day"], "below": ["1"]}),
+        ("", sort, "^9 files,", {"path": ["inputs/"], "below": ["1"], "sort": ["size"], "order": ["down"]}),
+    ):
+        # Both at once, before the page looks for what was typed.
+        page.evaluate(TYPE_AND_PRESS, [text, pressed])
+        expect(page.get_by_label("Search in this folder")).to_have_value(text)
+        expect(page.locator("#files [data-part=count]")).to_have_text(re.compile(count))
+        assert parse_qs(urlsplit(page.url).query) == left
 
 
 def test_a_file_is_looked_at_and_nothing_of_it_is_run(rosalind: Page, lab: Lab) -> None:
@@ -190,7 +179,7 @@ def test_a_file_is_looked_at_and_nothing_of_it_is_run(rosalind: Page, lab: Lab) 
     assert serious_findings(page) == []
     panel.get_by_role("button", name="Next").click()
     expect(panel.locator("pre")).to_contain_text("Grüße aus dem Labor")
-    expect(panel).to_contain_text("The first 65.5 kB of 110 kB")
+    expect(panel).to_contain_text("The first 64 kB of 110 kB")
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(row(page, "Ünï cödé 😀 (1).txt").get_by_role("button").first).to_be_focused()
@@ -223,6 +212,31 @@ def test_a_file_and_a_choice_come_down_byte_for_byte(rosalind: Page, lab: Lab) -
         got = {one: hashlib.sha256(opened.read(one)).hexdigest() for one in opened.namelist()}
     wanted = {one: hashlib.sha256(FILES[DAY + one]).hexdigest() for one in ("deep/er/trace 1.dat", "recording.bin", "empty.log")}
     assert got == wanted
+
+
+def test_keys_that_no_browser_can_ask_for_are_the_files_themselves(rosalind: Page, lab: Lab) -> None:
+    s3 = lab.site.root("s3")
+    content = {"x.txt": b"PLAIN", "./x.txt": b"DOT", "a/../x.txt": b"DOT DOT", "": b"MARKER"}
+    for key, body in content.items():
+        s3.put_object(Bucket=BUCKET, Key=f"{GROUP}/inputs/odd/{key}", Body=body)
+    for path, name in (("", "x.txt"), ("./", "x.txt"), ("a/../", "x.txt")):
+        page = go(rosalind, f"inputs/odd/{path}")
+        row(page, name).get_by_role("button", name=name, exact=True).click()
+        preview, wanted = page.get_by_role("dialog"), content[path + name]
+        expect(preview.get_by_label("Content")).to_have_text(wanted.decode())
+        download = downloaded(page, preview.get_by_role("button", name="Download"))
+        assert (download.suggested_filename, saved(download)) == (name, wanted)
+    page = go(rosalind, "inputs/odd/")
+    expect(page.locator("[data-part=count]")).to_contain_text("2 files")
+    marker = "(content of this folder’s marker)"
+    download = downloaded(page, page.get_by_role("button", name=f"Download {marker}"))
+    assert (download.suggested_filename, saved(download)) == ("odd", b"MARKER")
+    page.get_by_label("Choose all on this page").check()
+    expect(page.locator("[data-part=chosen-count]")).to_have_text("3 chosen")
+    download = downloaded(go(rosalind, "inputs/odd/"), page.get_by_role("button", name="Download all as zip"))
+    with zipfile.ZipFile(io.BytesIO(saved(download))) as opened:
+        got = {one: opened.read(one) for one in opened.namelist()}
+    assert got == {"_ (2)": b"MARKER", "_/x.txt": b"DOT", "a/__/x.txt": b"DOT DOT", "x.txt": b"PLAIN"}
 
 
 def test_a_whole_folder_comes_as_one_zip(rosalind: Page, lab: Lab) -> None:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,25 @@ from typing import Any
 import pytest
 
 from local_aws.server import free_port
-from tests.control_plane.processes import is_alive
+from tests.control_plane.processes import is_alive, wait_until
+from tests.e2e.hostile import Hostile
 from tests.e2e.site import ROOT, Site, children_of
+
+# Longer than the embedded AWS leaves between two savings of its state.
+SAVED_SECONDS = 7
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> None:
     site = Site(tmp_path / "var")
+    with Hostile(tmp_path / "person") as person:
+        site.surround(person.environment)
+        run_all_of_it(site)
+        person.assert_nothing_was_asked()
+
+
+def run_all_of_it(site: Site) -> None:
     printed = site.start()
     assert f"Ready: {site.url} (sign in as admin@example.org" in printed
     assert site.administrator[1] not in printed
@@ -31,18 +43,67 @@ def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> No
     assert site.pid is not None
     started = children_of(site.pid)
     assert len(started) >= 4
-    assert site.stop() == 0
-    assert [pid for pid in started if is_alive(pid)] == []
+    # The commands of a second terminal: AWS from Python, and CDK's own command line.
+    assert site.manage("keys", "check").status == 0
+    listed = site.cdk("diff", "Group-demo-lab", "--context", "group=demo-lab", "--output", str(site.var / "cdk.out"))
+    assert (listed.status, "There were no differences" in listed.out + listed.err) == (0, True), listed.out + listed.err
+    the_second_start_of_a_folder_is_refused(site)
+    an_aws_that_was_killed_is_started_again(site, before)
+    assert open_to_others(site.var) == []
+    started = children_of(site.pid)
+    os.kill(site.pid, signal.SIGKILL)
+    wait_until(lambda: [pid for pid in started if is_alive(pid)] == [], 60)
 
-    began = time.monotonic()
-    site.start()
-    assert time.monotonic() - began < 60
+    # As an older version left it.
+    for path in (site.var, site.var / "cohort.sqlite3", site.var / "env", site.var / "aws"):
+        path.chmod(0o755)
+    with (site.var / "env").open("a") as file:
+        file.write("# Mine:\nSIGN_UP=closed\nexport MINE='it'\"'\"'s'\n")
+    said = site.start()
+    assert "Not taken from this shell, since other programs use such names too: DATABASE_URL, DEBUG." in said
+    assert (site.env_file["SIGN_UP"], site.env_file["MINE"]) == ("closed", "it's")
+    assert open_to_others(site.var) == []
     assert site.env_file["AWS_ACCESS_KEY_ID"] == key
     assert site.credentials("demo-lab", "ada@example.org") == before
     site.client("s3", before).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/x", Body=b"again")
-    with urllib.request.urlopen(f"{site.url}/accounts/login/") as answer:
-        assert b"Sign in" in answer.read()
-    assert site.stop(signal.SIGTERM) == 0
+    with urllib.request.urlopen(f"{site.url}/accounts/signup/") as answer:
+        assert b"Sign-up is closed" in answer.read()
+    started = children_of(site.pid)
+    assert site.stop() == 0
+    assert [pid for pid in started if is_alive(pid)] == []
+
+
+def the_second_start_of_a_folder_is_refused(site: Site) -> None:
+    done = run_up(site.var, PORT=str(free_port()), AWS_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert f"`make up` runs already for {site.var} (process {site.pid}, {site.url})" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def an_aws_that_was_killed_is_started_again(site: Site, credentials: dict[str, str]) -> None:
+    """Its own state is saved every few seconds; what is there is there again."""
+    assert site.pid is not None
+    log = site.var.parent / f"{site.var.name}-up.log"
+    time.sleep(SAVED_SECONDS)
+    (aws,) = (pid for pid in children_of(site.pid) if b"local_aws\0--port" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(aws, signal.SIGKILL)
+    wait_until(lambda: "The embedded AWS ended by itself, and is started again" in log.read_text(), 60)
+    wait_until(lambda: answers(f"{site.url}/readyz"), 60)
+    site.client("s3", credentials).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/y", Body=b"after")
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return False
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """What other users of the machine could read, write or enter. Static files are everybody's, who could enter the folder."""
+    found = [path for path in (folder, *folder.rglob("*")) if not path.is_relative_to(folder / "static") and not path.is_symlink()]
+    return [str(path) for path in found if path.stat().st_mode & 0o077]
 
 
 def run_the_example(site: Site, credentials: dict[str, str]) -> dict[str, Any]:
@@ -81,6 +142,18 @@ def test_a_database_of_another_version_is_left_alone_and_said(tmp_path: Path) ->
     assert "was made by another version" in done.stderr
     assert "make up VAR_DIR=" in done.stderr
     assert (tmp_path / "var/cohort.sqlite3").read_bytes() == b"older"
+
+
+@pytest.mark.parametrize("folder", ["/", "~", "sticky"])
+def test_a_folder_that_others_use_is_left_as_it_is(tmp_path: Path, folder: str) -> None:
+    shared = {"/": Path("/"), "~": Path.home(), "sticky": tmp_path / "tmp"}[folder]
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    before = shared.stat().st_mode
+    done = run_up(shared, PORT=str(free_port()), AWS_PORT=str(free_port()))
+    assert done.returncode == 1
+    assert "which holds more than a site. Nothing was changed" in done.stderr
+    assert shared.stat().st_mode == before
 
 
 def test_a_port_that_is_none_is_named(tmp_path: Path) -> None:

@@ -1,17 +1,20 @@
 """The upload page in a real browser, on good days and bad ones: what arrives is right, and what is wrong is said."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.conftest import serious_findings
+from tests.e2e.conftest import serious_findings, sign_in
 from tests.e2e.site import Site
 from tests.e2e.uploading import (
     PASSWORD,
+    accounted,
     choose,
+    drop,
     hash_at_s3,
     hash_of,
     keys_at_s3,
@@ -81,10 +84,28 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, 
         make(folder / "Ünïcode ☃ + & # % name.csv", 1234),
         make(folder / "day 1/notes (v2).txt", 10),
         make(folder / "day 1/empty.txt", 0),
+        make(folder / "day 1/back\\slash.txt", 7),
+        # Names of the same size and time that differ in case alone.
+        *(make(folder / name / "settings.xml", 4) for name in ("Mouse1", "mouse1")),
+        make(folder / "mouse1/Settings.xml", 4),
     ]
+    for file in files:
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+    # Whatever Uppy itself says, of each file and of all of them.
+    page.evaluate(
+        "document.seen = []; new MutationObserver(() => document.seen.push(document.querySelector('#upload-drop').textContent))"
+        ".observe(document.querySelector('#upload-drop'), {childList: true, characterData: true, subtree: true})"
+    )
     choose(page, folder)
+    expect(page.locator(".uppy-Dashboard-Item", has_text="video.avi").locator(".uppy-Dashboard-Item-statusSize")).to_have_text(
+        "41.9 MB"
+    )
     send(page)
     wait_until_complete(page)
+    accounted(page, sent=len(files))
+    said = "\n".join(page.evaluate("document.seen"))
+    assert " of 41.9 MB" in said
+    assert not re.search(r"\b40(\.0)? MB|\bKB\b", said)
     for file in files:
         assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{file.relative_to(tmp_path)}") == hash_of(file)
     assert serious_findings(page) == []
@@ -95,8 +116,44 @@ def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, 
     choose(page, folder)
     send(page)
     wait_until_complete(page)
+    accounted(page, skipped=len(files))
     assert lab.faults.counts["UploadPart"] == counts["UploadPart"]
     assert len(keys_at_s3(lab, BUCKET, f"{INPUTS}/session 5/")) == len(files)
+
+
+def test_the_same_file_is_sent_to_another_folder_and_again_after_it_was_deleted(lab: Site, page: Page, tmp_path: Path) -> None:
+    file, s3 = make(tmp_path / "template.csv", 50), lab.root("s3")
+    for sent, day in enumerate(("dayC", "dayD"), start=1):
+        page.locator("#upload-folder").fill(f"inputs/{day}/")
+        choose(page, file)
+        send(page)
+        accounted(page, sent=sent)
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{day}/template.csv") == hash_of(file)
+    s3.delete_object(Bucket=BUCKET, Key=f"{INPUTS}/dayD/template.csv")
+    choose(page, file)
+    # It was chosen for this folder. Another one may be set before it is sent.
+    page.locator("#upload-folder").fill("inputs/dayE/")
+    page.get_by_role("button", name="Send to inputs/dayE/ instead").click()
+    page.locator("#upload-folder").fill("inputs/dayD/")
+    choose(page, file)
+    send(page)
+    accounted(page, sent=4)
+    for day in ("dayD", "dayE"):
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{day}/template.csv") == hash_of(file)
+
+
+def test_what_cannot_be_read_in_a_dropped_folder_is_named_and_the_others_are_sent(lab: Site, page: Page, tmp_path: Path) -> None:
+    expect(page.locator("#upload-hidden")).to_contain_text("symbolic links and files whose names are not UTF-8")
+    files = [make(tmp_path / "dropped" / name, 10) for name in ("a.txt", "sub/b.txt", "z\\z.txt")]
+    Path(os.fsdecode(bytes(tmp_path / "dropped") + b"/bad-\xff.txt")).write_text("x")
+    drop(page, tmp_path / "dropped")
+    send(page)
+    wait_until_complete(page)
+    accounted(page, sent=len(files), unreadable=1)
+    expect(page.locator("[data-account=unreadable]")).to_contain_text("dropped/(a name that the browser cannot read)")
+    for file in files:
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{file.relative_to(tmp_path)}") == hash_of(file)
+    assert serious_findings(page) == []
 
 
 def test_many_small_files_are_confirmed_by_what_s3_lists(lab: Site, page: Page, tmp_path: Path) -> None:
@@ -127,9 +184,17 @@ def test_another_file_of_the_same_name_is_asked_about(lab: Site, page: Page, tmp
     send(page)
     for name in names:
         note(page, f"{name}.*is a file of this name already")
+    # Whatever is asked, others can be sent.
+    later = make(tmp_path / "later.txt", 20)
+    choose(page, later)
+    send(page)
+    accounted(page, sent=1, asking=2)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/later.txt") == hash_of(later)
     press_on(page, "kept.txt", "Keep what is there")
     press_on(page, "replaced.txt", "Replace it")
     wait_until_complete(page)
+    accounted(page, sent=2, refused=1)
+    expect(page.locator("[data-account=refused]")).to_contain_text("kept.txt You kept what was there.")
     assert hash_at_s3(lab, BUCKET, f"{INPUTS}/replaced.txt") == hash_of(files[0])
     assert lab.root("s3").get_object(Bucket=BUCKET, Key=f"{INPUTS}/kept.txt")["Body"].read() == b"what was there"
 
@@ -197,8 +262,13 @@ def test_a_bad_name_is_said_and_the_others_go_on(lab: Site, page: Page, tmp_path
     page.locator("#upload-folder").fill("results/")
     choose(page, make(tmp_path / "no-folder.txt", 3))
     send(page)
-    note(page, "Files can be sent to inputs")
+    note(page, "Files can be sent to inputs.*Set such a folder, and add the file again")
     assert keys_at_s3(lab, BUCKET, f"{GROUP}/results/") == []
+    page.locator("#upload-folder").fill("inputs/")
+    choose(page, tmp_path / "no-folder.txt")
+    send(page)
+    accounted(page, sent=1, refused=1)
+    assert keys_at_s3(lab, BUCKET, f"{INPUTS}/no-folder.txt") != []
 
 
 def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, tmp_path: Path) -> None:
@@ -209,8 +279,15 @@ def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, 
     with file.open("r+b") as opened:
         opened.seek(60 * MIB)
         opened.write(b"changed")
-    note(page, "changing.bin.*changed on the disk")
+    note(page, "changing.bin.*changed on the disk.*add it again")
     assert keys_at_s3(lab, BUCKET, f"{INPUTS}/changing.bin") == []
+    # What the page advises can be done.
+    lab.faults.clear()
+    choose(page, file)
+    send(page)
+    wait_until_complete(page)
+    accounted(page, sent=1, refused=1)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/changing.bin") == hash_of(file)
 
 
 def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: BrowserContext, tmp_path: Path) -> None:
@@ -223,6 +300,31 @@ def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: Browser
     context.set_offline(False)
     wait_until_complete(page)
     assert hash_at_s3(lab, BUCKET, f"{INPUTS}/offline.bin") == hash_of(file)
+
+
+def test_who_is_signed_out_meanwhile_signs_in_again_and_goes_on(
+    lab: Site, page: Page, context: BrowserContext, tmp_path: Path
+) -> None:
+    file = make(tmp_path / "signed-out.bin", 40 * MIB)
+    lab.faults.add("delay", action="UploadPart", seconds=2.0)
+    choose(page, file)
+    send_until(lab, page, parts=1)
+    other = context.new_page()
+    other.goto("/")
+    other.get_by_role("button", name="Sign out").click()
+    lab.faults.clear()
+    note(page, "signed-out.bin.*You are signed out.*Sign in again")
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Sign in again in another tab").click()
+    opened.value.close()
+    sign_in(other, EMAIL, PASSWORD)
+    parts = lab.faults.counts["UploadPart"]
+    press_on(page, "signed-out.bin", "Try again")
+    wait_until_complete(page)
+    accounted(page, sent=1)
+    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/signed-out.bin") == hash_of(file)
+    # S3 held all of it.
+    assert lab.faults.counts["UploadPart"] == parts
 
 
 def test_pausing_stops_and_going_on_sends_only_the_rest(lab: Site, page: Page, tmp_path: Path) -> None:

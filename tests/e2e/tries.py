@@ -1,6 +1,6 @@
 """Every address of the site and of its API, and how somebody would ask there for what is another group's.
 
-An address that is in none of these tables fails `test_other_groups`: whoever adds a page says here whose things it shows.
+An address that is in none of these tables fails `test_every_address`: whoever adds a page says here whose things it shows.
 """
 
 import re
@@ -166,6 +166,8 @@ TRIES: tuple[Try, ...] = (
     Try("api-1:credentials", POST, _slug, bearer=True),
     # Files.
     *_places("files:page", GET),
+    *_places("files:one", GET),
+    Try("files:one", GET, _mine),
     *_places("files:zip", POST, form=ZIP),
     Try("files:zip", POST, _mine, {"path": "inputs/", "keys": '["../../other/inputs/secret.txt"]'}),
     *_places("api-1:files-session", POST),
@@ -236,6 +238,7 @@ TRIES: tuple[Try, ...] = (
     Try("group_review_sign", BOTH, _slug, by_right=True),
     # Other people's accounts.
     Try("account_end_session", POST, _of("session")),
+    Try("account_end_computer", POST, _of("computer")),
     Try("account_change_address", BOTH, _of("address_link")),
     Try("mfa_edit_webauthn", BOTH, _of("passkey"), {"name": "mine now"}),
     Try("mfa_remove_webauthn", BOTH, _of("passkey")),
@@ -310,6 +313,7 @@ OPEN: dict[str, tuple[str, ...]] = {
         *(f"idp:oidc:{page}" for page in ("configuration", "jwks", "authorization", "token", "revoke", "device_code", "logout")),
     ),
     "the documentation, which holds nothing secret": ("documentation",),
+    "the site's icon": ("favicon",),
     "for load balancers": ("health:healthz", "health:readyz"),
     "the API's root, which answers nothing": ("api-1:api-root",),
 }

@@ -158,10 +158,12 @@ class Labs:
         """The number of the newest row of the audit trail."""
         return int(self.query("SELECT MAX(id) FROM audit_auditevent")[0][0])
 
-    def refusals(self, after: int) -> Counter[tuple[str, str]]:
-        """Who was refused what since then, by the audit trail."""
-        rows = self.query("SELECT actor, target FROM audit_auditevent WHERE action = 'access.refused' AND id > ?", after)
-        return Counter((actor, target) for actor, target in rows)
+    def refusals(self) -> Counter[tuple[str, str]]:
+        """How often who was refused what so far, by the audit trail: what is repeated within an hour raises its row's count."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for actor, target, count in self.query("SELECT actor, target, count FROM audit_auditevent WHERE action = 'access.refused'"):
+            counts[actor, target] += count
+        return counts
 
     def deeds(self, after: int) -> list[tuple[str, str, str]]:
         """What people did on the web since then, by the audit trail."""

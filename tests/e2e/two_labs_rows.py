@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import make_link_token, trust_address
+from control_plane.accounts.services.computers import computers, sign_in
 from control_plane.audit.actors import Actor
 from control_plane.catalogue.requests import ask
 from control_plane.deployments.models import Preview
@@ -20,7 +21,6 @@ from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.joining import ask_to_join
 from control_plane.groups.services.members import add_member, set_manager
 from control_plane.jobs.models import Job
-from web.credentials.computers import computers, sign_in
 from web.jobs.sharing import SALT
 
 OPERATOR = Actor.at_terminal()

@@ -54,6 +54,9 @@ def serve(socket: str) -> None:
     import boto3  # noqa: F401
     import django
 
+    from control_plane.config import load_environment
+
+    load_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
     django.setup()
     # Nobody waits for the forks: they answer by themselves.

@@ -42,6 +42,9 @@ def signed_in(browser: Browser, site: Site, email: str) -> Iterator[Page]:
 def choose(page: Page, *paths: Path) -> None:
     """Choose files as the picker does; one folder is chosen with all that is in it."""
     wants_folder = len(paths) == 1 and paths[0].is_dir()
+    more = page.locator(".uppy-DashboardContent-addMore")
+    if more.is_visible():
+        more.click()
     chooser = page.locator(
         f"#upload-drop input[type=file]{'[webkitdirectory]' if wants_folder else ':not([webkitdirectory])'}"
     ).first
@@ -66,6 +69,30 @@ def note(page: Page, text: str) -> None:
 def press_on(page: Page, name: str, button: str) -> None:
     """Press a button beside what the page says of one file."""
     page.locator("#upload-notes li").filter(has_text=name).get_by_role("button", name=button).click()
+
+
+def accounted(page: Page, **numbers: int) -> None:
+    """Return when the page says that so many files were `sent`, `skipped`, `refused`, ... and names no other outcome."""
+    wanted = {"sent": 0, "skipped": 0, "refused": 0, **numbers}
+    lines = page.locator("#upload-summary [data-account]")
+    expect(page.locator("#upload-summary")).to_contain_text(
+        re.compile(rf"\b{sum(wanted.values())} files? that you added"), timeout=SECONDS
+    )
+    for outcome, number in wanted.items():
+        line = page.locator(f"#upload-summary [data-account={outcome}]")
+        expect(line).to_have_attribute("data-number", str(number), timeout=SECONDS)
+    assert lines.count() == len(wanted)
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files and folders on the page, as from the computer's own windows."""
+    box = page.locator("#upload-drop").bounding_box()
+    assert box is not None
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for what in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": what, "x": box["x"] + 40, "y": box["y"] + 40, "data": data})
+    session.detach()
 
 
 def hash_at_s3(site: Site, bucket: str, key: str) -> str:

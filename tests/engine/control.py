@@ -19,6 +19,7 @@ from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_
 from local_aws.server import EmbeddedAws
 from stacks import bootstrap as boundaries
 from stacks import names, policies
+from stacks.environment import EMBEDDED, isolated
 from stacks.host_policies import DEFAULT_PATTERNS
 from stacks.manifest import GroupManifest, parse
 from tests.calls import recorded
@@ -44,24 +45,23 @@ class Cloud:
         self.aws, self.folder = aws, folder
         self.key_id, self.secret = create_identity(aws.endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, control_plane_policy(ACCOUNT))
         root = self.environment(aws.endpoint) | {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"}
-        bootstrap = [str(ROOT / ".venv/bin/cdk"), "--app", "", "bootstrap", f"aws://{ACCOUNT}/{REGION}"]
+        bootstrap = [PYTHON, "scripts/cdk_command.py", "--app", "", "bootstrap", f"aws://{ACCOUNT}/{REGION}"]
         bootstrap += ["--cloudformation-execution-policies", boundaries.execution_arns(ACCOUNT, REGION)]
         boundaries.deploy(boto3.Session(ACCOUNT, "root"), REGION, DEFAULT_PATTERNS, endpoint=aws.endpoint)
         subprocess.run(bootstrap, cwd=ROOT, env=root | {"VAR_DIR": str(folder)}, check=True, capture_output=True)
 
     def environment(self, endpoint: str) -> dict[str, str]:
         """What points a process at this AWS, or at a proxy in front of it."""
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "COHORT_", "DATABASE_URL"))}
-        return recorded(
-            clean
-            | {
-                "AWS_ENDPOINT_URL": endpoint,
-                "AWS_REGION": REGION,
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_ACCESS_KEY_ID": self.key_id,
-                "AWS_SECRET_ACCESS_KEY": self.secret,
-            }
-        )
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("COHORT_", "DATABASE_URL"))}
+        settings = {
+            EMBEDDED: "1",
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": self.key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+        }
+        return recorded(isolated(clean, settings))
 
     def root(self, service: str) -> Any:
         """A client that may do everything."""

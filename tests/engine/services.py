@@ -14,7 +14,7 @@ from django.db.models import F, Q  # noqa: E402
 
 from control_plane.audit.actors import Actor  # noqa: E402
 from control_plane.catalogue import unmade  # noqa: E402
-from control_plane.deployments import approvals, claims, drift, requests  # noqa: E402
+from control_plane.deployments import approvals, cancelling, claims, drift, requests  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
 from control_plane.groups.errors import GroupsError  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
@@ -122,7 +122,7 @@ def revoke(analysis: str, slug: str) -> int:
 
 def cancel(deployment: int) -> str:
     """Cancel a deployment."""
-    return requests.cancel(Deployment.objects.get(pk=deployment), actor=ACTOR).state
+    return cancelling.cancel(Deployment.objects.get(pk=deployment), actor=ACTOR).state
 
 
 def retry(deployment: int) -> int:

@@ -117,6 +117,7 @@ S3_ROWS = (
         "web/uploads/static/uploads/sending.js": ("NoSuchKey",),
     }),
     Row(f"{_WRITE}test_put_object_if_match", "put-obj-if-match-wrong-etag", s3.replace_another, {
+        "control_plane/storage/objects.py": ("412",),
         "web/configurations/services.py": ("412",),
         "web/uploads/static/uploads/sending.js": ("412",),
     }),
@@ -285,7 +286,7 @@ OTHER_ROWS = (
         f"{_OURS}failures.py": ("can't find",),
     }),
     Row(f"{_CFN}test_changesets.py::TestUpdates::test_deleting_resource", "get-parameter-error", asked.no_parameter, {
-        "scripts/up.py": ("ParameterNotFound",),
+        "scripts/asking_aws.py": ("ParameterNotFound",),
         "control_plane/doctor/surroundings.py": ("ParameterNotFound",),
     }),
     Row(f"{_S3}TestS3PresignedUrl::test_put_url_metadata_with_sig_s3v4[False]", "no-meta-headers",

@@ -12,7 +12,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws.server import EmbeddedAws, free_port
+from local_aws.server import DidNotStart, EmbeddedAws, free_port
+from tests.control_plane.processes import is_alive, wait_until
 from tests.local_aws.helpers import ACCOUNT, EVERYTHING, S3_ONLY, client, deploy, held_key, key_holder, works
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,7 +136,18 @@ def test_a_running_session_is_ended_by_a_denial_of_its_name_or_its_age(aws: Embe
     grace.list_buckets()
     with pytest.raises(ClientError, match="AccessDenied"):
         ada.list_buckets()
-    deploy(aws, "ended", role({"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}))
+    before = {"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}
+    deploy(aws, "ended", role({"StringLike": {"aws:userid": ["*:ada"]}} | before))
+    grace.list_buckets()
+    with pytest.raises(ClientError, match="AccessDenied"):
+        ada.list_buckets()
+    deploy(
+        aws,
+        "ended",
+        role({"StringLike": {"aws:userid": ["*:ada"]}, "DateLessThan": {"aws:TokenIssueTime": "2020-01-01T00:00:00Z"}}),
+    )
+    ada.list_buckets()
+    deploy(aws, "ended", role(before))
     with pytest.raises(ClientError, match="AccessDenied"):
         grace.list_buckets()
 
@@ -204,6 +216,22 @@ def test_a_port_in_use_is_one_clear_message(aws: EmbeddedAws, tmp_path: Path) ->
     assert f"port {aws.port} is in use" in done.stderr
     assert "AWS_PORT" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_one_at_a_port_does_not_take_the_first_one_s_answer_for_its_own(aws: EmbeddedAws, tmp_path: Path) -> None:
+    with pytest.raises(DidNotStart, match=f"port {aws.port} is in use"), EmbeddedAws(aws.port, tmp_path):
+        pass
+    assert aws.is_alive
+
+
+def test_it_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> None:
+    starts = "import sys, pathlib, local_aws.server as s; a = s.EmbeddedAws(s.free_port(), pathlib.Path(sys.argv[1])); a.start(); "
+    starter = [sys.executable, "-c", starts + "print(a.pid, flush=True); sys.stdin.read()", str(tmp_path)]
+    with subprocess.Popen(starter, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        pid = int(process.stdout.readline())
+        process.kill()
+    wait_until(lambda: not is_alive(pid), 30)
 
 
 def test_it_listens_on_loopback_alone(aws: EmbeddedAws) -> None:

@@ -52,6 +52,36 @@ def refused(call: Callable[..., Any], **request: Any) -> tuple[str, int]:
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
 
 
+@pytest.mark.parametrize("key", ["../x", "lab/../../x", "lab/../../2014/x", "lab/./../.."])
+def test_a_key_that_leads_above_its_bucket_is_refused(root: Any, key: str) -> None:
+    """S3 user guide, "Naming Amazon S3 objects": never more relative path elements than others, "from left to right"."""
+    assert refused(root.put_object, Key=key, Body=b"1") == ("400", 400)
+    assert refused(root.get_object, Key=key) == ("400", 400)
+    assert refused(root.delete_object, Key=key) == ("400", 400)
+
+
+def test_a_key_with_dot_segments_is_a_key_of_its_own(aws: EmbeddedAws, root: Any) -> None:
+    """S3 user guide, "Naming Amazon S3 objects", "Period-only path segments": S3 takes keys as they are."""
+    keys = ["lab/x", "lab/./x", "lab/a/../x", "lab/../lab/x", "lab/..", "lab/.", "lab/%2e/x", "lab/a/../../x", "lab/./"]
+    for key in keys:
+        root.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+    s3 = holder(aws, "dots", READ_AND_WRITE, LIST_PREFIX)
+    for key in keys:
+        assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
+        assert s3.head_object(Bucket=BUCKET, Key=key)["ContentLength"] == len(key)
+        url = urlsplit(s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": key}))
+        connection = HTTPConnection("localhost", aws.port)
+        connection.request("GET", f"{url.path}?{url.query}")
+        assert connection.getresponse().read() == key.encode()
+    listed = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="lab/")["Contents"]]
+    assert set(keys) <= set(listed)
+    root.delete_object(Bucket=BUCKET, Key="lab/./x")
+    root.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "lab/a/../x"}]})
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="lab/")["Contents"]] == [
+        key for key in listed if key not in ("lab/./x", "lab/a/../x")
+    ]
+
+
 def test_a_missing_object_is_403_to_whoever_may_not_list(aws: EmbeddedAws) -> None:
     """S3 API reference, "HeadObject" and "GetObject", section "Permissions"."""
     s3 = holder(aws, "reader", READ)

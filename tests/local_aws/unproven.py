@@ -49,6 +49,8 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         *("\\be(net|host)unreach\\b", "\\beai_again\\b", "\\beconnre(set|fused)\\b", "\\benotfound\\b", "socket hang up"),
         *("connection (reset|refused|aborted)", "network(ing)? ?(error|failure|socket|is (down|unreachable))", "no space left"),
         "(http|status)( ?code)?[ :]*50[0234]",
+        # A full disk, as Node and SQLite say it.
+        *("ENOSPC", "database or disk is full"),
     ),
     # The doctor says "could not look" of these: refusals, and calls that an AWS of this machine lacks.
     "control_plane/doctor/surroundings.py": (
@@ -78,8 +80,9 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
 # What the site itself answers to its own pages: no answer of AWS's.
 OURS: Mapping[str, tuple[str, ...]] = {
     "web/files/static/files/deleting.js": ("500",),
-    "web/files/static/files/server.js": ("401",),
-    "web/uploads/static/uploads/control.js": ("401", "500"),
+    "web/files/static/files/server.js": ("401", "403"),
+    "web/files/static/files/source.js": ("404",),
+    "web/uploads/static/uploads/control.js": ("400", "401", "403", "413", "422", "500"),
     "web/uploads/static/uploads/queue.js": ("401",),
     # Made by s3.js of a refusal that may be IAM's delay.
     "web/uploads/static/uploads/retry.js": ("BeingMadeReady",),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
 
+from stacks.environment import isolate_this_process
 from tests.e2e.browser import ARGUMENTS, MISSING, find_chromium
 from tests.e2e.site import Site
 from tests.faults import Faults
@@ -22,6 +23,7 @@ def main(wanted: list[str]) -> None:
     path = find_chromium()
     if path is None:
         sys.exit(MISSING)
+    isolate_this_process()
     FOLDER.mkdir(parents=True, exist_ok=True)
     if not wanted:
         for old in FOLDER.glob("*.png"):

@@ -152,7 +152,7 @@ def account(studio: Studio) -> None:
         expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
         shoot(page, "second-factors", "Second factors, in use")
         for path, name, title in (
-            ("sessions/", "sessions", "Browsers that are signed in"),
+            ("sessions/", "sessions", "Browsers and computers that are signed in"),
             ("email/", "change-address", "Changing the address"),
             ("password/change/", "change-password", "Changing the password"),
             ("delete/", "delete-account", "Deleting one’s account"),

@@ -19,7 +19,13 @@ slugs = st.from_regex(names.SLUG.pattern, fullmatch=True).filter(
 )
 usernames = st.from_regex(names.USERNAME.pattern, fullmatch=True)
 buckets = st.from_regex(r"[a-z][a-z0-9]{4,20}", fullmatch=True)
-members = st.builds(Member, username=usernames, access=st.sampled_from(["federated", "keys"]), key_serial=st.integers(1, 2**31 - 1))
+members = st.builds(
+    Member,
+    username=usernames,
+    access=st.sampled_from(["federated", "keys"]),
+    key_serial=st.integers(1, 2**31 - 1),
+    sessions_not_before=st.sampled_from([None, 0, 1_700_000_000, 2**33]),
+)
 grants = st.builds(AnalysisGrant, bucket=buckets, access=st.sampled_from(["read-write", "read-only"]))
 tags = st.dictionaries(
     st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{1,30}", fullmatch=True).filter(
@@ -50,6 +56,22 @@ def test_a_manifest_survives_the_round_trip_unchanged(original: GroupManifest) -
 @given(group_manifests)
 def test_what_we_write_fits_the_published_schema(original: GroupManifest) -> None:
     jsonschema.validate(json.loads(original.to_json()), json.loads(SCHEMA.read_text()))
+
+
+def test_a_manifest_without_a_cutoff_reads_and_writes_as_before_there_were_any() -> None:
+    document = json.loads(group_manifest().to_json())
+    assert all("sessions_not_before" not in member for member in document["members"])
+    assert parse(json.dumps(document)) == group_manifest()
+    ended = Member(username=ADA, access="federated", sessions_not_before=1_700_000_000)
+    assert parse(group_manifest(members=(ended,)).to_json()).members == (ended,)
+
+
+def test_denials_by_name_and_cutoffs_together_are_bounded() -> None:
+    names_ = ["m" + f"{number:011d}".translate(str.maketrans("0189", "wxyz")) for number in range(121)]
+    ended = tuple(Member(username=name, access="federated", sessions_not_before=1_700_000_000) for name in names_[:60])
+    assert len(group_manifest(members=ended, revoked=tuple(names_[60:120])).cut_offs[0][1]) == 60
+    with pytest.raises(ManifestError, match="121 people"):
+        group_manifest(members=ended, revoked=tuple(names_[60:]))
 
 
 def test_the_published_schema_is_the_code_s_own() -> None:
@@ -97,7 +119,8 @@ def test_an_unknown_version_is_refused_before_anything_else(version: object) -> 
 
 
 def test_it_has_no_room_for_an_address_or_a_secret() -> None:
-    assert set(Member.model_fields) == {"username", "access", "key_serial", "previous_key", "part", "suspended"}
+    fields = {"username", "access", "key_serial", "previous_key", "part", "suspended", "sessions_not_before"}
+    assert set(Member.model_fields) == fields
 
 
 def test_a_star_is_never_an_origin() -> None:
@@ -156,3 +179,8 @@ def test_a_store_that_is_neither_folder_nor_bucket_is_refused() -> None:
 def _base32(number: int) -> str:
     digits = "abcdefghijklmnopqrstuvwxyz234567"
     return "".join(digits[number >> (5 * place) & 31] for place in range(11))
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(ManifestError, match="too deeply"):
+        parse("[" * 100_000)

@@ -1,13 +1,14 @@
 """What the policies allow, and that they fit IAM's limits."""
 
 import json
+from datetime import datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks import denials, names, policies
-from stacks.manifest import MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, Member
+from stacks.manifest import MAX_CUT_OFFS, MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, Member
 from tests.stacks.builders import GRACE, LISE, group_manifest
 from tests.stacks.simulation import Call, decide
 
@@ -100,9 +101,9 @@ def test_undoing_and_ended_sessions_together_fit_the_role_s_inline_policies() ->
     manifest = group_manifest(
         slug=LONGEST_SLUG,
         region="us-gov-west-1",
-        members=(),
+        members=tuple(cut_off(username, 2**33 - number) for number, username in enumerate(members[:60])),
         analyses=tuple(AnalysisGrant(bucket=f"{number:03d}{'b' * 60}", access="read-write") for number in range(MOST_ANALYSES)),
-        revoked=members,
+        revoked=members[60:],
         sessions_not_before=2**33,
     )
     documents = [document for document in (policies.undo(manifest), denials.of_role(manifest)) if document]
@@ -123,6 +124,39 @@ def test_a_cutoff_ends_all_older_sessions() -> None:
     document = denials.of_role(group_manifest(sessions_not_before=1_700_000_000))
     assert document is not None
     assert document["Statement"][0]["Condition"] == {"DateLessThan": {"aws:TokenIssueTime": "2023-11-14T22:13:20Z"}}
+
+
+def cut_off(username: str, moment: int) -> Member:
+    return Member(username=username, access="federated", sessions_not_before=moment)
+
+
+def test_a_member_s_own_cutoff_ends_that_member_s_older_sessions_alone() -> None:
+    document = denials.of_role(group_manifest(members=(cut_off(LISE, 1_700_000_000), Member(username=GRACE, access="federated"))))
+    assert document is not None
+    (statement,) = document["Statement"]
+    assert statement["Condition"] == {
+        "StringLike": {"aws:userid": [f"*:{LISE}"]},
+        "DateLessThan": {"aws:TokenIssueTime": "2023-11-14T22:13:20Z"},
+    }
+
+
+def test_whoever_is_suspended_needs_no_cutoff_beside_that() -> None:
+    suspended = Member(username=LISE, access="federated", suspended=True, sessions_not_before=1_700_000_000)
+    document = denials.of_role(group_manifest(members=(suspended,)))
+    assert document is not None
+    assert [statement["Sid"] for statement in document["Statement"]] == ["ShutOut"]
+
+
+def test_cutoffs_at_many_moments_share_statements_and_none_is_earlier_than_asked() -> None:
+    asked = {f"m{'b' * 10}{letter}": 1_700_000_000 + 60 * number for number, letter in enumerate("abcdefg")}
+    found = group_manifest(members=tuple(cut_off(name, moment) for name, moment in asked.items())).cut_offs
+    assert len(found) == MAX_CUT_OFFS
+    assert sorted(name for _, people in found for name in people) == sorted(asked)
+    for moment, people in found:
+        at = datetime.fromisoformat(moment).timestamp()
+        assert all(at >= asked[name] for name in people)
+    newest = [moment for moment, _ in found][1:]
+    assert newest == ["2023-11-14T22:18:20Z", "2023-11-14T22:19:20Z"], "whoever was last is not moved"
 
 
 def test_nothing_is_denied_where_nobody_was_removed() -> None:

@@ -315,6 +315,17 @@ def test_cdk_deploys_by_the_names_that_the_policies_hold(tmp_path: Path) -> None
     assert f'"{names.cdk_version_parameter()}"' in text
 
 
+def test_cdk_looks_stacks_up_by_no_role_that_the_worker_may_not_take(tmp_path: Path) -> None:
+    """CDK's command line takes the role that a stack names for that, and warns in the log where it may not."""
+    app = cdk.App(analytics_reporting=False, outdir=str(tmp_path))
+    shared_and_group(app)
+    app.synth()
+    artifacts = json.loads((tmp_path / "manifest.json").read_text())["artifacts"].values()
+    stacks = [one["properties"] for one in artifacts if one["type"] == "aws:cloudformation:stack"]
+    roles = [one["lookupRole"]["arn"].replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT) for one in stacks]
+    assert roles == [names.deploy_role_arn(ACCOUNT, REGION)] * 2
+
+
 def test_keys_that_aws_manages_are_left_within_the_boundaries_by_way_of_their_services_alone() -> None:
     """No document says whether a boundary cuts what the policy of such a key gives: so the boundaries leave it."""
     member = {"principal": f"{IAM}user/cohort/x/u", "boundary": policies.boundary(["cohort-*"], REGION)}

@@ -86,7 +86,16 @@ def test_its_templates_are_byte_for_byte_those_of_the_command_line(process, tmp_
     open_store(str(tmp_path / "store")).write(manifest.store_key, manifest.to_json())
     done = subprocess.run(
         [
-            *(str(ROOT / ".venv/bin/cdk"), "synth", "--quiet", "--app", f"{sys.executable} app.py", "--context", context),
+            *(
+                sys.executable,
+                "scripts/cdk_command.py",
+                "synth",
+                "--quiet",
+                "--app",
+                f"{sys.executable} app.py",
+                "--context",
+                context,
+            ),
             *("--output", str(tmp_path / "by-hand"), "--no-notices"),
         ],
         cwd=ROOT,

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from django.urls import reverse
 
-from control_plane.catalogue.checking import Unreadable, check, plain, read
+from control_plane.catalogue.checking import check, read
+from control_plane.catalogue.documents import Unreadable
 from control_plane.catalogue.models import Entry
 from tests.labs import BUCKET, Lab, aws, lab
 from web.configurations import form
@@ -54,7 +56,7 @@ def filled(template: str, schema: dict[str, Any], **typed: str) -> Any:
     given = {f"field-{one.id}": typed.get(name, one.value) for name, one in fields.items()}
     written = form.apply(template, template, text, given)
     assert check(written, template, text) == []
-    return plain(read(written))
+    return read(written)
 
 
 def test_a_choice_keeps_the_type_that_it_has() -> None:
@@ -94,11 +96,11 @@ def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: 
     sent = {f"field-{one.id}": {"low": "10", "high": "20"}[one.name] for one in section.fields}
     Entry.objects.update(template="first: 0\nlow: 1\nhigh: 2\n")
     lab.client.post(f"{BASE}new/", {**sent, "text": "low: 1\nhigh: 2\n", "mode": "form", "name": "x"})
-    assert plain(read(lab.get("example-lab/configs/x.yaml").decode())) == {"low": 10, "high": 20}
+    assert read(lab.get("example-lab/configs/x.yaml").decode()) == {"low": 10, "high": 20}
 
 
 @pytest.mark.parametrize(
-    "file", ["a  b.yaml", "e\u0301tude.yaml", "config (1).yaml", "x.yml", "x.yml.yaml", ".yaml", "y.yaml.yaml"]
+    "file", ["a  b.yaml", "e\u0301tude.yaml", "config (1).yaml", "x.yml", "x.yml.yaml", ".yaml", "y.yaml.yaml", "..yaml", "...yaml"]
 )
 def test_a_file_that_came_by_other_ways_is_itself_and_no_other(lab: Lab, file: str) -> None:
     lab.put("example-lab/configs/a b.yaml", "example-lab/configs/\u00e9tude.yaml", "example-lab/configs/y.yaml", body=b"other: 1\n")
@@ -112,5 +114,7 @@ def test_a_file_that_came_by_other_ways_is_itself_and_no_other(lab: Lab, file: s
         reverse("configurations:edit", args=("example-lab", "ephys", name)), {"text": "mine: 2\n", "mode": "text", "etag": etag}
     )
     assert saved.status_code == 302
+    # As a browser goes to it.
+    assert urljoin("https://cohort.example.org/", saved["Location"]).endswith(saved["Location"])
     assert lab.get(f"example-lab/configs/{file}") == b"mine: 2\n"
     assert lab.get("example-lab/configs/a b.yaml") == b"other: 1\n"

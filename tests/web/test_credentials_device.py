@@ -15,12 +15,13 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.accounts.models import User
+from control_plane.accounts.services.computers import CLIENT_ID, computers
 from control_plane.audit.models import AuditEvent
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member, remove_member
 from tests.control_plane.conftest import OPERATOR, settle
-from web.credentials.computers import CLIENT_ID, computers
+from web.credentials import device
 
 pytestmark = pytest.mark.django_db
 
@@ -118,6 +119,28 @@ def test_a_computer_signs_in_and_gets_credentials_for_the_group(ada: User) -> No
     kept = json.dumps([list(AuditEvent.objects.values()), list(Token.objects.values())], default=str)
     assert tokens["access_token"] not in kept
     assert tokens["refresh_token"] not in kept
+
+
+def test_a_code_that_was_allowed_before_its_owner_signed_out_everywhere_gets_nothing(ada: User) -> None:
+    code = start().json()
+    browser(ada).post(f"{PAGE}?code={code['user_code']}", {"action": "confirm"})
+    browser(ada).post("/accounts/sessions/")
+    answer = poll(code["device_code"])
+    assert (answer.status_code, answer.json()["error"]) == (400, "access_denied")
+    assert not Token.objects.exists()
+
+
+def test_a_refresh_that_a_sign_out_overtakes_gives_nothing(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = sign_in(ada)
+    note = device.note_refresh
+
+    def overtaken(access_value: str, refresh_value: str) -> None:
+        Token.objects.filter(user=ada).delete()
+        note(access_value, refresh_value)
+
+    monkeypatch.setattr(device, "note_refresh", overtaken)
+    answer = refresh(tokens["refresh_token"])
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid_grant"})
 
 
 def test_a_computer_to_which_no_is_said_gets_nothing(ada: User) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
+from control_plane.config import config
 from control_plane.groups.models import Access, Grant
 from control_plane.groups.services.members import add_member
 from control_plane.storage import sessions
@@ -38,6 +39,41 @@ def test_the_page_shows_whose_files_these_are_in_few_queries(lab: Lab, django_as
     assert "Electrophysiology: files" in answer.content.decode()
     assert f'"bucket": "{BUCKET}"' in answer.content.decode()
     assert "no-store" in answer["Cache-Control"] or "no-cache" in answer["Cache-Control"]
+
+
+def policy(lab: Lab) -> dict[str, list[str]]:
+    header = lab.client.get(PAGE)["Content-Security-Policy"]
+    return {name: sources for name, *sources in (one.split() for one in header.split("; "))}
+
+
+def asked_at(monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
+    """Where browsers reach S3."""
+    changed = config().model_copy(update=addresses)
+    monkeypatch.setattr("control_plane.storage.places.config", lambda: changed)
+
+
+def test_the_page_s_policy_names_the_group_s_own_folder_by_its_path_where_buckets_share_a_host(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_at(monkeypatch, s3_browser_url="http://127.0.0.1:4566/")
+    given = policy(lab)
+    folder = f"http://127.0.0.1:4566/{BUCKET}/example-lab/"
+    assert given["connect-src"] == ["'self'", f"http://127.0.0.1:4566/{BUCKET}", folder]
+    assert given["img-src"] == ["'self'", "data:", "blob:", folder]
+    assert given["media-src"] == ["'self'", "blob:", folder]
+
+
+def test_the_page_s_policy_names_the_bucket_s_own_host_on_aws(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_at(monkeypatch, s3_browser_url="", aws_endpoint_url="")
+    given, host = policy(lab), f"https://{BUCKET}.s3.{lab.group.stack.region}.amazonaws.com"
+    assert given["connect-src"] == ["'self'", host, f"{host}/example-lab/"]
+    assert given["img-src"] == ["'self'", "data:", "blob:", f"{host}/example-lab/"]
+
+
+def test_the_policy_tells_nobody_of_another_group_s_bucket(lab: Lab, stranger: Client) -> None:
+    answer = stranger.get(PAGE)
+    assert answer.status_code == 404
+    assert BUCKET not in answer["Content-Security-Policy"]
 
 
 def test_a_page_that_only_reads_has_nothing_to_delete_or_send_with(reading_lab: Lab) -> None:
@@ -126,6 +162,21 @@ def test_deleted_files_come_back_as_they_were(lab: Lab) -> None:
     assert AuditEvent.objects.get(action="files.restore").details["count"] == 3
 
 
+@pytest.mark.parametrize("key", ["./x", "../inputs/x", "a/../x", "day/..", "day/.", "."])
+def test_a_file_with_a_dot_segment_is_deleted_and_comes_back_and_no_other(lab: Lab, key: str) -> None:
+    lab.put("example-lab/inputs/x", "example-lab/inputs/day", "example-lab/inputs/", body=b"another")
+    lab.put(whole := f"example-lab/inputs/{key}", body=b"DOT")
+    before = lab.keys()
+    answer = post(lab, "delete", keys=[whole])
+    assert answer.status_code == 200
+    (done,) = answer.json()["items"]
+    assert not done["error"]
+    assert lab.keys() == [one for one in before if one != whole]
+    assert not post(lab, "restore", items=[{"key": whole, "version": done["marker"]}]).json()["items"][0]["error"]
+    assert lab.keys() == before
+    assert lab.get(whole) == b"DOT"
+
+
 def test_undoing_never_ends_a_version_that_holds_data(lab: Lab) -> None:
     version = lab.s3.put_object(Bucket=BUCKET, Key="example-lab/inputs/a", Body=b"only copy")["VersionId"]
     (item,) = post(lab, "restore", items=[{"key": "example-lab/inputs/a", "version": version}]).json()["items"]
@@ -158,7 +209,7 @@ def test_undoing_what_was_not_deleted_says_so(lab: Lab, version: str) -> None:
         "example-lab-2/inputs/a",
         "/example-lab/inputs/a",
         "example-lab/inputs/../../other-lab/inputs/a",
-        "example-lab/inputs/./a",
+        "example-lab/inputs/a/../..",
         "../other-lab/inputs/a",
         "EXAMPLE-LAB/inputs/a",
     ],

@@ -15,7 +15,7 @@ from control_plane.storage import objects
 from control_plane.storage.objects import Broken
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
-from web.files import archive
+from web.files import archive, slots
 from web.files.archive import safe_names
 
 pytestmark = pytest.mark.django_db
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _all_slots_are_given_back() -> Iterator[None]:
     yield
-    taken = [archive._slots.acquire(blocking=False) for _ in range(archive.AT_ONCE)]
+    taken = [slots._slots.acquire(blocking=False) for _ in range(slots.AT_ONCE)]
     for _ in filter(None, taken):
-        archive._slots.release()
+        slots._slots.release()
     assert all(taken)
 
 
@@ -64,6 +64,25 @@ def test_a_folder_comes_whole_with_its_own_names(lab: Lab) -> None:
 def test_a_choice_of_files_and_folders_comes_with_nothing_else(lab: Lab) -> None:
     lab.put("example-lab/inputs/a", "example-lab/inputs/b", "example-lab/inputs/c/d", "example-lab/inputs/cc")
     assert set(unpack(ask(lab, "inputs/", ["a", "c/", "c/d"]))) == {"a", "c/d"}
+
+
+def test_keys_with_dot_segments_come_with_their_own_content_and_stay_below_the_folder(lab: Lab) -> None:
+    for key in ("x", "./x", "../odd/x", "day/..", "day/."):
+        lab.put(f"example-lab/inputs/odd/{key}", body=key.encode())
+    whole = {"x": b"x", "_/x": b"./x", "__/odd/x": b"../odd/x", "day/__": b"day/..", "day/_": b"day/."}
+    assert unpack(ask(lab, "inputs/odd/", [""])) == whole
+    assert unpack(ask(lab, "inputs/odd/", ["./x", "x"])) == {"_/x": b"./x", "x": b"x"}
+    assert unpack(ask(lab, "inputs/odd/./", ["x"])) == {"x": b"./x"}
+
+
+def test_a_folder_s_marker_that_has_content_is_in_the_zip(lab: Lab) -> None:
+    lab.put("example-lab/inputs/day/", body=b"of the folder")
+    lab.put("example-lab/inputs/day/deep/", body=b"deeper")
+    lab.put("example-lab/inputs/day/deep/a", body=b"a")
+    assert unpack(ask(lab, "inputs/", ["day/"])) == {"day/_": b"of the folder", "day/deep/_": b"deeper", "day/deep/a": b"a"}
+    lab.put("example-lab/inputs/day/_", body=b"a file of that name")
+    whole = unpack(ask(lab, "inputs/day/", [""]))
+    assert sorted(whole.values()) == [b"a", b"a file of that name", b"deeper", b"of the folder"]
 
 
 def test_what_was_chosen_and_is_gone_is_a_page_and_no_zip(lab: Lab) -> None:
@@ -128,13 +147,13 @@ def test_a_third_zip_waits_its_turn(lab: Lab) -> None:
     third = ask(lab, "inputs/", [""])
     assert third.status_code == 503
     assert third["Retry-After"]
-    assert "Two other zips" in third.content.decode()
+    assert "two other downloads" in third.content.decode()
     for one in (first, second):
         assert unpack(one) == {"a": b"trace"}
     assert unpack(ask(lab, "inputs/", [""]))
 
 
-@pytest.mark.parametrize("keys", ["", "{}", "[]", "[1]", "[null]", "not json", '"a"', '["\\ud800"]'])
+@pytest.mark.parametrize("keys", ["", "{}", "[]", "[1]", "[null]", "not json", '"a"', '["\\ud800"]', "[" * 100_000])
 def test_what_is_no_list_of_names_is_refused(lab: Lab, keys: str) -> None:
     assert ask(lab, "inputs/", keys).status_code == 400
 
@@ -180,6 +199,7 @@ def test_too_many_files_are_refused_with_what_to_do(lab: Lab, monkeypatch: pytes
         (["../../etc/passwd"], ["__/__/etc/passwd"]),
         (["/etc/passwd", "a//b", "./c"], ["_/etc/passwd", "a/_/b", "_/c"]),
         (["..\\..\\x", "a\x00b", "a\nb"], [".._.._x", "a_b", "a_b (2)"]),
+        (["photo\u202egpj.exe", "می\u200cخواهم"], ["photo_gpj.exe", "می\u200cخواهم"]),
         (["a", "a/b", "a (2)"], ["a (2)", "a/b", "a (2) (2)"]),
         (["a/", "a/b"], ["a/", "a/b"]),
     ],

@@ -8,12 +8,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / ".venv/bin/node"
+BESIDE = ROOT / "tests/web/js/beside.mjs"
 OURS = sorted(path for folder in ("web", "control_plane") for path in (ROOT / folder).rglob("static/*/*.js"))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tests/web/js").glob("*.test.mjs")), ids=lambda path: path.stem)
 def test_in_node(path: Path) -> None:
-    done = subprocess.run([NODE, "--test", path], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([NODE, "--import", BESIDE, "--test", path], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -93,6 +93,17 @@ def test_ticks_are_kept_from_folder_to_folder_and_can_be_taken_out(filled: Lab) 
     assert json.loads(carried(choose(filled, **carried(page), shown=[B], input=[B], without=A))["basket"]) == [B]
 
 
+def test_a_name_that_turns_its_letters_about_is_shown_with_what_does(filled: Lab) -> None:
+    key = f"{INPUTS}photo\u202egpj.exe"
+    filled.put(key)
+    for page in (choose(filled, basket="[]"), choose(filled, basket=json.dumps([key]), config="first", review="1")):
+        assert "photo\\u202egpj.exe" in page
+        # What the form carries is the key as it is, and the one place where it stands so.
+        assert "\u202e" not in re.sub(r'value="[^"]*"', "", page)
+    job = give(filled, key)
+    assert "Log of photo\\u202egpj.exe" in page_of(filled, job)
+
+
 def test_what_lies_in_a_chosen_folder_is_shown_as_chosen(filled: Lab) -> None:
     page = choose(filled, basket=json.dumps([f"{INPUTS}day 1/"]), go="day 1/")
     assert re.search(r'value="[^"]*b\.csv"[^>]* checked disabled', page)
@@ -226,6 +237,16 @@ def test_a_chosen_folder_stands_for_the_files_in_it_when_it_is_submitted(filled:
     job = Job.objects.get()
     assert job.inputs == [late, B, A]
     assert json.loads(filled.get(job.submission_key))["dataname"] == job.inputs
+
+
+@pytest.mark.parametrize("key", ["day 1/./a.csv", "day 1/../a.csv", "day 1/.."])
+def test_a_data_set_that_a_back_end_would_take_for_another_is_refused_by_name(filled: Lab, key: str) -> None:
+    filled.put(f"{INPUTS}{key}")
+    answer = send(filled, basket=json.dumps([f"{INPUTS}day 1/"]), config="first", token="t")
+    assert answer.status_code == 409
+    assert f"{INPUTS}{key} cannot be a data set" in answer.content.decode()
+    assert filled.client.post(f"{BASE}new/", {"input": [f"{INPUTS}{key}"]}).status_code == 403
+    assert Job.objects.count() == written(filled) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From each page there is a way on: the site's navigation, and the links between a group's pages."""
 
 import pytest
+from django.templatetags.static import static
 from django.test import Client
 
 from control_plane.accounts.models import User
@@ -69,3 +70,11 @@ def test_who_was_declined_can_ask_again_at_once(group: Group, ada: User, operato
     assert "Access made on AWS" not in page
     assert "Ask your group’s manager for a join code" in page
     assert '<details class="action" open>' in page
+
+
+def test_a_browser_finds_the_icon_by_itself_and_on_the_administration_s_pages(administrator: User) -> None:
+    for browser in (Client(), client_of(administrator)):
+        answer = browser.get("/favicon.ico")
+        assert answer.status_code == 302
+        assert answer["Location"] == static("cohort/icon.svg")
+    assert f'href="{static("cohort/icon.svg")}"' in client_of(administrator).get("/admin/").content.decode()

@@ -4,15 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from io import StringIO
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 
-from control_plane.catalogue.checking import Unreadable, editor, fragment, read
+from control_plane.catalogue.documents import MOST_NODES, OverLimit, Problem, Unreadable, compose
+from web.configurations.editing import editable, fragment, number, quoted, scalar, written
 
 EMPTY = "{}\n"
 NUMBERS = ("number", "integer")
@@ -65,10 +64,30 @@ class Section:
     fields: tuple[Field, ...]
 
 
+class NotTaken(Unreadable):
+    """Something was typed that is more than is taken. `text` is the configuration with it, so that nothing is lost."""
+
+    def __init__(self, problem: Problem, text: str) -> None:
+        super().__init__(problem)
+        self.text = text
+
+
+def is_possible(text: str) -> bool:
+    """Tell whether a form can be made of this text, and has fields."""
+    try:
+        return bool(_keys(editable(text), CommentedMap()))
+    except Unreadable:
+        return False
+
+
 def sections(text: str, template: str, schema: str) -> list[Section]:
-    """The form that shows this configuration. Raises Unreadable where the text is none."""
-    document, pattern, known = read(text), _mapping(template), _schema(schema)
-    helps = _helps(template) | {path: words for path, words in _helps(text).items() if words}
+    """The form that shows this configuration. Raises Unreadable where none can be made of the text."""
+    return _sections(editable(text), text, template, schema)
+
+
+def _sections(document: CommentedMap, text: str, template: str, schema: str) -> list[Section]:
+    pattern, known = _mapping(template), _schema(schema)
+    helps = _helps(pattern, template) | {path: words for path, words in _helps(document, text).items() if words}
     merged = _keys(document, pattern)
     top, nested = [], []
     for key in merged:
@@ -95,23 +114,28 @@ def sections(text: str, template: str, schema: str) -> list[Section]:
 def apply(text: str, template: str, schema: str, given: Mapping[str, str]) -> str:
     """The configuration with what was typed into the form: comments, order, and whatever the form does not know stay.
 
-    Raises Unreadable where the text is no configuration. What is no number stays as it was typed, for the check to tell.
+    Raises Unreadable where no form can be made of the text, and NotTaken for what was typed into it and is more than is taken.
+    What is no number stays as it was typed, for the check to tell.
     """
-    document, is_changed = read(text), False
-    for section in sections(text, template, schema):
+    document, is_changed = editable(text), False
+    for section in _sections(document, text, template, schema):
         for field in section.fields:
             typed = given.get(f"field-{field.id}", "true" if field.kind == "bool" and f"field-{field.id}" in given else None)
             if typed is None and field.kind != "bool":
                 continue
-            is_changed |= _set(document, field, typed if typed is not None else "false")
+            try:
+                is_changed |= _set(document, field, typed if typed is not None else "false")
+            except OverLimit as refused:
+                _put(document, field, typed)
+                raise NotTaken(replace(refused.problem, field=field.name, line=0, column=0), written(document)) from refused
     # What nobody changed stays as it was to the letter.
-    return _written(document, has_indented_lists=bool(_INDENTED_LIST.search(text))) if is_changed else text
+    return written(document, has_indented_lists=bool(_INDENTED_LIST.search(text))) if is_changed else text
 
 
 def begin(template: str) -> str:
     """What a new configuration starts from."""
     try:
-        read(template)
+        compose(template)
     except Unreadable:
         return ""
     return template if template.endswith("\n") else f"{template}\n"
@@ -121,11 +145,15 @@ def _set(document: CommentedMap, field: Field, typed: str) -> bool:
     """Put it there, and say whether that changed anything."""
     if typed.replace("\r\n", "\n").strip() == field.value.strip() and _has(document, field.path):
         return False
+    _put(document, field, _value(field, typed.replace("\r\n", "\n")))
+    return True
+
+
+def _put(document: CommentedMap, field: Field, value: Any) -> None:
     here = document
     for step in field.path[:-1]:
         here = here.setdefault(step, CommentedMap())
-    here[field.path[-1]] = _value(field, typed.replace("\r\n", "\n"))
-    return True
+    here[field.path[-1]] = quoted(value)
 
 
 def _has(document: CommentedMap, path: tuple[str, ...]) -> bool:
@@ -142,16 +170,11 @@ def _value(field: Field, typed: str) -> Any:
         case "bool":
             return typed == "true"
         case "integer" | "number":
-            return _number(typed)
+            return number(typed)
         case "lines":
-            lines = [line.strip() for line in typed.split("\n") if line.strip()]
-            return lines if field.holds_text else [_scalar(line) for line in lines]
+            return _lines(typed, holds_text=field.holds_text)
         case "yaml":
-            try:
-                return fragment(typed)
-            except Unreadable:
-                # As text it does not fit, which the check tells.
-                return typed
+            return _nested(typed)
         case "select":
             return next((one for one in field.options if _shown(one) == typed), typed)
         case _:
@@ -160,24 +183,21 @@ def _value(field: Field, typed: str) -> Any:
             return typed.strip() if "\n" not in typed.strip() else typed
 
 
-def _number(typed: str) -> Any:
-    typed = typed.strip()
-    if not typed:
-        return None
-    for make in (int, float):
-        try:
-            return make(typed)
-        except ValueError:
-            continue
-    return typed
-
-
-def _scalar(typed: str) -> Any:
+def _nested(typed: str) -> Any:
     try:
-        value = fragment(typed)
+        return fragment(typed)
+    except OverLimit:
+        raise
     except Unreadable:
+        # As text it does not fit, which the check tells.
         return typed
-    return value if value is None or isinstance(value, str | int | float | date) else typed
+
+
+def _lines(typed: str, *, holds_text: bool) -> list[Any]:
+    lines = [line.strip() for line in typed.split("\n") if line.strip()]
+    if len(lines) > MOST_NODES:
+        raise OverLimit(Problem(f"It has more than {MOST_NODES:,} lines."))
+    return [quoted(line) for line in lines] if holds_text else [scalar(line) for line in lines]
 
 
 def _field(
@@ -248,22 +268,14 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, ScalarFloat):
-        return _written({"x": value}).removeprefix("x: ").strip()
+        return written({"x": value}).removeprefix("x: ").strip()
     return str(value)
 
 
 def _listed(value: Any, kind: str) -> str:
     if kind == "lines" and isinstance(value, list):
         return "\n".join(_shown(one) for one in value)
-    return _written(value).rstrip("\n") if value is not None else ""
-
-
-def _written(value: Any, *, has_indented_lists: bool = False) -> str:
-    stream, yaml = StringIO(), editor()
-    if has_indented_lists:
-        yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.dump(value, stream)
-    return stream.getvalue()
+    return written(value).rstrip("\n") if value is not None else ""
 
 
 def _keys(document: CommentedMap, pattern: CommentedMap) -> list[str]:
@@ -273,7 +285,7 @@ def _keys(document: CommentedMap, pattern: CommentedMap) -> list[str]:
 
 def _mapping(text: str) -> CommentedMap:
     try:
-        return read(text)
+        return editable(text)
     except Unreadable:
         return CommentedMap()
 
@@ -281,7 +293,7 @@ def _mapping(text: str) -> CommentedMap:
 def _schema(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text) if text.strip() else {}
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -300,9 +312,9 @@ def _help(rules: dict[str, Any], helps: dict[tuple[str, ...], str], path: tuple[
     return str(rules.get("description") or helps.get(path, ""))
 
 
-def _helps(text: str) -> dict[tuple[str, ...], str]:
+def _helps(document: CommentedMap, text: str) -> dict[tuple[str, ...], str]:
     """The comments of keys: those beside them, else those just above them."""
-    document, lines = _mapping(text), text.split("\n")
+    lines = text.split("\n")
     found: dict[tuple[str, ...], str] = {}
 
     def look(mapping: CommentedMap, path: tuple[str, ...]) -> None:

@@ -1,32 +1,45 @@
 """A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import regex
 from botocore.exceptions import BotoCoreError, ClientError
 
+from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.catalogue.checking import MOST_BYTES
+from control_plane.catalogue.documents import MOST_BYTES, Rewriting, Unreadable, portable_text
 from control_plane.groups.errors import GroupsError, NotFound, NotGranted
 from control_plane.jobs.protocol import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
 from control_plane.storage.presence import is_missing, status_of
 from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.visible import UNSEEN, visible
 
 LONGEST_NAME = 100
 # In bytes; S3 takes 1,024 with the folders before it.
 LONGEST_KEY = 900
 MOST_VERSIONS = 50
-_NAME = re.compile(r"\w(?:[\w .-]*[\w-])?")
+# Of a file that is too much to be changed here, as much is shown.
+SHOWN_BYTES = 100_000
+# With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
+_NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
 
 
 class InvalidConfiguration(GroupsError):
     """A name or a text that cannot be saved."""
+
+
+class NotEditable(InvalidConfiguration):
+    """What lies there is no text that can be changed here: `reason` says why. `shown` is what can be shown of it, its beginning."""
+
+    def __init__(self, reason: str, shown: str) -> None:
+        kept = "It is kept, and jobs can be submitted with it. To change it, download it. Its beginning:"
+        super().__init__(f"{reason} {kept}")
+        self.reason, self.shown = reason, shown
 
 
 class Changed(GroupsError):
@@ -85,15 +98,15 @@ def list_configurations(place: Place) -> list[Configuration]:
 
 def key_of(place: Place, name: str) -> str:
     """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
-    if not name or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
+    if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
         raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
     return f"{place.prefix}{CONFIGURATIONS}{configuration_file(name)}"
 
 
 def proper_name(name: str) -> str:
     """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
-    name = unicodedata.normalize("NFC", " ".join(name.split()))
-    if not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+    name = tidy_name(name)
+    if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
         raise InvalidConfiguration(
             f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
             "Nothing was saved."
@@ -102,17 +115,16 @@ def proper_name(name: str) -> str:
 
 
 def read(place: Place, name: str, version: str = "") -> Text:
-    """What it holds, or held in that version. Raises NotFound, InvalidConfiguration or NoAnswer."""
+    """What it holds, or held in that version. Raises NotFound, InvalidConfiguration (of which NotEditable) or NoAnswer."""
     key = key_of(place, name)
     more: Any = {"VersionId": version} if version else {}
     client = s3_client(place, Purpose.BROWSE)
     try:
         answer = client.get_object(Bucket=place.bucket, Key=key, **more)
-        if answer["ContentLength"] > MOST_BYTES:
-            raise InvalidConfiguration(
-                f"{name} has more than the {MOST_BYTES // 1000} kB that are shown here; download it instead."
-            )
-        content = answer["Body"].read()
+        size = answer["ContentLength"]
+        body = answer["Body"]
+        content = body.read(SHOWN_BYTES) if size > MOST_BYTES else body.read()
+        body.close()
     except ClientError as error:
         # S3 says 400 of a version that is none, and 405 of one that is a deletion.
         if status_of(error) in (400, 405) or is_missing(client, place.bucket, key, error, version):
@@ -120,11 +132,17 @@ def read(place: Place, name: str, version: str = "") -> Text:
         raise _no_answer(error) from error
     except BotoCoreError as error:
         raise _no_answer(error) from error
+    if size > MOST_BYTES:
+        raise NotEditable(
+            f"{visible(name)} has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have.",
+            content.decode("utf-8-sig", errors="replace"),
+        )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidConfiguration(
-            f"{name} is no text in UTF-8, so it cannot be shown or changed here; download it instead."
+        raise NotEditable(
+            f"{visible(name)} is no text in UTF-8.",
+            content[:SHOWN_BYTES].decode("utf-8-sig", errors="replace"),
         ) from error
     return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
 
@@ -143,19 +161,42 @@ def versions(place: Place, name: str) -> list[Version]:
     ]
 
 
-def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> str:
-    """Save it as the newest version; what was there before is kept. Returns the key.
+def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
+    """Save it as the newest version; what was there before is kept. Returns what was written so that every reader takes it alike.
 
     `expected_etag` is that of the text that was changed, empty for a new one. Raises Changed if something else lies there,
-    InvalidConfiguration, NotGranted (a group that may only read) or NoAnswer. Whether the text is valid is the caller's to ask.
+    InvalidConfiguration, NotGranted (a group that may only read) or NoAnswer. Whether the text fits its analysis is the
+    caller's to ask.
     """
+    try:
+        written, rewritings = portable_text(text.replace("\r\n", "\n"))
+    except Unreadable as refused:
+        raise InvalidConfiguration(f"{refused.problem} Nothing was saved.") from refused
+    _put(place, name, written, expected_etag, actor)
+    return rewritings
+
+
+def bring_back(place: Place, name: str, version: str, actor: Actor) -> Text:
+    """Save an old version as the newest, as it was read. Returns it. Raises as `read` and `save` do."""
+    old = read(place, name, version)
+    try:
+        etag = read(place, name).etag
+    except NotFound:
+        etag = ""
+    except NotEditable as error:
+        raise InvalidConfiguration(f"{error.reason} Nothing was changed. Delete it first, then bring this version back.") from error
+    _put(place, name, old.text, etag, actor)
+    return old
+
+
+def _put(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> None:
     key = key_of(place, name)
     if not place.is_writable:
         raise NotGranted(f"{place.group.name} may only read in {place.analysis.name}. Nothing was saved.")
-    content = text.replace("\r\n", "\n").encode()
+    content = text.encode()
     if len(content) > MOST_BYTES:
         raise InvalidConfiguration(
-            f"It has more than the {MOST_BYTES // 1000} kB that a configuration may have. Nothing was saved."
+            f"It has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have. Nothing was saved."
         )
     _refuse_changed(place, name, expected_etag)
     condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
@@ -179,7 +220,6 @@ def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -
         version=done.get("VersionId", ""),
         is_new=not expected_etag,
     )
-    return key
 
 
 def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
@@ -187,13 +227,15 @@ def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
         there = read(place, name)
     except NotFound:
         if expected_etag:
-            raise Changed(f"{name} was deleted meanwhile. Nothing was saved; save it again to have it back.", None) from None
+            said = f"{visible(name)} was deleted meanwhile. Nothing was saved; save it again to have it back."
+            raise Changed(said, None) from None
         return
     if not expected_etag:
         raise Changed(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", there)
     if there.etag != expected_etag:
         raise Changed(
-            f"{name} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. Nothing was saved.",
+            f"{visible(name)} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. "
+            "Nothing was saved.",
             there,
         )
 

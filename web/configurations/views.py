@@ -1,6 +1,7 @@
 """The pages of a group's configurations for an analysis: all of them, and one, as a form or as YAML."""
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,17 +12,24 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.catalogue.checking import Problem, Unreadable, check
+from control_plane.catalogue.checking import check
+from control_plane.catalogue.documents import Problem, Rewriting, Unreadable
 from control_plane.catalogue.entries import entry_of
 from control_plane.catalogue.models import Entry
 from control_plane.groups.errors import GroupsError, NotFound, NotGranted
 from control_plane.storage.objects import delete
 from control_plane.storage.places import Place
+from control_plane.visible import visible
 from web.configurations import form, services
-from web.configurations.services import Changed
+from web.configurations.services import Changed, NotEditable
 from web.files.pages import in_place
 
 MOST_DIFF_LINES = 400
+# Of a line, and of the lines between the first and the last difference: comparing takes the square of them.
+MOST_DIFF_LETTERS = 500
+MOST_COMPARED_LINES = 1_000
+MOST_REWRITINGS_TOLD = 5
+_HUNK = re.compile(r"(?<=[-+])\d+(?=[, ])")
 
 
 @dataclass
@@ -80,6 +88,9 @@ def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
         there = services.read(place, name)
     except NotFound:
         return _gone(request, place, name)
+    except NotEditable as error:
+        context = {"place": place, "name": name, "reason": str(error), "shown": error.shown}
+        return render(request, "configurations/unreadable.html", context | _history(request, place, name, error.shown))
     except GroupsError as error:
         return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=409)
     draft = Draft(there.text, there.etag, name, is_text_mode=_wants_text(request.GET.get("mode", ""), there.text))
@@ -91,13 +102,8 @@ def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
 def restore(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     """Save an old version as the newest."""
     try:
-        old = services.read(place, name, request.POST.get("version", ""))
-        try:
-            etag = services.read(place, name).etag
-        except NotFound:
-            etag = ""
-        services.save(place, name, old.text, etag, Actor.of_request(request))
-        messages.success(request, f"{name} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
+        old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
+        messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
     except GroupsError as error:
         messages.error(request, str(error))
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
@@ -130,6 +136,7 @@ def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpRe
         try:
             draft.text = form.apply(draft.text, entry.template, entry.schema, given)
         except Unreadable as refused:
+            draft.text = refused.text if isinstance(refused, form.NotTaken) else draft.text
             draft.problems, draft.is_text_mode = [refused.problem], True
             return _show(request, place, entry, draft, name, status=422)
     if action == "copy" and not name:
@@ -150,7 +157,7 @@ def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpRe
 def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str) -> HttpResponse:
     try:
         draft.name = name or services.proper_name(draft.name)
-        services.save(place, draft.name, draft.text, draft.etag, Actor.of_request(request))
+        rewritings = services.save(place, draft.name, draft.text, draft.etag, Actor.of_request(request))
     except Changed as error:
         draft.refusal = str(error)
         draft.theirs, draft.their_etag = (error.there.text, error.there.etag) if error.there else (None, "")
@@ -161,8 +168,17 @@ def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: 
     except GroupsError as error:
         draft.refusal = str(error)
         return _show(request, place, entry, draft, name, status=422)
-    messages.success(request, f"{draft.name} is saved.")
+    messages.success(request, f"{draft.name} is saved.{_told(rewritings)}")
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, draft.name)
+
+
+def _told(rewritings: list[Rewriting]) -> str:
+    """What was written otherwise than it was typed."""
+    if not rewritings:
+        return ""
+    told = [f"{one.was[:40]} as {one.written[:40]} (line {one.line})" for one in rewritings[:MOST_REWRITINGS_TOLD]]
+    more = f", and {len(rewritings) - len(told)} more" if len(rewritings) > len(told) else ""
+    return f" Programs that read YAML 1.1 take these for something else, so it has {', '.join(told)}{more}."
 
 
 def _show(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
@@ -205,19 +221,29 @@ def _history(request: HttpRequest, place: Place, name: str, present: str) -> dic
 
 def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, str]]:
     """Lines of a unified diff with what each is: added, removed, or neither."""
-    lines = list(difflib.unified_diff(before.split("\n"), after.split("\n"), was, now, lineterm="", n=2))[2 : MOST_DIFF_LINES + 2]
+    old, new = before.split("\n"), after.split("\n")
+    same = next((index for index, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
+    old, new = old[max(same - 2, 0) :], new[max(same - 2, 0) :]
+    pairs = zip(reversed(old), reversed(new), strict=False)
+    end = next((index for index, (one, other) in enumerate(pairs) if one != other), 0)
+    old, new = old[: len(old) - max(end - 2, 0)], new[: len(new) - max(end - 2, 0)]
+    if max(len(old), len(new)) > MOST_COMPARED_LINES:
+        return [("place", f"They differ from line {same + 1} on, in more lines than are compared here. Download both to compare.")]
+    lines = list(difflib.unified_diff(old, new, was, now, lineterm="", n=2))[2 : MOST_DIFF_LINES + 2]
     kinds = {"+": "added", "-": "removed", "@": "place"}
-    return [(kinds.get(line[:1], "same"), line) for line in lines]
+    return [(kinds.get(line[:1], "same"), _numbered(line, max(same - 2, 0))) for line in lines]
+
+
+def _numbered(line: str, skipped: int) -> str:
+    """A line of a diff as it stands in the whole texts."""
+    if line.startswith("@@"):
+        return _HUNK.sub(lambda number: str(int(number[0]) + skipped), line)
+    return line if len(line) <= MOST_DIFF_LETTERS else f"{line[: MOST_DIFF_LETTERS - 1]}…"
 
 
 def _wants_text(mode: str, text: str) -> bool:
     """Whether to show YAML: where that was asked for, or where no form can be made."""
-    if mode == "text":
-        return True
-    try:
-        return not form.sections(text, "", "")
-    except Unreadable:
-        return True
+    return mode == "text" or not form.is_possible(text)
 
 
 def _copied(name: str) -> str:

@@ -6,11 +6,13 @@ exempts from it, rows in the audit trail, and a limit on codes.
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
 from allauth.core.internal.ratelimit import consume
 from allauth.idp.oidc import views
 from allauth.idp.oidc.internal.oauthlib import device_codes
-from allauth.idp.oidc.models import Client
+from allauth.idp.oidc.models import Client, Token
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,11 +21,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from oauthlib.oauth2.rfc6749.errors import OAuth2Error  # type: ignore[import-untyped]
+from oauthlib.oauth2.rfc8628.errors import AccessDenied  # type: ignore[import-untyped]
 
 from control_plane.accounts.models import User
+from control_plane.accounts.services.computers import (
+    CLIENT_ID,
+    clean_name,
+    ensure_client,
+    note_refresh,
+    sign_in,
+    was_signed_out_since,
+)
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from web.credentials.computers import CLIENT_ID, clean_name, ensure_client, note_refresh, sign_in
 
 CODES = {"device_code": "10/m/ip"}
 
@@ -75,18 +85,29 @@ def token(request: HttpRequest) -> HttpResponse:
         answer = _allauths(views.token, request)
         if answer.status_code == 200:
             given = json.loads(answer.content)
-            note_refresh(given["access_token"], given["refresh_token"])
+            try:
+                note_refresh(given["access_token"], given["refresh_token"])
+            except Token.DoesNotExist:
+                return JsonResponse({"error": "invalid_grant"}, status=400)
         return answer
 
 
 def _first_tokens(request: HttpRequest) -> HttpResponse:
     # Not by allauth's view: its part for oauthlib 4 lacks `validate_device_code` (allauth 65.21), so that it answers 500.
     try:
-        user, _ = device_codes.poll_device_code(request)
+        user, asked = device_codes.poll_device_code(request)
+        _refuse_signed_out(user, asked)
     except OAuth2Error as error:
         return JsonResponse(dict(error.twotuples), status=error.status_code)
     name, address = request.POST.get("device_name", ""), request.META.get("REMOTE_ADDR") or None
     return JsonResponse(sign_in(user, name=name, address=address))
+
+
+def _refuse_signed_out(user: User, asked: dict[str, Any]) -> None:
+    """Raise AccessDenied for a code from before its owner signed out everywhere: who said yes to it is unknown."""
+    asked_at = datetime.fromtimestamp(asked["expires_at"] - asked["device"]["expires_in"], UTC)
+    if was_signed_out_since(user, asked_at):
+        raise AccessDenied
 
 
 def _allauths(view: Callable[[HttpRequest], HttpResponse], request: HttpRequest) -> HttpResponse:

@@ -13,6 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.accounts.models import User
+from control_plane.accounts.services import computers
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import NotYours
 from control_plane.config import config
@@ -22,7 +23,6 @@ from control_plane.groups.permissions import may_decide
 from control_plane.groups.services.credentials import SESSION_SECONDS, member_credentials
 from control_plane.groups.services.keys import OldKey, end_overlap, rotate_key
 from control_plane.keys.forms import OldKeyForm, OverlapForm
-from web.credentials import computers
 from web.credentials.access import own_membership
 from web.credentials.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
 from web.credentials.reveals import key_standing, reveal_key

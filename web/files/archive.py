@@ -1,7 +1,6 @@
 """Many objects as one zip that is sent while it is made: nothing is written to a disk, no object is held whole."""
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -13,8 +12,8 @@ from control_plane.groups.errors import LimitReached, NotFound
 from control_plane.jobs.protocol import is_shown
 from control_plane.storage.objects import Stored, check_keys, list_below, look_up, read
 from control_plane.storage.places import Place
+from web.files.slots import Slot
 
-AT_ONCE = 2
 MOST_FILES = 100_000
 # Single files are looked up one by one; who wants more takes their folder.
 MOST_SINGLE = 5_000
@@ -23,13 +22,9 @@ SMALL_BYTES = 1024 * 1024
 AHEAD = 16
 READERS = 8
 
-_slots = threading.BoundedSemaphore(AT_ONCE)
-# What a file's name may not have where the zip is unpacked: Windows takes a backslash for a slash.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
-
-
-class Busy(RuntimeError):
-    """This process makes as many zips as it may."""
+# What a file's name may not have where the zip is unpacked: Windows takes a backslash for a slash, and what turns the order of
+# letters about makes one ending look like another.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class Archive:
@@ -37,9 +32,7 @@ class Archive:
 
     def __init__(self, place: Place, base: str, keys: Sequence[str]) -> None:
         """Look up what the keys name: files, or whole folders (ending in a slash). Raises Busy, LimitReached, NotFound."""
-        if not _slots.acquire(blocking=False):
-            raise Busy
-        self._is_open = True
+        self._slot = Slot()
         self._ahead: _ReadAhead | None = None
         try:
             self.files = find_files(place, keys)
@@ -59,11 +52,9 @@ class Archive:
 
     def close(self) -> None:
         """Give the slot back. May be called again."""
-        if self._is_open:
-            self._is_open = False
-            if self._ahead:
-                self._ahead.close()
-            _slots.release()
+        if self._ahead:
+            self._ahead.close()
+        self._slot.close()
 
 
 class _ReadAhead:
@@ -99,7 +90,7 @@ class _ReadAhead:
 
 def find_files(place: Place, keys: Sequence[str]) -> list[Stored]:
     """What the keys name, each object once, without what is hidden. Raises LimitReached or NotFound."""
-    check_keys(place, keys)
+    check_keys(place, keys, may_have_dots=True)
     single = [key for key in keys if not key.endswith("/")]
     if len(single) > MOST_SINGLE:
         raise LimitReached(f"These are {len(single):,} single files; a zip takes {MOST_SINGLE:,}. Choose whole folders instead.")
@@ -150,7 +141,7 @@ def _safe(name: str) -> str:
 
 def _zip_of(files: Sequence[Stored], base: str, ahead: _ReadAhead) -> ZipStream:
     made = ZipStream(compress_type=ZIP_STORED, sized=True)
-    for index, (stored, name) in enumerate(zip(files, safe_names([_relative(one.key, base) for one in files]), strict=True)):
+    for index, (stored, name) in enumerate(zip(files, safe_names([_relative(one, base) for one in files]), strict=True)):
         if name.endswith("/"):
             made.add(None, name)
         else:
@@ -158,6 +149,10 @@ def _zip_of(files: Sequence[Stored], base: str, ahead: _ReadAhead) -> ZipStream:
     return made
 
 
-def _relative(key: str, base: str) -> str:
+def _relative(stored: Stored, base: str) -> str:
+    name = stored.key.removeprefix(base)
+    if stored.size and (not name or name.endswith("/")):
+        # A folder's marker that has content. Where it is unpacked a folder has none, so it is a file in the folder.
+        return f"{name}_"
     # The marker of the folder itself has no name left in it.
-    return key.removeprefix(base) or "_/"
+    return name or "_/"

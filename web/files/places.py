@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from control_plane.accounts.models import User
 from control_plane.audit.refusals import NotYours
+from control_plane.content_policy import allow_folder
 from control_plane.groups.errors import NotGranted, NotMember, Suspended
 from control_plane.jobs.protocol import HIDDEN_FILE, HIDDEN_PART
 from control_plane.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS
@@ -29,13 +30,18 @@ def requested_place(request: HttpRequest, slug: str, analysis: str) -> Place:
 def browser(
     request: HttpRequest, place: Place, *, root: str = "", name: str = "", is_writable: bool | None = None
 ) -> dict[str, object]:
-    """What the browser's script needs to know; no secret is in it. It shows what lies below `root` in the group's folder."""
+    """What the browser's script needs to know; no secret is in it. It shows what lies below `root` in the group's folder.
+
+    The page's policy lets the script go there, and nowhere else.
+    """
+    allow_folder(request, place.address, place.prefix)
     addresses = {
         what: reverse(f"api-1:files-{what}", args=(place.group.slug, place.analysis.slug))
         for what in ("session", "delete", "restore")
     }
     return {
         **addresses,
+        "one": reverse("files:one", args=(place.group.slug, place.analysis.slug)),
         "token": get_token(request),
         "bucket": place.bucket,
         "prefix": place.prefix + root,

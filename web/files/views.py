@@ -11,12 +11,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError, NoCredentials
+from control_plane.groups.errors import GroupsError, NoCredentials, NotFound
 from control_plane.storage.objects import NoAnswer, record_download
-from web.files.archive import Archive, Busy
+from web.files.archive import Archive
 from web.files.places import browser, requested_place
+from web.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
+from web.files.slots import Busy
 
 RETRY_SECONDS = 60
+BUSY = "The site is sending two other downloads just now, which is as many as it sends at a time."
 
 
 @require_GET
@@ -45,27 +48,66 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
         base = f"{place.prefix}{path}"
         archive = Archive(place, base, [base + key for key in keys])
     except Busy:
-        context = {"reason": "Two other zips are being sent just now, which is as many as this site makes at a time."}
-        return _refusal(request, context, status=503)
+        return _refusal(request, "The zip was not made", BUSY, status=503)
     except (NoAnswer, NoCredentials) as error:
-        return _refusal(request, {"reason": str(error)}, status=503)
+        return _refusal(request, "The zip was not made", str(error), status=503)
     except GroupsError as error:
-        return _refusal(request, {"reason": str(error)}, status=409)
+        return _refusal(request, "The zip was not made", str(error), status=409)
     name = f"{(path.rstrip('/') or f'{slug}-{analysis}').rsplit('/', 1)[-1]}.zip"
     try:
         record_download(place, base, archive.files, Actor.of_request(request))
     except BaseException:
         archive.close()
         raise
-    return StreamingHttpResponse(
-        archive,
-        content_type="application/zip",
-        headers={
-            "Content-Length": str(len(archive)),
-            "Content-Disposition": content_disposition_header(as_attachment=True, filename=name) or "attachment",
-            "Cache-Control": "no-store",
-        },
-    )
+    return StreamingHttpResponse(archive, content_type="application/zip", headers=_as_download(name, len(archive)))
+
+
+@require_GET
+@login_required
+@never_cache
+def download_one(request: HttpRequest, slug: str, analysis: str) -> HttpResponse | StreamingHttpResponse:
+    """One file by its whole key, for keys that no browser can ask S3 for. `first` asks for so many of its bytes alone."""
+    key, first = request.GET.get("key", ""), _first(request)
+    try:
+        place = requested_place(request, slug, analysis)
+        if first:
+            stored, content = beginning(place, key, first)
+            record_download(place, key, [stored], Actor.of_request(request))
+            headers = _as_download(download_name(key), len(content))
+            return HttpResponse(content, content_type="application/octet-stream", headers=headers)
+        single = Single(place, key)
+    except Busy:
+        return _refusal(request, "The file was not sent", BUSY, status=503)
+    except (NoAnswer, NoCredentials) as error:
+        return _refusal(request, "The file was not sent", str(error), status=503)
+    except NotFound as error:
+        return _refusal(request, "The file was not sent", str(error), status=404)
+    try:
+        record_download(place, key, [single.stored], Actor.of_request(request))
+    except BaseException:
+        single.close()
+        raise
+    headers = _as_download(download_name(key), single.stored.size)
+    # Whatever it is, it is no page of this site's: it is saved, and never shown.
+    return StreamingHttpResponse(single, content_type="application/octet-stream", headers=headers)
+
+
+def _first(request: HttpRequest) -> int:
+    """How many bytes a preview asks for; 0 for the whole file."""
+    wanted = request.GET.get("first", "")
+    if not wanted:
+        return 0
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= len(str(MOST_FIRST_BYTES))):
+        raise SuspiciousOperation("first is not a number of bytes")
+    return min(max(1, int(wanted)), MOST_FIRST_BYTES)
+
+
+def _as_download(name: str, length: int) -> dict[str, str]:
+    return {
+        "Content-Length": str(length),
+        "Content-Disposition": content_disposition_header(as_attachment=True, filename=name) or "attachment",
+        "Cache-Control": "no-store",
+    }
 
 
 def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
@@ -75,7 +117,7 @@ def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
         keys = json.loads(request.POST.get("keys", ""))
         path.encode()
         json.dumps(keys, ensure_ascii=False).encode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SuspiciousOperation("keys is not a list of names") from error
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
         raise SuspiciousOperation("keys is not a list of names")
@@ -84,8 +126,8 @@ def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
     return path, keys
 
 
-def _refusal(request: HttpRequest, context: dict[str, str], *, status: int) -> HttpResponse:
-    answer = render(request, "files/no_zip.html", context, status=status)
+def _refusal(request: HttpRequest, title: str, reason: str, *, status: int) -> HttpResponse:
+    answer = render(request, "files/not_sent.html", {"title": title, "reason": reason}, status=status)
     if status == 503:
         answer["Retry-After"] = str(RETRY_SECONDS)
     return answer

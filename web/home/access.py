@@ -1,7 +1,7 @@
 """What the pages about groups share: who is asking, which group they may see, and where to go back to."""
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -53,4 +53,5 @@ def go_back(request: HttpRequest, otherwise: str) -> HttpResponse:
     """To the page of ours that the form was on, if it says one."""
     wanted = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
-    return redirect(wanted if is_ours else otherwise)
+    # Not by `redirect`, which takes a word without a slash for the name of a view.
+    return HttpResponseRedirect(wanted) if is_ours and wanted.startswith("/") else redirect(otherwise)

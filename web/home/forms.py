@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from control_plane.accounts.name_field import NameField
 from control_plane.groups.models import Access
 from control_plane.groups.services.codes import MOST_DAYS, MOST_USES, USUAL_DAYS
 from control_plane.groups.services.joining import MOST_NOTE
@@ -15,7 +16,7 @@ class AskForm(forms.Form):
     """A join code, or the name of a new group."""
 
     code = forms.CharField(max_length=LONGEST_CODE, required=False)
-    new_group = forms.CharField(max_length=LONGEST_NAME, required=False)
+    new_group = NameField(max_length=LONGEST_NAME, required=False)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -22,7 +22,7 @@ from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import DECISION_LINK_SECONDS, DECISION_SALT, Access, JoinRequest, Membership
 from control_plane.groups.permissions import decidable
 from control_plane.groups.services import joining
-from control_plane.groups.trust import propose_slug
+from control_plane.groups.slugs import make_slug
 from web.home.access import go_back, person
 from web.home.forms import ApproveForm, AskForm, DeclineForm
 from web.home.views import render_home
@@ -174,4 +174,4 @@ def _find(request: HttpRequest, pk: Any) -> JoinRequest:
 
 def _prepare(found: JoinRequest) -> None:
     """What the form proposes for a new group."""
-    found.proposed_slug = propose_slug(found.requested_name) if found.is_for_new_group else ""  # type: ignore[attr-defined]
+    found.proposed_slug = make_slug(found.requested_name) if found.is_for_new_group else ""  # type: ignore[attr-defined]

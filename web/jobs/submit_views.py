@@ -11,7 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.catalogue.checking import Problem, check
+from control_plane.catalogue.checking import check_stored
+from control_plane.catalogue.documents import Problem
 from control_plane.catalogue.entries import entry_of
 from control_plane.groups.errors import GroupsError
 from control_plane.jobs.protocol import shared_names
@@ -146,7 +147,10 @@ def _review(
     entry = entry_of(place.analysis)
     problems: list[Problem] = []
     try:
-        problems = check(configurations.read(place, config).text, entry.template, entry.schema)
+        problems = check_stored(configurations.read(place, config).text, entry.template, entry.schema)
+    except configurations.NotEditable as error:
+        # It is the back end's to read, which is given its key.
+        problems = [Problem(f"{error.reason} So it was not checked. The back end is given it as it is.", is_warning=True)]
     except GroupsError as error:
         # What cannot be read is not submitted either.
         lacks = str(error)

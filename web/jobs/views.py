@@ -15,6 +15,7 @@ from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import DataSet, Status, file_name, log_key
 from control_plane.jobs.submitting import new_token
 from control_plane.jobs.watching import Seen, look, note, read_log
+from control_plane.sent import read_number
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
 from web.files.pages import in_place
@@ -26,8 +27,6 @@ SETS_PER_PAGE = 100
 # What needs somebody comes first.
 ORDER = {Status.FAILED: 0, Status.IN_PROGRESS: 1, Status.INITIALIZING: 2, None: 3, Status.SUCCESS: 4}
 CHANGED = "cohort:job-changed"
-# No log is so long, and no job has so many data sets.
-MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def log(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
     found = find_job(place, timestamp)
     key = _input(found, request.GET.get("set", ""))
     wanted = request.GET.get("offset", "0")
-    offset = -1 if wanted == "-1" else _number(wanted)
+    offset = -1 if wanted == "-1" else read_number(wanted)
     if offset is None:
         raise Http404("There is no such place in the log.")
     try:
@@ -133,7 +132,7 @@ def _seen(request: HttpRequest, job: Job, seen: Seen) -> dict[str, Any]:
 
 
 def _chosen_log(request: HttpRequest, job: Job, first: int) -> dict[str, Any]:
-    number = _number(request.GET.get("log", ""))
+    number = read_number(request.GET.get("log", ""))
     if number is None or number >= len(job.inputs):
         number = first
     key = job.inputs[number]
@@ -141,11 +140,7 @@ def _chosen_log(request: HttpRequest, job: Job, first: int) -> dict[str, Any]:
 
 
 def _input(job: Job, wanted: str) -> str:
-    number = _number(wanted)
+    number = read_number(wanted)
     if number is None or number >= len(job.inputs):
         raise Http404("The job has no such data set.")
     return str(job.inputs[number])
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import record_refusal
+from control_plane.sent import RowNumber
 from control_plane.storage.pages import PageSession, page_place, page_session
 from control_plane.storage.sessions import Purpose
 from web.uploads import ending, starting
@@ -16,14 +17,17 @@ from web.uploads.names import NameRefused
 
 router = Router(tags=["uploads"])
 MOST_IDS = 1000
+# Browsers' whole numbers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
+# milliseconds (ECMAScript, "Time Values and Time Range"). No browser sends others, so that none of its files is refused for them.
+MOST_WHOLE, MOST_MILLISECONDS = 2**53 - 1, 8_640_000_000_000_000
 
 
 class File(Schema):
     """One file as the browser knows it."""
 
     path: str = Field(max_length=4096)
-    size: int
-    modified: int
+    size: int = Field(ge=0, le=MOST_WHOLE)
+    modified: int = Field(ge=-MOST_MILLISECONDS, le=MOST_MILLISECONDS)
     kind: str = Field("", max_length=200)
     replaces: str = Field("", max_length=100)
 
@@ -61,7 +65,7 @@ class Started(Schema):
 class Sent(Schema):
     """One file of which everything was sent."""
 
-    id: int
+    id: RowNumber
     checksum: str = Field(max_length=8)
     etag: str = Field(max_length=100)
     md5: str = Field("", max_length=32)
@@ -84,7 +88,7 @@ class Ended(Schema):
 class Remove(Schema):
     """Unfinished uploads to give up."""
 
-    ids: list[int] = Field(max_length=MOST_IDS)
+    ids: list[RowNumber] = Field(max_length=MOST_IDS)
 
 
 class Removed(Schema):

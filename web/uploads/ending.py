@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.audit.refusals import count_refusal
 from control_plane.storage.places import Place
 from control_plane.storage.presence import head
 from control_plane.storage.sessions import Purpose, s3_client
@@ -123,7 +124,7 @@ def _note_others(place: Place, ids: Sequence[int], mine: Container[int], actor: 
     """Put on record that somebody named uploads that are not theirs here. They are answered as if there were none."""
     if others := sorted({one for one in ids if one not in mine}):
         reason = "Uploads of somebody else's, of another place, or that are not known."
-        record(actor, "access.refused", f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MOST_NAMED])
+        count_refusal(actor, f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MOST_NAMED])
 
 
 def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:

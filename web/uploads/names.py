@@ -3,6 +3,7 @@
 import unicodedata
 
 from control_plane.storage.sessions import WRITABLE_FOLDERS
+from control_plane.visible import visible
 
 # S3 user guide, "Naming Amazon S3 objects": a key is at most 1,024 bytes of UTF-8.
 MOST_KEY_BYTES = 1024
@@ -17,7 +18,8 @@ def check_folder(folder: str) -> str:
     folder = folder if folder.endswith("/") else f"{folder}/"
     segments = folder[:-1].split("/")
     if segments[0] not in WRITABLE_FOLDERS:
-        raise NameRefused(f"Files can be sent to {', '.join(WRITABLE_FOLDERS[:-1])} and {WRITABLE_FOLDERS[-1]}, not to {folder!r}.")
+        allowed = f"{', '.join(WRITABLE_FOLDERS[:-1])} and {WRITABLE_FOLDERS[-1]}"
+        raise NameRefused(f"Files can be sent to {allowed}, not to {folder!r}. Set such a folder, and add the file again.")
     for segment in segments:
         _check_segment(segment, folder)
     return folder
@@ -54,5 +56,4 @@ def _check_segment(segment: str, path: str) -> None:
 
 def shown(path: str) -> str:
     """A path as a message shows it: not longer than a line, and nothing invisible."""
-    text = "".join("�" if unicodedata.category(character) in ("Cc", "Cs") else character for character in path)
-    return f"“{text[:60]}…”" if len(text) > 60 else f"“{text}”"
+    return f"“{visible(path[:60])}…”" if len(path) > 60 else f"“{visible(path)}”"

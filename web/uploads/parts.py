@@ -3,6 +3,7 @@
 S3 takes at most 10,000 parts of 5 MiB to 5 GiB, and 5 TiB a file (S3 user guide, "Amazon S3 multipart upload limits").
 """
 
+from control_plane.sizes import in_words
 from web.uploads.names import NameRefused
 
 MIB = 2**20
@@ -18,7 +19,7 @@ def part_size(size: int) -> int:
     if size < 0:
         raise NameRefused("The file has no size. Add it again.")
     if size > MOST_BYTES:
-        raise NameRefused(f"The file has {size / 2**40:.2f} TiB; S3 takes 5 TiB. Split it, and add the pieces.")
+        raise NameRefused(f"The file has {in_words(size)}; S3 takes {in_words(MOST_BYTES)}. Split it, and add the pieces.")
     needed = -(-size // MOST_PARTS)
     return max(SMALLEST_PART, -(-needed // MIB) * MIB)
 

@@ -6,7 +6,7 @@ from django.db import transaction
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import trust_address
 from control_plane.accounts.services.departures import cancel_deletion
-from control_plane.accounts.validation import validate_name
+from control_plane.accounts.validation import tidy_name, validate_person_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.groups.errors import InvalidName
@@ -14,9 +14,9 @@ from control_plane.groups.errors import InvalidName
 
 def rename(*, user: User, name: str, actor: Actor) -> None:
     """Give the person another display name. Raises InvalidName."""
-    name = " ".join(name.split())
+    name = tidy_name(name)
     try:
-        validate_name(name)
+        validate_person_name(name)
     except ValidationError as error:
         raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
     with transaction.atomic():

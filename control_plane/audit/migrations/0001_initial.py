@@ -24,13 +24,15 @@ class Migration(migrations.Migration):
                 ('actor', models.CharField(max_length=320)),
                 ('channel', models.CharField(max_length=16)),
                 ('address', models.GenericIPAddressField(null=True)),
-                ('action', models.CharField(db_index=True, max_length=64)),
+                ('action', models.CharField(max_length=64)),
                 ('target', models.CharField(max_length=400)),
                 ('details', models.JSONField(default=dict)),
+                ('count', models.PositiveIntegerField(db_default=1, default=1, help_text='How often within the hour: refusals are counted, all else is a row of its own.', verbose_name='times')),
                 ('actor_user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
                 'ordering': ('-id',),
+                'indexes': [models.Index(fields=['action', 'actor_user', 'at'], name='audit_action_actor_at')],
             },
         ),
         # Written by hand: add this line and its import again after making the migration anew.

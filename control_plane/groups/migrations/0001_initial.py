@@ -125,6 +125,7 @@ class Migration(migrations.Migration):
                 ('previous_key', models.CharField(blank=True, choices=[('active', 'still works'), ('inactive', 'no longer works, and can be brought back')], editable=False, help_text='The key before, as long as AWS holds it too.', max_length=8)),
                 ('previous_key_until', models.DateTimeField(editable=False, help_text='When the key before is made inactive, or, if it is, removed.', null=True)),
                 ('suspended_at', models.DateTimeField(editable=False, help_text='Since when everything is denied to the member.', null=True)),
+                ('sessions_not_before', models.DateTimeField(editable=False, help_text='Sessions that were opened before this are denied, until the longest is over.', null=True)),
                 ('ends_at', models.DateTimeField(help_text='When the membership ends by itself.', null=True)),
                 ('reminded_at', models.DateTimeField(editable=False, help_text='When its end was announced.', null=True)),
                 ('last_used_at', models.DateTimeField(editable=False, help_text='When credentials were last handed out for it, to the nearest ten minutes.', null=True)),

@@ -6,12 +6,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
+from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from control_plane.groups.errors import AlreadyGranted, InvalidName, NameTaken, NotFound, NotGranted, NotMade
+from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.bucket_names import require_free
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
@@ -29,7 +31,7 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
     Raises InvalidName, NameTaken, BucketTaken, BucketNotAsked, LimitReached or PermissionDenied.
     """
     require_administrator(actor)
-    slug, bucket, name = slug.strip(), bucket.strip(), " ".join(name.split()) or slug.strip()
+    slug, bucket, name = slug.strip(), bucket.strip(), tidy_name(name) or slug.strip()
     analysis = Analysis(slug=slug, name=name, bucket=bucket, added_generation=0)
     check_fields(analysis, exclude=["stack"])
     if slug in RESERVED_SLUGS:
@@ -157,5 +159,10 @@ def _check_free(analysis: Analysis) -> None:
         raise NameTaken(f"There is an analysis {analysis.slug!r} already. Nothing was changed; choose another slug.")
     if Analysis.objects.filter(name__iexact=analysis.name).exists():
         raise NameTaken(f"There is an analysis called {analysis.name!r} already. Nothing was changed; choose another name.")
+    if looks_like := look_alike_of(analysis.name, Analysis.objects.all()):
+        raise NameTaken(
+            f"The name {analysis.name!r} looks like {looks_like.name!r}, the name of the analysis {looks_like.slug!r}. Nothing was "
+            "changed; choose another name."
+        )
     if other := Analysis.objects.filter(bucket=analysis.bucket).first():
         raise NameTaken(f"The bucket {analysis.bucket!r} is that of the analysis {other.slug!r}. Nothing was changed.")

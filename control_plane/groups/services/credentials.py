@@ -21,7 +21,7 @@ from control_plane.deployments.iam_delay import SETTLES, is_refusal, is_settling
 from control_plane.deployments.models import Stack
 from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotMember, TooOften
 from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
-from control_plane.groups.permissions import refuse_suspended
+from control_plane.groups.permissions import refuse_ended, refuse_suspended
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -111,12 +111,20 @@ def find_membership(group: Group, user: User) -> Membership:
     if not user.is_active:
         raise NoCredentials(f"{user.email} is not active. No credentials were made; activate the account first.")
     refuse_suspended(membership)
+    refuse_ended(membership)
+    refuse_before_cut_off(membership)
     if membership.access_state != AccessState.ACTIVE:
         raise NoCredentials(
             f"{user.email}'s access to {group.name} is not in force yet. No credentials were made; "
             "wait until its deployment has ended (`manage.py deployment list` shows it)."
         )
     return membership
+
+
+def refuse_before_cut_off(membership: Membership) -> None:
+    """Raise BeingMadeReady in the seconds in which a session that is opened now would be denied with those from before."""
+    if membership.sessions_not_before is not None and membership.sessions_not_before > timezone.now():
+        raise BeingMadeReady
 
 
 def read_key(membership: Membership) -> Credentials:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 
 from control_plane.accounts.permissions import require_administrator
-from control_plane.accounts.validation import fold_name
+from control_plane.accounts.validation import fold_name, tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
@@ -17,6 +17,7 @@ from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import deny_now
 from control_plane.groups.errors import InvalidName, NameTaken, NotFound
+from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group
 from control_plane.groups.services.manifests import group_manifest, previous_manifest
 from control_plane.quotas.checks import require_room
@@ -27,7 +28,7 @@ from stacks.manifest import GroupManifest, names
 def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Deployment]:
     """Make a group, and have AWS make its stack. Raises InvalidName, NameTaken, LimitReached or PermissionDenied."""
     require_administrator(actor)
-    slug, name = slug.strip(), " ".join(name.split()) or slug.strip()
+    slug, name = slug.strip(), tidy_name(name) or slug.strip()
     group = Group(slug=slug, name=name, folded_name=fold_name(name))
     check_fields(group, exclude=["stack", "folded_name"])
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
@@ -118,3 +119,8 @@ def _check_free(slug: str, name: str) -> None:
         raise NameTaken(f"There is a group {slug!r} already. Nothing was changed; choose another slug, or add people to that one.")
     if other := Group.objects.filter(folded_name=fold_name(name)).first():
         raise NameTaken(f"The group {other.slug!r} is called {other.name!r} already. Nothing was changed; choose another name.")
+    if looks_like := look_alike_of(name, Group.objects.all()):
+        raise NameTaken(
+            f"The name {name!r} looks like {looks_like.name!r}, the name of the group {looks_like.slug!r}. Nothing was changed; "
+            "choose another name."
+        )

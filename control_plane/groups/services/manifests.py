@@ -23,6 +23,8 @@ from stacks.manifest import (
 
 # A session lasts at most an hour; the second hour covers clocks that differ and a deployment that takes its time.
 REVOKED_FOR = timedelta(hours=2)
+# The longest session that Cohort opens, on whose end a cut-off denies nobody anything.
+LONGEST_SESSION = timedelta(hours=1)
 
 
 def group_manifest(group: Group, generation: int) -> GroupManifest:
@@ -30,9 +32,14 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
     stack = group.stack
     revoked = _recently_removed(group)
     suspended = group.memberships.wanted().filter(suspended_at__isnull=False).count()
+    members = list(group.memberships.wanted().order_by("username"))
+    cut_off = {member.username: moment for member in members if (moment := cut_off_of(member)) and member.suspended_at is None}
     # Too many to name: everybody's sessions end, and those who are still members get new ones.
     can_name = len(revoked) + suspended <= MOST_REVOKED
-    members = list(group.memberships.wanted().order_by("username"))
+    if not can_name:
+        all_cut_off: int | None = max(int(time.time()), *cut_off.values(), 0)
+    else:
+        all_cut_off = max(cut_off.values()) if len(revoked) + suspended + len(cut_off) > MOST_REVOKED else None
     parts = _parts(members, previous_manifest(stack, generation))
     try:
         return GroupManifest.build(
@@ -48,6 +55,7 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
                     previous_key=member.previous_key or None,
                     part=parts.get(member.username, 0),
                     suspended=member.suspended_at is not None,
+                    sessions_not_before=cut_off.get(member.username) if all_cut_off is None else None,
                 )
                 for member in members
             ),
@@ -60,12 +68,18 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
                 .order_by("analysis__bucket")
             ),
             revoked=tuple(revoked) if can_name else (),
-            sessions_not_before=None if can_name else int(time.time()),
+            sessions_not_before=all_cut_off,
             suspended=group.suspended_at is not None,
             retired=stack.is_retired,
         )
     except ManifestError as error:
         raise LimitReached(f"{error} Nothing was changed.") from error
+
+
+def cut_off_of(member: Membership) -> int | None:
+    """Before when the member's sessions are denied (unix seconds), while one of them may still be open."""
+    moment = member.sessions_not_before
+    return int(moment.timestamp()) if moment is not None and moment > timezone.now() - LONGEST_SESSION else None
 
 
 def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:

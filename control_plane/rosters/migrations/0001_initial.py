@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ('text', models.TextField(blank=True, help_text='What the file says; empty once it is applied.')),
                 ('fates', models.JSONField(default=list, help_text='What the dry run said of each row.')),
                 ('problems', models.JSONField(default=list, help_text='What is wrong with the file as a whole.')),
+                ('notes', models.JSONField(default=list, help_text='How the file was understood, where that is worth a look.')),
                 ('counts', models.JSONField(default=dict, help_text='How many rows meet each fate.')),
                 ('digest', models.CharField(help_text='Of all that the dry run decided.', max_length=64)),
                 ('state', models.CharField(choices=[('checked', 'looked at, not applied'), ('waiting', 'waits for a worker'), ('applying', 'being applied'), ('applied', 'applied')], default='checked', max_length=16)),

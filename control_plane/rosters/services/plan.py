@@ -72,6 +72,7 @@ class Plan:
 
     verdicts: tuple[Verdict, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -99,7 +100,7 @@ class Plan:
 def make_plan(reading: Reading) -> Plan:
     """Decide about every row. Changes nothing."""
     known = Known.of(reading.rows)
-    return Plan(tuple(decide(row, known) for row in _settle_within(reading.rows, known)), reading.problems)
+    return Plan(tuple(decide(row, known) for row in _settle_within(reading.rows, known)), reading.problems, reading.notes)
 
 
 def decide(row: Row, known: Known) -> Verdict:

@@ -5,27 +5,27 @@ hold a line break: a quotation mark that somebody forgot to close spoils one row
 """
 
 import csv
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
 from django.core.exceptions import ValidationError
 
-from control_plane.accounts.validation import validate_email, validate_name
+from control_plane.accounts.validation import tidy_name, validate_email, validate_person_name
 from control_plane.groups.models import Access
 from control_plane.rosters.services.cells import read_cell
+from control_plane.rosters.services.days import Days
 from control_plane.rosters.services.encoding import decode
+from control_plane.visible import visible
 
 COLUMNS = ("email", "name", "group", "access", "manager", "ends_on", "action")
 MOST_ROWS = 10_000
 MOST_CHARACTERS = 120
 MOST_COMPLAINT = 400
+# What parts the cells where no `sep=` line says it.
 SEPARATORS = (",", ";", "\t")
 ADD, REMOVE = "add", "remove"
 NEVER = "never"
-# Python takes other ways of writing a date for ISO's as well, such as weeks.
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
 # Other spellings of our columns' names, as people write them. Case, spaces, hyphens and underscores do not count.
 _NAMES = {column.replace("_", ""): column for column in COLUMNS} | {"emailaddress": "email", "mail": "email", "endson": "ends_on"}
@@ -67,24 +67,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Reading:
-    """A file's rows, good and bad, and what is wrong with the file as a whole."""
+    """A file's rows, good and bad, what is wrong with the file as a whole, and how it was understood where that is worth a look."""
 
     rows: tuple[Row, ...] = ()
     problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def read(content: bytes) -> Reading:
     """Read a file. Where it cannot be read at all there are no rows, and the problems say why."""
-    text, complaint = decode(content)
-    if complaint:
-        return Reading(problems=(Problem(1, "", complaint),))
-    return read_text(text)
+    decoded = decode(content)
+    if decoded.complaint:
+        return Reading(problems=(Problem(1, "", decoded.complaint),))
+    return read_text(decoded.text, note=decoded.note)
 
 
-def read_text(text: str) -> Reading:
-    """Read what a file says, once its letters are known."""
-    lines = _lines(text)
-    separator, lines = _separator(lines)
+def read_text(text: str, *, note: str = "") -> Reading:
+    """Read what a file says, once its letters are known; `note` is what was understood of these."""
+    separator, lines = split(text, lambda cell: _column(cell) is not None)
     if not lines:
         return Reading(problems=(Problem(1, "", f"The file is empty. Its first line names the columns: {', '.join(COLUMNS)}."),))
     head, *rest = lines
@@ -96,8 +96,17 @@ def read_text(text: str) -> Reading:
         return Reading(problems=tuple(problems))
     if not rest:
         problems.append(Problem(head[0], "", "There are only the columns’ names, and no row below them."))
-    rows = tuple(_row(number, line, columns, separator) for number, line in rest if _holds_something(line, separator))
-    return Reading(rows, tuple(problems))
+    days = Days.of(_days(rest, columns, separator))
+    rows = tuple(_row(number, line, columns, separator, days) for number, line in rest if _holds_something(line, separator))
+    return Reading(rows, tuple(problems), tuple(filter(None, [note, _note_on_days(rest, columns, separator, days)])))
+
+
+def split(text: str, is_known: Callable[[str], bool]) -> tuple[str, list[tuple[int, str]]]:
+    """Return what parts a file's cells, and its lines that hold something, with their numbers, without Excel's own first one.
+
+    `is_known` tells the name of a column.
+    """
+    return _separator(_lines(text), is_known)
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -106,16 +115,17 @@ def _lines(text: str) -> list[tuple[int, str]]:
     return [(number, line) for number, line in enumerate(ended, 1) if line.strip(" ,;\t\"'\ufeff\u00a0")]
 
 
-def _separator(lines: list[tuple[int, str]]) -> tuple[str, list[tuple[int, str]]]:
+def _separator(lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> tuple[str, list[tuple[int, str]]]:
     """What parts the cells: what Excel's own first line (`sep=;`) says, else what finds most of our columns in the head."""
-    if lines and lines[0][1].strip().strip('"').lower().startswith("sep="):
-        said = lines[0][1].strip().strip('"')[4:5]
-        return said if said in SEPARATORS else ",", lines[1:]
+    said = lines[0][1].strip('\ufeff "') if lines else ""
+    if said.lower().startswith("sep="):
+        # Excel takes any sign, a tab among them.
+        return (said[4] if said[4:5] and not said[4].isalnum() else ","), lines[1:]
     if not lines:
         return ",", lines
 
     def found(separator: str) -> int:
-        return sum(_column(cell) is not None for cell in lines[0][1].split(separator))
+        return sum(is_known(cell) for cell in lines[0][1].split(separator))
 
     return max(SEPARATORS, key=found), lines
 
@@ -164,14 +174,31 @@ def _holds_something(line: str, separator: str) -> bool:
     return cells is None or any(read_cell(cell) for cell in cells)
 
 
-def _row(number: int, line: str, columns: list[str | None], separator: str) -> Row:
+def _days(lines: list[tuple[int, str]], columns: list[str | None], separator: str) -> list[str]:
+    """What stands in the column of last days, as it is written."""
+    if "ends_on" not in columns:
+        return []
+    place = columns.index("ends_on")
+    found = (_cells(line, separator) or [] for _, line in lines)
+    return [read_cell(cells[place]) for cells in found if len(cells) > place]
+
+
+def _note_on_days(lines: list[tuple[int, str]], columns: list[str | None], separator: str, days: Days) -> str:
+    unclear = next((text for text in _days(lines, columns, separator) if days.order and days.needs_order(text)), "")
+    if not unclear:
+        return ""
+    day = days.read(unclear)
+    return f"Days were read as {days.order}, since {days.proof} can be nothing else: {unclear} is {day:%-d %B %Y}."
+
+
+def _row(number: int, line: str, columns: list[str | None], separator: str, days: Days) -> Row:
     cells = _cells(line, separator)
     if cells is None:
         advice = "A quotation mark is missing or misplaced, the line is too long, or a cell holds a line break. Correct the line."
         return Row(number, email=_short(line.split(separator)[0]), problems=(Problem(number, "", advice),))
     values = {column: read_cell(cell) for column, cell in zip(columns, cells, strict=False) if column}
     problems = list(_beyond(number, columns, cells))
-    row = _Cells(number, values, problems)
+    row = _Cells(number, values, problems, days)
     return Row(
         line=number,
         email=row.email(),
@@ -201,6 +228,7 @@ class _Cells:
     line: int
     values: dict[str, str]
     problems: list[Problem]
+    days: Days
 
     def email(self) -> str:
         address = self.values.get("email", "").removeprefix("mailto:").lower()
@@ -211,11 +239,11 @@ class _Cells:
         return address if len(address) <= MOST_CHARACTERS * 3 else _short(address)
 
     def name(self) -> str:
-        name = " ".join(self.values.get("name", "").split())
+        name = tidy_name(self.values.get("name", ""))
         if len(name) > MOST_CHARACTERS:
             self._complain("name", f"A name has at most {MOST_CHARACTERS} characters.")
         else:
-            self._check("name", validate_name, name)
+            self._check("name", validate_person_name, name)
         return name[:MOST_CHARACTERS]
 
     def group(self) -> str:
@@ -236,14 +264,15 @@ class _Cells:
         said = self.values.get("ends_on", "")
         if not said or said.casefold() == NEVER:
             return None
+        advice = "Write a day as 2026-12-31, or “never”; in Excel, format the column as text first."
         try:
-            if not _DAY.fullmatch(said):
-                raise ValueError(said)
-            return date.fromisoformat(said)
+            day = self.days.read(said)
         except ValueError:
-            advice = "Write a day as 2026-12-31, or “never”; in Excel, format the column as text first."
             self._complain("ends_on", f"{_short(said)!r} is not a day. {advice}")
             return None
+        if day is None:
+            self._complain("ends_on", f"{_short(said)!r} can be two days, and no other day of the file tells which. {advice}")
+        return day
 
     def _check(self, column: str, validate: Callable[[str], None], value: str) -> None:
         try:
@@ -257,5 +286,5 @@ class _Cells:
 
 def _short(text: str) -> str:
     """Something of a cell that is not as it should be, fit to be shown."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text.strip())
-    return shown if len(shown) <= 60 else f"{shown[:59]}…"
+    shown = text.strip()
+    return visible(shown) if len(shown) <= 60 else f"{visible(shown[:59])}…"

@@ -35,14 +35,15 @@ class NotReady(GroupsError):
 def upload(*, file_name: str, content: bytes, actor: Actor) -> Roster:
     """Look at a file, and keep it until it is applied. Raises UnreadableFile or PermissionDenied."""
     require_administrator(actor)
-    text, complaint = decode(content)
-    if complaint:
-        raise UnreadableFile(complaint)
-    reading = read_text(text)
+    decoded = decode(content)
+    if decoded.complaint:
+        raise UnreadableFile(decoded.complaint)
+    reading = read_text(decoded.text, note=decoded.note)
     if not reading.rows:
         raise UnreadableFile(" ".join(map(str, reading.problems)) or "The file holds no rows. Nothing was read.")
     name = "".join(letter for letter in file_name if letter.isprintable())[:120] or "roster.csv"
-    roster = Roster(file_name=name, text=text, asked_by=actor.label, asked_by_user=actor.user, address=actor.address)
+    roster = Roster(file_name=name, text=decoded.text, asked_by=actor.label, asked_by_user=actor.user, address=actor.address)
+    roster.notes = list(reading.notes)
     with transaction.atomic():
         _look(roster, make_plan(reading))
         record(actor, "roster.check", name, rows=len(reading.rows), roster=roster.pk)

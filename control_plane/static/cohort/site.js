@@ -16,6 +16,12 @@ document.addEventListener("htmx:afterSettle", () => {
   if (log && follow) log.scrollTop = log.scrollHeight;
 });
 
+// Signing in makes another token, also in another tab: what a page posts carries the one of now, not the one that it was loaded with.
+document.addEventListener("htmx:configRequest", ({ detail: { parameters } }) => {
+  const token = /(?:^|;\s*)csrftoken=([^;]*)/.exec(document.cookie)?.[1];
+  if (token && parameters.csrfmiddlewaretoken) parameters.csrfmiddlewaretoken = token;
+});
+
 const offline = (is) => { document.getElementById("offline").hidden = !is; };
 document.addEventListener("htmx:sendError", () => offline(true));
 document.addEventListener("htmx:responseError", (event) => {

@@ -1,8 +1,10 @@
 // Loaded by Node as it starts: writes down every signed request to AWS, as `resident <principal> <service>:<action>`, once for each kind.
 // `own` is the key that the process was started with; `assumed` is any other, which is a role that it took on.
+const dns = require("node:dns");
 const fs = require("node:fs");
 const http = require("node:http");
 const https = require("node:https");
+const net = require("node:net");
 const path = require("node:path");
 
 const folder = process.env.RECORD_AWS_CALLS;
@@ -44,6 +46,27 @@ const watch = (request) => {
   };
   return request;
 };
+
+const outside = process.env.RECORD_OUTSIDE;
+const LOOPBACK = new Set(["localhost", "::1", ""]);
+const isOutside = (host) => typeof host === "string" && !host.startsWith("127.") && !LOOPBACK.has(host);
+const tell = (host) => {
+  if (isOutside(host)) fs.appendFileSync(outside, `node ${process.argv.slice(1, 4).join(" ")}: ${host}\n`);
+};
+
+if (outside) {
+  const { connect } = net.Socket.prototype;
+  net.Socket.prototype.connect = function (...words) {
+    const [options] = Array.isArray(words[0]) ? words[0] : words;
+    tell(options?.host);
+    return connect.apply(this, words);
+  };
+  const { lookup } = dns;
+  dns.lookup = (host, ...more) => {
+    tell(host);
+    return lookup(host, ...more);
+  };
+}
 
 if (folder) {
   for (const module of [http, https]) {

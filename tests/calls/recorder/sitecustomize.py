@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = os.environ.get("RECORD_AWS_CALLS", "")
+# The file that whoever another machine is asked for is written to.
+OUTSIDE = os.environ.get("RECORD_OUTSIDE", "")
 # How botocore names what finds credentials: whatever is not one of its own ways was given to the client.
 GIVEN = "explicit"
 # The embedded AWS's root has the account's number for a key.
@@ -76,5 +78,22 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+def _is_outside(address: Any) -> bool:
+    host = address[0] if isinstance(address, tuple) else address
+    if isinstance(host, bytes):
+        host = host.decode(errors="replace")
+    # A socket's path is no host, and no name means this machine.
+    return isinstance(host, str) and host not in ("", "localhost", "::1") and not host.startswith(("127.", "/", "\0"))
+
+
+def _tell_outside(event: str, arguments: tuple[Any, ...]) -> None:
+    asked = {"socket.connect": 1, "socket.sendto": 1, "socket.getaddrinfo": 0, "socket.gethostbyname": 0}.get(event)
+    if asked is not None and _is_outside(arguments[asked]):
+        with Path(OUTSIDE).open("a") as file:
+            file.write(f"{' '.join(sys.orig_argv[-3:])}: {event} {arguments[asked]}\n")
+
+
+if OUTSIDE:
+    sys.addaudithook(_tell_outside)
 if FOLDER:
     sys.meta_path.insert(0, _Finder())

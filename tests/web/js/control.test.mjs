@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Server } from "../../../web/files/static/files/server.js";
+import { csrfToken } from "../../../web/uploads/static/uploads/csrf.js";
 import { Control } from "../../../web/uploads/static/uploads/control.js";
 
 // A site that says so often that access is being made ready, and then gives it.
@@ -31,4 +32,24 @@ test("what is refused for good is told at once", async () => {
   globalThis.fetch = async () => ({ ok: false, status: 403, json: async () => ({ detail: "You are suspended." }) });
   await assert.rejects(new Server({ session: "/api/session", token: "token" }).session(), /You are suspended/);
   await assert.rejects(new Control("/api", "token").session(), /You are suspended/);
+});
+
+test("each request carries the token of now: who signs in again, in another tab, goes on", async () => {
+  const given = [];
+  globalThis.fetch = async (_address, { headers }) => {
+    given.push(headers["x-csrftoken"]);
+    return { ok: true, json: async () => ({}) };
+  };
+  const asks = [new Control("/api", "of-the-page"), new Server({ session: "/api/session", get token() { return csrfToken("of-the-page"); } })];
+  for (const cookie of ["", "theme=dark; csrftoken=first", "csrftoken=second; theme=dark"]) {
+    globalThis.document = { cookie };
+    for (const one of asks) await one.session();
+  }
+  delete globalThis.document;
+  assert.deepEqual(given, ["of-the-page", "of-the-page", "first", "first", "second", "second"]);
+});
+
+test("without a session and its token one is told to sign in, and not of the token", async () => {
+  globalThis.fetch = async () => ({ ok: false, status: 403, json: async () => ({ detail: "CSRF check Failed" }) });
+  for (const one of [new Control("/api", "old"), new Server({ session: "/api/session", token: "old" })]) await assert.rejects(one.session(), /You are signed out/);
 });

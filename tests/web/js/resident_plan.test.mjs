@@ -1,35 +1,30 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { fullDiff } from "../../../node_modules/@aws-cdk/cloudformation-diff/lib/index.js";
 import { plan } from "../../../control_plane/deployments/resident_plan.mjs";
 
-const denial = { effect: "Deny", actions: { values: ["*"] }, resources: { values: ["*"] }, condition: { Null: { "aws:TokenIssueTime": "false" } } };
-const group = { resourceType: "AWS::IAM::Group", isRemoval: true };
+const document = (action) => ({ Statement: [{ Effect: "Allow", Action: action, Resource: "*" }] });
+const policy = (action) => ({ Type: "AWS::IAM::ManagedPolicy", Properties: { PolicyDocument: document(action) } });
+const role = { Type: "AWS::IAM::Role", Properties: { ManagedPolicyArns: [{ Ref: "Access" }] } };
+const bucket = { Type: "AWS::S3::Bucket" };
+const ofBucket = { Type: "AWS::S3::BucketPolicy", Properties: { Bucket: { Ref: "Bucket" }, PolicyDocument: document("s3:GetObject") } };
 
-// As CDK's engine has a diff: an entry for each resource, and what changes for IAM.
-const diff = (changes, { additions = [], removals = [] }) => ({
-  resources: { forEachDifference: (visit) => changes.forEach((change, index) => visit(`Resource${index}`, change)) },
-  iamChanges: { statements: { additions, removals }, managedPolicies: { additions: [], removals: [] } },
+test("whoever a changed policy is attached to is told with it, though nothing changes in them", () => {
+  const found = plan([fullDiff({ Resources: { Access: policy("s3:Get*"), Role: role } }, { Resources: { Access: policy("s3:*"), Role: role } })]);
+  assert.deepEqual(found.resources.map((one) => [one.logical_id, one.action, one.properties]), [["Access", "change", ["PolicyDocument"]]]);
+  assert.deepEqual(found.before, [{ Access: policy("s3:Get*"), Role: role }]);
+  assert.deepEqual(found.after, [{ Access: policy("s3:*"), Role: role }]);
 });
 
-test("a denial of sessions that goes with the last key holder's group lets nobody do more", () => {
-  const found = plan([diff([group], { removals: [denial] })], "broadening");
-  assert.equal(found.permissions, "non-broadening");
-  assert.deepEqual(found.statements.map((one) => [one.change, one.effect, one.widens]), [["remove", "Deny", false]]);
+test("what comes and goes is on one side alone, and what is about nobody's access on none", () => {
+  const key = { Type: "AWS::IAM::AccessKey", Properties: { UserName: "ada" } };
+  const [before, after] = [{ Bucket: bucket, Policy: ofBucket }, { Role: role, Key: key }];
+  const found = plan([fullDiff({ Resources: before }, { Resources: after })]);
+  assert.deepEqual([found.before, found.after], [[{ Policy: ofBucket }], [{ Role: role }]]);
+  assert.deepEqual(found.resources.map((one) => [one.logical_id, one.action]).sort(), [["Bucket", "remove"], ["Key", "add"], ["Policy", "remove"], ["Role", "add"]]);
 });
 
-test("the same denial taken from a group that stays lets its members do more", () => {
-  const changed = { resourceType: "AWS::IAM::Group", isUpdate: true, propertyUpdates: { Policies: {} } };
-  const found = plan([diff([changed], { removals: [denial] })], "broadening");
-  assert.equal(found.permissions, "broadening");
-  assert.equal(found.statements[0].widens, true);
-});
-
-test("whatever else is allowed beside it is asked about", () => {
-  const allowed = { effect: "Allow", actions: { values: ["s3:GetObject"] }, resources: { values: ["*"] } };
-  const another = { ...denial, condition: { StringEquals: { "aws:userid": "x" } } };
-  for (const statements of [{ additions: [allowed], removals: [denial] }, { removals: [denial, another] }]) {
-    const found = plan([diff([group], statements)], "broadening");
-    assert.equal(found.permissions, "broadening");
-    assert.ok(found.statements.some((one) => one.widens));
-  }
+test("a stack and those nested in it stand beside each other", () => {
+  const found = plan([fullDiff({}, { Resources: { Role: role } }), fullDiff({ Resources: { Access: policy("s3:*") } }, {})]);
+  assert.deepEqual([found.before, found.after], [[{}, { Access: policy("s3:*") }], [{ Role: role }, {}]]);
 });

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Speed, inWords } from "../../../web/uploads/static/uploads/speed.js";
+import "./beside.mjs";
+
+const { Speed, inWords } = await import("../../../web/uploads/static/uploads/speed.js");
 
 test("a steady line has its speed, and one that stops has none after a while", () => {
   const speed = new Speed();
@@ -19,8 +21,8 @@ test("beginning anew counts anew", () => {
 
 test("speeds in people's units", () => {
   assert.equal(inWords(0), "");
-  assert.equal(inWords(999), "999 B a second");
-  assert.equal(inWords(1500), "1.5 kB a second");
-  assert.equal(inWords(95_400_000), "95 MB a second");
-  assert.equal(inWords(1_250_000_000), "1.3 GB a second");
+  assert.equal(inWords(999), "999 bytes/s");
+  assert.equal(inWords(1500), "1.5 kB/s");
+  assert.equal(inWords(95_400_000), "95.4 MB/s");
+  assert.equal(inWords(1_250_000_000), "1.25 GB/s");
 });

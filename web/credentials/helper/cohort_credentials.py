@@ -37,8 +37,7 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 SIGNED_OUT, NOT_ALLOWED, SITE_AWAY, OTHER = 3, 4, 5, 6
 # Kept credentials are replaced when so little of them is left; AWS's programs ask again at their end by themselves.
 RENEW_SECONDS = 5 * 60
-TIMEOUT_SECONDS = 30
-LOCK_SECONDS, READY_SECONDS = 60, 2
+TIMEOUT_SECONDS, LOCK_SECONDS, READY_SECONDS = 30, 60, 2
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -57,7 +56,7 @@ class Answer:
         self.status = status
         try:
             document = json.loads(body) if body else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             document = {}
         self.document: dict[str, Any] = document if isinstance(document, dict) else {}
 
@@ -84,7 +83,8 @@ class Site:
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
             raise Problem(2, "--site must begin with https://: credentials are not sent in the clear.")
         self.address = f"{parts.scheme}://{parts.netloc}"
-        self._opener = urllib.request.build_opener(NoRedirects())
+        proxies = urllib.request.ProxyHandler({} if parts.hostname in LOOPBACK else None)  # A proxy cannot reach this computer.
+        self._opener = urllib.request.build_opener(NoRedirects(), proxies)
 
     def ask(self, path: str, form: dict[str, str] | None = None, token: str | None = None, method: str = "POST") -> Answer:
         """Send a form, or nothing, and return the answer, whatever its status. Raises Problem if there is none."""

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from control_plane.deployments import approvals, requests
+from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
 from control_plane.terminal import VerbCommand, table
@@ -68,8 +68,8 @@ class Command(VerbCommand):
         self.follow(options, successor, {}, f"{successor.stack.title} is being deployed again.")
 
     def cancel(self, options: dict[str, Any]) -> None:
-        deployment = requests.cancel(self._find(options), actor=self.actor)
-        text = "It ends as soon as AWS can take it back." if deployment.is_open else "It is cancelled. Nothing was changed on AWS."
+        deployment = cancelling.cancel(self._find(options), actor=self.actor)
+        text = "It ends as soon as AWS can take it back." if deployment.is_open else f"It is cancelled. {deployment.advice}"
         self.show(options, {"deployment": deployment_as_dict(deployment)}, text)
 
     def approve(self, options: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Command(VerbCommand):
 
     def reject(self, options: dict[str, Any]) -> None:
         deployment = approvals.reject(self._find(options), actor=self.actor, reason=options["reason"].strip())
-        self.show(options, {"deployment": deployment_as_dict(deployment)}, "Refused. Nothing was changed on AWS.")
+        self.show(options, {"deployment": deployment_as_dict(deployment)}, f"Refused. {deployment.advice}")
 
     def _find(self, options: dict[str, Any]) -> Deployment:
         try:

@@ -108,6 +108,7 @@ def _as_dict(plan: Plan) -> dict[str, Any]:
     return {
         "counts": plan.counts,
         "digest": plan.digest,
+        "notes": list(plan.notes),
         "problems": [{"line": one.line, "column": one.column, "text": one.text} for one in plan.problems],
         "rows": [verdict.as_dict() for verdict in plan.verdicts],
     }
@@ -115,7 +116,7 @@ def _as_dict(plan: Plan) -> dict[str, Any]:
 
 def _as_text(plan: Plan) -> str:
     """What is refused first: it is what has to be done something about."""
-    lines = [str(problem) for problem in plan.problems]
+    lines = [*plan.notes, *(str(problem) for problem in plan.problems)]
     for fate in (Fate.REFUSED, Fate.REMOVED, Fate.ADDED, Fate.CHANGED, Fate.SAME):
         rows = [verdict for verdict in plan.verdicts if verdict.fate == fate]
         if rows:

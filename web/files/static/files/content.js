@@ -3,8 +3,8 @@ import { guessDelimiter, parseRows } from "./delimited.js";
 import { el } from "./dom.js";
 import { count, ending, kindOf, plural, size } from "./format.js";
 
-const TEXT_BYTES = 64 * 1024;
-const TABLE_BYTES = 256 * 1024;
+const TEXT_BYTES = 64_000;
+const TABLE_BYTES = 256_000;
 const MOST_ROWS = 100;
 const MOST_COLUMNS = 50;
 const LARGE_IMAGE = 30_000_000;
@@ -31,25 +31,21 @@ export const decode = (bytes, isCut) => {
   }
 };
 
-const firstBytes = async (bucket, key, file, most, signal) => {
-  // S3 refuses a range of nothing.
-  if (file.size === 0) return new Uint8Array();
-  const answer = await bucket.request("GET", key, { headers: { range: `bytes=0-${most - 1}` }, signal });
-  return new Uint8Array(await answer.arrayBuffer());
-};
+// S3 refuses a range of nothing.
+const firstBytes = async (source, file, most, signal) => (file.size === 0 ? new Uint8Array() : source.first(most, signal));
 
-const asText = async (bucket, key, file, signal) => {
+const asText = async (source, file, signal) => {
   const isCut = file.size > TEXT_BYTES;
-  const text = decode(await firstBytes(bucket, key, file, TEXT_BYTES, signal), isCut);
+  const text = decode(await firstBytes(source, file, TEXT_BYTES, signal), isCut);
   if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
   if (text === "") return [note("The file is empty.")];
   const pre = el("pre", { className: "files-text", tabIndex: 0, "aria-label": "Content", textContent: text });
   return isCut ? [note(`The first ${size(TEXT_BYTES)} of ${size(file.size)}.`), pre] : [pre];
 };
 
-const asTable = async (bucket, key, file, signal) => {
+const asTable = async (source, file, signal) => {
   const isCut = file.size > TABLE_BYTES;
-  const text = decode(await firstBytes(bucket, key, file, TABLE_BYTES, signal), isCut);
+  const text = decode(await firstBytes(source, file, TABLE_BYTES, signal), isCut);
   if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
   const { rows, isWhole } = parseRows(text.replace(/^\ufeff/, ""), guessDelimiter(text), { most: MOST_ROWS, isCut });
   if (!rows.length) return [note(file.size ? "No whole row lies in the part that is shown. Download it to see it." : "The file is empty.")];
@@ -65,9 +61,10 @@ const asTable = async (bucket, key, file, signal) => {
   return [note(`${says.join(", ")}.`), el("div", { className: "table-responsive", tabIndex: 0, role: "region", "aria-label": "Rows" }, table)];
 };
 
-const asMedium = (tag) => async (bucket, key, file) => {
-  const query = { "response-content-type": TYPES[ending(file.name)] };
-  const shown = el(tag, { className: "files-medium", src: await bucket.presign(key, { seconds: WATCH_SECONDS, query }) });
+const asMedium = (tag) => async (source, file) => {
+  const src = await source.medium(TYPES[ending(file.name)], WATCH_SECONDS);
+  if (src === null) return [note("There is no preview here, because a part of the file’s path is “.” or “..”. Download it to open it.")];
+  const shown = el(tag, { className: "files-medium", src });
   const failed = el("p", { className: "alert alert-warning", role: "status", hidden: true, textContent: "Your browser cannot show this file. Download it to open it." });
   shown.addEventListener("error", () => { shown.hidden = true; failed.hidden = false; });
   if (tag === "img") shown.alt = `Content of ${file.name}`;
@@ -76,11 +73,11 @@ const asMedium = (tag) => async (bucket, key, file) => {
   return [shown, failed];
 };
 
-const asImage = async (bucket, key, file, signal) => {
+const asImage = async (source, file, signal) => {
   const show = asMedium("img");
-  if (file.size <= LARGE_IMAGE) return show(bucket, key, file);
+  if (file.size <= LARGE_IMAGE) return show(source, file);
   const place = el("div");
-  const load = async () => place.replaceChildren(...await show(bucket, key, file, signal));
+  const load = async () => place.replaceChildren(...await show(source, file, signal));
   place.append(note(`A large picture, ${size(file.size)}.`), el("button", { type: "button", className: "btn btn-outline-secondary", textContent: "Show it anyway", on: { click: load } }));
   return [place];
 };
@@ -88,7 +85,7 @@ const asImage = async (bucket, key, file, signal) => {
 const SHOW = { text: asText, table: asTable, image: asImage, video: asMedium("video"), audio: asMedium("audio") };
 
 // What to show of a file, as elements.
-export const contentOf = async (bucket, key, file, signal) => {
+export const contentOf = async (source, file, signal) => {
   const show = SHOW[kindOf(file.name)];
-  return show ? show(bucket, key, file, signal) : [note("There is no preview of this kind of file. Download it to open it.")];
+  return show ? show(source, file, signal) : [note("There is no preview of this kind of file. Download it to open it.")];
 };

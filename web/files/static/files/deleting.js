@@ -1,4 +1,5 @@
 // Deleting what was chosen: how much it is, a question, the deed in batches, and the way back.
+import { visible } from "../cohort/visible.js";
 import { el } from "./dom.js";
 import { plural, size } from "./format.js";
 import { pages } from "./loading.js";
@@ -109,7 +110,7 @@ export class Deleting {
     this.#part("go").hidden = true;
     this.#part("cancel").textContent = "Close";
     this.#part("line").textContent = `${plural(done, "file")} deleted; these are as they were, unless it says otherwise:`;
-    const shown = problems.slice(0, MOST_TOLD).map(({ key, error }) => el("li", { textContent: `${key.startsWith(prefix) ? key.slice(prefix.length) : key}: ${error}` }));
+    const shown = problems.slice(0, MOST_TOLD).map(({ key, error }) => el("li", { textContent: `${visible(key.startsWith(prefix) ? key.slice(prefix.length) : key)}: ${error}` }));
     if (problems.length > MOST_TOLD) shown.push(el("li", { textContent: `and ${plural(problems.length - MOST_TOLD, "further one")}.` }));
     this.#part("problems").replaceChildren(...shown);
     this.#part("cancel").focus();
@@ -151,8 +152,8 @@ export class Deleting {
 
   #what(files, folders) {
     const parts = [];
-    if (folders.length) parts.push(folders.length === 1 ? `the folder ${folders[0]} and all that is below it` : `${plural(folders.length, "folder")} and all that is below them`);
-    if (files.length) parts.push(files.length === 1 ? files[0].name : plural(files.length, "chosen file"));
+    if (folders.length) parts.push(folders.length === 1 ? `the folder ${visible(folders[0])} and all that is below it` : `${plural(folders.length, "folder")} and all that is below them`);
+    if (files.length) parts.push(files.length === 1 ? visible(files[0].name) : plural(files.length, "chosen file"));
     return parts.join(", and ").replace(/^t/, "T");
   }
 

@@ -80,8 +80,9 @@ export class Loading {
     const files = [];
     for (const { key, size, modified } of objects) {
       const name = own(key);
-      // The mark that somebody made a folder with is the folder, and no file in it.
-      if (name && !name.endsWith("/") && isShown(name)) files.push({ name, size, modified });
+      // The marker that somebody made a folder with is the folder, and a file as well only where it has content.
+      const isFile = size > 0 || (name && !name.endsWith("/"));
+      if (isFile && isShown(name)) files.push({ name, size, modified });
     }
     this.shelf.add(files, folders.map(own).filter(isShown));
   }

@@ -1,4 +1,6 @@
 // The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
+import { visible } from "../cohort/visible.js";
+import { csrfToken } from "../uploads/csrf.js";
 import { Bucket } from "../uploads/s3.js";
 import * as address from "./address.js";
 import { Choice } from "./choice.js";
@@ -9,6 +11,7 @@ import { Loading, MOST_LISTED } from "./loading.js";
 import { Preview } from "./preview.js";
 import { Server } from "./server.js";
 import { Shelf } from "./shelf.js";
+import { fileName, sourceOf } from "./source.js";
 import { Table } from "./table.js";
 
 const ROWS = 100;
@@ -20,38 +23,42 @@ const ARRIVED_MS = 1500;
 const settings = JSON.parse(document.getElementById("files-settings").textContent);
 const section = document.getElementById("files");
 const part = (name) => section.querySelector(`[data-part="${name}"]`);
-const server = new Server(settings);
+const server = new Server({ ...settings, get token() { return csrfToken(settings.token); } });
 const bucket = new Bucket(() => server.session());
 const choice = new Choice();
 
 let state = address.read();
 let shelf = new Shelf();
-let view = { folders: [], files: [], length: 0 };
+let view = { folders: [], files: [], length: 0, choosable: 0 };
 let loading = null;
 let loadedFor = "";
 let drawTimer = null;
+// Set while what was typed into the search is not looked for yet.
+let typing = null;
 
 const folderPrefix = () => settings.prefix + state.path;
 const keyOf = (name) => folderPrefix() + name;
+const uri = () => `s3://${settings.bucket}/${folderPrefix()}`;
 const lastPage = () => Math.max(0, Math.ceil(view.length / ROWS) - 1);
 const rowsOnShow = () => {
   const first = state.page * ROWS;
   return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => shelf.row(view, first + index));
 };
+const choosable = () => rowsOnShow().filter((row) => !row.isMarker).map((row) => row.name);
 
 const table = new Table(part("rows"), {
   address: (row) => address.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
   open: (row) => (row.isFolder ? go({ path: state.path + row.name }) : preview.open(row)),
   download: (row) => download(row),
   choose: (name, is, isRange) => {
-    choice.set(name, is, { isRange, shown: rowsOnShow().map((row) => row.name) });
+    choice.set(name, is, { isRange, shown: choosable() });
     showChoice();
   },
   isChosen: (name) => choice.has(name),
 });
 
 const preview = new Preview(document.getElementById("files-preview"), {
-  bucket, keyOf, download, find: neighbour, closed: (row) => { if (row) table.focus(row.name); },
+  sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)), download, find: neighbour, closed: (row) => { if (row) table.focus(row.name); },
 });
 
 const deleting = settings.writable && new Deleting(document.getElementById("files-delete"), part("undo"), {
@@ -94,8 +101,22 @@ function drawSoon() {
   else drawTimer ??= setTimeout(draw, DRAW_EVERY_MS);
 }
 
-// Go to another folder, search or order. `isStep` makes it a step that the browser's back button undoes.
+const stopTyping = () => {
+  clearTimeout(typing);
+  typing = null;
+};
+
+// Look now for what was typed, instead of a moment later.
+function search() {
+  stopTyping();
+  if (part("search").value !== state.query) go({ query: part("search").value }, false);
+}
+
+// Go to another folder, search or order. What was typed before counts as well. `isStep` makes it a step that the browser's back
+// button undoes.
 function go(change, isStep = true) {
+  if (typing !== null) state.query = part("search").value;
+  stopTyping();
   state = { ...state, page: 0, ...(change.path === undefined ? {} : { query: "", isDeep: false }), ...change };
   window.history[isStep ? "pushState" : "replaceState"](null, "", address.write(state));
   follow();
@@ -124,19 +145,20 @@ function draw() {
 }
 
 function showPath() {
-  const steps = state.path.split("/").filter(Boolean);
+  // A part may be empty: `a//b/` is another folder than `a/b/`.
+  const steps = state.path.split("/").slice(0, -1);
   const links = steps.map((name, index) => [name, `${steps.slice(0, index + 1).join("/")}/`]);
   const list = part("path");
   if (list.dataset.path === state.path) return;
   list.dataset.path = state.path;
   list.replaceChildren(...[[settings.name, ""], ...links].map(([name, path]) => {
     const isHere = path === state.path;
-    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: name, on: {
+    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: visible(name) || "(no name)", on: {
       click: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go({ path }); } },
     } });
-    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: name }) : el("li", { className: "breadcrumb-item" }, link);
+    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) || "(no name)" }) : el("li", { className: "breadcrumb-item" }, link);
   }));
-  part("uri").textContent = `s3://${settings.bucket}/${folderPrefix()}`;
+  part("uri").textContent = visible(uri());
 }
 
 function showOrder() {
@@ -145,7 +167,7 @@ function showOrder() {
     head.setAttribute("aria-sort", is ? (state.down ? "descending" : "ascending") : "none");
     head.querySelector("[data-arrow]").textContent = is ? (state.down ? " ↓" : " ↑") : "";
   }
-  if (document.activeElement !== part("search")) part("search").value = state.query;
+  if (typing === null && document.activeElement !== part("search")) part("search").value = state.query;
   part("below").checked = state.isDeep;
   part("order").value = `${state.by} ${state.down ? "down" : "up"}`;
 }
@@ -196,15 +218,15 @@ function showPages() {
 }
 
 function showChoice() {
-  const rows = rowsOnShow();
-  const ticked = rows.filter((row) => choice.has(row.name)).length;
+  const names = choosable();
+  const ticked = names.filter((name) => choice.has(name)).length;
   const box = part("tick");
-  box.checked = rows.length > 0 && ticked === rows.length;
+  box.checked = names.length > 0 && ticked === names.length;
   box.indeterminate = ticked > 0 && !box.checked;
   part("chosen").hidden = choice.names.size === 0;
   part("all").hidden = choice.names.size > 0 || view.length === 0;
-  part("tick-all").hidden = !(box.checked && choice.names.size < view.length);
-  part("tick-all").textContent = `Choose all ${count(view.length)}`;
+  part("tick-all").hidden = !(box.checked && choice.names.size < view.choosable);
+  part("tick-all").textContent = `Choose all ${count(view.choosable)}`;
   part("chosen-count").textContent = `${count(choice.names.size)} chosen`;
   if (settings.writable) {
     const is = [...choice.names].every((name) => settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)));
@@ -218,18 +240,19 @@ function showChoice() {
 
 // In a tab of its own, which closes by itself: an upload on this page goes on, and an error does not replace the page.
 async function download(row) {
-  const name = row.name.slice(row.name.lastIndexOf("/") + 1);
-  const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
-  const exact = encodeURIComponent(name).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
+  const key = keyOf(row.name);
   try {
-    const url = await bucket.presign(keyOf(row.name), { query: { "response-content-disposition": `attachment; filename="${plain}"; filename*=UTF-8''${exact}` } });
-    el("a", { href: url, target: "_blank", rel: "noopener" }).click();
+    el("a", { href: await sourceOf(bucket, settings.one, key).download(), target: "_blank", rel: "noopener" }).click();
   } catch (error) {
-    tell(`${name} cannot be downloaded just now. ${error.message}`);
+    tell(`${visible(fileName(key))} cannot be downloaded just now. ${error.message}`);
   }
 }
 
 function downloadZip(names) {
+  if (!names.length) {
+    tell("Only markers of folders were found, and those come with their folder. Choose the folder, or press Download beside each.");
+    return;
+  }
   const single = names.filter((name) => !name.endsWith("/"));
   // An empty name is the folder itself.
   if (names.length === 1 && names[0] && single.length === 1) {
@@ -242,6 +265,8 @@ function downloadZip(names) {
   }
   part("zip-path").value = settings.root + state.path;
   part("zip-keys").value = JSON.stringify(names);
+  const token = part("zip").elements.csrfmiddlewaretoken;
+  token.value = csrfToken(token.value);
   part("zip").submit();
 }
 
@@ -257,19 +282,25 @@ function tell(text) {
   part("notice").textContent = text;
 }
 
-const allNames = () => Array.from({ length: view.length }, (_, index) => shelf.row(view, index).name);
+const allNames = () => Array.from({ length: view.length }, (_, index) => shelf.row(view, index)).filter((row) => !row.isMarker).map((row) => row.name);
 const on = (name, event, listener) => part(name)?.addEventListener(event, listener);
 const turn = (page) => {
   go({ page: Math.max(0, Math.min(page, lastPage())) });
   part("table").scrollIntoView({ block: "nearest" });
 };
 
-on("tick", "change", (event) => { choice.setAll(rowsOnShow().map((row) => row.name), event.target.checked); showChoice(); });
+on("tick", "change", (event) => { choice.setAll(choosable(), event.target.checked); showChoice(); });
 on("tick-all", "click", () => { choice.setAll(allNames(), true); showChoice(); });
 on("tick-none", "click", () => { choice.clear(); showChoice(); part("tick").focus(); });
 on("zip-chosen", "click", () => downloadZip([...choice.names]));
 on("zip-all", "click", () => (state.query ? downloadZip(allNames()) : downloadZip([""])));
 on("delete", "click", askToDelete);
+// What is shown escaped is copied as it is.
+on("uri", "copy", (event) => {
+  if (String(document.getSelection()).trim() !== visible(uri())) return;
+  event.clipboardData.setData("text/plain", uri());
+  event.preventDefault();
+});
 on("stop", "click", () => loading.stop());
 on("again", "click", load);
 on("reload", "click", load);
@@ -281,12 +312,13 @@ on("page", "change", (event) => turn((parseInt(event.target.value, 10) || 1) - 1
 on("below", "change", (event) => go({ isDeep: event.target.checked }, false));
 on("none-below", "click", () => { go({ isDeep: true }, false); part("search").focus(); });
 on("order", "change", (event) => { const [by, way] = event.target.value.split(" "); go({ by, down: way === "down" }, false); });
-let typing = null;
-on("search", "input", (event) => {
-  clearTimeout(typing);
-  typing = setTimeout(() => go({ query: event.target.value }, false), TYPING_MS);
+on("search", "input", () => {
+  stopTyping();
+  typing = setTimeout(search, TYPING_MS);
 });
-on("search-form", "submit", (event) => event.preventDefault());
+// Before whatever is pressed next: tab, the mouse, or Enter.
+on("search", "change", search);
+on("search-form", "submit", (event) => { event.preventDefault(); search(); });
 for (const head of section.querySelectorAll("[data-sort]")) {
   // What is large or new is looked for first; names begin with A.
   head.querySelector("button").addEventListener("click", () => {
@@ -294,7 +326,7 @@ for (const head of section.querySelectorAll("[data-sort]")) {
     go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
   });
 }
-window.addEventListener("popstate", () => { state = address.read(); follow(); });
+window.addEventListener("popstate", () => { stopTyping(); state = address.read(); follow(); });
 window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
 window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
 

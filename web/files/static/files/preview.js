@@ -2,21 +2,20 @@
 import { contentOf } from "./content.js";
 import { el, time } from "./dom.js";
 import { ago, size } from "./format.js";
+import { labelOf } from "./shelf.js";
 
 export class Preview {
   #dialog;
   #find;
-  #bucket;
-  #keyOf;
+  #sourceOf;
   #download;
   #row = null;
   #stop = new AbortController();
 
   // find(step) gives the file that many before or after the one on show, or null.
-  constructor(dialog, { bucket, keyOf, find, download, closed }) {
+  constructor(dialog, { sourceOf, find, download, closed }) {
     this.#dialog = dialog;
-    this.#bucket = bucket;
-    this.#keyOf = keyOf;
+    this.#sourceOf = sourceOf;
     this.#find = find;
     this.#download = download;
     this.#part("close").addEventListener("click", () => dialog.close());
@@ -38,17 +37,18 @@ export class Preview {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     if (!this.#dialog.open) this.#dialog.showModal();
-    this.#part("name").textContent = row.name;
+    this.#part("name").textContent = labelOf(row);
     this.#part("facts").replaceChildren(`${size(row.size)}, changed `, time(row.time, ago(row.time)));
     for (const [name, step] of [["previous", -1], ["next", 1]]) this.#part(name).disabled = !this.#find(row, step);
     const content = this.#part("content");
     content.replaceChildren(el("p", { className: "text-body-secondary", role: "status", textContent: "Loading…" }));
+    const source = this.#sourceOf(row);
     try {
-      const parts = await contentOf(this.#bucket, this.#keyOf(row.name), row, signal);
+      const parts = await contentOf(source, row, signal);
       if (!signal.aborted) content.replaceChildren(...parts);
     } catch (error) {
       // Where S3 does not tell, it is not called gone.
-      const isGone = await this.#bucket.isMissing(error, this.#keyOf(row.name)).catch(() => false);
+      const isGone = await source.isMissing(error).catch(() => false);
       if (!signal.aborted) content.replaceChildren(this.#failed(error, row, isGone));
     }
   }

@@ -1,10 +1,21 @@
 // What was listed of one folder, held small: a hundred thousand files are a list of names and two arrays of numbers.
+import { visible } from "../cohort/visible.js";
+
 const FIRST_ROOM = 1024;
 
 const wider = (old) => {
   const room = new Float64Array(old.length * 2);
   room.set(old);
   return room;
+};
+
+const isMarker = (name) => name === "" || name.endsWith("/");
+
+// A row's name as people read it.
+export const labelOf = ({ name, isFolder, isMarker: is }) => {
+  const shown = visible(name);
+  if (is) return name ? `${shown} (content of the folder’s marker)` : "(content of this folder’s marker)";
+  return (isFolder ? shown.slice(0, -1) : shown) || "(no name)";
 };
 
 export class Shelf {
@@ -14,7 +25,8 @@ export class Shelf {
   times = new Float64Array(FIRST_ROOM);
   bytes = 0;
 
-  // Names are relative to the folder. Those of folders end with a slash.
+  // Names are relative to the folder. Those of folders end with a slash, and so do those of folders' markers that have
+  // content; that of the folder on show is empty.
   add(files, folders) {
     for (const { name, size, modified } of files) {
       const index = this.names.length;
@@ -47,16 +59,18 @@ export class Shelf {
     this.folders = this.folders.filter((name) => !gone.has(name));
   }
 
-  // The folders and the files' numbers in the order wanted. S3 lists by name already, so that order costs nothing and
-  // stays as it is while more arrives.
+  // The folders and the files' numbers in the order wanted, and how many can be chosen: a marker comes and goes with its folder.
+  // S3 lists by name already, so that order costs nothing and stays as it is while more arrives.
   view({ query, by, down }) {
     const wanted = query.toLowerCase();
     const fits = (name) => !wanted || name.toLowerCase().includes(wanted);
     let files = new Uint32Array(this.names.length);
     let found = 0;
+    let markers = 0;
     for (let index = 0; index < this.names.length; index += 1) {
       if (fits(this.names[index])) {
         files[found] = index;
+        if (isMarker(this.names[index])) markers += 1;
         found += 1;
       }
     }
@@ -69,13 +83,14 @@ export class Shelf {
     }
     const folders = this.folders.filter(fits);
     if (by === "name" && down) folders.reverse();
-    return { folders, files, length: folders.length + found };
+    return { folders, files, length: folders.length + found, choosable: folders.length + found - markers };
   }
 
   // Row number `index` of a view.
   row({ folders, files }, index) {
-    if (index < folders.length) return { name: folders[index], isFolder: true };
+    if (index < folders.length) return { name: folders[index], isFolder: true, isMarker: false };
     const file = files[index - folders.length];
-    return { name: this.names[file], size: this.sizes[file], time: this.times[file], isFolder: false };
+    const name = this.names[file];
+    return { name, size: this.sizes[file], time: this.times[file], isFolder: false, isMarker: isMarker(name) };
   }
 }

@@ -1,6 +1,7 @@
 // The rows on show: one page of the folder, as a table that screen readers read as one.
 import { el, icon, time } from "./dom.js";
 import { ago, kindOf, size } from "./format.js";
+import { labelOf } from "./shelf.js";
 
 const cell = (label, className, ...children) => el("td", { role: "cell", className, data: { label } }, ...children);
 
@@ -32,7 +33,8 @@ export class Table {
   mark() {
     for (const row of this.#body.rows) {
       const is = this.#actions.isChosen(row.dataset.name);
-      row.querySelector("input").checked = is;
+      const box = row.querySelector("input");
+      if (box) box.checked = is;
       row.classList.toggle("table-active", is);
     }
   }
@@ -44,14 +46,15 @@ export class Table {
 
   #row(row) {
     const act = this.#actions;
-    const label = row.isFolder ? row.name.slice(0, -1) : row.name;
-    const box = el("input", {
+    const label = labelOf(row);
+    // A marker comes and goes with its folder.
+    const box = row.isMarker ? null : el("input", {
       type: "checkbox", className: "form-check-input", "aria-label": `Choose ${label}`, data: { part: "choose" },
       on: { change: (event) => act.choose(row.name, event.target.checked, event.shiftKey) },
     });
     return el("tr", { role: "row", data: { name: row.name } },
       cell("", "files-choose", box),
-      el("th", { role: "rowheader", scope: "row", className: "files-name" }, row.isFolder ? this.#folder(row, label) : this.#file(row)),
+      el("th", { role: "rowheader", scope: "row", className: "files-name" }, row.isFolder ? this.#folder(row, label) : this.#file(row, label)),
       row.isFolder ? cell("Size", "files-size", "folder") : cell("Size", "files-size", el("span", { title: `${row.size} bytes`, textContent: size(row.size) })),
       row.isFolder ? cell("Changed", "files-date") : cell("Changed", "files-date", time(row.time, ago(row.time))),
       cell("", "files-do", row.isFolder ? null : el("button", {
@@ -70,9 +73,9 @@ export class Table {
     return el("a", { href: this.#actions.address(row), "aria-label": `${label}, folder`, data: { part: "open" }, on: { click: follow } }, icon("folder"), el("span", { textContent: label }));
   }
 
-  #file(row) {
+  #file(row, label) {
     return el("button", {
       type: "button", className: "btn btn-link", data: { part: "open" }, on: { click: () => this.#actions.open(row) },
-    }, icon(kindOf(row.name)), el("span", { textContent: row.name }));
+    }, icon(kindOf(row.name)), el("span", { textContent: label }));
   }
 }

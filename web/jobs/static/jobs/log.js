@@ -1,4 +1,6 @@
 // The log of one data set: its end first, then what is added, read on from where it was.
+import { visibleLines } from "../cohort/visible.js";
+
 const EVERY_MS = 2000;
 const MOST_LINES = 5000;
 // From the beginning, pieces follow each other until the whole is there, or as much as the page keeps.
@@ -26,7 +28,7 @@ function show(piece) {
   const follows = isAtEnd();
   if (piece.was_replaced) text.textContent = "";
   if (piece.text) {
-    text.append(piece.text);
+    text.append(visibleLines(piece.text));
     const lines = text.textContent.split("\n");
     // Whoever reads a log in the browser reads its end; the file itself lies below.
     if (lines.length > MOST_LINES) {

@@ -2,9 +2,11 @@
 
 // The file cannot be read any more as it was when it was chosen.
 export class FileChanged extends Error {
-  constructor() {
+  // `isFinal`: the browser never reads this file again, though one may add it again.
+  constructor(isFinal = true) {
     super("The file changed on the disk, or cannot be read any more. It is not complete; add it again.");
     this.name = "FileChanged";
+    this.isFinal = isFinal;
   }
 }
 

@@ -1,3 +1,5 @@
+import { csrfToken } from "./csrf.js";
+
 // The control plane: credentials, beginning and finishing files. Both are gathered, so that many small files are few requests.
 
 const MOST_TRIES = 6;
@@ -10,8 +12,12 @@ export class Refused extends Error {
     this.status = status;
     // In seconds, where the site says when to ask again: access that is being made ready on AWS. It stops saying so by itself.
     this.retryAfter = retryAfter;
+    // The same request would be refused again.
+    this.isFinal = status === 400 || status === 413 || status === 422;
   }
 }
+
+const SIGNED_OUT = "You are signed out. What was sent is kept. Sign in again, and press “Try again”.";
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -51,7 +57,7 @@ export class Control {
     try {
       answer = await fetch(`${this.#base}/${what}`, {
         method: "POST",
-        headers: { "content-type": "application/json", "x-csrftoken": this.#csrf },
+        headers: { "content-type": "application/json", "x-csrftoken": csrfToken(this.#csrf) },
         body: JSON.stringify(body),
         cache: "no-store",
       });
@@ -60,7 +66,8 @@ export class Control {
     }
     if (answer.ok) return answer.json();
     const { detail, retry_after: retryAfter = 0 } = await answer.json().then((it) => it, () => ({}));
-    if (answer.status === 401) throw new Refused(401, "You are signed out. What was sent is kept; sign in, and add the files again.");
+    // Without a session there may be no token either, and the token is looked at first.
+    if (answer.status === 401 || (answer.status === 403 && /\bCSRF\b/.test(detail))) throw new Refused(401, SIGNED_OUT);
     throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`, retryAfter);
   }
 }

@@ -1,4 +1,5 @@
 // What needs the person, in words, below the dashboard: files that are there already, and files that could not be sent.
+import { visible } from "../cohort/visible.js";
 
 const MOST_SHOWN = 50;
 
@@ -25,7 +26,7 @@ export class Notes {
     this.#more = root.querySelector("[data-more]");
     root.querySelector("[data-all]").addEventListener("click", ({ target }) => {
       const action = target.closest("button")?.dataset.action;
-      if (action) for (const item of this.#items(action === "retry" ? "failed" : "asks")) this.#actions[action](item);
+      if (action) for (const item of action === "retry" ? this.#retried() : this.#items("asks")) this.#actions[action](item);
     });
   }
 
@@ -39,6 +40,12 @@ export class Notes {
     if (this.#line.textContent !== waiting) this.#line.textContent = waiting;
   }
 
+  // Take away the row of an item.
+  forget(item) {
+    this.#rows.get(item)?.remove();
+    if (this.#rows.delete(item)) this.#count();
+  }
+
   // Show, change or take away the row of an item.
   about(item) {
     const isAsking = item.state === "asks";
@@ -47,13 +54,13 @@ export class Notes {
     if (isAsking || item.state === "failed") {
       const row = element("li", "list-group-item d-flex flex-wrap align-items-center gap-2", "");
       const words = element("div", "flex-grow-1 text-break", "");
-      words.append(element("strong", "", item.path), element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`));
+      words.append(element("strong", "", visible(item.path)), element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`));
       row.append(words);
-      const buttons = isAsking ? [["replace", "Replace it"], ["keep", "Keep what is there"]] : [["retry", "Try again"], ["leave", "Leave it out"]];
+      const buttons = isAsking ? [["replace", "Replace it"], ["keep", "Keep what is there"]] : [...(item.canRetry ? [["retry", "Try again"]] : []), ["leave", "Leave it out"]];
       for (const [action, label] of buttons) {
         const button = element("button", "btn btn-sm btn-outline-secondary", label);
         button.type = "button";
-        button.setAttribute("aria-label", `${label}: ${item.path}`);
+        button.setAttribute("aria-label", `${label}: ${visible(item.path)}`);
         button.addEventListener("click", () => this.#actions[action](item));
         row.append(button);
       }
@@ -63,11 +70,13 @@ export class Notes {
     this.#count();
   }
 
+  #retried() { return this.#items("failed").filter((item) => item.canRetry); }
+
   #items(state) { return [...this.#rows.keys()].filter((item) => item.state === state); }
 
   #count() {
     const asks = this.#items("asks").length;
-    const failed = this.#items("failed").length;
+    const failed = this.#retried().length;
     if (!this.#list.childElementCount) for (const row of [...this.#rows.values()].slice(0, MOST_SHOWN)) this.#list.append(row);
     const hidden = this.#rows.size - this.#list.childElementCount;
     this.#more.textContent = hidden > 0 ? `and ${hidden} more` : "";

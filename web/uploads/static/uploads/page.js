@@ -1,19 +1,23 @@
-// The upload page: Uppy's dashboard in front, our own sending behind it.
-import { Dashboard, Uppy } from "../vendor/uppy/uppy.min.mjs";
+// The upload page: Uppy has files chosen and shows them; the batch knows what became of each; the queue sends them.
+import { visible } from "../cohort/visible.js";
+import { Batch, asFolder } from "./batch.js";
 import { Checksums } from "./checksums.js";
+import { Chooser, Surface, pathIn } from "./chooser.js";
 import { Control } from "./control.js";
 import { Notes } from "./notes.js";
 import { Queue } from "./queue.js";
 import { Bucket } from "./s3.js";
 import { Sender } from "./sending.js";
+import { keepSizes } from "./sizes.js";
 import { Slots } from "./slots.js";
 import { Speed, inWords } from "./speed.js";
+import { Summary } from "./summary.js";
 import { followUnfinished } from "./unfinished.js";
 
-// How often a file's progress is drawn. Drawing thousands of files takes time that sending could use.
+// How often the list is drawn. Drawing thousands of files takes time that sending could use.
 const DRAW_EVERY_MS = 400;
 const TELL_AFTER_MS = 1000;
-const SETTLED = new Set(["complete", "same", "asks", "failed", "removed"]);
+const TROUBLED = "Some files were not sent. What each of them needs is said below.";
 
 const section = document.getElementById("upload");
 const { base, worker, crc32, md5 } = section.dataset;
@@ -22,16 +26,26 @@ const control = new Control(base, section.querySelector("[name=csrfmiddlewaretok
 const bucket = new Bucket(() => control.session());
 const checksums = new Checksums(worker, [crc32, md5]);
 const sender = new Sender({ bucket, checksums, slots: new Slots() });
-const items = new Map();
-let drawLine = null;
 const speed = new Speed();
 const speedField = section.querySelector("[data-speed]");
 const queue = new Queue({ control, sender, bucket, checksums, tell });
+const batch = new Batch({ queue, onReplaced: (item) => notes.forget(item) });
+const summary = new Summary(document.getElementById("upload-summary"));
 
-const uppy = new Uppy({ id: "upload", autoProceed: false, allowMultipleUploadBatches: true });
-// Uppy shows buttons for pausing where it believes that uploads can go on.
-uppy.setState({ capabilities: { ...uppy.getState().capabilities, resumableUploads: true, individualCancellation: true } });
-uppy.use(Dashboard, {
+const uppy = new Chooser({
+  id: "upload",
+  // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
+  onBeforeFileAdded: (file) => {
+    const item = batch.take(file.data, pathIn(file), folderField.value);
+    soon();
+    return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
+  },
+}, {
+  start,
+  retryAll: () => batch.retryAll(),
+  retry: (id) => { if (batch.get(id)) batch.again(batch.get(id)); },
+});
+uppy.use(Surface, {
   target: "#upload-drop",
   inline: true,
   width: "100%",
@@ -43,171 +57,176 @@ uppy.use(Dashboard, {
   // What needs the person is said below, in whole sentences.
   disableInformer: true,
   singleFileFullScreen: false,
-  note: "Files and whole folders, up to 5 TiB each. Names are kept. What is there already is not sent again.",
+  note: "Files and whole folders, up to 5 TB each. Names are kept. What is there already is not sent again.",
+  locale: { strings: { error: "Some files need you: see below", uploadFailed: "Some files were not sent: see below" } },
+  onUnreadable: ({ path, reason }) => { batch.takeUnreadable(path, reason); soon(); },
+  doneButtonHandler: () => {
+    uppy.clear();
+    batch.close();
+  },
 });
 
-// Where there is one file alone, Uppy leaves out what tells a screen reader that it is a list.
+// Where there is one file alone, Uppy leaves out what tells a screen reader that it is a list; a list of files that need no button more
+// could not be scrolled by the keyboard.
 const drop = document.getElementById("upload-drop");
 new MutationObserver(() => {
   for (const list of drop.querySelectorAll(".uppy-Dashboard-files:not([role])")) list.setAttribute("role", "list");
+  for (const list of drop.querySelectorAll(".uppy-Dashboard-files:not([tabindex])")) {
+    list.tabIndex = 0;
+    list.setAttribute("aria-label", "Files");
+  }
 }).observe(drop, { childList: true, subtree: true });
 
+keepSizes(uppy, drop);
+
 const notes = new Notes(document.getElementById("upload-notes"), {
-  replace: (item) => again(item, () => { item.replaces = item.existing.etag; }),
-  keep: (item) => { queue.decide(item, false); uppy.removeFile(item.id); },
-  retry: (item) => again(item, () => {}),
+  replace: (item) => queue.decide(item, true),
+  keep: (item) => queue.decide(item, false),
+  retry: (item) => batch.again(item),
   leave: (item) => uppy.removeFile(item.id),
 });
 
-const again = (item, prepare) => {
-  prepare();
-  uppy.retryUpload(item.id).catch((error) => notes.say(error.message));
-};
-
-// Uppy hands over what is to be sent, and waits for the promise.
-uppy.addUploader(async (ids) => {
-  const fresh = ids.map((id) => uppy.getFile(id)).filter((file) => file && !file.progress.uploadComplete).map(itemFor);
-  const settled = fresh.map((item) => new Promise((resolve) => { item.settled = resolve; }));
-  uppy.emit("upload-start", fresh.map((item) => uppy.getFile(item.id)));
-  queue.add(fresh);
-  await Promise.all(settled);
-});
-
-const itemFor = (file) => {
-  const known = items.get(file.id);
-  const item = known ?? { id: file.id, file: file.data, path: file.meta.relativePath || file.name, folder: folderField.value };
-  item.path = item.path.replace(/^\//, "");
-  items.set(file.id, item);
-  return item;
-};
-
-// Something about an item changed: draw it, now or soon.
-function tell(item) {
-  const now = performance.now();
-  if (item.lastState !== item.state) {
-    item.drawnAt = now;
-    changed(item);
-  }
-  item.lastState = item.state;
-  if (item.state === "sending" && now - item.drawnAt > DRAW_EVERY_MS) {
-    item.drawnAt = now;
-    draw(item, item.sent);
-  }
-  drawLine ??= setTimeout(() => {
-    drawLine = null;
-    notes.line(items.values());
-    showSpeed();
-  }, DRAW_EVERY_MS / 2);
+function start() {
+  const fresh = batch.start();
+  // Uppy's estimate of the time that is left begins anew.
+  if (fresh.length) uppy.emit("upload", "ours", fresh.map((item) => uppy.getFile(item.id)));
+  stayAwake();
 }
 
-const showSpeed = () => {
+// --- Drawing
+
+const changed = new Set();
+let drawing = null;
+
+// Something about an item changed: words and buttons at once, the list soon.
+function tell(item) {
+  if (item.lastState !== item.state || item.lastMessage !== item.message) notes.about(item);
+  if (item.lastState !== item.state && item.state === "complete") announce(item);
+  item.lastState = item.state;
+  item.lastMessage = item.message;
+  changed.add(item);
+  soon();
+}
+
+function soon() {
+  drawing ??= setTimeout(() => {
+    drawing = null;
+    draw();
+  }, batch.isBusy() ? DRAW_EVERY_MS : 0);
+}
+
+function draw() {
+  const items = [...changed].filter((item) => batch.get(item.id) === item);
+  changed.clear();
+  const account = batch.account();
+  const isBusy = batch.isBusy();
+  const failed = [...batch.items()].filter((item) => item.state === "failed");
+  section.querySelector("[data-sign-in]").hidden = !failed.some((item) => item.isSignedOut);
+  uppy.draw(items, { percent: batch.percent(), error: failed.length && !isBusy && !account.chosen ? TROUBLED : null });
+  summary.show(account);
+  notes.line(batch.items());
+  showElsewhere();
   let bytes = 0;
-  for (const item of items.values()) bytes += item.sent ?? 0;
-  const rate = isBusy() ? speed.take(bytes, performance.now()) : speed.stop();
+  for (const item of batch.items()) bytes += item.sent ?? 0;
+  const rate = isBusy ? speed.take(bytes, performance.now()) : speed.stop();
   speedField.textContent = rate ? inWords(rate) : "";
-};
-
-const draw = (item, bytes) => {
-  const file = uppy.getFile(item.id);
-  if (file) uppy.emit("upload-progress", file, { uploadStarted: file.progress.uploadStarted ?? Date.now(), bytesUploaded: bytes, bytesTotal: item.file.size });
-};
-
-const changed = (item) => {
-  const file = uppy.getFile(item.id);
-  notes.about(item);
-  if (!SETTLED.has(item.state)) return;
-  if (item.state === "complete" || item.state === "same") {
-    showArrived(item);
-  } else {
-    if (file && item.state !== "removed") uppy.emit("upload-error", file, new Error(item.message));
-    item.settled?.();
-  }
-  if (item.state === "complete") announce(item);
-};
-
-// Uppy copies its whole list for each file that it is told of: it is told of many at once.
-let toShow = [];
-const showArrived = (item) => {
-  if (!toShow.length) setTimeout(flushArrived, isBusy() ? DRAW_EVERY_MS : 0);
-  toShow.push(item);
-};
-const flushArrived = () => {
-  const shown = toShow;
-  toShow = [];
-  const files = shown.map((item) => uppy.getFile(item.id)).filter(Boolean);
-  uppy.patchFilesState(Object.fromEntries(files.slice(1).map(({ id, progress }) => [id, {
-    progress: { ...progress, uploadComplete: true, complete: true, percentage: 100, bytesUploaded: progress.bytesTotal }, isPaused: false,
-  }])));
-  // One as Uppy has it, for whatever else it does then.
-  if (files.length) uppy.emit("upload-success", files[0], { status: 200, body: {}, uploadURL: undefined });
-  for (const item of shown) item.settled?.();
-};
+  if (!isBusy && items.length) listUnfinished();
+}
 
 // Others on the page (the file browser) hear of what arrived, a second's worth at a time.
 let arrived = [];
-const announce = (item) => {
+function announce(item) {
   if (!arrived.length) {
     setTimeout(() => {
       document.dispatchEvent(new CustomEvent("cohort:uploaded", { detail: { keys: arrived } }));
       arrived = [];
-      listUnfinished();
     }, TELL_AFTER_MS);
   }
   arrived.push(item.started.key);
-};
+}
+
+// --- Uppy's other buttons
 
 uppy.on("upload-pause", (file, isPaused) => {
-  const item = file && items.get(file.id);
+  const item = file && batch.get(file.id);
   if (!item) return;
   if (isPaused) queue.pause(item);
   else queue.resume(item);
 });
 uppy.on("pause-all", () => {
   queue.pauseAll();
-  for (const item of items.values()) queue.pause(item);
+  for (const item of batch.items()) queue.pause(item);
 });
 uppy.on("resume-all", () => {
   queue.resumeAll();
-  for (const item of items.values()) if (item.state === "paused") queue.resume(item);
+  for (const item of batch.items()) if (item.state === "paused") queue.resume(item);
 });
 uppy.on("file-removed", (file) => {
-  const item = items.get(file.id);
+  const item = batch.get(file.id);
   if (!item) return;
-  items.delete(file.id);
-  queue.remove(item).then(listUnfinished, (error) => notes.say(error.message));
+  notes.forget(item);
+  batch.remove(file.id).then(listUnfinished, (error) => notes.say(error.message)).finally(soon);
 });
 
-const isBusy = () => [...items.values()].some((item) => !SETTLED.has(item.state));
 window.addEventListener("beforeunload", (event) => {
-  if (isBusy()) event.preventDefault();
+  if (batch.isBusy()) event.preventDefault();
 });
 
 // A machine that falls asleep sends nothing. Browsers let the lock go when the page is hidden.
-const stayAwake = () => {
-  if (isBusy() && document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
-};
-uppy.on("upload", stayAwake);
+function stayAwake() {
+  if (batch.isBusy() && document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
+}
 document.addEventListener("visibilitychange", stayAwake);
 
-document.addEventListener("cohort:path", ({ detail }) => {
-  if (/^(inputs|configs|submissions)\//.test(detail.path)) folderField.value = detail.path;
+// --- The folder
+
+// Files go to the folder that was set when they were chosen. Where another one is set now, that is said.
+const elsewhere = section.querySelector("[data-elsewhere]");
+function showElsewhere() {
+  const folder = asFolder(folderField.value);
+  const others = batch.chosen().filter((item) => item.folder !== folder);
+  elsewhere.hidden = !others.length;
+  if (!others.length) return;
+  const folders = new Set(others.map((item) => item.folder));
+  const where = folders.size === 1 ? [...folders][0] : `${folders.size} other folders`;
+  elsewhere.querySelector("span").textContent = `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${visible(where)}.`;
+  elsewhere.querySelector("button").textContent = `Send to ${visible(folder)} instead`;
+}
+folderField.addEventListener("input", showElsewhere);
+elsewhere.querySelector("button").addEventListener("click", () => {
+  batch.moveChosen(folderField.value, (item, before) => uppy.rename(before, item));
+  draw();
 });
-// Uppy’s own "complete" does not come after every answer and every file taken out. While files are sent nobody needs the list.
+document.addEventListener("cohort:path", ({ detail }) => {
+  if (!/^(inputs|configs|submissions)\//.test(detail.path)) return;
+  folderField.value = detail.path;
+  showElsewhere();
+});
+
+// --- What is unfinished
+
+// While files are sent nobody needs the list.
 let listing = null;
 function listUnfinished() {
   listing ??= setTimeout(() => {
     listing = null;
-    if (!isBusy()) document.body.dispatchEvent(new CustomEvent("cohort:unfinished"));
+    if (!batch.isBusy()) document.body.dispatchEvent(new CustomEvent("cohort:unfinished"));
   }, TELL_AFTER_MS);
 }
-uppy.on("complete", listUnfinished);
 
 // The same file in another folder would be another file: nothing would go on.
 const goOn = (folder) => {
   folderField.value = folder;
+  showElsewhere();
   section.scrollIntoView();
   drop.querySelector("button")?.focus();
 };
-const isMine = (id) => [...items.values()].some((item) => item.started?.id === id && !SETTLED.has(item.state));
-followUnfinished(document.getElementById("upload-unfinished"), { bucket, control, isMine, goOn });
+const unfinished = document.getElementById("upload-unfinished");
+// Signed out, the list stays as it was: loading the page anew would lose the files that it holds.
+unfinished.addEventListener("htmx:responseError", (event) => event.stopPropagation());
+unfinished.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (!new URL(detail.xhr.responseURL).pathname.endsWith("/unfinished/")) detail.shouldSwap = false;
+});
+const isMine = (id) => [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
+followUnfinished(unfinished, { bucket, control, isMine, goOn });
 section.dataset.ready = "true";

@@ -14,10 +14,14 @@ const FINISH = { most: 200, wait: 1000 };
 const LARGE = 16 * 1024 * 1024;
 const MOST_RESTARTS = 2;
 
+// Stopped by the person while something was being asked for it.
+const STOPPED = new Set(["paused", "removed", "left"]);
+
 export const isLarge = (item) => item.file.size > LARGE;
 
 // Tells the page by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
-// States: waiting, sending, finishing, complete, same, asks, paused, failed, removed.
+// States: waiting, sending, finishing, complete, same, kept, asks, paused, failed, removed. `item.canRetry` tells of a failed one whether
+// the same file may succeed when it is tried again as it is.
 export class Queue {
   #control;
   #sender;
@@ -43,11 +47,17 @@ export class Queue {
 
   // Each item is {file, path, folder}, and gets state, message, sent and the rest here.
   add(items) {
-    for (const item of items) this.#reset(item);
+    // Of those that S3 has whole, only the control plane has to be told.
+    const sent = items.filter((item) => item.proof);
+    const fresh = items.filter((item) => !item.proof);
+    for (const item of fresh) this.#reset(item);
     // While the control plane begins the files.
-    if (items.length) this.#bucket.prepare();
-    this.#waiting.push(...items);
+    if (fresh.length) this.#bucket.prepare();
+    for (const item of fresh) this.#waiting.push(item);
+    // Whoever has files sent while others are paused wants these sent.
+    this.#isPaused = false;
     this.#pump();
+    for (const item of sent) this.#tellAgain(item);
   }
 
   pauseAll() { this.#isPaused = true; }
@@ -70,18 +80,18 @@ export class Queue {
 
   // Give a file up. What S3 has of it is removed.
   async remove(item) {
-    const wasDone = ["complete", "same", "removed"].includes(item.state);
+    if (["complete", "same", "kept", "removed"].includes(item.state)) return;
     this.#drop(item);
     this.#set(item, "removed", "");
-    item.stop.abort();
-    if (!wasDone && item.started?.id) await this.#control.remove([item.started.id]);
+    item.stop?.abort();
+    if (item.started?.id) await this.#control.remove([item.started.id]);
   }
 
   // The person's answer about a file that is there already with other content.
   decide(item, replace) {
     if (item.state !== "asks") return;
     if (!replace) {
-      this.#set(item, "same", "Kept what was there");
+      this.#set(item, "kept", "You kept what was there.");
       if (item.started?.id) this.#control.remove([item.started.id]).catch(() => {});
       return;
     }
@@ -94,6 +104,7 @@ export class Queue {
     item.started = null;
     item.sent = 0;
     item.restarts ??= 0;
+    item.canRetry = true;
     this.#set(item, "waiting", "");
   }
 
@@ -142,7 +153,7 @@ export class Queue {
       const answers = await this.#control.start(items[0].folder, files);
       answers.forEach((answer, index) => this.#begun(items[index], answer));
     } catch (error) {
-      for (const item of items) if (item.state === "waiting") this.#set(item, "failed", error.message);
+      for (const item of items) if (item.state === "waiting") this.#fail(item, error);
     } finally {
       this.#isStarting = false;
       this.#pump();
@@ -152,9 +163,9 @@ export class Queue {
   #begun(item, answer) {
     item.started = answer;
     // Paused or given up while the control plane was asked.
-    if (item.state === "removed" && answer.id) this.#control.remove([answer.id]).catch(() => {});
+    if ((item.state === "removed" || item.state === "left") && answer.id) this.#control.remove([answer.id]).catch(() => {});
     if (item.state !== "waiting") return;
-    if (answer.status === "refused") this.#set(item, "failed", answer.detail);
+    if (answer.status === "refused") this.#fail(item, Object.assign(new Error(answer.detail), { isFinal: !answer.can_retry }));
     else if (answer.status === "same") this.#set(item, "same", "Was there already");
     else if (answer.status === "exists") this.#compare(item, answer.existing);
     else this.#ready.push(item);
@@ -182,7 +193,8 @@ export class Queue {
       const sent = await this.#sender.send(item, options);
       release();
       this.#set(item, "finishing", "");
-      await this.#finish(item, await this.#sender.complete(item, sent, options));
+      item.proof = await this.#sender.complete(item, sent, options);
+      await this.#finish(item, item.proof);
     } catch (error) {
       await this.#failed(item, error);
     } finally {
@@ -190,16 +202,26 @@ export class Queue {
     }
   }
 
+  async #tellAgain(item) {
+    this.#set(item, "finishing", "");
+    try {
+      await this.#finish(item, item.proof);
+    } catch (error) {
+      await this.#failed(item, error);
+    }
+  }
+
   async #finish(item, { checksum, md5 = "", etag }) {
     const isLast = !this.#active && !this.#ready.length && !this.#waiting.length;
     const ended = await this.#finished.put({ id: item.started.id, checksum, md5, etag }, isLast);
-    if (item.state === "removed") return;
+    item.proof = null;
+    if (item.state === "removed" || item.state === "left") return;
     if (ended.state === "complete") this.#set(item, "complete", "");
-    else this.#set(item, "failed", ended.detail);
+    else this.#fail(item, new Error(ended.detail));
   }
 
   async #failed(item, error) {
-    if (item.state === "paused" || item.state === "removed") return;
+    if (STOPPED.has(item.state)) return;
     if (error instanceof Exists) {
       await this.#compare(item, null);
     } else if (error instanceof Forgotten && item.restarts < MOST_RESTARTS) {
@@ -208,8 +230,15 @@ export class Queue {
       this.add([item]);
     } else {
       if (error.status === 401 || error.status === 403) this.#bucket.forget();
-      this.#set(item, "failed", explain(error));
+      this.#fail(item, error);
     }
+  }
+
+  // Whatever went wrong with this one, the others go on.
+  #fail(item, error) {
+    item.canRetry = !error.isFinal;
+    item.isSignedOut = error.status === 401 && error.name === "Refused";
+    this.#set(item, "failed", explain(error));
   }
 
   // What is there has this name: the same content is skipped, other content is asked about.
@@ -221,7 +250,7 @@ export class Queue {
       item.existing = found;
       const isSameSize = found.size === item.file.size;
       const isSame = isSameSize && found.checksum && toBase64(await this.#checksums.of(item.file)) === found.checksum;
-      if (item.state === "removed" || item.state === "paused") return;
+      if (STOPPED.has(item.state)) return;
       if (!isSame) {
         const why = isSameSize && !found.checksum ? "of the same size, without a checksum to compare" : "with other content";
         this.#set(item, "asks", `There is a file of this name already, ${why}.`);
@@ -232,7 +261,7 @@ export class Queue {
         this.#set(item, "same", "Was there already");
       }
     } catch (error) {
-      if (item.state !== "removed" && item.state !== "paused") this.#set(item, "failed", explain(error));
+      if (!STOPPED.has(item.state)) this.#fail(item, error);
     }
   }
 
@@ -250,7 +279,7 @@ const explain = (error) => {
     case "SignatureDoesNotMatch":
     case "InvalidAccessKeyId":
     case "InvalidToken":
-      return "S3 does not accept the credentials. The file is not complete; load the page again, and add it again.";
+      return "S3 does not accept the credentials. The file is not complete; try it again, with new ones.";
     default:
       return `${error.message} (${error.code}). The file is not complete; try it again.`;
   }

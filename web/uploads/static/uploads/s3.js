@@ -21,6 +21,8 @@ export class S3Error extends Error {
 
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 const encodeKey = (key) => key.split("/").map(encode).join("/");
+// A browser takes the parts `.` and `..` out of an address, written `%2e` too, so that it would ask S3 for another object.
+export const isAddressable = (key) => !key.split("/").some((part) => part === "." || part === "..");
 const text = (parent, tag) => parent.getElementsByTagName(tag)[0]?.textContent ?? "";
 const parse = (body) => new DOMParser().parseFromString(body, "application/xml");
 
@@ -77,6 +79,9 @@ export class Bucket {
 
   // A signed request, as the parts that fetch and XMLHttpRequest both take.
   async signed(method, key, { query = {}, headers = {}, body = null, sign = {} } = {}) {
+    if (!isAddressable(key)) {
+      throw new S3Error(400, "NotAddressable", "A part of its path is “.” or “..”, for which a browser cannot ask S3.");
+    }
     const { client, address, offset } = await this.#ready();
     const url = new URL(key ? `${address}/${encodeKey(key)}` : address);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);

@@ -49,7 +49,7 @@ export class Sender {
     } catch (error) {
       if (error.status === 412) throw new Exists();
       if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
-      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged();
+      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged(false);
       throw error;
     }
   }
@@ -77,7 +77,7 @@ export class Sender {
       // S3 wants all parts again after a conflict (API reference, CompleteMultipartUpload).
       if (isConflict(error)) throw new Forgotten(MEANWHILE);
       if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
-      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged();
+      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged(false);
       throw error;
     }
   }

@@ -1,8 +1,8 @@
 // How fast bytes leave, evened out over some seconds, and in words.
+import { size } from "../files/format.js";
 
 const EVEN_OUT = 0.3;
 const LEAST_MS = 500;
-const UNITS = ["B", "kB", "MB", "GB"];
 
 export class Speed {
   #bytes = 0;
@@ -31,9 +31,4 @@ export class Speed {
   }
 }
 
-export const inWords = (rate) => {
-  if (rate < 1) return "";
-  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log10(rate) / 3));
-  const value = rate / 1000 ** unit;
-  return `${value.toFixed(value < 10 && unit ? 1 : 0)} ${UNITS[unit]} a second`;
-};
+export const inWords = (rate) => (rate < 1 ? "" : `${size(Math.round(rate))}/s`);

@@ -16,9 +16,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from control_plane.accounts.models import User
+from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
+from control_plane.visible import UNSEEN
 
 CLIENT_ID = "cohort-cli"
 SCOPE = "credentials"
@@ -57,8 +59,7 @@ def ensure_client() -> Client:
 
 def clean_name(name: str) -> str:
     """What a computer calls itself, fit to be shown."""
-    printable = "".join(character for character in name if character.isprintable())
-    return " ".join(printable.split())[:MOST_CHARACTERS] or "a computer without a name"
+    return tidy_name(UNSEEN.sub("", name))[:MOST_CHARACTERS] or "a computer without a name"
 
 
 def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:
@@ -85,7 +86,10 @@ def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:
 
 
 def note_refresh(access_value: str, refresh_value: str) -> None:
-    """Tie an access token that was just given out to the computer whose refresh token asked for it."""
+    """Tie an access token that was just given out to the computer whose refresh token asked for it.
+
+    Raises Token.DoesNotExist where the computer was signed out at that very moment.
+    """
     with transaction.atomic():
         access = _tokens(Token.Type.ACCESS_TOKEN).by_value(access_value).get()
         refresh = _tokens(Token.Type.REFRESH_TOKEN).by_value(refresh_value).get()
@@ -97,7 +101,17 @@ def note_refresh(access_value: str, refresh_value: str) -> None:
 def token_for(value: str) -> Token | None:
     """The helper's valid access token with this value, with the right to ask for credentials."""
     token = Token.objects.filter(client_id=CLIENT_ID).select_related("user").lookup(Token.Type.ACCESS_TOKEN, value)
-    return token if token is not None and SCOPE in token.get_scopes() else None
+    if token is None or SCOPE not in token.get_scopes() or was_signed_out_since(token.user, token.created_at):
+        return None
+    return token
+
+
+def was_signed_out_since(user: User, moment: datetime) -> bool:
+    """Whether the person signed out everywhere, or got a new password, after that: what was given before opens nothing.
+
+    The tokens themselves are removed, but for one that was being given out at that very moment.
+    """
+    return user.signed_out_at is not None and moment <= user.signed_out_at
 
 
 def note_use(token: Token) -> None:
@@ -123,6 +137,15 @@ def sign_out(computer_id: int, *, user: User, actor: Actor) -> Computer:
         _delete(user, [refresh.pk])
         record(actor, "computer.sign_out", user.email, computer=computer.name, id=computer.id)
     return computer
+
+
+def sign_out_all(user: User, *, actor: Actor) -> list[str]:
+    """End the sign-in of all the person's computers. Returns their names, the newest first."""
+    signed_in = [_computer(token) for token in _signed_in(user).order_by("-pk")]
+    Token.objects.filter(user=user).delete()
+    for computer in signed_in:
+        record(actor, "computer.sign_out", user.email, computer=computer.name, id=computer.id)
+    return [computer.name for computer in signed_in]
 
 
 def sign_out_by_token(token: Token, *, actor: Actor) -> None:

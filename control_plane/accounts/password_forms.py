@@ -1,0 +1,56 @@
+"""allauth's forms that set a password, with the offer to replace the person's access keys in the same step."""
+
+from typing import Any
+
+from allauth.account import forms as account
+from allauth.core import context
+from django import forms
+
+from control_plane.accounts.models import User
+from control_plane.accounts.services.sign_outs import keys_of
+
+
+class ReplaceKeysForm(forms.Form):
+    """A tick for whoever holds access keys; nobody else sees a field."""
+
+    def __init__(self, *args: Any, user: User | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if user is not None and (held := keys_of(user)):
+            groups = ", ".join(membership.group.name for membership in held)
+            self.fields["replace_keys"] = forms.BooleanField(
+                required=False,
+                label=f"Replace my access key too ({groups})",
+                help_text="An old key stops as the new one is there, within minutes; programs need the new one then.",
+            )
+
+    @property
+    def wants_new_keys(self) -> bool:
+        """Whether the person ticked it."""
+        return bool(self.cleaned_data.get("replace_keys"))
+
+
+class _WithKeys:
+    """A mix-in for the forms that set a password; the adapter does what was ticked, with the password itself."""
+
+    fields: dict[str, forms.Field]
+    cleaned_data: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields |= ReplaceKeysForm(user=getattr(self, "user", None)).fields
+
+    def save(self) -> None:
+        context.request.replace_keys = bool(self.cleaned_data.get("replace_keys"))
+        super().save()  # type: ignore[misc]
+
+
+class ChangePasswordForm(_WithKeys, account.ChangePasswordForm):
+    """Changing one's password."""
+
+
+class SetPasswordForm(_WithKeys, account.SetPasswordForm):
+    """Setting one's first password."""
+
+
+class NewPasswordForm(_WithKeys, account.ResetPasswordKeyForm):
+    """Setting a password by the link in an e-mail."""

@@ -1,0 +1,119 @@
+"""Take back what a cancelled deployment was to bring: it does not come with the next run. What takes access away goes on."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.deployments.in_force import unchanged_but
+from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
+from control_plane.deployments.plans import Plan, people_changes
+from control_plane.deployments.requests import lock, queue
+from control_plane.deployments.shown_plan import shown_plan
+from control_plane.deployments.signals import deployment_cancelled
+
+# What a sentence names of each part; the rest is told as a number.
+MOST_NAMED = 10
+GOES_ON = "Going on with what cannot be cancelled"
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What was taken back and what goes on, in words; and the deployment that brings the latter."""
+
+    withdrawn: tuple[str, ...] = ()
+    goes_on: tuple[str, ...] = ()
+    successor: Deployment | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there is nothing to take back, and only what is never cancelled."""
+        return bool(self.goes_on) and not self.withdrawn
+
+    def sentence(self, stack: Stack) -> str:
+        """Which part was cancelled and which goes on, for the record of the deployment."""
+        words = [f"Withdrawn: {_listed(self.withdrawn)}."] if self.withdrawn else []
+        if self.goes_on:
+            where = f" in deployment {self.successor.pk}" if self.successor else ""
+            words.append(f"What takes access away, replaces a key or locks out goes on{where}: {_listed(self.goes_on)}.")
+        elif self.successor and self.successor.is_open:
+            words.append(f"Deployment {self.successor.pk} records that on AWS, where nobody’s access changes by it.")
+        if not words and not stack.is_up_to_date:
+            words.append("Nothing was withdrawn: it is deployed with the next change, or by “Deploy again”.")
+        return " ".join(words)
+
+
+class _RolledBack(Exception):
+    """Ends the transaction of a rehearsal."""
+
+
+def foresee(deployment: Deployment, *, actor: Actor) -> Withdrawal:
+    """What `withdraw` would do; nothing is changed."""
+    found = Withdrawal()
+    try:
+        with transaction.atomic():
+            found = withdraw(deployment, actor=actor)
+            raise _RolledBack
+    except _RolledBack:
+        return found
+
+
+def withdraw(deployment: Deployment, *, actor: Actor) -> Withdrawal:
+    """Take back what a deployment that has ended was to bring, and have the rest brought. In the transaction of its end."""
+    stack = lock(deployment.stack_id)
+    if stack.is_retired:
+        return Withdrawal(goes_on=(f"{stack.title} is removed",), successor=None if stack.is_up_to_date else queue(stack))
+    if stack.is_up_to_date or stack.needs_decision or stack.known_generation is not None:
+        # What AWS holds is not what the database says it was: that has to be decided first.
+        return Withdrawal()
+    before = _text(stack, stack.generation)
+    answers: list[tuple[Any, Any]] = deployment_cancelled.send(sender=Deployment, deployment=deployment, stack=stack, actor=actor)
+    successor: Deployment | None = next((answer for _, answer in answers if answer is not None), None)
+    stack.refresh_from_db()
+    after = _text(stack, stack.generation)
+    withdrawn = _words(after, before, widens=True) if after != before else ()
+    goes_on = _words(_text(stack, stack.deployed_generation), after, widens=False)
+    if successor is None and goes_on:
+        successor = queue(stack)
+        Change.objects.create(deployment=successor, generation=stack.generation, summary=GOES_ON, actor=actor.label)
+    if successor is not None and not stack.deployed_generation and successor.changes.count() == 1:
+        _end(successor, deployment, actor)
+    if withdrawn:
+        details = {"withdrawn": list(withdrawn[:MOST_NAMED]), "goes_on": list(goes_on[:MOST_NAMED])}
+        record(actor, "deployment.withdraw", stack.name, deployment=deployment.pk, **details)
+    return Withdrawal(withdrawn, goes_on, successor)
+
+
+def advice_after(deployment: Deployment, *, actor: Actor) -> str:
+    """Withdraw, and say what is in force on AWS, which part was cancelled and which goes on. In the transaction of the end."""
+    found = withdraw(deployment, actor=actor)
+    stack = Stack.objects.get(pk=deployment.stack_id)
+    return f"{unchanged_but(stack)} {found.sentence(stack)}".strip()
+
+
+def _end(successor: Deployment, deployment: Deployment, actor: Actor) -> None:
+    """What was never on AWS is not made there for the sake of its record."""
+    successor.state, successor.finished_at, successor.percent = Deployment.State.CANCELLED, timezone.now(), 100
+    successor.error = f"Cancelled by {actor.label} with deployment {deployment.pk}."
+    successor.advice = "Nothing is on AWS. It is made with the next change, or by “Deploy again”, without what was withdrawn."
+    successor.save(update_fields=["state", "finished_at", "percent", "error", "advice"])
+
+
+def _words(held: str, wanted: str, *, widens: bool) -> tuple[str, ...]:
+    """How people's access changes from the one manifest to the other: what lets somebody do more, or all the rest."""
+    if not wanted:
+        return ()
+    plan = Plan(people=[one for one in people_changes(held, wanted) if one.widens == widens])
+    return tuple(f"{row.name} {row.what}" for section in shown_plan(plan.to_json()).sections for row in section.rows)
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return "; ".join(words[:MOST_NAMED]) + (f"; and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else "")
+
+
+def _text(stack: Stack, generation: int) -> str:
+    stored = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True)
+    return stored.first() or ""

@@ -1,0 +1,12 @@
+"""The site's icon under the address that browsers try by themselves: of files, errors, and whatever else names no icon."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.templatetags.static import static
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Lead to the icon. Open to all."""
+    return redirect(static("cohort/icon.svg"))

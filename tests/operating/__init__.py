@@ -1,0 +1,1 @@
+"""Tests of what installs, starts and operates a site on one machine: `scripts/`."""

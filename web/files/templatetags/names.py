@@ -1,0 +1,13 @@
+"""Names of files as templates show them."""
+
+from django import template
+
+from control_plane.visible import visible as make_visible
+
+register = template.Library()
+
+
+@register.filter
+def visible(name: object) -> str:
+    r"""Return the name with what cannot be seen in it as its number: `\u202e`."""
+    return make_visible(str(name))
