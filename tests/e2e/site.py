@@ -143,9 +143,15 @@ class Site:
             write_pace(self.var / "aws", 0)
 
     def manage(self, *arguments: str, **settings: str) -> Finished:
-        """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies."""
-        if settings or self._process is None:
-            return self._run([sys.executable, "manage.py", *arguments], settings)
+        """Run a command of `manage.py` as a person in the checkout would: with nothing set but where the state lies.
+
+        Settings given here hold, whatever the site's own file says.
+        """
+        if settings:
+            changed = [f"{name}={value}" for name, value in settings.items()]
+            return self._run([sys.executable, "-m", "tests.e2e.otherwise", *changed, "--", *arguments])
+        if self._process is None:
+            return self._run([sys.executable, "manage.py", *arguments])
         self._typist = self._typist or Typist(self._base, self.var.parent)
         return Finished(*self._typist.run(arguments, COMMAND_SECONDS))
 
@@ -170,12 +176,10 @@ class Site:
 
     def cdk(self, *arguments: str) -> Finished:
         """Run the CDK command line by hand."""
-        return self._run([sys.executable, "scripts/cdk_command.py", *arguments], {})
+        return self._run([sys.executable, "scripts/cdk_command.py", *arguments])
 
-    def _run(self, command: list[str], settings: dict[str, str]) -> Finished:
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._base | settings, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-        )
+    def _run(self, command: list[str]) -> Finished:
+        done = subprocess.run(command, cwd=ROOT, env=self._base, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
         return Finished(done.returncode, done.stdout, done.stderr)
 
     @property

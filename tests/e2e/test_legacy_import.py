@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 SAMPLES = Path(__file__).parents[1] / "data/legacy-profiles"
 BUCKET, DOMAIN = "cohort-e2e-import", "import.example.org"
-LAB, NORTH, FAYS, CARCEA = "imported-examplelab", "imported-northlab", "imported-fay-t-import-example-or", "imported-carcea-lab"
+LAB, NORTH, FAYS, CARCEA = "imported-examplelab", "imported-northlab", "imported", "imported-carcea-lab"
 ARGUMENTS = ("--pipeline", "epi-ncap-web=importing", "--pipeline", "dlc-ncap-web=importing", "--access", "keys")
 
 
