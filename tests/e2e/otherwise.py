@@ -1,7 +1,8 @@
 """Runs a command of `manage.py` with settings that the site's own file has otherwise.
 
 A site of `make up` takes its settings from `$VAR_DIR/env`, whatever a shell has set. Here they are changed after the file was read:
-for days on which it is wrong, and for an operator with rights of their own. `python -m tests.e2e.otherwise NAME=value ... -- <command>`.
+for days on which it is wrong, and for an operator with rights of their own.
+`python -m tests.e2e.otherwise NAME=value ... -- <command>` runs it.
 """
 
 import os

@@ -179,7 +179,9 @@ class Site:
         return self._run([sys.executable, "scripts/cdk_command.py", *arguments])
 
     def _run(self, command: list[str]) -> Finished:
-        done = subprocess.run(command, cwd=ROOT, env=self._base, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=self._base, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
         return Finished(done.returncode, done.stdout, done.stderr)
 
     @property
