@@ -1,5 +1,6 @@
 """What `make up` writes into `$VAR_DIR/env`: its own settings, those that were given to it once, and what a person added there."""
 
+import os
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -39,6 +40,14 @@ class Asked:
 
     given: Mapping[str, str]
     left: tuple[str, ...]
+
+
+def port(name: str, default: int) -> int:
+    """The port that this name is set to, in the environment alone. Raises SettingsRefused."""
+    text = os.environ.get(name, str(default))
+    if not text.isdigit() or not 0 < int(text) < 65536:
+        raise SettingsRefused(f"{name} must be a port number between 1 and 65535; it is {text!r}.")
+    return int(text)
 
 
 def known() -> frozenset[str]:

@@ -48,6 +48,8 @@ STEPS = 7
 READY_SECONDS = 60
 # So often in a minute the embedded AWS is started again.
 RESTARTS, RESTART_SECONDS = 3, 60.0
+# With which a command of `manage.py` ends where it waits no longer, as `control_plane.terminal` has it.
+EXIT_STILL_WAITING = 3
 
 
 class Stopped(Exception):
@@ -58,8 +60,8 @@ class Site:
     """What is started on this machine, and the settings that all of it shares."""
 
     def __init__(self) -> None:
-        self.port = _port("PORT", 8000)
-        self.aws_port = _port("AWS_PORT", 4566)
+        self.port = site_settings.port("PORT", 8000)
+        self.aws_port = site_settings.port("AWS_PORT", 4566)
         self.var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
         self.kept = env_file.read(self.var / "env")
         self.is_embedded = os.environ.get(EMBEDDED, self.kept.get(EMBEDDED, "1")) != "0"
@@ -98,20 +100,20 @@ class Site:
             self._manage(environment, "migrate", "--verbosity", "0")
             self._schema_file().write_text(_schema())
             self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
+            self._make_administrator(environment)
+            # Before anything is deployed: what waits for an administrator's approval is approved on its pages.
+            self.step("Starting the web server")
+            web = started.enter_context(serving(self._gunicorn(web_socket), self.var / "web.log", environment, web_socket))
+            self._wait_for_web(web)
             self.step("Starting the worker and deploying the platform")
             worker = started.enter_context(serving([sys.executable, "manage.py", "worker"], self.var / "worker.log", environment))
-            self._manage(environment, "platform", "sync", "--wait", needs=worker)
-            self.step("Making the first administrator and the demonstration data")
-            self._people(environment, worker)
-            watched = {"worker": worker}
+            watched = {"worker": worker, "web server": web}
+            self._deploy(environment, worker, "platform", "sync")
+            self.step("Making the demonstration data")
             if self.is_demonstrating:
+                self._demonstrate(environment, worker)
                 # Not watched: without it the example's jobs wait, and the site is none the worse.
                 started.enter_context(self._backend())
-            self.step("Starting the web server")
-            watched["web server"] = started.enter_context(
-                serving(self._gunicorn(web_socket), self.var / "web.log", environment, web_socket)
-            )
-            self._wait_for_web(watched["web server"])
             self.step("Everything runs")
             print(f"Ready: {self.url} (sign in as {ADMINISTRATOR}; the password is in {self._password_file()})", flush=True)
             self._watch(watched)
@@ -231,15 +233,25 @@ class Site:
                 "(`make up VAR_DIR=var2`)."
             ) from error
 
-    def _people(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
+    def _make_administrator(self, environment: Mapping[str, str]) -> None:
         path = self._password_file()
         if not path.exists():
             _write_private(path, os.environ.get("ADMIN_PASSWORD") or secrets.token_urlsafe(12))
         password = {"ADMIN_PASSWORD": path.read_text().strip()}
         self._manage({**environment, **password}, "administrator", "ensure", ADMINISTRATOR)
-        if self.is_demonstrating:
-            self._manage(environment, "demo", "ensure", "--wait", needs=worker)
+
+    def _deploy(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes], *command: str) -> bool:
+        """Have the worker deploy something. False, and said, where it waits for an approval: then it goes on by itself."""
+        status = self._manage(environment, *command, "--wait", "--until-approval", needs=worker, other=EXIT_STILL_WAITING)
+        if status == EXIT_STILL_WAITING:
+            print(_tail(self.var / "manage.log"), flush=True)
+        return not status
+
+    def _demonstrate(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:
+        if self._deploy(environment, worker, "demo", "ensure"):
             self._manage(environment, "demo", "samples")
+        else:
+            print("Once it is approved and made, `manage.py demo samples`, or the next start, puts recordings there.", flush=True)
 
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """What runs the demonstration's jobs."""
@@ -261,8 +273,10 @@ class Site:
     def _password_file(self) -> Path:
         return self.var / "admin-password"
 
-    def _manage(self, environment: Mapping[str, str], *arguments: str, needs: subprocess.Popen[bytes] | None = None) -> None:
-        """Run a command. One that waits for the worker (`needs`) waits no longer than the worker lives.
+    def _manage(
+        self, environment: Mapping[str, str], *arguments: str, needs: subprocess.Popen[bytes] | None = None, other: int = 0
+    ) -> int:
+        """Run a command, which ends with status 0 or `other`. One that waits for the worker (`needs`) ends with it.
 
         What fails while the disk is full is tried again once there is room.
         """
@@ -275,8 +289,8 @@ class Site:
                         raise Failed(f"The worker ended. The end of {self.var / 'worker.log'}:\n{_tail(self.var / 'worker.log')}")
                     self._look_after_the_rest()
                     time.sleep(0.05)
-            if not process.returncode:
-                return
+            if process.returncode in (0, other):
+                return process.returncode
             if not self._is_short:
                 raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{_tail(log)}")
             while self._is_short:
@@ -286,18 +300,8 @@ class Site:
     @staticmethod
     def _gunicorn(own: socket.socket) -> list[str]:
         bind = ["--bind", f"fd://{own.fileno()}"]
-        return [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "control_plane.wsgi",
-            *bind,
-            "--workers",
-            "2",
-            "--threads",
-            "4",
-            "--no-control-socket",
-        ]
+        served = [sys.executable, "-m", "gunicorn", "control_plane.wsgi", *bind]
+        return [*served, "--workers", "2", "--threads", "4", "--no-control-socket"]
 
     def _wait_for_web(self, web: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -346,13 +350,6 @@ def _schema() -> str:
     for path in sorted(ROOT.glob("*/*/migrations/0*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _port(name: str, default: int) -> int:
-    text = os.environ.get(name, str(default))
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise Failed(f"{name} must be a port number between 1 and 65535; it is {text!r}.")
-    return int(text)
 
 
 def _write_private(path: Path, text: str) -> None:

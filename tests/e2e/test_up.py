@@ -1,6 +1,7 @@
 """`make up`: starts everything, says so, starts again in seconds, and stops what it started and nothing else."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from local_aws.server import free_port
 from tests.control_plane.processes import is_alive, wait_until
 from tests.e2e.hostile import Hostile
 from tests.e2e.site import ROOT, Site, children_of
+from tests.e2e.visitor import Visitor
 
 # Longer than the embedded AWS leaves between two savings of its state.
 SAVED_SECONDS = 7
@@ -25,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 def test_it_starts_stops_and_starts_again_with_all_it_knew(tmp_path: Path) -> None:
-    site = Site(tmp_path / "var")
+    site = Site(tmp_path / "var", REQUIRE_APPROVAL="always")
     with Hostile(tmp_path / "person") as person:
         site.surround(person.environment)
         run_all_of_it(site)
@@ -37,6 +39,7 @@ def run_all_of_it(site: Site) -> None:
     assert f"Ready: {site.url} (sign in as admin@example.org" in printed
     assert site.administrator[1] not in printed
     assert [group["slug"] for group in site.must("group", "list")] == ["demo-lab"]
+    the_demonstration_is_approved_where_the_start_says(site, printed)
     before = site.credentials("demo-lab", "ada@example.org")
     assert run_the_example(site, before)["state"] == "succeeded"
     key = site.env_file["AWS_ACCESS_KEY_ID"]
@@ -71,6 +74,26 @@ def run_all_of_it(site: Site) -> None:
     started = children_of(site.pid)
     assert site.stop() == 0
     assert [pid for pid in started if is_alive(pid)] == []
+
+
+def the_demonstration_is_approved_where_the_start_says(site: Site, printed: str) -> None:
+    """It waits for nobody: what waits for an administrator is named, and goes on once they have decided."""
+    administrator = Visitor(site.url)
+    administrator.sign_in(*site.administrator)
+    said = set(re.findall(rf"an administrator decides at {site.url}(/deployments/\d+/)", printed))
+    assert said
+    while waiting := [one["id"] for one in site.must("deployment", "list") if one["state"] == "approval"]:
+        said -= {f"/deployments/{number}/" for number in waiting}
+        for number in waiting:
+            answer = administrator.ask("POST", f"/deployments/{number}/approve/", form={"generation": generation_of(site, number)})
+            assert answer.status == 302, answer.text
+        wait_until(lambda: not any(one["state"] in ("queued", "running") for one in site.must("deployment", "list")), 60)
+    assert not said
+    assert site.must("demo", "samples")["put"] > 0
+
+
+def generation_of(site: Site, number: int) -> str:
+    return str(site.must("deployment", "show", str(number))["generation"])
 
 
 def the_second_start_of_a_folder_is_refused(site: Site) -> None:

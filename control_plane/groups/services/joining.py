@@ -167,7 +167,7 @@ def _make(user: User, actor: Actor, code: JoinCode | None, name: str) -> JoinReq
         raise AlreadyAsked(
             "You have asked for this already, and it is not decided yet. Nothing was changed; your home page shows where it stands."
         ) from error
-    # What the administration proposes for this person. Of the code only its beginning is kept.
+    # What the administration proposes for this person while the request is open. Of the code only its beginning is kept.
     user.requested_group = code.group.slug if code else name
     user.requested_group_code, user.use_code = (code.prefix if code else ""), code is not None
     user.save(update_fields=["requested_group", "requested_group_code", "use_code"])
@@ -201,6 +201,10 @@ def _decide(request: JoinRequest, state: JoinRequest.State, actor: Actor, note: 
         raise NotOpen(_why_not_open(JoinRequest.objects.get(pk=request.pk)))
     for name, value in fields.items():
         setattr(request, name, value)
+    # Nobody is shown as asking for what was decided.
+    asked = request.group.slug if request.group else request.requested_name
+    proposed = {"requested_group": "", "requested_group_code": "", "use_code": False}
+    User.objects.filter(pk=request.user_id, requested_group=asked).update(**proposed)
 
 
 def _why_not_open(request: JoinRequest) -> str:

@@ -5,14 +5,17 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import transaction
+from django.db.models import Q
 
 from control_plane.accounts.models import User
 from control_plane.catalogue.entries import describe, read_folder
-from control_plane.deployments.models import Deployment
+from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Access, Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.groups.services.codes import make_join_code
 from control_plane.groups.services.groups import create_group, set_allows_keys
+from control_plane.groups.services.joining import ask_to_join
 from control_plane.groups.services.members import add_members, find_or_create_user, find_user, set_manager
 from control_plane.storage.objects import NoAnswer, list_below
 from control_plane.storage.places import find_place
@@ -23,7 +26,8 @@ GROUP, ANALYSIS, BUCKET = "demo-lab", "demo-traces", "cohort-demo-traces"
 MEMBERS = {"ada@example.org": Access.KEYS, "grace@example.org": Access.FEDERATED}
 MANAGER = "grace@example.org"
 EXAMPLE = Path(__file__).resolve().parents[4] / "assets" / "example_analysis"
-WAITING = {"lise@example.org": "Demo Lab", "emmy@example.org": "Noether Lab"}
+CODE_HOLDER = "lise@example.org"
+WANTING_A_GROUP = {"emmy@example.org": {"new_group_name": "Noether Lab"}}
 
 
 class Command(VerbCommand):
@@ -40,16 +44,14 @@ class Command(VerbCommand):
             self._follow_what_was_begun(options)
             return
         with transaction.atomic():
-            deployment = self._make()
-        self.follow(options, deployment, {"made": True}, "The demonstration data is being made.")
+            deployments = self._make()
+            self._have_some_ask()
+        self.follow_all(options, deployments, {"made": True}, "The demonstration data is being made.")
 
     def _follow_what_was_begun(self, options: dict[str, Any]) -> None:
-        said = "The demonstration data is there already."
-        begun = Deployment.objects.filter(stack__group__slug=GROUP, state__in=Deployment.OPEN).order_by("pk").last()
-        if begun is None:
-            self.show(options, {"made": False}, said)
-        else:
-            self.follow(options, begun, {"made": False}, said)
+        stacks = Stack.objects.filter(Q(group__slug=GROUP) | Q(analyses__slug=ANALYSIS)).distinct()
+        begun = list(Deployment.objects.filter(stack__in=stacks, state__in=Deployment.OPEN).select_related("stack").order_by("pk"))
+        self.follow_all(options, begun, {"made": False}, "The demonstration data is there already.")
 
     def samples(self, options: dict[str, Any]) -> None:
         try:
@@ -73,15 +75,12 @@ class Command(VerbCommand):
         )
         self.show(options, {"put": len(files) if is_new else 0}, said)
 
-    def _make(self) -> Deployment:
-        analysis, _ = create_analysis(slug=ANALYSIS, bucket=BUCKET, name="Demo Traces", actor=self.actor)
+    def _make(self) -> list[Deployment]:
+        analysis, storage = create_analysis(slug=ANALYSIS, bucket=BUCKET, name="Demo Traces", actor=self.actor)
         said = {"summary": "The mean of several traces, and a plot of it: the example that comes with Cohort."}
         describe(analysis=analysis, actor=self.actor, **said, **read_folder(EXAMPLE))
         group, _ = create_group(slug=GROUP, name="Demo Lab", actor=self.actor)
         grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=self.actor)
-        for email, wanted in WAITING.items():
-            person = find_or_create_user(email, actor=self.actor)
-            User.objects.filter(pk=person.pk).update(requested_group=wanted)
         for email, access in MEMBERS.items():
             person = find_or_create_user(email, actor=self.actor)
             add_members(group=group, users=[person], access=access, actor=self.actor)
@@ -89,4 +88,10 @@ class Command(VerbCommand):
         set_manager(group=group, user=find_user(MANAGER), is_manager=True, actor=self.actor)
         # Whoever looks at the demonstration can send files at once.
         administrators = list(User.objects.filter(is_superuser=True, is_active=True))
-        return add_members(group=group, users=administrators, access=Access.FEDERATED, actor=self.actor)
+        return [storage, add_members(group=group, users=administrators, access=Access.FEDERATED, actor=self.actor)]
+
+    def _have_some_ask(self) -> None:
+        """Two people who wait for a decision: one to join the group by a code of it, one for a group of their own."""
+        _, code = make_join_code(group=Group.objects.get(slug=GROUP), actor=self.actor)
+        for email, wish in {CODE_HOLDER: {"code": code}, **WANTING_A_GROUP}.items():
+            ask_to_join(user=find_or_create_user(email, actor=self.actor), actor=self.actor, **wish)
