@@ -64,6 +64,7 @@ class OwnComputer:
         python = home / "bin"
         python.mkdir()
         (python / "python3").symlink_to(sys.executable)
+        (python / "rclone").symlink_to(Path(sys.executable).with_name("rclone"))
         self._environment = clean | {"HOME": str(home), "PATH": f"{python}:{clean['PATH']}", "BROWSER": "true", "AWS_PAGER": ""}
         self._environment.pop("XDG_CONFIG_HOME", None)
 
@@ -167,6 +168,48 @@ def test_files_go_up_and_down_and_the_other_group_s_are_out_of_reach(computer: O
         assert done.status != 0, words
         assert re.search("AccessDenied|Forbidden|403", done.err), done.err
     assert not (computer.home / "stolen.txt").exists()
+
+
+@pytest.mark.parametrize("size", [1_000, 9_000_000])
+def test_members_rename_and_move_their_own_files_by_the_page_s_own_commands(
+    member: Page, computer: OwnComputer, lab: Site, size: int
+) -> None:
+    """A large one is copied in parts by AWS's command line."""
+    member.goto(PAGE)
+    (computer.home / "rclone.conf").write_text(snippet(member, "rclone-config") + "\n")
+    s3, folder = lab.root("s3"), f"{GROUP}/inputs"
+    for program in ("aws", "rclone"):
+        lines = [line for line in snippet(member, program).splitlines() if " mv " in line or " moveto " in line]
+        assert len(lines) == 1
+        old, new = re.findall(r"\S+/(inputs/\S+)", lines[0])
+        s3.put_object(Bucket=BUCKET, Key=f"{GROUP}/{old}", Body=b"x" * size, Tagging="session=5")
+        done = computer.run("sh", "-c", f"RCLONE_CONFIG={computer.home}/rclone.conf {lines[0]}")
+        assert done.status == 0, done.err
+        held = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}/").get("Contents", [])]
+        assert (f"{GROUP}/{new}" in held, f"{GROUP}/{old}" in held) == (True, False)
+        assert s3.head_object(Bucket=BUCKET, Key=f"{GROUP}/{new}")["ContentLength"] == size
+        s3.delete_object(Bucket=BUCKET, Key=f"{GROUP}/{new}")
+
+
+def test_a_folder_goes_up_by_rclone_and_is_moved(computer: OwnComputer, lab: Site) -> None:
+    (computer.home / "trial").mkdir(exist_ok=True)
+    for name in ("one.csv", "zwei ä.csv"):
+        (computer.home / "trial" / name).write_text(name)
+    remote = f"cohort-{GROUP}:{BUCKET}/{GROUP}/inputs"
+    config = ("--config", str(computer.home / "rclone.conf"), "--retries", "1", "--low-level-retries", "1")
+    for words in (
+        ("copy", "trial", f"{remote}/trial/"),
+        ("move", f"{remote}/trial/", f"{remote}/day/"),
+        ("copy", "trial/one.csv", f"{remote}/alone/", "--no-check-dest"),
+    ):
+        done = computer.run("rclone", *config, *words)
+        assert done.status == 0, done.err
+    again = computer.run("rclone", *config, "sync", "trial", f"{remote}/day/", "--dry-run")
+    assert (again.status, "Skipped" in again.err) == (0, False), "the times came along: nothing is sent twice"
+    held = lab.root("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/inputs/")["Contents"]
+    found = sorted(one["Key"].removeprefix(f"{GROUP}/inputs/") for one in held)
+    mine = [key for key in found if key.startswith(("alone/", "day/", "trial/"))]
+    assert mine == ["alone/one.csv", "day/one.csv", "day/zwei ä.csv"]
 
 
 def test_a_session_that_left_the_server_ends_no_version(computer: OwnComputer, lab: Site) -> None:

@@ -107,6 +107,7 @@ class Commands:
     def aws(self) -> str:
         """For AWS's command line."""
         up = [f"aws s3 cp my-file.csv s3://{self.folder}/inputs/", f"aws s3 sync my-folder s3://{self.folder}/inputs/my-folder/"]
+        up.append(f"aws s3 mv s3://{self.folder}/inputs/my-file.csv s3://{self.folder}/inputs/day-1/my-file.csv")
         down = [f"aws s3 ls s3://{self.folder}/", f"aws s3 sync s3://{self.folder}/results/ results"]
         return "\n".join(f"{line} --profile {self.setup.profile}" for line in (up if self.is_writable else []) + down)
 
@@ -114,8 +115,13 @@ class Commands:
     def rclone(self) -> str:
         """For rclone."""
         remote = f"{self.setup.profile}:{self.folder}"
-        up = [f"rclone copy my-folder {remote}/inputs/my-folder/ --progress"] if self.is_writable else []
-        return "\n".join([*up, f"rclone lsf {remote}/", f"rclone copy {remote}/results/ results --progress"])
+        up = [
+            f"rclone copy my-folder {remote}/inputs/my-folder/ --progress",
+            f"rclone copy my-file.csv {remote}/inputs/ --no-check-dest",
+            f"rclone moveto {remote}/inputs/my-file.csv {remote}/inputs/day-1/my-file.csv --no-check-dest",
+        ]
+        down = [f"rclone lsf {remote}/", f"rclone copy {remote}/results/ results --progress"]
+        return "\n".join((up if self.is_writable else []) + down)
 
 
 def as_shell(credentials: Credentials, setup: Setup) -> str:
