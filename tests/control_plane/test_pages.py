@@ -138,6 +138,15 @@ def test_a_request_without_a_csrf_token_changes_nothing(administrator: User, gro
     assert Deployment.objects.count() == 1
 
 
+def test_a_page_that_was_open_before_the_last_sign_in_says_what_to_do(administrator: User) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.get("/accounts/login/")
+    strict.force_login(administrator)
+    answer = strict.post("/accounts/logout/", {"csrfmiddlewaretoken": "x" * 32})
+    assert answer.status_code == 403
+    assert "load the page again, and send it once more" in answer.content.decode()
+
+
 def test_only_new_log_lines_are_sent(admin_client: Client, group: Group) -> None:
     deployment = Deployment.objects.get()
     for number in range(1, 6):
