@@ -4,8 +4,10 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# A mail server that does not answer must not hold up a worker for longer.
+# For each answer of a mail server.
 TIMEOUT_SECONDS = 10
+# For all of an exchange with it: connecting, encrypting, and every answer of one message.
+EXCHANGE_SECONDS = 30
 SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -25,7 +27,7 @@ def parse_email_url(url: str) -> dict[str, Any]:
                 raise ValueError("a folder is written with three slashes and from the root: file:///var/lib/cohort/mail")
             return {"EMAIL_BACKEND": f"{backends}.filebased.EmailBackend", "EMAIL_FILE_PATH": unquote(parts.path)}
         case "smtp" | "smtps":
-            return {"EMAIL_BACKEND": f"{backends}.smtp.EmailBackend", **_smtp(parts)}
+            return {"EMAIL_BACKEND": "control_plane.notifications.smtp.EmailBackend", **_smtp(parts)}
         case _:
             raise ValueError("it must begin with console:, file:///, smtp:// or smtps://")
 

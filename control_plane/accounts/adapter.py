@@ -1,7 +1,5 @@
 """What allauth asks us about accounts: who may sign up, which addresses are taken, and how its e-mails go out."""
 
-import logging
-from smtplib import SMTPException
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -9,21 +7,19 @@ from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.urls import reverse
 
 from control_plane.accounts import attempts
 from control_plane.accounts.models import User
+from control_plane.accounts.services import asked_mail
 from control_plane.accounts.services.addresses import forget_strangers, is_taken
 from control_plane.accounts.services.sign_outs import end_computers_and_sessions
 from control_plane.accounts.validation import validate_email
 from control_plane.audit.actors import acting
 from control_plane.config import config
-
-logger = logging.getLogger("cohort.accounts")
-NOT_SENT = "The e-mail could not be sent just now. Try again in a few minutes; if it stays so, tell an administrator."
+from control_plane.notifications.account_mail import put_account_mail
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -96,18 +92,13 @@ class AccountAdapter(DefaultAccountAdapter):
         return site_address("account_reset_password_from_key", user, token)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Put it into the outbox: no request waits for a mail server. The pages say what becomes of a mail that was asked for."""
         # Known by the site's own address, never by the one that the request came with.
         links = {"sign_up_url": site_address("account_signup"), "new_password_url": site_address("account_reset_password")}
         message = self.render_mail(template_prefix, email, {"email": email, **context, **links})
-        transaction.on_commit(lambda: self._deliver(message))
-
-    def _deliver(self, message: EmailMessage) -> None:
-        try:
-            message.send()
-        except (OSError, SMTPException):
-            logger.exception("an account's e-mail was not taken by the mail server")
-            if self.request is not None:
-                messages.error(self.request, NOT_SENT)
+        notice = put_account_mail(recipient=email, subject=message.subject, body=str(message.body))
+        if self.request is not None:
+            asked_mail.remember(self.request, notice, template_prefix)
 
 
 def site_address(name: str, *arguments: object) -> str:

@@ -5,6 +5,7 @@ from allauth.account.fields import EmailField
 from allauth.account.models import EmailAddress
 from allauth.core import ratelimit
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest
 
 from control_plane.accounts.adapter import site_address
@@ -43,14 +44,15 @@ class ChangeAddressForm(forms.Form):
         return email
 
     def save(self, request: HttpRequest) -> EmailAddress:
-        """Send the link. Whether somebody else has the address is told to its owner alone."""
+        """Have the link sent; the page says what becomes of it. Whether somebody has the address is told to its owner alone."""
         email, adapter = self.cleaned_data["email"], get_adapter(request)
         assert self.user is not None  # noqa: S101 (allauth's page needs somebody signed in)
-        if ratelimit.consume(request, action="confirm_email", key=email):
-            if is_taken(email, by_other_than=self.user):
-                adapter.send_mail("account/email/account_already_exists", email, {})
-            else:
-                link = site_address("account_change_address", make_link_token(self.user, email))
-                adapter.send_mail("account/email/address_change", email, {"activate_url": link, "user": self.user})
-        adapter.add_message(request, 20, message=f"A link was sent to {email}. Your address changes once you have opened it.")
+        if not ratelimit.consume(request, action="confirm_email", key=email):
+            said = f"A link to {email} was asked for a moment ago. No other was sent; wait three minutes, then try again."
+            adapter.add_message(request, messages.WARNING, message=said)
+        elif is_taken(email, by_other_than=self.user):
+            adapter.send_mail("account/email/account_already_exists", email, {})
+        else:
+            link = site_address("account_change_address", make_link_token(self.user, email))
+            adapter.send_mail("account/email/address_change", email, {"activate_url": link, "user": self.user})
         return EmailAddress(email=email)

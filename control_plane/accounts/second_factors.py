@@ -1,17 +1,13 @@
 """Second factors: their secrets are encrypted before they reach the database, and who may be without one."""
 
-import base64
 from typing import Any
 
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, MultiFernet
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 
 from control_plane.accounts.models import User
 from control_plane.config import config
+from control_plane.encryption import fernet
 
 _PURPOSE = b"cohort second factors"
 
@@ -20,10 +16,10 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     """What allauth asks about second factors."""
 
     def encrypt(self, text: str) -> str:
-        return _fernet().encrypt(text.encode()).decode()
+        return fernet(_PURPOSE).encrypt(text.encode()).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _fernet().decrypt(encrypted_text.encode()).decode()
+        return fernet(_PURPOSE).decrypt(encrypted_text.encode()).decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Whoever must have a second factor adds another before the last one goes."""
@@ -47,13 +43,3 @@ def has_second_factor(user: User) -> bool:
 
 def _factors(user: User) -> Any:
     return Authenticator.objects.filter(user=user).exclude(type=Authenticator.Type.RECOVERY_CODES)
-
-
-def _fernet() -> MultiFernet:
-    """Encrypts with the key of today; reads what earlier ones (SECRET_KEY_FALLBACKS) encrypted."""
-    return MultiFernet([Fernet(_derive(str(key))) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
-
-
-def _derive(key: str) -> bytes:
-    derivation = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=_PURPOSE)
-    return base64.urlsafe_b64encode(derivation.derive(key.encode()))

@@ -16,7 +16,7 @@ from control_plane.accounts.forms import DeletionForm, NameForm
 from control_plane.accounts.models import User
 from control_plane.accounts.password_forms import ReplaceKeysForm
 from control_plane.accounts.second_factors import has_second_factor, is_required
-from control_plane.accounts.services import addresses, computers, departures, profile, sessions, sign_outs
+from control_plane.accounts.services import addresses, asked_mail, computers, departures, profile, sessions, sign_outs
 from control_plane.audit.actors import Actor
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Membership
@@ -115,6 +115,23 @@ def change_address(request: HttpRequest, token: str) -> HttpResponse:
     except GroupsError as error:
         return render(request, "account/change_address.html", {"refusal": str(error)}, status=422)
     return render(request, "account/change_address.html", {"new": new})
+
+
+@require_GET
+def asked_mail_state(request: HttpRequest) -> HttpResponse:
+    """Show how far the e-mail is that was asked for at this browser: the part of its page that changes."""
+    return render(request, "account/_asked_mail.html", {"mail": asked_mail.of(request)})
+
+
+@require_POST
+def send_mail_again(request: HttpRequest) -> HttpResponse:
+    """Try once more to send the e-mail that was asked for at this browser."""
+    mail = asked_mail.of(request)
+    if mail is None:
+        return redirect("account_login")
+    if refusal := asked_mail.send_again(request, mail):
+        messages.error(request, refusal)
+    return redirect(mail.page)
 
 
 @require_http_methods(["GET", "POST"])

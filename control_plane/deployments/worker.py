@@ -12,6 +12,7 @@ from control_plane.deployments import claims
 from control_plane.deployments.engine import Engine
 from control_plane.deployments.sweep import sweep, take_over_abandoned
 from control_plane.deployments.tasks import URGENT
+from control_plane.notifications.tasks import MESSAGES
 
 logger = logging.getLogger("cohort.worker")
 
@@ -28,8 +29,11 @@ class Worker:
     def __init__(self, name: str = claims.WORKER, engine: Engine | None = None) -> None:
         self.stop = threading.Event()
         self.engine = engine or Engine(name)
-        # The second does nothing but what must not wait for a task that takes long.
-        self._tasks = [_task_worker("*", name), _task_worker(URGENT, f"{URGENT}-{name}")]
+        # Beside the others: what must not wait for a task that takes long, and what a server elsewhere may hold up.
+        self._tasks = [
+            _task_worker("*", name, without=MESSAGES),
+            *(_task_worker(queue, f"{queue}-{name}") for queue in (URGENT, MESSAGES)),
+        ]
         self._due: dict[str, float] = {}
 
     def run(self, *, once: bool = False) -> bool:
@@ -99,10 +103,10 @@ class Worker:
             self.engine.resident.check()
 
 
-def _task_worker(queue: str, name: str) -> TaskWorker:
+def _task_worker(queue: str, name: str, *, without: str = "") -> TaskWorker:
     return TaskWorker(
         queue_names=[queue],
-        excluded_queue_names=[],
+        excluded_queue_names=[without] if without else [],
         interval=0.2,
         batch=False,
         backend_name="default",

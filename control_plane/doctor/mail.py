@@ -1,14 +1,14 @@
 """Whether e-mail can go out: that the secret names a mail server, and on the host that the server answers. Nothing is sent."""
 
 import json
-import smtplib
 from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
+from control_plane.deadline import Deadline, smtp_class
 from control_plane.doctor.findings import Finding, NeedsStep, ok, to_do
 from control_plane.doctor.surroundings import Surroundings, is_absent
-from control_plane.email_url import parse_email_url
+from control_plane.email_url import EXCHANGE_SECONDS, parse_email_url
 from stacks.site import SETTINGS_SECRET
 
 ADD = 'Add "EMAIL_URL" to the secret as step 3 shows, then: cd /opt/cohort/current && sudo python3 -m assets.install.boot'
@@ -52,7 +52,8 @@ def server(around: Surroundings) -> Iterator[Finding]:
         return
     try:
         refused = _greet(str(host), int(port or 0), settings)
-    except (OSError, smtplib.SMTPException) as error:
+    # Those of smtplib are of this kind.
+    except OSError as error:
         yield to_do(
             f"{host}:{port} does not answer: {type(error).__name__}",
             "Check host and port in EMAIL_URL, and that the host may reach it: the network lets 465 and 587 out.",
@@ -62,15 +63,16 @@ def server(around: Surroundings) -> Iterator[Finding]:
 
 
 def _greet(host: str, port: int, settings: dict[str, object]) -> str:
-    """EHLO, and TLS where it is asked for. Returns what is wrong, or nothing. Raises OSError or SMTPException."""
-    kind = smtplib.SMTP_SSL if settings["EMAIL_USE_SSL"] else smtplib.SMTP
-    with kind(host, port, timeout=float(str(settings["EMAIL_TIMEOUT"]))) as connection:
-        connection.ehlo()
-        if settings["EMAIL_USE_TLS"]:
-            if not connection.has_extn("starttls"):
-                return f"{host}:{port} offers no TLS (STARTTLS), so a password would be readable on its way"
-            connection.starttls()
+    """EHLO, and TLS where it is asked for. Returns what is wrong, or nothing. Raises OSError."""
+    with Deadline(EXCHANGE_SECONDS) as deadline:
+        kind = smtp_class(deadline, is_encrypted=bool(settings["EMAIL_USE_SSL"]))
+        with kind(host, port, timeout=float(str(settings["EMAIL_TIMEOUT"]))) as connection:
             connection.ehlo()
-        if settings["EMAIL_HOST_USER"] and not connection.has_extn("auth"):
-            return f"{host}:{port} takes no user and password"
+            if settings["EMAIL_USE_TLS"]:
+                if not connection.has_extn("starttls"):
+                    return f"{host}:{port} offers no TLS (STARTTLS), so a password would be readable on its way"
+                connection.starttls()
+                connection.ehlo()
+            if settings["EMAIL_HOST_USER"] and not connection.has_extn("auth"):
+                return f"{host}:{port} takes no user and password"
     return ""

@@ -10,5 +10,6 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.prometheus, name="metrics"),
     path("health/", views.page, name="page"),
+    path("health/messages/<int:notice_id>/again/", views.send_again, name="send_again"),
     path("health/live/", views.live, name="live"),
 ]

@@ -7,20 +7,27 @@ from functools import lru_cache
 from typing import Any
 
 import django
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from control_plane.accounts.permissions import is_administrator
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
 from control_plane.audit.refusals import record_refusal
 from control_plane.config import ROOT, config
 from control_plane.deployments.models import DriftState
 from control_plane.health import figures, metrics, readiness
+from control_plane.notifications import delivery
+from control_plane.notifications.models import Notice
+
+MOST_MESSAGES = 20
 
 
 @require_safe
@@ -66,14 +73,37 @@ def live(request: HttpRequest) -> HttpResponse:
     return render(request, "health/_figures.html", _context(request))
 
 
-def _context(request: HttpRequest) -> dict[str, Any]:
+@require_POST
+@login_required
+def send_again(request: HttpRequest, notice_id: int) -> HttpResponse:
+    """Try once more to deliver a message that nobody took."""
+    _require_administrator(request)
+    notice = get_object_or_404(Notice, pk=notice_id)
+    with transaction.atomic():
+        is_tried = delivery.try_again(notice.pk)
+        if is_tried:
+            record(Actor.of_request(request), "message.again", notice.recipient, event=notice.event)
+    if is_tried:
+        messages.success(request, f"The message to {notice.recipient} is tried again now. It leaves this list once it was taken.")
+    else:
+        messages.warning(request, f"Nothing was sent to {notice.recipient}: that message was taken, or is being tried already.")
+    return redirect("health:page")
+
+
+def _require_administrator(request: HttpRequest) -> None:
     if not is_administrator(request.user):
         raise PermissionDenied("Health is shown to administrators. Your own groups are on your home page.")
+
+
+def _context(request: HttpRequest) -> dict[str, Any]:
+    _require_administrator(request)
     now = figures.gather()
     return {
         "figures": now,
         "drift": [(label, now.drift.get(state, 0)) for state, label in DriftState.choices],
         "longest_mean": max((stage.mean for stage in now.stages), default=0.0),
+        "mail_problem": delivery.mail_problem(),
+        "undelivered": delivery.undelivered()[:MOST_MESSAGES],
         "most_outcomes": max((outcome.count for outcome in now.outcomes), default=0),
         "versions": {**_versions(), "Database": _database()},
     }

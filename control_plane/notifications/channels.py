@@ -3,19 +3,21 @@
 import json
 from datetime import UTC, datetime
 from email.utils import parseaddr
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 from standardwebhooks import Webhook
 
 from control_plane.config import config
+from control_plane.deadline import Deadline
 from control_plane.email_url import LOOPBACK
 
+# For all of it, from connecting to the answer's last header.
 WEBHOOK_TIMEOUT_SECONDS = 10
 
 
@@ -54,8 +56,8 @@ def send_webhook(document: dict[str, Any]) -> None:
     # The scheme was checked when the settings were read: https, or http to this machine.
     request = Request(url, body.encode(), headers, method="POST")  # noqa: S310
     try:
-        with _opener(url).open(request, timeout=WEBHOOK_TIMEOUT_SECONDS):
-            return
+        with Deadline(WEBHOOK_TIMEOUT_SECONDS) as deadline:
+            _opener(url, deadline).open(request, timeout=WEBHOOK_TIMEOUT_SECONDS).close()
     except HTTPError as error:
         error.close()
         raise NotDelivered(f"{webhook_host()} answered with status {error.code}.") from error
@@ -75,9 +77,39 @@ class _NoRedirects(HTTPRedirectHandler):
         return None
 
 
-def _opener(url: str) -> OpenerDirector:
+class _Http(HTTPHandler):
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_within(self._deadline, HTTPConnection), req)
+
+
+class _Https(HTTPSHandler):
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_within(self._deadline, HTTPSConnection), req)
+
+
+def _within(deadline: Deadline, kind: type[HTTPConnection]) -> Any:
+    """Make connections of this kind that end with the deadline."""
+
+    def connection(*args: Any, **more: Any) -> HTTPConnection:
+        made = kind(*args, **more)
+        made._create_connection = deadline.connect  # type: ignore[attr-defined]
+        return made
+
+    return connection
+
+
+def _opener(url: str, deadline: Deadline) -> OpenerDirector:
     # A proxy cannot reach what listens on this machine alone.
-    return build_opener(_NoRedirects, *([ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []))
+    straight = [ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
+    return build_opener(_NoRedirects, _Http(deadline), _Https(deadline), *straight)
 
 
 def _reason(error: Exception) -> str:

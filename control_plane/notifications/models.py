@@ -1,14 +1,23 @@
 """The outbox: what has to be told, to whom, and whether it was."""
 
 from datetime import datetime
+from enum import Enum
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from control_plane.deployments.models import Deployment
 
 MOST_TRIES = 8
+
+
+class Delivery(Enum):
+    """How far a message is, as people are told: never two of these at once."""
+
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -22,9 +31,16 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
         """Unsent ones whose next try is late, the latest first."""
         return self.unsent().filter(attempts__lt=MOST_TRIES, not_before__lte=now).order_by("not_before")
 
+    def failed(self) -> "NoticeQuerySet":
+        """Unsent ones whose last try failed, while no other was begun or asked for."""
+        return self.unsent().filter(failed_at__gte=F("begun_at"))
+
 
 class Notice(models.Model):
-    """One message about a deployment, a request to join or a group, to one recipient. Made in the transaction of what it tells."""
+    """One message about a deployment, a request to join, a group or an account, to one recipient.
+
+    Made in the transaction of what it tells.
+    """
 
     class Event(models.TextChoices):
         """What is told: a deployment's state, in its own words; what it meant for a member; or what became of a request."""
@@ -39,6 +55,7 @@ class Notice(models.Model):
         JOIN_APPROVED = "join-approved", "request approved"
         JOIN_DECLINED = "join-declined", "request declined"
         ABOUT_GROUP = "about-group", "something about a group"
+        ACCOUNT = "account", "something about an account"
 
     class Channel(models.TextChoices):
         EMAIL = "email", "e-mail"
@@ -49,6 +66,7 @@ class Notice(models.Model):
     group = models.ForeignKey("groups.Group", null=True, on_delete=models.CASCADE, related_name="notices")
     about = models.CharField(max_length=128, blank=True, help_text="Of a group: what exactly, so that nobody is told twice.")
     words = models.JSONField(default=dict, blank=True, help_text="Of a group: subject, paragraphs, and the path of the page.")
+    sealed = models.TextField(blank=True, help_text="Of an account: subject and text, encrypted until they are sent or too old.")
     event = models.CharField(max_length=16, choices=Event)
     generation = models.PositiveIntegerField(
         default=0, help_text="What the deployment covered; a later change needs approval, and a notice, anew."
@@ -59,6 +77,8 @@ class Notice(models.Model):
     sent_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries begun.")
     not_before = models.DateTimeField(default=timezone.now, help_text="When the sweep has it tried again.")
+    begun_at = models.DateTimeField(null=True, help_text="When the last try was begun, or asked for.")
+    failed_at = models.DateTimeField(null=True, help_text="When the last try that failed did.")
     last_error = models.CharField(max_length=400, blank=True)
 
     objects = NoticeQuerySet.as_manager()
@@ -73,15 +93,37 @@ class Notice(models.Model):
             models.CheckConstraint(
                 condition=Q(deployment__isnull=False, join_request__isnull=True, group__isnull=True)
                 | Q(deployment__isnull=True, join_request__isnull=False, group__isnull=True)
-                | Q(deployment__isnull=True, join_request__isnull=True, group__isnull=False),
+                | Q(deployment__isnull=True, join_request__isnull=True, group__isnull=False)
+                | Q(deployment__isnull=True, join_request__isnull=True, group__isnull=True, event="account"),
                 name="notice_of_one_thing",
             ),
             models.UniqueConstraint(fields=("group", "about", "channel", "recipient"), name="one_notice_about_a_group"),
         )
-        indexes = (models.Index(fields=("not_before",), name="notice_unsent", condition=Q(sent_at=None)),)
+        indexes = (
+            models.Index(fields=("not_before",), name="notice_unsent", condition=Q(sent_at=None)),
+            models.Index(fields=("sent_at",), name="notice_sent"),
+        )
 
     def __str__(self) -> str:
-        return f"{self.deployment or self.join_request or self.group} {self.event}, to {self.recipient}"
+        return f"{self.deployment or self.join_request or self.group or ''} {self.event}, to {self.recipient}".strip()
+
+    @property
+    def delivery(self) -> Delivery:
+        """How far it is. A try that is under way counts as sending, whatever became of those before."""
+        if self.sent_at is not None:
+            return Delivery.SENT
+        has_failed = self.failed_at is not None and self.begun_at is not None and self.failed_at >= self.begun_at
+        return Delivery.FAILED if has_failed else Delivery.SENDING
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody tries it again unless somebody asks."""
+        return self.sent_at is None and self.attempts >= MOST_TRIES
+
+    @property
+    def has_words(self) -> bool:
+        """Whether there is anything to send still: an account's text is removed after a day, with the link in it."""
+        return self.event != self.Event.ACCOUNT or bool(self.sealed)
 
     @property
     def message_id(self) -> str:

@@ -16,9 +16,11 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
+from control_plane.notifications.account_mail import forget_unsent, unsealed
 from control_plane.notifications.channels import NotDelivered, send_email, send_webhook, webhook_host
 from control_plane.notifications.messages import document, message
 from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.tasks import TASK_WAIT
 from control_plane.notifications.tasks import deliver as deliver_later
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 MOST_RECIPIENTS = 50
 # Wait after the first try; doubled after each further one, so that eight tries span about two hours.
 FIRST_WAIT = timedelta(minutes=1)
-# How long a task that is enqueued has before the sweep enqueues another.
-TASK_WAIT = timedelta(minutes=2)
 MOST_PER_SWEEP = 200
 
 logger = logging.getLogger("cohort.notifications")
@@ -119,6 +119,7 @@ def deliver_due() -> int:
     At most MOST_PER_SWEEP at a time. Several workers may sweep at once.
     """
     now = timezone.now()
+    forget_unsent(now)
     enqueued = 0
     for notice in Notice.objects.due(now)[:MOST_PER_SWEEP]:
         with transaction.atomic():
@@ -133,7 +134,8 @@ def deliver(notice_id: int, tries: int) -> bool:
     """Make one try, unless it was made already or `tries` says that this one's turn is over. Returns whether it was taken."""
     # Counted, and the next one dated, before anything is sent: a worker killed from here on costs one repetition at most.
     claimed = Notice.objects.unsent().filter(pk=notice_id, attempts=tries, attempts__lt=MOST_TRIES)
-    if not claimed.update(attempts=F("attempts") + 1, not_before=timezone.now() + FIRST_WAIT * 2**tries):
+    now = timezone.now()
+    if not claimed.update(attempts=F("attempts") + 1, begun_at=now, not_before=now + FIRST_WAIT * 2**tries):
         return False
     notice = (
         Notice.objects.select_related(
@@ -145,18 +147,18 @@ def deliver(notice_id: int, tries: int) -> bool:
     try:
         _send(notice)
     except NotDelivered as refusal:
-        Notice.objects.filter(pk=notice_id).update(last_error=str(refusal)[:400])
+        Notice.objects.filter(pk=notice_id).update(last_error=str(refusal)[:400], failed_at=timezone.now())
         outcome = "given up" if notice.attempts >= MOST_TRIES else "to be tried again"
         logger.warning("notice %d was not delivered (try %d, %s): %s", notice_id, notice.attempts, outcome, refusal)
         return False
-    Notice.objects.filter(pk=notice_id).update(sent_at=timezone.now(), last_error="")
+    Notice.objects.filter(pk=notice_id).update(sent_at=timezone.now(), last_error="", sealed="")
     return True
 
 
 def _send(notice: Notice) -> None:
     match Notice.Channel(notice.channel):
         case Notice.Channel.EMAIL:
-            text = message(notice)
+            text = unsealed(notice) if notice.event == Notice.Event.ACCOUNT else message(notice)
             send_email(recipient=notice.recipient, subject=text.subject, body=text.body, message_id=notice.message_id)
         case Notice.Channel.WEBHOOK:
             send_webhook(document(notice))

@@ -6,11 +6,14 @@ from typing import Any
 
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core import mail
+from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
+from control_plane.notifications.models import Notice
+from control_plane.notifications.outbox import deliver
 
 PASSWORD = "a long enough password"
 NEW_PASSWORD = "another long enough one"
@@ -36,9 +39,16 @@ def is_signed_in(client: Client) -> bool:
     return client.get("/accounts/profile/").status_code == 200
 
 
+def delivered() -> list[EmailMessage]:
+    """Every e-mail that was sent so far, once a worker has taken up what waits about accounts."""
+    for notice in Notice.objects.unsent().filter(event=Notice.Event.ACCOUNT, attempts=0).order_by("pk"):
+        assert deliver(notice.pk, 0)
+    return mail.outbox
+
+
 def link_in_mail(to: str) -> str:
     """The path of the one link in the last message to this address."""
-    message = [one for one in mail.outbox if one.to == [to]][-1]
+    message = [one for one in delivered() if one.to == [to]][-1]
     links = re.findall(r"https?://\S+", str(message.body))
     assert len(links) == 1, message.body
     assert links[0].startswith("http://localhost:8000/"), "the site's own address, whatever the request's was"

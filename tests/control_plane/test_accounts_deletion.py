@@ -5,7 +5,6 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
-from django.core import mail
 from django.test import Client
 
 from control_plane.accounts.models import User
@@ -16,7 +15,7 @@ from control_plane.deployments import sweep
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.members import add_member
-from tests.control_plane.accounts import PASSWORD, deeds, is_signed_in, sign_in, signed_in, somebody, text_of
+from tests.control_plane.accounts import PASSWORD, deeds, delivered, is_signed_in, sign_in, signed_in, somebody, text_of
 from tests.control_plane.conftest import settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -62,8 +61,8 @@ def test_access_goes_first_and_the_rest_once_aws_has_let_go(group: Group, operat
     assert (ada.email, ada.name, ada.is_active) == (f"deleted-{ada.pk}@deleted.invalid", "", False)
     assert not ada.has_usable_password()
     assert Membership.objects.get(user=ada).group == group, "that somebody was in the group stays"
-    assert mail.outbox[-1].to == ["ada@example.org"]
-    assert mail.outbox[-1].subject == "Your account is deleted"
+    assert delivered()[-1].to == ["ada@example.org"]
+    assert delivered()[-1].subject == "Your account is deleted"
 
 
 def test_everything_of_the_person_is_erased_and_the_trail_keeps_the_label(group: Group, operator: Actor) -> None:

@@ -11,14 +11,13 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client
-from django.core import mail
 from django.test import Client
 from pydantic import ValidationError
 
 from control_plane.accounts.models import User
 from control_plane.accounts.providers import provider_settings
 from control_plane.config import Config, config
-from tests.control_plane.accounts import deeds, is_signed_in, link_in_mail, signed_in, somebody, text_of
+from tests.control_plane.accounts import deeds, delivered, is_signed_in, link_in_mail, signed_in, somebody, text_of
 from tests.control_plane.identity_server import IdentityServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -157,13 +156,13 @@ def test_a_verified_address_opens_the_account_that_has_it(institution: IdentityS
 )
 def test_no_other_word_opens_an_account(institution: IdentityServer, client: Client, email: str, verified: Any) -> None:
     somebody(email)
-    mail.outbox.clear()
+    delivered().clear()
     come_from(institution, client, sub="1", email=email, email_verified=verified)
     client.post("/accounts/3rdparty/signup/", {"email": email, "name": "Mallory", **NEW_LAB})
     assert not is_signed_in(client)
     assert not SocialAccount.objects.exists()
     assert User.objects.count() == 1
-    assert {message.subject for message in mail.outbox} == {"You have an account already"}
+    assert {message.subject for message in delivered()} == {"You have an account already"}
 
 
 def test_an_account_that_waits_unverified_is_not_opened(institution: IdentityServer, client: Client) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import hashers
-from django.core import mail
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -18,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
 from control_plane.groups.models import JoinRequest
-from tests.control_plane.accounts import PASSWORD, somebody, text_of
+from tests.control_plane.accounts import PASSWORD, delivered, somebody, text_of
 from tests.slow import slow
 
 Ask = Callable[[Client, str], Any]
@@ -44,7 +43,7 @@ ALL = pytest.mark.parametrize("ask", [sign_in_wrongly, ask_for_a_password, sign_
 def work_of(ask: Ask, email: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, Counter[str]]:
     """What an answer costs: passwords hashed, e-mails sent, and writes by table, but for sessions and limits."""
     cache.clear()
-    hashed, sent = [], len(mail.outbox)
+    hashed, sent = [], len(delivered())
     kind = type(hashers.get_hasher())
     encode = kind.encode
     with (
@@ -57,7 +56,7 @@ def work_of(ask: Ask, email: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int,
         ask(Client(), email)
     written = [found for one in queries.captured_queries if (found := WRITES.match(one["sql"]))]
     tables = Counter(f"{found[1]} {found[2]}" for found in written if found[2] not in ("accounts_cache", "django_session"))
-    return len(hashed), len(mail.outbox) - sent, tables
+    return len(hashed), len(delivered()) - sent, tables
 
 
 @ALL
@@ -88,7 +87,7 @@ def test_the_work_that_is_done_for_nothing_leaves_no_trace(at_once: None) -> Non
     assert list(User.objects.values_list("email", flat=True)) == ["ada@example.org"]
     assert not JoinRequest.objects.exists()
     assert AuditEvent.objects.count() == before
-    assert [message.to for message in mail.outbox] == [["ada@example.org"]]
+    assert [message.to for message in delivered()] == [["ada@example.org"]]
 
 
 class Hasher(hashers.PBKDF2PasswordHasher):

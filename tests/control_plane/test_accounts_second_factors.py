@@ -5,7 +5,6 @@ import re
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.core import mail
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -13,7 +12,7 @@ from django.test import Client
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import SecondFactorAdapter
 from control_plane.config import config
-from tests.control_plane.accounts import PASSWORD, deeds, is_signed_in, sign_in, signed_in, somebody, text_of, totp
+from tests.control_plane.accounts import PASSWORD, deeds, delivered, is_signed_in, sign_in, signed_in, somebody, text_of, totp
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -41,7 +40,7 @@ def test_an_app_is_set_up_and_asked_for() -> None:
     assert client.post("/accounts/2fa/authenticate/", {"code": totp(secret)})["location"] == "/"
     assert is_signed_in(client)
     assert "account.factor_added" in deeds()
-    assert any(message.subject == "An authenticator app was added" for message in mail.outbox)
+    assert any(message.subject == "An authenticator app was added" for message in delivered())
 
 
 def test_setting_one_up_asks_for_the_password_first() -> None:
@@ -189,4 +188,4 @@ def test_removing_one_is_recorded_and_told() -> None:
     client.post("/accounts/2fa/totp/deactivate/")
     assert not Authenticator.objects.exists()
     assert "account.factor_removed" in deeds()
-    assert mail.outbox[-1].subject == "The authenticator app was removed"
+    assert delivered()[-1].subject == "The authenticator app was removed"

@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
-from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
@@ -17,6 +16,7 @@ from tests.control_plane.accounts import (
     NEW_PASSWORD,
     PASSWORD,
     deeds,
+    delivered,
     is_signed_in,
     link_in_mail,
     sign_in,
@@ -91,7 +91,7 @@ def test_the_way_back_is_kept_to_this_site(client: Client) -> None:
 def test_a_password_is_set_anew_by_a_link_that_serves_once(client: Client) -> None:
     somebody()
     elsewhere = signed_in()
-    mail.outbox.clear()
+    delivered().clear()
     client.post("/accounts/password/reset/", {"email": "ada@example.org"})
     link = link_in_mail("ada@example.org")
     assert "is set" in text_of(set_anew(client, link))
@@ -100,7 +100,7 @@ def test_a_password_is_set_anew_by_a_link_that_serves_once(client: Client) -> No
     assert sign_in(Client(), password=NEW_PASSWORD).status_code == 302
     assert "does not serve any more" in text_of(Client().get(link, follow=True))
     assert "account.password_reset" in deeds()
-    assert mail.outbox[-1].subject == "Your password was changed"
+    assert delivered()[-1].subject == "Your password was changed"
 
 
 def test_a_link_for_a_password_expires_within_a_day(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +122,8 @@ def test_whoever_asks_for_a_password_learns_nothing_about_accounts(client: Clien
     somebody()
     known = client.post("/accounts/password/reset/", {"email": "ada@example.org"}, follow=True)
     unknown = client.post("/accounts/password/reset/", {"email": "nobody@example.org"}, follow=True)
-    assert text_of(known) == text_of(unknown)
-    assert [message.to for message in mail.outbox] == [["ada@example.org"], ["nobody@example.org"]]
+    assert text_of(known).replace("ada@", "nobody@") == text_of(unknown)
+    assert [message.to for message in delivered()] == [["ada@example.org"], ["nobody@example.org"]]
     assert link_in_mail("nobody@example.org") == "/accounts/signup/"
 
 
@@ -138,7 +138,7 @@ def test_messages_to_one_address_are_limited(client: Client) -> None:
     somebody()
     answers = [client.post("/accounts/password/reset/", {"email": "ada@example.org"}).status_code for _ in range(6)]
     assert answers[-1] != 302
-    assert len(mail.outbox) == 5
+    assert len(delivered()) == 5
 
 
 def test_whoever_signed_up_with_somebody_elses_address_loses_the_way_in(client: Client) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import boto3
 import pytest
 from allauth.idp.oidc.models import Token
-from django.core import mail
 from django.test import Client
 from django.utils import timezone
 from moto import mock_aws
@@ -28,7 +27,7 @@ from control_plane.groups.services.cut_offs import drop_past_cut_offs
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.accounts import NEW_PASSWORD, PASSWORD, is_signed_in, link_in_mail, sign_in, signed_in, text_of
+from tests.control_plane.accounts import NEW_PASSWORD, PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import actor_of
 
@@ -116,7 +115,7 @@ def test_sessions_of_aws_are_cut_off_in_every_group_and_for_nobody_else(act: Act
 @ALL
 def test_the_mail_names_what_was_ended(act: Act, ada: User) -> None:
     act(signed_in())
-    [body] = [str(one.body) for one in mail.outbox if "Computers that were signed out" in str(one.body)]
+    [body] = [str(one.body) for one in delivered() if "Computers that were signed out" in str(one.body)]
     assert "Computers that were signed out: workbench (Linux)." in body
     assert "Sessions of AWS that were open are denied: Example Lab, Other Lab." in body
     assert "Access keys that still work: Other Lab." in body
@@ -127,7 +126,7 @@ def test_access_keys_are_replaced_in_the_same_step_where_that_is_ticked(act: Act
     act(signed_in(), replace_keys="on")
     keys = Membership.objects.get(group__slug="other-lab")
     assert (keys.key_serial, keys.previous_key) == (2, ""), "the old key ends as the new one is there"
-    assert any("New access keys are being made: Other Lab." in str(one.body) for one in mail.outbox)
+    assert any("New access keys are being made: Other Lab." in str(one.body) for one in delivered())
 
 
 @ALL
@@ -211,7 +210,7 @@ def test_a_group_that_cannot_be_changed_now_hinders_no_other(ada: User, group: G
     change_password(signed_in())
     assert manifest_of(Group.objects.get(slug="other-lab")).cut_offs
     assert sign_in(Client(), password=NEW_PASSWORD).status_code == 302
-    assert any("end by themselves within an hour, and not at once: Example Lab" in str(one.body) for one in mail.outbox)
+    assert any("end by themselves within an hour, and not at once: Example Lab" in str(one.body) for one in delivered())
 
 
 def test_signing_out_everywhere_is_limited(ada: User) -> None:

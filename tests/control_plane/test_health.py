@@ -65,7 +65,7 @@ def test_it_is_ready() -> None:
     see_worker(50)
     answer = Client().get("/readyz")
     assert answer.status_code == 200
-    checks = [{"name": name, "ok": True} for name in ("database", "migrations", "worker")]
+    checks = [{"name": name, "ok": True} for name in ("database", "migrations", "worker", "mail")]
     assert answer.json() == {"ready": True, "checks": checks}
 
 
@@ -75,7 +75,7 @@ def test_an_embedded_aws_that_does_not_answer_is_said_and_one_that_listens_is_we
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://localhost:{listening.getsockname()[1]}")
         config.cache_clear()
         made = [(one["name"], one["ok"]) for one in Client().get("/readyz").json()["checks"]]
-        assert made == [(name, True) for name in ("database", "migrations", "embedded AWS", "worker")]
+        assert made == [(name, True) for name in ("database", "migrations", "embedded AWS", "worker", "mail")]
     answer = Client().get("/readyz")
     config.cache_clear()
     assert answer.status_code == 503
@@ -91,6 +91,22 @@ def test_without_a_worker_it_is_not_ready_and_says_what_to_do(seconds_ago: float
     failed = answer.json()["checks"][-1]
     assert (failed["name"], failed["ok"]) == ("worker", False)
     assert "manage.py worker" in failed["advice"]
+
+
+def test_mail_that_does_not_get_out_is_said_and_sends_nobody_elsewhere() -> None:
+    see_worker()
+    now = timezone.now()
+    failed = {"begun_at": now, "failed_at": now, "last_error": "The mail server mail.example.org refused the password."}
+    email = {"event": "account", "channel": "email", "recipient": "ada@example.org"}
+    Notice.objects.create(**email, **failed)
+    answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    said = answer.json()["checks"][-1]
+    assert (said["name"], said["ok"]) == ("mail", False)
+    assert "No e-mail gets out" in said["problem"]
+    assert "example.org" not in answer.content.decode(), "whom it is for, and where mail goes, is for administrators"
+    Notice.objects.create(**email, sent_at=now + timedelta(seconds=1))
+    assert Client().get("/readyz").json()["checks"][-1] == {"name": "mail", "ok": True}
 
 
 def test_a_database_that_does_not_answer_is_said_without_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

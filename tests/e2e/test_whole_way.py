@@ -164,7 +164,7 @@ def sign_up(page: Page, site: Site, code: str) -> None:
     page.get_by_label("The password once more").fill(PASSWORD)
     page.get_by_label("Join code", exact=True).fill(code)
     page.get_by_role("button", name="Sign up").click()
-    expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
+    expect(page.get_by_role("heading", name="Confirm your address")).to_be_visible()
     page.goto(link_in_mail(site, MARIE, "onfirm"))
     page.get_by_role("button", name="Yes, it is mine").click()
     page.wait_for_url(f"{site.url}/")

@@ -200,6 +200,7 @@ TRIES: tuple[Try, ...] = (
     Try("deployments:preview", GET, _of("preview")),
     Try("health:page", GET, by_right=True),
     Try("health:live", GET, by_right=True),
+    Try("health:send_again", POST, _of("notice"), by_right=True),
     Try("health:metrics", GET, by_right=True),
     Try("quotas:page", GET, by_right=True),
     # The catalogue. What analyses there are is everybody's to know; who asked for which is not.
@@ -291,6 +292,8 @@ OPEN: dict[str, tuple[str, ...]] = {
         "account_signup",
         "account_deleted",
         "account_email_verification_sent",
+        "account_mail",
+        "account_mail_again",
         "account_confirm_login_code",
         "account_confirm_email",
         "account_reset_password",

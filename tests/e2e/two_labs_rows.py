@@ -21,6 +21,7 @@ from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.joining import ask_to_join
 from control_plane.groups.services.members import add_member, set_manager
 from control_plane.jobs.models import Job
+from control_plane.notifications.models import MOST_TRIES, Notice
 from web.jobs.sharing import SALT
 
 OPERATOR = Actor.at_terminal()
@@ -63,6 +64,7 @@ def _things(group: Group) -> dict[str, Any]:
     holder = group.memberships.get(user=people[KEYS])
     passkey = Authenticator.objects.create(user=asker, type=Authenticator.Type.WEBAUTHN, data={"name": "key ring"})
     preview = Preview.objects.create(asked_by=people[ADMINISTRATOR], stack_name=group.stack.name, title="A preview", manifest="{}")
+    notice = _given_up(people[MANAGER])
     # What only the other group has.
     wanted = Analysis.objects.exclude(grants__group=group).earliest("pk")
     asking = Actor(label=people[FEDERATED].email, channel="terminal", user=people[FEDERATED])
@@ -90,10 +92,18 @@ def _things(group: Group) -> dict[str, Any]:
         "decision": asked.decision_path(),
         "passkey": passkey.pk,
         "preview": preview.pk,
+        "notice": notice.pk,
         "computer": computers(people[KEYS])[0].id,
         "address_link": make_link_token(asker, f"new-{asker.email}"),
         "tokens": {address: token["access_token"] for address, token in tokens.items()},
     }
+
+
+def _given_up(person: User) -> Notice:
+    """A message to this person that nobody took, and that nobody tries by itself any more."""
+    now = timezone.now()
+    email = {"event": Notice.Event.ACCOUNT, "channel": Notice.Channel.EMAIL, "recipient": person.email, "sealed": "sealed"}
+    return Notice.objects.create(**email, attempts=MOST_TRIES, begun_at=now, failed_at=now, last_error="It did not answer.")
 
 
 def _job(group: Group, user: User) -> Job:

@@ -44,7 +44,7 @@ def signing_up(studio: Studio) -> None:
         page.get_by_label("The password once more").fill(PASSWORD)
         page.get_by_label("Join code", exact=True).fill(studio.code)
         page.get_by_role("button", name="Sign up").click()
-        expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
+        expect(page.get_by_role("heading", name="Confirm your address")).to_be_visible()
         shoot(page, "check-your-mail", "After signing up: look into your mailbox")
         page.goto(studio.link_in_mail(address, "confirm-email"))
         shoot(page, "confirm-address", "The link in the e-mail")

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms, template
 from django.forms.boundfield import BoundField
 
+from control_plane.accounts.services import asked_mail
 from control_plane.config import config
 
 register = template.Library()
@@ -49,6 +50,13 @@ def form_fields(form: forms.BaseForm) -> dict[str, Any]:
 def sign_up_is_open() -> bool:
     """Whether to offer sign-up."""
     return config().sign_up == "open"
+
+
+@register.simple_tag(takes_context=True)
+def mail_asked_for(context: dict[str, Any], purpose: str) -> asked_mail.AskedMail | None:
+    """The e-mail that was asked for last at this browser, if it was for this purpose."""
+    mail = asked_mail.of(context["request"])
+    return mail if mail is not None and mail.purpose == purpose else None
 
 
 @register.filter

@@ -1,0 +1,96 @@
+"""One time limit for a whole exchange over a network: a server that sends a byte now and then holds nobody up for longer."""
+
+import smtplib
+import socket
+import threading
+import time
+from contextlib import suppress
+from http.client import HTTPException
+from types import TracebackType
+from typing import Self
+
+
+class DeadlinePassed(TimeoutError):
+    """The exchange was cut off, since it took longer than it may."""
+
+
+class Deadline:
+    """Cuts off every connection that `connect` makes once the seconds are over. Use it in a `with`, one for each exchange.
+
+    Whatever fails because of that leaves the `with` as DeadlinePassed. Looking up a name is the system's own, with its own limits.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._watched: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._cut_off)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for one in self._watched:
+                one.close()
+            self._watched.clear()
+        if self._left() <= 0 and isinstance(error, OSError | HTTPException):
+            raise self._passed() from error
+
+    def connect(
+        self, address: tuple[str, int], timeout: float | None = None, source_address: tuple[str, int] | None = None
+    ) -> socket.socket:
+        """Connect as `socket.create_connection` does, with `timeout` seconds for each further step. Raises OSError."""
+        problem = OSError(f"{address[0]} has no address")
+        for *_, place in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
+            left = self._left()
+            if left <= 0:
+                raise self._passed()
+            step = left if timeout is None else min(timeout, left)
+            try:
+                return self._watch(socket.create_connection((str(place[0]), int(place[1])), step, source_address))
+            except OSError as error:
+                problem = error
+        raise problem
+
+    def _left(self) -> float:
+        return self._ends - time.monotonic()
+
+    def _watch(self, connection: socket.socket) -> socket.socket:
+        with self._lock:
+            if self._is_over:
+                connection.close()
+                raise self._passed()
+            # A descriptor of our own: TLS takes the connection's away from it.
+            self._watched.append(connection.dup())
+        return connection
+
+    def _cut_off(self) -> None:
+        with self._lock:
+            self._is_over = True
+            for one in self._watched:
+                # The other side may have gone already.
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+
+    def _passed(self) -> DeadlinePassed:
+        return DeadlinePassed(f"it took more than {self._seconds:g} s in all")
+
+
+def smtp_class(deadline: Deadline, *, is_encrypted: bool) -> type[smtplib.SMTP]:
+    """`smtplib`'s class of connections, within a deadline: one that speaks TLS from the start, or one that does not."""
+
+    class Plain(smtplib.SMTP):
+        def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+            return deadline.connect((host, port), timeout)
+
+    # Its `_get_socket` wraps what the next class's makes.
+    class Encrypted(smtplib.SMTP_SSL, Plain):
+        pass
+
+    return Encrypted if is_encrypted else Plain

@@ -1,0 +1,53 @@
+"""E-mails about an account. Their links open it, so that what they say lies in the database encrypted, and no longer than needed.
+
+Who has SECRET_KEY and the database can make such links anyway; who has the database alone, or a backup of it, reads none.
+"""
+
+import json
+from datetime import datetime, timedelta
+
+from cryptography.fernet import InvalidToken
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.encryption import fernet
+from control_plane.notifications.channels import NotDelivered
+from control_plane.notifications.messages import Message
+from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.tasks import TASK_WAIT, deliver
+
+_PURPOSE = b"cohort account mail"
+# A link to set a password serves for a day: after that there is no use in sending it.
+KEPT = timedelta(days=1)
+
+
+def put_account_mail(*, recipient: str, subject: str, body: str) -> Notice:
+    """Put an e-mail into the outbox. It goes out once the transaction that it is put in has ended, within a second or two."""
+    sealed = fernet(_PURPOSE).encrypt(json.dumps([subject, body]).encode()).decode()
+    with transaction.atomic():
+        notice = Notice.objects.create(
+            event=Notice.Event.ACCOUNT,
+            channel=Notice.Channel.EMAIL,
+            recipient=recipient,
+            sealed=sealed,
+            not_before=timezone.now() + TASK_WAIT,
+        )
+        deliver.enqueue(notice.pk, 0)
+    return notice
+
+
+def unsealed(notice: Notice) -> Message:
+    """Read what it says. Raises NotDelivered where that cannot be read any more."""
+    try:
+        subject, body = json.loads(fernet(_PURPOSE).decrypt(notice.sealed.encode()))
+    except InvalidToken as error:
+        raise NotDelivered(
+            "SECRET_KEY was changed since it was written, so nobody can read it; the person has to ask anew."
+        ) from error
+    return Message(subject, body)
+
+
+def forget_unsent(now: datetime) -> int:
+    """Give up, and remove the words of, what could not be sent for a day. Returns how many."""
+    old = Notice.objects.unsent().filter(event=Notice.Event.ACCOUNT, created_at__lt=now - KEPT).exclude(sealed="")
+    return old.update(sealed="", attempts=MOST_TRIES)

@@ -1,0 +1,24 @@
+"""Django's way to a mail server, with one time limit for all that is said."""
+
+import smtplib
+from collections.abc import Sequence
+
+from django.core.mail import EmailMessage
+from django.core.mail.backends import smtp
+
+from control_plane.deadline import Deadline, smtp_class
+from control_plane.email_url import EXCHANGE_SECONDS
+
+
+class EmailBackend(smtp.EmailBackend):
+    """Connects, sends and says goodbye within EXCHANGE_SECONDS, or raises DeadlinePassed."""
+
+    _deadline: Deadline
+
+    @property
+    def connection_class(self) -> type[smtplib.SMTP]:
+        return smtp_class(self._deadline, is_encrypted=self.use_ssl)
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        with Deadline(EXCHANGE_SECONDS) as self._deadline:
+            return super().send_messages(email_messages) or 0
