@@ -163,9 +163,14 @@ class Config(BaseSettings):
         pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?|[^:]*)$",
         description="Folder or s3://bucket/prefix of the database's backups; without one, `backups` under VAR_DIR.",
     )
-    backup_keep_hourly: int = Field(default=48, ge=1, description="Backups in a folder: of how many hours the last one is kept.")
+    backup_keep_hourly: int = Field(
+        default=48, ge=1, description="Scheduled backups in a folder: of how many hours the last one is kept."
+    )
     backup_keep_daily: int = Field(default=35, ge=0, description="And of how many days.")
     backup_keep_monthly: int = Field(default=13, ge=0, description="And of how many months.")
+    backup_keep_manual_days: int = Field(
+        default=0, ge=0, description="Backups in a folder made by hand: days that they are kept; 0: until somebody removes them."
+    )
     certificate_file: str = Field(
         default="", description="The certificate that the site shows, in PEM, for the metric of its days left; none, no metric."
     )
