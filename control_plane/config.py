@@ -18,6 +18,7 @@ from stacks.env_file import EnvFileError
 from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_DAYS = 36500
 
 
 class Config(BaseSettings):
@@ -43,6 +44,13 @@ class Config(BaseSettings):
     bucket_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("cohort-*",),
         description="Names of the buckets that groups can ever reach, as Cohort-Bootstrap was deployed with; separated by spaces.",
+    )
+    earlier_versions_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_DAYS,
+        description="Days after which what people deleted or replaced in the analysis buckets ends for good; none: never. What "
+        "shortens it waits for a typed confirmation: `manage.py platform sync`.",
     )
     cohort_manifest_store: str = Field(default="", description="Folder or s3://bucket/prefix of published manifests.")
     cohort_cdk: str = Field(default=str(ROOT / "node_modules/.bin/cdk"), description="The CDK command line.")
@@ -236,7 +244,7 @@ class Config(BaseSettings):
         parse_email_url(value.get_secret_value())
         return value
 
-    @field_validator("webhook_secret", "metrics_token", mode="before")
+    @field_validator("webhook_secret", "metrics_token", "earlier_versions_days", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None

@@ -100,7 +100,9 @@ class Site:
             self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
             self.step("Starting the worker and deploying the platform")
             worker = started.enter_context(serving([sys.executable, "manage.py", "worker"], self.var / "worker.log", environment))
-            self._manage(environment, "platform", "sync", "--wait", needs=worker)
+            # What would end earlier versions is confirmed by a person, who is told of it here.
+            self._manage(environment, "platform", "sync", "--wait", "--keep-earlier-versions", needs=worker)
+            self._pass_on("Earlier versions")
             self.step("Making the first administrator and the demonstration data")
             self._people(environment, worker)
             watched = {"worker": worker}
@@ -282,6 +284,12 @@ class Site:
             while self._is_short:
                 time.sleep(1)
                 self._look_after_the_rest()
+
+    def _pass_on(self, beginning: str) -> None:
+        """Show the lines of the last command's output that begin so."""
+        for line in (self.var / "manage.log").read_text().splitlines():
+            if line.startswith(beginning):
+                print(line, flush=True)
 
     @staticmethod
     def _gunicorn(own: socket.socket) -> list[str]:

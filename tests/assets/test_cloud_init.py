@@ -25,7 +25,7 @@ USER_DATA = ASSETS / "cloud-init/user-data.yaml"
 NAMES = [
     *("APP_BUCKET", "APP_KEY", "APP_SHA256", "REGION", "ACCOUNT", "DOMAIN", "EMAIL", "TLS", "SIZE"),
     *("DATA_VOLUME_ID", "EIP_ALLOCATION_ID", "WEB_ROLE_ARN", "SETTINGS_SECRET_ARN", "STATE_BUCKET", "BACKUP_BUCKET"),
-    *("BUCKET_PATTERNS", "LOG_GROUP", "STACK_NAME", "SIGNAL_RESOURCE"),
+    *("BUCKET_PATTERNS", "EARLIER_VERSIONS_DAYS", "LOG_GROUP", "STACK_NAME", "SIGNAL_RESOURCE"),
 ]
 KNOWN = {"REGION": "us-east-1", "ACCOUNT": "111122223333", "DOMAIN": "cohort.example.org", "TLS": "certbot", "SIZE": "small"}
 VALUES = {name: f"value-of-{name.lower()}" for name in NAMES} | KNOWN | {"BUCKET_PATTERNS": "cohort-* lab-data-*"}

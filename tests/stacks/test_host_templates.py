@@ -162,6 +162,7 @@ def test_the_host_is_told_all_that_its_first_start_asks_for_and_no_secret(templa
     assert given["STATE_BUCKET"] == f"cohort-state-{ACCOUNT}-{REGION}"
     assert given["BACKUP_BUCKET"] == f"cohort-backups-{ACCOUNT}-{REGION}"
     assert given["BUCKET_PATTERNS"] == "cohort-*"
+    assert given["EARLIER_VERSIONS_DAYS"] == ""
     for name in ("DATA_VOLUME_ID", "EIP_ALLOCATION_ID", "SETTINGS_SECRET_ARN"):
         assert "Fn::ImportValue" in given[name]
     whole = json.dumps(template.to_json())
