@@ -293,19 +293,8 @@ class Site:
 
     @staticmethod
     def _gunicorn(own: socket.socket) -> list[str]:
-        bind = ["--bind", f"fd://{own.fileno()}"]
-        return [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            "control_plane.wsgi",
-            *bind,
-            "--workers",
-            "2",
-            "--threads",
-            "4",
-            "--no-control-socket",
-        ]
+        server = [sys.executable, "-m", "gunicorn", "control_plane.wsgi", "--bind", f"fd://{own.fileno()}"]
+        return [*server, "--workers", "2", "--threads", "4", "--no-control-socket"]
 
     def _wait_for_web(self, web: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + READY_SECONDS

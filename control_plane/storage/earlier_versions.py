@@ -1,4 +1,4 @@
-"""Counting what S3 keeps of deleted and replaced files, before a lifecycle rule ends it."""
+"""Ending what S3 keeps of deleted and replaced files: counted first, and deployed only as somebody confirms it in words."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
+from django.db import transaction
 
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
 from control_plane.aws_clients import make_client
+from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import GroupsError
+from control_plane.groups.services.earlier_versions import Proposal
+from control_plane.groups.services.platform import sync_platform
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +28,10 @@ PER_PAGE = 1000
 PAGES_BETWEEN = 10
 
 Tell = Callable[[str], None]
+
+
+class NotConfirmed(GroupsError):
+    """What was typed is not what ends earlier versions. Nothing was changed."""
 
 
 class NotCounted(GroupsError):
@@ -79,6 +89,19 @@ def ends_at(since: datetime, days: int) -> datetime:
     over = since.astimezone(UTC) + timedelta(days=days)
     midnight = over.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight if midnight == over else midnight + timedelta(days=1)
+
+
+def sync_confirmed(*, wanted: Proposal, found: Ending, typed: str, actor: Actor) -> list[Deployment]:
+    """As `sync_platform`, with the days that were proposed, after somebody saw what was `found`. Raises NotConfirmed."""
+    if typed.strip() != wanted.confirmation:
+        raise NotConfirmed(
+            "Not confirmed: earlier versions are kept as before, and nothing was changed. To confirm, run it again with "
+            f'--confirm "{wanted.confirmation}"; to deploy all the rest, with --keep-earlier-versions.'
+        )
+    told = {"objects": found.objects, "bytes": found.bytes, "oldest": found.oldest.isoformat() if found.oldest else None}
+    with transaction.atomic():
+        record(actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **told)
+        return sync_platform(actor=actor, confirmed_days=wanted.days)
 
 
 @dataclass(frozen=True)

@@ -227,6 +227,7 @@ def test_settings_are_root_s_alone_and_read_back_as_systemd_reads_them(root: Pat
     assert shell.stdout == secrets["SECRET_KEY"]
     assert read["SITE_URL"] == "https://cohort.example.org"
     assert read["BUCKET_PATTERNS"] == "cohort-* lab-data-*", "as in the groups' boundary: other buckets no group would reach"
+    assert read["EARLIER_VERSIONS_DAYS"] == VALUES["EARLIER_VERSIONS_DAYS"]
     assert read["AWS_EC2_METADATA_DISABLED"] == "true"
     assert "AWS_CONFIG_FILE" not in settings_files.read_settings(settings_files.COMMON, settings_files.WORKER)
 

@@ -3,12 +3,11 @@
 import sys
 from typing import Any
 
-from control_plane.audit.models import record
 from control_plane.groups.services.earlier_versions import Proposal, proposal
 from control_plane.groups.services.platform import sync_platform
 from control_plane.groups.services.renewal import renew_all
 from control_plane.sizes import in_words
-from control_plane.storage.earlier_versions import Ending, count
+from control_plane.storage.earlier_versions import Ending, count, sync_confirmed
 from control_plane.terminal import VerbCommand
 
 
@@ -37,11 +36,10 @@ class Command(VerbCommand):
         if wanted is None or options["keep_earlier_versions"]:
             deployments = sync_platform(actor=self.actor)
         else:
-            found = self._confirm(wanted, options)
-            deployments = sync_platform(actor=self.actor, confirmed_days=wanted.days)
+            found = count(wanted.buckets, wanted.days, region=wanted.region, tell=self.stderr.write)
+            self.stderr.write("\n".join(report(wanted, found)))
+            deployments = sync_confirmed(wanted=wanted, found=found, typed=self._typed(wanted, options), actor=self.actor)
             document = {"earlier_versions": _as_dict(wanted, found)}
-            told = {"objects": found.objects, "bytes": found.bytes, "oldest": found.oldest and found.oldest.isoformat()}
-            record(self.actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **told)
         lines = ["The platform is being deployed." if deployments else "The platform is as it should be."]
         if wanted and options["keep_earlier_versions"]:
             lines.append(
@@ -55,22 +53,15 @@ class Command(VerbCommand):
         text = f"Stacks that are being deployed as this release makes them: {len(deployments)}."
         self.follow_all(options, deployments, {"stacks": [one.stack.name for one in deployments]}, text)
 
-    def _confirm(self, wanted: Proposal, options: dict[str, Any]) -> Ending:
-        """Say what would end, and have it confirmed. Refuses without that, with nothing changed."""
-        found = count(wanted.buckets, wanted.days, region=wanted.region, tell=self.stderr.write)
-        self.stderr.write("\n".join(report(wanted, found)))
-        typed = options["confirm"]
-        if typed is None and sys.stdin.isatty():
-            self.stderr.write(f"Type “{wanted.confirmation}” to deploy this, or anything else to leave all as it is: ", ending="")
-            self.stderr.flush()
-            typed = sys.stdin.readline()
-        if typed is None or typed.strip() != wanted.confirmation:
-            self.refuse(
-                "Not confirmed: earlier versions are kept as before, and nothing was changed. To confirm, run it again with "
-                f'--confirm "{wanted.confirmation}"; to deploy all the rest, with --keep-earlier-versions.',
-                options,
-            )
-        return found
+    def _typed(self, wanted: Proposal, options: dict[str, Any]) -> str:
+        """What confirms it: given with the command, or typed at a terminal."""
+        if options["confirm"] is not None:
+            return str(options["confirm"])
+        if not sys.stdin.isatty():
+            return ""
+        self.stderr.write(f"Type “{wanted.confirmation}” to deploy this, or anything else to leave all as it is: ", ending="")
+        self.stderr.flush()
+        return sys.stdin.readline()
 
 
 def report(wanted: Proposal, found: Ending) -> list[str]:
