@@ -18,6 +18,7 @@ from stacks.env_file import EnvFileError
 from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST_DAYS = 36500
 
 
 class Config(BaseSettings):
@@ -43,6 +44,13 @@ class Config(BaseSettings):
     bucket_patterns: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("cohort-*",),
         description="Names of the buckets that groups can ever reach, as Cohort-Bootstrap was deployed with; separated by spaces.",
+    )
+    earlier_versions_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_DAYS,
+        description="Days after which what people deleted or replaced in the analysis buckets ends for good; none: never. What "
+        "shortens it waits for a typed confirmation: `manage.py platform sync`.",
     )
     cohort_manifest_store: str = Field(default="", description="Folder or s3://bucket/prefix of published manifests.")
     cohort_cdk: str = Field(default=str(ROOT / "node_modules/.bin/cdk"), description="The CDK command line.")
@@ -163,9 +171,14 @@ class Config(BaseSettings):
         pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/.*)?|[^:]*)$",
         description="Folder or s3://bucket/prefix of the database's backups; without one, `backups` under VAR_DIR.",
     )
-    backup_keep_hourly: int = Field(default=48, ge=1, description="Backups in a folder: of how many hours the last one is kept.")
+    backup_keep_hourly: int = Field(
+        default=48, ge=1, description="Scheduled backups in a folder: of how many hours the last one is kept."
+    )
     backup_keep_daily: int = Field(default=35, ge=0, description="And of how many days.")
     backup_keep_monthly: int = Field(default=13, ge=0, description="And of how many months.")
+    backup_keep_manual_days: int = Field(
+        default=0, ge=0, description="Backups in a folder made by hand: days that they are kept; 0: until somebody removes them."
+    )
     certificate_file: str = Field(
         default="", description="The certificate that the site shows, in PEM, for the metric of its days left; none, no metric."
     )
@@ -231,7 +244,7 @@ class Config(BaseSettings):
         parse_email_url(value.get_secret_value())
         return value
 
-    @field_validator("webhook_secret", "metrics_token", mode="before")
+    @field_validator("webhook_secret", "metrics_token", "earlier_versions_days", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None

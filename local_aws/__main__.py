@@ -51,7 +51,7 @@ async def _serve(bind: str, pace: float, state: Path) -> None:
     from hypercorn.config import Config
     from ministack.app import app
 
-    from local_aws import _persistence, _rules
+    from local_aws import _expiry, _persistence, _rules
 
     paces = _rules.install(state, pace)
     stop = asyncio.Event()
@@ -69,6 +69,7 @@ async def _serve(bind: str, pace: float, state: Path) -> None:
     config.loglevel = "WARNING"
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
+        tasks.create_task(_expiry.expire_daily(stop, state / _settings.LIFECYCLE_TIME_FILE))
         await serve(_rules.around(app, state), config, shutdown_trigger=stopped)
         stop.set()
 

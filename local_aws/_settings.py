@@ -12,6 +12,8 @@ DELAY_FILE = "delay"
 MISSING_FILE = "missing"
 # The same: the seconds for which a change of IAM may not be seen, and the seed of who sees it.
 IAM_DELAY_FILE = "delay_iam"
+# The same: the moment (ISO 8601) that lifecycle rules take for now.
+LIFECYCLE_TIME_FILE = "lifecycle_time"
 
 
 def apply(port: int, state: Path) -> None:

@@ -9,10 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from local_aws._settings import HOST, IAM_DELAY_FILE, MISSING_FILE, PACE_FILE
+from local_aws._settings import HOST, IAM_DELAY_FILE, LIFECYCLE_TIME_FILE, MISSING_FILE, PACE_FILE
 from stacks.environment import isolated_basics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -90,6 +91,10 @@ class EmbeddedAws:
         No document of AWS decides it. 403 unless this is called: what is right under that is what Cohort has to be.
         """
         (self._state / MISSING_FILE).write_text(str(status))
+
+    def set_lifecycle_time(self, moment: datetime) -> None:
+        """Have lifecycle rules take this moment for now, within a second; see `_expiry`."""
+        (self._state / LIFECYCLE_TIME_FILE).write_text(moment.isoformat())
 
     def set_iam_delay(self, seconds: float, seed: int | None = None) -> int:
         """As `write_iam_delay` says, of this instance."""

@@ -24,7 +24,9 @@ from stacks.site import Site, parse_site  # noqa: E402
 from stacks.storage_stack import StorageStack  # noqa: E402
 
 PLACE = {"generation": 1, "account": "111122223333", "region": "us-east-1"}
-PLATFORM = PlatformManifest.build(**PLACE, buckets=("cohort-ephys", "cohort-video"), origins=("https://cohort.example.org",))
+PLATFORM = PlatformManifest.build(
+    **PLACE, buckets=("cohort-ephys", "cohort-video"), origins=("https://cohort.example.org",), earlier_versions_days=30
+)
 EMPTY_PLATFORM = PlatformManifest.build(**PLACE | {"account": "444455556666"}, origins=("https://cohort.example.org",))
 GROUP = GroupManifest.build(
     **PLACE,

@@ -50,6 +50,8 @@ READY_SECONDS = 60
 RESTARTS, RESTART_SECONDS = 3, 60.0
 # With which a command of `manage.py` ends where it waits no longer, as `control_plane.terminal` has it.
 EXIT_STILL_WAITING = 3
+# What such a command says that a person has to do.
+FOR_A_PERSON = ("an administrator decides at", "Earlier versions are kept")
 
 
 class Stopped(Exception):
@@ -108,7 +110,8 @@ class Site:
             self.step("Starting the worker and deploying the platform")
             worker = started.enter_context(serving([sys.executable, "manage.py", "worker"], self.var / "worker.log", environment))
             watched = {"worker": worker, "web server": web}
-            self._deploy(environment, worker, "platform", "sync")
+            # What would end earlier versions is confirmed by a person, who is told of it here.
+            self._deploy(environment, worker, "platform", "sync", "--keep-earlier-versions")
             self.step("Making the demonstration data")
             if self.is_demonstrating:
                 self._demonstrate(environment, worker)
@@ -243,8 +246,9 @@ class Site:
     def _deploy(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes], *command: str) -> bool:
         """Have the worker deploy something. False, and said, where it waits for an approval: then it goes on by itself."""
         status = self._manage(environment, *command, "--wait", "--until-approval", needs=worker, other=EXIT_STILL_WAITING)
-        if status == EXIT_STILL_WAITING:
-            print(_tail(self.var / "manage.log"), flush=True)
+        for line in (self.var / "manage.log").read_text().splitlines():
+            if any(words in line for words in FOR_A_PERSON):
+                print(line, flush=True)
         return not status
 
     def _demonstrate(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes]) -> None:

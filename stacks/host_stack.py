@@ -87,6 +87,7 @@ class HostStack(Stack):
             "STATE_BUCKET": site.state_bucket,
             "BACKUP_BUCKET": site.backup_bucket,
             "BUCKET_PATTERNS": " ".join(site.bucket_patterns),
+            "EARLIER_VERSIONS_DAYS": str(site.earlier_versions_days or ""),
             "LOG_GROUP": LOG_GROUP,
             "STACK_NAME": HOST_STACK,
             "SIGNAL_RESOURCE": SIGNAL_RESOURCE,

@@ -247,12 +247,15 @@ class PlatformManifest(Manifest):
     """The desired state of one storage stack, which all groups share: analysis buckets, and the web origins that may use them.
 
     `number` is 1 for the first storage stack. A further one holds the buckets for which those before it had no room.
+    `earlier_versions_days` is how long what was deleted or replaced in the buckets is kept; without it, for ever, and nothing is
+    written of it.
     """
 
     kind: Literal["platform"] = "platform"
     number: Annotated[int, Field(ge=1, le=MOST_STORAGE_STACKS)] = 1
     buckets: Annotated[tuple[Bucket, ...], Field(max_length=MOST_BUCKETS, strict=False)] = ()
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=20, strict=False)]
+    earlier_versions_days: Annotated[int, Field(ge=1, le=36500)] | None = Field(default=None, exclude_if=lambda days: days is None)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -116,6 +116,13 @@ class Site(BaseModel):
     bucket_patterns: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{2,61}\*?$")], ...] = Field(
         default=("cohort-*",), min_length=1, description="Names of the buckets that groups can ever reach; * at the end alone."
     )
+    earlier_versions_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=LONGEST_DAYS,
+        description="Days after which what people deleted or replaced in the analysis buckets ends for good; none: it is kept, and "
+        "billed, for ever. What shortens it waits for a typed confirmation: `manage.py platform sync` on the host.",
+    )
     availability_zones: tuple[str, ...] = Field(
         default=(),
         description="Zones of the host, its data volume (the first) and a load balancer (two). Without, the region's a and b; "

@@ -48,14 +48,28 @@ class StorageStack(Stack):
             # CloudFormation takes no stack without a resource, and this one makes nothing.
             CfnWaitConditionHandle(self, "NothingYet")
         for bucket in manifest.buckets:
-            AnalysisBucket(self, f"{names.ANALYSIS_CONSTRUCT}{bucket}", bucket_name=bucket, origins=manifest.origins)
+            AnalysisBucket(
+                self,
+                f"{names.ANALYSIS_CONSTRUCT}{bucket}",
+                bucket_name=bucket,
+                origins=manifest.origins,
+                earlier_versions_days=manifest.earlier_versions_days,
+            )
         CfnOutput(self, "Generation", value=str(manifest.generation), description="The manifest's generation")
 
 
 class AnalysisBucket(Construct):
     """A private, versioned, encrypted bucket that browsers of our own origins may use. It outlives its stack."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, bucket_name: str, origins: Sequence[str]) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        bucket_name: str,
+        origins: Sequence[str],
+        earlier_versions_days: int | None,
+    ) -> None:
         super().__init__(scope, construct_id)
         bucket = s3.Bucket(
             self,
@@ -66,18 +80,7 @@ class AnalysisBucket(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(
-                    id="abort-incomplete-uploads",
-                    abort_incomplete_multipart_upload_after=Duration.days(ABANDONED_UPLOAD_DAYS),
-                ),
-                # The data of a retired group, where that was chosen. It can be asked back from there, within hours.
-                s3.LifecycleRule(
-                    id="archive-retired-groups",
-                    tag_filters={names.ARCHIVE_TAG: names.ARCHIVE_TAG_VALUE},
-                    transitions=[s3.Transition(storage_class=s3.StorageClass.DEEP_ARCHIVE, transition_after=Duration.days(0))],
-                ),
-            ],
+            lifecycle_rules=_rules(earlier_versions_days),
             cors=[
                 s3.CorsRule(
                     allowed_headers=["*"],
@@ -90,3 +93,29 @@ class AnalysisBucket(Construct):
         )
         keep_bucket(bucket)
         acknowledge_access_logs(bucket)
+
+
+def _rules(earlier_versions_days: int | None) -> list[s3.LifecycleRule]:
+    rules = [
+        s3.LifecycleRule(
+            id="abort-incomplete-uploads",
+            abort_incomplete_multipart_upload_after=Duration.days(ABANDONED_UPLOAD_DAYS),
+        ),
+        # The data of a retired group, where that was chosen. It can be asked back from there, within hours.
+        s3.LifecycleRule(
+            id="archive-retired-groups",
+            tag_filters={names.ARCHIVE_TAG: names.ARCHIVE_TAG_VALUE},
+            transitions=[s3.Transition(storage_class=s3.StorageClass.DEEP_ARCHIVE, transition_after=Duration.days(0))],
+        ),
+    ]
+    if earlier_versions_days:
+        # A rule of its own, for every object: S3 takes no rule for delete markers that chooses objects by their tags (user guide,
+        # "Elements to describe lifecycle actions"). A marker ends once no version is left under it.
+        rules.append(
+            s3.LifecycleRule(
+                id="end-earlier-versions",
+                noncurrent_version_expiration=Duration.days(earlier_versions_days),
+                expired_object_delete_marker=True,
+            )
+        )
+    return rules

@@ -41,6 +41,7 @@ def common_settings(host: Mapping[str, str]) -> dict[str, str]:
         "BACKUP_STORE": f"s3://{host['BACKUP_BUCKET']}/database",
         # The groups' boundary has the same: of other names the site may make a bucket, and no group would ever reach it.
         "BUCKET_PATTERNS": host["BUCKET_PATTERNS"],
+        "EARLIER_VERSIONS_DAYS": host.get("EARLIER_VERSIONS_DAYS", ""),
         "REQUIRE_MFA": "staff",
         # nginx, which tells the caller's address: with a load balancer in front it has already read it from there.
         "TRUSTED_PROXIES": "1",

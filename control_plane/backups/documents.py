@@ -13,7 +13,8 @@ FORMAT: Literal[1] = 1
 SUFFIXES = {"sqlite": ".sqlite3.gz", "postgresql": ".pgdump"}
 MANIFEST = ".json"
 LARGEST_MANIFEST = 1_000_000
-_NAME = re.compile(r"cohort-(\d{8}T\d{6}Z)(?:-([2-9]|[1-9]\d))?(\.sqlite3\.gz|\.pgdump)")
+# The name says how it was made, so that no old copy has to be read to tell whether it may go.
+_NAME = re.compile(r"cohort-(\d{8}T\d{6}Z)(-manual)?(?:-([2-9]|[1-9]\d))?(\.sqlite3\.gz|\.pgdump)")
 _STAMP = "%Y%m%dT%H%M%SZ"
 MOST_WITHIN_A_SECOND = 99
 
@@ -60,10 +61,16 @@ def read_manifest(name: str, text: bytes) -> BackupManifest:
     return manifest
 
 
-def new_name(began_at: datetime, engine: str, number: int) -> str:
+def new_name(began_at: datetime, engine: str, number: int, *, is_manual: bool = False) -> str:
     """The name of a backup that began then; `number` counts those within the same second from 1."""
-    further = f"-{number}" if number > 1 else ""
+    further = ("-manual" if is_manual else "") + (f"-{number}" if number > 1 else "")
     return f"cohort-{began_at.astimezone(UTC):{_STAMP}}{further}{SUFFIXES[engine]}"
+
+
+def is_manual(name: str) -> bool:
+    """Whether the backup of that name was made by hand, and not on a schedule."""
+    match = _NAME.fullmatch(name)
+    return match is not None and match[2] is not None
 
 
 def began(name: str) -> datetime | None:
@@ -82,4 +89,4 @@ def newest_first(names: Iterable[str]) -> list[str]:
 
 def _order(name: str) -> tuple[str, int]:
     match = _NAME.fullmatch(name)
-    return (match[1], int(match[2] or 1)) if match else ("", 0)
+    return (match[1], int(match[3] or 1)) if match else ("", 0)

@@ -27,5 +27,9 @@ class RestoreRefused(BackupsError):
     """Restoring would lose something, or somebody uses the database. Nothing was changed."""
 
 
+class RemovalRefused(BackupsError):
+    """A backup may not be removed, or not yet. Nothing was removed."""
+
+
 class NameInUse(Exception):
     """Another backup was given this name within the same second."""

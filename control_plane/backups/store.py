@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.backups.documents import LARGEST_MANIFEST, MANIFEST, BackupManifest, newest_first, read_manifest
-from control_plane.backups.errors import BadBackup, NameInUse, NoBackup, StoreFailed
+from control_plane.backups.errors import BadBackup, NameInUse, NoBackup, RemovalRefused, StoreFailed
 from control_plane.sizes import in_words
 
 Tell = Callable[[str, float], None]
@@ -48,8 +49,11 @@ class BackupStore(Protocol):
     def finish(self, manifest: BackupManifest) -> None:
         """Store the manifest, which makes it one."""
 
+    def locked_until(self, name: str) -> datetime | None:
+        """Until when the store lets nobody delete a backup; None where it has no such lock, or does not tell. Raises NoBackup."""
+
     def remove(self, name: str) -> None:
-        """Remove a backup, finished or not."""
+        """Remove a backup, finished or not. Raises RemovalRefused where that is not allowed."""
 
     def unfinished(self) -> list[str]:
         """What was stored and is no backup. Of interest only where `expires`."""
@@ -98,6 +102,9 @@ class FolderStore:
                 file.write(manifest.to_json().encode())
             new.replace(final)
             _sync_folder(self._folder)
+
+    def locked_until(self, name: str) -> datetime | None:
+        return None
 
     def remove(self, name: str) -> None:
         with self._failing():
@@ -179,10 +186,23 @@ class S3Store:
     def finish(self, manifest: BackupManifest) -> None:
         self._put(f"{manifest.name}{MANIFEST}", manifest.to_json().encode())
 
+    def locked_until(self, name: str) -> datetime | None:
+        with self._failing(name):
+            answers = [self._client.head_object(Bucket=self._bucket, Key=self._prefix + key) for key in (name, f"{name}{MANIFEST}")]
+        # S3 names the lock to those alone who may read it (s3:GetObjectRetention).
+        return max(
+            (answer["ObjectLockRetainUntilDate"] for answer in answers if "ObjectLockRetainUntilDate" in answer), default=None
+        )
+
     def remove(self, name: str) -> None:
         with self._failing():
             for key in (f"{name}{MANIFEST}", name):
-                self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+                try:
+                    self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+                except ClientError as error:
+                    if error.response["Error"].get("Code") == "AccessDenied":
+                        raise _not_ours_to_remove(name, self.location) from error
+                    raise
 
     def unfinished(self) -> list[str]:
         return []
@@ -243,6 +263,14 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _not_ours_to_remove(name: str, location: str) -> RemovalRefused:
+    return RemovalRefused(
+        f"S3 does not let this identity delete {name} in {location}: a host never may, so that whoever breaks into it cannot "
+        "either. Nothing was removed. The bucket ends old backups by its own rule (`retention.database` in site.toml); before "
+        "that, an administrator of the AWS account can delete it in S3."
+    )
 
 
 def _unknown(name: str, location: str) -> NoBackup:

@@ -15,8 +15,9 @@ from control_plane.groups.errors import Made, NameTaken
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import check_within_reach
 from control_plane.groups.services.bucket_names import require_free
+from control_plane.groups.services.earlier_versions import days_without, last_manifest, next_days
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
-from control_plane.groups.services.platform import request_storage_deployment
+from control_plane.groups.services.platform import request_storage_deployment, request_with_days
 from stacks.manifest import names
 
 REASON_CHARACTERS = 1000
@@ -35,31 +36,37 @@ def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
         found = [one for one in _not_made(stack) if names.bucket_logical_id(one.bucket) in reasons]
         for one in found:
             one.unmade_reason = reasons[names.bucket_logical_id(one.bucket)][:REASON_CHARACTERS] or "AWS gave no reason."
-        _go_on_without(found, stack, "which AWS could not make", Actor.system("engine"))
+        _go_on_without(found, stack, "which AWS could not make", Actor.system("engine"), next_days(stack))
     return found
 
 
 def on_cancelled(sender: object, *, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
-    """Leave out the analyses that a cancelled deployment was to make; see `signals.deployment_cancelled`."""
+    """Leave out the analyses that a cancelled deployment was to make, and keep earlier versions as AWS does now.
+
+    See `signals.deployment_cancelled`.
+    """
     if stack.kind != Stack.Kind.PLATFORM:
         return None
     found = [one for one in _not_made(stack) if one.added_generation <= deployment.generation]
     for one in found:
         one.unmade_reason = f"Cancelled by {actor.label} before AWS had made it."
-    return _go_on_without(found, stack, "which was cancelled", actor)
+    days, last = days_without(stack), last_manifest(stack)
+    if not found and last is not None and last.earlier_versions_days != days:
+        return request_with_days(stack, "Keeping earlier versions as before", actor, days)
+    return _go_on_without(found, stack, "which was cancelled", actor, days)
 
 
 def _not_made(stack: Stack) -> QuerySet[Analysis]:
     return Analysis.objects.wanted().filter(stack=stack, added_generation__gt=stack.deployed_generation).order_by("slug")
 
 
-def _go_on_without(found: Sequence[Analysis], stack: Stack, why: str, actor: Actor) -> Deployment | None:
+def _go_on_without(found: Sequence[Analysis], stack: Stack, why: str, actor: Actor, days: int | None) -> Deployment | None:
     if not found:
         return None
     for analysis in found:
         analysis.save(update_fields=["unmade_reason"])
     slugs = ", ".join(one.slug for one in found)
-    deployment = request_storage_deployment(stack, f"Going on without {slugs}, {why}"[:400], actor)
+    deployment = request_with_days(stack, f"Going on without {slugs}, {why}"[:400], actor, days)
     for analysis in found:
         after = {"bucket": analysis.bucket, "reason": analysis.unmade_reason}
         record(actor, "analysis.leave_out", f"analysis {analysis.slug}", after=after, deployment=deployment.pk)

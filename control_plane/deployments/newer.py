@@ -17,6 +17,7 @@ from control_plane.config import config
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import NOTHING_CHANGED, Problem
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack, StoredManifest, Worker
+from control_plane.deployments.plans import ends_sooner
 from control_plane.deployments.requests import NothingToRetry, lock, request_deployment
 from stacks.manifest import GroupManifest, Manifest, ManifestNotFound, PlatformManifest, open_store, parse
 
@@ -60,7 +61,9 @@ def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
         if not stack.newer_generation:
             raise NothingToRetry(f"AWS holds nothing of {stack.title} that the database does not know. Nothing was started.")
         newer = stack.newer_generation
-        ours = parse(StoredManifest.objects.get(stack=stack, generation=stack.generation).text)
+        ours = _keeping_versions(
+            parse(StoredManifest.objects.get(stack=stack, generation=stack.generation).text), _published(stack)
+        )
         # Above AWS's, so that no generation ever means two things.
         stack.generation = max(stack.generation, newer)
         stack.known_generation, stack.newer_generation = newer, 0
@@ -112,6 +115,15 @@ def _published(stack: Stack) -> Manifest | None:
 def _stored(stack: Stack, generation: int) -> GroupManifest | PlatformManifest | None:
     text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
     return parse(text) if text else None
+
+
+def _keeping_versions(ours: Manifest, theirs: Manifest | None) -> Manifest:
+    """Ours, with earlier versions kept as long as what AWS holds keeps them: that they end sooner is confirmed by nobody here."""
+    if not (isinstance(ours, PlatformManifest) and isinstance(theirs, PlatformManifest)):
+        return ours
+    if not ends_sooner(theirs.earlier_versions_days, ours.earlier_versions_days):
+        return ours
+    return ours.model_copy(update={"earlier_versions_days": theirs.earlier_versions_days})
 
 
 def _again(manifest: Manifest, generation: int) -> Manifest:

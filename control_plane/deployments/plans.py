@@ -40,9 +40,12 @@ class StatementChange:
 
 @dataclass(frozen=True)
 class PeopleChange:
-    """A member (by the opaque username) or an analysis (by its bucket) whose access changes."""
+    """A member (by the opaque username) or an analysis (by its bucket) whose access changes, or how long earlier versions are kept.
 
-    kind: Literal["member", "analysis", "bucket", "group"]
+    `widens` also marks earlier versions that end sooner: no access, but as little to be undone.
+    """
+
+    kind: Literal["member", "analysis", "bucket", "group", "versions"]
     name: str
     change: Literal["joins", "leaves", "changes"]
     detail: str
@@ -117,14 +120,30 @@ def people_changes(base: str, wanted: str) -> list[PeopleChange]:
     after = parse(wanted)
     before = parse(base) if base else None
     if isinstance(after, PlatformManifest):
-        held = set(before.buckets) if isinstance(before, PlatformManifest) else set()
-        return _came_and_went("bucket", dict.fromkeys(held, "bucket"), dict.fromkeys(after.buckets, "bucket"))
+        held_storage = before if isinstance(before, PlatformManifest) else None
+        held = set(held_storage.buckets) if held_storage else set()
+        buckets = _came_and_went("bucket", dict.fromkeys(held, "bucket"), dict.fromkeys(after.buckets, "bucket"))
+        return [*_versions(held_storage, after), *buckets]
     held_group = before if isinstance(before, GroupManifest) else None
     return [
         *_suspension(held_group, after),
         *_came_and_went("member", _members(held_group), _members(after, held_group)),
         *_came_and_went("analysis", _analyses(held_group), _analyses(after)),
     ]
+
+
+def ends_sooner(before: int | None, after: int | None) -> bool:
+    """Whether earlier versions that are kept so many days (None: for ever) are to be kept fewer."""
+    return after is not None and (before is None or after < before)
+
+
+def _versions(before: PlatformManifest | None, after: PlatformManifest) -> list[PeopleChange]:
+    was, days = before.earlier_versions_days if before else None, after.earlier_versions_days
+    # In buckets that are made with it, or where there are none, the rule ends nothing that is kept now.
+    if was == days or before is None or not before.buckets:
+        return []
+    detail = f"for {days} days" if days else "for ever"
+    return [PeopleChange("versions", "Deleted files and earlier versions", "changes", detail, widens=ends_sooner(was, days))]
 
 
 def _gives_more(before: str, after: str) -> bool:

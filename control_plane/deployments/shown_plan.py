@@ -1,7 +1,7 @@
 """A plan in the words of a page: people by their addresses, and what lets somebody do more marked as such."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from control_plane.deployments.plans import PeopleChange, Plan, ResourceChange, StatementChange
@@ -31,6 +31,7 @@ _PEOPLE_WORDS = {
     ("bucket", "leaves"): "is no longer Cohort’s",
     ("bucket", "changes"): "changes",
     ("group", "changes"): "changes",
+    ("versions", "changes"): "are kept",
 }
 _STATEMENT_WORDS = {
     ("add", "Allow"): "becomes allowed",
@@ -63,6 +64,8 @@ class Row:
     what: str
     technical: str
     widens: bool = False
+    # What a page says of one that widens.
+    widens_how: str = "lets somebody do more"
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,16 @@ def _person(one: PeopleChange, addresses: Mapping[str, str]) -> Row:
     what = suspension if suspension and one.change == "changes" else _PEOPLE_WORDS[one.kind, one.change]
     told = [_DETAILS.get(word, word.replace("serial", "number")) for word in words if word not in _SUSPENSION]
     detail = ", ".join([*filter(None, told), *(["suspended"] if "suspended" in words and one.change == "joins" else [])])
-    subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket ", "group": "the group "}[one.kind]
+    subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket ", "group": "the group ", "versions": ""}[
+        one.kind
+    ]
     return Row(
         sign=_SIGNS[one.change],
         name=known or f"{subject}{one.name}",
         what=f"{what} ({detail})" if detail and one.change != "leaves" else what,
         technical=one.name if known else "",
         widens=one.widens,
+        **({"widens_how": "ends data for good"} if one.kind == "versions" else {}),
     )
 
 
@@ -144,7 +150,10 @@ def _resource(one: ResourceChange) -> Row:
 
 def _verdict(plan: Plan) -> str:
     if plan.broadens:
-        return "Lets somebody do more on AWS than now."
+        ends_data = any(one.kind == "versions" and one.widens for one in plan.people)
+        without = replace(plan, people=[one for one in plan.people if one.kind != "versions"])
+        words = ["Lets somebody do more on AWS than now."] if without.broadens else []
+        return " ".join([*words, *(["Ends data for good that AWS keeps now."] if ends_data else [])])
     if plan.permissions == "non-broadening" or plan.statements or plan.people:
         return "Permissions change, and nobody can do more than now."
     return "No permission changes." if plan.resources else "AWS holds this already: nothing changes."

@@ -25,7 +25,7 @@ USER_DATA = ASSETS / "cloud-init/user-data.yaml"
 NAMES = [
     *("APP_BUCKET", "APP_KEY", "APP_SHA256", "REGION", "ACCOUNT", "DOMAIN", "EMAIL", "TLS", "SIZE"),
     *("DATA_VOLUME_ID", "EIP_ALLOCATION_ID", "WEB_ROLE_ARN", "SETTINGS_SECRET_ARN", "STATE_BUCKET", "BACKUP_BUCKET"),
-    *("BUCKET_PATTERNS", "LOG_GROUP", "STACK_NAME", "SIGNAL_RESOURCE"),
+    *("BUCKET_PATTERNS", "EARLIER_VERSIONS_DAYS", "LOG_GROUP", "STACK_NAME", "SIGNAL_RESOURCE"),
 ]
 KNOWN = {"REGION": "us-east-1", "ACCOUNT": "111122223333", "DOMAIN": "cohort.example.org", "TLS": "certbot", "SIZE": "small"}
 VALUES = {name: f"value-of-{name.lower()}" for name in NAMES} | KNOWN | {"BUCKET_PATTERNS": "cohort-* lab-data-*"}
@@ -227,6 +227,7 @@ def test_settings_are_root_s_alone_and_read_back_as_systemd_reads_them(root: Pat
     assert shell.stdout == secrets["SECRET_KEY"]
     assert read["SITE_URL"] == "https://cohort.example.org"
     assert read["BUCKET_PATTERNS"] == "cohort-* lab-data-*", "as in the groups' boundary: other buckets no group would reach"
+    assert read["EARLIER_VERSIONS_DAYS"] == VALUES["EARLIER_VERSIONS_DAYS"]
     assert read["AWS_EC2_METADATA_DISABLED"] == "true"
     assert "AWS_CONFIG_FILE" not in settings_files.read_settings(settings_files.COMMON, settings_files.WORKER)
 

@@ -120,6 +120,8 @@ def test_timers_are_read_as_meant(name):
 def test_the_clean_up_is_at_five_past_four_and_the_backup_each_hour():
     assert settings_of("cohort-cleanup.timer", "Timer")["OnCalendar"] == ["*-*-* 04:05:00"]
     assert settings_of("cohort-backup.timer", "Timer")["OnCalendar"] == ["hourly"]
+    # What the timer makes is thinned out; a copy made by hand is not.
+    assert settings_of("cohort-backup.service", "Service")["ExecStart"][0].endswith(" manage.py backup create --scheduled")
 
 
 @pytest.mark.parametrize("name", SERVICES)

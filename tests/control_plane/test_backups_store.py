@@ -17,7 +17,7 @@ from control_plane.audit.models import AuditEvent
 from control_plane.backups.documents import Contents, new_name
 from control_plane.backups.errors import BadBackup, NameInUse
 from control_plane.backups.services import age, making
-from control_plane.backups.services.expiry import expired
+from control_plane.backups.services.expiry import expired, expired_manual
 from control_plane.backups.sqlite import SqliteDatabase
 from control_plane.backups.store import FolderStore, S3Store, open_store
 from control_plane.config import config
@@ -88,7 +88,7 @@ def test_two_within_a_second_do_not_overwrite_each_other(bucket: Any, monkeypatc
         return replace(dump(self, *arguments), began_at=NOON)
 
     monkeypatch.setattr(SqliteDatabase, "dump", at_noon)
-    names = [run("create")["name"] for _ in range(3)]
+    names = [run("create", "--scheduled")["name"] for _ in range(3)]
     assert names == ["cohort-20261124T120000Z.sqlite3.gz", *(f"cohort-20261124T120000Z-{n}.sqlite3.gz" for n in (2, 3))]
     assert [one["name"] for one in run("list")] == names[::-1]
 
@@ -163,27 +163,118 @@ def test_the_newest_stays_whatever_its_age(keep: tuple[int, int, int]) -> None:
     assert expired([old], *keep) == []
 
 
-@pytest.mark.django_db
-@pytest.mark.usefixtures("small")
-def test_a_folder_s_old_ones_go_as_a_new_one_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in {"STORE": str(tmp_path / "store"), "KEEP_HOURLY": "1", "KEEP_DAILY": "0", "KEEP_MONTHLY": "0"}.items():
-        monkeypatch.setenv(f"BACKUP_{name}", value)
-    config.cache_clear()
-    run("create")
-    (tmp_path / "store" / "cohort-20200101T000000Z.sqlite3.gz").touch()
-    newest = run("create")["name"]
-    assert FolderStore(tmp_path / "store").names() == [newest]
-    assert len(list((tmp_path / "store").iterdir())) == 2
-    monkeypatch.undo()
-    config.cache_clear()
-
-
 @pytest.mark.parametrize("name", ["../../etc/passwd", "cohort-20261124T120000Z.sqlite3.gz/../x", "", "latest2"])
 def test_a_name_leads_nowhere_but_to_backups(name: str, tmp_path: Path) -> None:
     from control_plane.backups.errors import NoBackup
 
     with pytest.raises(NoBackup):
         FolderStore(tmp_path).manifest(name)
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A folder of backups that keeps the last hour's last one alone."""
+    for name, value in {"STORE": str(tmp_path / "store"), "KEEP_HOURLY": "1", "KEEP_DAILY": "0", "KEEP_MONTHLY": "0"}.items():
+        monkeypatch.setenv(f"BACKUP_{name}", value)
+    config.cache_clear()
+    yield tmp_path / "store"
+    monkeypatch.undo()
+    config.cache_clear()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("small")
+def test_a_folder_s_old_ones_go_as_a_new_one_is_made(folder: Path) -> None:
+    run("create", "--scheduled")
+    (folder / "cohort-20200101T000000Z.sqlite3.gz").touch()
+    newest = run("create", "--scheduled")["name"]
+    assert FolderStore(folder).names() == [newest]
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("small", "folder")
+def test_a_copy_made_by_hand_stays_whatever_is_made_after_it() -> None:
+    by_hand = [run("create")["name"] for _ in range(3)]
+    scheduled = [run("create", "--scheduled") for _ in range(2)]
+    assert scheduled[1]["removed"] == [scheduled[0]["name"]], "and what is removed is said"
+    assert run("create")["removed"] == []
+    listed = {one["name"]: one["made"] for one in run("list")}
+    assert {name for name, made in listed.items() if made == "by hand"} >= set(by_hand)
+    assert [name for name, made in listed.items() if made == "scheduled"] == [scheduled[1]["name"]]
+    assert AuditEvent.objects.filter(action="backup.expire").values_list("target", flat=True)[0] == scheduled[0]["name"]
+    assert run("verify", by_hand[0])[0]["rows"] == 1000, "a copy made by hand is a backup like any other"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("small")
+def test_what_a_new_backup_removes_is_said_in_words(folder: Path) -> None:
+    old = run("create", "--scheduled")["name"]
+    output = StringIO()
+    call_command("backup", "create", "--scheduled", stdout=output, stderr=StringIO())
+    assert f"Removed, as it is kept no longer: {old}" in output.getvalue()
+
+
+def test_copies_made_by_hand_end_by_a_rule_of_their_own_if_one_is_set() -> None:
+    old, new = (new_name(NOON - timedelta(days=days), "sqlite", 1, is_manual=True) for days in (40, 20))
+    scheduled = new_name(NOON - timedelta(days=50), "sqlite", 1)
+    assert expired_manual([old, new, scheduled], NOON - timedelta(days=30)) == [old]
+    assert expired_manual([old], NOON - timedelta(days=30)) == [], "the newest of all stays"
+    assert expired([old, new, scheduled], 1, 0, 0) == [], "and the rule of the scheduled ones leaves them alone"
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("small")
+def test_a_backup_is_removed_by_its_name_and_that_is_recorded(folder: Path) -> None:
+    first, second = run("create")["name"], run("create")["name"]
+    assert run("remove", first)["left"] == 1
+    assert sorted(path.name for path in folder.iterdir()) == [second, f"{second}.json"]
+    event = AuditEvent.objects.get(action="backup.remove")
+    assert (event.target, event.details["made"]) == (first, "by hand")
+    for name in (first, "latest", "../cohort.sqlite3"):
+        with pytest.raises(CommandError, match="Nothing was removed"):
+            run("remove", name)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("small")
+def test_a_backup_under_object_lock_is_not_removed_and_the_day_is_named(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BACKUP_STORE", "s3://cohort-locked/database")
+    config.cache_clear()
+    bucket.create_bucket(Bucket="cohort-locked", ObjectLockEnabledForBucket=True)
+    name = run("create")["name"]
+    until = datetime.now(UTC) + timedelta(days=30)
+    for key in (f"database/{name}", f"database/{name}.json"):
+        bucket.put_object_retention(Bucket="cohort-locked", Key=key, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
+    with pytest.raises(CommandError, match=f"Object Lock until {until:%Y-%m-%d %H:%M} UTC. Nothing was removed"):
+        run("remove", name)
+    assert [one["name"] for one in run("list")] == [name]
+    assert not AuditEvent.objects.filter(action="backup.remove").exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("small")
+def test_a_host_that_may_delete_no_backup_says_who_can(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = run("create")["name"]
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", _denying("DeleteObject"))
+    with pytest.raises(CommandError, match=r"Nothing was removed.*administrator of the AWS account"):
+        run("remove", name)
+    assert [one["name"] for one in run("list")] == [name]
+
+
+def _denying(operation: str) -> Any:
+    """S3 with AccessDenied for one operation."""
+    from botocore.client import BaseClient
+
+    call = BaseClient._make_api_call
+
+    def make(self: Any, name: str, parameters: Any) -> Any:
+        if name == operation:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}, name)
+        return call(self, name, parameters)
+
+    return make
 
 
 def test_contents_hold_no_row_of_the_database() -> None:

@@ -74,6 +74,10 @@ class Site:
         """Have the start and every command find this in their shell. Before `start`."""
         self._base |= environment
 
+    def change(self, **settings: str) -> None:
+        """Give `make up` these settings too, or without a value take them away. Before `start`."""
+        self._settings |= settings
+
     def have_browsers_use(self, faults: Faults) -> None:
         """Have browsers reach S3 through this proxy. Before `start`."""
         self._faults = faults

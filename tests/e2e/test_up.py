@@ -61,14 +61,17 @@ def run_all_of_it(site: Site) -> None:
     for path in (site.var, site.var / "cohort.sqlite3", site.var / "env", site.var / "aws"):
         path.chmod(0o755)
     with (site.var / "env").open("a") as file:
-        file.write("# Mine:\nSIGN_UP=closed\nexport MINE='it'\"'\"'s'\n")
+        file.write("# Mine:\nSIGN_UP=closed\nEARLIER_VERSIONS_DAYS=30\nexport MINE='it'\"'\"'s'\n")
+    site.change(REQUIRE_APPROVAL="")
     said = site.start()
     assert "Not taken from this shell, since other programs use such names too: DATABASE_URL, DEBUG." in said
+    assert "Earlier versions are kept as before: EARLIER_VERSIONS_DAYS=30 would end them sooner" in said
     assert (site.env_file["SIGN_UP"], site.env_file["MINE"]) == ("closed", "it's")
     assert open_to_others(site.var) == []
     assert site.env_file["AWS_ACCESS_KEY_ID"] == key
     assert site.credentials("demo-lab", "ada@example.org") == before
     site.client("s3", before).put_object(Bucket="cohort-demo-traces", Key="demo-lab/inputs/x", Body=b"again")
+    earlier_versions_end_once_that_is_confirmed(site)
     with urllib.request.urlopen(f"{site.url}/accounts/signup/") as answer:
         assert b"Sign-up is closed" in answer.read()
     started = children_of(site.pid)
@@ -94,6 +97,25 @@ def the_demonstration_is_approved_where_the_start_says(site: Site, printed: str)
 
 def generation_of(site: Site, number: int) -> str:
     return str(site.must("deployment", "show", str(number))["generation"])
+
+
+def earlier_versions_end_once_that_is_confirmed(site: Site) -> None:
+    s3 = site.root("s3")
+
+    def rules() -> dict[str, Any]:
+        return {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket="cohort-demo-traces")["Rules"]}
+
+    before = rules()
+    # A process of its own, which reads what the file says now.
+    refused = site.manage("platform", "sync", "--wait", EARLIER_VERSIONS_DAYS="30")
+    assert (refused.status, "Not confirmed" in refused.err, rules()) == (2, True, before)
+    confirmed = ("--confirm", "end after 30 days")
+    done = site.manage("platform", "sync", "--wait", *confirmed, "--json", EARLIER_VERSIONS_DAYS="30")
+    assert (done.status, done.document["earlier_versions"]["days"]) == (0, 30), done.err
+    ended = rules().pop("end-earlier-versions")
+    assert ended["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+    assert ended["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+    assert before.keys() == rules().keys() - {"end-earlier-versions"}
 
 
 def the_second_start_of_a_folder_is_refused(site: Site) -> None:

@@ -162,6 +162,9 @@ def test_the_host_is_told_all_that_its_first_start_asks_for_and_no_secret(templa
     assert given["STATE_BUCKET"] == f"cohort-state-{ACCOUNT}-{REGION}"
     assert given["BACKUP_BUCKET"] == f"cohort-backups-{ACCOUNT}-{REGION}"
     assert given["BUCKET_PATTERNS"] == "cohort-*"
+    assert given["EARLIER_VERSIONS_DAYS"] == ""
+    chosen = launch_data(host_template(earlier_versions_days=30))["UserData"]["Fn::Base64"]["Fn::Sub"][1]
+    assert chosen["EARLIER_VERSIONS_DAYS"] == "30"
     for name in ("DATA_VOLUME_ID", "EIP_ALLOCATION_ID", "SETTINGS_SECRET_ARN"):
         assert "Fn::ImportValue" in given[name]
     whole = json.dumps(template.to_json())

@@ -180,6 +180,29 @@ def test_an_analysis_bucket_is_private_encrypted_versioned_and_kept() -> None:
     )
 
 
+def test_earlier_versions_end_by_a_rule_of_their_own_beside_the_others() -> None:
+    """CloudFormation user guide, AWS::S3::Bucket Rule: ExpiredObjectDeleteMarker goes with neither days nor tags."""
+    without = {bucket["Properties"]["BucketName"]: rules_of(bucket) for bucket in buckets_of(storage_template())}
+    for bucket in buckets_of(storage_template(earlier_versions_days=30)):
+        *others, own = rules_of(bucket)
+        assert others == without[bucket["Properties"]["BucketName"]], "unfinished uploads and the archive of retired groups stay"
+        assert own == {
+            "Id": "end-earlier-versions",
+            "Status": "Enabled",
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+            "ExpiredObjectDeleteMarker": True,
+        }
+    assert "Noncurrent" not in json.dumps(without), "by default nothing ends"
+
+
+def buckets_of(template: Template) -> list[dict[str, Any]]:
+    return list(template.find_resources("AWS::S3::Bucket").values())
+
+
+def rules_of(bucket: dict[str, Any]) -> list[dict[str, Any]]:
+    return bucket["Properties"]["LifecycleConfiguration"]["Rules"]  # type: ignore[no-any-return]
+
+
 def test_browsers_of_our_own_origin_alone_may_use_a_bucket() -> None:
     for bucket in storage_template().find_resources("AWS::S3::Bucket").values():
         (rule,) = bucket["Properties"]["CorsConfiguration"]["CorsRules"]

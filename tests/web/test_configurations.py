@@ -242,7 +242,7 @@ def test_old_versions_are_shown_compared_and_brought_back(described: Lab) -> Non
     assert described.get(KEY) == b"baseline: 1\n"
     described.client.post(f"{BASE}of/first/delete/")
     assert described.keys("example-lab/configs/") == []
-    assert "is deleted. What it held is kept" in described.client.get(f"{BASE}of/first/").content.decode()
+    assert "is deleted. What it held is kept for ever after that" in described.client.get(f"{BASE}of/first/").content.decode()
     described.client.post(f"{BASE}of/first/restore/", {"version": old})
     assert described.get(KEY) == b"baseline: 1\n"
 

@@ -10,6 +10,7 @@ from django.test import Client
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
+from control_plane.deployments.models import StoredManifest
 from control_plane.groups.models import Access, Grant
 from control_plane.groups.services.members import add_member
 from control_plane.storage import sessions
@@ -39,6 +40,23 @@ def test_the_page_shows_whose_files_these_are_in_few_queries(lab: Lab, django_as
     assert "Electrophysiology: files" in answer.content.decode()
     assert f'"bucket": "{BUCKET}"' in answer.content.decode()
     assert "no-store" in answer["Cache-Control"] or "no-cache" in answer["Cache-Control"]
+
+
+def test_the_page_says_how_long_deleted_files_are_kept(lab: Lab) -> None:
+    assert "kept as an earlier version for ever, and billed like any file." in lab.client.get(PAGE).content.decode()
+    hold_days(lab, 30)
+    said = lab.client.get(PAGE).content.decode()
+    assert "kept as an earlier version for 30 days after that, then removed for good." in said
+    assert "for ever" not in said
+
+
+def hold_days(lab: Lab, days: int) -> None:
+    """As if AWS held the storage stack with these days."""
+    stack = lab.place.analysis.stack
+    settle(stack)
+    stored = StoredManifest.objects.get(stack=stack, generation=stack.deployed_generation)
+    stored.text = json.dumps(json.loads(stored.text) | {"earlier_versions_days": days})
+    stored.save()
 
 
 def policy(lab: Lab) -> dict[str, list[str]]:

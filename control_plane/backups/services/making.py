@@ -1,6 +1,7 @@
 """Making a backup: copy, store, read back, restore into a temporary database, and only then call it one."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.utils import timezone
@@ -20,15 +21,26 @@ from control_plane.backups.store import BackupStore, Tell
 logger = logging.getLogger("cohort.backups")
 
 
-def create(*, actor: Actor, tell: Tell) -> BackupManifest:
-    """Back the site's database up while it is in use, and remove what is too old. Raises BackupsError or PermissionDenied."""
+@dataclass(frozen=True)
+class Made:
+    """A backup that was made and verified, and the names of the old ones that were removed after it."""
+
+    manifest: BackupManifest
+    removed: list[str]
+
+
+def create(*, actor: Actor, tell: Tell, is_scheduled: bool = False) -> Made:
+    """Back the site's database up while it is in use, and remove what is too old. Raises BackupsError or PermissionDenied.
+
+    One that is scheduled is thinned out later; one made by hand is kept.
+    """
     require_administrator(actor)
     database, store = site_database(), site_store()
     with work_folder() as folder:
         packed = folder / "packed"
         dump = database.dump(packed, tell)
         tell("Storing it", 0)
-        name = _put(store, dump, database.engine, packed)
+        name = _put(store, dump, database.engine, packed, is_manual=not is_scheduled)
         try:
             manifest = _verified(store, database, name, dump, packed, tell)
             store.finish(manifest)
@@ -45,13 +57,12 @@ def create(*, actor: Actor, tell: Tell) -> BackupManifest:
         rows=sum(manifest.contents.rows.values()),
     )
     logger.info("%s was made and verified: %s bytes in %s", name, manifest.size, store.location)
-    expire(store)
-    return manifest
+    return Made(manifest, expire(store, actor=actor))
 
 
-def _put(store: BackupStore, dump: Dump, engine: str, packed: Path) -> str:
+def _put(store: BackupStore, dump: Dump, engine: str, packed: Path, *, is_manual: bool) -> str:
     for number in range(1, MOST_WITHIN_A_SECOND + 1):
-        name = new_name(dump.began_at, engine, number)
+        name = new_name(dump.began_at, engine, number, is_manual=is_manual)
         try:
             store.put(name, packed)
         except NameInUse:

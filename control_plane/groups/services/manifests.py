@@ -90,7 +90,9 @@ def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:
     return manifest if isinstance(manifest, GroupManifest) else None
 
 
-def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -> PlatformManifest:
+def platform_manifest(
+    stack: Stack, generation: int, origins: tuple[str, ...], earlier_versions_days: int | None
+) -> PlatformManifest:
     """A storage stack's desired state now. Raises LimitReached where AWS could not hold it."""
     try:
         return PlatformManifest.build(
@@ -100,6 +102,7 @@ def platform_manifest(stack: Stack, generation: int, origins: tuple[str, ...]) -
             number=names.storage_number(stack.name),
             buckets=tuple(Analysis.objects.wanted().filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
             origins=origins,
+            earlier_versions_days=earlier_versions_days,
         )
     except ManifestError as error:
         raise LimitReached(f"{error} Nothing was changed.") from error

@@ -6,11 +6,12 @@ from django.db.models import Count, Q
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
-from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_again, lock, request_deployment
+from control_plane.groups.services.earlier_versions import last_manifest, next_days
 from control_plane.groups.services.manifests import platform_manifest
 from control_plane.quotas.checks import require_room_for_stack
-from stacks.manifest import MOST_BUCKETS, names, parse
+from stacks.manifest import MOST_BUCKETS, names
 
 
 def origins() -> tuple[str, ...]:
@@ -47,36 +48,47 @@ def stack_with_room() -> Stack:
     return _further_stack(first, max(names.storage_number(name) for _, name, _ in stacks) + 1)
 
 
-def sync_platform(*, actor: Actor) -> list[Deployment]:
+def sync_platform(*, actor: Actor, confirmed_days: int | None = None) -> list[Deployment]:
     """Have each storage stack deployed where what is wanted differs from what was last asked for, or that never arrived.
 
-    Returns the deployments that bring it; none if AWS holds what is wanted.
+    `confirmed_days` are the EARLIER_VERSIONS_DAYS that somebody confirmed; without them, nothing ends sooner than before. Returns
+    the deployments that bring it; none if AWS holds what is wanted.
     """
     platform_stack()
     stacks = list(Stack.objects.filter(kind=Stack.Kind.PLATFORM).order_by("pk").values_list("pk", flat=True))
-    return [deployment for pk in stacks if (deployment := _sync(pk, actor))]
+    return [deployment for pk in stacks if (deployment := _sync(pk, actor, confirmed_days))]
 
 
 def request_storage_deployment(stack: Stack, summary: str, actor: Actor) -> Deployment:
-    """Have a storage stack's present rows deployed; it must be locked. See `request_deployment`. Raises LimitReached."""
+    """Have a storage stack's present rows deployed; it must be locked. See `request_deployment`. Raises LimitReached.
+
+    Earlier versions are kept no shorter than before.
+    """
+    return request_with_days(stack, summary, actor, next_days(stack))
+
+
+def request_with_days(stack: Stack, summary: str, actor: Actor, days: int | None) -> Deployment:
+    """As `request_storage_deployment`, with earlier versions kept so many days; None for ever."""
     return request_deployment(
         stack,
-        make_manifest=lambda generation: platform_manifest(stack, generation, origins()),
+        make_manifest=lambda generation: platform_manifest(stack, generation, origins(), days),
         summary=summary,
         actor=actor,
     )
 
 
-def _sync(stack_id: int, actor: Actor) -> Deployment | None:
+def _sync(stack_id: int, actor: Actor, confirmed_days: int | None) -> Deployment | None:
     with transaction.atomic():
         stack = lock(stack_id)
-        wanted = platform_manifest(stack, stack.generation or 1, origins())
-        last = StoredManifest.objects.filter(stack=stack, generation=stack.generation).first()
+        days = next_days(stack, confirmed_days)
+        last = last_manifest(stack)
         # What an older release wrote means the same without the fields that came since.
-        if last and parse(last.text) == wanted:
+        if last and last == platform_manifest(stack, stack.generation or 1, origins(), days):
             return None if stack.is_up_to_date else _open_or_again(stack, actor)
-        deployment = request_storage_deployment(stack, f"Setting {stack.title} up", actor)
-        record(actor, "platform.sync", stack.name, deployment=deployment.pk)
+        deployment = request_with_days(stack, f"Setting {stack.title} up", actor, days)
+        was = last.earlier_versions_days if last else None
+        told = {"before": {"earlier_versions_days": was}, "after": {"earlier_versions_days": days}} if was != days else {}
+        record(actor, "platform.sync", stack.name, deployment=deployment.pk, **told)
     return deployment
 
 

@@ -1,12 +1,13 @@
-"""`manage.py backup`: making, finding, trying out and restoring copies of the database."""
+"""`manage.py backup`: making, finding, trying out, restoring and removing copies of the database."""
 
 import sys
 from typing import Any
 
-from control_plane.backups.documents import BackupManifest
+from control_plane.backups.documents import BackupManifest, is_manual
 from control_plane.backups.errors import BackupsError, BadBackup
 from control_plane.backups.services.checking import LATEST, named, verify
 from control_plane.backups.services.making import create
+from control_plane.backups.services.removing import remove
 from control_plane.backups.services.restoring import Restored, restore
 from control_plane.backups.site import site_store
 from control_plane.terminal import VerbCommand, table
@@ -19,10 +20,15 @@ BAR = 20
 class Command(VerbCommand):
     """Backups from a terminal."""
 
-    help = "Back the database up, list and verify backups, and restore one."
+    help = "Back the database up, list, verify and remove backups, and restore one."
 
     def add_verbs(self) -> None:
-        self.verb("create", self.create, "Copy the database while it is in use, store the copy, and verify it.")
+        made = self.verb("create", self.create, "Copy the database while it is in use, store the copy, and verify it.")
+        made.add_argument(
+            "--scheduled",
+            action="store_true",
+            help="For a timer: the copy is thinned out later. Without it, the copy is one made by hand, which is kept.",
+        )
         listed = self.verb("list", self.list, f"List the finished backups, newest first (at most {MOST_LISTED}).")
         listed.add_argument("--limit", type=int, default=MOST_LISTED, help="How many at most.")
         verified = self.verb("verify", self.verify, "Restore a backup into a temporary database and compare it with its manifest.")
@@ -32,13 +38,17 @@ class Command(VerbCommand):
         restored.add_argument("name", help=f"A backup's name, or {LATEST}.")
         restored.add_argument("--force", action="store_true", help="Even if the database holds data; it is kept aside.")
         restored.add_argument("--to", default="", help="Restore beside the database instead: a new file, or a new database's name.")
+        removed = self.verb("remove", self.remove, "Remove one backup for good.")
+        removed.add_argument("name", help="A backup's name.")
 
     def create(self, options: dict[str, Any]) -> None:
-        manifest = create(actor=self.actor, tell=self._progress())
-        text = (
-            f"{manifest.name} is made and verified: {_rows(manifest):,} rows, {manifest.size:,} bytes, in {site_store().location}"
-        )
-        self.show(options, _as_dict(manifest), text)
+        made = create(actor=self.actor, tell=self._progress(), is_scheduled=options["scheduled"])
+        manifest = made.manifest
+        lines = [
+            f"{manifest.name} is made and verified: {_rows(manifest):,} rows, {manifest.size:,} bytes, in {site_store().location}",
+            *(f"Removed, as it is kept no longer: {name}" for name in made.removed),
+        ]
+        self.show(options, _as_dict(manifest) | {"removed": made.removed}, "\n".join(lines))
 
     def list(self, options: dict[str, Any]) -> None:
         store = site_store()
@@ -47,13 +57,18 @@ class Command(VerbCommand):
             try:
                 manifest = store.manifest(name)
             except BadBackup as error:
-                rows.append([name, "", "", str(error)])
+                rows.append([name, "", _made(name), "", str(error)])
                 documents.append({"name": name, "error": str(error)})
                 continue
             moment = f"{manifest.began_at:%Y-%m-%d %H:%M:%S}"
-            rows.append([name, moment, f"{manifest.size:,}", f"{_rows(manifest):,}"])
+            rows.append([name, moment, _made(name), f"{manifest.size:,}", f"{_rows(manifest):,}"])
             documents.append(_as_dict(manifest))
-        self.show(options, documents, table(rows, ["BACKUP", "BEGAN (UTC)", "BYTES", "ROWS"]))
+        self.show(options, documents, table(rows, ["BACKUP", "BEGAN (UTC)", "MADE", "BYTES", "ROWS"]))
+
+    def remove(self, options: dict[str, Any]) -> None:
+        left = remove(options["name"], actor=self.actor)
+        document = {"name": options["name"], "store": site_store().location, "left": left}
+        self.show(options, document, f"{options['name']} is removed. Backups left in {site_store().location}: {left}")
 
     def verify(self, options: dict[str, Any]) -> None:
         names = site_store().names() if options["all"] else [named(site_store(), options["name"])]
@@ -100,7 +115,11 @@ def _rows(manifest: BackupManifest) -> int:
 
 def _as_dict(manifest: BackupManifest) -> dict[str, Any]:
     document = manifest.model_dump(mode="json", exclude={"contents"})
-    return document | {"rows": _rows(manifest)}
+    return document | {"made": _made(manifest.name), "rows": _rows(manifest)}
+
+
+def _made(name: str) -> str:
+    return "by hand" if is_manual(name) else "scheduled"
 
 
 def _restored(done: Restored, to: str) -> str:

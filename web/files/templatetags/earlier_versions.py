@@ -1,0 +1,15 @@
+"""How long S3 keeps what people delete or replace, as pages say it."""
+
+from django import template
+
+from control_plane.groups.services.earlier_versions import kept_days
+from control_plane.storage.places import Place
+
+register = template.Library()
+
+
+@register.simple_tag
+def kept_for(place: Place) -> str:
+    """How long earlier versions in the place's bucket are kept: `for ever`, or `for 30 days`. In one query."""
+    days = kept_days(place.analysis)
+    return "for ever" if days is None else f"for {days} day{'s' if days != 1 else ''}"
