@@ -70,7 +70,7 @@ class Site:
         site_settings.check_kept(self.kept, self.var / "env", is_embedded=self.is_embedded)
         self.asked = site_settings.asked(os.environ, self.kept, is_embedded=self.is_embedded)
         self.is_demonstrating = self.is_embedded and os.environ.get("DEMO", "1") != "0"
-        self.url = f"http://localhost:{self.port}"
+        self.url, self.endpoint = f"http://localhost:{self.port}", f"http://localhost:{self.aws_port}"
         self._aws: EmbeddedAws | None = None
         self._aws_starts = list[float]()
         self._is_short = False
@@ -166,7 +166,8 @@ class Site:
                 f"For this site, give it once as `make up {self.asked.left[0]}=...`, or write it into {self.var / 'env'}.",
                 flush=True,
             )
-        for name in self.asked.left:
+        taken_away = [name for name, value in self.asked.given.items() if not value]
+        for name in (*self.asked.left, *taken_away):
             del os.environ[name]
 
     def _environment(self) -> dict[str, str]:
@@ -175,11 +176,7 @@ class Site:
         settings |= {"VAR_DIR": str(self.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"}
         if self.is_embedded:
             settings |= {EMBEDDED: "1", "COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION}
-            settings |= {
-                "AWS_REGION": REGION,
-                "AWS_DEFAULT_REGION": REGION,
-                "AWS_ENDPOINT_URL": f"http://localhost:{self.aws_port}",
-            }
+            settings |= {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint}
             settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NOBODY
             isolate_this_process(settings)
         else:
@@ -195,13 +192,12 @@ class Site:
 
     def _identity(self, patterns: Sequence[str]) -> dict[str, str]:
         """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
-        endpoint = f"http://localhost:{self.aws_port}"
         key_id, secret = self.kept.get("AWS_ACCESS_KEY_ID", ""), self.kept.get("AWS_SECRET_ACCESS_KEY", "")
         policy = control_plane_policy(ACCOUNT, REGION, patterns)
-        if key_id and secret and identity_works(endpoint, REGION, key_id, secret):
-            renew_rights(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
+        if key_id and secret and identity_works(self.endpoint, REGION, key_id, secret):
+            renew_rights(self.endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         else:
-            key_id, secret = create_identity(endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
+            key_id, secret = create_identity(self.endpoint, ACCOUNT, REGION, CONTROL_PLANE_USER, policy)
         return {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
 
     def _bootstrap(self, environment: Mapping[str, str]) -> None:
@@ -259,7 +255,7 @@ class Site:
 
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """What runs the demonstration's jobs."""
-        command, environment = backend.how_to_start(f"http://localhost:{self.aws_port}", ACCOUNT, REGION, DEMO_BUCKET)
+        command, environment = backend.how_to_start(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
         return serving(command, self.var / "backend.log", environment)
 
     def _check_schema(self) -> None:
