@@ -58,9 +58,11 @@ class Tour:
             self.front_or_none = None
 
     def visitor(self, email: str) -> Visitor:
-        """A browser of this person's, signed in."""
+        """A browser of this person's, signed in. Setting their password ends the sessions that were opened for them before."""
         if email not in self.visitors:
             self.visitors[email] = self.front.visitor(email)
+            for name in [name for name in self.kept if name.startswith("s3 ") and name.endswith(f" {email}")]:
+                del self.kept[name]
         return self.visitors[email]
 
     def settle(self) -> None:
