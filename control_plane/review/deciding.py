@@ -38,13 +38,14 @@ class NotDecided(GroupsError):
     """The decision cannot be carried out."""
 
 
-def find_unmanaged(name: str) -> UnmanagedResource:
+def find_unmanaged(name: str, kind: str = "") -> UnmanagedResource:
     """What waits for a decision under this name. Raises NotFound, or NotDecided where several things have the name."""
-    found = list(UnmanagedResource.objects.filter(name=name)[:2])
+    named = UnmanagedResource.objects.filter(name=name)
+    found = list((named.filter(kind=kind) if kind else named)[:2])
     if not found:
         raise NotFound(f"Nothing called {name!r} waits for a decision. {NOTHING_CHANGED}; `manage.py review unmanaged` lists it.")
     if len(found) > 1:
-        raise NotDecided(f"{name!r} is the name of several things. {NOTHING_CHANGED}; decide on the access review's page.")
+        raise NotDecided(f"{name!r} is the name of several things. {NOTHING_CHANGED}; say which by its kind.")
     return found[0]
 
 

@@ -14,7 +14,7 @@ from control_plane.review import unmanaged
 from control_plane.review.comparing import Compared, lines
 from control_plane.review.findings import findings
 from control_plane.review.holdings import read
-from control_plane.review.models import Finding, Line, Look
+from control_plane.review.models import Finding, Line, Look, UnmanagedResource
 
 logger = logging.getLogger("cohort.review")
 ROWS_AT_ONCE = 500
@@ -50,7 +50,9 @@ def look_outside() -> Look:
     except AwsFailure as error:
         Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
         raise
-    Look.objects.filter(pk=found.pk).update(finished_at=began, error="")
+    # Of what was found, one scan reads a part: the next one goes on soon.
+    again = {"asked_at": None} if UnmanagedResource.objects.filter(read_at=None).exists() else {}
+    Look.objects.filter(pk=found.pk).update(finished_at=began, error="", **again)
     found.refresh_from_db()
     return found
 

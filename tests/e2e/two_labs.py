@@ -65,6 +65,7 @@ class Lab:
     decision: str
     passkey: int
     preview: int
+    unmanaged: int
     computer: int
     address_link: str
     tokens: dict[str, str]

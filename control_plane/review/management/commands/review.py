@@ -102,12 +102,12 @@ class Command(VerbCommand):
 
     def take_over(self, options: dict[str, Any]) -> None:
         people = dict(_person(one) for one in options["person"])
-        row = find_unmanaged(options["name_on_aws"])
+        row = find_unmanaged(options["name_on_aws"], options["kind"])
         deployment = take_over(row, confirmation=options["confirm"], people=people, name=options["name"], actor=self.actor)
         self._decided(options, deployment, f"{row.name} is known again.")
 
     def remove(self, options: dict[str, Any]) -> None:
-        row = find_unmanaged(options["name_on_aws"])
+        row = find_unmanaged(options["name_on_aws"], options["kind"])
         self._decided(options, remove(row, confirmation=options["confirm"], actor=self.actor), f"{row.name} is being removed.")
 
     def _decided(self, options: dict[str, Any], deployment: Deployment | None, text: str) -> None:
@@ -156,6 +156,7 @@ def _as_dict(one: listing.Shown) -> dict[str, Any]:
 
 def _which(parser: ArgumentParser) -> None:
     parser.add_argument("name_on_aws", metavar="name", help="As `review unmanaged` lists it.")
+    parser.add_argument("--kind", default="", choices=UnmanagedResource.Kind.values, help="Which one, where several have the name.")
     parser.add_argument("--confirm", default="", metavar="name", help="The same name again.")
 
 
