@@ -1,6 +1,7 @@
 """What AWS holds and the database does not know: how a stack is read, what the page says, and what each decision does."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,14 +196,11 @@ def test_a_storage_stack_is_not_removed(administrator: User) -> None:
 
 def test_decisions_are_an_administrator_s_need_the_name_typed_and_are_made_once(ada: User, buckets: list[Analysis]) -> None:
     row, somebody = waiting(), Actor(label=ada.email, channel="web", user=ada)
-    for decide in (
-        lambda actor, typed: deciding.remove(row, confirmation=typed, actor=actor),
-        lambda actor, typed: deciding.take_over(row, confirmation=typed, people={}, actor=actor),
-    ):
+    for decide in (deciding.remove, partial(deciding.take_over, people={})):
         with pytest.raises(PermissionDenied):
-            decide(somebody, NAME)
+            decide(row, confirmation=NAME, actor=somebody)
         with pytest.raises(NotDecided, match="type Group-new-lab"):
-            decide(OPERATOR, "new-lab")
+            decide(row, confirmation="new-lab", actor=OPERATOR)
     deciding.remove(row, confirmation=NAME, actor=OPERATOR)
     with pytest.raises(NotDecided, match="does not wait"):
         deciding.remove(row, confirmation=NAME, actor=OPERATOR)
