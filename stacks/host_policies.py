@@ -22,7 +22,9 @@ SEE_STACKS = tuple(
 )
 SEE_ACCOUNT = (
     *("cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeAccountLimits"),
-    *("cloudformation:DescribeStackDrift*", "cloudformation:ListStacks", "iam:GetAccountSummary", "iam:ListUsers"),
+    *("cloudformation:DescribeStackDrift*", "cloudformation:ListStacks", "iam:GetAccountSummary"),
+    # What lies under our names and nobody knows, as after a restore (`control_plane.review.unmanaged`).
+    *("iam:ListGroups", "iam:ListRoles", "iam:ListUsers", "secretsmanager:ListSecrets"),
 )
 MEND_STACKS = tuple(
     f"cloudformation:{action}" for action in ("CancelUpdateStack", "ContinueUpdateRollback", "DeleteStack", "RollbackStack")
@@ -47,6 +49,11 @@ SHUT_OUT = ("iam:Delete*Policy", "iam:DeleteAccessKey", "iam:Put*Policy", "iam:U
 # All that CloudFormation reads of a bucket when it looks for drift, used by us or not (registry, AWS::S3::Bucket, read handler),
 # save that it lists: whoever may see every bucket's settings is not to see what lies in them.
 READ_BUCKETS = ("s3:Get*Configuration", "s3:GetBucket*", "s3:ListTagsForResource")
+# A principal that no stack holds, and an administrator decided to remove (`control_plane.review.removing`).
+REMOVE_STRAYS = (
+    *("iam:DeleteGroup", "iam:DeleteLoginProfile", "iam:DeleteRole", "iam:DeleteUser", "iam:Detach*Policy"),
+    "iam:RemoveUserFromGroup",
+)
 METRICS_NAMESPACE = "Cohort"
 BACKUP_KEY_ALIAS = "alias/cohort-backups"
 OURS = {"StringEquals": {"aws:ResourceTag/project": names.PROJECT}}
@@ -96,9 +103,10 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
         allow("SeeWhatStacksHold", ["iam:Get*", "iam:List*"], [*principals, names.boundary_arn(account, region)]),
         # Whoever is suspended or removed is shut out before CloudFormation gets there (`deployments.denying`).
         allow("ShutOutAtOnce", SHUT_OUT, principals[:3]),
+        allow("RemoveStrays", REMOVE_STRAYS, principals[:3]),
         allow(
-            "SeeSecretsWithoutValues",
-            "secretsmanager:DescribeSecret",
+            "SecretsWithoutValues",
+            ["secretsmanager:DeleteSecret", "secretsmanager:DescribeSecret"],
             _everywhere(region, "secretsmanager", account, "secret:cohort/*"),
         ),
         allow("SeeBuckets", READ_BUCKETS, f"arn:{names.partition(region)}:s3:::*"),

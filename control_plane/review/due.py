@@ -15,7 +15,7 @@ from control_plane.groups.errors import TooOften
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import require_manager
 from control_plane.review.listing import runs_since
-from control_plane.review.models import Finding, Look
+from control_plane.review.models import Look, UnmanagedResource
 from control_plane.review.tasks import look_at_group
 
 LOOK_AGE = timedelta(hours=20)
@@ -78,9 +78,14 @@ def _due(recent: object, old: object) -> Q:
 
 
 def _mended_outside() -> Q:
-    """Whether something was found that belongs to no group, and a run of any stack may have removed it or taken it in since."""
+    """Whether something waits for a decision, and a run of any stack may have removed it since."""
     ended = Deployment.objects.filter(finished_at__gt=OuterRef("finished_at"))
-    return Q(Exists(Finding.objects.filter(look=OuterRef("pk")))) & Q(Exists(ended))
+    return Q(Exists(UnmanagedResource.objects.all())) & Q(Exists(ended))
+
+
+def mark_restored(using: str) -> None:
+    """In a database that was restored: have everything looked at, since AWS may hold what was made after the backup."""
+    Look.objects.using(using).update(asked_at=None)
 
 
 def _start(group_id: int | None, due: Q) -> int:

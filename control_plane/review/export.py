@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from control_plane.groups.models import Access
 from control_plane.review import listing
-from control_plane.review.models import Finding, Line
+from control_plane.review.models import Finding, Line, UnmanagedResource
 
 COLUMNS = (
     *("person", "group", "bucket", "prefix", "list", "read", "write", "delete", "write_to", "access", "principal"),
@@ -19,8 +19,13 @@ ROWS_PER_QUERY = 1000
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def csv_lines(lines: QuerySet[Line], findings: QuerySet[Finding]) -> Iterator[str]:
-    """The file's lines, each with its end of line; what is not as it should be comes last. One query per thousand rows."""
+def csv_lines(
+    lines: QuerySet[Line], findings: QuerySet[Finding], unmanaged: QuerySet[UnmanagedResource] | None = None
+) -> Iterator[str]:
+    """The file's lines, each with its end of line; what is not as it should be, and what nobody knows, comes last.
+
+    One query per thousand rows.
+    """
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)
     keys = list(lines.values_list("pk", flat=True))
@@ -32,6 +37,8 @@ def csv_lines(lines: QuerySet[Line], findings: QuerySet[Finding]) -> Iterator[st
                 yield writer.writerow([_harmless(cell) for cell in _line(rows[key])])
     for finding in findings.iterator(chunk_size=ROWS_PER_QUERY):
         yield writer.writerow([_harmless(cell) for cell in _finding(finding)])
+    for row in unmanaged if unmanaged is not None else ():
+        yield writer.writerow([_harmless(cell) for cell in _unmanaged(row)])
 
 
 def _line(line: Line) -> list[str]:
@@ -59,6 +66,15 @@ def _finding(finding: Finding) -> list[str]:
     row["group"] = finding.look.group.slug if finding.look.group else ""
     row["principal"], row["differs"] = finding.principal, "yes"
     row["marks"] = f"{finding.get_kind_display()}: {finding.detail}"
+    return list(row.values())
+
+
+def _unmanaged(resource: UnmanagedResource) -> list[str]:
+    row = dict.fromkeys(COLUMNS, "")
+    row["group"], row["principal"], row["differs"] = resource.slug, resource.name, "yes"
+    row["bucket"] = ", ".join(place["bucket"] for place in resource.reach)
+    row["since"] = _moment(resource.made_at)
+    row["marks"] = f"{resource.get_kind_display()} that the database does not know: {resource.get_state_display()}"
     return list(row.values())
 
 

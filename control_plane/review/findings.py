@@ -33,11 +33,6 @@ def findings(compared: Compared) -> list[Finding]:
     return found
 
 
-def of_nobody(users: Iterable[tuple[str, str]]) -> list[Finding]:
-    """The users under our path that no group has."""
-    return [_finding(Kind.UNKNOWN_USER, name, f"It lies under {path}, where no group of the database is.") for name, path in users]
-
-
 def _strangers(compared: Compared) -> Iterable[Finding]:
     foreign = compared.holding.foreign
     for stranger in compared.strangers():

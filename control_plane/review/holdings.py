@@ -86,14 +86,6 @@ def read(group: Group, buckets: Iterable[str]) -> Holding:
     return _Reader(group).read(buckets)
 
 
-def users_of_nobody(known: Iterable[str]) -> list[tuple[str, str]]:
-    """The users (name, path) under our path that lie in the folder of none of these slugs. Raises AwsFailure."""
-    paths = tuple(names.iam_path(slug) for slug in known)
-    with cloudformation.explained():
-        pages = boto3.client("iam", config=PATIENT).get_paginator("list_users").paginate(PathPrefix=f"/{names.PROJECT}/")
-        return [(one["UserName"], one["Path"]) for page in pages for one in page["Users"] if not one["Path"].startswith(paths)]
-
-
 class _Reader:
     """One reading of one group: each managed policy is read once."""
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
 
-from control_plane.deployments.models import Deployment
+from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.models import Access, Group
-from control_plane.review.models import Finding, Line, Look
+from control_plane.review.models import Finding, Line, Look, UnmanagedResource
 
 # What the lines stand together by.
 ORDERS: dict[str, tuple[Any, ...]] = {
@@ -94,6 +94,17 @@ def findings(group: Group | None = None) -> QuerySet[Finding]:
     """What is not as Cohort makes it: of one group, or everywhere."""
     found = Finding.objects.exclude(look__group__retired_at__isnull=False).select_related("look__group", "membership__user")
     return found.filter(look__group=group) if group is not None else found
+
+
+def unmanaged() -> QuerySet[UnmanagedResource]:
+    """What AWS holds under our names and the database does not know, stacks first."""
+    order = [UnmanagedResource.Kind.STACK.value]
+    return UnmanagedResource.objects.order_by(Case(When(kind__in=order, then=0), default=1), "kind", "name", "pk")
+
+
+def newer_stacks() -> QuerySet[Stack]:
+    """The stacks that AWS holds in a state which the database does not know."""
+    return Stack.objects.filter(newer_generation__gt=0).select_related("group")
 
 
 def counts(group: Group) -> dict[str, int]:

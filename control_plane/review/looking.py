@@ -10,10 +10,11 @@ from control_plane.deployments.iam_delay import is_settling
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.errors import GroupsError
 from control_plane.groups.models import Group
+from control_plane.review import unmanaged
 from control_plane.review.comparing import Compared, lines
-from control_plane.review.findings import findings, of_nobody
-from control_plane.review.holdings import read, users_of_nobody
-from control_plane.review.models import Finding, Line, Look
+from control_plane.review.findings import findings
+from control_plane.review.holdings import read
+from control_plane.review.models import Finding, Line, Look, UnmanagedResource
 
 logger = logging.getLogger("cohort.review")
 ROWS_AT_ONCE = 500
@@ -40,17 +41,18 @@ def look(group: Group) -> Look:
 
 
 def look_outside() -> Look:
-    """Ask AWS for users under Cohort's path that belong to no group of the database. Raises AwsFailure."""
+    """Ask AWS for what it holds under our names and the database does not know. Raises AwsFailure."""
     found, _ = Look.objects.get_or_create(group=None)
-    Look.objects.filter(pk=found.pk).update(asked_at=timezone.now())
+    began = timezone.now()
+    Look.objects.filter(pk=found.pk).update(asked_at=began)
     try:
-        strays = of_nobody(users_of_nobody(Group.objects.filter(retired_at=None).values_list("slug", flat=True)))
+        unmanaged.scan()
     except AwsFailure as error:
         Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
         raise
-    with transaction.atomic():
-        _keep(found, strays)
-        Look.objects.filter(pk=found.pk).update(finished_at=timezone.now(), error="")
+    # Of what was found, one scan reads a part: the next one goes on soon.
+    again = {"asked_at": None} if UnmanagedResource.objects.filter(read_at=None).exists() else {}
+    Look.objects.filter(pk=found.pk).update(finished_at=began, error="", **again)
     found.refresh_from_db()
     return found
 

@@ -111,6 +111,58 @@ class Finding(models.Model):
         return f"{self.get_kind_display()}: {self.principal}"
 
 
+class UnmanagedResource(models.Model):
+    """Something that AWS holds under our names and this database does not know: it waits for a decision.
+
+    As after a backup was restored that is older than it is. It is gone from here once it is taken over, or AWS holds it no more.
+    """
+
+    class Kind(models.TextChoices):
+        """What it is."""
+
+        STACK = "stack", "a stack"
+        USER = "user", "an IAM user"
+        ROLE = "role", "an IAM role"
+        IAM_GROUP = "iam-group", "an IAM group"
+        SECRET = "secret", "a secret"
+
+    class State(models.TextChoices):
+        """How far it is."""
+
+        WAITING = "waiting", "waits for a decision"
+        REMOVING = "removing", "is being removed"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    name = models.CharField(max_length=256, help_text="As AWS has it.")
+    region = models.CharField(max_length=32, blank=True, help_text="Empty for what IAM holds, which has none.")
+    path = models.CharField(max_length=512, blank=True, help_text="The IAM path of a principal.")
+    slug = models.CharField(max_length=64, blank=True, help_text="Of the group that it is named for.")
+    made_at = models.DateTimeField(null=True, help_text="When AWS says that it was made.")
+    found_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True, help_text="When what it can reach was last read; none where that is yet to come.")
+    generation = models.PositiveIntegerField(default=0, help_text="Which manifest a stack holds.")
+    status = models.CharField(max_length=64, blank=True, help_text="CloudFormation's own word of a stack.")
+    manifest = models.TextField(blank=True, help_text="The manifest that a stack stands for, as far as it can be told.")
+    reach = models.JSONField(default=list, help_text="What it can reach now: bucket, rights.")
+    users = models.JSONField(default=list, help_text="IAM users in it: name, keys that work, last_used_at.")
+    problem = models.CharField(max_length=500, blank=True, help_text="Why it cannot be taken over, or was not read.")
+    state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    decided_by = models.CharField(max_length=320, blank=True)
+    error = models.CharField(max_length=500, blank=True, help_text="Why it could not be removed at the last try.")
+
+    class Meta:
+        ordering = ("kind", "name", "pk")
+        constraints = (models.UniqueConstraint(fields=("kind", "name", "region"), name="one_unmanaged_resource_each"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def working_keys(self) -> int:
+        """How many access keys of it work."""
+        return sum(int(one["keys"]) for one in self.users)
+
+
 class SignOff(models.Model):
     """A manager looked at who can reach what in their group, and put their name to it. Never changed."""
 

@@ -32,7 +32,7 @@ def table(request: HttpRequest, group: Group | None = None) -> dict[str, Any]:
 
 def download(request: HttpRequest, name: str, group: Group | None = None) -> StreamingHttpResponse:
     """The same lines as a file, all of them."""
-    rows = csv_lines(listing.lines(group=group, **_asked(request)), listing.findings(group))
+    rows = csv_lines(listing.lines(group=group, **_asked(request)), listing.findings(group), None if group else listing.unmanaged())
     response = StreamingHttpResponse(rows, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response["Cache-Control"] = "no-store"

@@ -21,3 +21,11 @@ def look_at_group(group_id: int | None) -> None:
             look(Group.objects.select_related("stack").get(pk=group_id))
     except (AwsFailure, NotNow) as error:
         logger.warning("the access review could not look: %s", error)
+
+
+@task()
+def remove_unmanaged(pk: int) -> None:
+    """See `removing.carry_out`."""
+    from control_plane.review.removing import carry_out
+
+    carry_out(pk)

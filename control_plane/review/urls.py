@@ -11,4 +11,7 @@ urlpatterns = [
     path("review/sign-offs/", views.signed, name="signed"),
     path("review/look/", views.look, name="look"),
     path("review/people/<int:pk>/remove/", views.remove, name="remove"),
+    path("review/unmanaged/<int:pk>/", views.unmanaged, name="unmanaged"),
+    path("review/unmanaged/<int:pk>/take-over/", views.take_over_unmanaged, name="take_over"),
+    path("review/unmanaged/<int:pk>/remove/", views.remove_unmanaged, name="remove_unmanaged"),
 ]

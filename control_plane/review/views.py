@@ -1,4 +1,6 @@
-"""The review of all groups, for administrators: who can reach what, who signed, and removing somebody everywhere."""
+"""The review of all groups, for administrators: who can reach what, who signed, removing people, and what nobody knows."""
+
+from collections.abc import Callable
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,13 +15,20 @@ from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
 from control_plane.accounts.services.removals import foresee, remove_people
 from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import GroupsError
+from control_plane.review import deciding, listing
+from control_plane.review.deciding import members
 from control_plane.review.due import request_all
-from control_plane.review.models import Look
+from control_plane.review.models import Look, UnmanagedResource
 from control_plane.review.pages import download, table
 from control_plane.review.signing import states
 
 GROUPS_PER_PAGE = 50
+# The terminal lists them all.
+MAX_UNMANAGED = 50
+# Of a group that is larger the terminal takes the addresses.
+MAX_MEMBERS = 200
 
 
 @require_safe
@@ -29,7 +38,15 @@ def page(request: HttpRequest) -> HttpResponse:
     _require_administrator(request)
     oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
     failed = Look.objects.exclude(error="").count()
-    return render(request, "review/page.html", table(request) | {"oldest": oldest, "failed": failed})
+    waiting = listing.unmanaged()
+    shown = {
+        "oldest": oldest,
+        "failed": failed,
+        "unmanaged": list(waiting[:MAX_UNMANAGED]),
+        "more_unmanaged": max(0, waiting.count() - MAX_UNMANAGED),
+        "newer": list(listing.newer_stacks()[:MAX_UNMANAGED]),
+    }
+    return render(request, "review/page.html", table(request) | shown)
 
 
 @require_safe
@@ -78,6 +95,51 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("review:page")
     [loss] = foresee([person])
     return render(request, "review/remove.html", {"person": person, "loss": loss})
+
+
+@require_safe
+@login_required
+def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
+    """One thing that AWS holds and the database does not know, with the two decisions about it."""
+    _require_administrator(request)
+    row = get_object_or_404(UnmanagedResource, pk=pk)
+    held = members(row)
+    context = {"row": row, "members": held[:MAX_MEMBERS], "more_members": max(0, len(held) - MAX_MEMBERS)}
+    return render(request, "review/unmanaged.html", context)
+
+
+@require_POST
+@login_required
+def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make its group, or its analyses, known again."""
+    _require_administrator(request)
+    row = get_object_or_404(UnmanagedResource, pk=pk)
+    people = {one.username: request.POST.get(f"person-{one.username}", "") for one in members(row)}
+    typed = {"confirmation": request.POST.get("confirmation", ""), "name": request.POST.get("name", "")}
+    actor = Actor.of_request(request)
+    return _decide(request, row, lambda: deciding.take_over(row, people=people, actor=actor, **typed), "taken over")
+
+
+@require_POST
+@login_required
+def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have it removed from AWS."""
+    _require_administrator(request)
+    row = get_object_or_404(UnmanagedResource, pk=pk)
+    confirmation = request.POST.get("confirmation", "")
+    actor = Actor.of_request(request)
+    return _decide(request, row, lambda: deciding.remove(row, confirmation=confirmation, actor=actor), "being removed")
+
+
+def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], told: str) -> HttpResponse:
+    """Carry a decision out, and follow its deployment; or say why it is refused."""
+    try:
+        deployment = decision()
+    except GroupsError as refusal:
+        messages.error(request, str(refusal))
+        return redirect("review:unmanaged", row.pk)
+    messages.success(request, f"{row.name} is {told}.")
+    return redirect(deployment) if deployment is not None else redirect("review:page")
 
 
 def _require_administrator(request: HttpRequest) -> None:

@@ -28,7 +28,7 @@ from control_plane.groups.services.members import add_member, remove_member
 from control_plane.notifications.models import Notice
 from control_plane.review import due, listing
 from control_plane.review.looking import NotNow, look, look_outside
-from control_plane.review.models import Finding, Line, Look, Mark, SignOff
+from control_plane.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
 from control_plane.review.signing import NotSignable, remind_of_reviews, sign_off, standing
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
@@ -151,7 +151,8 @@ def test_nothing_is_looked_at_while_it_is_deployed(lab: OnAws, group: Group) -> 
 
 def test_a_user_of_no_group_is_found(lab: OnAws) -> None:
     lab.iam.create_user(UserName="ghost", Path="/cohort/gone-lab/")
-    assert [one.principal for one in look_outside().findings.all()] == ["ghost"]
+    look_outside()
+    assert [(one.kind, one.name, one.path) for one in UnmanagedResource.objects.all()] == [("user", "ghost", "/cohort/gone-lab/")]
 
 
 def test_the_sweep_has_each_group_looked_at_once_a_day_and_after_a_deployment(lab: OnAws, group: Group, at_once: None) -> None:
@@ -334,4 +335,7 @@ def test_a_retired_group_is_not_shown(lab: OnAws, group: Group) -> None:
     Group.objects.update(retired_at=timezone.now())
     assert not listing.lines().exists()
     assert due.start_due_looks() == 1, "what lies outside every group, alone"
-    assert {one.principal for one in look_outside().findings.all()} == set(lab.keys), "now nobody's"
+    look_outside()
+    told = set(UnmanagedResource.objects.values_list("kind", "name"))
+    own = {("role", "cohort-example-lab"), ("iam-group", "cohort-example-lab")}
+    assert told == {("user", name) for name in lab.keys} | own, "now nobody's"

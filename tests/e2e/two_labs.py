@@ -66,6 +66,7 @@ class Lab:
     passkey: int
     preview: int
     notice: int
+    unmanaged: int
     computer: int
     address_link: str
     tokens: dict[str, str]

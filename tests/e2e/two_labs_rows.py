@@ -22,6 +22,7 @@ from control_plane.groups.services.joining import ask_to_join
 from control_plane.groups.services.members import add_member, set_manager
 from control_plane.jobs.models import Job
 from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.review.models import UnmanagedResource
 from web.jobs.sharing import SALT
 
 OPERATOR = Actor.at_terminal()
@@ -93,6 +94,7 @@ def _things(group: Group) -> dict[str, Any]:
         "passkey": passkey.pk,
         "preview": preview.pk,
         "notice": notice.pk,
+        "unmanaged": UnmanagedResource.objects.create(kind="secret", name=f"cohort/{group.slug}/nobody").pk,
         "computer": computers(people[KEYS])[0].id,
         "address_link": make_link_token(asker, f"new-{asker.email}"),
         "tokens": {address: token["access_token"] for address, token in tokens.items()},

@@ -135,6 +135,14 @@ class Control:
             self._services = _Services(self.env)
         return self._services.ask({"do": what, **arguments})
 
+    def lose_disk(self) -> None:
+        """Lose the data folder, as with a disk; the processes that had it open are gone too."""
+        if self._services is not None:
+            self._services.end()
+            self._services = None
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
+
     def slug(self, name: str) -> str:
         """This control plane's own slug of that name."""
         return f"{self.prefix}-{name}"

@@ -26,6 +26,8 @@ from control_plane.groups.services.platform import platform_stack, sync_platform
 from control_plane.retirement.analysis_asking import ask  # noqa: E402
 from control_plane.retirement.analysis_present import analysis_retirement_as_dict  # noqa: E402
 from control_plane.retirement.models import BucketChoice  # noqa: E402
+from control_plane.review import deciding, looking  # noqa: E402
+from control_plane.review.models import UnmanagedResource  # noqa: E402
 
 ACTOR = Actor(label="terminal:tester", channel="terminal")
 OTHER = Actor(label="terminal:other", channel="terminal")
@@ -160,6 +162,28 @@ def repair(slug: str) -> int:
     return requests.request_repair(find_group(slug).stack, actor=ACTOR).pk
 
 
+def look_outside() -> None:
+    """Ask AWS for what the database does not know."""
+    looking.look_outside()
+
+
+def unmanaged() -> list[dict[str, Any]]:
+    """What AWS holds and the database does not know."""
+    fields = ("kind", "name", "state", "reach", "users", "problem", "error")
+    return list(UnmanagedResource.objects.order_by("kind", "name").values(*fields))
+
+
+def take_over(name: str, people: dict[str, str]) -> int | None:
+    """Take a group over with these people, by username."""
+    deployment = deciding.take_over(deciding.find_unmanaged(name), confirmation=name, people=people, actor=ACTOR)
+    return deployment.pk if deployment else None
+
+
+def remove_unmanaged(name: str, kind: str) -> None:
+    """Have something removed that the database does not know."""
+    deciding.remove(deciding.find_unmanaged(name, kind), confirmation=name, actor=ACTOR)
+
+
 @transaction.atomic
 def dump() -> dict[str, Any]:
     """What the database says, at one moment."""
@@ -237,6 +261,10 @@ CALLS = {
         check_stack,
         repair,
         repair_stack,
+        look_outside,
+        unmanaged,
+        take_over,
+        remove_unmanaged,
         dump,
     )
 }

@@ -1,7 +1,6 @@
 """The data folder is destroyed: a backup brings everything back, and what AWS was given after it is shown, not undone."""
 
 import json
-import shutil
 from typing import Any
 
 import pytest
@@ -29,15 +28,6 @@ def stack(dump: dict[str, Any], slug: str) -> dict[str, Any]:
     return next(one for one in dump["stacks"] if one["name"] == f"Group-{slug}")
 
 
-def destroy(control: Control) -> None:
-    """As a disk that is lost; the processes that had it open are gone too."""
-    if control._services is not None:
-        control._services.end()
-        control._services = None
-    shutil.rmtree(control.folder)
-    control.folder.mkdir()
-
-
 @pytest.fixture
 def restored(new_control: NewControl, tmp_path: Any) -> tuple[Control, str, str, set[str]]:
     """Two groups were backed up; one got a key holder and a federated member since; then everything was lost and restored."""
@@ -56,7 +46,7 @@ def restored(new_control: NewControl, tmp_path: Any) -> tuple[Control, str, str,
     dump = control.settled()
     after = {one["username"] for one in dump["members"] if one["email"] != "ada@example.org"}
     worker.kill()
-    destroy(control)
+    control.lose_disk()
     control.manage("backup", "restore", "latest")
     return control, changed, quiet, after
 

@@ -207,6 +207,7 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}repair.py": ("DELETE_COMPLETE",),
         "control_plane/legacy/adopting_aws.py": ("DELETE_COMPLETE",),
         "control_plane/quotas/reading.py": ("DELETE_COMPLETE",),
+        "control_plane/review/unmanaged.py": ("DELETE_COMPLETE",),
         "control_plane/doctor/limits.py": ("DELETE_COMPLETE",),
         "control_plane/doctor/reach.py": ("DELETE_COMPLETE",),
         "control_plane/doctor/stacks.py": ("DELETE_COMPLETE",),
@@ -261,6 +262,7 @@ OTHER_ROWS = (
             f"{_OURS}iam_delay.py": ("NoSuchEntity",),
             f"{_OURS}leftovers.py": ("NoSuchEntity",),
             f"{_OURS}principals.py": ("NoSuchEntity", "NoSuchEntityException"),
+            "control_plane/review/removing.py": ("NoSuchEntityException",),
             f"{_OURS}failures.py": ("cannot be found",),
             "control_plane/legacy/adopting_aws.py": ("NoSuchEntity",),
             "control_plane/doctor/bootstrap.py": ("NoSuchEntity",),
@@ -281,6 +283,7 @@ OTHER_ROWS = (
     }),
     Row(f"{_SECRETS}test_secret_not_found", "get_secret_value_not_found_ex", asked.no_secret, {
         f"{_OURS}leftovers.py": ("ResourceNotFoundException",),
+        "control_plane/review/removing.py": ("ResourceNotFoundException",),
         "control_plane/doctor/reach.py": ("ResourceNotFoundException",),
         "control_plane/doctor/surroundings.py": ("ResourceNotFoundException",),
         f"{_OURS}failures.py": ("can't find",),

@@ -25,6 +25,7 @@ from control_plane.backups.store import Tell
 from control_plane.deployments.models import Worker
 from control_plane.deployments.newer import mark_restored
 from control_plane.health.figures import WORKER_SILENT_SECONDS, silent_before
+from control_plane.review.due import mark_restored as have_all_looked_at
 
 ALIAS = "restored"
 
@@ -92,6 +93,7 @@ def _prepare(staged: Staged, manifest: BackupManifest, actor: Actor) -> bool:
         if is_older:
             call_command("migrate", database=ALIAS, verbosity=0, interactive=False)
         mark_restored(ALIAS)
+        have_all_looked_at(ALIAS)
         for model in (Session, UserSession, Token):
             model._default_manager.using(ALIAS).all().delete()
         AuditEvent.objects.using(ALIAS).create(

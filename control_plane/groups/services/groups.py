@@ -32,7 +32,7 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
     group = Group(slug=slug, name=name, folded_name=fold_name(name))
     check_fields(group, exclude=["stack", "folded_name"])
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
-        _check_free(slug, name)
+        check_free(slug, name)
         group.stack = Stack.objects.create(
             name=names.group_stack(slug),
             kind=Stack.Kind.GROUP,
@@ -107,7 +107,7 @@ def check_fields(row: Model, *, exclude: list[str]) -> None:
         raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
 
 
-def _check_free(slug: str, name: str) -> None:
+def check_free(slug: str, name: str) -> None:
     retired = Group.objects.filter(Q(slug=slug) | Q(folded_name=fold_name(name)), retired_at__isnull=False).first()
     if retired is not None and retired.retired_at is not None:
         what = f"slug {slug!r} belongs" if retired.slug == slug else f"name {name!r} belongs"

@@ -1,15 +1,18 @@
 """`manage.py review`: who can reach what, as AWS holds it; looking now; and signing."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.deployments.cloudformation import AwsFailure
-from control_plane.groups.errors import GroupsError
+from control_plane.deployments.models import Deployment
+from control_plane.groups.errors import GroupsError, InvalidName
 from control_plane.groups.models import Group
 from control_plane.groups.services.groups import find_group
 from control_plane.review import listing
+from control_plane.review.deciding import find_unmanaged, members, remove, take_over
 from control_plane.review.export import csv_lines
 from control_plane.review.looking import look, look_outside
-from control_plane.review.models import Look
+from control_plane.review.models import Look, UnmanagedResource
 from control_plane.review.signing import NotSignable, sign_off, states
 from control_plane.terminal import VerbCommand, table
 
@@ -28,6 +31,14 @@ class Command(VerbCommand):
         showing.add_argument("--search", default="", help="Words of a person, group or bucket.")
         showing.add_argument("--differences", action="store_true", help="What differs from the database alone.")
         showing.add_argument("--csv", action="store_true", help="As CSV.")
+        self.verb("unmanaged", self.unmanaged, "List what AWS holds under our names and the database does not know.")
+        taking = self.verb("take-over", self.take_over, "Make the group or analyses of such a stack known again.", deploys=True)
+        _which(taking)
+        taking.add_argument("--name", default="", help="What the group is called (default: its slug).")
+        taking.add_argument(
+            "--person", action="append", default=[], metavar="USERNAME=E-MAIL", help="Who a member is; who has none is removed."
+        )
+        _which(self.verb("remove", self.remove, "Have such a thing removed from AWS.", deploys=True))
         self.verb("due", self.due, "List every group's last sign-off, longest overdue first.")
         signing = self.verb("sign", self.sign, "Sign what AWS was last seen to hold.")
         signing.add_argument("group", metavar="slug")
@@ -44,7 +55,8 @@ class Command(VerbCommand):
                 failed[group.slug] = str(error)
         if not options["group"]:
             try:
-                told[""] = {"findings": look_outside().findings.count()}
+                look_outside()
+                told[""] = {"waiting_for_a_decision": listing.unmanaged().count()}
             except AwsFailure as error:
                 failed[""] = str(error)
         text = [f"{slug or 'outside every group'}: {_counted(counts)}" for slug, counts in told.items()]
@@ -58,7 +70,7 @@ class Command(VerbCommand):
         asked = {"by": options["by"], "search": options["search"], "only_differences": options["differences"]}
         lines, findings = listing.lines(group=group, **asked), listing.findings(group)
         if options["csv"]:
-            self.stdout.write("".join(csv_lines(lines, findings)), ending="")
+            self.stdout.write("".join(csv_lines(lines, findings, None if group else listing.unmanaged())), ending="")
             return
         shown = [_as_dict(one) for one in listing.shown(list(lines), options["by"])]
         strange = [
@@ -77,7 +89,32 @@ class Command(VerbCommand):
         ]
         text = [table(rows, ["PERSON", "GROUP", "BUCKET", "MAY", "COMPARED"])]
         text += [f"{one['kind']}: {one['principal']} ({one['group'] or 'no group'}). {one['detail']}" for one in strange]
-        self.show(options, {"lines": shown, "findings": strange}, "\n".join(text))
+        waiting = [] if group else [_waiting(one) for one in listing.unmanaged()]
+        text += [_waiting_text(one) for one in waiting]
+        self.show(options, {"lines": shown, "findings": strange, "unmanaged": waiting}, "\n".join(text))
+
+    def unmanaged(self, options: dict[str, Any]) -> None:
+        waiting = [_waiting(one) for one in listing.unmanaged()]
+        newer = [{"name": one.name, "generation": one.generation, "on_aws": one.newer_generation} for one in listing.newer_stacks()]
+        text = [_waiting_text(one) for one in waiting]
+        text += [f"{one['name']} was changed after the backup: `manage.py stack show {one['name']}`" for one in newer]
+        self.show(options, {"unmanaged": waiting, "newer": newer}, "\n".join(text) or "Nothing waits for a decision.")
+
+    def take_over(self, options: dict[str, Any]) -> None:
+        people = dict(_person(one) for one in options["person"])
+        row = find_unmanaged(options["name_on_aws"], options["kind"])
+        deployment = take_over(row, confirmation=options["confirm"], people=people, name=options["name"], actor=self.actor)
+        self._decided(options, deployment, f"{row.name} is known again.")
+
+    def remove(self, options: dict[str, Any]) -> None:
+        row = find_unmanaged(options["name_on_aws"], options["kind"])
+        self._decided(options, remove(row, confirmation=options["confirm"], actor=self.actor), f"{row.name} is being removed.")
+
+    def _decided(self, options: dict[str, Any], deployment: Deployment | None, text: str) -> None:
+        if deployment is None:
+            self.show(options, {"deployment": None}, text)
+        else:
+            self.follow(options, deployment, {}, text)
 
     def due(self, options: dict[str, Any]) -> None:
         found = [
@@ -115,6 +152,43 @@ def _as_dict(one: listing.Shown) -> dict[str, Any]:
         "marks": line.marks,
         "differs": line.differs,
     }
+
+
+def _which(parser: ArgumentParser) -> None:
+    parser.add_argument("name_on_aws", metavar="name", help="As `review unmanaged` lists it.")
+    parser.add_argument("--kind", default="", choices=UnmanagedResource.Kind.values, help="Which one, where several have the name.")
+    parser.add_argument("--confirm", default="", metavar="name", help="The same name again.")
+
+
+def _person(given: str) -> tuple[str, str]:
+    username, sign, address = given.partition("=")
+    if not sign:
+        raise InvalidName(f"--person {given!r} is not USERNAME=E-MAIL. Nothing was changed.")
+    return username, address
+
+
+def _waiting(one: UnmanagedResource) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "name": one.name,
+        "region": one.region,
+        "path": one.path,
+        "state": one.state,
+        "made_at": one.made_at,
+        "found_at": one.found_at,
+        "reach": one.reach,
+        "users": one.users,
+        "members": [{"username": member.username, "access": member.access} for member in members(one)],
+        "problem": one.problem,
+        "error": one.error,
+    }
+
+
+def _waiting_text(one: dict[str, Any]) -> str:
+    reach = ", ".join(f"{place['bucket']} ({place['rights']})" for place in one["reach"]) or "no files"
+    keys = sum(user["keys"] for user in one["users"])
+    told = f"{one['kind']} {one['name']} {UnmanagedResource.State(one['state']).label}: reaches {reach}; {keys} keys work"
+    return " ".join(part for part in (f"{told}.", one["problem"], one["error"]) if part)
 
 
 def _counted(counts: dict[str, int]) -> str:

@@ -1,0 +1,131 @@
+"""Removing from AWS what no stack holds and an administrator decided to remove. For workers.
+
+A stack is not removed here: its group becomes known and is retired (see `deciding`).
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from django.db import transaction
+
+from control_plane.audit.actors import Actor
+from control_plane.audit.models import record
+from control_plane.config import config
+from control_plane.deployments import cloudformation
+from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.deployments.models import Failure
+from control_plane.review.holdings import PATIENT
+from control_plane.review.models import UnmanagedResource
+from control_plane.review.unmanaged import is_unknown
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+logger = logging.getLogger("cohort.review")
+
+Kind = UnmanagedResource.Kind
+# Until then a secret can be brought back (Secrets Manager takes 7 to 30 days).
+SECRET_RECOVERY_DAYS = 7
+
+
+def carry_out(pk: int) -> None:
+    """Remove one thing that was decided to be removed, unless the database knows it by now. What fails is on its row.
+
+    What AWS could not do just then is tried again by the next scan.
+    """
+    row = UnmanagedResource.objects.filter(pk=pk, state=UnmanagedResource.State.REMOVING).first()
+    if row is None:
+        return
+    if not is_unknown(row):
+        row.delete()
+        return
+    try:
+        with cloudformation.explained():
+            _REMOVERS[Kind(row.kind)](row)
+    except AwsFailure as error:
+        is_passing = error.kind == Failure.RETRYABLE
+        state = UnmanagedResource.State.REMOVING if is_passing else UnmanagedResource.State.WAITING
+        told = f"{error} What was removed before that stays removed."[:500]
+        UnmanagedResource.objects.filter(pk=pk).update(state=state, error=told)
+        logger.warning("%s could not be removed: %s", row, error)
+        return
+    with transaction.atomic():
+        record(Actor.system("review"), "unmanaged.removed", row.name, kind=row.kind, decided_by=row.decided_by)
+        UnmanagedResource.objects.filter(pk=pk).delete()
+    logger.info("%s was removed, as %s decided", row, row.decided_by)
+
+
+def _remove_user(row: UnmanagedResource) -> None:
+    iam, name = _iam(), row.name
+    if name not in _listed(iam, "list_users", "Users", "UserName", PathPrefix=row.path):
+        return
+    # What lets in goes first.
+    for key in _listed(iam, "list_access_keys", "AccessKeyMetadata", "AccessKeyId", UserName=name):
+        iam.delete_access_key(UserName=name, AccessKeyId=key)
+    try:
+        iam.delete_login_profile(UserName=name)
+    except iam.exceptions.NoSuchEntityException:
+        logger.debug("%s has no password for the console", name)
+    for group in _listed(iam, "list_groups_for_user", "Groups", "GroupName", UserName=name):
+        iam.remove_user_from_group(UserName=name, GroupName=group)
+    for policy in _listed(iam, "list_user_policies", "PolicyNames", None, UserName=name):
+        iam.delete_user_policy(UserName=name, PolicyName=policy)
+    for arn in _listed(iam, "list_attached_user_policies", "AttachedPolicies", "PolicyArn", UserName=name):
+        iam.detach_user_policy(UserName=name, PolicyArn=arn)
+    iam.delete_user(UserName=name)
+
+
+def _remove_role(row: UnmanagedResource) -> None:
+    iam, name = _iam(), row.name
+    if name not in _listed(iam, "list_roles", "Roles", "RoleName", PathPrefix=row.path):
+        return
+    for policy in _listed(iam, "list_role_policies", "PolicyNames", None, RoleName=name):
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    for arn in _listed(iam, "list_attached_role_policies", "AttachedPolicies", "PolicyArn", RoleName=name):
+        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    iam.delete_role(RoleName=name)
+
+
+def _remove_iam_group(row: UnmanagedResource) -> None:
+    iam, name = _iam(), row.name
+    if name not in _listed(iam, "list_groups", "Groups", "GroupName", PathPrefix=row.path):
+        return
+    for user in _listed(iam, "get_group", "Users", "UserName", GroupName=name):
+        iam.remove_user_from_group(UserName=user, GroupName=name)
+    for policy in _listed(iam, "list_group_policies", "PolicyNames", None, GroupName=name):
+        iam.delete_group_policy(GroupName=name, PolicyName=policy)
+    for arn in _listed(iam, "list_attached_group_policies", "AttachedPolicies", "PolicyArn", GroupName=name):
+        iam.detach_group_policy(GroupName=name, PolicyArn=arn)
+    iam.delete_group(GroupName=name)
+
+
+def _remove_secret(row: UnmanagedResource) -> None:
+    client = boto3.client("secretsmanager", region_name=row.region or config().cohort_region, config=PATIENT)
+    try:
+        client.delete_secret(SecretId=row.name, RecoveryWindowInDays=SECRET_RECOVERY_DAYS)
+    except client.exceptions.ResourceNotFoundException:
+        logger.debug("%s is gone already", row)
+
+
+def _no_stack(row: UnmanagedResource) -> None:
+    raise ValueError(f"{row.name} is a stack, which is removed by a deployment.")
+
+
+_REMOVERS: dict[str, Callable[[UnmanagedResource], None]] = {
+    Kind.STACK: _no_stack,
+    Kind.USER: _remove_user,
+    Kind.ROLE: _remove_role,
+    Kind.IAM_GROUP: _remove_iam_group,
+    Kind.SECRET: _remove_secret,
+}
+
+
+def _iam() -> "IAMClient":
+    return boto3.client("iam", config=PATIENT)
+
+
+def _listed(iam: "IAMClient", call: str, key: str, member: str | None, **named: str) -> list[Any]:
+    pages = iam.get_paginator(call).paginate(**named)  # type: ignore[call-overload]
+    return [one if member is None else one[member] for page in pages for one in page[key]]
