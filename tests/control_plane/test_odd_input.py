@@ -155,8 +155,8 @@ ONCE_ERRORS: tuple[tuple[str, str, dict[str, Any], int], ...] = (
     ("GET", "/accounts/deleted/", {"groups": "9" * 5000}, 200),
     ("GET", "/accounts/login/", {"next": "http://[::1"}, 400),
     ("POST", "/accounts/password/reset/", {"next": "http://[::1", "email": "ada@example.org"}, 400),
-    ("JSON", "/api/uploads/{lab.slug}/{shared}/finish", {"files": [{"id": 10**30, "checksum": "", "etag": ""}]}, 422),
-    ("JSON", "/api/uploads/{lab.slug}/{shared}/remove", {"ids": [2**63]}, 422),
+    ("JSON", "/api/uploads/{lab.slug}/{shared}/finish", {"files": [{"id": 10**30, "checksum": "", "etag": ""}]}, 400),
+    ("JSON", "/api/uploads/{lab.slug}/{shared}/remove", {"ids": [2**63]}, 400),
 )
 
 

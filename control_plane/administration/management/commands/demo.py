@@ -27,7 +27,7 @@ MEMBERS = {"ada@example.org": Access.KEYS, "grace@example.org": Access.FEDERATED
 MANAGER = "grace@example.org"
 EXAMPLE = Path(__file__).resolve().parents[4] / "assets" / "example_analysis"
 CODE_HOLDER = "lise@example.org"
-WANTING_A_GROUP = {"emmy@example.org": {"new_group_name": "Noether Lab"}}
+WANTING_A_GROUP = ("emmy@example.org", "Noether Lab")
 
 
 class Command(VerbCommand):
@@ -93,5 +93,6 @@ class Command(VerbCommand):
     def _have_some_ask(self) -> None:
         """Two people who wait for a decision: one to join the group by a code of it, one for a group of their own."""
         _, code = make_join_code(group=Group.objects.get(slug=GROUP), actor=self.actor)
-        for email, wish in {CODE_HOLDER: {"code": code}, **WANTING_A_GROUP}.items():
-            ask_to_join(user=find_or_create_user(email, actor=self.actor), actor=self.actor, **wish)
+        asker, name = WANTING_A_GROUP
+        ask_to_join(user=find_or_create_user(CODE_HOLDER, actor=self.actor), actor=self.actor, code=code)
+        ask_to_join(user=find_or_create_user(asker, actor=self.actor), actor=self.actor, new_group_name=name)
