@@ -9,7 +9,8 @@ from ninja.security import django_auth
 
 from control_plane.audit.refusals import NotYours, record_refusal
 from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
-from control_plane.groups.errors import BeingMadeReady, GroupsError, NoCredentials, NotGranted, NotMember, Suspended
+from control_plane.errors import Refused
+from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
 
 MOST_PROBLEMS = 5
 # Pydantic's documentation, "Validation errors".
@@ -46,8 +47,8 @@ def _not_now(request: HttpRequest, error: NoCredentials) -> HttpResponse:
     return api.create_response(request, {"detail": str(error)}, status=503)
 
 
-@api.exception_handler(GroupsError)
-def _refused(request: HttpRequest, error: GroupsError) -> HttpResponse:
+@api.exception_handler(Refused)
+def _refused(request: HttpRequest, error: Refused) -> HttpResponse:
     return api.create_response(request, {"detail": str(error)}, status=409)
 
 

@@ -14,9 +14,8 @@ from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
-from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.tries import MOST_TRIES
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 
 EXIT_DEPLOYMENT_FAILED = 1
 EXIT_REFUSED = 2
@@ -62,7 +61,7 @@ class VerbCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             options["run"](options)
-        except (GroupsError, RefusedRequest, PermissionDenied) as error:
+        except (Refused, PermissionDenied) as error:
             self.refuse(str(error), options)
         except ValidationError as error:
             self.refuse(f"{' '.join(error.messages)} Nothing was changed.", options)

@@ -18,7 +18,7 @@ from control_plane.accounts.password_forms import ReplaceKeysForm
 from control_plane.accounts.second_factors import has_second_factor, is_required
 from control_plane.accounts.services import addresses, asked_mail, computers, departures, profile, sessions, sign_outs
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Membership
 from control_plane.groups.overview import access_of
 from control_plane.sent import read_number
@@ -35,7 +35,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             profile.rename(user=user, name=form.cleaned_data["name"], actor=Actor.of_request(request))
-        except GroupsError as error:
+        except Refused as error:
             form.add_error("name", str(error))
         else:
             messages.success(request, "Your name is changed.")
@@ -65,7 +65,7 @@ def sessions_page(request: HttpRequest) -> HttpResponse:
             ended = sign_outs.sign_out_everywhere(
                 user=user, session_key=here, actor=Actor.of_request(request), replace_keys=form.wants_new_keys
             )
-        except GroupsError as refusal:
+        except Refused as refusal:
             messages.error(request, str(refusal))
         else:
             _tell_signed_out(request, ended)
@@ -112,7 +112,7 @@ def change_address(request: HttpRequest, token: str) -> HttpResponse:
             )
             messages.success(request, f"Your address is {new} now. Sign in with it from now on.")
             return redirect("profile")
-    except GroupsError as error:
+    except Refused as error:
         return render(request, "account/change_address.html", {"refusal": str(error)}, status=422)
     return render(request, "account/change_address.html", {"new": new})
 
@@ -145,7 +145,7 @@ def delete(request: HttpRequest) -> HttpResponse:
         try:
             actor = Actor.of_request(request)
             deployments = departures.ask_deletion(user=user, typed_email=form.cleaned_data["typed_email"], actor=actor)
-        except GroupsError as error:
+        except Refused as error:
             form.add_error("typed_email", str(error))
         else:
             logout(request)

@@ -17,7 +17,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Analysis
 from control_plane.retirement.analysis_asking import ask, undo
 from control_plane.retirement.analysis_present import progress, standing
@@ -68,7 +68,7 @@ def _page(request: HttpRequest, pk: int, model_admin: ModelAdmin[Any]) -> HttpRe
                 bucket=BucketChoice(form.cleaned_data["bucket"]),
                 actor=Actor.of_request(request),
             )
-        except GroupsError as error:
+        except Refused as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, standing(retirement))
@@ -94,7 +94,7 @@ def _undo(request: HttpRequest, pk: int) -> HttpResponse:
     analysis = _analysis(request, pk)
     try:
         messages.success(request, standing(undo(analysis=analysis, actor=Actor.of_request(request))))
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
     return redirect("admin:groups_analysis_retire_page", pk=pk)
 

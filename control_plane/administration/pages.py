@@ -21,8 +21,7 @@ from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Preview
 from control_plane.deployments.preview_views import SESSION_KEY
 from control_plane.deployments.previews import request_preview
-from control_plane.deployments.requests import RefusedRequest
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Membership
 
 Perform = Callable[[dict[str, Any]], Deployment]
@@ -85,7 +84,7 @@ def service_page(
             else:
                 messages.success(request, _started(perform(form.cleaned_data)))
                 return redirect(back)
-        except (GroupsError, RefusedRequest) as error:
+        except Refused as error:
             form.add_error(None, str(error))
     context = {
         **model_admin.admin_site.each_context(request),

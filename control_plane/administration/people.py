@@ -25,7 +25,7 @@ from control_plane.administration.removal import removal_page, save_activity, to
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import access_of
 from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
@@ -224,7 +224,7 @@ class PersonAdmin(RecordedModelAdmin):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
-        except GroupsError as error:
+        except Refused as error:
             # All of the form is undone with it.
             self.message_user(request, str(error), messages.ERROR)
             return redirect(request.path)

@@ -22,7 +22,7 @@ from control_plane.accounts.services.removals import activate, foresee, remove_p
 from control_plane.administration.pages import MOST_SELECTED
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 
 NO_ACCESS_BACK = "Access is not given back by itself: add them to their groups again."
 MOST_LINKS = 10
@@ -64,7 +64,7 @@ def removal_page(request: HttpRequest, model_admin: ModelAdmin[Any], people: lis
         delete = form.cleaned_data["account"] == DELETE
         try:
             deployments = remove_people(users=people, delete=delete, actor=Actor.of_request(request))
-        except GroupsError as error:
+        except Refused as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, _told(people, deployments, delete=delete))
@@ -83,7 +83,7 @@ def told_activated(request: HttpRequest, people: QuerySet[User]) -> tuple[str, i
     """Activate them, and what to tell about it."""
     try:
         changed = activate(users=list(people[:MOST_SELECTED]), actor=Actor.of_request(request))
-    except GroupsError as error:
+    except Refused as error:
         return str(error), messages.ERROR
     if not changed:
         return "They are active already. Nothing was changed.", messages.WARNING

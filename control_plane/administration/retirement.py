@@ -17,7 +17,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group
 from control_plane.retirement.asking import ask, undo
 from control_plane.retirement.models import DataChoice, Retirement, Survey
@@ -92,7 +92,7 @@ def _page(request: HttpRequest, pk: int, model_admin: ModelAdmin[Any]) -> HttpRe
                 data=DataChoice(form.cleaned_data["objects"]),
                 actor=Actor.of_request(request),
             )
-        except GroupsError as error:
+        except Refused as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, standing(retirement))
@@ -120,7 +120,7 @@ def _undo(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         try:
             messages.success(request, standing(undo(group=group, actor=Actor.of_request(request))))
-        except GroupsError as error:
+        except Refused as error:
             messages.error(request, str(error))
     return redirect("admin:groups_group_retire_page", pk=pk)
 

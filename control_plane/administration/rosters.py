@@ -17,7 +17,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.services.groups import find_group
 from control_plane.groups.services.members import find_user
 from control_plane.rosters.models import Roster
@@ -91,7 +91,7 @@ class RosterAdmin(RecordedModelAdmin):
             try:
                 # One byte more than is taken, so that a longer file is refused without being read whole.
                 roster = upload(file_name=file.name, content=file.read(MOST_BYTES + 1), actor=Actor.of_request(request))
-            except GroupsError as error:
+            except Refused as error:
                 form.add_error("file", str(error))
             else:
                 return redirect(roster)
@@ -143,7 +143,7 @@ class RosterAdmin(RecordedModelAdmin):
         try:
             group = find_group(called) if (called := request.GET.get("group", "").strip()) else None
             person = find_user(email) if (email := request.GET.get("person", "").strip()) else None
-        except GroupsError as error:
+        except Refused as error:
             messages.error(request, f"{error} Nothing was exported.")
             return redirect("admin:rosters_roster_changelist")
         answer = StreamingHttpResponse(
@@ -160,7 +160,7 @@ class RosterAdmin(RecordedModelAdmin):
         roster = get_object_or_404(Roster, pk=pk)
         try:
             perform(roster)
-        except GroupsError as error:
+        except Refused as error:
             messages.error(request, str(error))
         return redirect(reverse("admin:rosters_roster_fates", args=(pk,)))
 

@@ -1,9 +1,9 @@
 """What goes wrong with backups. Each message says what happened, what was not changed, and what to do next."""
 
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 
 
-class BackupsError(GroupsError):
+class BackupsError(Refused):
     """A backup could not be made, found, used or restored."""
 
 

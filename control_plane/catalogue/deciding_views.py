@@ -19,7 +19,7 @@ from control_plane.catalogue.grants import MOST_GROUPS, analyses_of, grant_many,
 from control_plane.catalogue.models import AccessRequest
 from control_plane.catalogue.requests import approve, decline
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.sent import read_number
 
@@ -61,7 +61,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, f"{wanted.group.name} is told that it does not get {wanted.analysis.name}.")
         else:
             messages.error(request, "Choose to approve or to decline. Nothing was changed.")
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
     except ValueError:
         messages.error(request, "There is no such extent. Nothing was changed.")
@@ -85,7 +85,7 @@ def grant(request: HttpRequest) -> HttpResponse:
     if "confirm" in request.POST:
         try:
             started = grant_many(analyses=analyses, groups=groups, level=level, actor=Actor.of_request(request))
-        except GroupsError as error:
+        except Refused as error:
             form.add_error(None, str(error))
             return render(request, "catalogue/grant.html", context, status=409)
         rest = len(groups) - len(started)

@@ -13,7 +13,7 @@ from control_plane.audit.models import record
 from control_plane.catalogue.checking import check, check_schema, read
 from control_plane.catalogue.documents import Unreadable
 from control_plane.catalogue.models import Entry
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Analysis
 
 LINKS = ("paper_url", "source_url", "demo_url")
@@ -22,7 +22,7 @@ FIELDS = ("summary", "description", *LINKS, "template", "schema", "is_custom", "
 FILES = {"description.md": "description", "template.yaml": "template", "schema.json": "schema"}
 
 
-class NotDescribed(GroupsError):
+class NotDescribed(Refused):
     """Something in the description cannot be taken. `field` says what."""
 
     def __init__(self, field: str, message: str) -> None:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import grant_analyses
 from control_plane.retirement.guards import refuse_retired_analyses
@@ -58,14 +58,14 @@ def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.
 def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
     """Let the groups use the analyses. What a group has to that extent already is left as it is. One deployment for each group.
 
-    All or nothing: what one group is refused (a limit, retirement) is said, and no group was changed. Raises GroupsError or
+    All or nothing: what one group is refused (a limit, retirement) is said, and no group was changed. Raises Refused or
     PermissionDenied.
     """
     require_administrator(actor)
     if not analyses or not groups:
-        raise GroupsError("Choose at least one analysis and one group. Nothing was changed.")
+        raise Refused("Choose at least one analysis and one group. Nothing was changed.")
     if len(groups) > MOST_GROUPS or len(analyses) > MOST_ANALYSES:
-        raise GroupsError(f"At most {MOST_ANALYSES} analyses and {MOST_GROUPS} groups at once. Nothing was changed.")
+        raise Refused(f"At most {MOST_ANALYSES} analyses and {MOST_GROUPS} groups at once. Nothing was changed.")
     with transaction.atomic():
         # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
         # groups have, so that whoever is second leaves alone what the first has granted.

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
 from control_plane.catalogue.unmade import is_unmade, remove_analysis, rename_bucket, try_again
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Analysis
 
 DEEDS = ("try-again", "rename", "remove")
@@ -29,7 +29,7 @@ def bucket(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST" and deed in DEEDS:
         try:
             return _done(request, analysis, deed)
-        except GroupsError as refusal:
+        except Refused as refusal:
             error = str(refusal)
     context: dict[str, Any] = {
         "analysis": analysis,
@@ -41,7 +41,7 @@ def bucket(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _done(request: HttpRequest, analysis: Analysis, deed: str) -> HttpResponse:
-    """Do it, say what was started, and go on. Raises GroupsError."""
+    """Do it, say what was started, and go on. Raises Refused."""
     actor = Actor.of_request(request)
     if deed == "remove":
         remove_analysis(analysis=analysis, confirmation=request.POST.get("slug", ""), actor=actor)

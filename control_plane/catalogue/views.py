@@ -21,7 +21,7 @@ from control_plane.catalogue.models import AccessRequest
 from control_plane.catalogue.rendering import to_html
 from control_plane.catalogue.requests import ask, withdraw
 from control_plane.catalogue.unmade import is_unmade
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import AccessState, Analysis, Grant, Group, Membership
 
 PER_PAGE = 25
@@ -111,7 +111,7 @@ def ask_for(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         ask(group=group, analysis=found, reason=request.POST.get("reason", ""), actor=Actor.of_request(request))
         messages.success(request, f"Asked for {group.name}. An administrator decides; you are told by e-mail, and here.")
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
     return redirect("catalogue:analysis", slug)
 
@@ -126,7 +126,7 @@ def withdraw_request(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         withdraw(wanted, actor=Actor.of_request(request))
         messages.success(request, "The request is withdrawn.")
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
     return redirect("catalogue:analysis", wanted.analysis.slug)
 

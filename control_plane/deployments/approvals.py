@@ -9,10 +9,11 @@ from control_plane.audit.models import record
 from control_plane.deployments.cancelling import end, refuse_if_nothing_can_be
 from control_plane.deployments.covered import covered_changes
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import RefusedRequest, lock, tell_cancelled
+from control_plane.deployments.requests import lock, tell_cancelled
+from control_plane.errors import Refused
 
 
-class NotApprovable(RefusedRequest):
+class NotApprovable(Refused):
     """The deployment waits for no approval, or not for this person's."""
 
 

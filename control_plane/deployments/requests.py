@@ -9,19 +9,16 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments import tallies
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
+from control_plane.errors import Refused
 from control_plane.notifications.outbox import announce
 from stacks.manifest import Manifest
 
 
-class RefusedRequest(ValueError):
-    """What was asked of a deployment makes no sense now. Nothing was changed."""
-
-
-class NothingToRetry(RefusedRequest):
+class NothingToRetry(Refused):
     """There is nothing to deploy again."""
 
 
-class NotCancellable(RefusedRequest):
+class NotCancellable(Refused):
     """The deployment has ended, or is being cancelled already."""
 
 

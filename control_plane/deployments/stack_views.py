@@ -12,9 +12,9 @@ from django.views.decorators.http import require_GET, require_POST
 from control_plane.audit.actors import Actor
 from control_plane.deployments import drift, newer, requests
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.standing import drift_icon, on_aws, worst_first
 from control_plane.deployments.views import for_administrators
+from control_plane.errors import Refused
 from control_plane.groups.overview import latest_deployments
 
 PER_PAGE = 25
@@ -86,7 +86,7 @@ def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], told:
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     try:
         deployment = ask(stack, actor=Actor.of_request(request))
-    except RefusedRequest as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return _back(request, stack)
     messages.success(request, told.format(stack.title))

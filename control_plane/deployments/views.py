@@ -20,9 +20,9 @@ from control_plane.deployments.covered import covered_by, headline
 from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
-from control_plane.deployments.requests import RefusedRequest
 from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.standing import left_behind
+from control_plane.errors import Refused
 from control_plane.sent import read_number
 
 PER_PAGE = 25
@@ -106,7 +106,7 @@ def deployment_retry(request: HttpRequest, pk: int) -> HttpResponse:
     deployment = _find(pk)
     try:
         successor = requests.deploy_again(deployment, actor=Actor.of_request(request))
-    except RefusedRequest as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(deployment)
     messages.success(request, f"Deploying {deployment.stack.title} again has started.")
@@ -119,7 +119,7 @@ def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """End it: at once while it waits, as soon as AWS can take it back while it runs."""
     try:
         deployment = cancelling.cancel(_find(pk), actor=Actor.of_request(request))
-    except RefusedRequest as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
     waits = "It ends as soon as AWS can take it back."
@@ -134,7 +134,7 @@ def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
     generation = read_number(request.POST.get("generation", "")) or 0
     try:
         deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
-    except RefusedRequest as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
     messages.success(request, "Approved: it goes to AWS with the next free worker.")
@@ -148,7 +148,7 @@ def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
     reason = " ".join(request.POST.get("reason", "").split())[:MOST_REASON]
     try:
         deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
-    except RefusedRequest as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("deployments:detail", pk=pk)
     messages.success(request, f"Refused. {deployment.advice}")

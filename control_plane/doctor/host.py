@@ -48,11 +48,11 @@ def backup(around: Surroundings) -> Iterator[Finding]:
     """Look how old the newest backup of the database is."""
     around.require_settings()
     from control_plane.backups.services import age
-    from control_plane.groups.errors import GroupsError
+    from control_plane.errors import Refused
 
     try:
         newest = age.stored()
-    except GroupsError as error:
+    except Refused as error:
         yield unknown(str(error), "sudo journalctl -u cohort-backup")
         return
     if newest is None:

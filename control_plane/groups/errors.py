@@ -1,11 +1,9 @@
 """Requests about groups that make no sense. Each message says what was refused, that nothing changed, and what to do."""
 
-
-class GroupsError(ValueError):
-    """A request that was refused before anything was started."""
+from control_plane.errors import Refused
 
 
-class NameTaken(GroupsError):
+class NameTaken(Refused):
     """The slug, name or bucket belongs to something else."""
 
 
@@ -13,51 +11,39 @@ class BucketTaken(NameTaken):
     """There is a bucket of this name on AWS already."""
 
 
-class BucketNotAsked(GroupsError):
+class BucketNotAsked(Refused):
     """AWS could not be asked whether a bucket's name is free."""
 
 
-class NotMade(GroupsError):
+class NotMade(Refused):
     """AWS could not make the analysis's bucket, and it is left out."""
 
 
-class Made(GroupsError):
+class Made(Refused):
     """AWS has made the analysis's bucket, or may be making it."""
 
 
-class NotFound(GroupsError):
-    """There is no such group, person or analysis."""
-
-
-class InvalidName(GroupsError):
-    """A slug, name, address or bucket that breaks a rule."""
-
-
-class AlreadyMember(GroupsError):
+class AlreadyMember(Refused):
     """The person is in the group already."""
 
 
-class NotMember(GroupsError):
+class NotMember(Refused):
     """The person is not in the group."""
 
 
-class Inactive(GroupsError):
+class Inactive(Refused):
     """The person's account is not active."""
 
 
-class AlreadyGranted(GroupsError):
+class AlreadyGranted(Refused):
     """The group may use the analysis already, to that extent."""
 
 
-class NotGranted(GroupsError):
+class NotGranted(Refused):
     """The group may not use the analysis."""
 
 
-class LimitReached(GroupsError):
-    """AWS would refuse it, because one of its limits would be passed."""
-
-
-class NoCredentials(GroupsError):
+class NoCredentials(Refused):
     """There are no credentials to hand out."""
 
 
@@ -72,27 +58,23 @@ class Suspended(NoCredentials):
     """The member, or the whole group, is suspended."""
 
 
-class NotSuspended(GroupsError):
+class NotSuspended(Refused):
     """There is nothing to lift, or it is suspended already."""
 
 
-class OldKeyThere(GroupsError):
+class OldKeyThere(Refused):
     """The key before the present one is still there, and IAM allows no third."""
 
 
-class NoOldKey(GroupsError):
+class NoOldKey(Refused):
     """There is no key before the present one, or it is in that state already."""
 
 
-class InvalidOverlap(GroupsError):
+class InvalidOverlap(Refused):
     """A time for two keys side by side that makes no sense."""
 
 
-class TooOften(GroupsError):
-    """The person did it too often within a while."""
-
-
-class CodeRefused(GroupsError):
+class CodeRefused(Refused):
     """The join code does not work. Why is not said, so that nobody learns which codes there were."""
 
     def __init__(self) -> None:
@@ -102,33 +84,33 @@ class CodeRefused(GroupsError):
         )
 
 
-class TooManyTries(GroupsError):
+class TooManyTries(Refused):
     """The person tried too many codes that do not work."""
 
 
-class AlreadyAsked(GroupsError):
+class AlreadyAsked(Refused):
     """The person has asked for this already, and it is not decided."""
 
 
-class NotOpen(GroupsError):
+class NotOpen(Refused):
     """The request to join was decided or withdrawn already, or its address is not verified yet."""
 
 
-class LastManager(GroupsError):
+class LastManager(Refused):
     """The group would be left without a manager by one of its managers."""
 
 
-class InvalidTerms(GroupsError):
+class InvalidTerms(Refused):
     """A join code with a life or a number of uses that makes no sense."""
 
 
-class InvalidEnd(GroupsError):
+class InvalidEnd(Refused):
     """An end of a membership that makes no sense."""
 
 
-class AlreadyMoving(GroupsError):
+class AlreadyMoving(Refused):
     """The person is on the way to another group."""
 
 
-class AlreadyWithdrawn(GroupsError):
+class AlreadyWithdrawn(Refused):
     """The join code was withdrawn before."""

@@ -15,7 +15,7 @@ from control_plane.accounts.name_field import NameField
 from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.services.codes import find_usable_code
 from control_plane.groups.services.joining import ask_to_join
 from control_plane.groups.trust import LONGEST_NAME, check_new_group_name
@@ -53,7 +53,7 @@ class JoinFields(forms.Form):
         if field in data:
             try:
                 _check(field, data[field])
-            except GroupsError as refusal:
+            except Refused as refusal:
                 self.add_error(field, str(refusal))
         return data
 
@@ -66,7 +66,7 @@ class JoinFields(forms.Form):
         actor = Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") or None)
         try:
             ask_to_join(user=user, actor=actor, is_verified=False, **wish)
-        except GroupsError as refusal:
+        except Refused as refusal:
             # The code was used up, or the name taken, a moment ago. The account is there, and its home page asks again.
             messages.warning(request, str(refusal))
 
@@ -106,7 +106,7 @@ class ProviderForm(JoinFields, ProviderSignupForm):
 def _check(field: str, text: str) -> None:
     if not text.strip():
         what = "your join code" if field == "join_code" else "the name of the group, or give a join code"
-        raise GroupsError(f"Write {what}.")
+        raise Refused(f"Write {what}.")
     if field == "join_code":
         find_usable_code(text)
     else:

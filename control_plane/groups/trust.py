@@ -7,7 +7,8 @@ from django.db.models import Q
 from control_plane.accounts.models import User
 from control_plane.accounts.validation import fold_name, tidy_name, validate_name
 from control_plane.config import config
-from control_plane.groups.errors import InvalidName, NameTaken
+from control_plane.errors import InvalidName
+from control_plane.groups.errors import NameTaken
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group, JoinRequest, Membership
 from control_plane.groups.permissions import managers

@@ -19,7 +19,7 @@ from django.utils import timezone
 from control_plane.backups.services import age
 from control_plane.config import config
 from control_plane.email_url import LOOPBACK
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.health.figures import stacks_failed
 from control_plane.quotas.standing import standings
 
@@ -31,7 +31,7 @@ ASK_SECONDS = 10
 NEVER_SECONDS = 10 * 365 * 86_400.0
 
 
-class NotPushed(GroupsError):
+class NotPushed(Refused):
     """CloudWatch did not take the figures."""
 
 
@@ -56,7 +56,7 @@ def measure() -> dict[str, float]:
     for name, (_, measure_one) in MEASURES.items():
         try:
             value = measure_one()
-        except (DatabaseError, GroupsError, OSError, ValueError) as error:
+        except (DatabaseError, Refused, OSError, ValueError) as error:
             logger.warning("%s could not be measured: %s", name, error)
             continue
         if value is not None:

@@ -17,7 +17,8 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
 from control_plane.catalogue.entries import entry_of
-from control_plane.groups.errors import GroupsError, NoCredentials, NotGranted
+from control_plane.errors import Refused
+from control_plane.groups.errors import NoCredentials, NotGranted
 from control_plane.groups.models import Group
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
@@ -40,11 +41,11 @@ NOTHING = "Nothing was submitted."
 TOKEN_BYTES = 24
 
 
-class NotSubmittable(GroupsError):
+class NotSubmittable(Refused):
     """What was chosen cannot be submitted."""
 
 
-class Vanished(GroupsError):
+class Vanished(Refused):
     """What was chosen is not there any more. `keys` says which."""
 
     def __init__(self, keys: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from control_plane.config import config
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Grant
 from control_plane.jobs.models import Job
 from control_plane.jobs.submitting import WRITING, write
@@ -49,7 +49,7 @@ def look_at(job_id: int) -> None:
         if job.written_at is None and timezone.now() - job.submitted_at > WRITING:
             write(client, job)
         note(job, look(job, client))
-    except GroupsError as error:
+    except Refused as error:
         logger.warning("%s: not seen now, tried again later: %s", job.name, error)
 
 

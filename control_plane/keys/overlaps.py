@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from control_plane.audit.actors import Actor
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group, Membership, PreviousKey, ScopedQuerySet
 from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.keys import credentials_path, inactive_until, record_old_key, set_previous
@@ -40,7 +40,7 @@ def end_overlaps() -> int:
     for group_id, pks in of_group.items():
         try:
             ended += _end_in(group_id, pks)
-        except GroupsError:
+        except Refused:
             logger.exception(
                 "group %d: the time of old keys is over, and they could not be ended; the next sweep tries again", group_id
             )

@@ -8,7 +8,7 @@ from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import AwsFailure
-from control_plane.groups.errors import NotFound
+from control_plane.errors import NotFound
 from control_plane.legacy.adopting_aws import Aws, NotAdopted
 from control_plane.legacy.adopting_keys import request_removal
 from control_plane.legacy.adopting_look import OldStack, Wishes, adopted_groups, look, unfinished

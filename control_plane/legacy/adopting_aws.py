@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from control_plane.config import config
 from control_plane.deployments import cloudformation
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from stacks.manifest import names
 
 LOOK_SECONDS = 0.5
@@ -24,7 +24,7 @@ CONSISTENT_SECONDS = 60.0
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
-class NotAdopted(GroupsError):
+class NotAdopted(Refused):
     """The adoption stopped. What was done stays recorded; running it again goes on."""
 
 

@@ -10,8 +10,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import RefusedRequest
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Access, Analysis, Grant
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.groups.services.groups import create_group
@@ -20,7 +19,7 @@ from control_plane.legacy.entries import Entry, Fate
 from control_plane.legacy.planning import Plan, PlannedProfile, settle_profile
 from control_plane.legacy.targets import Target
 
-EXPECTED = (GroupsError, RefusedRequest, PermissionDenied, ValidationError, DatabaseError)
+EXPECTED = (Refused, PermissionDenied, ValidationError, DatabaseError)
 Say = Callable[[str], None]
 
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.visible import visible
 
 MOST_SHOWN = 100
 
 
-class ImportRefused(GroupsError):
+class ImportRefused(Refused):
     """An option of the import that makes no sense. Nothing was read or changed."""
 
 

@@ -6,7 +6,7 @@ Every change of a group's manifest passes here, whichever service made it; one t
 from collections.abc import Iterable
 
 from control_plane.deployments.models import Stack
-from control_plane.groups.errors import LimitReached
+from control_plane.errors import LimitReached
 from control_plane.quotas.catalogue import ASK_AWS, BY_NAME, CHARACTERS, GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
 from control_plane.quotas.counting import ours
 from control_plane.quotas.models import Usage

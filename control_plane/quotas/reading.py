@@ -8,7 +8,7 @@ from django.utils import timezone
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Stack
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.quotas.catalogue import QUOTAS
 from control_plane.quotas.counting import ours
 from control_plane.quotas.models import Reading, Usage
@@ -18,7 +18,7 @@ from control_plane.quotas.tasks import read_quotas
 REMOVED = "DELETE_COMPLETE"
 
 
-class NotRead(GroupsError):
+class NotRead(Refused):
     """AWS did not tell. What it told before is kept."""
 
 

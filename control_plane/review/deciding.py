@@ -18,7 +18,7 @@ from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import check_drift, deny_now
-from control_plane.groups.errors import GroupsError, InvalidName, NotFound
+from control_plane.errors import InvalidName, NotFound, Refused
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group
 from control_plane.groups.services.manifests import group_manifest
@@ -34,7 +34,7 @@ Kind = UnmanagedResource.Kind
 NOTHING_CHANGED = "Nothing was changed"
 
 
-class NotDecided(GroupsError):
+class NotDecided(Refused):
     """The decision cannot be carried out."""
 
 
@@ -55,7 +55,7 @@ def take_over(
     """Make a stack's group, or its analyses, known again. AWS is left as it is but for who has no address in `people`.
 
     `people` are e-mail addresses by username; an account is made where there is none. Whoever has a username on AWS and none here
-    is shut out at once and removed by the deployment that is returned. Raises NotDecided and other GroupsErrors, PermissionDenied.
+    is shut out at once and removed by the deployment that is returned. Raises NotDecided and other refusals, PermissionDenied.
     """
     require_administrator(actor)
     with transaction.atomic():
@@ -77,7 +77,7 @@ def take_over(
 def remove(resource: UnmanagedResource, *, confirmation: str, actor: Actor) -> Deployment | None:
     """Have it removed from AWS: a group's stack as a retired group's, whose data stays; anything else by a worker's task.
 
-    Returns the deployment that removes a stack. Raises NotDecided and other GroupsErrors, PermissionDenied.
+    Returns the deployment that removes a stack. Raises NotDecided and other refusals, PermissionDenied.
     """
     require_administrator(actor)
     with transaction.atomic():

@@ -11,7 +11,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import TooOften
+from control_plane.errors import TooOften
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import require_manager
 from control_plane.review.listing import runs_since

@@ -8,7 +8,7 @@ from django.utils import timezone
 from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.deployments.iam_delay import is_settling
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group
 from control_plane.review import unmanaged
 from control_plane.review.comparing import Compared, lines
@@ -20,7 +20,7 @@ logger = logging.getLogger("cohort.review")
 ROWS_AT_ONCE = 500
 
 
-class NotNow(GroupsError):
+class NotNow(Refused):
     """What AWS holds is being changed: it would differ by right."""
 
 

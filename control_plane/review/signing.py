@@ -15,7 +15,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import managers, require_manager
 from control_plane.notifications.outbox import announce_about_group
@@ -30,7 +30,7 @@ MOST_AT_ONCE = 200
 MOST_KEPT = 500
 
 
-class NotSignable(GroupsError):
+class NotSignable(Refused):
     """What was to be signed is not what AWS holds now."""
 
 

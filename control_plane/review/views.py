@@ -16,7 +16,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.accounts.services.removals import foresee, remove_people
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.review import deciding, listing
 from control_plane.review.deciding import members
 from control_plane.review.due import request_all
@@ -84,7 +84,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         try:
             deployments = remove_people(users=[person], actor=Actor.of_request(request))
-        except GroupsError as refusal:
+        except Refused as refusal:
             messages.error(request, str(refusal))
             return redirect("review:remove", pk)
         messages.success(
@@ -135,7 +135,7 @@ def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[],
     """Carry a decision out, and follow its deployment; or say why it is refused."""
     try:
         deployment = decision()
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("review:unmanaged", row.pk)
     messages.success(request, f"{row.name} is {told}.")

@@ -13,7 +13,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.aws_clients import make_client
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.services.earlier_versions import Proposal
 from control_plane.groups.services.platform import sync_platform
 
@@ -30,11 +30,11 @@ PAGES_BETWEEN = 10
 Tell = Callable[[str], None]
 
 
-class NotConfirmed(GroupsError):
+class NotConfirmed(Refused):
     """What was typed is not what ends earlier versions. Nothing was changed."""
 
 
-class NotCounted(GroupsError):
+class NotCounted(Refused):
     """What would end could not be counted. Nothing was changed."""
 
 

@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.groups.errors import GroupsError, NotFound
+from control_plane.errors import NotFound, Refused
 from control_plane.storage import presence
 from control_plane.storage.places import Place
 from control_plane.storage.presence import status_of
@@ -60,7 +60,7 @@ class Deletion:
     version: str
 
 
-class NoAnswer(GroupsError):
+class NoAnswer(Refused):
     """S3 did not say what is there."""
 
 

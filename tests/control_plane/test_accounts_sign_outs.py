@@ -19,7 +19,8 @@ from control_plane.audit.models import AuditEvent
 from control_plane.config import config
 from control_plane.deployments.denying import deny
 from control_plane.deployments.models import Stack, StoredManifest
-from control_plane.groups.errors import BeingMadeReady, LimitReached
+from control_plane.errors import LimitReached
+from control_plane.groups.errors import BeingMadeReady
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services import manifests
 from control_plane.groups.services.credentials import member_credentials

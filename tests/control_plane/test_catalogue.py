@@ -17,7 +17,8 @@ from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.rendering import to_html
 from control_plane.catalogue.requests import approve, ask, decline, withdraw
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import AlreadyAsked, AlreadyGranted, GroupsError, InvalidName, NotOpen
+from control_plane.errors import InvalidName, Refused
+from control_plane.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analysis
 from control_plane.groups.services.groups import create_group
@@ -261,11 +262,11 @@ def test_what_one_group_is_refused_changes_none(group: Group, other: Group, epi:
 
     def refusing(**asked):
         if asked["group"].pk == other.pk:
-            raise GroupsError("Too many. Nothing was changed.")
+            raise Refused("Too many. Nothing was changed.")
         return real(**asked)
 
     monkeypatch.setattr(grants, "grant_analyses", refusing)
-    with pytest.raises(GroupsError, match="Too many"):
+    with pytest.raises(Refused, match="Too many"):
         grant_many(analyses=[epi], groups=[group, other], level=READ_WRITE, actor=OPERATOR)
     assert not Grant.objects.exists()
 

@@ -177,7 +177,7 @@ def test_a_new_group_is_made_by_administrators_with_the_person_as_its_manager(
 @pytest.mark.parametrize("slug", ["", "x", "Not A Slug", "example-lab"])
 def test_a_new_group_with_a_bad_slug_leaves_the_request_waiting(group: Group, ada: User, administrator: User, slug: str) -> None:
     request = waiting(ada, name="Noether Lab")
-    with pytest.raises(errors.GroupsError):
+    with pytest.raises(errors.Refused):
         approve(request, actor=actor_of(administrator), new_group_slug=slug)
     request.refresh_from_db()
     assert request.state == "waiting"

@@ -9,7 +9,8 @@ from django.db import connection
 
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import CodeRefused, GroupsError
+from control_plane.errors import Refused
+from control_plane.groups.errors import CodeRefused
 from control_plane.groups.models import Group, JoinCode, JoinRequest, Membership
 from control_plane.groups.services.joining import approve, ask_to_join, decline, withdraw
 from tests.control_plane.conftest import OPERATOR
@@ -28,7 +29,7 @@ def at_once(*deeds: Callable[[], object]) -> Counter[str]:
         try:
             deed()
             outcomes["done"] += 1
-        except GroupsError as refusal:
+        except Refused as refusal:
             outcomes[type(refusal).__name__] += 1
         finally:
             connection.close()

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import LimitReached
+from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.members import add_members
 from control_plane.legacy import applying, reading

@@ -161,7 +161,7 @@ def test_one_group_that_cannot_be_changed_does_not_stop_the_others(
     group: Group, other: Group, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from control_plane.accounts.services import removals
-    from control_plane.groups.errors import LimitReached
+    from control_plane.errors import LimitReached
 
     join(group, ada)
     join(other, ada)

@@ -21,7 +21,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import TooOften
+from control_plane.errors import TooOften
 from control_plane.groups.models import Access, Grant, Group, Membership
 from control_plane.groups.services.credentials import note_use
 from control_plane.groups.services.members import add_member, remove_member

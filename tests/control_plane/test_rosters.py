@@ -17,7 +17,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import LimitReached
+from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_members

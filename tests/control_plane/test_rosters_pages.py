@@ -11,7 +11,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments import sweep
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import LimitReached
+from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.members import add_members
 from control_plane.rosters.cleaning import remove_old_rosters

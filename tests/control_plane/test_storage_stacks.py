@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.groups.errors import LimitReached
+from control_plane.errors import LimitReached
 from control_plane.groups.models import Analysis
 from control_plane.groups.services import platform
 from control_plane.groups.services.analyses import create_analysis

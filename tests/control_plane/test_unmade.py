@@ -16,7 +16,8 @@ from control_plane.catalogue.unmade import leave_out, remove_analysis, rename_bu
 from control_plane.deployments import outcomes
 from control_plane.deployments.failures import FailedResource, of_resource
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.groups.errors import BucketTaken, GroupsError, InvalidName, Made, NameTaken, NotMade
+from control_plane.errors import InvalidName, Refused
+from control_plane.groups.errors import BucketTaken, Made, NameTaken, NotMade
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services import bucket_names
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
@@ -128,7 +129,7 @@ def test_another_bucket_is_made_instead(left_out: Analysis, administrator: User)
 
 @pytest.mark.parametrize(
     ("bucket", "error"),
-    [("Not A Bucket", GroupsError), ("elsewhere", InvalidName), ("cohort-made", NameTaken), ("cohort-taken", NameTaken)],
+    [("Not A Bucket", Refused), ("elsewhere", InvalidName), ("cohort-made", NameTaken), ("cohort-taken", NameTaken)],
 )
 def test_a_new_name_has_to_be_one_that_can_be_made(left_out: Analysis, bucket: str, error: type[Exception]) -> None:
     with pytest.raises(error, match="Nothing was changed"):
@@ -165,7 +166,7 @@ def test_it_is_removed_with_what_the_catalogue_says_of_it(left_out: Analysis, gr
     Entry.objects.create(analysis=left_out, summary="x")
     in_group(group, ada)
     ask(group=group, analysis=left_out, reason="", actor=actor_of(ada))
-    with pytest.raises(GroupsError, match="Type the analysis’s slug, taken"):
+    with pytest.raises(Refused, match="Type the analysis’s slug, taken"):
         remove_analysis(analysis=left_out, confirmation="made", actor=OPERATOR)
     assert remove_analysis(analysis=left_out, confirmation="taken", actor=OPERATOR) is None
     assert not Analysis.objects.filter(slug="taken").exists()
@@ -184,7 +185,7 @@ def test_what_is_granted_is_not_removed(taken: Analysis, group: Group) -> None:
     grant_analysis(analysis=taken, group=group, level=READ_WRITE, actor=OPERATOR)
     fail(taken)
     for _ in range(2):
-        with pytest.raises(GroupsError, match="granted to example-lab"):
+        with pytest.raises(Refused, match="granted to example-lab"):
             remove_analysis(analysis=taken, confirmation="taken", actor=OPERATOR)
         # Asked to be taken away, and not seen on AWS yet.
         Grant.objects.wanted().exists() and revoke_analysis(analysis=taken, group=group, actor=OPERATOR)

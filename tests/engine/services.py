@@ -16,7 +16,7 @@ from control_plane.audit.actors import Actor  # noqa: E402
 from control_plane.catalogue import unmade  # noqa: E402
 from control_plane.deployments import approvals, cancelling, claims, drift, requests  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
-from control_plane.groups.errors import GroupsError  # noqa: E402
+from control_plane.errors import Refused  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
 from control_plane.groups.services import bucket_names, platform  # noqa: E402
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
@@ -277,7 +277,7 @@ def main() -> None:
         close_old_connections()
         try:
             answer: dict[str, Any] = {"answer": CALLS[request.pop("do")](**request)}
-        except (GroupsError, requests.RefusedRequest) as refusal:
+        except (Refused, requests.Refused) as refusal:
             answer = {"answer": {"refused": str(refusal)}}
         except Exception as error:
             answer = {"failed": f"{type(error).__name__}: {error}"}

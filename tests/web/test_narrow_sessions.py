@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from control_plane import aws_clients
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import NotFound
+from control_plane.errors import NotFound
 from control_plane.groups.services.credentials import computer_policy
 from control_plane.jobs import protocol, submitting, watching
 from control_plane.jobs.models import Job

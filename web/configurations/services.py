@@ -11,7 +11,8 @@ from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.catalogue.documents import MOST_BYTES, Rewriting, Unreadable, portable_text
-from control_plane.groups.errors import GroupsError, NotFound, NotGranted
+from control_plane.errors import NotFound, Refused
+from control_plane.groups.errors import NotGranted
 from control_plane.jobs.protocol import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
@@ -29,7 +30,7 @@ SHOWN_BYTES = 100_000
 _NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
 
 
-class InvalidConfiguration(GroupsError):
+class InvalidConfiguration(Refused):
     """A name or a text that cannot be saved."""
 
 
@@ -42,7 +43,7 @@ class NotEditable(InvalidConfiguration):
         self.reason, self.shown = reason, shown
 
 
-class Changed(GroupsError):
+class Changed(Refused):
     """Somebody saved another text meanwhile. `there` is what lies there now, None if nothing does."""
 
     def __init__(self, message: str, there: "Text | None") -> None:

@@ -16,7 +16,8 @@ from control_plane.catalogue.checking import check
 from control_plane.catalogue.documents import Problem, Rewriting, Unreadable
 from control_plane.catalogue.entries import entry_of
 from control_plane.catalogue.models import Entry
-from control_plane.groups.errors import GroupsError, NotFound, NotGranted
+from control_plane.errors import NotFound, Refused
+from control_plane.groups.errors import NotGranted
 from control_plane.storage.objects import delete
 from control_plane.storage.places import Place
 from control_plane.visible import visible
@@ -53,7 +54,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
     context: dict[str, Any] = {"place": place, "entry": entry_of(place.analysis)}
     try:
         context["configurations"] = services.list_configurations(place)
-    except GroupsError as error:
+    except Refused as error:
         context["refusal"] = str(error)
     return render(request, "configurations/index.html", context, status=503 if "refusal" in context else 200)
 
@@ -70,7 +71,7 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
     if source:
         try:
             text = services.read(place, source).text
-        except GroupsError as error:
+        except Refused as error:
             messages.error(request, f"{error} The new one starts from the template.")
             source = ""
     draft = Draft(text, name=_copied(source), is_text_mode=_wants_text(request.GET.get("mode", ""), text))
@@ -91,7 +92,7 @@ def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     except NotEditable as error:
         context = {"place": place, "name": name, "reason": str(error), "shown": error.shown}
         return render(request, "configurations/unreadable.html", context | _history(request, place, name, error.shown))
-    except GroupsError as error:
+    except Refused as error:
         return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=409)
     draft = Draft(there.text, there.etag, name, is_text_mode=_wants_text(request.GET.get("mode", ""), there.text))
     return _show(request, place, entry, draft, name)
@@ -104,7 +105,7 @@ def restore(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     try:
         old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
         messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
 
@@ -115,7 +116,7 @@ def remove(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     """Delete it; its versions stay, and the page that follows can bring one back."""
     try:
         (outcome,) = delete(place, [services.key_of(place, name)], Actor.of_request(request))
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
     else:
         if outcome.error:
@@ -165,7 +166,7 @@ def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: 
     except NotGranted as error:
         draft.refusal = str(error)
         return _show(request, place, entry, draft, name, status=403)
-    except GroupsError as error:
+    except Refused as error:
         draft.refusal = str(error)
         return _show(request, place, entry, draft, name, status=422)
     messages.success(request, f"{draft.name} is saved.{_told(rewritings)}")
@@ -201,7 +202,7 @@ def _gone(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     """One that is deleted, or was never there."""
     try:
         known = services.versions(place, name)
-    except GroupsError as error:
+    except Refused as error:
         return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=503)
     context = {"place": place, "name": name, "versions": known}
     return render(request, "configurations/gone.html", context, status=200 if known else 404)
@@ -214,7 +215,7 @@ def _history(request: HttpRequest, place: Place, name: str, present: str) -> dic
         if wanted := request.GET.get("version", ""):
             old = services.read(place, name, wanted)
             context |= {"old": old, "difference": _difference(old.text, present, f"{old.modified:%-d %B %Y %H:%M} UTC", "now")}
-    except GroupsError as error:
+    except Refused as error:
         return {"history_refusal": str(error)}
     return context
 

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.legacy.adopting_keys import old_keys, request_removal
 from web.credentials.access import own_membership
 
@@ -28,7 +28,7 @@ def remove(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("credentials:page", slug=slug)
     try:
         request_removal(key, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, f"Your key {key.access_key_id} is being removed. Programs that use it stop working now.")

@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.groups.errors import GroupsError, NoCredentials
+from control_plane.errors import Refused
+from control_plane.groups.errors import NoCredentials
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import Credentials, find_membership, read_key, refuse_too_often
 from control_plane.groups.services.keys import key_is_in_force
@@ -19,7 +20,7 @@ from web.credentials.models import KeyReveal
 MOST_REVEALS_AN_HOUR = 10
 
 
-class AlreadyRevealed(GroupsError):
+class AlreadyRevealed(Refused):
     """This key was shown before."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from control_plane.accounts.services import computers
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import NotYours
 from control_plane.config import config
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import AccessState, Grant, Group, Membership
 from control_plane.groups.permissions import may_decide
 from control_plane.groups.services.credentials import SESSION_SECONDS, member_credentials
@@ -74,7 +74,7 @@ def session(request: HttpRequest, slug: str) -> HttpResponse:
     group = own_membership(user, slug).group
     try:
         given = member_credentials(group=group, user=user, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         return _back(request, group, refusal)
     setup = _setup(group)
     context = {
@@ -104,7 +104,7 @@ def _reveal(request: HttpRequest, slug: str) -> HttpResponse:
     membership = own_membership(_person(request), slug)
     try:
         key = reveal_key(membership, Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         return _back(request, membership.group, refusal)
     setup = _setup(membership.group)
     name = f"{setup.profile}-key"
@@ -141,7 +141,7 @@ def old_key(request: HttpRequest, slug: str) -> HttpResponse:
         end_overlap(
             group=group, user=membership.user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"]
         )
-    except GroupsError as refusal:
+    except Refused as refusal:
         return _back(request, group, refusal)
     doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
     messages.success(request, f"Your old key is being {doing}.")
@@ -183,7 +183,7 @@ def _rotate(request: HttpRequest, membership: Membership, *, back: str) -> HttpR
     overlap = form.cleaned_data["overlap"]
     try:
         rotate_key(group=membership.group, user=membership.user, actor=Actor.of_request(request), overlap=overlap)
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         old = f"The old one works for another {overlap.days} days" if overlap else "The old one ends with that"
@@ -191,7 +191,7 @@ def _rotate(request: HttpRequest, membership: Membership, *, back: str) -> HttpR
     return redirect(back)
 
 
-def _back(request: HttpRequest, group: Group, refusal: GroupsError) -> HttpResponse:
+def _back(request: HttpRequest, group: Group, refusal: Refused) -> HttpResponse:
     messages.error(request, str(refusal))
     return redirect("credentials:page", slug=group.slug)
 

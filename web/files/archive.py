@@ -8,7 +8,7 @@ from zipfile import ZIP_STORED
 
 from zipstream import ZipStream
 
-from control_plane.groups.errors import LimitReached, NotFound
+from control_plane.errors import LimitReached, NotFound
 from control_plane.jobs.protocol import is_shown
 from control_plane.storage.objects import Stored, check_keys, list_below, look_up, read
 from control_plane.storage.places import Place

@@ -11,7 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError, NoCredentials, NotFound
+from control_plane.errors import NotFound, Refused
+from control_plane.groups.errors import NoCredentials
 from control_plane.storage.objects import NoAnswer, record_download
 from web.files.archive import Archive
 from web.files.places import browser, requested_place
@@ -51,7 +52,7 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
         return _refusal(request, "The zip was not made", BUSY, status=503)
     except (NoAnswer, NoCredentials) as error:
         return _refusal(request, "The zip was not made", str(error), status=503)
-    except GroupsError as error:
+    except Refused as error:
         return _refusal(request, "The zip was not made", str(error), status=409)
     name = f"{(path.rstrip('/') or f'{slug}-{analysis}').rsplit('/', 1)[-1]}.zip"
     try:

@@ -17,8 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import NotYours
-from control_plane.deployments.requests import RefusedRequest
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import DECISION_LINK_SECONDS, DECISION_SALT, Access, JoinRequest, Membership
 from control_plane.groups.permissions import decidable
 from control_plane.groups.services import joining
@@ -43,7 +42,7 @@ def ask(request: HttpRequest) -> HttpResponse:
                 code=form.cleaned_data["code"],
                 new_group_name=form.cleaned_data["new_group"],
             )
-        except GroupsError as refusal:
+        except Refused as refusal:
             form.add_error(None, str(refusal))
         else:
             messages.success(request, f"You asked to join {asked.place}. Where it stands shows here.")
@@ -60,7 +59,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
         raise NotYours("There is no such request of yours.")
     try:
         joining.withdraw(mine, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, "Your request is withdrawn. You can ask again at any time.")
@@ -119,7 +118,7 @@ def approve(request: HttpRequest, pk: int) -> HttpResponse:
         return go_back(request, reverse("requests"))
     try:
         joining.approve(found, actor=Actor.of_request(request), **form.cleaned_data)
-    except (GroupsError, RefusedRequest) as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return go_back(request, reverse("requests"))
     found.refresh_from_db()
@@ -139,7 +138,7 @@ def decline(request: HttpRequest, pk: int) -> HttpResponse:
         return go_back(request, reverse("requests"))
     try:
         joining.decline(found, actor=Actor.of_request(request), note=form.cleaned_data["note"])
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, f"Declined. {found.user.email} is told by e-mail.")

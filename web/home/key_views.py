@@ -8,7 +8,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.services.keys import OldKey, end_overlap, remove_old_keys, rotate_group_keys, rotate_key
 from control_plane.keys.forms import OldKeyForm, OverlapForm
 from control_plane.keys.listing import group_keys, held_keys, holders, unused_keys
@@ -47,7 +47,7 @@ def rotate_all(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("group_keys", slug)
     try:
         begun = rotate_group_keys(group=group, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("group_keys", slug)
     are_made = "1 new key is" if begun.replaced == 1 else f"{begun.replaced} new keys are"
@@ -65,7 +65,7 @@ def remove_old(request: HttpRequest, slug: str) -> HttpResponse:
     group = managed_group(request, slug)
     try:
         _, removed = remove_old_keys(group=group, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, "1 old key is being removed." if removed == 1 else f"{removed} old keys are being removed.")
@@ -83,7 +83,7 @@ def rotate_one(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         return redirect("group_keys", slug)
     try:
         rotate_key(group=group, user=user, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, f"A new key for {user.email} is being made. They are told by e-mail.")
@@ -102,7 +102,7 @@ def old_key(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     wish = form.cleaned_data["wish"]
     try:
         end_overlap(group=group, user=user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"])
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import NotYours
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group, JoinCode
 from control_plane.groups.permissions import managers
 from control_plane.groups.services import codes, members
@@ -33,7 +33,7 @@ def make_code(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(group)
     try:
         code, text = codes.make_join_code(group=group, actor=Actor.of_request(request), **form.cleaned_data)
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(group)
     return _show(request, group, code, text)
@@ -46,7 +46,7 @@ def rotate_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     group = managed_group(request, slug)
     try:
         code, text = codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(group)
     return _show(request, group, code, text)
@@ -60,7 +60,7 @@ def withdraw_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     code = _code(group, pk)
     try:
         codes.withdraw_join_code(code=code, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, f"The code that begins with {code.prefix} does not work any more.")
@@ -76,7 +76,7 @@ def remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if request.method == "POST":
         try:
             members.remove_member(group=group, user=membership.user, actor=Actor.of_request(request))
-        except GroupsError as refusal:
+        except Refused as refusal:
             messages.error(request, str(refusal))
         else:
             messages.success(request, f"Taking {membership.user.email}’s access to {group.name} away has started.")
@@ -92,7 +92,7 @@ def change_manager(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     membership, wanted = member_of(group, pk), request.POST.get("is_manager") == "1"
     try:
         members.set_manager(group=group, user=membership.user, is_manager=wanted, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         now = "manages" if wanted else "does not manage"
@@ -110,7 +110,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         try:
             members.leave(group=group, user=person(request), actor=Actor.of_request(request))
-        except GroupsError as refusal:
+        except Refused as refusal:
             messages.error(request, str(refusal))
             return redirect(group)
         messages.success(

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Access, Group
 from control_plane.groups.overview import places
 from control_plane.groups.permissions import managed_groups
@@ -58,7 +58,7 @@ def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     ends_at = last_moment(day) if day else None
     try:
         set_end(group=group, user=membership.user, ends_at=ends_at, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         until = f"ends after {day:%-d %B %Y}" if day else "does not end by itself"
@@ -78,7 +78,7 @@ def switch_access(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     access = Access(form.cleaned_data["access"])
     try:
         change_access(group=group, user=membership.user, access=access, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         now = "is being made an access key" if access == Access.KEYS else "gets in without a key; the key is being removed"
@@ -99,7 +99,7 @@ def move(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     access = form.cleaned_data["access"]
     try:
         move_member(source=group, target=target, user=membership.user, access=access, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("member", group.slug, pk)
     messages.success(

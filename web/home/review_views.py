@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group
 from control_plane.review import listing
 from control_plane.review.due import request_look
@@ -46,7 +46,7 @@ def look(request: HttpRequest, slug: str) -> HttpResponse:
     group = managed_group(request, slug)
     try:
         request_look(group, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         messages.success(request, "AWS is being asked. Reload this page in a moment.")
@@ -64,7 +64,7 @@ def sign(request: HttpRequest, slug: str) -> HttpResponse:
         if form.is_valid():
             try:
                 sign_off(group=group, actor=Actor.of_request(request), **form.cleaned_data)
-            except GroupsError as refusal:
+            except Refused as refusal:
                 messages.error(request, str(refusal))
                 return redirect("group_review_sign", slug)
             messages.success(request, f"You have signed who can reach what in {group.name}.")

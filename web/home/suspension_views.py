@@ -7,7 +7,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.services import suspension
 from web.home.access import managed_group, member_of, visible_group
 
@@ -23,7 +23,7 @@ def suspend_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     change = suspension.resume_members if is_resumed else suspension.suspend_members
     try:
         change(group=group, users=[membership.user], actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         what = f"is not suspended any more: {LIFTED}" if is_resumed else "is suspended: AWS denies everything within seconds"
@@ -40,7 +40,7 @@ def suspend_group(request: HttpRequest, slug: str) -> HttpResponse:
     change = suspension.resume_group if is_resumed else suspension.suspend_group
     try:
         change(group=group, actor=Actor.of_request(request))
-    except GroupsError as refusal:
+    except Refused as refusal:
         messages.error(request, str(refusal))
     else:
         what = f"is not suspended any more: {LIFTED}" if is_resumed else "is suspended: AWS denies everything within seconds"

@@ -14,7 +14,7 @@ from control_plane.audit.actors import Actor
 from control_plane.catalogue.checking import check_stored
 from control_plane.catalogue.documents import Problem
 from control_plane.catalogue.entries import entry_of
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.jobs.protocol import shared_names
 from control_plane.jobs.submitting import (
     MOST_INPUTS,
@@ -75,7 +75,7 @@ def send(request: HttpRequest, place: Place) -> HttpResponse:
         # Another form, with a token of its own, would be another job.
         messages.warning(request, str(error))
         return redirect(error.job)
-    except GroupsError as error:
+    except Refused as error:
         gone = error.keys if isinstance(error, Vanished) else ()
         # No job was made, so the form may become one still: pressed twice, it is one.
         return _review(request, place, basket, config, str(error), gone=gone, token=token, status=409)
@@ -102,7 +102,7 @@ def again(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
     except NotWritten as error:
         messages.warning(request, str(error))
         return redirect(error.job)
-    except GroupsError as error:
+    except Refused as error:
         messages.error(request, str(error))
         return redirect(before)
     return redirect(job)
@@ -116,7 +116,7 @@ def _choose(request: HttpRequest, place: Place, basket: list[str], config: str, 
     try:
         folder = look_into(place, path, search, given.get("more", ""))
         found = configurations.list_configurations(place)
-    except GroupsError as error:
+    except Refused as error:
         return render(request, "jobs/unreachable.html", {"place": place, "reason": str(error)}, status=503)
     held = set(basket)
     context |= {
@@ -151,7 +151,7 @@ def _review(
     except configurations.NotEditable as error:
         # It is the back end's to read, which is given its key.
         problems = [Problem(f"{error.reason} So it was not checked. The back end is given it as it is.", is_warning=True)]
-    except GroupsError as error:
+    except Refused as error:
         # What cannot be read is not submitted either.
         lacks = str(error)
         refusal = refusal or lacks

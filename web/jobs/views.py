@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
 from control_plane.config import config
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import DataSet, Status, file_name, log_key
 from control_plane.jobs.submitting import new_token
@@ -71,7 +71,7 @@ def job(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
         seen = look(found, s3_client(place, Purpose.BROWSE))
         note(found, seen)
         context |= _seen(request, found, seen)
-    except GroupsError as error:
+    except Refused as error:
         context["refusal"] = str(error)
     context["mark"] = f"{found.state}-{found.done_count}-{found.failed_count}"
     context["ended_count"] = found.done_count + found.failed_count
@@ -101,7 +101,7 @@ def log(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
         raise Http404("There is no such place in the log.")
     try:
         part = read_log(found, key, offset, s3_client(place, Purpose.BROWSE))
-    except GroupsError as error:
+    except Refused as error:
         return JsonResponse({"error": str(error)}, status=503)
     return JsonResponse(
         {

@@ -10,7 +10,8 @@ from django.views.decorators.http import require_GET
 
 from control_plane.accounts.models import User
 from control_plane.audit.refusals import NotYours
-from control_plane.groups.errors import GroupsError, Suspended
+from control_plane.errors import Refused
+from control_plane.groups.errors import Suspended
 from control_plane.storage.places import find_place
 from web.uploads.models import Upload
 
@@ -26,7 +27,7 @@ def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
         place = find_place(group_slug=group, analysis_slug=analysis, user=_person(request))
     except Suspended as refusal:
         raise PermissionDenied(str(refusal)) from refusal
-    except GroupsError as refusal:
+    except Refused as refusal:
         raise NotYours(str(refusal)) from refusal
     mine = Upload.objects.of(group=place.group, analysis=place.analysis, user=request.user).unfinished()
     page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))

@@ -16,17 +16,17 @@ from django.db.models import F
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 
 LINK_SECONDS = 24 * 60 * 60
 _SALT = "cohort.accounts.address"
 
 
-class LinkNotValid(GroupsError):
+class LinkNotValid(Refused):
     """A link that is forged, too old, or was used before."""
 
 
-class AddressTaken(GroupsError):
+class AddressTaken(Refused):
     """The address belongs to another account."""
 
 

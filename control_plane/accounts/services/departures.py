@@ -22,7 +22,7 @@ from control_plane.accounts.services.sessions import end_all_sessions
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Membership
 
 logger = logging.getLogger("cohort.accounts")
@@ -31,11 +31,11 @@ ERASED_DOMAIN = "deleted.invalid"
 MOST_AT_ONCE = 50
 
 
-class NotConfirmed(GroupsError):
+class NotConfirmed(Refused):
     """The address that was typed is not the account's."""
 
 
-class LastAdministrator(GroupsError):
+class LastAdministrator(Refused):
     """Nobody would be left to administer the site."""
 
 

@@ -9,7 +9,7 @@ from control_plane.accounts.services.departures import cancel_deletion
 from control_plane.accounts.validation import tidy_name, validate_person_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.groups.errors import InvalidName
+from control_plane.errors import InvalidName
 
 
 def rename(*, user: User, name: str, actor: Actor) -> None:

@@ -22,7 +22,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group, JoinRequest, Membership, ScopedQuerySet
 from control_plane.groups.services.members import let_go
 
@@ -30,11 +30,11 @@ logger = logging.getLogger("cohort.accounts")
 MOST_PER_SWEEP = 200
 
 
-class Erased(GroupsError):
+class Erased(Refused):
     """The account has no name or address any more, and cannot be anybody's again."""
 
 
-class Oneself(GroupsError):
+class Oneself(Refused):
     """Somebody would remove themself on the way."""
 
 
@@ -137,7 +137,7 @@ def end_leftovers() -> int:
         try:
             with transaction.atomic():
                 _take_access_to(group, people, actor)
-        except GroupsError:
+        except Refused:
             logger.exception("%s: inactive people could not be removed; the next sweep tries again", group)
     if people:
         with transaction.atomic():

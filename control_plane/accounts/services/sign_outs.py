@@ -14,7 +14,7 @@ from control_plane.accounts.services.computers import sign_out_all
 from control_plane.accounts.services.sessions import end_other_sessions
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import refuse_too_often
 from control_plane.groups.services.cut_offs import end_sessions_of
@@ -77,7 +77,7 @@ def _replace_keys(user: User, actor: Actor) -> tuple[list[str], list[str]]:
     for membership in keys_of(user):
         try:
             rotate_key(group=membership.group, user=user, actor=actor, overlap=NO_OVERLAP)
-        except GroupsError as refusal:
+        except Refused as refusal:
             refusals.append(f"{membership.group.name}: {refusal}")
         else:
             replaced.append(membership.group.name)

@@ -12,7 +12,8 @@ from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import AlreadyGranted, InvalidName, NameTaken, NotFound, NotGranted, NotMade
+from control_plane.errors import InvalidName, NotFound
+from control_plane.groups.errors import AlreadyGranted, NameTaken, NotGranted, NotMade
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.bucket_names import require_free

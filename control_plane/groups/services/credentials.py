@@ -19,7 +19,8 @@ from control_plane.audit.models import AuditEvent, record
 from control_plane.aws_clients import make_client
 from control_plane.deployments.iam_delay import SETTLES, is_refusal, is_settling
 from control_plane.deployments.models import Stack
-from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotMember, TooOften
+from control_plane.errors import TooOften
+from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotMember
 from control_plane.groups.models import Access, AccessState, Grant, Group, Membership
 from control_plane.groups.permissions import refuse_ended, refuse_suspended
 from stacks.manifest import names

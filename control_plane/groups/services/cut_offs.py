@@ -17,7 +17,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.manifests import LONGEST_SESSION, previous_manifest
@@ -49,7 +49,7 @@ def end_sessions_of(user: User, *, actor: Actor) -> CutOff:
         try:
             with transaction.atomic():
                 _end_in(membership, not_before, actor)
-        except GroupsError as refusal:
+        except Refused as refusal:
             logger.warning("%s: sessions could not be ended: %s", membership, refusal)
             failed.append(membership.group.name)
         else:
@@ -97,5 +97,5 @@ def _lift(group: Group) -> None:
     try:
         with transaction.atomic():
             request_group_deployment(group, f"Dropping the denial of sessions that are over in {group.name}", Actor.system("sweep"))
-    except GroupsError as refusal:
+    except Refused as refusal:
         logger.warning("%s: the denial of sessions that are over goes with its next deployment: %s", group, refusal)

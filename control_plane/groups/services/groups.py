@@ -16,7 +16,8 @@ from control_plane.deployments.denying import shuts_out_more
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import deny_now
-from control_plane.groups.errors import InvalidName, NameTaken, NotFound
+from control_plane.errors import InvalidName, NotFound
+from control_plane.groups.errors import NameTaken
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group
 from control_plane.groups.services.manifests import group_manifest, previous_manifest

@@ -17,15 +17,8 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent, record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import (
-    AlreadyAsked,
-    AlreadyMember,
-    CodeRefused,
-    GroupsError,
-    InvalidName,
-    NotOpen,
-    TooManyTries,
-)
+from control_plane.errors import InvalidName, Refused
+from control_plane.groups.errors import AlreadyAsked, AlreadyMember, CodeRefused, NotOpen, TooManyTries
 from control_plane.groups.models import Access, JoinCode, JoinRequest, Membership
 from control_plane.groups.permissions import require_manager, require_may_give
 from control_plane.groups.services.codes import find_usable_code, use_code
@@ -184,7 +177,7 @@ def _present(request: JoinRequest) -> None:
     if trusts_address(request):
         try:
             approve(request, actor=Actor.system("joining"))
-        except GroupsError as refusal:
+        except Refused as refusal:
             logger.warning("request %d was not approved by itself: %s", request.pk, refusal)
         else:
             request.refresh_from_db()

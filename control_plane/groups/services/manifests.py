@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from control_plane.config import config
 from control_plane.deployments.models import Stack, StoredManifest
-from control_plane.groups.errors import LimitReached
+from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Analysis, Group, Membership
 from stacks.manifest import (
     MOST_REVOKED,

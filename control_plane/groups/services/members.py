@@ -15,7 +15,8 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import AlreadyMember, GroupsError, Inactive, InvalidName, LastManager, NotFound, NotMember
+from control_plane.errors import InvalidName, NotFound, Refused
+from control_plane.groups.errors import AlreadyMember, Inactive, LastManager, NotMember
 from control_plane.groups.models import Access, Group, JoinRequest, Membership
 from control_plane.groups.permissions import managers, require_manager
 from control_plane.groups.services.groups import create_group, request_group_deployment
@@ -230,7 +231,7 @@ def _wanted(group: Group, users: Iterable[User]) -> QuerySet[Membership]:
     return Membership.objects.wanted().filter(group=group, user__in=[user.pk for user in users])
 
 
-def _refuse(error: type[GroupsError], users: Iterable[User], sentence: str) -> None:
+def _refuse(error: type[Refused], users: Iterable[User], sentence: str) -> None:
     addresses = [user.email for user in users]
     if addresses:
         who = ", ".join(addresses)

@@ -14,7 +14,8 @@ from control_plane.accounts.validation import fold_name, tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Stack, StoredManifest
-from control_plane.groups.errors import Inactive, NotFound
+from control_plane.errors import NotFound
+from control_plane.groups.errors import Inactive
 from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.groups.services.groups import check_fields, check_free, taken_meanwhile
 from control_plane.groups.services.keys import USUAL_OVERLAP

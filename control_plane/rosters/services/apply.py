@@ -18,7 +18,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.members import add_members, find_or_create_user, remove_members, set_manager
 from control_plane.groups.services.terms import last_moment, set_end
@@ -31,7 +31,7 @@ logger = logging.getLogger("cohort.rosters")
 PEOPLE_AT_ONCE = 100
 
 
-class ChangedMeanwhile(GroupsError):
+class ChangedMeanwhile(Refused):
     """The database is not as it was at the dry run. `plan` is what would become of the rows now."""
 
     def __init__(self, plan: Plan) -> None:
@@ -39,15 +39,15 @@ class ChangedMeanwhile(GroupsError):
         self.plan = plan
 
 
-class HasRefusedRows(GroupsError):
+class HasRefusedRows(Refused):
     """Rows are refused, and nobody said that the others should be applied all the same."""
 
 
-class NothingToApply(GroupsError):
+class NothingToApply(Refused):
     """All of it is so already, or refused."""
 
 
-class _GroupChanged(GroupsError):
+class _GroupChanged(Refused):
     """A group changed between two groups' turns."""
 
 
@@ -131,7 +131,7 @@ def _apply_group(slug: str, verdicts: Sequence[Verdict], actor: Actor) -> Outcom
             group = Group.objects.get(slug=slug)
             group.stack = lock(group.stack_id)
             return _carry_out(group, verdicts, _unchanged(verdicts), actor)
-    except GroupsError as error:
+    except Refused as error:
         return Outcome(slug, error=str(error))
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.rosters.models import Roster
 from control_plane.rosters.services.apply import ChangedMeanwhile, Outcome, apply, check_applicable
 from control_plane.rosters.services.encoding import decode
@@ -24,11 +24,11 @@ PATIENCE = timedelta(minutes=30)
 MOST_NOTE = 400
 
 
-class UnreadableFile(GroupsError):
+class UnreadableFile(Refused):
     """The file is not one that can be looked at."""
 
 
-class NotReady(GroupsError):
+class NotReady(Refused):
     """The roster is being applied, or was."""
 
 
@@ -98,7 +98,7 @@ def apply_waiting(roster_id: int) -> None:
 
     try:
         apply(_reading(roster), digest=roster.digest, good_rows=roster.good_rows, actor=roster.actor(), tell=tell)
-    except (GroupsError, PermissionDenied) as refusal:
+    except (Refused, PermissionDenied) as refusal:
         _put_back(roster, str(refusal))
     except Exception:
         logger.exception("roster %d stopped half-way", roster.pk)

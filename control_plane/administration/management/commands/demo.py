@@ -10,7 +10,7 @@ from django.db.models import Q
 from control_plane.accounts.models import User
 from control_plane.catalogue.entries import describe, read_folder
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.errors import GroupsError
+from control_plane.errors import Refused
 from control_plane.groups.models import Access, Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.groups.services.codes import make_join_code
@@ -56,7 +56,7 @@ class Command(VerbCommand):
     def samples(self, options: dict[str, Any]) -> None:
         try:
             place = find_place(group_slug=GROUP, analysis_slug=ANALYSIS, user=find_user(MANAGER))
-        except GroupsError as error:
+        except Refused as error:
             # Whoever changed the demonstration wanted it so.
             self.show(options, {"put": 0}, f"No recordings were put there: {error}")
             return

@@ -8,7 +8,7 @@ from control_plane.catalogue.grants import analyses_of, grant_many
 from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.requests import approve, decline
 from control_plane.catalogue.unmade import remove_analysis, rename_bucket, try_again
-from control_plane.groups.errors import NotFound
+from control_plane.errors import NotFound
 from control_plane.groups.models import Analysis, Grant
 from control_plane.groups.services.analyses import find_analysis
 from control_plane.groups.services.groups import find_group

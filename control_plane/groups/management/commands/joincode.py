@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control_plane.groups.errors import NotFound
+from control_plane.errors import NotFound
 from control_plane.groups.models import Group, JoinCode
 from control_plane.groups.services.codes import USUAL_DAYS, make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.groups.services.groups import find_group

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from control_plane.groups.errors import NotFound
+from control_plane.errors import NotFound
 from control_plane.groups.models import Access, JoinRequest
 from control_plane.groups.services.joining import approve, decline
 from control_plane.terminal import VerbCommand, table

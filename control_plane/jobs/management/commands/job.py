@@ -4,7 +4,7 @@ import sys
 import time
 from typing import Any
 
-from control_plane.groups.errors import NotFound
+from control_plane.errors import NotFound
 from control_plane.groups.services.members import find_user
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import log_key

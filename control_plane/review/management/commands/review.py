@@ -5,7 +5,7 @@ from typing import Any
 
 from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import GroupsError, InvalidName
+from control_plane.errors import InvalidName, Refused
 from control_plane.groups.models import Group
 from control_plane.groups.services.groups import find_group
 from control_plane.review import listing
@@ -51,7 +51,7 @@ class Command(VerbCommand):
             try:
                 look(group)
                 told[group.slug] = listing.counts(group)
-            except (AwsFailure, GroupsError) as error:
+            except (AwsFailure, Refused) as error:
                 failed[group.slug] = str(error)
         if not options["group"]:
             try:
