@@ -10,6 +10,7 @@ from django.db.models import Q
 from control_plane.accounts.models import User
 from control_plane.catalogue.entries import describe, read_folder
 from control_plane.deployments.models import Deployment, Stack
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.errors import Refused
 from control_plane.groups.models import Access, Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
@@ -20,7 +21,6 @@ from control_plane.groups.services.members import add_members, find_or_create_us
 from control_plane.storage.objects import NoAnswer, list_below
 from control_plane.storage.places import find_place
 from control_plane.storage.sessions import Purpose, s3_client
-from control_plane.terminal import VerbCommand
 
 GROUP, ANALYSIS, BUCKET = "demo-lab", "demo-traces", "cohort-demo-traces"
 MEMBERS = {"ada@example.org": Access.KEYS, "grace@example.org": Access.FEDERATED}
@@ -30,7 +30,7 @@ CODE_HOLDER = "lise@example.org"
 WANTING_A_GROUP = ("emmy@example.org", "Noether Lab")
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Demonstration data from a terminal."""
 
     help = "Make a demonstration group with an analysis and a few people."

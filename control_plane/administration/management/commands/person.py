@@ -5,13 +5,13 @@ from typing import Any
 
 from control_plane.accounts.models import User
 from control_plane.accounts.services.removals import Loss, activate, foresee, remove_people
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.groups.services.members import find_user
-from control_plane.terminal import VerbCommand
 
 NO_ACCESS_BACK = "Access is not given back by itself: add them to their groups again."
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """People from a terminal."""
 
     help = "Take everything from people at once, and let them in again."

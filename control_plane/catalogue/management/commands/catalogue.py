@@ -8,16 +8,17 @@ from control_plane.catalogue.grants import analyses_of, grant_many
 from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.requests import approve, decline
 from control_plane.catalogue.unmade import remove_analysis, rename_bucket, try_again
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.errors import NotFound
 from control_plane.groups.models import Analysis, Grant
 from control_plane.groups.services.analyses import find_analysis
 from control_plane.groups.services.groups import find_group
-from control_plane.terminal import VerbCommand, table
+from control_plane.terminal import table
 
 TEXTS = ("summary", "paper_url", "source_url", "demo_url", "instance_type")
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """The catalogue from a terminal."""
 
     help = "Describe analyses, grant them to several groups, and decide about requests."

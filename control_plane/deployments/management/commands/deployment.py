@@ -6,14 +6,15 @@ from typing import Any
 from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
-from control_plane.terminal import VerbCommand, table
+from control_plane.deployments.terminal import DeployingCommand
+from control_plane.terminal import table
 
 MOST_LISTED = 100
 # What `show` prints on lines of its own, or leaves to --json.
 ELSEWHERE = ("changes", "resources", "plan", "covers", "stages")
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Deployments from a terminal."""
 
     help = "Look at deployments and their logs; approve, cancel and repeat them."

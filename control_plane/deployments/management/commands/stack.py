@@ -10,13 +10,14 @@ from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.present import stack_as_dict
 from control_plane.deployments.standing import on_aws, worst_first
 from control_plane.deployments.sweep import check_by_night
-from control_plane.terminal import EXIT_STILL_WAITING, LOOK_SECONDS, WAIT_SECONDS, VerbCommand, table
+from control_plane.deployments.terminal import LOOK_SECONDS, WAIT_SECONDS, DeployingCommand
+from control_plane.terminal import EXIT_STILL_WAITING, table
 
 MOST_LISTED = 1000
 EXIT_DIFFERS = 1
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Stacks from a terminal."""
 
     help = "Look at stacks, compare AWS with what was deployed, and put it back."

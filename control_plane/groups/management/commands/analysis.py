@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.groups.models import Analysis, Grant
 from control_plane.groups.services.analyses import create_analysis, find_analysis, grant_analysis, revoke_analysis
 from control_plane.groups.services.groups import find_group
-from control_plane.terminal import VerbCommand, table
+from control_plane.terminal import table
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Analyses from a terminal."""
 
     help = "Make analyses, and grant them to groups."

@@ -4,15 +4,16 @@ from typing import Any
 
 from django.db.models import Count, Q
 
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.groups.management.commands.member import add_overlap
 from control_plane.groups.models import Group
 from control_plane.groups.services.groups import create_group, find_group, set_allows_keys
 from control_plane.groups.services.keys import remove_old_keys, rotate_group_keys
 from control_plane.groups.services.suspension import resume_group, suspend_group
-from control_plane.terminal import VerbCommand, table
+from control_plane.terminal import table
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Groups from a terminal."""
 
     help = "Make groups and look at them."

@@ -5,6 +5,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.groups.errors import InvalidEnd
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.access import change_access
@@ -15,10 +16,9 @@ from control_plane.groups.services.members import add_member, add_new_or_known, 
 from control_plane.groups.services.moves import move_member
 from control_plane.groups.services.suspension import resume_members, suspend_members
 from control_plane.groups.services.terms import last_moment, set_end
-from control_plane.terminal import VerbCommand
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Memberships from a terminal."""
 
     help = "Add people to groups, remove them, and hand out their credentials."

@@ -3,13 +3,14 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.errors import NotFound
 from control_plane.groups.models import Access, JoinRequest
 from control_plane.groups.services.joining import approve, decline
-from control_plane.terminal import VerbCommand, table
+from control_plane.terminal import table
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Requests to join from a terminal."""
 
     help = "List the requests to join groups, and decide them."

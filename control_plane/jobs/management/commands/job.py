@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.errors import NotFound
 from control_plane.groups.services.members import find_user
 from control_plane.jobs.models import Job
@@ -12,7 +13,7 @@ from control_plane.jobs.submitting import expand, new_token, submit
 from control_plane.jobs.watching import Seen, look, note, read_log
 from control_plane.storage.places import Place, find_place
 from control_plane.storage.sessions import jobs_client
-from control_plane.terminal import EXIT_STILL_WAITING, VerbCommand, table
+from control_plane.terminal import EXIT_STILL_WAITING, table
 
 MOST_LISTED = 50
 LOOK_SECONDS = 2.0
@@ -20,7 +21,7 @@ EXIT_FAILED = 1
 WAIT_SECONDS = 86_400
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Jobs from a terminal."""
 
     help = "List jobs, submit one in a member's name, follow it, and print its logs."

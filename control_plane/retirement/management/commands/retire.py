@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.deployments.models import Deployment
+from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, LOOK_SECONDS, WAIT_SECONDS
 from control_plane.groups.services.groups import find_group
 from control_plane.retirement.asking import ask, undo
 from control_plane.retirement.errors import RetirementRefused
@@ -18,7 +19,7 @@ from control_plane.retirement.present import (
     survey_as_dict,
 )
 from control_plane.retirement.surveys import request_survey
-from control_plane.terminal import EXIT_DEPLOYMENT_FAILED, EXIT_STILL_WAITING, LOOK_SECONDS, WAIT_SECONDS, VerbCommand, table
+from control_plane.terminal import EXIT_STILL_WAITING, VerbCommand, table
 
 COUNT_SECONDS = 60
 

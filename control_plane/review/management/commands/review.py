@@ -5,6 +5,7 @@ from typing import Any
 
 from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.deployments.models import Deployment
+from control_plane.deployments.terminal import DeployingCommand
 from control_plane.errors import InvalidName, Refused
 from control_plane.groups.models import Group
 from control_plane.groups.services.groups import find_group
@@ -14,10 +15,10 @@ from control_plane.review.export import csv_lines
 from control_plane.review.looking import look, look_outside
 from control_plane.review.models import Look, UnmanagedResource
 from control_plane.review.signing import NotSignable, sign_off, states
-from control_plane.terminal import VerbCommand, table
+from control_plane.terminal import table
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """The access review from a terminal."""
 
     help = "Look at what AWS holds, list who can reach what, and sign it."

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.deployments.models import Deployment
+from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, DeployingCommand
 from control_plane.groups.services.groups import find_group
 from control_plane.groups.services.members import find_user
 from control_plane.rosters.services.apply import ChangedMeanwhile, Outcome, apply
@@ -12,13 +13,12 @@ from control_plane.rosters.services.encoding import MOST_BYTES
 from control_plane.rosters.services.export import export
 from control_plane.rosters.services.plan import FATES, Fate, Plan, make_plan
 from control_plane.rosters.services.read import Reading, read
-from control_plane.terminal import EXIT_DEPLOYMENT_FAILED, VerbCommand
 
 # Rows of each fate on a terminal; with --json there are all.
 MOST_SHOWN = 200
 
 
-class Command(VerbCommand):
+class Command(DeployingCommand):
     """Import and export from a terminal."""
 
     help = "Import people and memberships from a CSV file, after a dry run, and export them."
