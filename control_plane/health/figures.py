@@ -1,19 +1,19 @@
 """How the site is doing, read from the database at the moment of asking, so that every process gives the same answer."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count, Min, OuterRef, Subquery
 from django.utils import timezone
 
 from control_plane.backups.services import age
+from control_plane.deployments.liveness import silent_before
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MOST_TRIES, Notice
 from control_plane.quotas.standing import Standing, standings, warnings
 
 # A worker says that it is there far more often than this.
-WORKER_SILENT_SECONDS = 60
 # One that is made each day, and two hours for it.
 BACKUP_LATE_SECONDS = 26 * 3600
 MOST_WORKERS = 100
@@ -123,11 +123,6 @@ def stacks_failed() -> int:
     """Stacks whose newest deployment failed, so that nothing has mended them since."""
     newest = Deployment.objects.filter(stack=OuterRef("pk")).order_by("-pk").values("state")[:1]
     return Stack.objects.annotate(newest=Subquery(newest)).filter(newest=Deployment.State.FAILED).count()
-
-
-def silent_before(now: datetime) -> datetime:
-    """A worker that was last seen before this is taken for dead."""
-    return now - timedelta(seconds=WORKER_SILENT_SECONDS)
 
 
 def _tallies(name: str) -> list[Counted]:
