@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,8 +10,5 @@ class GroupsConfig(AppConfig):
     verbose_name = "Groups"
 
     def ready(self) -> None:
-        """Take back what is cancelled, where it was asked for in a group."""
-        from control_plane.deployments.signals import deployment_cancelled
-        from control_plane.groups.services.withdrawal import on_cancelled
-
-        deployment_cancelled.connect(on_cancelled, dispatch_uid="groups")
+        """Connect the receivers."""
+        import_module("control_plane.groups.receivers")

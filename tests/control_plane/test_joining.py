@@ -14,7 +14,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.groups import errors
 from control_plane.groups.models import Access, Group, JoinCode, JoinRequest, Membership
 from control_plane.groups.services.codes import find_usable_code, rotate_join_code, withdraw_join_code
-from control_plane.groups.services.joining import address_verified, approve, ask_to_join, decline, withdraw
+from control_plane.groups.services.joining import go_on_once_verified, approve, ask_to_join, decline, withdraw
 from control_plane.groups.services.members import add_member
 from tests.control_plane.people import actor_of, code_for, in_group, verified, waiting
 from tests.control_plane.test_notifications import Configure, configure
@@ -48,8 +48,8 @@ def test_what_was_asked_for_at_sign_up_waits_for_the_address(group: Group, ada: 
     assert request.state == "unverified"
     with pytest.raises(errors.NotOpen, match="not verified"):
         approve(request, actor=operator)
-    address_verified(ada)
-    address_verified(ada)
+    go_on_once_verified(ada)
+    go_on_once_verified(ada)
     request.refresh_from_db()
     assert request.state == "waiting"
     assert not is_in(group, ada)
@@ -247,7 +247,7 @@ def test_a_trusted_domain_with_a_code_needs_no_approval(
     user.save()
     request = ask_to_join(user=user, actor=actor_of(user), code=code_for(group), is_verified=False)
     assert not is_in(group, user)
-    address_verified(verified(user))
+    go_on_once_verified(verified(user))
     request.refresh_from_db()
     assert is_in(group, user) == is_let_in
     assert request.state == ("approved" if is_let_in else "waiting")
@@ -263,7 +263,7 @@ def test_a_trusted_domain_alone_is_not_enough(group: Group, ada: User, grace: Us
     lise = User.objects.create_user("lise@example.org")
     request = ask_to_join(user=lise, actor=actor_of(lise), code=(code := code_for(group)), is_verified=False)
     withdraw_join_code(code=JoinCode.objects.get(prefix=code[:4]), actor=operator)
-    address_verified(verified(lise))
+    go_on_once_verified(verified(lise))
     request.refresh_from_db()
     assert request.state == "waiting"
 
@@ -272,7 +272,7 @@ def test_a_trusted_person_whom_the_group_cannot_take_waits(group: Group, ada: Us
     configure(AUTO_APPROVE_DOMAINS="example.org")
     request = ask_to_join(user=ada, actor=actor_of(ada), code=code_for(group), is_verified=False)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    address_verified(verified(User.objects.get(pk=ada.pk)))
+    go_on_once_verified(verified(User.objects.get(pk=ada.pk)))
     request.refresh_from_db()
     assert request.state == "waiting"
 

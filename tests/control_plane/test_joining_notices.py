@@ -13,7 +13,7 @@ from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.joining import address_verified, approve, ask_to_join, decline
+from control_plane.groups.services.joining import go_on_once_verified, approve, ask_to_join, decline
 from control_plane.groups.services.members import add_member, add_members, leave, remove_member
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import announce, announce_access, deliver
@@ -75,8 +75,8 @@ def test_the_link_in_the_e_mail_decides_after_signing_in(group: Group, ada: User
 def test_nobody_is_told_before_the_address_is_verified(group: Group, ada: User, administrator: User) -> None:
     ask_to_join(user=ada, actor=actor_of(ada), code=code_for(group), is_verified=False)
     assert told() == {}
-    address_verified(ada)
-    address_verified(ada)
+    go_on_once_verified(ada)
+    go_on_once_verified(ada)
     assert told() == {administrator.email: "ada@example.org asks to join Example Lab"}
 
 

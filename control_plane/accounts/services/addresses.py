@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from control_plane.accounts.models import User
+from control_plane.accounts.signals import address_verified
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.errors import Refused
@@ -52,11 +53,9 @@ def address_is_verified(user: User) -> bool:
 
 def note_verified(user: User, *, actor: Actor) -> None:
     """What follows once an address is known to be its owner's: what they asked for at sign-up goes on."""
-    from control_plane.groups.services.joining import address_verified
-
     with transaction.atomic():
         record(actor, "account.address_verified", user.email)
-        address_verified(user)
+        address_verified.send(sender=User, user=user)
 
 
 def forget_strangers(user: User) -> None:

@@ -53,7 +53,7 @@ def ask_to_join(*, user: User, actor: Actor, code: str = "", new_group_name: str
     return request
 
 
-def address_verified(user: User) -> None:
+def go_on_once_verified(user: User) -> None:
     """Let what the person asked for at sign-up be decided, now that the address is known to be theirs. Can be called again."""
     unverified = JoinRequest.objects.filter(user=user, state=JoinRequest.State.UNVERIFIED)
     for request in unverified.select_related("user", "group__stack", "code"):

@@ -20,8 +20,8 @@ from stacks.manifest import GroupManifest, Member, parse
 NOTE = "An administrator cancelled it before AWS had made it."
 
 
-def on_cancelled(sender: object, *, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
-    """See `signals.deployment_cancelled`."""
+def withdraw_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -> Deployment | None:
+    """Take back what the deployment was to give in a group, in the caller's transaction; see `signals.deployment_cancelled`."""
     if stack.kind != Stack.Kind.GROUP:
         return None
     group = Group.objects.get(stack=stack)

@@ -1,0 +1,23 @@
+"""Receivers of the signals that floors below send: what follows in groups."""
+
+from django.dispatch import receiver
+
+from control_plane.accounts.models import User
+from control_plane.accounts.signals import address_verified
+from control_plane.audit.actors import Actor
+from control_plane.deployments.models import Deployment, Stack
+from control_plane.deployments.signals import deployment_cancelled
+from control_plane.groups.services.joining import go_on_once_verified
+from control_plane.groups.services.withdrawal import withdraw_cancelled
+
+
+@receiver(address_verified, dispatch_uid="groups")
+def on_address_verified(*, user: User, **_: object) -> None:
+    """Let what the person asked for at sign-up be decided."""
+    go_on_once_verified(user)
+
+
+@receiver(deployment_cancelled, dispatch_uid="groups")
+def on_deployment_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
+    """Take back what was asked for in a group."""
+    return withdraw_cancelled(deployment=deployment, stack=stack, actor=actor)
