@@ -12,6 +12,7 @@ from moto import mock_aws
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
+from control_plane.errors import TooOften
 from control_plane.groups import errors
 from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.groups.services.credentials import (
@@ -122,7 +123,7 @@ def test_a_program_gone_wild_is_slowed_down_and_an_operator_is_not(
     settle(group.stack)
     for _ in range(2):
         member_credentials(group=group, user=ada, actor=on_the_web(ada))
-    with pytest.raises(errors.TooOften, match="Nothing was changed"):
+    with pytest.raises(TooOften, match="Nothing was changed"):
         member_credentials(group=group, user=ada, actor=on_the_web(ada))
     assert member_credentials(group=group, user=ada, actor=operator)
 

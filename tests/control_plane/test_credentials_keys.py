@@ -10,6 +10,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import StoredManifest
+from control_plane.errors import TooOften
 from control_plane.groups import errors
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import NO_OVERLAP, key_is_in_force, key_made_at, rotate_key
@@ -84,7 +85,7 @@ def test_keys_are_not_replaced_all_day_long(group: Group, holder: User, monkeypa
     monkeypatch.setattr("control_plane.groups.services.keys.MOST_ROTATIONS_AN_HOUR", 1)
     rotate_key(group=group, user=holder, actor=on_the_web(holder))
     settle(group.stack)
-    with pytest.raises(errors.TooOften):
+    with pytest.raises(TooOften):
         rotate_key(group=group, user=holder, actor=on_the_web(holder))
 
 

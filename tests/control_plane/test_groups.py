@@ -4,6 +4,7 @@ import pytest
 
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.errors import InvalidName
 from control_plane.groups import errors
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
@@ -54,7 +55,7 @@ def test_a_taken_name_is_refused(group: Group, operator: Actor, slug: str, name:
     ],
 )
 def test_a_name_that_breaks_a_rule_is_refused(operator: Actor, slug: str, name: str) -> None:
-    with pytest.raises(errors.InvalidName, match="Nothing was changed"):
+    with pytest.raises(InvalidName, match="Nothing was changed"):
         create_group(slug=slug, name=name, actor=operator)
     assert not Group.objects.exists()
 
@@ -79,7 +80,7 @@ def test_a_taken_analysis_or_bucket_is_refused(analysis: Analysis, operator: Act
 
 @pytest.mark.parametrize("bucket", ["theirs", "cohort", "cohort-backups-mine", "cohort-state-111122223333-us-east-1"])
 def test_a_bucket_that_no_group_could_reach_is_refused(operator: Actor, bucket: str) -> None:
-    with pytest.raises(errors.InvalidName, match=r"BUCKET_PATTERNS|Cohort itself keeps"):
+    with pytest.raises(InvalidName, match=r"BUCKET_PATTERNS|Cohort itself keeps"):
         create_analysis(slug="ephys", bucket=bucket, actor=operator)
     assert not Analysis.objects.exists()
 

@@ -11,10 +11,11 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
+from control_plane.errors import InvalidName, Refused
 from control_plane.groups import errors
 from control_plane.groups.models import Access, Group, JoinCode, JoinRequest, Membership
 from control_plane.groups.services.codes import find_usable_code, rotate_join_code, withdraw_join_code
-from control_plane.groups.services.joining import go_on_once_verified, approve, ask_to_join, decline, withdraw
+from control_plane.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified, withdraw
 from control_plane.groups.services.members import add_member
 from tests.control_plane.people import actor_of, code_for, in_group, verified, waiting
 from tests.control_plane.test_notifications import Configure, configure
@@ -128,13 +129,13 @@ def test_an_existing_group_is_not_joined_by_its_name(group: Group, ada: User, gr
 
 @pytest.mark.parametrize("name", ["Ex\u0430mple Lab", "Lab\u202e", "Lab\x00", "x", "n" * 121])
 def test_a_name_that_looks_like_another_is_refused(group: Group, ada: User, name: str) -> None:
-    with pytest.raises(errors.InvalidName, match="Nothing was changed"):
+    with pytest.raises(InvalidName, match="Nothing was changed"):
         ask_to_join(user=ada, actor=actor_of(ada), new_group_name=name)
 
 
 @pytest.mark.parametrize("wish", [{}, {"code": "AAAA", "new_group_name": "Lab"}, {"code": "  "}])
 def test_either_a_code_or_a_name_is_needed(ada: User, wish: dict[str, str]) -> None:
-    with pytest.raises(errors.InvalidName, match="either"):
+    with pytest.raises(InvalidName, match="either"):
         ask_to_join(user=ada, actor=actor_of(ada), **wish)
 
 
@@ -177,7 +178,7 @@ def test_a_new_group_is_made_by_administrators_with_the_person_as_its_manager(
 @pytest.mark.parametrize("slug", ["", "x", "Not A Slug", "example-lab"])
 def test_a_new_group_with_a_bad_slug_leaves_the_request_waiting(group: Group, ada: User, administrator: User, slug: str) -> None:
     request = waiting(ada, name="Noether Lab")
-    with pytest.raises(errors.Refused):
+    with pytest.raises(Refused):
         approve(request, actor=actor_of(administrator), new_group_slug=slug)
     request.refresh_from_db()
     assert request.state == "waiting"

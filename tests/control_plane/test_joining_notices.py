@@ -13,7 +13,7 @@ from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.joining import go_on_once_verified, approve, ask_to_join, decline
+from control_plane.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified
 from control_plane.groups.services.members import add_member, add_members, leave, remove_member
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import announce, announce_access, deliver

@@ -14,6 +14,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.errors import LimitReached
 from control_plane.groups import errors
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.groups import create_group, request_group_deployment
@@ -133,7 +134,7 @@ def test_one_group_that_cannot_be_changed_does_not_hinder_another(
 
     def refusing(one: Group, *arguments: Any) -> Deployment:
         if one.slug == "example-lab":
-            raise errors.LimitReached("Too much.")
+            raise LimitReached("Too much.")
         return request_group_deployment(one, *arguments)
 
     monkeypatch.setattr("control_plane.keys.overlaps.request_group_deployment", refusing)

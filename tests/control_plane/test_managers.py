@@ -7,6 +7,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
+from control_plane.errors import LimitReached
 from control_plane.groups import errors
 from control_plane.groups.models import Access, Group, JoinCode, JoinRequest, Membership
 from control_plane.groups.permissions import decidable, manages
@@ -88,7 +89,7 @@ def test_a_manager_s_codes_are_their_group_s(group: Group, other: Group, manager
 def test_a_group_has_at_most_twenty_codes_that_work(group: Group) -> None:
     for _ in range(20):
         code_for(group)
-    with pytest.raises(errors.LimitReached):
+    with pytest.raises(LimitReached):
         code_for(group)
 
 

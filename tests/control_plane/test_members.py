@@ -8,6 +8,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, StoredManifest
+from control_plane.errors import InvalidName, LimitReached
 from control_plane.groups import errors
 from control_plane.groups.models import Access, AccessState, Group, Membership
 from control_plane.groups.services import manifests
@@ -129,7 +130,7 @@ def test_a_new_group_whose_people_are_refused_is_not_made(ada: User, operator: A
 
 def test_more_key_holders_than_a_stack_holds_are_refused_beforehand(group: Group, operator: Actor) -> None:
     people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(601))
-    with pytest.raises(errors.LimitReached, match=r"601 members hold keys.*Nothing was changed"):
+    with pytest.raises(LimitReached, match=r"601 members hold keys.*Nothing was changed"):
         add_members(group=group, users=people, access=Access.KEYS, actor=operator)
     assert not Membership.objects.exists()
 
@@ -157,7 +158,7 @@ def test_who_is_no_administrator_may_not(group: Group, ada: User, grace: User) -
     ],
 )
 def test_a_bad_address_makes_nobody(address: str, operator: Actor) -> None:
-    with pytest.raises(errors.InvalidName, match="Nothing was changed"):
+    with pytest.raises(InvalidName, match="Nothing was changed"):
         find_or_create_user(address, actor=operator)
     assert not User.objects.exists()
 
@@ -165,7 +166,7 @@ def test_a_bad_address_makes_nobody(address: str, operator: Actor) -> None:
 def test_a_person_is_not_made_for_a_group_that_cannot_take_them(group: Group, operator: Actor) -> None:
     people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(600))
     add_members(group=group, users=people, access=Access.KEYS, actor=operator)
-    with pytest.raises(errors.LimitReached):
+    with pytest.raises(LimitReached):
         add_new_or_known(group=group, email="one-more@example.org", access=Access.KEYS, actor=operator)
     assert not User.objects.filter(email="one-more@example.org").exists()
 

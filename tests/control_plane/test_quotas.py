@@ -16,7 +16,7 @@ from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.cloudformation import AwsUnreachable, client
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups import errors
+from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.groups.services.groups import create_group
@@ -59,7 +59,7 @@ def settings_say(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_a_group_too_many_is_refused_with_what_to_do_and_nothing_is_made(operator: Actor) -> None:
     usage(ROLES, used=1000, limit=1000)
-    with pytest.raises(errors.LimitReached, match=r"1,001 IAM roles, and its limit is 1,000. Nothing was changed.*Service Quotas"):
+    with pytest.raises(LimitReached, match=r"1,001 IAM roles, and its limit is 1,000. Nothing was changed.*Service Quotas"):
         create_group(slug="one-more", actor=operator)
     assert not Group.objects.exists()
     assert not Deployment.objects.exists()
@@ -69,7 +69,7 @@ def test_a_group_too_many_is_refused_with_what_to_do_and_nothing_is_made(operato
 def test_a_stack_too_many_is_refused(operator: Actor) -> None:
     usage(STACKS, used=1999, limit=2000)
     create_group(slug="the-last", actor=operator)
-    with pytest.raises(errors.LimitReached, match="2,001 CloudFormation stacks"):
+    with pytest.raises(LimitReached, match="2,001 CloudFormation stacks"):
         create_group(slug="one-more", actor=operator)
 
 
@@ -78,7 +78,7 @@ def test_what_is_asked_for_and_not_deployed_counts_in_every_group(group: Group, 
     other, _ = create_group(slug="other-lab", actor=operator)
     add_members(group=other, users=people(6, "first"), access=Access.KEYS, actor=operator)
     before = group.stack.generation
-    with pytest.raises(errors.LimitReached, match=r"5,001 IAM users.*federated"):
+    with pytest.raises(LimitReached, match=r"5,001 IAM users.*federated"):
         add_members(group=group, users=people(5), access=Access.KEYS, actor=operator)
     assert not Membership.objects.filter(group=group).exists()
     group.stack.refresh_from_db()
@@ -100,7 +100,7 @@ def test_who_is_to_be_removed_counts_until_aws_has_let_go(group: Group, operator
     settle(group.stack)
     usage(USERS, used=2, limit=2, ours=2)
     remove_members(group=group, users=holders[:1], actor=operator)
-    with pytest.raises(errors.LimitReached, match="3 IAM users"):
+    with pytest.raises(LimitReached, match="3 IAM users"):
         add_members(group=group, users=people(1, "new"), access=Access.KEYS, actor=operator)
     settle(group.stack)
     add_members(group=group, users=people(1, "later"), access=Access.KEYS, actor=operator)
@@ -108,7 +108,7 @@ def test_who_is_to_be_removed_counts_until_aws_has_let_go(group: Group, operator
 
 def test_the_first_key_holder_of_a_group_takes_an_iam_group(group: Group, operator: Actor) -> None:
     usage(GROUPS, used=300, limit=300)
-    with pytest.raises(errors.LimitReached, match="301 IAM groups"):
+    with pytest.raises(LimitReached, match="301 IAM groups"):
         add_members(group=group, users=people(1), access=Access.KEYS, actor=operator)
 
 
@@ -120,7 +120,7 @@ def analyses(many: int, operator: Actor) -> list[Analysis]:
 def test_an_analysis_too_many_is_refused(group: Group, operator: Actor) -> None:
     usage(POLICIES, used=1500, limit=1500)
     (analysis,) = analyses(1, operator)
-    with pytest.raises(errors.LimitReached, match=r"1,501 managed policies"):
+    with pytest.raises(LimitReached, match=r"1,501 managed policies"):
         grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_ONLY, actor=operator)
     assert not Grant.objects.exists()
 
@@ -134,7 +134,7 @@ def test_a_role_of_fewer_policies_than_usual_is_respected(group: Group, operator
         try:
             grant_analysis(analysis=granted[done], **read_write)
             done += 1
-        except errors.LimitReached as error:
+        except LimitReached as error:
             refusal = str(error)
     assert "Example Lab would need 2 where AWS allows 1 (managed policies of one role)" in refusal
     assert Grant.objects.count() == done > 5
@@ -151,7 +151,7 @@ def test_a_limit_that_is_not_known_refuses_nothing(limit: int | None, group: Gro
 def test_the_settings_know_better(group: Group, operator: Actor, settings_say: Any) -> None:
     usage(USERS, used=10, limit=None)
     settings_say("QUOTA_IAM_USERS", "10")
-    with pytest.raises(errors.LimitReached, match="11 IAM users, and its limit is 10"):
+    with pytest.raises(LimitReached, match="11 IAM users, and its limit is 10"):
         add_members(group=group, users=people(1), access=Access.KEYS, actor=operator)
     settings_say("QUOTA_IAM_USERS", "11")
     add_members(group=group, users=people(1, "again"), access=Access.KEYS, actor=operator)
