@@ -19,7 +19,7 @@ from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.keys import rotate_key
 from control_plane.groups.services.manifests import group_manifest as manifest_of
 from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.suspension import suspend_members
+from control_plane.groups.services.suspension import suspend_group, suspend_members
 from control_plane.review import deciding, due, unmanaged
 from control_plane.review.deciding import NotDecided
 from control_plane.review.models import Look, UnmanagedResource
@@ -33,6 +33,13 @@ NAME, LISES = "Group-example-lab", "lise@example.org"
 AFTER = 9
 
 
+def restore(group: Group) -> None:
+    """What is in the database now is what a backup had, and AWS was found to hold more."""
+    settle(group.stack)
+    newer.mark_restored("default")
+    Stack.objects.filter(pk=group.stack_id).update(newer_generation=AFTER)
+
+
 @pytest.fixture
 def people(group: Group, ada: User, grace: User) -> dict[str, Membership]:
     """When the backup was made: Ada and Grace hold keys, Linus gets in without one; the group reads and writes one analysis."""
@@ -40,10 +47,8 @@ def people(group: Group, ada: User, grace: User) -> dict[str, Membership]:
     for user, access in ((ada, Access.KEYS), (grace, Access.KEYS), (User.objects.create_user("linus@example.org"), "federated")):
         add_member(group=group, user=user, access=Access(access), actor=OPERATOR)
     grant_analysis(analysis=ephys, group=group, level=Grant.Level.READ_WRITE, actor=OPERATOR)
-    settle(group.stack)
     settle(video.stack)
-    newer.mark_restored("default")
-    Stack.objects.filter(pk=group.stack_id).update(newer_generation=AFTER)
+    restore(group)
     return {one.user.email.partition("@")[0]: one for one in Membership.objects.select_related("user")}
 
 
@@ -132,11 +137,22 @@ def test_who_was_removed_without_a_key_is_told_of_where_aws_does_not_know_them(
 
 
 def test_a_suspension_is_not_lifted_where_aws_does_not_tell_of_it(group: Group, held: GroupManifest) -> None:
-    Group.objects.update(suspended_at=timezone.now())
+    suspend_group(group=group, actor=OPERATOR)
+    restore(group)
     nobody = held.model_copy(update={"members": ()})
     take_over(waiting(nobody, names_everybody=False), {})
     group.refresh_from_db()
     assert group.suspended_at is not None
+
+
+def test_a_suspension_that_was_lifted_after_the_backup_stays_lifted(group: Group, held: GroupManifest) -> None:
+    suspend_group(group=group, actor=OPERATOR)
+    restore(group)
+    row = waiting(held)
+    assert "no longer suspended" in " ".join(deciding.outlook(row))
+    assert take_over(row, {LISE: LISES}) is None
+    group.refresh_from_db()
+    assert group.suspended_at is None
 
 
 def test_what_was_asked_for_since_the_restore_comes_on_top(
@@ -233,12 +249,17 @@ def test_what_was_decided_on_the_stack_s_page_waits_no_more(client: Client, admi
 
 def test_a_known_group_is_read_once_it_is_seen_to_have_changed(held: GroupManifest) -> None:
     """Whichever comes first after a restore, the look at everything or the comparison of the group's stack."""
-    Look.objects.create(group=None, asked_at=timezone.now() - 2 * due.PATIENCE, finished_at=timezone.now())
+    long_ago = timezone.now() - 2 * due.PATIENCE
+    look = Look.objects.create(group=None, asked_at=long_ago, finished_at=timezone.now())
     assert unmanaged.is_unknown(UnmanagedResource(kind="stack", name=NAME, slug="example-lab"))
-    assert due.start_due_looks() > 0
+    due.start_due_looks()
+    look.refresh_from_db()
+    assert look.asked_at is not None
+    assert look.asked_at > long_ago
     waiting(held)
-    Look.objects.update(asked_at=timezone.now() - 2 * due.PATIENCE)
-    Look.objects.exclude(group=None).update(asked_at=timezone.now(), generation=5)
-    assert due.start_due_looks() == 0
+    Look.objects.filter(pk=look.pk).update(asked_at=long_ago)
+    due.start_due_looks()
+    look.refresh_from_db()
+    assert look.asked_at == long_ago
     Stack.objects.filter(name=NAME).update(newer_generation=0)
     assert not unmanaged.is_unknown(UnmanagedResource(kind="stack", name=NAME, slug="example-lab"))
