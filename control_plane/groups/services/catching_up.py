@@ -73,8 +73,8 @@ class Differences:
             yield f"The group is {'suspended' if self.suspended else 'no longer suspended'}, as on AWS."
         if self.untold:
             yield (
-                f"Of {self.untold} members without a key AWS does not tell, since their manifest is not published any more. They "
-                "stay as the backup has them: remove whoever was removed since."
+                f"AWS does not tell of members without a key ({self.untold} here), since their manifest is not published any more. "
+                "They stay as the backup has them: remove whoever was removed since."
             )
         if self.has_wishes:
             yield "What was asked for here since the restore is deployed on top of that."
@@ -155,13 +155,8 @@ def _merged(row: Membership, base: Member | None, theirs: Member) -> Member:
 
 
 def _as_member(row: Membership) -> Member:
-    return Member(
-        username=row.username,
-        access=Access(row.access).value,
-        key_serial=row.key_serial,
-        previous_key=row.previous_key or None,
-        suspended=row.suspended_at is not None,
-    )
+    held = {"key_serial": row.key_serial, "previous_key": row.previous_key or None, "suspended": row.suspended_at is not None}
+    return Member.model_validate({"username": row.username, "access": Access(row.access).value, **held})
 
 
 def _state(member: Member) -> tuple[Any, ...]:
