@@ -48,7 +48,8 @@ def problem(stack: Stack) -> Problem:
     return Problem(
         f"AWS holds generation {stack.newer_generation} of {stack.title}, which this database does not know: it was changed after "
         "the backup that was restored here.",
-        f"{NOTHING_CHANGED} Open the stack’s page for what differs; then leave AWS as it is, or deploy what the database says.",
+        f"{NOTHING_CHANGED} Open the stack’s page for what differs; then take over what AWS holds of a group, on the access "
+        "review, or deploy what the database says.",
         Failure.PERMANENT,
     )
 
@@ -76,6 +77,24 @@ def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
         )
         record(actor, "stack.deploy_ours", stack.name, before={"on_aws": newer}, deployment=deployment.pk)
     return deployment
+
+
+def accept(stack: Stack, held: Manifest, status: str) -> None:
+    """Take what AWS holds for what was deployed of a locked stack; the caller's rows are to say the same.
+
+    What this database asked for since comes after it: its newest generation then holds what AWS does, until the next one.
+    """
+    newest = max(stack.generation, held.generation)
+    for generation in sorted({held.generation, newest}):
+        text = held.model_copy(update={"generation": generation}).to_json()
+        StoredManifest.objects.update_or_create(stack=stack, generation=generation, defaults={"text": text})
+    changes: dict[str, object] = {"generation": newest, "deployed_generation": held.generation, "status": status}
+    changes |= {"known_generation": None, "newer_generation": 0}
+    # Which template that is, nobody here has seen; whether all is as it was deployed is looked at anew.
+    changes |= {"template_digest": "", "drift_state": DriftState.UNKNOWN, "drift": []}
+    for name, value in changes.items():
+        setattr(stack, name, value)
+    stack.save(update_fields=list(changes))
 
 
 def federated_differences(stack: Stack) -> Iterator[tuple[str, bool]]:

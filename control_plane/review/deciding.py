@@ -4,7 +4,7 @@ Neither asks AWS: a stack's rows are made from what a scan read, and what is to 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,15 +15,19 @@ from control_plane.accounts.validation import fold_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
+from control_plane.deployments import newer
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import request_deployment
+from control_plane.deployments.requests import lock, request_deployment
 from control_plane.deployments.tasks import check_drift, deny_now
 from control_plane.errors import InvalidName, NotFound, Refused
 from control_plane.groups.look_alikes import look_alike_of
-from control_plane.groups.models import Group
+from control_plane.groups.models import Group, Membership
+from control_plane.groups.services.catching_up import catch_up, differences
+from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.manifests import group_manifest
 from control_plane.groups.services.members import find_or_create_user
 from control_plane.groups.services.taking_over import make_known, make_storage_known
+from control_plane.retirement.guards import refuse_retiring
 from control_plane.retirement.models import Retirement
 from control_plane.retirement.steps import begin
 from control_plane.review.models import UnmanagedResource
@@ -55,7 +59,9 @@ def take_over(
     """Make a stack's group, or its analyses, known again. AWS is left as it is but for who has no address in `people`.
 
     `people` are e-mail addresses by username; an account is made where there is none. Whoever has a username on AWS and none here
-    is shut out at once and removed by the deployment that is returned. Raises NotDecided and other refusals, PermissionDenied.
+    is shut out at once and removed by the deployment that is returned. A group that the database knows is brought to what AWS
+    holds in the same way (`catching_up`); `name` is for one that it does not. Raises NotDecided and other refusals,
+    PermissionDenied.
     """
     require_administrator(actor)
     with transaction.atomic():
@@ -65,10 +71,14 @@ def take_over(
             check_drift.enqueue(make_storage_known(held=held, status=row.status, actor=actor).pk)
             row.delete()
             return None
-        known = _people(held, people, actor)
-        group = make_known(held=held, status=row.status, name=name, people=known, actor=actor)
-        left_out = [member.username for member in held.members if member.username not in known]
-        deployment = _leave_out(group, held, left_out, actor) if left_out else None
+        group = known_group(row)
+        if group is not None:
+            deployment = _catch_up(group, row, held, people, actor)
+        else:
+            known = _people(held.members, people, actor)
+            group = make_known(held=held, status=row.status, name=name, people=known, actor=actor)
+            left_out = [member.username for member in held.members if member.username not in known]
+            deployment = _leave_out(group, left_out, actor) if left_out else None
         check_drift.enqueue(group.stack_id)
         row.delete()
     return deployment
@@ -82,6 +92,11 @@ def remove(resource: UnmanagedResource, *, confirmation: str, actor: Actor) -> D
     require_administrator(actor)
     with transaction.atomic():
         row = _confirmed(resource, confirmation)
+        if known_group(row) is not None:
+            raise NotDecided(
+                f"The database knows this group. {NOTHING_CHANGED}; take over what AWS holds, or have AWS hold what the database "
+                "says (“Deploy what the database says”, on the stack’s page), and retire the group then if it is to end."
+            )
         if row.kind == Kind.STACK:
             return _retire(row, actor)
         row.state, row.decided_by, row.error = UnmanagedResource.State.REMOVING, actor.label, ""
@@ -92,9 +107,27 @@ def remove(resource: UnmanagedResource, *, confirmation: str, actor: Actor) -> D
 
 
 def members(row: UnmanagedResource) -> list[Member]:
-    """The members whom a group's stack stands for."""
+    """The members whom a group's stack stands for and the database does not know."""
     held = parse(row.manifest) if row.manifest else None
-    return list(held.members) if isinstance(held, GroupManifest) else []
+    if not isinstance(held, GroupManifest):
+        return []
+    known = set(Membership.objects.filter(group__slug=row.slug).values_list("username", flat=True))
+    return [member for member in held.members if member.username not in known]
+
+
+def known_group(row: UnmanagedResource) -> Group | None:
+    """The group whose stack was changed after the backup, where the database knows it."""
+    if row.kind != Kind.STACK:
+        return None
+    return Group.objects.select_related("stack").filter(stack__name=row.name).first()
+
+
+def outlook(row: UnmanagedResource) -> list[str]:
+    """What taking a group over changes in a database that knows it, in sentences; nothing of any other."""
+    group, held = known_group(row), parse(row.manifest) if row.manifest else None
+    if group is None or not isinstance(held, GroupManifest):
+        return []
+    return differences(group, held, names_everybody=row.names_everybody).sentences
 
 
 def _confirmed(resource: UnmanagedResource, confirmation: str) -> UnmanagedResource:
@@ -116,16 +149,42 @@ def _held(row: UnmanagedResource) -> GroupManifest | PlatformManifest:
     return parse(row.manifest)
 
 
-def _people(held: GroupManifest, people: Mapping[str, str], actor: Actor) -> dict[str, User]:
+def _catch_up(
+    group: Group, row: UnmanagedResource, held: GroupManifest, people: Mapping[str, str], actor: Actor
+) -> Deployment | None:
+    """Bring a group that the database knows to what AWS holds. A deployment follows where that is not what is wanted here."""
+    stack = group.stack = lock(group.stack_id)
+    refuse_retiring(group)
+    if stack.newer_generation != held.generation:
+        now = f"generation {stack.newer_generation}" if stack.newer_generation else "nothing that the database does not know"
+        raise NotDecided(
+            f"Generation {held.generation} of {row.name} was read, and by now AWS holds {now}. {NOTHING_CHANGED}; look again "
+            "(`manage.py review look`)."
+        )
+    if running := Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).first():
+        raise NotDecided(f"Deployment {running.pk} of {group.name} is under way. {NOTHING_CHANGED}; try again once it has ended.")
+    found = differences(group, held, names_everybody=row.names_everybody)
+    known = _people(found.unknown, people, actor)
+    newer.accept(stack, held, row.status)
+    catch_up(group, found, held, known, actor)
+    left_out = [*(member.username for member in found.unknown if member.username not in known), *found.removed_here]
+    if left_out:
+        return _leave_out(group, left_out, actor)
+    if found.has_wishes or found.unknown_buckets:
+        return request_group_deployment(group, f"Bringing {group.name} to what is wanted here after a restore", actor)
+    return None
+
+
+def _people(unknown: Sequence[Member], people: Mapping[str, str], actor: Actor) -> dict[str, User]:
     given = {username: address.strip().lower() for username, address in people.items() if address.strip()}
-    if unknown := sorted(given.keys() - {member.username for member in held.members}):
-        raise NotDecided(f"{', '.join(unknown)}: the stack has no such member. {NOTHING_CHANGED}.")
+    if strange := sorted(given.keys() - {member.username for member in unknown}):
+        raise NotDecided(f"{', '.join(strange)}: the stack has no such member whom nobody here knows. {NOTHING_CHANGED}.")
     if len(set(given.values())) < len(given):
         raise InvalidName(f"The same address stands at two members. {NOTHING_CHANGED}; a person is in a group once.")
     return {username: find_or_create_user(address, actor=actor) for username, address in given.items()}
 
 
-def _leave_out(group: Group, held: GroupManifest, left_out: list[str], actor: Actor) -> Deployment:
+def _leave_out(group: Group, left_out: list[str], actor: Actor) -> Deployment:
     """Have AWS let go of members whom nobody knows: their keys stop at once, and so do all sessions that are open."""
     deny_now.enqueue(group.stack_id)
     moment = int(time.time())

@@ -14,7 +14,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.errors import TooOften
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import require_manager
-from control_plane.review.listing import runs_since
+from control_plane.review.listing import newer_groups_unread, runs_since
 from control_plane.review.models import Look, UnmanagedResource
 from control_plane.review.tasks import look_at_group
 
@@ -41,9 +41,8 @@ def start_due_looks() -> int:
     groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
     found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
     started = sum(_start(pk, due) for pk in found[:MOST_AT_ONCE])
-    outside = (
-        Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | ((~Q(error="") | _mended_outside()) & Q(asked_at__lt=now - PATIENCE))
-    )
+    again = ~Q(error="") | _mended_outside() | Q(Exists(newer_groups_unread()))
+    outside = Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | (again & Q(asked_at__lt=now - PATIENCE))
     return started + _start(None, outside)
 
 

@@ -39,6 +39,8 @@ class Held:
     status: str
     manifest: GroupManifest | PlatformManifest | None
     problem: str = ""
+    # Whether that is what was published, which names members without a key too.
+    is_published: bool = False
 
 
 def read_held(name: str, region: str, account: str) -> Held:
@@ -60,7 +62,8 @@ def read_held(name: str, region: str, account: str) -> Held:
             manifest = _group(name, template, place)
     except (ManifestError, LookupError, TypeError, ValueError) as error:
         return Held(observation.generation, observation.status, None, f"Its template could not be read: {error}"[:500])
-    return Held(observation.generation, observation.status, _as_published(manifest))
+    published = _published(manifest)
+    return Held(observation.generation, observation.status, published or manifest, is_published=published is not None)
 
 
 def _group(name: str, template: Template, place: dict[str, Any]) -> GroupManifest:
@@ -125,14 +128,14 @@ def _analyses(template: Template) -> Iterable[AnalysisGrant]:
         yield AnalysisGrant(bucket=bucket, access="read-write" if bucket in written else "read-only")
 
 
-def _as_published(manifest: GroupManifest | PlatformManifest) -> GroupManifest | PlatformManifest:
+def _published(manifest: GroupManifest | PlatformManifest) -> GroupManifest | PlatformManifest | None:
     """What was published of this generation, where it says the same of all that the template tells. Raises StoreUnavailable."""
     try:
         published = parse(open_store(config().manifest_store).read(manifest.store_key))
     except (ManifestNotFound, ManifestError):
-        return manifest
+        return None
     if published.generation != manifest.generation or _told(published) != _told(manifest):
-        return manifest
+        return None
     return published
 
 

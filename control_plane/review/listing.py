@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.models import Access, Group
@@ -97,14 +97,29 @@ def findings(group: Group | None = None) -> QuerySet[Finding]:
 
 
 def unmanaged() -> QuerySet[UnmanagedResource]:
-    """What AWS holds under our names and the database does not know, stacks first."""
-    order = [UnmanagedResource.Kind.STACK.value]
-    return UnmanagedResource.objects.order_by(Case(When(kind__in=order, then=0), default=1), "kind", "name", "pk")
+    """What AWS holds under our names and the database does not know, stacks first.
+
+    With `is_known`: whether the database knows the stack, of which AWS holds what was changed after the backup.
+    """
+    stack = UnmanagedResource.Kind.STACK
+    known = Stack.objects.filter(name=OuterRef("name"))
+    found = UnmanagedResource.objects.annotate(is_known=Q(kind=stack) & Exists(known))
+    # A known stack's may have been decided about on the stack's page.
+    found = found.exclude(kind=stack, name__in=Stack.objects.filter(newer_generation=0).values("name"))
+    return found.order_by(Case(When(kind=stack, then=0), default=1), "kind", "name", "pk")
 
 
 def newer_stacks() -> QuerySet[Stack]:
     """The stacks that AWS holds in a state which the database does not know."""
     return Stack.objects.filter(newer_generation__gt=0).select_related("group")
+
+
+def newer_groups_unread() -> QuerySet[Stack]:
+    """The groups' stacks among them of which it was not read yet what AWS holds now."""
+    read = UnmanagedResource.objects.filter(
+        kind=UnmanagedResource.Kind.STACK, name=OuterRef("name"), generation=OuterRef("newer_generation")
+    )
+    return newer_stacks().filter(~Exists(read), kind=Stack.Kind.GROUP)
 
 
 def counts(group: Group) -> dict[str, int]:

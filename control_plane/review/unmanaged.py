@@ -129,7 +129,8 @@ def _slug_of_stack(name: str) -> str | None:
 
 def _unknown(seen: Iterable[Sighting]) -> Iterator[Sighting]:
     """Those that the database does not know. What belongs to a stack that it does not know is told with that."""
-    stacks = set(Stack.objects.values_list("name", flat=True))
+    # A group's stack that was changed after the backup holds people whom the database does not know.
+    stacks = set(Stack.objects.exclude(kind=Stack.Kind.GROUP, newer_generation__gt=0).values_list("name", flat=True))
     groups = {group.slug: group for group in Group.objects.filter(retired_at=None).select_related("stack")}
     seen = list(seen)
     unknown = {one.slug for one in seen if one.kind == Kind.STACK and one.name not in stacks and one.slug}
@@ -203,6 +204,7 @@ def _read(row: UnmanagedResource, held: dict[tuple[str, str], Holding]) -> None:
             found = read_held(row.name, row.region, config().cohort_account)
             row.generation, row.status, row.problem = found.generation, found.status, found.problem
             row.manifest = found.manifest.to_json() if found.manifest else ""
+            row.names_everybody = found.is_published
         else:
             row.problem = ""
         if row.slug and row.kind != Kind.SECRET:
@@ -213,7 +215,7 @@ def _read(row: UnmanagedResource, held: dict[tuple[str, str], Holding]) -> None:
     except (AwsFailure, StoreUnavailable) as error:
         row.problem = f"It could not be read: {error}"[:500]
     row.read_at = now
-    fields = ("generation", "status", "problem", "manifest", "reach", "users", "read_at")
+    fields = ("generation", "status", "problem", "manifest", "names_everybody", "reach", "users", "read_at")
     UnmanagedResource.objects.filter(pk=row.pk).update(**{name: getattr(row, name) for name in fields})
 
 

@@ -39,12 +39,14 @@ def page(request: HttpRequest) -> HttpResponse:
     oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
     failed = Look.objects.exclude(error="").count()
     waiting = listing.unmanaged()
+    # A stack that was read has its place among what waits.
+    newer = listing.newer_stacks().exclude(name__in=waiting.values("name"))
     shown = {
         "oldest": oldest,
         "failed": failed,
         "unmanaged": list(waiting[:MAX_UNMANAGED]),
         "more_unmanaged": max(0, waiting.count() - MAX_UNMANAGED),
-        "newer": list(listing.newer_stacks()[:MAX_UNMANAGED]),
+        "newer": list(newer[:MAX_UNMANAGED]),
     }
     return render(request, "review/page.html", table(request) | shown)
 
@@ -102,9 +104,15 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """One thing that AWS holds and the database does not know, with the two decisions about it."""
     _require_administrator(request)
-    row = get_object_or_404(UnmanagedResource, pk=pk)
+    row = get_object_or_404(listing.unmanaged(), pk=pk)
     held = members(row)
-    context = {"row": row, "members": held[:MAX_MEMBERS], "more_members": max(0, len(held) - MAX_MEMBERS)}
+    context = {
+        "row": row,
+        "group": deciding.known_group(row),
+        "outlook": deciding.outlook(row),
+        "members": held[:MAX_MEMBERS],
+        "more_members": max(0, len(held) - MAX_MEMBERS),
+    }
     return render(request, "review/unmanaged.html", context)
 
 

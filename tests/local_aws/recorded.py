@@ -59,6 +59,7 @@ S3_ROWS = (
         f"{_OURS}leftovers.py": ("NoSuchBucket",),
         "control_plane/retirement/s3.py": ("NoSuchBucket",),
         "control_plane/review/holdings.py": ("NoSuchBucket",),
+        "control_plane/storage/earlier_versions.py": ("NoSuchBucket",),
     }),
     Row(f"{_S3}TestS3::test_get_bucket_policy", "get-bucket-policy-no-such-bucket-policy", s3.no_bucket_policy, {
         f"{_OURS}leftovers.py": ("NoSuchBucketPolicy",),
@@ -69,6 +70,7 @@ S3_ROWS = (
         f"{_OURS}failures.py": ("access ?denied",),
         f"{_OURS}iam_delay.py": ("AccessDenied",),
         f"{_OURS}leftovers.py": ("AccessDenied",),
+        "control_plane/backups/store.py": ("AccessDenied",),
         "control_plane/storage/objects.py": ("AccessDenied", "403"),
         "control_plane/storage/presence.py": ("403",),
         "assets/example_analysis/backend.py": ("AccessDenied",),

@@ -3,7 +3,7 @@
 As after a backup was restored that is older than the group. The rows say of AWS what it holds, so nothing is deployed by that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db import transaction
 from django.utils import timezone
@@ -38,14 +38,13 @@ def make_known(*, held: GroupManifest, status: str, name: str = "", people: Mapp
             f"The group uses {', '.join(missing)}, for which the database has no analysis. Nothing was changed; take over the "
             "storage stack with that bucket first, or have the group removed."
         )
-    if inactive := [user.email for user in people.values() if not user.is_active]:
-        raise Inactive(f"{', '.join(inactive)}: the account is not active. Nothing was changed; activate it first.")
+    refuse_inactive(people.values())
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
         check_free(slug, name)
         group.stack = _stack(held, status, name)
         group.save()
         disown_strangers(list(people.values()), actor=actor)
-        _make_members(group, held, people, actor)
+        make_members(group, held, people, actor)
         for grant in held.analyses:
             Grant.objects.create(
                 group=group,
@@ -57,6 +56,12 @@ def make_known(*, held: GroupManifest, status: str, name: str = "", people: Mapp
         after = {"slug": slug, "name": name, "generation": held.generation, "members": sorted(people)}
         record(actor, "group.take_over", f"group {slug}", after=after)
     return group
+
+
+def refuse_inactive(people: Iterable[User]) -> None:
+    """Raise Inactive if one of them cannot sign in."""
+    if inactive := [user.email for user in people if not user.is_active]:
+        raise Inactive(f"{', '.join(inactive)}: the account is not active. Nothing was changed; activate it first.")
 
 
 def make_storage_known(*, held: PlatformManifest, status: str, actor: Actor) -> Stack:
@@ -91,7 +96,8 @@ def _stack(held: GroupManifest | PlatformManifest, status: str, title: str) -> S
     return stack
 
 
-def _make_members(group: Group, held: GroupManifest, people: Mapping[str, User], actor: Actor) -> None:
+def make_members(group: Group, held: GroupManifest, people: Mapping[str, User], actor: Actor) -> None:
+    """Make the memberships of these people, by username, as AWS holds them. For a caller that has made sure that the actor may."""
     now = timezone.now()
     for member in held.members:
         if (user := people.get(member.username)) is None:

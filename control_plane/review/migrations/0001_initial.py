@@ -106,6 +106,7 @@ class Migration(migrations.Migration):
                 ('generation', models.PositiveIntegerField(default=0, help_text='Which manifest a stack holds.')),
                 ('status', models.CharField(blank=True, help_text="CloudFormation's own word of a stack.", max_length=64)),
                 ('manifest', models.TextField(blank=True, help_text='The manifest that a stack stands for, as far as it can be told.')),
+                ('names_everybody', models.BooleanField(default=False, help_text='Whether the manifest names members without a key too.')),
                 ('reach', models.JSONField(default=list, help_text='What it can reach now: bucket, rights.')),
                 ('users', models.JSONField(default=list, help_text='IAM users in it: name, keys that work, last_used_at.')),
                 ('problem', models.CharField(blank=True, help_text='Why it cannot be taken over, or was not read.', max_length=500)),

@@ -10,7 +10,7 @@ from control_plane.errors import InvalidName, Refused
 from control_plane.groups.models import Group
 from control_plane.groups.services.groups import find_group
 from control_plane.review import listing
-from control_plane.review.deciding import find_unmanaged, members, remove, take_over
+from control_plane.review.deciding import find_unmanaged, members, outlook, remove, take_over
 from control_plane.review.export import csv_lines
 from control_plane.review.looking import look, look_outside
 from control_plane.review.models import Look, UnmanagedResource
@@ -35,7 +35,7 @@ class Command(DeployingCommand):
         self.verb("unmanaged", self.unmanaged, "List what AWS holds under our names and the database does not know.")
         taking = self.verb("take-over", self.take_over, "Make the group or analyses of such a stack known again.", deploys=True)
         _which(taking)
-        taking.add_argument("--name", default="", help="What the group is called (default: its slug).")
+        taking.add_argument("--name", default="", help="What a group is called that is not known here (default: its slug).")
         taking.add_argument(
             "--person", action="append", default=[], metavar="USERNAME=E-MAIL", help="Who a member is; who has none is removed."
         )
@@ -104,8 +104,9 @@ class Command(DeployingCommand):
     def take_over(self, options: dict[str, Any]) -> None:
         people = dict(_person(one) for one in options["person"])
         row = find_unmanaged(options["name_on_aws"], options["kind"])
+        told = outlook(row)
         deployment = take_over(row, confirmation=options["confirm"], people=people, name=options["name"], actor=self.actor)
-        self._decided(options, deployment, f"{row.name} is known again.")
+        self._decided(options, deployment, " ".join([f"{row.name} is known again, as AWS holds it.", *told]))
 
     def remove(self, options: dict[str, Any]) -> None:
         row = find_unmanaged(options["name_on_aws"], options["kind"])
@@ -179,6 +180,7 @@ def _waiting(one: UnmanagedResource) -> dict[str, Any]:
         "found_at": one.found_at,
         "reach": one.reach,
         "users": one.users,
+        "changes_here": outlook(one),
         "members": [{"username": member.username, "access": member.access} for member in members(one)],
         "problem": one.problem,
         "error": one.error,
@@ -189,7 +191,7 @@ def _waiting_text(one: dict[str, Any]) -> str:
     reach = ", ".join(f"{place['bucket']} ({place['rights']})" for place in one["reach"]) or "no files"
     keys = sum(user["keys"] for user in one["users"])
     told = f"{one['kind']} {one['name']} {UnmanagedResource.State(one['state']).label}: reaches {reach}; {keys} keys work"
-    return " ".join(part for part in (f"{told}.", one["problem"], one["error"]) if part)
+    return " ".join(part for part in (f"{told}.", *one["changes_here"], one["problem"], one["error"]) if part)
 
 
 def _counted(counts: dict[str, int]) -> str:
