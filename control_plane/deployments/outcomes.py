@@ -16,7 +16,8 @@ from control_plane.deployments.heart import LeaseLost
 from control_plane.deployments.in_force import in_force
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
-from control_plane.deployments.tasks import check_drift, end_moves, go_on_retiring, leave_out_unmade
+from control_plane.deployments.signals import deployment_succeeded
+from control_plane.deployments.tasks import check_drift, leave_out_unmade
 from control_plane.deployments.tries import MOST_TRIES, backoff
 from control_plane.deployments.withdrawing import withdraw
 from control_plane.notifications.outbox import announce, announce_access
@@ -52,13 +53,7 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
             revert_drift=False,
         )
         announce_access(deployment, brought=deployment.generation)
-        # A retired group's stack is removed, a retired analysis's bucket taken out of its own: both go on from there.
-        if deployment.stack.is_retired or deployment.stack.kind == Stack.Kind.PLATFORM:
-            go_on_retiring.enqueue()
-        # By way of relations: a group is no business of a deployment.
-        moving = Stack.objects.filter(pk=deployment.stack_id, group__memberships__replaces__removed_generation__isnull=True)
-        if moving.filter(group__memberships__replaces__isnull=False).exists():
-            end_moves.enqueue()
+        deployment_succeeded.send(sender=Deployment, deployment=deployment, observation=observation)
 
 
 def failed(

@@ -7,3 +7,8 @@ from django.dispatch import Signal
 # asked for more than AWS holds, up to the deployment's generation, never those that take access away; and returns the deployment
 # that it requested for what is left, or None. What a receiver raises rolls the cancelling back.
 deployment_cancelled = Signal()
+
+# A deployment succeeded: AWS holds what it was to bring. Sent by `outcomes` with the `deployment` and the `observation` of its stack,
+# in the transaction that records the end. A receiver enqueues what goes on from there; what it raises rolls the record back, and
+# the deployment is tried again.
+deployment_succeeded = Signal()

@@ -36,22 +36,6 @@ def deny_now(stack_id: int) -> None:
 
 
 @task()
-def end_moves() -> None:
-    """See `moves.finish_moves`."""
-    from control_plane.groups.services.moves import finish_moves
-
-    finish_moves()
-
-
-@task()
-def go_on_retiring() -> None:
-    """See `retirement.steps.take_steps`."""
-    from control_plane.retirement.steps import take_steps
-
-    take_steps()
-
-
-@task()
 def leave_out_unmade(stack_id: int, reasons: dict[str, str]) -> None:
     """See `unmade.leave_out`."""
     from control_plane.catalogue.unmade import leave_out

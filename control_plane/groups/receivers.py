@@ -6,9 +6,11 @@ from control_plane.accounts.models import User
 from control_plane.accounts.signals import address_verified
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.deployments.signals import deployment_cancelled
+from control_plane.deployments.signals import deployment_cancelled, deployment_succeeded
+from control_plane.groups.models import Membership
 from control_plane.groups.services.joining import go_on_once_verified
 from control_plane.groups.services.withdrawal import withdraw_cancelled
+from control_plane.groups.tasks import end_moves
 
 
 @receiver(address_verified, dispatch_uid="groups")
@@ -21,3 +23,11 @@ def on_address_verified(*, user: User, **_: object) -> None:
 def on_deployment_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
     """Take back what was asked for in a group."""
     return withdraw_cancelled(deployment=deployment, stack=stack, actor=actor)
+
+
+@receiver(deployment_succeeded, dispatch_uid="groups")
+def on_deployment_succeeded(*, deployment: Deployment, **_: object) -> None:
+    """End the old memberships of those who moved here, and are in now."""
+    moving = Membership.objects.filter(group__stack=deployment.stack_id, replaces__removed_generation__isnull=True)
+    if moving.filter(replaces__isnull=False).exists():
+        end_moves.enqueue()

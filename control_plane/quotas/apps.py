@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,7 @@ class QuotasConfig(AppConfig):
     """What the AWS account uses of its limits, and what is refused before it would pass one."""
 
     name = "control_plane.quotas"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        import_module("control_plane.quotas.receivers")

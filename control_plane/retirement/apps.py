@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,7 @@ class RetirementConfig(AppConfig):
     """The end of a group: asked for, undone while there is time, carried out on AWS, and kept as a record."""
 
     name = "control_plane.retirement"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        import_module("control_plane.retirement.receivers")

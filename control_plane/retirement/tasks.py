@@ -25,3 +25,11 @@ def empty_bucket(retirement_id: int) -> None:
     from control_plane.retirement.emptying import work_on
 
     work_on(retirement_id)
+
+
+@task()
+def go_on_retiring() -> None:
+    """See `steps.take_steps`."""
+    from control_plane.retirement.steps import take_steps
+
+    take_steps()

@@ -21,7 +21,7 @@ from control_plane.groups.errors import NameTaken
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group
 from control_plane.groups.services.manifests import group_manifest, previous_manifest
-from control_plane.quotas.checks import require_room
+from control_plane.groups.signals import manifest_proposed
 from control_plane.retirement.guards import refuse_retiring
 from stacks.manifest import GroupManifest, names
 
@@ -74,7 +74,7 @@ def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deploy
     def make_manifest(generation: int) -> GroupManifest:
         manifest = group_manifest(group, generation)
         before = previous_manifest(group.stack, generation)
-        require_room(group.stack, before, manifest)
+        manifest_proposed.send(sender=Group, stack=group.stack, before=before, after=manifest)
         if shuts_out_more(before, manifest):
             # Part of the transaction: a worker sees it once the change is there.
             deny_now.enqueue(group.stack.pk)

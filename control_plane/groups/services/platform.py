@@ -10,7 +10,7 @@ from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_again, lock, request_deployment
 from control_plane.groups.services.earlier_versions import last_manifest, next_days
 from control_plane.groups.services.manifests import platform_manifest
-from control_plane.quotas.checks import require_room_for_stack
+from control_plane.groups.signals import manifest_proposed
 from stacks.manifest import MOST_BUCKETS, names
 
 
@@ -100,7 +100,7 @@ def _further_stack(first: Stack, number: int) -> Stack:
         account=first.account,
         region=first.region,
     )
-    require_room_for_stack(stack)
+    manifest_proposed.send(sender=Stack, stack=stack, before=None, after=None)
     return stack
 
 
