@@ -8,7 +8,7 @@ from django.dispatch import Signal
 # that it requested for what is left, or None. What a receiver raises rolls the cancelling back.
 deployment_cancelled = Signal()
 
-# A deployment succeeded: AWS holds what it was to bring. Sent by `outcomes` with the `deployment` and the `observation` of its stack,
+# A deployment succeeded: AWS holds what it was to bring. Sent by `outcomes` with the `deployment` and the stack's `observation`,
 # in the transaction that records the end. A receiver enqueues what goes on from there; what it raises rolls the record back, and
 # the deployment is tried again.
 deployment_succeeded = Signal()
