@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "control_plane.retirement",
     "control_plane.review",
     "control_plane.rosters",
+    "control_plane.worker",
     "web.configurations",
     "web.credentials",
     "web.files",

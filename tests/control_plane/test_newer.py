@@ -10,7 +10,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
-from control_plane.deployments import newer, sweep
+from control_plane.deployments import newer, upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, request_repair
 from control_plane.groups.models import Access, Group
@@ -51,7 +51,7 @@ def test_changes_after_a_restore_wait_however_many_there_are(
     assert "does not know" in ended.error
     assert aws.deployed == []
     assert Stack.objects.get().newer_generation == 3
-    assert sweep.take_up_forgotten() == []
+    assert upkeep.take_up_forgotten() == []
 
 
 def test_what_aws_got_from_the_backup_s_own_past_is_no_reason_to_wait(
@@ -103,10 +103,10 @@ def test_a_run_that_a_dead_worker_had_brought_to_its_end_goes_on(group: Group, a
 
 
 def test_each_stack_is_compared_once_after_a_restore(stack: Stack) -> None:
-    sweep.compare_restored()
+    upkeep.compare_restored()
     assert Stack.objects.get().drift_state == DriftState.CHECKING
     Stack.objects.update(drift_state=DriftState.DRIFTED)
-    sweep.compare_restored()
+    upkeep.compare_restored()
     assert Stack.objects.get().drift_state == DriftState.DRIFTED
 
 

@@ -16,7 +16,7 @@ from control_plane.deployments.engine import _manifests
 from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from control_plane.deployments.sweep import take_up_forgotten
+from control_plane.deployments.upkeep import take_up_forgotten
 from control_plane.groups.models import Access, AccessState, Group, Membership
 from control_plane.groups.services.members import add_member
 from control_plane.retirement.asking import ask

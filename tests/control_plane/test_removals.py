@@ -15,11 +15,11 @@ from control_plane.accounts.services.departures import LastAdministrator, erase_
 from control_plane.accounts.services.removals import Erased, Oneself, activate, end_leftovers, foresee, remove_people
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments import sweep
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Access, Group, JoinRequest, Membership
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_members
+from control_plane.worker import sweep
 from tests.control_plane.accounts import PASSWORD, is_signed_in, sign_in, signed_in, somebody, text_of
 from tests.control_plane.conftest import settle
 

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments import sweep
 from control_plane.deployments.models import Deployment
 from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Group, Membership
@@ -18,6 +17,7 @@ from control_plane.rosters.cleaning import remove_old_rosters
 from control_plane.rosters.models import Roster
 from control_plane.rosters.services import apply as applying
 from control_plane.rosters.services.uploads import apply_waiting
+from control_plane.worker import sweep
 from tests.control_plane.accounts import PASSWORD, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle
 

@@ -10,7 +10,8 @@ from django_tasks_db.models import DBTaskResult
 from control_plane.config import config
 from control_plane.deployments import claims
 from control_plane.deployments.models import Deployment, DriftState, Failure, Preview, Stack
-from control_plane.deployments.sweep import check_by_night, sweep, take_up_forgotten
+from control_plane.deployments.upkeep import check_by_night, take_up_forgotten
+from control_plane.worker.sweep import sweep
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import claim_one, configure
 
@@ -125,10 +126,10 @@ def test_a_check_that_got_lost_is_made_again_by_day_too(group, it_is):
 def test_the_nightly_check_can_be_turned_off(group, it_is, monkeypatch):
     settle(group.stack)
     it_is(NIGHT)
-    configure(monkeypatch, "sweep", cohort_drift_check=False)
+    configure(monkeypatch, "upkeep", cohort_drift_check=False)
     sweep()
     assert checks() == 0
-    configure(monkeypatch, "sweep", cohort_drift_check=True)
+    configure(monkeypatch, "upkeep", cohort_drift_check=True)
     sweep()
     assert checks() == 1
 

@@ -136,7 +136,7 @@ def test_a_worker_that_is_stopped_hands_over_what_takes_too_long(control: Contro
     skip_unless_slow(is_dear=not control.env["DATABASE_URL"])
     slug = group(control, "handed", ADA)
     control.settled()
-    shortened = () if not control.env["DATABASE_URL"] else ("control_plane.deployments.worker.GRACE_SECONDS=1",)
+    shortened = () if not control.env["DATABASE_URL"] else ("control_plane.worker.loop.GRACE_SECONDS=1",)
     with paused(control, *pair), control.cloud.slowly(60):
         leaving = control.worker(tuned=shortened)
         control.do("add", slug=slug, email=GRACE, access="keys")

@@ -1,4 +1,4 @@
-"""`python -m tests.engine.tuned_worker control_plane.deployments.worker.GRACE_SECONDS=2 ...`: a worker with other constants."""
+"""`python -m tests.engine.tuned_worker control_plane.worker.loop.GRACE_SECONDS=2 ...`: a worker with other constants."""
 
 import sys
 from importlib import import_module

@@ -9,8 +9,8 @@ from control_plane.deployments import drift, newer, requests
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.present import stack_as_dict
 from control_plane.deployments.standing import on_aws, worst_first
-from control_plane.deployments.sweep import check_by_night
 from control_plane.deployments.terminal import LOOK_SECONDS, WAIT_SECONDS, DeployingCommand
+from control_plane.deployments.upkeep import check_by_night
 from control_plane.terminal import EXIT_STILL_WAITING, table
 
 MOST_LISTED = 1000

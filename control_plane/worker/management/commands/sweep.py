@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from control_plane.deployments.sweep import sweep
+from control_plane.worker.sweep import sweep
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from control_plane.deployments.worker import Worker
+from control_plane.worker.loop import Worker
 
 logger = logging.getLogger("cohort.worker")
 

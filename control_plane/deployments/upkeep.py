@@ -1,36 +1,18 @@
-"""What nobody asked for and has to be done all the same: abandoned runs, forgotten stacks, drift, notices, deleted accounts."""
+"""Periodic maintenance of deployments: abandoned runs, stacks out of step, drift checks, old previews."""
 
 import logging
-from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from control_plane.accounts.services.departures import erase_departed
-from control_plane.accounts.services.removals import end_leftovers
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments import claims
-from control_plane.deployments._environment import clear_work_folder
-from control_plane.deployments.denying import deny_pending
 from control_plane.deployments.models import Change, Deployment, DriftState, Failure, Preview, Stack
 from control_plane.deployments.requests import lock, queue
 from control_plane.deployments.tasks import check_drift
-from control_plane.groups.services.cut_offs import drop_past_cut_offs
-from control_plane.groups.services.moves import finish_moves
-from control_plane.groups.services.terms import end_due, remind_of_ends
-from control_plane.jobs.sweeping import look_at_open_jobs
-from control_plane.keys.checking import start_due_checks
-from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
-from control_plane.legacy.adopting_keys import remove_requested
-from control_plane.notifications.outbox import deliver_due
-from control_plane.quotas.reading import read_when_due
-from control_plane.retirement.steps import take_steps
-from control_plane.review.due import start_due_looks
-from control_plane.review.signing import remind_of_reviews
-from control_plane.rosters.services.uploads import take_up_stuck
 
 logger = logging.getLogger("cohort.sweep")
 
@@ -42,20 +24,6 @@ CHECK_AGE = timedelta(hours=20)
 CHECK_PATIENCE = timedelta(minutes=15)
 MOST_AT_ONCE = 50
 PREVIEWS_KEPT = timedelta(days=1)
-
-
-def sweep() -> None:
-    """Do it all once. Any number of workers may do so at the same time."""
-    for step in STEPS:
-        if step in ASKING and not config().cohort_iam_checks:
-            continue
-        try:
-            step()
-        except DatabaseError:
-            # Nothing that follows could do better; the worker waits for the database.
-            raise
-        except Exception:
-            logger.exception("sweep: %s failed; the rest goes on, and it is tried again with the next sweep", step.__qualname__)
 
 
 def bring_forgotten() -> None:
@@ -132,34 +100,3 @@ def check_by_night(*, at_any_hour: bool = False) -> int:
             check_drift.enqueue(pk)
             started += 1
     return started
-
-
-# In this order. Each is bounded, and takes up by itself what it did not get to.
-STEPS: tuple[Callable[[], object], ...] = (
-    take_over_abandoned,
-    bring_forgotten,
-    deny_pending,
-    compare_restored,
-    check_drift_by_night,
-    finish_moves,
-    end_due,
-    drop_past_cut_offs,
-    remind_of_ends,
-    end_overlaps,
-    remove_requested,
-    remind_of_old_keys,
-    start_due_checks,
-    read_when_due,
-    start_due_looks,
-    remind_of_reviews,
-    take_steps,
-    look_at_open_jobs,
-    deliver_due,
-    end_leftovers,
-    take_up_stuck,
-    erase_departed,
-    clear_work_folder,
-    forget_previews,
-)
-# What asks IAM how things are, with nothing that waits for it.
-ASKING = frozenset({start_due_checks, read_when_due, start_due_looks})

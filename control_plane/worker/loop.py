@@ -10,9 +10,10 @@ from django_tasks_db.management.commands.db_worker import Worker as TaskWorker
 from control_plane.config import config
 from control_plane.deployments import claims
 from control_plane.deployments.engine import Engine
-from control_plane.deployments.sweep import sweep, take_over_abandoned
 from control_plane.deployments.tasks import URGENT
+from control_plane.deployments.upkeep import take_over_abandoned
 from control_plane.notifications.tasks import MESSAGES
+from control_plane.worker.sweep import sweep
 
 logger = logging.getLogger("cohort.worker")
 
