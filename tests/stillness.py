@@ -16,6 +16,9 @@ def stand_still(pids: Iterable[int], database: Path | None) -> None:
     for _ in range(TRIES):
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
+        # A thread that is about to get the lock in the kernel gets it, and stops then.
+        while not all(map(is_still, pids)):
+            time.sleep(0.001)
         if database is None or can_write(database):
             return
         go_on(pids)
@@ -27,6 +30,16 @@ def go_on(pids: Iterable[int]) -> None:
     """Let them go on."""
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
+
+
+def is_still(pid: int) -> bool:
+    """Whether all of the process's threads are stopped, or it has ended, by Linux's own account."""
+    try:
+        stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    # The name, which comes before the state, may hold blanks and brackets.
+    return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats)
 
 
 def can_write(database: Path) -> bool:

@@ -103,8 +103,7 @@ def _failed(sender: Any, *, credentials: dict[str, Any], request: HttpRequest | 
     For any other address the same is written and undone, so that the time does not tell which ones have an account.
     """
     email = str(credentials.get("email") or credentials.get("username") or "").strip().lower()
-    address = request.META.get("REMOTE_ADDR") if request else None
-    somebody = Actor(label="somebody not signed in", channel="web", address=address)
+    somebody = Actor.not_signed_in(request)
     if user := User.objects.filter(email=email).first():
         with transaction.atomic():
             record(somebody, "account.sign_in_failed", user.email)

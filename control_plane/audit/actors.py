@@ -28,6 +28,11 @@ class Actor:
         return cls(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") or None)
 
     @classmethod
+    def not_signed_in(cls, request: HttpRequest | None) -> Self:
+        """Somebody at a page of those who are not signed in."""
+        return cls(label="somebody not signed in", channel="web", address=request.META.get("REMOTE_ADDR") if request else None)
+
+    @classmethod
     def at_terminal(cls) -> Self:
         """Whoever runs a command on this machine; being able to read its settings is the right to act."""
         return cls(label=f"terminal:{getpass.getuser()}", channel="terminal")

@@ -82,11 +82,15 @@ def _group(name: str, template: Template, place: dict[str, Any]) -> GroupManifes
 
 
 def _platform(name: str, template: Template, place: dict[str, Any]) -> PlatformManifest:
-    buckets = _of_type(template, "AWS::S3::Bucket").values()
+    buckets = list(_of_type(template, "AWS::S3::Bucket").values())
     rules = [rule for one in buckets for rule in one.get("CorsConfiguration", {}).get("CorsRules", [])]
     origins = tuple(sorted({origin for rule in rules for origin in rule["AllowedOrigins"]})) or (config().site_url.rstrip("/"),)
     held = tuple(sorted(str(one["BucketName"]) for one in buckets))
-    return PlatformManifest.build(**place, number=names.storage_number(name), buckets=held, origins=origins)
+    lasting = [rule for one in buckets for rule in one.get("LifecycleConfiguration", {}).get("Rules", [])]
+    # All buckets of a stack have the same rules.
+    days = {int(one["NoncurrentVersionExpiration"]["NoncurrentDays"]) for one in lasting if "NoncurrentVersionExpiration" in one}
+    kept = {"earlier_versions_days": max(days, default=None)}
+    return PlatformManifest.build(**place, number=names.storage_number(name), buckets=held, origins=origins, **kept)
 
 
 def _holders(slug: str, template: Template, part: int) -> list[Member]:
@@ -142,7 +146,7 @@ def _published(manifest: GroupManifest | PlatformManifest) -> GroupManifest | Pl
 def _told(manifest: GroupManifest | PlatformManifest) -> Any:
     """What a template tells of a manifest."""
     if isinstance(manifest, PlatformManifest):
-        return manifest.stack_name, manifest.account, manifest.region, sorted(manifest.buckets)
+        return manifest.stack_name, manifest.account, manifest.region, sorted(manifest.buckets), manifest.earlier_versions_days
     holders = [(one.username, one.key_serial, one.previous_key, one.part, one.suspended) for one in _keyed(manifest)]
     analyses = sorted((one.bucket, one.access) for one in manifest.analyses)
     return manifest.stack_name, manifest.account, manifest.region, sorted(holders, key=str), analyses

@@ -5,7 +5,7 @@ A stack is not removed here: its group becomes known and is retired (see `decidi
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from django.db import transaction
@@ -70,10 +70,7 @@ def _remove_user(row: UnmanagedResource) -> None:
         logger.debug("%s has no password for the console", name)
     for group in _listed(iam, "list_groups_for_user", "Groups", "GroupName", UserName=name):
         iam.remove_user_from_group(UserName=name, GroupName=group)
-    for policy in _listed(iam, "list_user_policies", "PolicyNames", None, UserName=name):
-        iam.delete_user_policy(UserName=name, PolicyName=policy)
-    for arn in _listed(iam, "list_attached_user_policies", "AttachedPolicies", "PolicyArn", UserName=name):
-        iam.detach_user_policy(UserName=name, PolicyArn=arn)
+    _take_policies(iam, "user", UserName=name)
     iam.delete_user(UserName=name)
 
 
@@ -81,10 +78,7 @@ def _remove_role(row: UnmanagedResource) -> None:
     iam, name = _iam(), row.name
     if name not in _listed(iam, "list_roles", "Roles", "RoleName", PathPrefix=row.path):
         return
-    for policy in _listed(iam, "list_role_policies", "PolicyNames", None, RoleName=name):
-        iam.delete_role_policy(RoleName=name, PolicyName=policy)
-    for arn in _listed(iam, "list_attached_role_policies", "AttachedPolicies", "PolicyArn", RoleName=name):
-        iam.detach_role_policy(RoleName=name, PolicyArn=arn)
+    _take_policies(iam, "role", RoleName=name)
     iam.delete_role(RoleName=name)
 
 
@@ -94,11 +88,16 @@ def _remove_iam_group(row: UnmanagedResource) -> None:
         return
     for user in _listed(iam, "get_group", "Users", "UserName", GroupName=name):
         iam.remove_user_from_group(UserName=user, GroupName=name)
-    for policy in _listed(iam, "list_group_policies", "PolicyNames", None, GroupName=name):
-        iam.delete_group_policy(GroupName=name, PolicyName=policy)
-    for arn in _listed(iam, "list_attached_group_policies", "AttachedPolicies", "PolicyArn", GroupName=name):
-        iam.detach_group_policy(GroupName=name, PolicyArn=arn)
+    _take_policies(iam, "group", GroupName=name)
     iam.delete_group(GroupName=name)
+
+
+def _take_policies(iam: "IAMClient", kind: Literal["user", "role", "group"], **named: str) -> None:
+    """Take a principal's inline policies away, and those that are attached to it: IAM deletes none that has any."""
+    for policy in _listed(iam, f"list_{kind}_policies", "PolicyNames", None, **named):
+        getattr(iam, f"delete_{kind}_policy")(**named, PolicyName=policy)
+    for arn in _listed(iam, f"list_attached_{kind}_policies", "AttachedPolicies", "PolicyArn", **named):
+        getattr(iam, f"detach_{kind}_policy")(**named, PolicyArn=arn)
 
 
 def _remove_secret(row: UnmanagedResource) -> None:

@@ -33,9 +33,10 @@ def install() -> None:
     names = ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS")
     # uv reads none of pip's settings.
     mirrors = {f"UV_{name}": os.environ[f"PIP_{name}"] for name in names if f"PIP_{name}" in os.environ}
-    environment = os.environ | mirrors | {"VIRTUAL_ENV": str(VENV)}
+    environment = os.environ | mirrors
     make = [*UV, "venv", "--quiet", "--clear", "--python", str(ROOT / ".venv/bin/python"), str(VENV)]
-    fill = [*UV, "pip", "install", "-q", "--require-hashes", "-r", str(LOCK)]
+    # Named, since uv as a module of an environment's Python takes that environment.
+    fill = [*UV, "pip", "install", "-q", "--python", str(VENV / "bin/python"), "--require-hashes", "-r", str(LOCK)]
     for command in (make, fill):
         if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
             raise DidNotStart("LocalStack could not be installed: see above. Nothing was started.")

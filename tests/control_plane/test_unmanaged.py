@@ -93,7 +93,15 @@ def read(manifest: GroupManifest | PlatformManifest) -> held.Held:
     return held.read_held(manifest.stack_name, manifest.region, manifest.account)
 
 
-@pytest.mark.parametrize("manifest", [HELD, HELD.model_copy(update={"suspended": True}), platform_manifest(generation=3)])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        HELD,
+        HELD.model_copy(update={"suspended": True}),
+        platform_manifest(generation=3),
+        platform_manifest(generation=3, earlier_versions_days=30),
+    ],
+)
 def test_what_a_stack_stands_for_is_read_from_its_template_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, manifest: GroupManifest | PlatformManifest
 ) -> None:

@@ -20,7 +20,8 @@ def group(site: Site) -> str:
 
 @pytest.fixture
 def quiet_worker(site: Site) -> Iterator[None]:
-    """The site's own worker pauses, and the test runs one with settings of its own."""
+    """The site's own worker pauses, with nothing under way, and the test runs one with settings of its own."""
+    site.wait_for_deployments()
     with site.worker_paused():
         yield
 

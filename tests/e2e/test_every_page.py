@@ -7,9 +7,10 @@ from tests.e2e.site import Site
 from tests.screenshots.camera import Camera
 from tests.screenshots.studio import Studio
 from tests.screenshots.tours import TOURS, Tour
+from tests.slow import slow
 
-# The others' pages are looked at by the tests of what is done there.
-CHOSEN = ("homes", "files", "uploading", "administration")
+# The others' pages are looked at by the tests of what is done there, and so are these two but for their rarer states.
+CHOSEN = ("homes", "administration", *(pytest.param(name, marks=slow) for name in ("files", "uploading")))
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(300)]
 
 

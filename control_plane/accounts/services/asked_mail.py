@@ -109,7 +109,7 @@ def send_again(request: HttpRequest, mail: AskedMail) -> str:
 def _asker(request: HttpRequest) -> Actor:
     if isinstance(request.user, User):
         return acting(request.user, request)
-    return Actor(label="somebody not signed in", channel="web", address=request.META.get("REMOTE_ADDR") or None)
+    return Actor.not_signed_in(request)
 
 
 def _purpose(request: HttpRequest, template_prefix: str) -> Purpose | None:
