@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from unittest.mock import patch
 
+import boto3
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 
+from control_plane import aws
 from control_plane.audit import append_only
 from control_plane.groups.services import bucket_names
 
@@ -32,6 +35,22 @@ def _tables_can_be_emptied() -> Iterator[None]:
     """A test with transactions of its own empties every table at its end, which the audit trail's triggers would refuse."""
     with patch.object(TransactionTestCase, "_fixture_teardown", without_triggers):
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _each_environment_has_its_session() -> Iterator[None]:
+    """A process of the product asks one AWS as one identity; the tests of one process ask many, each by its environment."""
+    with patch.object(aws, "_session", _session):
+        yield
+
+
+def _session() -> boto3.session.Session:
+    return _session_of(*(os.environ.get(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_PROFILE")))
+
+
+@cache
+def _session_of(*identity: str | None) -> boto3.session.Session:
+    return boto3.session.Session()
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.backups.documents import LARGEST_MANIFEST, MANIFEST, BackupManifest, newest_first, read_manifest
 from control_plane.backups.errors import BadBackup, NameInUse, NoBackup, RemovalRefused, StoreFailed
 from control_plane.sizes import in_words
@@ -156,7 +157,7 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket, self._prefix = bucket, f"{prefix}/" if prefix else ""
         self.location = f"s3://{bucket}/{self._prefix}"
-        self._client = boto3.client("s3")
+        self._client = aws.client("s3", Place.of_site())
 
     def names(self) -> list[str]:
         with self._failing():

@@ -41,7 +41,7 @@ class CdkCli:
         with tempfile.TemporaryDirectory(prefix="cdk-", dir=work_folder()) as output:
             plan = None
             if config().require_approval == "broadening":
-                if target.assembly is None:
+                if target.assembly is None or target.place is None:
                     self._run([program, *_synthesis(target, output)], watcher)
                     target = replace(target, assembly=Path(output))
                 plan = plan_of(target)
@@ -85,10 +85,10 @@ def plan_of(target: Target) -> Plan | None:
 
     None where that cannot be told: what is in nested stacks stands in templates of their own.
     """
-    if target.assembly is None:
+    if target.assembly is None or target.place is None:
         return None
     wanted = json.loads((target.assembly / f"{target.stack_name}.template.json").read_text(encoding="utf-8"))
-    held = cloudformation.template(target.stack_name, target.region)
+    held = cloudformation.template(target.stack_name, target.place)
     if held is None or _has_nested(held) or _has_nested(wanted):
         return None
     return told(compare([held.get("Resources", {})], [wanted.get("Resources", {})], now=datetime.now(UTC)), None)

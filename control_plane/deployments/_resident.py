@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from control_plane import aws
 from control_plane.config import ROOT, config
 from control_plane.deployments import failures
 from control_plane.deployments._children import Child, ChildDied, Conversation, Kept, Message
@@ -167,7 +168,7 @@ def _plan(message: Message) -> Plan:
 
 def _failure(message: Message) -> DeployerFailure:
     text = f"{message['name']} {message['code']} {message['status']} {message['message']}"
-    kind = Failure.RETRYABLE if message["code"] in failures.PASSING_CODES else failures.of_text(text)
+    kind = Failure.RETRYABLE if message["code"] in aws.PASSING_CODES else failures.of_text(text)
     lines = [line.strip() for line in message["message"].splitlines() if line.strip()] or [message["name"]]
     # A heading says nothing without what stands below it.
     said = " ".join(lines)[:MOST_SAID] if lines[0].endswith(":") else lines[0]

@@ -1,29 +1,18 @@
 """What CloudFormation itself says about a stack, and what we ask of it beside deploying. An exit code is never taken for it."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
-from traceback import walk_tb
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.client import BaseClient
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-)
-from botocore.exceptions import (
-    ConnectionError as AwsConnectionError,
 )
 
-from control_plane.deployments.failures import NOTHING_CHANGED, PASSING_CODES, FailedResource, Problem
-from control_plane.deployments.models import Failure
+from control_plane import aws
+from control_plane.aws import Place, explained
+from control_plane.deployments.failures import FailedResource
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -32,56 +21,6 @@ if TYPE_CHECKING:
 STACK_TYPE = "AWS::CloudFormation::Stack"
 COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 NESTED = "AWS::CloudFormation::Stack"
-# How AWS says that it does not know the caller.
-BAD_CREDENTIALS = frozenset(
-    {
-        "InvalidClientTokenId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "UnrecognizedClientException",
-        "AuthFailure",
-        "InvalidAccessKeyId",
-    }
-)
-
-
-class AwsFailure(RuntimeError):
-    """AWS could not be used. `advice` says what was not changed and what to do, `kind` what follows."""
-
-    advice = f"{NOTHING_CHANGED} The change is kept and waits: correct the cause, then deploy again."
-    kind: ClassVar[Failure] = Failure.PERMANENT
-
-    @property
-    def problem(self) -> Problem:
-        """For the record."""
-        return Problem(str(self), self.advice, self.kind)
-
-
-class AwsUnreachable(AwsFailure):
-    """No answer from AWS."""
-
-    advice = f"{NOTHING_CHANGED} It is tried again by itself; if that goes on, check the network and AWS_ENDPOINT_URL."
-    kind = Failure.RETRYABLE
-
-
-class AwsBusy(AwsFailure):
-    """AWS answers that it cannot just now: too many requests, or a fault of its own."""
-
-    advice = f"{NOTHING_CHANGED} It is tried again by itself."
-    kind = Failure.RETRYABLE
-
-
-class CredentialsRefused(AwsFailure):
-    """AWS does not know the control plane's credentials, or there are none."""
-
-    advice = f"{NOTHING_CHANGED} Check AWS_PROFILE or the access key of the worker, then deploy again."
-
-
-class NotAllowed(AwsFailure):
-    """AWS knows the control plane but refuses the call."""
-
-    advice = f"{NOTHING_CHANGED} Give the worker's identity this right, then deploy again."
 
 
 @dataclass(frozen=True)
@@ -132,11 +71,11 @@ class StackResource:
     status: str = ""
 
 
-def observe(stack_name: str, region: str) -> Observation:
+def observe(stack_name: str, place: Place) -> Observation:
     """Ask CloudFormation for a stack. Raises AwsFailure."""
     with explained():
         try:
-            described = client(region).describe_stacks(StackName=stack_name)["Stacks"][0]
+            described = client(place).describe_stacks(StackName=stack_name)["Stacks"][0]
         except ClientError as error:
             if "does not exist" in str(error):
                 return Observation()
@@ -145,14 +84,14 @@ def observe(stack_name: str, region: str) -> Observation:
     return Observation(status=described["StackStatus"], outputs=outputs, stack_id=described.get("StackId", ""))
 
 
-def template(stack_name: str, region: str) -> dict[str, Any] | None:
+def template(stack_name: str, place: Place) -> dict[str, Any] | None:
     """Get the template that CloudFormation has of a stack, an empty one where there is no stack. Raises AwsFailure.
 
     None where it is not JSON, and so none that CDK wrote.
     """
     with explained():
         try:
-            body: Any = client(region).get_template(StackName=stack_name)["TemplateBody"]
+            body: Any = client(place).get_template(StackName=stack_name)["TemplateBody"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return {}
@@ -160,11 +99,11 @@ def template(stack_name: str, region: str) -> dict[str, Any] | None:
     return dict(body) if isinstance(body, Mapping) else None
 
 
-def newest_event(stack_name: str, region: str) -> str:
+def newest_event(stack_name: str, place: Place) -> str:
     """The id of the stack's newest event, which what comes after is told by; empty where there is none. Raises AwsFailure."""
     with explained():
         try:
-            events = client(region).describe_stack_events(StackName=stack_name)["StackEvents"]
+            events = client(place).describe_stack_events(StackName=stack_name)["StackEvents"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return ""
@@ -172,51 +111,51 @@ def newest_event(stack_name: str, region: str) -> str:
     return events[0]["EventId"] if events else ""
 
 
-def first_failure(stack_name: str, region: str, after: str) -> FailedResource | None:
+def first_failure(stack_name: str, place: Place, after: str) -> FailedResource | None:
     """The first resource that failed after the event `after`: the one that the others were cancelled for. Raises AwsFailure.
 
     Of a nested stack CloudFormation tells only that something in it failed, or, once all is changed but for what it could not
     remove there, nothing: then the nested stack's own events say what.
     """
     with explained():
-        events = _events_after(stack_name, region, after)
+        events = _events_after(stack_name, place, after)
         failed = _oldest_failure(events)
         if failed is not None and failed["ResourceType"] != STACK_TYPE:
             return _failed_resource(failed)
-        for recent in _nested_events([failed] if failed is not None else events, events, region):
+        for recent in _nested_events([failed] if failed is not None else events, events, place):
             if inner := _oldest_failure([event for event in recent if event["LogicalResourceId"] != event["StackName"]]):
                 return _failed_resource(inner)
         return _failed_resource(failed) if failed is not None else None
 
 
-def all_events_after(stack_name: str, region: str, after: str) -> "list[StackEventTypeDef]":
+def all_events_after(stack_name: str, place: Place, after: str) -> "list[StackEventTypeDef]":
     """A stack's events since the event `after`, then those of each stack nested in it since that time; each newest first.
 
     Nothing where there is no such stack. Raises ClientError.
     """
     try:
-        events = _events_after(stack_name, region, after)
+        events = _events_after(stack_name, place, after)
     except ClientError as error:
         if "does not exist" in str(error):
             return []
         raise
-    return [*events, *(event for nested in _nested_events(events, events, region) for event in nested)]
+    return [*events, *(event for nested in _nested_events(events, events, place) for event in nested)]
 
 
 def _nested_events(
-    within: "list[StackEventTypeDef]", events: "list[StackEventTypeDef]", region: str
+    within: "list[StackEventTypeDef]", events: "list[StackEventTypeDef]", place: Place
 ) -> "Iterator[list[StackEventTypeDef]]":
     """The events of each nested stack that `within` names, newest first, since the oldest of its parent's `events`."""
     nested = {event.get("PhysicalResourceId", "") for event in within if event.get("ResourceType") == STACK_TYPE}
     for stack_id in sorted(nested - {"", *(event.get("StackId", "") for event in events)}):
         since = min(event["Timestamp"] for event in events)
-        yield [event for event in _events_after(stack_id, region, "") if event["Timestamp"] >= since]
+        yield [event for event in _events_after(stack_id, place, "") if event["Timestamp"] >= since]
 
 
-def _events_after(stack_name: str, region: str, after: str) -> "list[StackEventTypeDef]":
+def _events_after(stack_name: str, place: Place, after: str) -> "list[StackEventTypeDef]":
     """A stack's events, newest first, back to the one with this id."""
     found: list[StackEventTypeDef] = []
-    for page in client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name):
+    for page in client(place).get_paginator("describe_stack_events").paginate(StackName=stack_name):
         for event in page["StackEvents"]:
             if event["EventId"] == after:
                 return found
@@ -239,10 +178,10 @@ def _reason(event: "StackEventTypeDef") -> str:
     return event.get("ResourceStatusReason", "")
 
 
-def nested_stacks(stack_name: str, region: str) -> dict[str, str]:
+def nested_stacks(stack_name: str, place: Place) -> dict[str, str]:
     """The stacks nested in a stack: their ids by their logical names. Raises AwsFailure."""
     with explained():
-        pages = client(region).get_paginator("list_stack_resources").paginate(StackName=stack_name)
+        pages = client(place).get_paginator("list_stack_resources").paginate(StackName=stack_name)
         return {
             one["LogicalResourceId"]: one["PhysicalResourceId"]
             for page in pages
@@ -251,12 +190,12 @@ def nested_stacks(stack_name: str, region: str) -> dict[str, str]:
         }
 
 
-def events_after(stack_name: str, region: str, after: str) -> list[StackEvent]:
+def events_after(stack_name: str, place: Place, after: str) -> list[StackEvent]:
     """What happened since the event `after`, oldest first; nothing where there is no such stack. Raises AwsFailure."""
     found: list[StackEvent] = []
     with explained():
         try:
-            for page in client(region).get_paginator("describe_stack_events").paginate(StackName=stack_name):
+            for page in client(place).get_paginator("describe_stack_events").paginate(StackName=stack_name):
                 for event in page["StackEvents"]:
                     if event["EventId"] == after:
                         return found[::-1]
@@ -275,12 +214,12 @@ def events_after(stack_name: str, region: str, after: str) -> list[StackEvent]:
     return found[::-1]
 
 
-def resources(stack_name: str, region: str) -> list[StackResource]:
+def resources(stack_name: str, place: Place) -> list[StackResource]:
     """What a stack holds now, what is in nested stacks included; nothing where there is no such stack. Raises AwsFailure."""
     found: list[StackResource] = []
     with explained():
         try:
-            for page in client(region).get_paginator("list_stack_resources").paginate(StackName=stack_name):
+            for page in client(place).get_paginator("list_stack_resources").paginate(StackName=stack_name):
                 for one in page["StackResourceSummaries"]:
                     if one["ResourceStatus"] == "DELETE_COMPLETE":
                         continue
@@ -296,14 +235,14 @@ def resources(stack_name: str, region: str) -> list[StackResource]:
             if "does not exist" not in str(error):
                 raise
     nested = [one.physical_id for one in found if one.type == NESTED and one.physical_id]
-    return [*found, *(inner for name in nested for inner in resources(name, region))]
+    return [*found, *(inner for name in nested for inner in resources(name, place))]
 
 
-def cancel_update(stack_name: str, region: str) -> bool:
+def cancel_update(stack_name: str, place: Place) -> bool:
     """Have CloudFormation take back the update under way. False if it cannot any more. Raises AwsFailure."""
     with explained():
         try:
-            client(region).cancel_update_stack(StackName=stack_name)
+            client(place).cancel_update_stack(StackName=stack_name)
         except ClientError as error:
             if error.response["Error"].get("Code") == "ValidationError":
                 return False
@@ -312,47 +251,9 @@ def cancel_update(stack_name: str, region: str) -> bool:
 
 
 @lru_cache(maxsize=8)
-def client(region: str) -> "CloudFormationClient":
-    """A client for a region, kept: making one costs more than a call. It may be used from every thread."""
+def client(place: Place) -> "CloudFormationClient":
+    """A client for a place, kept: making one costs more than a call. It may be used from every thread."""
     retries = BotoConfig(
         connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=40
     )
-    return boto3.client("cloudformation", region_name=region, config=retries)
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn botocore's errors into ours, which say what to do."""
-    try:
-        yield
-    except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise CredentialsRefused(f"There are no usable AWS credentials: {error}.") from error
-    except (AwsConnectionError, HTTPClientError) as error:
-        raise AwsUnreachable(f"AWS does not answer: {error}.") from error
-    except ClientError as error:
-        raise _of_answer(error) from error
-    except BotoCoreError as error:
-        raise AwsFailure(f"AWS could not be asked: {error}.") from error
-
-
-def _of_answer(error: ClientError) -> AwsFailure:
-    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", str(error))
-    if code in BAD_CREDENTIALS:
-        return CredentialsRefused(f"AWS refuses the control plane's credentials: {message} ({code}).")
-    if code.startswith("AccessDenied"):
-        return NotAllowed(f"AWS does not allow it: {message}")
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in PASSING_CODES or status >= 500 or status == 429:
-        return AwsBusy(f"AWS is busy: {_service_of(error)} answered {code}: {message}.")
-    return AwsFailure(f"{_service_of(error)} answered {code}: {message}")
-
-
-def _service_of(error: ClientError) -> str:
-    """The name of the service that answered so, by the client that was asked; `AWS` where that cannot be told.
-
-    The error itself names the operation alone, and one block may ask several services.
-    """
-    for frame, _ in walk_tb(error.__traceback__):
-        if isinstance(client := frame.f_locals.get("self"), BaseClient):
-            return str(client.meta.service_model.service_id)
-    return "AWS"
+    return aws.client("cloudformation", place, config=retries)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from control_plane import aws
 from control_plane.config import config
 from control_plane.deployments.lockout_steps import Step, carry_out, wait_until_seen
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
@@ -228,4 +228,4 @@ def _manifest(stack: Stack, generation: int) -> GroupManifest | None:
 
 
 def _client(stack: Stack) -> "IAMClient":
-    return boto3.client("iam", region_name=stack.region)
+    return aws.client("iam", stack.place)

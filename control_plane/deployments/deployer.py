@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from control_plane.aws import Place
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan
@@ -48,7 +49,7 @@ class Target:
     context: str
     assembly: Path | None = None
     revert_drift: bool = False
-    region: str = ""
+    place: Place | None = None
 
 
 @dataclass(frozen=True)

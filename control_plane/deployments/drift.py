@@ -14,11 +14,13 @@ from typing import Any
 
 from django.utils import timezone
 
+from control_plane import aws
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.aws import AwsFailure
 from control_plane.deployments import cloudformation, drift_detection, leftovers, newer, principals
-from control_plane.deployments.cloudformation import AwsFailure, Observation
+from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MOST_RECORDED, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.tasks import check_drift
@@ -96,7 +98,7 @@ def put_back(stack: Stack) -> Iterator[str]:
 
 def _look(stack: Stack, progress: Progress | None) -> tuple[DriftState, list[Difference]] | Progress:
     deadline = time.monotonic() + STEP_SECONDS
-    observation = cloudformation.observe(stack.name, stack.region)
+    observation = cloudformation.observe(stack.name, stack.place)
     if stack.is_retired and stack.is_up_to_date:
         return _look_retired(stack, observation)
     if observation.status in ("", "DELETE_COMPLETE"):
@@ -163,7 +165,7 @@ def _read_users(stack: Stack, progress: Progress, template: dict[str, Any], dead
     deployed = _deployed(stack, template)
     if deployed is None:
         return True
-    for user in sorted(deployed.users & principals.users_under(names.iam_path(manifest.slug))):
+    for user in sorted(deployed.users & principals.users_under(names.iam_path(manifest.slug), stack.place)):
         if user <= progress.after:
             continue
         progress.add(principals.additions_to(deployed, user))
@@ -184,8 +186,8 @@ def _stack_differences(stack: Stack, observation: Observation, template: dict[st
 
 
 def _template(stack: Stack) -> dict[str, Any]:
-    with cloudformation.explained():
-        body = cloudformation.client(stack.region).get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
+    with aws.explained():
+        body = cloudformation.client(stack.place).get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
     return dict(json.loads(body) if isinstance(body, str) else body)
 
 
@@ -199,7 +201,7 @@ def _nested(stack: Stack) -> list[str]:
     manifest = _manifest(stack)
     if manifest is None or not any(member.part for member in manifest.members):
         return []
-    return list(cloudformation.nested_stacks(stack.name, stack.region).values())
+    return list(cloudformation.nested_stacks(stack.name, stack.place).values())
 
 
 def _manifest(stack: Stack) -> GroupManifest | None:
@@ -213,7 +215,7 @@ def _deployed(stack: Stack, template: dict[str, Any]) -> principals.Deployed | N
     manifest = _manifest(stack)
     if manifest is None:
         return None
-    resources = cloudformation.resources(stack.name, stack.region)
+    resources = cloudformation.resources(stack.name, stack.place)
     made = {one.physical_id for one in resources if one.type == principals.KEY}
     keys = frozenset(made | adopting_keys.known_keys(stack))
     return principals.Deployed(manifest, keys, template, is_behind=not stack.is_up_to_date)
@@ -240,7 +242,7 @@ def _strangers(stack: Stack) -> list[Difference]:
     if manifest is None:
         return []
     ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
-    there = principals.users_under(names.iam_path(manifest.slug))
+    there = principals.users_under(names.iam_path(manifest.slug), stack.place)
     found = [Difference("resource", name, principals.USER, "added") for name in sorted(there - ours)]
     if stack.needs_decision:
         # A stack that others changed since holds what it should, by CloudFormation's word: only the names tell who went.

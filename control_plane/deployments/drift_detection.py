@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.differences import HIDDEN, Difference, shortened, unread
 from control_plane.deployments.drift_ignored import why_ignored
@@ -22,8 +24,8 @@ LOOK_SECONDS = 0.5
 
 def begin(stack: Stack, names: Iterable[str]) -> dict[str, str]:
     """Have CloudFormation look at these stacks. Returns the detections' ids by the stacks' names. Raises AwsFailure."""
-    with cloudformation.explained():
-        client = cloudformation.client(stack.region)
+    with aws.explained():
+        client = cloudformation.client(stack.place)
         return {name: client.detect_stack_drift(StackName=name)["StackDriftDetectionId"] for name in names}
 
 
@@ -32,8 +34,8 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
     deadline = time.monotonic() + seconds
     failed: dict[str, str] = {}
     open_ones = set(detections)
-    with cloudformation.explained():
-        client = cloudformation.client(stack.region)
+    with aws.explained():
+        client = cloudformation.client(stack.place)
         while True:
             for name in sorted(open_ones):
                 answer = client.describe_stack_drift_detection_status(StackDriftDetectionId=detections[name])
@@ -58,20 +60,20 @@ def read(stack: Stack, name: str, failure: str = "") -> list[Difference]:
         "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED", "UNKNOWN"],
     }
     found: list[StackResourceDriftTypeDef] = []
-    with cloudformation.explained():
+    with aws.explained():
         while True:
-            page = cloudformation.client(stack.region).describe_stack_resource_drifts(**request)
+            page = cloudformation.client(stack.place).describe_stack_resource_drifts(**request)
             found += page["StackResourceDrifts"]
             if not (token := page.get("NextToken")):
                 break
             request["NextToken"] = token
-    differences = [difference for drift in found if (difference := _difference(drift, stack.region, failure))]
+    differences = [difference for drift in found if (difference := _difference(drift, stack.place, failure))]
     if failure and not any(one.status == "unread" for one in differences):
         differences.append(unread(stack.name, cloudformation.STACK_TYPE, f"Drift detection failed: {failure}", "stack"))
     return differences
 
 
-def _difference(drift: "StackResourceDriftTypeDef", region: str, failure: str) -> Difference | None:
+def _difference(drift: "StackResourceDriftTypeDef", place: Place, failure: str) -> Difference | None:
     """As a page shows it; None where all that CloudFormation reports is known to be false."""
     logical_id, kind = drift["LogicalResourceId"], drift["ResourceType"]
     if drift["StackResourceDriftStatus"] == "UNKNOWN":
@@ -79,7 +81,7 @@ def _difference(drift: "StackResourceDriftTypeDef", region: str, failure: str) -
     hidden, physical_id = kind in HIDING, drift.get("PhysicalResourceId", "")
     properties = []
     for one in drift.get("PropertyDifferences", []):
-        if reason := why_ignored(kind, physical_id, region, one):
+        if reason := why_ignored(kind, physical_id, place, one):
             logger.info("%s %s: %s is no drift: %s", kind, physical_id, one["PropertyPath"], reason)
             continue
         told = (HIDDEN, HIDDEN) if hidden else (shortened(one["ExpectedValue"]), shortened(one["ActualValue"]))

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+from control_plane import aws
+from control_plane.aws import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import PropertyDifferenceTypeDef
@@ -23,17 +25,17 @@ NOTHING = frozenset({"", "null", "-", "false"})
 
 @dataclass(frozen=True)
 class FalseDrift:
-    """One false report. `is_harmless` is given the bucket's name, its region and the expected value."""
+    """One false report. `is_harmless` is given the bucket's name, its place and the expected value."""
 
     resource_type: str
     path: re.Pattern[str]
     source: str
     reason: str
-    is_harmless: Callable[[str, str, Any], bool]
+    is_harmless: Callable[[str, Place, Any], bool]
 
 
-def _is_encrypted(bucket: str, region: str, expected: Any) -> bool:
-    answer = boto3.client("s3", region_name=region).get_bucket_encryption(Bucket=bucket)
+def _is_encrypted(bucket: str, place: Place, expected: Any) -> bool:
+    answer = aws.client("s3", place).get_bucket_encryption(Bucket=bucket)
     held = {
         one["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
         for one in answer["ServerSideEncryptionConfiguration"]["Rules"]
@@ -42,12 +44,12 @@ def _is_encrypted(bucket: str, region: str, expected: Any) -> bool:
     return held == _found("SSEAlgorithm", expected)
 
 
-def _is_owned(bucket: str, region: str, expected: Any) -> bool:
-    answer = boto3.client("s3", region_name=region).get_bucket_ownership_controls(Bucket=bucket)
+def _is_owned(bucket: str, place: Place, expected: Any) -> bool:
+    answer = aws.client("s3", place).get_bucket_ownership_controls(Bucket=bucket)
     return {one["ObjectOwnership"] for one in answer["OwnershipControls"]["Rules"]} == _found("ObjectOwnership", expected)
 
 
-def _is_zero(bucket: str, region: str, expected: Any) -> bool:
+def _is_zero(bucket: str, place: Place, expected: Any) -> bool:
     return str(expected) in ("0", "false")
 
 
@@ -76,7 +78,7 @@ FALSE_DRIFT = (
 )
 
 
-def why_ignored(resource_type: str, physical_id: str, region: str, difference: "PropertyDifferenceTypeDef") -> str:
+def why_ignored(resource_type: str, physical_id: str, place: Place, difference: "PropertyDifferenceTypeDef") -> str:
     """The reason for which a property that is reported as removed is none that differs; empty if it counts."""
     if difference["ActualValue"] not in NOTHING:
         return ""
@@ -84,7 +86,7 @@ def why_ignored(resource_type: str, physical_id: str, region: str, difference: "
         if entry.resource_type != resource_type or not entry.path.fullmatch(difference["PropertyPath"]):
             continue
         try:
-            if entry.is_harmless(physical_id, region, _read(difference["ExpectedValue"])):
+            if entry.is_harmless(physical_id, place, _read(difference["ExpectedValue"])):
                 return f"{entry.reason} ({entry.source})"
         except (ClientError, BotoCoreError):
             # Whoever cannot tell reports it.

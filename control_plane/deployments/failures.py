@@ -7,34 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from control_plane import aws
+from control_plane.aws import AwsFailure
 from control_plane.deployments.models import Failure
 
-# Codes of AWS's own that pass by themselves (each service's API reference, "Common errors").
-PASSING_CODES = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "InternalFailure",
-        "InternalError",
-        "InternalServerError",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "OperationInProgressException",
-        # Somebody else is changing the same thing at this moment (IAM and S3 API references, each call's errors).
-        "ConcurrentModification",
-        "ConcurrentModificationException",
-        "EntityTemporarilyUnmodifiable",
-        "OperationAborted",
-    }
-)
 # What a resource's handler failed with, which CloudFormation appends to its reason as "HandlerErrorCode: ...". Source:
 # CloudFormation CLI user guide, "Resource type handler error codes". AWS calls the first four retriable.
 PASSING_HANDLER_CODES = frozenset(
@@ -95,7 +71,6 @@ REPAIRABLE_STATES = frozenset(
     }
 )
 MOST_LISTED = 9
-NOTHING_CHANGED = "Nothing was changed on AWS by this try."
 BUCKET = "AWS::S3::Bucket"
 
 _NAME_TAKEN = re.compile(r"already ?exists|already ?owned|name .*(taken|in use|not available)", re.IGNORECASE)
@@ -152,6 +127,11 @@ class Problem:
     resources: tuple[FailedResource, ...] = ()
 
 
+def of_aws(error: AwsFailure) -> Problem:
+    """Describe that AWS could not be used."""
+    return Problem(str(error), error.advice, Failure.RETRYABLE if error.is_passing else Failure.PERMANENT)
+
+
 def of_text(text: str) -> Failure:
     """The kind of failure that a message of AWS, of CDK or of the network tells. Where it names handlers' codes, those decide."""
     codes = set(_HANDLER_CODE.findall(text))
@@ -186,7 +166,7 @@ def of_resource(failed: FailedResource, status: str) -> Problem:
 def of_refused(refused: Sequence[FailedResource]) -> Problem:
     """A change that CloudFormation refused before it began, because of these resources (one at least)."""
     error = " ".join(f"CloudFormation cannot make {one.resource_type} “{one.logical_id}”: {one.reason}" for one in refused)
-    advice = f"{NOTHING_CHANGED} {explain(refused[0].reason, refused[0].resource_type)}"
+    advice = f"{aws.NOTHING_CHANGED} {explain(refused[0].reason, refused[0].resource_type)}"
     return Problem(error, advice, Failure.PERMANENT, resources=tuple(refused))
 
 

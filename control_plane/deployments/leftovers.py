@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import ClientError
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.deployments import cloudformation, principals
 from control_plane.deployments.failures import FailedResource, Problem, of_leftovers
 from control_plane.deployments.models import Stack, StoredManifest
@@ -54,7 +55,7 @@ def look(stack: Stack, after: str | None, *, stack_id: str = "") -> list[Leftove
     """
     found = {one.physical_id: one for one in known(stack)}
     if after is not None:
-        found |= {one.physical_id: one for one in failed_removals(stack_id or stack.name, stack.region, after)}
+        found |= {one.physical_id: one for one in failed_removals(stack_id or stack.name, stack.place, after)}
     return still_there(stack, found.values()) if found else []
 
 
@@ -69,10 +70,10 @@ def problem(left: Sequence[Leftover]) -> Problem:
     return of_leftovers([FailedResource(_named(one), one.type, one.reason) for one in left])
 
 
-def failed_removals(stack_name: str, region: str, after: str) -> list[Leftover]:
+def failed_removals(stack_name: str, place: Place, after: str) -> list[Leftover]:
     """The resources whose last attempt at removal since the event `after` failed, in nested stacks too. Raises AwsFailure."""
-    with cloudformation.explained():
-        events = cloudformation.all_events_after(stack_name, region, after)
+    with aws.explained():
+        events = cloudformation.all_events_after(stack_name, place, after)
     last: dict[tuple[str, str], StackEventTypeDef] = {}
     for event in reversed(events):
         status = event.get("ResourceStatus", "")
@@ -111,24 +112,24 @@ class Lookup:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._iam = boto3.client("iam")
+        self._iam = aws.client("iam", stack.place)
         self._users: set[str] | None = None
         self._held: set[str] | None = None
         self._may_look: bool | None = None
 
     def is_gone(self, one: Leftover) -> bool:
         """Whether AWS holds it no more, or the stack holds it again. Raises AwsFailure."""
-        with cloudformation.explained():
+        with aws.explained():
             return self._is_absent(one) or one.physical_id in self._in_stack()
 
     def _is_absent(self, one: Leftover) -> bool:
-        name, region = one.physical_id, self._stack.region
+        name, place = one.physical_id, self._stack.place
         if one.type == "AWS::IAM::User":
             return name not in self._users_there()
         if one.type == "AWS::IAM::AccessKey":
             return self._is_key_absent(one)
         if one.type == cloudformation.STACK_TYPE:
-            return cloudformation.observe(name, region).status in ("", "DELETE_COMPLETE")
+            return cloudformation.observe(name, place).status in ("", "DELETE_COMPLETE")
         if (ask := self._questions(name).get(one.type)) is None:
             return False
         try:
@@ -139,23 +140,21 @@ class Lookup:
 
     def _questions(self, name: str) -> dict[str, Callable[[], Any]]:
         """What is asked about a resource of each type, by its name alone."""
-        region = self._stack.region
+        place = self._stack.place
         return {
             "AWS::IAM::Group": lambda: self._iam.get_group(GroupName=name, MaxItems=1),
             "AWS::IAM::Role": lambda: self._iam.get_role(RoleName=name),
             "AWS::IAM::ManagedPolicy": lambda: self._iam.get_policy(PolicyArn=name),
-            "AWS::SecretsManager::Secret": lambda: boto3.client("secretsmanager", region_name=region).describe_secret(
-                SecretId=name
-            ),
-            "AWS::S3::Bucket": lambda: boto3.client("s3", region_name=region).get_bucket_location(Bucket=name),
-            "AWS::S3::BucketPolicy": lambda: boto3.client("s3", region_name=region).get_bucket_policy(Bucket=name),
+            "AWS::SecretsManager::Secret": lambda: aws.client("secretsmanager", place).describe_secret(SecretId=name),
+            "AWS::S3::Bucket": lambda: aws.client("s3", place).get_bucket_location(Bucket=name),
+            "AWS::S3::BucketPolicy": lambda: aws.client("s3", place).get_bucket_policy(Bucket=name),
         }
 
     def _users_there(self) -> set[str]:
         """By the list under the group's path: asked for one user that is not there, IAM answers that we may not ask."""
         if self._users is None:
             slug = _slug(self._stack)
-            self._users = principals.users_under(names.iam_path(slug)) if slug else set()
+            self._users = principals.users_under(names.iam_path(slug), self._stack.place) if slug else set()
         return self._users
 
     def _is_key_absent(self, one: Leftover) -> bool:
@@ -188,7 +187,7 @@ class Lookup:
 
     def _in_stack(self) -> set[str]:
         if self._held is None:
-            held = cloudformation.resources(self._stack.name, self._stack.region)
+            held = cloudformation.resources(self._stack.name, self._stack.place)
             self._held = {one.physical_id for one in held if not one.status.startswith("DELETE_")}
         return self._held
 

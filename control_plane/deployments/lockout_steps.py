@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_exponential_jitter
 
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.deployments.iam_delay import (
     DENIED,
     FIRST_WAIT_SECONDS,
@@ -20,7 +20,7 @@ from control_plane.deployments.iam_delay import (
     until_settled,
 )
 from control_plane.deployments.iam_lookups import Lookups
-from control_plane.deployments.models import Failure, Stack
+from control_plane.deployments.models import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -36,7 +36,7 @@ class NotDenied(AwsFailure):
     """Some steps of a lockout came to nothing; the message names each with the reason. The others were carried out."""
 
     advice = "The others were carried out. It is tried again by itself; if that goes on, check the rights of the worker."
-    kind = Failure.RETRYABLE
+    is_passing = True
 
 
 @dataclass(frozen=True)

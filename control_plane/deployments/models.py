@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
+from control_plane.aws import Place
+
 
 class DriftState(models.TextChoices):
     """Whether AWS still holds what was deployed."""
@@ -90,6 +92,11 @@ class Stack(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place(self) -> Place:
+        """The account and region that it is deployed to."""
+        return Place(self.account, self.region)
 
     @property
     def is_up_to_date(self) -> bool:

@@ -13,9 +13,10 @@ from django.db.models import F
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.aws import NOTHING_CHANGED
 from control_plane.config import config
 from control_plane.deployments.cloudformation import Observation
-from control_plane.deployments.failures import NOTHING_CHANGED, Problem
+from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack, StoredManifest, Worker
 from control_plane.deployments.plans import ends_sooner
 from control_plane.deployments.requests import NothingToRetry, lock, request_deployment

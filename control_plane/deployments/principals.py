@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from control_plane.deployments import cloudformation
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.deployments.differences import Difference, unread
 from stacks.manifest import GroupManifest, denials, names
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 # IAM answers some twenty requests a second, for everybody in the account: the SDK slows down where it says so.
-PATIENT = Config(retries={"mode": "adaptive", "max_attempts": 8})
 USER, GROUP, ROLE, KEY = "AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", "AWS::IAM::AccessKey"
 MEMBERSHIP, LOGIN = "AWS::IAM::UserToGroupAddition", "AWS::IAM::LoginProfile"
 INLINE = {USER: "AWS::IAM::UserPolicy", GROUP: "AWS::IAM::GroupPolicy", ROLE: "AWS::IAM::RolePolicy"}
@@ -32,10 +30,10 @@ _KINDS = {USER: "user", GROUP: "group", ROLE: "role"}
 _REFUSED = ("AccessDenied", "AccessDeniedException")
 
 
-def users_under(path: str) -> set[str]:
+def users_under(path: str, place: Place) -> set[str]:
     """The names of the IAM users under a path. Raises AwsFailure."""
-    with cloudformation.explained():
-        pages = boto3.client("iam").get_paginator("list_users").paginate(PathPrefix=path)
+    with aws.explained():
+        pages = aws.client("iam", place).get_paginator("list_users").paginate(PathPrefix=path)
         return {user["UserName"] for page in pages for user in page["Users"]}
 
 
@@ -48,6 +46,11 @@ class Deployed:
     template: dict[str, Any]
     # Whether something is on its way, for which people are shut out already.
     is_behind: bool = False
+
+    @property
+    def place(self) -> Place:
+        """The account and region of the group's stack."""
+        return Place(self.manifest.account, self.manifest.region)
 
     @property
     def users(self) -> set[str]:
@@ -79,7 +82,7 @@ def additions(deployed: Deployed, told: Iterable[Difference]) -> list[Difference
     if deployed.users:
         looks.append((GROUP, names.iam_group(slug), reader.group))
     found: list[Difference] = []
-    with cloudformation.explained():
+    with aws.explained():
         for kind, name, look in looks:
             if not any(one.type == kind and one.status == "deleted" for one in told):
                 found += _looked_at(kind, name, look)
@@ -88,7 +91,7 @@ def additions(deployed: Deployed, told: Iterable[Difference]) -> list[Difference
 
 def additions_to(deployed: Deployed, user: str) -> list[Difference]:
     """What somebody gave one user of the group: keys, a password, policies. Four questions. Raises AwsFailure."""
-    with cloudformation.explained():
+    with aws.explained():
         return _looked_at(USER, user, lambda: _Reader(deployed).user(user))
 
 
@@ -97,7 +100,7 @@ def take_back(deployed: Deployed, recorded: Iterable[dict[str, Any]]) -> Iterato
 
     Yields a line on each for the log; what fails is one too. Raises AwsFailure.
     """
-    iam = boto3.client("iam", config=PATIENT)
+    iam = aws.iam(deployed.place)
     kinds = {INLINE[kind]: kind for kind in INLINE}
     for one in recorded:
         kind, name = one["type"], one["logical_id"]
@@ -106,7 +109,7 @@ def take_back(deployed: Deployed, recorded: Iterable[dict[str, Any]]) -> Iterato
         for what in (told["path"] for told in one["properties"]):
             if what in (deployed.keys if kind == KEY else deployed.inline(kinds[kind], name)):
                 continue
-            with cloudformation.explained():
+            with aws.explained():
                 yield _delete(iam, kind, name, what)
 
 
@@ -135,7 +138,7 @@ class _Reader:
 
     def __init__(self, deployed: Deployed) -> None:
         self._deployed = deployed
-        self._iam: IAMClient = boto3.client("iam", config=PATIENT)
+        self._iam: IAMClient = aws.iam(deployed.place)
 
     def role(self) -> list[Difference]:
         name = names.role(self._deployed.manifest.slug)

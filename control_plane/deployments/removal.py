@@ -5,6 +5,8 @@ What is really there is looked at first, so that whoever takes over from a worke
 
 import time
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments import cloudformation, failures, repair
 from control_plane.deployments.cloudformation import Observation
@@ -17,9 +19,9 @@ REMOVED = "DELETE_COMPLETE"
 GONE = frozenset({"", REMOVED})
 
 
-def planned(observation: Observation, region: str) -> Plan:
+def planned(observation: Observation, place: Place) -> Plan:
     """Everything in the stack goes. Raises AwsFailure."""
-    resources = cloudformation.resources(observation.stack_id, region)
+    resources = cloudformation.resources(observation.stack_id, place)
     return Plan(resources=[ResourceChange(one.logical_id, one.type, "remove") for one in resources])
 
 
@@ -30,29 +32,29 @@ def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observatio
     """
     # By its identifier: once it is removed its name finds it no more.
     name = before.stack_id or stack.name
-    began = seen = cloudformation.newest_event(name, stack.region)
-    with cloudformation.explained():
-        cloudformation.client(stack.region).delete_stack(StackName=name)
+    began = seen = cloudformation.newest_event(name, stack.place)
+    with aws.explained():
+        cloudformation.client(stack.place).delete_stack(StackName=name)
     deadline = time.monotonic() + config().cohort_deploy_seconds
     while True:
         watcher.tick()
-        seen = _tell(name, stack.region, seen, watcher)
-        observation = cloudformation.observe(name, stack.region)
+        seen = _tell(name, stack.place, seen, watcher)
+        observation = cloudformation.observe(name, stack.place)
         if observation.status in GONE:
-            _tell(name, stack.region, seen, watcher)
+            _tell(name, stack.place, seen, watcher)
             return Observation(REMOVED, stack_id=before.stack_id)
         if observation.status == "DELETE_FAILED":
-            _tell(name, stack.region, seen, watcher)
-            failed = cloudformation.first_failure(name, stack.region, began)
+            _tell(name, stack.place, seen, watcher)
+            failed = cloudformation.first_failure(name, stack.place, began)
             raise repair.NotRepaired(failures.of_removal(failed, observation.status))
         if time.monotonic() > deadline:
             raise repair.NotRepaired(repair.too_long(stack, observation))
         time.sleep(LOOK_SECONDS)
 
 
-def _tell(name: str, region: str, seen: str, watcher: Watcher) -> str:
+def _tell(name: str, place: Place, seen: str, watcher: Watcher) -> str:
     """Tell the events after `seen`, in their order. Returns the newest."""
-    for event in cloudformation.events_after(name, region, seen):
+    for event in cloudformation.events_after(name, place, seen):
         watcher.resource(ResourceEvent(event.logical_id, event.type, event.status, event.reason))
         seen = event.event_id
     return seen

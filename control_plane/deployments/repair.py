@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from botocore.exceptions import ClientError
 
+from control_plane import aws
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import Observation
@@ -47,7 +48,7 @@ def settle(stack: Stack, *, tell: Tell, tick: Tick) -> tuple[Observation, bool]:
 
 def wait_for_rest(stack: Stack, *, tell: Tell, tick: Tick) -> Observation:
     """The stack once CloudFormation is not at work on it any more."""
-    observation = cloudformation.observe(stack.name, stack.region)
+    observation = cloudformation.observe(stack.name, stack.place)
     if observation.is_in_progress:
         tell(f"{stack.name} is {observation.status}: waiting until CloudFormation has ended")
     deadline = time.monotonic() + config().cohort_deploy_seconds
@@ -56,7 +57,7 @@ def wait_for_rest(stack: Stack, *, tell: Tell, tick: Tick) -> Observation:
         if time.monotonic() > deadline:
             raise NotRepaired(too_long(stack, observation))
         time.sleep(LOOK_SECONDS)
-        observation = cloudformation.observe(stack.name, stack.region)
+        observation = cloudformation.observe(stack.name, stack.place)
     return observation
 
 
@@ -71,13 +72,13 @@ def too_long(stack: Stack, observation: Observation) -> Problem:
 
 
 def _delete(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> Observation:
-    after_event = cloudformation.newest_event(stack.name, stack.region)
-    with cloudformation.explained():
-        cloudformation.client(stack.region).delete_stack(StackName=before.stack_id or stack.name)
+    after_event = cloudformation.newest_event(stack.name, stack.place)
+    with aws.explained():
+        cloudformation.client(stack.place).delete_stack(StackName=before.stack_id or stack.name)
     observation = wait_for_rest(stack, tell=tell, tick=tick)
     if observation.status in ("", "DELETE_COMPLETE"):
         return Observation()
-    failed = cloudformation.first_failure(stack.name, stack.region, after_event)
+    failed = cloudformation.first_failure(stack.name, stack.place, after_event)
     what = f": {failed.resource_type} “{failed.logical_id}” could not be removed: {failed.reason}" if failed else ""
     raise NotRepaired(
         Problem(
@@ -89,7 +90,7 @@ def _delete(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> Obs
 
 
 def _roll_back(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> Observation:
-    client = cloudformation.client(stack.region)
+    client = cloudformation.client(stack.place)
     if before.status == "UPDATE_FAILED":
         _ask(lambda: client.rollback_stack(StackName=stack.name))
     else:
@@ -113,7 +114,7 @@ def _roll_back(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> 
 
 
 def _failed_resources(stack: Stack) -> list[str]:
-    nested = cloudformation.nested_stacks(stack.name, stack.region)
+    nested = cloudformation.nested_stacks(stack.name, stack.place)
     failed = _failed_in(stack, stack.name) or _from_events(stack)
     skipped = [name for name in failed if name not in nested]
     # A nested stack cannot be left out as a whole: what failed in it is named by the nested stack's own name.
@@ -125,8 +126,8 @@ def _failed_resources(stack: Stack) -> list[str]:
 
 def _failed_in(stack: Stack, name: str) -> list[str]:
     """The resources that CloudFormation says have failed, of the stack or of one nested in it."""
-    with cloudformation.explained():
-        pages = cloudformation.client(stack.region).get_paginator("list_stack_resources").paginate(StackName=name)
+    with aws.explained():
+        pages = cloudformation.client(stack.place).get_paginator("list_stack_resources").paginate(StackName=name)
         resources = [one for page in pages for one in page["StackResourceSummaries"]]
     return [one["LogicalResourceId"] for one in resources if one["ResourceStatus"].endswith("_FAILED")]
 
@@ -134,8 +135,8 @@ def _failed_in(stack: Stack, name: str) -> list[str]:
 def _from_events(stack: Stack) -> list[str]:
     """The resources that failed last by the events, newest first, back to where the rollback began."""
     found: set[str] = set()
-    with cloudformation.explained():
-        events = cloudformation.client(stack.region).describe_stack_events(StackName=stack.name)["StackEvents"]
+    with aws.explained():
+        events = cloudformation.client(stack.place).describe_stack_events(StackName=stack.name)["StackEvents"]
     for event in events:
         if event["LogicalResourceId"] == stack.name and event.get("ResourceStatus") == "UPDATE_ROLLBACK_IN_PROGRESS":
             break
@@ -145,7 +146,7 @@ def _from_events(stack: Stack) -> list[str]:
 
 
 def _ask(call: Callable[[], object]) -> None:
-    with cloudformation.explained():
+    with aws.explained():
         try:
             call()
         except ClientError as error:

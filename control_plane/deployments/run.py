@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from django.db import OperationalError
 
+from control_plane import aws
+from control_plane.aws import AwsFailure
 from control_plane.config import config
 from control_plane.deployments import (
     claims,
@@ -21,9 +23,9 @@ from control_plane.deployments import (
     repair,
     validations,
 )
-from control_plane.deployments.cloudformation import AwsFailure, Observation
+from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
-from control_plane.deployments.failures import Problem
+from control_plane.deployments.failures import Problem, of_aws
 from control_plane.deployments.heart import Heart, LeaseLost
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotOurs
@@ -131,7 +133,7 @@ class Run:
         if assembly is not None and (problem := assembly.problems.get(stack.name)):
             self._failed(problem)
             return
-        self._last_event = cloudformation.newest_event(stack.name, stack.region) if self._observation.status else ""
+        self._last_event = cloudformation.newest_event(stack.name, stack.place) if self._observation.status else ""
         self._enter("publishing", "Publishing the manifest", 5)
         target = self._publish(assembly, revert_drift=deployment.revert_drift or half_done)
         if target.revert_drift:
@@ -168,7 +170,7 @@ class Run:
         self._enter("preparing", "Working out what AWS has to remove", 10)
         if observation.status in removal.GONE:
             self.line(f"{stack.name} is not there: there is nothing to remove")
-        elif not self.may_execute(removal.planned(observation, stack.region)):
+        elif not self.may_execute(removal.planned(observation, stack.place)):
             raise Declined
         else:
             self._observation = removal.carry_out(stack, observation, self)
@@ -190,7 +192,7 @@ class Run:
         # A drift-aware change set is for a stack that is there; a new one has nothing to drift from.
         exists = bool(self._observation and self._observation.status)
         folder = assembly.folder if assembly else None
-        return Target(self._stack.name, context, folder, revert_drift and exists, self._stack.region)
+        return Target(self._stack.name, context, folder, revert_drift and exists, self._stack.place)
 
     def _deploy(self, target: Target, deployers: Sequence[Deployer]) -> DeployerFailure | None:
         """Let the first deployer that is there do it. Returns what it failed with: CloudFormation's word comes before it."""
@@ -212,12 +214,12 @@ class Run:
 
     def _judge(self, observation: Observation, last_event: str, failure: DeployerFailure | None) -> Problem:
         stack = self._stack
-        if observation.status and (failed := cloudformation.first_failure(stack.name, stack.region, last_event)):
-            if refused := validations.of_operation(stack.name, stack.region, failed):
+        if observation.status and (failed := cloudformation.first_failure(stack.name, stack.place, last_event)):
+            if refused := validations.of_operation(stack.name, stack.place, failed):
                 return failures.of_refused(refused)
             return failures.of_resource(failed, observation.status)
         if failure is not None:
-            refused = validations.of_change_set(stack.name, stack.region, failure)
+            refused = validations.of_change_set(stack.name, stack.place, failure)
             return failures.of_refused(refused) if refused else failure.problem
         return failures.of_state(observation.status, observation.generation, self._deployment.generation)
 
@@ -266,7 +268,7 @@ class Run:
             raise CancelAsked
         if not self._cancel_sent:
             self._cancel_sent = True
-            taken = cloudformation.cancel_update(self._stack.name, self._stack.region)
+            taken = cloudformation.cancel_update(self._stack.name, self._stack.place)
             self.line("Cancelling: CloudFormation takes the update back" if taken else "AWS cannot take this change back any more")
 
     def may_execute(self, plan: Plan | None) -> bool:
@@ -286,7 +288,7 @@ class Run:
         if not claims.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
             return False
         adopting_keys.remove_before_deploying(self._stack, self._manifest_text(deployment.generation))
-        with cloudformation.explained():
+        with aws.explained():
             denying.make_way(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
         return True
@@ -324,12 +326,14 @@ class Run:
 
 
 def _problem_of(error: Exception) -> Problem:
-    if isinstance(error, AwsFailure | DeployerFailure | repair.NotRepaired):
+    if isinstance(error, AwsFailure):
+        return of_aws(error)
+    if isinstance(error, DeployerFailure | repair.NotRepaired):
         return error.problem
     if isinstance(error, ManifestError):
-        return Problem(str(error), f"{failures.NOTHING_CHANGED} Correct it, then deploy again.", Failure.PERMANENT)
+        return Problem(str(error), f"{aws.NOTHING_CHANGED} Correct it, then deploy again.", Failure.PERMANENT)
     if isinstance(error, StoreUnavailable):
-        advice = f"{failures.NOTHING_CHANGED} It is tried again by itself; if that goes on, look at COHORT_MANIFEST_STORE."
+        advice = f"{aws.NOTHING_CHANGED} It is tried again by itself; if that goes on, look at COHORT_MANIFEST_STORE."
         return Problem(str(error), advice, Failure.RETRYABLE)
     if isinstance(error, OperationalError):
         # The database went away, or took somebody else's change first. The next try looks at AWS before it changes anything.

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from control_plane.deployments.cloudformation import STACK_TYPE, AwsFailure, client, explained
+from control_plane.aws import AwsFailure, Place, explained
+from control_plane.deployments.cloudformation import STACK_TYPE, client
 from control_plane.deployments.deployer import DeployerFailure
 from control_plane.deployments.failures import FailedResource
 
@@ -21,28 +22,28 @@ VALIDATION_ERROR = "VALIDATION_ERROR"
 FAILED: "EventFilterTypeDef" = {"FailedEvents": True}
 
 
-def of_operation(stack_name: str, region: str, failed: FailedResource) -> list[FailedResource]:
+def of_operation(stack_name: str, place: Place, failed: FailedResource) -> list[FailedResource]:
     """What the validation of a stack's update found, where `failed` says no more than that it found something.
 
     CloudFormation user guide, "Validate stack deployments": the stack's event points to DescribeEvents.
     """
     if failed.resource_type != STACK_TYPE or "DescribeEvents" not in failed.reason:
         return []
-    return _found(region, {"StackName": stack_name, "Filters": FAILED})
+    return _found(place, {"StackName": stack_name, "Filters": FAILED})
 
 
-def of_change_set(stack_name: str, region: str, failure: DeployerFailure) -> list[FailedResource]:
+def of_change_set(stack_name: str, place: Place, failure: DeployerFailure) -> list[FailedResource]:
     """What the validation of CDK's change set found, where the deployer failed over that."""
     if "change set" not in failure.told.lower():
         return []
-    return _found(region, {"StackName": stack_name, "ChangeSetName": CHANGE_SET, "Filters": FAILED})
+    return _found(place, {"StackName": stack_name, "ChangeSetName": CHANGE_SET, "Filters": FAILED})
 
 
-def _found(region: str, of: "DescribeEventsInputPaginateTypeDef") -> list[FailedResource]:
+def _found(place: Place, of: "DescribeEventsInputPaginateTypeDef") -> list[FailedResource]:
     """The resources of the newest operation that failed its validation. Without an answer, none: the failure has its own words."""
     try:
         with explained():
-            pages = client(region).get_paginator("describe_events").paginate(**of)
+            pages = client(place).get_paginator("describe_events").paginate(**of)
             events = [event for page in pages for event in page["OperationEvents"] if event.get("EventType") == VALIDATION_ERROR]
     except AwsFailure as error:
         if isinstance(error.__cause__, ClientError) and error.__cause__.response["Error"].get("Code") == "ChangeSetNotFound":

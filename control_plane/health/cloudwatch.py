@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from cryptography import x509
 from django.db import DatabaseError
 from django.utils import timezone
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.backups.services import age
 from control_plane.config import config
 from control_plane.email_url import LOOPBACK
@@ -43,8 +44,7 @@ def push() -> dict[str, float]:
         for name, value in measured.items()
     ]
     try:
-        client: Any = boto3.client("cloudwatch")
-        client.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+        aws.client("cloudwatch", Place.of_site()).put_metric_data(Namespace=NAMESPACE, MetricData=data)
     except (BotoCoreError, ClientError) as error:
         raise NotPushed(f"CloudWatch did not take the figures: {error}. Nothing was put; the next run tries again.") from error
     return measured

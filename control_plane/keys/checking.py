@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from control_plane.deployments import cloudformation
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane import aws
+from control_plane.aws import AwsFailure
 from control_plane.deployments.iam_lookups import Lookups
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import key_is_in_force
@@ -37,7 +35,6 @@ FAILED_AGE = timedelta(hours=1)
 # What IAM says of a key; the rest of the row stays.
 _SAID = ["membership", "serial", "is_active", "made_at", "last_used_at", "last_service", "checked_at"]
 # IAM answers some twenty requests a second, for everybody in the account: the SDK slows down where it says so.
-_PATIENT = Config(retries={"mode": "adaptive", "max_attempts": 8})
 
 
 def start_due_checks() -> int:
@@ -84,9 +81,9 @@ def forget_ended() -> None:
 
 def _ask(group: Group) -> list[KeyUse]:
     holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("group__stack").order_by("pk")
-    client: IAMClient = boto3.client("iam", config=_PATIENT)
+    client: IAMClient = aws.iam(group.stack.place)
     lookups, found = Lookups(client, group.stack), []
-    with cloudformation.explained():
+    with aws.explained():
         for membership in holders:
             keys = _keys_of(client, lookups, names.user(group.slug, membership.username))
             found += [_use_of(client, key, membership, serial) for serial, key in _numbered(membership, keys)]

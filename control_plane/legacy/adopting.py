@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.audit.actors import Actor
-from control_plane.config import config
-from control_plane.deployments import cloudformation
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure, Place, explained
 from control_plane.errors import NotFound
 from control_plane.legacy.adopting_aws import Aws, NotAdopted
 from control_plane.legacy.adopting_keys import request_removal
@@ -53,7 +51,7 @@ def adopt(stack: str, wishes: Wishes, work: Work) -> OldStack | None:
 
     Raises NotAdopted or AwsFailure; running it again goes on where it stopped.
     """
-    with cloudformation.explained():
+    with explained():
         if begun := unfinished(stack):
             work.tell(f"{stack}: going on with {', '.join(one.old_group for one in begun)}")
             go_on(work, begun)
@@ -64,7 +62,7 @@ def adopt(stack: str, wishes: Wishes, work: Work) -> OldStack | None:
 
 def find(aws: Aws, stack: str, wishes: Wishes) -> OldStack | None:
     """What there is to adopt, or None where all that was there is adopted. Raises NotAdopted or AwsFailure."""
-    with cloudformation.explained():
+    with explained():
         if aws.describe(stack) is None and adopted_groups(stack):
             return None
         return look(aws, stack, wishes)
@@ -84,7 +82,8 @@ def _adopt(options: dict[str, Any]) -> None:
         options["may_lose"],
     )
     try:
-        aws = Aws(options["region"] or config().cohort_region)
+        site = Place.of_site()
+        aws = Aws(Place(site.account, options["region"] or site.region))
         aws.check_account()
         begun = [one.old_group for one in unfinished(options["stack"])]
         if options["apply"]:

@@ -3,14 +3,13 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import boto3
 from botocore.exceptions import ClientError
 
+from control_plane.aws import Place, client, explained
 from control_plane.config import config
-from control_plane.deployments import cloudformation
 from control_plane.errors import Refused
 from stacks.manifest import names
 
@@ -32,20 +31,19 @@ class NotAdopted(Refused):
 class Aws:
     """The clients of one region."""
 
-    region: str
-    session: boto3.Session = field(default_factory=boto3.Session)
+    place: Place
 
     def __post_init__(self) -> None:
-        self.cloudformation: Any = self.session.client("cloudformation", region_name=self.region)
-        self.iam: Any = self.session.client("iam", region_name=self.region)
+        self.cloudformation: Any = client("cloudformation", self.place)
+        self.iam: Any = client("iam", self.place)
 
     def check_account(self) -> None:
         """Refuse an identity of another account. Raises NotAdopted or AwsFailure."""
-        with cloudformation.explained():
-            account = self.session.client("sts", region_name=self.region).get_caller_identity()["Account"]
-        if account != config().cohort_account:
+        with explained():
+            account = client("sts", self.place).get_caller_identity()["Account"]
+        if account != self.place.account:
             raise NotAdopted(
-                f"Your AWS identity belongs to the account {account}, and this site to {config().cohort_account}. "
+                f"Your AWS identity belongs to the account {account}, and this site to {self.place.account}. "
                 "Nothing was changed; set AWS_PROFILE to the right one."
             )
 
@@ -157,12 +155,12 @@ class Aws:
         if len(text.encode()) <= MOST_INLINE:
             return {"TemplateBody": text}
         # CDK's own bucket is there wherever groups are deployed, and what lies in it is removed by nobody's mistake.
-        bucket = names.cdk_assets(config().cohort_account, self.region)
+        bucket = names.cdk_assets(self.place.account, self.place.region)
         key = f"cohort-adopt/{stack.rsplit('/', maxsplit=1)[-1]}.json"
-        s3 = self.session.client("s3", region_name=self.region)
+        s3 = client("s3", self.place)
         s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
-        suffix = "amazonaws.com.cn" if names.partition(self.region) == "aws-cn" else "amazonaws.com"
-        return {"TemplateURL": f"https://{bucket}.s3.{self.region}.{suffix}/{key}"}
+        suffix = "amazonaws.com.cn" if names.partition(self.place.region) == "aws-cn" else "amazonaws.com"
+        return {"TemplateURL": f"https://{bucket}.s3.{self.place.region}.{suffix}/{key}"}
 
     def _reason(self, stack: str) -> str:
         for event in self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]:

@@ -6,17 +6,16 @@ asks, and always before a deployment that takes the user away.
 
 import logging
 
-import boto3
 from botocore.exceptions import ClientError
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from control_plane import aws
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.deployments import cloudformation
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
 from control_plane.deployments.iam_lookups import Lookups
 from control_plane.deployments.models import Stack
@@ -97,8 +96,8 @@ def remove_before_deploying(stack: Stack, manifest: str) -> None:
 def remove(key: AdoptedKey) -> None:
     """Remove the key from AWS, and note it. Does nothing where it is gone. Raises AwsFailure."""
     membership = key.membership
-    with cloudformation.explained():
-        client = boto3.client("iam", region_name=membership.group.stack.region)
+    with aws.explained():
+        client = aws.client("iam", membership.group.stack.place)
         user = names.user(membership.group.slug, membership.username)
         try:
             client.delete_access_key(UserName=user, AccessKeyId=key.access_key_id)

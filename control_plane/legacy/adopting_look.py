@@ -89,12 +89,14 @@ def look(aws: Aws, stack_name: str, wishes: Wishes) -> OldStack:
     """Read the stack and judge each group that is wished for. Raises NotAdopted where the stack as a whole cannot be adopted."""
     described = aws.describe(stack_name)
     if described is None:
-        raise NotAdopted(f"There is no stack {stack_name!r} in {aws.region}. Nothing was changed; check its name and AWS_REGION.")
+        raise NotAdopted(
+            f"There is no stack {stack_name!r} in {aws.place.region}. Nothing was changed; check its name and AWS_REGION."
+        )
     _check_stack(described)
     old = OldStack(
         described["StackName"],
         described["StackId"],
-        aws.region,
+        aws.place.region,
         aws.template(described["StackId"]),
         described.get("Parameters", []),
     )

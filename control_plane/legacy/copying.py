@@ -2,7 +2,7 @@
 
 import shlex
 
-from control_plane.config import config
+from control_plane.aws import Place
 from control_plane.legacy.pipelines import Use
 
 # The longest name of an object in S3; no folder's is longer.
@@ -20,6 +20,6 @@ def copy_command(old_name: str, slug: str, use: Use, region: str) -> str:
     source, target = f"s3://{use.old_bucket}/{old_name}/", f"s3://{use.bucket}/{slug}/"
     if not source.isprintable() or len(source) > LONGEST_KEY:
         return f"# The old folder in {use.old_bucket} has a name that cannot be typed; copy it to {target} by hand."
-    ours = config().cohort_region
+    ours = Place.of_site().region
     elsewhere = ["--source-region", region, "--region", ours] if region not in ("", ours) else []
     return shlex.join(["aws", "s3", "sync", source, target, *elsewhere])

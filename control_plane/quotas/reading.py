@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-import boto3
 from django.utils import timezone
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Stack
@@ -24,7 +25,7 @@ class NotRead(Refused):
 
 def read_when_due() -> None:
     """Have a worker ask, if the last time is long enough ago. Whoever changes the row asks: two workers never both do."""
-    now, account = timezone.now(), config().cohort_account
+    now, account = timezone.now(), Place.of_site().account
     due = now - timedelta(seconds=config().quota_read_seconds)
     reading, is_new = Reading.objects.get_or_create(account=account, defaults={"asked_at": now})
     if is_new or Reading.objects.filter(pk=reading.pk, asked_at__lte=due).update(asked_at=now):
@@ -34,10 +35,12 @@ def read_when_due() -> None:
 def read(account: str) -> list[Usage]:
     """Ask AWS and keep what it says, in every region that we have stacks in. Raises NotRead."""
     now = timezone.now()
-    regions = {config().cohort_region, *Stack.objects.filter(account=account).values_list("region", flat=True)}
+    regions = {Place.of_site().region, *Stack.objects.filter(account=account).values_list("region", flat=True)}
     try:
-        told = {"": _iam()} | {region: _cloudformation(region) for region in sorted(regions)}
-    except cloudformation.AwsFailure as error:
+        told = {"": _iam(Place(account, min(regions)))} | {
+            region: _cloudformation(Place(account, region)) for region in sorted(regions)
+        }
+    except aws.AwsFailure as error:
         Reading.objects.update_or_create(account=account, defaults={"asked_at": now, "error": str(error)[:500]})
         raise NotRead(f"AWS did not tell what the account uses: {error} What it told before is kept.") from error
     for region, figures in told.items():
@@ -55,15 +58,15 @@ def read(account: str) -> list[Usage]:
     return list(Usage.objects.filter(account=account))
 
 
-def _iam() -> dict[str, int]:
-    with cloudformation.explained():
-        summary = boto3.client("iam").get_account_summary()["SummaryMap"]
+def _iam(place: Place) -> dict[str, int]:
+    with aws.explained():
+        summary = aws.client("iam", place).get_account_summary()["SummaryMap"]
     return {str(name): value for name, value in summary.items()}
 
 
-def _cloudformation(region: str) -> dict[str, int]:
-    client = cloudformation.client(region)
-    with cloudformation.explained():
+def _cloudformation(place: Place) -> dict[str, int]:
+    client = cloudformation.client(place)
+    with aws.explained():
         limits = client.describe_account_limits()["AccountLimits"]
         pages = client.get_paginator("list_stacks").paginate()
         stacks = sum(one["StackStatus"] != REMOVED for page in pages for one in page["StackSummaries"])

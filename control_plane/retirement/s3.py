@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
+from control_plane import aws
+from control_plane.aws import Place
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def client() -> "S3Client":
     retries = BotoConfig(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=2 * AT_ONCE
     )
-    return boto3.client("s3", config=retries)
+    return aws.client("s3", Place.of_site(), config=retries)
 
 
 def _tag(bucket: str, key: str) -> bool:

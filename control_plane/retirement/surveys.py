@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
+from control_plane.aws import AwsFailure
 from control_plane.deployments import cloudformation
-from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.retirement import s3
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice, Survey
@@ -63,7 +63,7 @@ def work_out(survey_id: int) -> None:
     survey = Survey.objects.select_related("group__stack").get(pk=survey_id)
     stack, group = survey.group.stack, survey.group
     try:
-        found = cloudformation.resources(stack.name, stack.region)
+        found = cloudformation.resources(stack.name, stack.place)
         survey.resources = dict(sorted(Counter(one.type for one in found if one.type != cloudformation.NESTED).items()))
         survey.buckets = [_count(bucket, group) for bucket in buckets_of(group)]
     except (AwsFailure, s3.S3Failure) as error:

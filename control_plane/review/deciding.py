@@ -14,7 +14,6 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import fold_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.config import config
 from control_plane.deployments import newer
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock, request_deployment
@@ -226,7 +225,7 @@ def _held_or_nothing(row: UnmanagedResource) -> GroupManifest:
     held = parse(row.manifest) if row.manifest else None
     if isinstance(held, GroupManifest):
         return held
-    return GroupManifest.build(generation=max(1, row.generation), account=config().cohort_account, region=row.region, slug=row.slug)
+    return GroupManifest.build(generation=max(1, row.generation), account=row.place.account, region=row.place.region, slug=row.slug)
 
 
 def _free_name(slug: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from stacks.manifest import (
@@ -43,37 +44,38 @@ class Held:
     is_published: bool = False
 
 
-def read_held(name: str, region: str, account: str) -> Held:
+def read_held(name: str, place: Place) -> Held:
     """Read what a stack of ours holds. Raises AwsFailure or StoreUnavailable."""
-    observation = cloudformation.observe(name, region)
+    observation = cloudformation.observe(name, place)
     if not observation.generation:
         return Held(0, observation.status, None, "The stack does not say which generation it holds, as Cohort’s stacks do.")
     if not observation.is_complete:
         told = f"CloudFormation says {observation.status}: what the stack holds cannot be told from its template."
         return Held(observation.generation, observation.status, None, told)
-    template = cloudformation.template(name, region)
-    place = {"generation": observation.generation, "account": account, "region": region}
+    template = cloudformation.template(name, place)
+    known = {"generation": observation.generation, "account": place.account, "region": place.region}
     try:
         if template is None:
             raise ManifestError("The template is none that Cohort wrote.")
         if name.startswith(names.PLATFORM_STACK):
-            manifest: GroupManifest | PlatformManifest = _platform(name, template, place)
+            manifest: GroupManifest | PlatformManifest = _platform(name, template, known)
         else:
-            manifest = _group(name, template, place)
+            manifest = _group(name, template, known)
     except (ManifestError, LookupError, TypeError, ValueError) as error:
         return Held(observation.generation, observation.status, None, f"Its template could not be read: {error}"[:500])
     published = _published(manifest)
     return Held(observation.generation, observation.status, published or manifest, is_published=published is not None)
 
 
-def _group(name: str, template: Template, place: dict[str, Any]) -> GroupManifest:
+def _group(name: str, template: Template, known: dict[str, Any]) -> GroupManifest:
     slug = names.check_known_slug(name.removeprefix(names.group_stack("")))
+    place = Place(known["account"], known["region"])
     members = _holders(slug, template, 0)
-    for logical_id, stack_id in cloudformation.nested_stacks(name, place["region"]).items():
+    for logical_id, stack_id in cloudformation.nested_stacks(name, place).items():
         if nested := _PART.fullmatch(logical_id):
-            members += _holders(slug, cloudformation.template(stack_id, place["region"]) or {}, int(nested["part"]))
+            members += _holders(slug, cloudformation.template(stack_id, place) or {}, int(nested["part"]))
     return GroupManifest.build(
-        **place,
+        **known,
         slug=slug,
         members=tuple(sorted(members, key=lambda member: member.username)),
         analyses=tuple(_analyses(template)),
@@ -81,7 +83,7 @@ def _group(name: str, template: Template, place: dict[str, Any]) -> GroupManifes
     )
 
 
-def _platform(name: str, template: Template, place: dict[str, Any]) -> PlatformManifest:
+def _platform(name: str, template: Template, known: dict[str, Any]) -> PlatformManifest:
     buckets = list(_of_type(template, "AWS::S3::Bucket").values())
     rules = [rule for one in buckets for rule in one.get("CorsConfiguration", {}).get("CorsRules", [])]
     origins = tuple(sorted({origin for rule in rules for origin in rule["AllowedOrigins"]})) or (config().site_url.rstrip("/"),)
@@ -90,7 +92,7 @@ def _platform(name: str, template: Template, place: dict[str, Any]) -> PlatformM
     # All buckets of a stack have the same rules.
     days = {int(one["NoncurrentVersionExpiration"]["NoncurrentDays"]) for one in lasting if "NoncurrentVersionExpiration" in one}
     kept = {"earlier_versions_days": max(days, default=None)}
-    return PlatformManifest.build(**place, number=names.storage_number(name), buckets=held, origins=origins, **kept)
+    return PlatformManifest.build(**known, number=names.storage_number(name), buckets=held, origins=origins, **kept)
 
 
 def _holders(slug: str, template: Template, part: int) -> list[Member]:

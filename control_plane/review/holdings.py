@@ -10,10 +10,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.iam_delay import DENIED, code_of
 from control_plane.deployments.iam_lookups import Lookups
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 # IAM answers some twenty requests a second, for everybody in the account: the SDK slows down where it says so.
-PATIENT = Config(retries={"mode": "adaptive", "max_attempts": 8})
 _T = TypeVar("_T")
 NO_BUCKET_POLICY = ("NoSuchBucket", "NoSuchBucketPolicy", "404")
 
@@ -92,14 +91,14 @@ class _Reader:
     def __init__(self, group: Group) -> None:
         self._group = group
         self._path = names.iam_path(group.slug)
-        self._iam: IAMClient = boto3.client("iam", config=PATIENT)
+        self._iam: IAMClient = aws.iam(group.stack.place)
         self._lookups = Lookups(self._iam, group.stack)
         self._managed: dict[str, Policy] = {}
         self._groups: dict[str, list[Policy]] = {}
 
     def read(self, buckets: Iterable[str]) -> Holding:
         stack = self._group.stack
-        with cloudformation.explained():
+        with aws.explained():
             own = names.iam_group(self._group.slug)
             users = {one.name: one for one in self._users()}
             members = self._members(own)
@@ -111,11 +110,11 @@ class _Reader:
                 foreign={one["UserName"]: Principal(one["UserName"], one["Path"], by_group=group_policies) for one in foreign},
                 has_iam_group=members is not None,
                 group_policies=group_policies,
-                bucket_policies=_bucket_policies(buckets, stack.region),
+                bucket_policies=_bucket_policies(buckets, stack.place),
                 made_keys=set(),
             )
         held.made_keys = {
-            one.physical_id for one in cloudformation.resources(stack.name, stack.region) if one.type == "AWS::IAM::AccessKey"
+            one.physical_id for one in cloudformation.resources(stack.name, stack.place) if one.type == "AWS::IAM::AccessKey"
         }
         return held
 
@@ -213,8 +212,8 @@ class _Reader:
         return HeldKey(key["AccessKeyId"], key["Status"] == "Active", used.get("LastUsedDate"))
 
 
-def _bucket_policies(buckets: Iterable[str], region: str) -> dict[str, Document]:
-    s3 = boto3.client("s3", region_name=region, config=PATIENT)
+def _bucket_policies(buckets: Iterable[str], place: Place) -> dict[str, Document]:
+    s3 = aws.client("s3", place, config=aws.PATIENT)
     found = {}
     for bucket in buckets:
         if answer := _unless_gone(partial(s3.get_bucket_policy, Bucket=bucket)):

@@ -5,7 +5,7 @@ import logging
 from django.db import transaction
 from django.utils import timezone
 
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.deployments.iam_delay import is_settling
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.errors import Refused

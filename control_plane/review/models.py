@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 
+from control_plane.aws import Place
 from control_plane.groups.models import Grant, Group, Membership
 
 
@@ -157,6 +158,12 @@ class UnmanagedResource(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def place(self) -> Place:
+        """The account and region that it is in; of what IAM holds, the site's region."""
+        site = Place.of_site()
+        return Place(site.account, self.region or site.region)
 
     @property
     def working_keys(self) -> int:

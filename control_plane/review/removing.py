@@ -7,16 +7,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-import boto3
 from django.db import transaction
 
+from control_plane import aws
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.config import config
-from control_plane.deployments import cloudformation
-from control_plane.deployments.cloudformation import AwsFailure
-from control_plane.deployments.models import Failure
-from control_plane.review.holdings import PATIENT
+from control_plane.aws import AwsFailure, Place
 from control_plane.review.models import UnmanagedResource
 from control_plane.review.unmanaged import is_unknown
 
@@ -42,11 +38,10 @@ def carry_out(pk: int) -> None:
         row.delete()
         return
     try:
-        with cloudformation.explained():
+        with aws.explained():
             _REMOVERS[Kind(row.kind)](row)
     except AwsFailure as error:
-        is_passing = error.kind == Failure.RETRYABLE
-        state = UnmanagedResource.State.REMOVING if is_passing else UnmanagedResource.State.WAITING
+        state = UnmanagedResource.State.REMOVING if error.is_passing else UnmanagedResource.State.WAITING
         told = f"{error} What was removed before that stays removed."[:500]
         UnmanagedResource.objects.filter(pk=pk).update(state=state, error=told)
         logger.warning("%s could not be removed: %s", row, error)
@@ -101,7 +96,7 @@ def _take_policies(iam: "IAMClient", kind: Literal["user", "role", "group"], **n
 
 
 def _remove_secret(row: UnmanagedResource) -> None:
-    client = boto3.client("secretsmanager", region_name=row.region or config().cohort_region, config=PATIENT)
+    client = aws.client("secretsmanager", row.place, config=aws.PATIENT)
     try:
         client.delete_secret(SecretId=row.name, RecoveryWindowInDays=SECRET_RECOVERY_DAYS)
     except client.exceptions.ResourceNotFoundException:
@@ -122,7 +117,7 @@ _REMOVERS: dict[str, Callable[[UnmanagedResource], None]] = {
 
 
 def _iam() -> "IAMClient":
-    return boto3.client("iam", config=PATIENT)
+    return aws.iam(Place.of_site())
 
 
 def _listed(iam: "IAMClient", call: str, key: str, member: str | None, **named: str) -> list[Any]:

@@ -10,7 +10,7 @@ logger = logging.getLogger("cohort.review")
 @task()
 def look_at_group(group_id: int | None) -> None:
     """See `looking.look`; without a group, `looking.look_outside`. What came in the way is on record, and tried again when due."""
-    from control_plane.deployments.cloudformation import AwsFailure
+    from control_plane.aws import AwsFailure
     from control_plane.groups.models import Group
     from control_plane.review.looking import NotNow, look, look_outside
 

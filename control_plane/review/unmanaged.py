@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import boto3
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from control_plane.config import config
+from control_plane import aws
+from control_plane.aws import AwsFailure, Place
 from control_plane.deployments import cloudformation
-from control_plane.deployments.cloudformation import AwsFailure
 from control_plane.deployments.iam_delay import is_settling
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.review.held import read_held
-from control_plane.review.holdings import PATIENT, Holding, Principal, read
+from control_plane.review.holdings import Holding, Principal, read
 from control_plane.review.models import UnmanagedResource
 from control_plane.review.reach import Reach
 from stacks.manifest import StoreUnavailable, names
@@ -59,7 +58,7 @@ def scan() -> int:
     seen = sorted(_sightings())
     with transaction.atomic():
         _keep(list(_unknown(seen)))
-    held: dict[tuple[str, str], Holding] = {}
+    held: dict[tuple[str, Place], Holding] = {}
     for row in UnmanagedResource.objects.filter(state=UnmanagedResource.State.WAITING).order_by(_OLDEST_READ_FIRST, "pk")[
         :MAX_READ
     ]:
@@ -74,35 +73,35 @@ def is_unknown(row: UnmanagedResource) -> bool:
 
 def _sightings() -> Iterator[Sighting]:
     """All that AWS holds under our names."""
-    regions = {config().cohort_region, *Stack.objects.values_list("region", flat=True)}
-    with cloudformation.explained():
-        for region in sorted(regions):
-            yield from _stacks(region)
-            yield from _secrets(region)
+    places = {Place.of_site(), *(Place(*each) for each in Stack.objects.values_list("account", "region").distinct())}
+    with aws.explained():
+        for place in sorted(places):
+            yield from _stacks(place)
+            yield from _secrets(place)
         yield from _principals()
 
 
-def _stacks(region: str) -> Iterator[Sighting]:
-    for page in cloudformation.client(region).get_paginator("list_stacks").paginate():
+def _stacks(place: Place) -> Iterator[Sighting]:
+    for page in cloudformation.client(place).get_paginator("list_stacks").paginate():
         for one in page["StackSummaries"]:
             name = one["StackName"]
             # A nested stack's name begins as its parent's, whose part it is.
             if one["StackStatus"] != REMOVED and not one.get("ParentId") and (slug := _slug_of_stack(name)) is not None:
-                yield Sighting(Kind.STACK, name, region, slug=slug, made_at=one["CreationTime"])
+                yield Sighting(Kind.STACK, name, place.region, slug=slug, made_at=one["CreationTime"])
 
 
-def _secrets(region: str) -> Iterator[Sighting]:
+def _secrets(place: Place) -> Iterator[Sighting]:
     prefix = f"{names.PROJECT}/"
-    client = boto3.client("secretsmanager", region_name=region, config=PATIENT)
+    client = aws.client("secretsmanager", place, config=aws.PATIENT)
     for page in client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}]):
         for one in page["SecretList"]:
             if one["Name"].startswith(prefix):
                 slug = one["Name"].removeprefix(prefix).partition("/")[0]
-                yield Sighting(Kind.SECRET, one["Name"], region, slug=slug[:64], made_at=one.get("CreatedDate"))
+                yield Sighting(Kind.SECRET, one["Name"], place.region, slug=slug[:64], made_at=one.get("CreatedDate"))
 
 
 def _principals() -> Iterator[Sighting]:
-    iam = boto3.client("iam", config=PATIENT)
+    iam = aws.iam(Place.of_site())
     for users in iam.get_paginator("list_users").paginate(PathPrefix=ROOT_PATH):
         yield from (_principal(Kind.USER, one["UserName"], one) for one in users["Users"])
     for roles in iam.get_paginator("list_roles").paginate(PathPrefix=ROOT_PATH):
@@ -196,22 +195,22 @@ def _keep(unknown: list[Sighting]) -> None:
     )
 
 
-def _read(row: UnmanagedResource, held: dict[tuple[str, str], Holding]) -> None:
+def _read(row: UnmanagedResource, held: dict[tuple[str, Place], Holding]) -> None:
     """Read what it is and what it can reach. What came in the way is on the row."""
     now = timezone.now()
     try:
         if row.kind == Kind.STACK:
-            found = read_held(row.name, row.region, config().cohort_account)
+            found = read_held(row.name, row.place)
             row.generation, row.status, row.problem = found.generation, found.status, found.problem
             row.manifest = found.manifest.to_json() if found.manifest else ""
             row.names_everybody = found.is_published
         else:
             row.problem = ""
         if row.slug and row.kind != Kind.SECRET:
-            place = (row.slug, row.region or config().cohort_region)
-            if place not in held:
-                held[place] = _holding(*place)
-            row.reach, row.users = _told(row, held[place])
+            key = (row.slug, row.place)
+            if key not in held:
+                held[key] = _holding(*key)
+            row.reach, row.users = _told(row, held[key])
     except (AwsFailure, StoreUnavailable) as error:
         row.problem = f"It could not be read: {error}"[:500]
     row.read_at = now
@@ -219,9 +218,9 @@ def _read(row: UnmanagedResource, held: dict[tuple[str, str], Holding]) -> None:
     UnmanagedResource.objects.filter(pk=row.pk).update(**{name: getattr(row, name) for name in fields})
 
 
-def _holding(slug: str, region: str) -> Holding:
+def _holding(slug: str, place: Place) -> Holding:
     """What IAM holds under a slug, whether there is such a group or not. Raises AwsFailure."""
-    stack = Stack(name=names.group_stack(slug), account=config().cohort_account, region=region)
+    stack = Stack(name=names.group_stack(slug), account=place.account, region=place.region)
     return read(Group(slug=slug, stack=stack), [])
 
 

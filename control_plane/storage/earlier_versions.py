@@ -9,9 +9,9 @@ from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from django.db import transaction
 
+from control_plane import aws
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.aws_clients import make_client
 from control_plane.deployments.models import Deployment
 from control_plane.errors import Refused
 from control_plane.groups.services.earlier_versions import Proposal
@@ -62,10 +62,10 @@ class Ending:
             self.due_bytes += size
 
 
-def count(buckets: Iterable[str], days: int, *, region: str, tell: Tell) -> Ending:
+def count(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> Ending:
     """What a rule that ends earlier versions after so many days would end in these buckets. Raises NotCounted."""
     retries = BotoConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
-    client = make_client("s3", region_name=region, config=retries)
+    client = aws.client("s3", place, config=retries)
     found, now, seen = Ending(), datetime.now(UTC), 0
     for bucket in buckets:
         tell(f"Counting in {bucket}")

@@ -12,9 +12,9 @@ from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from django.utils import timezone
 
+from control_plane import aws
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.aws_clients import make_client
 from control_plane.config import config
 from control_plane.deployments.iam_delay import DENIED, is_settling, until_settled
 from control_plane.groups.errors import BeingMadeReady, NotGranted
@@ -123,7 +123,7 @@ def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
         assume = partial(_assume, group, JOBS_SESSION, jobs_policy(group, analysis))
         return until_settled(assume, group.stack_id, lambda error: isinstance(error, BeingMadeReady))
 
-    return _kept_client(key, group.stack.region, open_one)
+    return _kept_client(key, group.stack.place, open_one)
 
 
 def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def s3_client(place: Place, purpose: Purpose) -> "S3Client":
     # that AWS holds: a deployment may have ended every session that began before it. The member's own cut-off does so at once.
     member = place.membership
     key = (member.username, place.bucket, purpose, place.group.stack.deployed_generation, member.sessions_not_before)
-    client = _kept_client(key, place.region, lambda: open_session(place, purpose))
+    client = _kept_client(key, place.group.stack.place, lambda: open_session(place, purpose))
     client.meta.events.register("after-call.s3", partial(_wait_for_iam, place.group.stack_id), unique_id="iam-delay")
     return client
 
@@ -157,19 +157,19 @@ def _wait_for_iam(stack_id: int, parsed: dict[str, Any], model: "OperationModel"
         raise BeingMadeReady
 
 
-def _kept_client(key: _Key, region: str, open_one: Callable[[], Credentials]) -> "S3Client":
+def _kept_client(key: _Key, place: aws.Place, open_one: Callable[[], Credentials]) -> "S3Client":
     kept = _kept.get(key)
     if kept is None or kept.expires - timezone.now() < RENEW_BEFORE:
         if len(_kept) >= MOST_KEPT:
             _kept.clear()
         credentials = open_one()
-        kept = _kept[key] = _Kept(_client(region, credentials), credentials.expiration or timezone.now())
+        kept = _kept[key] = _Kept(_client(place, credentials), credentials.expiration or timezone.now())
     return kept.client
 
 
 def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credentials:
     try:
-        answer = make_client("sts", region_name=group.stack.region).assume_role(
+        answer = aws.client("sts", group.stack.place).assume_role(
             RoleArn=names.role_arn(group.stack.account, group.stack.region, group.slug),
             RoleSessionName=session_name,
             DurationSeconds=SESSION_SECONDS,
@@ -180,10 +180,10 @@ def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credenti
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 
-def _client(region: str, credentials: Credentials) -> "S3Client":
-    return make_client(
+def _client(place: aws.Place, credentials: Credentials) -> "S3Client":
+    return aws.client(
         "s3",
-        region_name=region,
+        place,
         endpoint_url=config().aws_endpoint_url or None,
         aws_access_key_id=credentials.access_key_id,
         aws_secret_access_key=credentials.secret_access_key,

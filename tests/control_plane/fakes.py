@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments import claims, cloudformation, leftovers, repair
 from control_plane.deployments.cloudformation import FailedResource, Observation
@@ -59,10 +60,10 @@ class FakeAws:
         self.deployed.append(target)
         self.stacks[target.stack_name] = self.outcome(target.stack_name)
 
-    def observe(self, stack_name: str, region: str) -> Observation:
+    def observe(self, stack_name: str, place: Place) -> Observation:
         return self.stacks.get(stack_name, Observation())
 
-    def cancel_update(self, stack_name: str, region: str) -> bool:
+    def cancel_update(self, stack_name: str, place: Place) -> bool:
         self.taken_back.append(stack_name)
         return self.can_take_back
 

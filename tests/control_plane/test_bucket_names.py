@@ -1,10 +1,13 @@
 """Whether a bucket's name is free is asked of S3 before there is a row; offline, nothing is taken for granted."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from control_plane import aws as clients
 from control_plane.audit.actors import Actor
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.groups.errors import BucketNotAsked, BucketTaken
@@ -49,11 +52,11 @@ def as_web(aws: EmbeddedAws, asking: None, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _use(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch, key: str, secret: str) -> None:
-    def make(service: str, **options: object) -> object:
-        return real(service, endpoint_url=aws.endpoint, aws_access_key_id=key, aws_secret_access_key=secret, **options)
+    def make(service: str, place: Place, **options: object) -> object:
+        return real(service, place, endpoint_url=aws.endpoint, aws_access_key_id=key, aws_secret_access_key=secret, **options)
 
-    real = bucket_names.make_client
-    monkeypatch.setattr(bucket_names, "make_client", make)
+    real: Any = clients.client
+    monkeypatch.setattr(clients, "client", make)
 
 
 @pytest.mark.usefixtures("as_worker")

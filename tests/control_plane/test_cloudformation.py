@@ -9,12 +9,16 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsE
 from botocore.stub import Stubber
 from moto import mock_aws
 
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.deployments import cloudformation
-from control_plane.deployments.failures import FailedResource
+from control_plane.deployments.failures import FailedResource, of_aws
 from control_plane.deployments.models import Failure
 from local_aws.server import free_port
 
-PASSES = (cloudformation.AwsBusy, cloudformation.AwsUnreachable)
+PLACE = Place("111122223333", "us-east-1")
+
+PASSES = (aws.AwsBusy, aws.AwsUnreachable)
 TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"Generation": {"Value": "7"}}}'
 
 
@@ -30,34 +34,34 @@ def _no_client_is_kept():
 def test_a_stack_is_seen_with_its_generation() -> None:
     with mock_aws():
         boto3.client("cloudformation", region_name="us-east-1").create_stack(StackName="Group-x", TemplateBody=TEMPLATE)
-        seen = cloudformation.observe("Group-x", "us-east-1")
+        seen = cloudformation.observe("Group-x", PLACE)
     assert (seen.status, seen.generation, seen.is_complete) == ("CREATE_COMPLETE", 7, True)
 
 
 def test_a_stack_that_is_not_there_is_no_error() -> None:
     with mock_aws():
-        seen = cloudformation.observe("Group-x", "us-east-1")
+        seen = cloudformation.observe("Group-x", PLACE)
     assert (seen.status, seen.generation, seen.is_complete) == ("", 0, False)
 
 
 def test_an_aws_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(cloudformation.AwsUnreachable, match="does not answer"):
-        cloudformation.observe("Group-x", "us-east-1")
+    with pytest.raises(aws.AwsUnreachable, match="does not answer"):
+        cloudformation.observe("Group-x", PLACE)
 
 
 @pytest.mark.parametrize(
     ("error", "becomes"),
     [
-        (ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "bad"}}, "x"), cloudformation.CredentialsRefused),
-        (ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "bad"}}, "x"), cloudformation.CredentialsRefused),
-        (ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "x"), cloudformation.CredentialsRefused),
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "x"), cloudformation.NotAllowed),
-        (ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "x"), cloudformation.AwsBusy),
-        (ClientError({"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "x"), cloudformation.AwsBusy),
-        (ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "x"), cloudformation.AwsFailure),
-        (ConnectTimeoutError(endpoint_url="x"), cloudformation.AwsUnreachable),
-        (NoCredentialsError(), cloudformation.CredentialsRefused),
+        (ClientError({"Error": {"Code": "InvalidClientTokenId", "Message": "bad"}}, "x"), aws.CredentialsRefused),
+        (ClientError({"Error": {"Code": "SignatureDoesNotMatch", "Message": "bad"}}, "x"), aws.CredentialsRefused),
+        (ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "x"), aws.CredentialsRefused),
+        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "x"), aws.NotAllowed),
+        (ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "x"), aws.AwsBusy),
+        (ClientError({"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "x"), aws.AwsBusy),
+        (ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "x"), aws.AwsFailure),
+        (ConnectTimeoutError(endpoint_url="x"), aws.AwsUnreachable),
+        (NoCredentialsError(), aws.CredentialsRefused),
     ],
 )
 def test_each_refusal_is_named_and_says_what_to_do(error: Exception, becomes: type, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,10 +69,10 @@ def test_each_refusal_is_named_and_says_what_to_do(error: Exception, becomes: ty
         raise error
 
     monkeypatch.setattr(cloudformation, "client", lambda region: SimpleNamespace(describe_stacks=refuse))
-    with pytest.raises(cloudformation.AwsFailure) as failure:
-        cloudformation.observe("Group-x", "us-east-1")
+    with pytest.raises(aws.AwsFailure) as failure:
+        cloudformation.observe("Group-x", PLACE)
     assert type(failure.value) is becomes
-    assert failure.value.problem.kind == (Failure.RETRYABLE if becomes in PASSES else Failure.PERMANENT)
+    assert of_aws(failure.value).kind == (Failure.RETRYABLE if becomes in PASSES else Failure.PERMANENT)
     assert "Nothing was changed on AWS" in failure.value.advice
 
 
@@ -111,27 +115,27 @@ EVENTS = (
 
 def test_the_first_failure_is_the_one_that_the_others_were_cancelled_for(with_events):
     with_events(*EVENTS)
-    failed = cloudformation.first_failure("Group-x", "us-east-1", after="2")
+    failed = cloudformation.first_failure("Group-x", PLACE, after="2")
     assert failed == FailedResource("Resource4", "AWS::IAM::User", "first")
 
 
 def test_failures_of_earlier_runs_are_not_this_one_s(with_events):
     with_events(*EVENTS)
-    assert cloudformation.newest_event("Group-x", "us-east-1") == "6"
-    assert cloudformation.first_failure("Group-x", "us-east-1", after="6") is None
-    assert cloudformation.first_failure("Group-x", "us-east-1", after="").reason == "from an earlier run"
+    assert cloudformation.newest_event("Group-x", PLACE) == "6"
+    assert cloudformation.first_failure("Group-x", PLACE, after="6") is None
+    assert cloudformation.first_failure("Group-x", PLACE, after="").reason == "from an earlier run"
 
 
 def test_a_stack_without_events_or_without_anything_has_no_newest_event(with_events):
     with_events()
-    assert cloudformation.newest_event("Group-x", "us-east-1") == ""
+    assert cloudformation.newest_event("Group-x", PLACE) == ""
     with mock_aws():
-        assert cloudformation.newest_event("Group-nowhere", "us-east-1") == ""
+        assert cloudformation.newest_event("Group-nowhere", PLACE) == ""
 
 
 def test_an_update_that_aws_cannot_take_back_any_more_is_no_error(with_events):
     fake = with_events()
-    assert cloudformation.cancel_update("Group-x", "us-east-1")
+    assert cloudformation.cancel_update("Group-x", PLACE)
 
     def refuse(code):
         def ask(**_):
@@ -140,10 +144,10 @@ def test_an_update_that_aws_cannot_take_back_any_more_is_no_error(with_events):
         return ask
 
     fake.cancel_update_stack = refuse("ValidationError")
-    assert not cloudformation.cancel_update("Group-x", "us-east-1")
+    assert not cloudformation.cancel_update("Group-x", PLACE)
     fake.cancel_update_stack = refuse("AccessDenied")
-    with pytest.raises(cloudformation.NotAllowed):
-        cloudformation.cancel_update("Group-x", "us-east-1")
+    with pytest.raises(aws.NotAllowed):
+        cloudformation.cancel_update("Group-x", PLACE)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_what_failed_in_a_nested_stack_is_told_by_its_own_name_and_reason(with_n
         (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"),
     )
     with_nested(own, INSIDE)
-    failed = cloudformation.first_failure("Group-x", "us-east-1", after="")
+    failed = cloudformation.first_failure("Group-x", PLACE, after="")
     assert failed == FailedResource("Ada", "AWS::IAM::User", "User with name x already exists.")
 
 
@@ -221,15 +225,13 @@ def test_what_could_not_be_removed_from_a_nested_stack_is_found_though_all_is_co
         (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"),
     )
     with_nested(own, ((7, "AWS::IAM::User", "Ada", "DELETE_FAILED", "It is in use.", "ada"), *INSIDE[3:]))
-    assert cloudformation.first_failure("Group-x", "us-east-1", after="") == FailedResource(
-        "Ada", "AWS::IAM::User", "It is in use."
-    )
+    assert cloudformation.first_failure("Group-x", PLACE, after="") == FailedResource("Ada", "AWS::IAM::User", "It is in use.")
 
 
 def test_a_nested_stack_that_did_nothing_wrong_this_time_is_not_blamed(with_nested):
     own = ((8, ITSELF, "KeyHolders1", "UPDATE_COMPLETE", "", NESTED), (4, ITSELF, "Group-x", "UPDATE_IN_PROGRESS", "", "own"))
     with_nested(own, INSIDE[3:])
-    assert cloudformation.first_failure("Group-x", "us-east-1", after="") is None
+    assert cloudformation.first_failure("Group-x", PLACE, after="") is None
 
 
 @pytest.mark.parametrize(
@@ -258,6 +260,6 @@ def test_a_refusal_of_a_list_s_page_says_which_service_answered() -> None:
 
 def told_of(ask: Callable[[], object]) -> str:
     """What somebody reads where AWS refuses this."""
-    with pytest.raises(cloudformation.AwsFailure) as caught, cloudformation.explained():
+    with pytest.raises(aws.AwsFailure) as caught, aws.explained():
         ask()
     return str(caught.value)

@@ -138,7 +138,7 @@ def test_a_session_is_narrowed_to_the_groups_folder(
     client = boto3.client("sts", region_name="us-east-1")
     original = client.assume_role
     monkeypatch.setattr(client, "assume_role", lambda **request: (asked.update(request), original(**request))[1])
-    monkeypatch.setattr("control_plane.groups.services.credentials.make_client", lambda *args, **settings: client)
+    monkeypatch.setattr("control_plane.aws.client", lambda *args, **settings: client)
     member_credentials(group=group, user=ada, actor=on_the_web(ada))
     assert json.loads(asked["Policy"]) == computer_policy(group)
 

@@ -14,6 +14,7 @@ from moto import mock_aws
 from moto.s3.models import s3_backends
 
 from control_plane.audit.models import AuditEvent
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
@@ -28,6 +29,8 @@ from control_plane.storage import earlier_versions
 from control_plane.storage.earlier_versions import count, ends_at
 from stacks.manifest import PlatformManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
+
+PLACE = Place("111122223333", "us-east-1")
 
 BUCKET = "cohort-ephys"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -112,14 +115,14 @@ def test_a_count_goes_on_over_the_pages_of_s3_and_tells_how_far_it_is(bucket: An
     age("lab/often", *range(2000, 1975, -1))
     monkeypatch.setattr(earlier_versions, "PER_PAGE", 2)
     told: list[str] = []
-    found = count([BUCKET, "cohort-not-made"], 1985, region="us-east-1", tell=told.append)
+    found = count([BUCKET, "cohort-not-made"], 1985, place=PLACE, tell=told.append)
     assert (found.objects, found.bytes) == (3 + 24, 7 + 12)
     assert found.oldest == NOW - timedelta(days=1999), "the oldest was replaced when the second was written"
     # One that was replaced 1985 days ago is over at the next midnight, those of the days before are over already.
     assert found.due_objects == 1999 - 1985
     assert any("earlier versions so far" in line for line in told)
     monkeypatch.setattr(earlier_versions, "MOST_COUNTED", 10)
-    assert count([BUCKET], 30, region="us-east-1", tell=told.append).is_more
+    assert count([BUCKET], 30, place=PLACE, tell=told.append).is_more
 
 
 def test_days_are_over_at_the_first_midnight_after_them() -> None:

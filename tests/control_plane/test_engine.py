@@ -8,9 +8,10 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
+from control_plane.aws import AwsUnreachable
 from control_plane.config import config
 from control_plane.deployments import claims
-from control_plane.deployments.cloudformation import AwsUnreachable, FailedResource
+from control_plane.deployments.cloudformation import FailedResource
 from control_plane.deployments.deployer import DeployerFailure, DeployerMissing
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally

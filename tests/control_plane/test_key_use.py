@@ -11,8 +11,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane import aws as clients
 from control_plane.accounts.models import User
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import end_overlap, rotate_key
 from control_plane.groups.services.members import add_member, remove_member
@@ -71,7 +72,7 @@ def ago(days: float) -> datetime:
 @pytest.fixture
 def uses(monkeypatch: pytest.MonkeyPatch) -> Uses:
     told = Uses()
-    make = boto3.client
+    make = clients.client
 
     def client(*arguments: Any, **named: Any) -> Any:
         made = make(*arguments, **named)
@@ -80,7 +81,7 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> Uses:
         )
         return made
 
-    monkeypatch.setattr(boto3, "client", client)
+    monkeypatch.setattr(clients, "client", client)
     return told
 
 

@@ -10,6 +10,7 @@ from django.test import Client
 from moto import mock_aws
 
 from control_plane.accounts.models import User
+from control_plane.aws import Place
 from control_plane.deployments import claims, cloudformation, leftovers
 from control_plane.deployments.leftovers import Leftover, failed_removals, still_there
 from control_plane.deployments.models import Deployment, Failure, Stack, StoredManifest
@@ -17,6 +18,8 @@ from control_plane.deployments.plans import Plan, ResourceChange
 from control_plane.groups.models import Group
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one
+
+PLACE = Place("111122223333", "us-east-1")
 
 pytestmark = pytest.mark.django_db
 NAME = "Group-example-lab"
@@ -171,7 +174,7 @@ def removal(status: str, name: str = "User2") -> tuple[str, str, str, str]:
 
 
 def names_of(after: str = "") -> list[str]:
-    return [one.physical_id for one in failed_removals("Group-x", "us-east-1", after)]
+    return [one.physical_id for one in failed_removals("Group-x", PLACE, after)]
 
 
 @pytest.mark.parametrize("end", ["DELETE_COMPLETE", "DELETE_SKIPPED"])
@@ -185,7 +188,7 @@ def test_a_removal_that_cloudformation_repeats_with_success_leaves_nothing(with_
 def test_a_removal_that_fails_at_the_third_try_too_is_left(with_events: Any) -> None:
     tries = [removal("DELETE_FAILED"), removal("DELETE_IN_PROGRESS")] * 3
     with_events([(ITSELF, "Group-x", "UPDATE_COMPLETE", "own"), *tries, removal("DELETE_COMPLETE", "Other")])
-    (left,) = failed_removals("Group-x", "us-east-1", "")
+    (left,) = failed_removals("Group-x", PLACE, "")
     assert left == Leftover("User2", "AWS::IAM::User", "cohort-User2", "because", "ada")
 
 

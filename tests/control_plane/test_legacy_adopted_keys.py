@@ -15,7 +15,7 @@ from moto import mock_aws
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.deployments.models import StoredManifest
 from control_plane.groups.errors import NoCredentials, NoOldKey, OldKeyThere
 from control_plane.groups.models import Access, Group, Membership

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from control_plane.accounts.models import User
+from control_plane.aws import Place
 from control_plane.groups.models import Access, Analysis
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member
@@ -57,7 +58,7 @@ def deployed(aws: EmbeddedAws, *groups: Any, **further: Any) -> None:
 
 
 def looked(people: Directory = ADA, **wishes: Any) -> OldStack:
-    return look(Aws("us-east-1"), "old", Wishes(people=people, **wishes))
+    return look(Aws(Place.of_site()), "old", Wishes(people=people, **wishes))
 
 
 def the_group(people: Directory = ADA, **wishes: Any) -> OldGroup:
@@ -170,14 +171,14 @@ def test_a_stack_that_is_not_there_or_ours_is_refused(aws: EmbeddedAws) -> None:
         if name.startswith("Group"):
             deploy(aws, name, TOPIC)
         with pytest.raises(NotAdopted, match=said):
-            look(Aws("us-east-1"), name, Wishes())
+            look(Aws(Place.of_site()), name, Wishes())
 
 
 def test_a_stack_that_cannot_be_changed_is_refused(aws: EmbeddedAws) -> None:
     taken = {"A": {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "same"}}}
     deploy(aws, "rolled", taken | {"B": taken["A"] | {"DependsOn": "A"}})
     with pytest.raises(NotAdopted, match="ROLLBACK_COMPLETE, which CloudFormation does not change"):
-        look(Aws("us-east-1"), "rolled", Wishes())
+        look(Aws(Place.of_site()), "rolled", Wishes())
 
 
 def test_a_group_that_is_not_in_the_stack_is_named(aws: EmbeddedAws) -> None:
@@ -189,7 +190,7 @@ def test_a_group_that_is_not_in_the_stack_is_named(aws: EmbeddedAws) -> None:
 def test_an_identity_of_another_account_is_refused(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "999988887777")
     with pytest.raises(NotAdopted, match="belongs to the account 999988887777"):
-        Aws("us-east-1").check_account()
+        Aws(Place.of_site()).check_account()
 
 
 def test_addresses_come_from_a_profile_and_a_file(tmp_path: Any) -> None:
@@ -216,7 +217,7 @@ def begun(old: OldStack) -> Adoption:
 
 
 def work() -> adopting_steps.Work:
-    return adopting_steps.Work(Aws("us-east-1"), OPERATOR, lambda line: None, 0)
+    return adopting_steps.Work(Aws(Place.of_site()), OPERATOR, lambda line: None, 0)
 
 
 def test_letting_go_goes_on_where_it_was_killed_between_keeping_and_leaving(
@@ -277,7 +278,7 @@ def test_a_stack_that_was_adopted_has_nothing_left_to_do(aws: EmbeddedAws) -> No
     group, _ = create_group(slug="oldlab", actor=OPERATOR)
     at = {"stack_name": "gone", "stack_id": "arn", "region": "us-east-1", "old_group": "x", "finished_at": "2026-11-24T00:00Z"}
     Adoption.objects.create(group=group, resources={}, people=[], **at)
-    assert adopting.find(Aws("us-east-1"), "gone", Wishes()) is None
+    assert adopting.find(Aws(Place.of_site()), "gone", Wishes()) is None
 
 
 def _outputs(aws: EmbeddedAws) -> list[dict[str, str]]:

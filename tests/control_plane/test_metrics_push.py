@@ -124,7 +124,7 @@ def test_what_cannot_be_measured_is_left_out(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_cloudwatch_that_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloudwatch, "measure", lambda: {"SiteUp": 1.0, "Unknown": 1.0})
     monkeypatch.setattr(cloudwatch, "MEASURES", {"SiteUp": ("Count", float), "Unknown": ("Nonsense", float)})
-    monkeypatch.setattr("boto3.client", lambda *_: Refusing())
+    monkeypatch.setattr("control_plane.aws.client", lambda *_: Refusing())
     with pytest.raises(CommandError, match="did not take the figures"):
         call_command("metrics", "push")
 

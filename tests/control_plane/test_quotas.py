@@ -13,8 +13,9 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
+from control_plane.aws import AwsUnreachable, Place
 from control_plane.config import config
-from control_plane.deployments.cloudformation import AwsUnreachable, client
+from control_plane.deployments.cloudformation import client
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.errors import LimitReached
 from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
@@ -192,7 +193,7 @@ def test_aws_is_asked_and_what_it_says_is_kept(aws: None, group: Group, monkeypa
 def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     usage(USERS, used=10, limit=20)
 
-    def silent() -> dict[str, int]:
+    def silent(place: Place) -> dict[str, int]:
         raise AwsUnreachable("no network")
 
     monkeypatch.setattr(reading, "_iam", silent)

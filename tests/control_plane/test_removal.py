@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments import cloudformation, drift, removal
 from control_plane.deployments.claims import recover_abandoned
@@ -137,7 +138,7 @@ def test_a_worker_that_dies_while_it_is_removed_does_no_harm(
     (again,) = recover_abandoned()
     seen: list[str] = []
 
-    def observe(stack_name: str, region: str) -> Observation:
+    def observe(stack_name: str, place: Place) -> Observation:
         # CloudFormation goes on by itself, and is done after a few looks.
         seen.append(stack_name)
         return aws.stacks[NAME] if len(seen) < 4 else Observation()
@@ -196,7 +197,7 @@ def test_drift_of_what_is_removed_is_that_it_is_there_again(
     retiring: Retirement, aws: Removing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_one(aws)
-    monkeypatch.setattr("control_plane.deployments.principals.users_under", lambda path: set())
+    monkeypatch.setattr("control_plane.deployments.principals.users_under", lambda path, place: set())
     stack = Stack.objects.get(name=NAME)
     drift.check(stack.pk)
     stack.refresh_from_db()

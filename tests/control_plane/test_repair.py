@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
+from control_plane.aws import NotAllowed, Place
 from control_plane.deployments import cloudformation, repair
 from control_plane.deployments.models import Failure
 from control_plane.deployments.repair import NotRepaired, settle
 from tests.control_plane.fakes import configure
 
-STACK = SimpleNamespace(name="Group-x", region="us-east-1")
+STACK = SimpleNamespace(name="Group-x", place=Place("111122223333", "us-east-1"))
 GONE = "gone"
 
 
@@ -201,5 +202,5 @@ def test_what_somebody_else_began_already_is_waited_for(install):
 
 def test_a_way_out_that_aws_refuses_is_said(install):
     install("UPDATE_ROLLBACK_FAILED").refuses = refusal("no", "AccessDenied")
-    with pytest.raises(cloudformation.NotAllowed):
+    with pytest.raises(NotAllowed):
         settled()

@@ -11,7 +11,8 @@ from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
 from control_plane.accounts.models import User
-from control_plane.deployments import cloudformation, iam_delay
+from control_plane.aws import NotAllowed
+from control_plane.deployments import iam_delay
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import request_repair
 from control_plane.groups.models import Group, Membership
@@ -76,7 +77,7 @@ def test_what_is_missing_is_told_and_a_missing_right_is_not_taken_for_it(
         look(group)
         assert kinds() == {"missing"}
     only_under_paths(monkeypatch, may_look=False)
-    with pytest.raises(cloudformation.NotAllowed):
+    with pytest.raises(NotAllowed):
         look(group)
 
 
@@ -87,7 +88,7 @@ def test_one_group_that_cannot_be_looked_at_hides_no_other(
 
     def refuse(found: Look, one: Group) -> None:
         if one.slug == "other-lab":
-            raise cloudformation.NotAllowed("AWS does not allow it: iam:GetRole")
+            raise NotAllowed("AWS does not allow it: iam:GetRole")
         read(found, one)
 
     read = looking._read

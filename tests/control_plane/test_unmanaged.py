@@ -14,6 +14,7 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Deployment, Stack
@@ -90,7 +91,7 @@ def on_aws(
 
 
 def read(manifest: GroupManifest | PlatformManifest) -> held.Held:
-    return held.read_held(manifest.stack_name, manifest.region, manifest.account)
+    return held.read_held(manifest.stack_name, Place(manifest.account, manifest.region))
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from control_plane.aws import Place
 from control_plane.deployments import validations
 from control_plane.deployments.deployer import DeployerFailure
 from control_plane.deployments.failures import FailedResource, of_refused
 from control_plane.deployments.models import Failure
+
+PLACE = Place("111122223333", "us-east-1")
 
 TAKEN = "Resource of type 'AWS::S3::Bucket' with identifier 'cohort-taken' already exists."
 POINTS = (
@@ -56,21 +59,19 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_a_refused_change_set_names_each_resource_of_its_newest_validation(asked: list[dict[str, Any]]) -> None:
-    found = validations.of_change_set("Cohort-Storage", "us-east-1", OF_CHANGE_SET)
+    found = validations.of_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET)
     assert found == [FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)]
     assert [(one["StackName"], one["ChangeSetName"]) for one in asked] == [("Cohort-Storage", "cdk-deploy-change-set")]
 
 
 def test_a_stack_s_event_that_only_points_to_the_others_is_followed(asked: list[dict[str, Any]]) -> None:
-    assert validations.of_operation("Cohort-Storage", "us-east-1", OF_STACK) == [
-        FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)
-    ]
+    assert validations.of_operation("Cohort-Storage", PLACE, OF_STACK) == [FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)]
     assert "ChangeSetName" not in asked[0]
 
 
 def test_another_failure_asks_nothing(asked: list[dict[str, Any]]) -> None:
-    assert validations.of_change_set("Cohort-Storage", "us-east-1", DeployerFailure("x", "", told="socket hang up")) == []
-    assert validations.of_operation("Cohort-Storage", "us-east-1", FailedResource("Bucket1", "AWS::S3::Bucket", POINTS)) == []
+    assert validations.of_change_set("Cohort-Storage", PLACE, DeployerFailure("x", "", told="socket hang up")) == []
+    assert validations.of_operation("Cohort-Storage", PLACE, FailedResource("Bucket1", "AWS::S3::Bucket", POINTS)) == []
     assert asked == []
 
 
@@ -81,7 +82,7 @@ def test_without_an_answer_the_failure_keeps_its_own_words(code: str, monkeypatc
 
     pages = SimpleNamespace(paginate=refuse)
     monkeypatch.setattr(validations, "client", lambda region: SimpleNamespace(get_paginator=lambda name: pages))
-    assert validations.of_change_set("Cohort-Storage", "us-east-1", OF_CHANGE_SET) == []
+    assert validations.of_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET) == []
 
 
 def test_the_message_names_the_bucket_and_says_that_nothing_was_changed() -> None:

@@ -66,7 +66,7 @@ S3_ROWS = (
         "control_plane/review/holdings.py": ("NoSuchBucketPolicy",),
     }),
     Row(f"{_S3}TestS3::test_get_bucket_policy", "get-bucket-policy-with-expected-bucket-owner-error", s3.not_the_owner, {
-        f"{_OURS}cloudformation.py": ("AccessDenied",),
+        "control_plane/aws.py": ("AccessDenied",),
         f"{_OURS}failures.py": ("access ?denied",),
         f"{_OURS}iam_delay.py": ("AccessDenied",),
         f"{_OURS}leftovers.py": ("AccessDenied",),
@@ -130,7 +130,7 @@ S3_ROWS = (
         "web/uploads/static/uploads/sending.js": ("412",),
     }),
     Row(f"{_WRITE}test_multipart_if_match_with_put", "complete-multipart-if-match-put-during", s3.replace_changed_during, {
-        "control_plane/aws_clients.py": ("ConditionalRequestConflict",),
+        "control_plane/aws.py": ("ConditionalRequestConflict",),
         "control_plane/backups/store.py": ("ConditionalRequestConflict",),
         "web/configurations/services.py": ("409",),
         "web/uploads/static/uploads/retry.js": ("ConditionalRequestConflict",),
@@ -296,13 +296,13 @@ OTHER_ROWS = (
     }),
     Row(f"{_S3}TestS3PresignedUrl::test_put_url_metadata_with_sig_s3v4[False]", "no-meta-headers",
         s3.wrong_signature, {
-            f"{_OURS}cloudformation.py": ("SignatureDoesNotMatch",),
+            "control_plane/aws.py": ("SignatureDoesNotMatch",),
             "web/uploads/static/uploads/queue.js": ("SignatureDoesNotMatch",),
         }),
     Row(f"{_S3_API}TestS3BucketObjectTagging::test_create_bucket_with_tags_exc", "tags-key-aws-duplicated-key", None, {
         f"{_OURS}failures.py": (
-            "InternalError", "internal ?(failure|error|server)", "please try again(?! with\\b)"),
-        f"{_OURS}cloudformation.py": ("500",),
+            "internal ?(failure|error|server)", "please try again(?! with\\b)"),
+        "control_plane/aws.py": ("500", "InternalError"),
         "web/files/static/files/loading.js": ("500",),
         "web/uploads/static/uploads/retry.js": ("500",),
     }, (), "A fault of AWS's own, which the embedded AWS has not"),

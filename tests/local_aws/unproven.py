@@ -12,19 +12,9 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     # CloudWatch Logs' API reference, "CreateLogStream".
     "assets/install/aws.py": ("ResourceAlreadyExistsException",),
     # Credentials: each service's API reference, "Common errors"; EC2's has AuthFailure, S3's InvalidAccessKeyId.
-    f"{_ENGINE}cloudformation.py": (
+    "control_plane/aws.py": (
         *("AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId"),
-        *("UnrecognizedClientException", "429", "IMPORT_COMPLETE"),
-        # What CloudFormation says of resources that it stopped over another's failure; the recordings leave reasons out.
-        "cancelled",
-    ),
-    # Enumerations in CloudFormation's API reference.
-    f"{_ENGINE}drift_detection.py": ("DELETED", "DETECTION_FAILED", "DETECTION_IN_PROGRESS", "UNKNOWN"),
-    f"{_ENGINE}repair.py": ("ROLLBACK_COMPLETE", "UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS"),
-    f"{_ENGINE}run.py": ("_COMPLETE",),
-    # CloudFormation user guide, "Validate stack deployments"; the words of CDK's own message are the last.
-    f"{_ENGINE}validations.py": ("DescribeEvents", "VALIDATION_ERROR", "change set"),
-    f"{_ENGINE}failures.py": (
+        *("UnrecognizedClientException", "429"),
         # Too much at a time, or a fault of AWS's own: nobody records these at will.
         *("BandwidthLimitExceeded", "InternalFailure", "InternalServerError", "PriorRequestNotComplete", "RequestLimitExceeded"),
         *("RequestTimeout", "RequestTimeoutException", "ServiceUnavailable", "ServiceUnavailableException", "SlowDown"),
@@ -32,6 +22,19 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         # Somebody else at work on the same.
         *("ConcurrentModification", "ConcurrentModificationException", "EntityTemporarilyUnmodifiable", "OperationAborted"),
         "OperationInProgressException",
+    ),
+    # What CloudFormation says of resources that it stopped over another's failure; the recordings leave reasons out.
+    f"{_ENGINE}cloudformation.py": ("IMPORT_COMPLETE", "cancelled"),
+    # Enumerations in CloudFormation's API reference.
+    f"{_ENGINE}drift_detection.py": ("DELETED", "DETECTION_FAILED", "DETECTION_IN_PROGRESS", "UNKNOWN"),
+    f"{_ENGINE}repair.py": ("ROLLBACK_COMPLETE", "UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS"),
+    f"{_ENGINE}run.py": ("_COMPLETE",),
+    # CloudFormation user guide, "Validate stack deployments"; the words of CDK's own message are the last.
+    f"{_ENGINE}validations.py": ("DescribeEvents", "VALIDATION_ERROR", "change set"),
+    f"{_ENGINE}failures.py": (
+        # As codes in CloudFormation's own reasons.
+        "InternalFailure",
+        "Throttling",
         # CloudFormation CLI user guide, "Resource type handler error codes": the recordings leave reasons out.
         *("HandlerErrorCode: (\\w+)", "AccessDenied", "AlreadyExists", "HandlerInternalFailure", "InvalidCredentials"),
         *("InvalidTypeConfiguration", "NetworkFailure", "NonCompliant", "NotStabilized", "NotUpdatable", "ResourceConflict"),

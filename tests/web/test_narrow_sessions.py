@@ -10,7 +10,6 @@ import pytest
 from botocore.exceptions import ClientError
 from django.utils import timezone
 
-from control_plane import aws_clients
 from control_plane.deployments.models import Deployment
 from control_plane.errors import NotFound
 from control_plane.groups.services.credentials import computer_policy
@@ -64,9 +63,7 @@ def _at_embedded_aws(uploads_aws: EmbeddedAws) -> Iterator[None]:
         patch.setenv("AWS_ENDPOINT_URL", uploads_aws.endpoint)
         patch.setenv("AWS_ACCESS_KEY_ID", ACCOUNT)
         patch.setenv("AWS_SECRET_ACCESS_KEY", "root")
-        aws_clients._session.cache_clear()
         yield
-    aws_clients._session.cache_clear()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from botocore import UNSIGNED
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control_plane.aws_clients import make_client
-from control_plane.config import config
+from control_plane import aws
+from control_plane.aws import Place
 from control_plane.groups.errors import BucketNotAsked, BucketTaken
 
 # A page waits for the answer.
@@ -47,13 +47,13 @@ def holder_of(bucket: str) -> Holder:
     if status == 404:
         return Holder.NOBODY
     # S3 answers 403 where the bucket is not this account's (HeadBucket, x-amz-expected-bucket-owner).
-    return Holder.OURS if _head(bucket, BotoConfig(), ExpectedBucketOwner=config().cohort_account) == 200 else Holder.SOMEBODY
+    return Holder.OURS if _head(bucket, BotoConfig(), ExpectedBucketOwner=Place.of_site().account) == 200 else Holder.SOMEBODY
 
 
 def _head(bucket: str, options: BotoConfig, **more: str) -> int:
     """The status that S3 answers with: 200, 403 or 404. Raises BucketNotAsked for whatever says nothing of the bucket."""
     patience = BotoConfig(connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS, retries={"total_max_attempts": TRIES})
-    client = make_client("s3", region_name=config().cohort_region, config=patience.merge(options))
+    client = aws.client("s3", Place.of_site(), config=patience.merge(options))
     try:
         client.head_bucket(Bucket=bucket, **more)
     except ClientError as error:

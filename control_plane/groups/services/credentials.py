@@ -13,10 +13,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.utils import timezone
 
+from control_plane import aws
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent, record
-from control_plane.aws_clients import make_client
 from control_plane.deployments.iam_delay import SETTLES, is_refusal, is_settling
 from control_plane.deployments.models import Stack
 from control_plane.errors import TooOften
@@ -130,7 +130,7 @@ def refuse_before_cut_off(membership: Membership) -> None:
 
 def read_key(membership: Membership) -> Credentials:
     """The member's key as the group's stack keeps it. For `keys` and the terminal: whoever calls this records it."""
-    client = make_client("secretsmanager", region_name=membership.group.stack.region)
+    client = aws.client("secretsmanager", membership.group.stack.place)
     secret = client.get_secret_value(SecretId=names.secret(membership.group.slug, membership.username))
     key = json.loads(secret["SecretString"])
     return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
@@ -185,7 +185,7 @@ def _session(membership: Membership) -> Credentials:
         "DurationSeconds": SESSION_SECONDS,
         "Policy": compact(computer_policy(membership.group)),
     }
-    answer = make_client("sts", region_name=stack.region).assume_role(**request)["Credentials"]
+    answer = aws.client("sts", stack.place).assume_role(**request)["Credentials"]
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 

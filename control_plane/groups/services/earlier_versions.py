@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import F
 
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments.models import Stack, StoredManifest
 from control_plane.deployments.plans import ends_sooner
@@ -21,7 +22,7 @@ class Proposal:
 
     days: int
     buckets: tuple[str, ...]
-    region: str
+    place: Place
 
     @property
     def confirmation(self) -> str:
@@ -36,7 +37,9 @@ def proposal() -> Proposal | None:
     shortened = [one for one in asked if one.buckets and ends_sooner(one.earlier_versions_days, days)]
     if days is None or not shortened:
         return None
-    return Proposal(days, tuple(bucket for one in shortened for bucket in one.buckets), shortened[0].region)
+    return Proposal(
+        days, tuple(bucket for one in shortened for bucket in one.buckets), Place(shortened[0].account, shortened[0].region)
+    )
 
 
 def next_days(stack: Stack, confirmed_days: int | None = None) -> int | None:

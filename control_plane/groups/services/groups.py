@@ -11,7 +11,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import fold_name, tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.config import config
+from control_plane.aws import Place
 from control_plane.deployments.denying import shuts_out_more
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
@@ -30,6 +30,7 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
     """Make a group, and have AWS make its stack. Raises InvalidName, NameTaken, LimitReached or PermissionDenied."""
     require_administrator(actor)
     slug, name = slug.strip(), tidy_name(name) or slug.strip()
+    place = Place.of_site()
     group = Group(slug=slug, name=name, folded_name=fold_name(name))
     check_fields(group, exclude=["stack", "folded_name"])
     with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
@@ -38,8 +39,8 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
             name=names.group_stack(slug),
             kind=Stack.Kind.GROUP,
             title=name,
-            account=config().cohort_account,
-            region=config().cohort_region,
+            account=place.account,
+            region=place.region,
         )
         group.save()
         deployment = request_group_deployment(group, f"Making the group {name}", actor)

@@ -5,6 +5,7 @@ from django.db.models import Count, Q
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_again, lock, request_deployment
@@ -21,13 +22,14 @@ def origins() -> tuple[str, ...]:
 
 def platform_stack() -> Stack:
     """The first storage stack, made in the account and region that new things are made in."""
+    place = Place.of_site()
     stack, _ = Stack.objects.get_or_create(
         name=names.PLATFORM_STACK,
         defaults={
             "kind": Stack.Kind.PLATFORM,
             "title": "the platform",
-            "account": config().cohort_account,
-            "region": config().cohort_region,
+            "account": place.account,
+            "region": place.region,
         },
     )
     return stack

@@ -36,7 +36,7 @@ class Command(DeployingCommand):
         if wanted is None or options["keep_earlier_versions"]:
             deployments = sync_platform(actor=self.actor)
         else:
-            found = count(wanted.buckets, wanted.days, region=wanted.region, tell=self.stderr.write)
+            found = count(wanted.buckets, wanted.days, place=wanted.place, tell=self.stderr.write)
             self.stderr.write("\n".join(report(wanted, found)))
             deployments = sync_confirmed(wanted=wanted, found=found, typed=self._typed(wanted, options), actor=self.actor)
             document = {"earlier_versions": _as_dict(wanted, found)}

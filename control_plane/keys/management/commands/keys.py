@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.groups import find_group
 from control_plane.keys.checking import check_group, forget_ended

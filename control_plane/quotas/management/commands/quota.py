@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control_plane.config import config
+from control_plane.aws import Place
 from control_plane.quotas.reading import read
 from control_plane.quotas.standing import standings
 from control_plane.terminal import VerbCommand, table
@@ -37,5 +37,5 @@ class Command(VerbCommand):
         self.show(options, [one.as_dict() for one in found], text)
 
     def read(self, options: dict[str, Any]) -> None:
-        read(config().cohort_account)
+        read(Place.of_site().account)
         self.show_all(options)

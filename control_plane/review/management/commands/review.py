@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from control_plane.deployments.cloudformation import AwsFailure
+from control_plane.aws import AwsFailure
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.errors import InvalidName, Refused

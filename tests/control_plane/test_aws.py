@@ -1,9 +1,10 @@
 """boto3's clients for the web process: what they are made from is read once, and nobody is asked for it."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
+import boto3
 import botocore.loaders
 import botocore.session
 import pytest
@@ -12,16 +13,16 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from moto.core.botocore_stubber import MockRawResponse
 
-from control_plane import aws_clients
-from control_plane.aws_clients import make_client, warm_up
+from control_plane import aws
+from control_plane.aws import Place, warm_up
+
+PLACE = Place("111122223333", "us-east-1")
 
 
 @pytest.fixture(autouse=True)
-def fresh_session() -> Iterator[None]:
+def fresh_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has just begun."""
-    aws_clients._session.cache_clear()
-    yield
-    aws_clients._session.cache_clear()
+    monkeypatch.setattr(aws, "_session", cache(boto3.session.Session))
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def test_what_a_client_is_made_from_is_read_before_the_first_request_and_never_a
     warm_up()
     assert any("s3/" in path for path in read)
     read.clear()
-    make_client("s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b", aws_session_token="c")
-    make_client("sts", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    aws.client("s3", Place("111122223333", "eu-west-1"), aws_access_key_id="a", aws_secret_access_key="b", aws_session_token="c")
+    aws.client("sts", Place("111122223333", "eu-west-1"), aws_access_key_id="a", aws_secret_access_key="b")
     assert read == []
 
 
@@ -59,7 +60,7 @@ def test_getting_ready_asks_nobody_for_credentials(monkeypatch: pytest.MonkeyPat
 
 def test_clients_made_at_once_in_many_threads_have_their_own_credentials() -> None:
     def key_of(number: int) -> str:
-        client = make_client("s3", region_name="us-east-1", aws_access_key_id=f"key-{number}", aws_secret_access_key="b")
+        client = aws.client("s3", PLACE, aws_access_key_id=f"key-{number}", aws_secret_access_key="b")
         return str(client._request_signer._credentials.access_key)  # type: ignore[attr-defined]
 
     with ThreadPoolExecutor(8) as pool:
@@ -78,7 +79,7 @@ CONFLICT = refused(409, "ConditionalRequestConflict")
     [
         ([CONFLICT, CONFLICT, (200, b"")], "", 3),
         ([CONFLICT, refused(412, "PreconditionFailed")], "PreconditionFailed", 2),
-        ([CONFLICT] * 9, "ConditionalRequestConflict", aws_clients.CONFLICT_TRIES),
+        ([CONFLICT] * 9, "ConditionalRequestConflict", aws.CONFLICT_TRIES),
         ([refused(409, "OperationAborted")], "OperationAborted", 1),
     ],
 )
@@ -86,8 +87,8 @@ def test_a_conditional_write_that_meets_a_conflict_is_sent_again_as_it_was(
     monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]], ends: str, asked: int
 ) -> None:
     """S3's API reference, PutObject: "On a 409 failure, retry the upload". Sources that boto3 reads once are sent whole again."""
-    monkeypatch.setattr(aws_clients, "CONFLICT_SECONDS", 0.0)
-    client = make_client("s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    monkeypatch.setattr(aws, "CONFLICT_SECONDS", 0.0)
+    client = aws.client("s3", PLACE, aws_access_key_id="a", aws_secret_access_key="b")
     sent: list[tuple[Any, bytes]] = []
     left = iter(answers)
 
