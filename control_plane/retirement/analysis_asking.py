@@ -13,11 +13,11 @@ from control_plane.catalogue.models import AccessRequest
 from control_plane.config import config
 from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import lock
+from control_plane.groups.lifecycle import refuse_retired_analyses
 from control_plane.groups.models import Analysis, Grant
 from control_plane.jobs.models import Job
 from control_plane.retirement.analysis_steps import begin
 from control_plane.retirement.errors import RetirementRefused
-from control_plane.retirement.guards import refuse_retired_analyses
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
 
 # How many groups a refusal names.

@@ -83,7 +83,7 @@ def finish(retirement: Retirement) -> None:
         ours = Retirement.objects.filter(pk=retirement.pk, state__in=(Retirement.State.REMOVING, Retirement.State.DATA))
         if not ours.update(state=Retirement.State.DONE, finished_at=now, error="", lease_owner="", lease_until=None):
             return
-        Group.objects.filter(pk=retirement.group_id).update(retired_at=now)
+        Group.objects.filter(pk=retirement.group_id).update(retired_at=now, retires_at=None)
         details: dict[str, Any] = {"data": retirement.data, "places": _places(retirement)}
         record(Actor.system("retirement"), "group.retired", f"group {retirement.group.slug}", retirement=retirement.pk, **details)
     logger.info("%s is retired", retirement.group)
