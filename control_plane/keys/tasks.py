@@ -2,11 +2,22 @@
 
 from django_tasks import task
 
+from control_plane.groups.models import Group
+
 
 @task()
 def check_group_keys(group_id: int) -> None:
-    """See `checking.check_group`. A page that enqueues this needs none of AWS's modules."""
-    from control_plane.groups.models import Group
+    """See `checking.check_group`."""
+    # A page that enqueues this needs none of AWS's modules.
     from control_plane.keys.checking import check_group
 
     check_group(Group.objects.select_related("stack").get(pk=group_id))
+
+
+@task()
+def remove_old_keys() -> None:
+    """See `adopted.remove_requested`."""
+    # A page that enqueues this needs none of AWS's modules.
+    from control_plane.keys.adopted import remove_requested
+
+    remove_requested()
