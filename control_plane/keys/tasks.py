@@ -3,6 +3,7 @@
 from django_tasks import task
 
 from control_plane.groups.models import Group
+from control_plane.keys.adopted import remove_requested
 
 
 @task()
@@ -17,7 +18,4 @@ def check_group_keys(group_id: int) -> None:
 @task()
 def remove_old_keys() -> None:
     """See `adopted.remove_requested`."""
-    # A page that enqueues this needs none of AWS's modules.
-    from control_plane.keys.adopted import remove_requested
-
     remove_requested()
