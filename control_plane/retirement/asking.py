@@ -1,4 +1,4 @@
-"""Asking for a group to be retired, and undoing it while there is time."""
+"""Asking for a group to be retired, and undoing it while there is time; and having counted beforehand what it has."""
 
 from datetime import timedelta
 
@@ -18,6 +18,10 @@ from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.retirement.steps import begin
 from control_plane.retirement.surveys import buckets_of, what_ends
+from control_plane.retirement.tasks import work_out_survey
+
+# A survey that is not older is used again.
+FRESH = timedelta(minutes=10)
 
 
 def ask(*, group: Group, confirmation: str, actor: Actor, data: DataChoice = DataChoice.KEEP, at_once: bool = False) -> Retirement:
@@ -84,6 +88,17 @@ def undo(*, group: Group, actor: Actor) -> Retirement:
         record(actor, "group.unretire", f"group {group.slug}", retirement=retirement.pk)
         _tell(retirement)
     return retirement
+
+
+def request_survey(group: Group, *, actor: Actor) -> Survey:
+    """Have a worker count what the group has on AWS; one that was counted a moment ago is used again. Raises PermissionDenied."""
+    require_administrator(actor)
+    recent = group.surveys.exclude(state=Survey.State.FAILED).filter(asked_at__gt=timezone.now() - FRESH).first()
+    if recent is not None:
+        return recent
+    survey = Survey.objects.create(group=group, asked_by=actor.user)
+    work_out_survey.enqueue(survey.pk)
+    return survey
 
 
 def _note_places(retirement: Retirement) -> None:

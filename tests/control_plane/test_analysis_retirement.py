@@ -26,9 +26,9 @@ from control_plane.groups.services.members import add_member
 from control_plane.jobs.models import Job
 from control_plane.retirement import emptying, leases, s3
 from control_plane.retirement.analysis_asking import ask, undo
+from control_plane.retirement.due import take_steps
 from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.retirement.steps import take_steps
 from control_plane.retirement.surveys import buckets_of
 from stacks.manifest import parse
 from tests.control_plane.conftest import OPERATOR, settle

@@ -27,9 +27,9 @@ from control_plane.groups.services.members import add_member
 from control_plane.groups.services.suspension import resume_group, suspend_group
 from control_plane.notifications.models import Notice
 from control_plane.retirement.asking import ask, undo
+from control_plane.retirement.due import take_steps
 from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import Retirement, Survey
-from control_plane.retirement.steps import take_steps
 from tests.control_plane.conftest import settle
 from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab, make_due, newest_manifest
 
