@@ -15,6 +15,7 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.accounts.models import User
+from control_plane.analyses.retiring import ask, undo
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.catalogue import grants, requests
@@ -25,7 +26,6 @@ from control_plane.groups.services.analyses import create_analysis, grant_analys
 from control_plane.groups.services.members import add_member
 from control_plane.jobs.models import Job
 from control_plane.retirement import emptying, leases, s3
-from control_plane.retirement.analysis_asking import ask, undo
 from control_plane.retirement.due import take_steps
 from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
