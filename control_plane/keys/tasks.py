@@ -9,7 +9,7 @@ from control_plane.keys.adopted import remove_requested
 @task()
 def check_group_keys(group_id: int) -> None:
     """See `checking.check_group`."""
-    # A page that enqueues this needs none of AWS's modules.
+    # For workers alone: whoever enqueues this needs none of what asks AWS.
     from control_plane.keys.checking import check_group
 
     check_group(Group.objects.select_related("stack").get(pk=group_id))
