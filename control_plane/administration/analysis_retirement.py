@@ -14,12 +14,12 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from control_plane.accounts.permissions import is_administrator
+from control_plane.analyses.retiring import ask, undo
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.errors import Refused
 from control_plane.groups.models import Analysis
-from control_plane.retirement.analysis_asking import ask, undo
 from control_plane.retirement.analysis_present import progress, standing
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
 

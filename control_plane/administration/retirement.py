@@ -19,10 +19,9 @@ from control_plane.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.errors import Refused
 from control_plane.groups.models import Group
-from control_plane.retirement.asking import ask, undo
+from control_plane.retirement.asking import ask, request_survey, undo
 from control_plane.retirement.models import DataChoice, Retirement, Survey
 from control_plane.retirement.present import place_in_words, preview, standing
-from control_plane.retirement.surveys import request_survey
 
 # What the page shows of who was in the group; the rest is told as a number.
 MOST_FORMER = 50

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,8 +10,5 @@ class CatalogueConfig(AppConfig):
     verbose_name = "Catalogue"
 
     def ready(self) -> None:
-        """Leave out the analyses whose making is cancelled."""
-        from control_plane.catalogue.unmade import on_cancelled
-        from control_plane.deployments.signals import deployment_cancelled
-
-        deployment_cancelled.connect(on_cancelled, dispatch_uid="catalogue")
+        """Connect the receivers."""
+        import_module("control_plane.catalogue.receivers")

@@ -11,9 +11,9 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.errors import Refused
+from control_plane.groups.lifecycle import refuse_retired_analyses
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import grant_analyses
-from control_plane.retirement.guards import refuse_retired_analyses
 
 Which = Literal["default", "all", "some"]
 MOST_GROUPS, MOST_ANALYSES = 500, 200

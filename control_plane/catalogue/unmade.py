@@ -40,10 +40,10 @@ def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
     return found
 
 
-def on_cancelled(sender: object, *, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
+def leave_out_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -> Deployment | None:
     """Leave out the analyses that a cancelled deployment was to make, and keep earlier versions as AWS does now.
 
-    See `signals.deployment_cancelled`.
+    In the caller's transaction; see `signals.deployment_cancelled`.
     """
     if stack.kind != Stack.Kind.PLATFORM:
         return None

@@ -24,7 +24,6 @@ from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MOST_RECORDED, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.tasks import check_drift
-from control_plane.legacy import adopting_keys
 from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, names, parse
 
 logger = logging.getLogger("cohort.drift")
@@ -217,7 +216,9 @@ def _deployed(stack: Stack, template: dict[str, Any]) -> principals.Deployed | N
         return None
     resources = cloudformation.resources(stack.name, stack.place)
     made = {one.physical_id for one in resources if one.type == principals.KEY}
-    keys = frozenset(made | adopting_keys.known_keys(stack))
+    # Read anew: one may have become known, or gone, since the check or the run began.
+    adopted = Stack.objects.values_list("adopted_key_ids", flat=True).get(pk=stack.pk)
+    keys = frozenset(made.union(adopted))
     return principals.Deployed(manifest, keys, template, is_behind=not stack.is_up_to_date)
 
 

@@ -2,8 +2,8 @@
 
 from django.utils import timezone
 
+from control_plane.deployments.member_addresses import addresses_of
 from control_plane.deployments.models import Stack, StoredManifest
-from control_plane.groups.models import Membership
 from stacks.manifest import GroupManifest, parse
 
 # What a sentence names; the rest is told as a number.
@@ -55,8 +55,7 @@ def _without_key(held: GroupManifest, later: GroupManifest) -> set[str]:
 def _names(wanted: GroupManifest, who: set[str]) -> str:
     if "" in who:
         return f"everybody in {wanted.slug}"
-    shown = Membership.objects.filter(username__in=who).order_by("user__email").values_list("user__email", flat=True)[:MOST_NAMED]
-    named = ", ".join(shown)
+    named = ", ".join(sorted(addresses_of(who).values())[:MOST_NAMED])
     return f"{named} and {len(who) - MOST_NAMED} more" if len(who) > MOST_NAMED else named
 
 

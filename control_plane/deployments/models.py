@@ -61,7 +61,9 @@ class Stack(models.Model):
     drift_state = models.CharField(max_length=16, choices=DriftState, default=DriftState.UNKNOWN)
     drift_checked_at = models.DateTimeField(null=True)
     drift = models.JSONField(default=list, help_text="What differs on AWS from what was deployed, as `drift.Difference`s.")
-
+    adopted_key_ids = models.JSONField(
+        default=list, help_text="Access keys that its users have beside those that it makes, by their ids: they are no drift."
+    )
     leftovers = models.JSONField(
         default=list, help_text="What CloudFormation could not remove and AWS still holds, as `leftovers.Leftover`s."
     )

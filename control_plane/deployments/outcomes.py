@@ -16,8 +16,8 @@ from control_plane.deployments.heart import LeaseLost
 from control_plane.deployments.in_force import in_force
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
-from control_plane.deployments.signals import deployment_succeeded
-from control_plane.deployments.tasks import check_drift, leave_out_unmade
+from control_plane.deployments.signals import deployment_failed, deployment_succeeded
+from control_plane.deployments.tasks import check_drift
 from control_plane.deployments.tries import MOST_TRIES, backoff
 from control_plane.deployments.withdrawing import withdraw
 from control_plane.notifications.outbox import announce, announce_access
@@ -72,8 +72,8 @@ def failed(
             if problem.kind != Failure.PERMANENT:
                 told["advice"] = f"{problem.advice} It was tried {deployment.attempts} times; it is tried again in half an hour."
             _end(deployment, Deployment.State.FAILED, **told)
-            if problem.resources and deployment.stack.kind == Stack.Kind.PLATFORM:
-                leave_out_unmade.enqueue(deployment.stack_id, {one.logical_id: one.reason for one in problem.resources})
+            reasons = {resource.logical_id: resource.reason for resource in problem.resources}
+            deployment_failed.send(sender=Deployment, deployment=deployment, reasons=reasons)
             return None
         told |= {"revert_drift": deployment.revert_drift or problem.revert_drift}
         _set(deployment, **told)

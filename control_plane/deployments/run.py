@@ -31,8 +31,8 @@ from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotOurs
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
+from control_plane.deployments.signals import pre_execute
 from control_plane.deployments.synthesis import Assembly
-from control_plane.legacy import adopting_keys
 from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
 
 logger = logging.getLogger("cohort.engine")
@@ -287,7 +287,7 @@ class Run:
         # Whoever goes on if this worker dies looks from there for what could not be removed.
         if not claims.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
             return False
-        adopting_keys.remove_before_deploying(self._stack, self._manifest_text(deployment.generation))
+        pre_execute.send(sender=Deployment, stack=self._stack, manifest=self._manifest_text(deployment.generation))
         with aws.explained():
             denying.make_way(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)

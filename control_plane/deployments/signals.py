@@ -8,6 +8,16 @@ from django.dispatch import Signal
 # that it requested for what is left, or None. What a receiver raises rolls the cancelling back.
 deployment_cancelled = Signal()
 
+# A deployment failed, and waits for somebody. Sent by `outcomes` with the `deployment` and the `reasons`: CloudFormation's, by the
+# logical id of each resource that stood in the way; empty where it named none. In the transaction that records the end: a receiver
+# enqueues what goes on from there, and what it raises rolls the record back.
+deployment_failed = Signal()
+
+# AWS is about to change a stack, and the worker's lease is confirmed. Sent by `run` with the `stack` and the `manifest` that it is
+# to hold, as text, which is empty where there is none. Outside any transaction: a receiver does on AWS what has to come first, and
+# commits what it records of that. What it raises fails the try, as an error of the run itself, before AWS has changed the stack.
+pre_execute = Signal()
+
 # A deployment succeeded: AWS holds what it was to bring. Sent by `outcomes` with the `deployment` and the stack's `observation`,
 # in the transaction that records the end. A receiver enqueues what goes on from there; what it raises rolls the record back, and
 # the deployment is tried again.

@@ -33,11 +33,3 @@ def deny_now(stack_id: int) -> None:
     from control_plane.deployments.denying import deny
 
     deny(stack_id)
-
-
-@task()
-def leave_out_unmade(stack_id: int, reasons: dict[str, str]) -> None:
-    """See `unmade.leave_out`."""
-    from control_plane.catalogue.unmade import leave_out
-
-    leave_out(stack_id, reasons)

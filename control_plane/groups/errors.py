@@ -114,3 +114,11 @@ class AlreadyMoving(Refused):
 
 class AlreadyWithdrawn(Refused):
     """The join code was withdrawn before."""
+
+
+class BeingRetired(Refused):
+    """The group is being retired or was: nobody and nothing can be added to it."""
+
+
+class AnalysisRetired(Refused):
+    """The analysis is being retired or was: nobody can be granted it, or ask for it."""

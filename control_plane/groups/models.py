@@ -38,6 +38,11 @@ class Group(models.Model):
     stack = models.OneToOneField(Stack, on_delete=models.PROTECT, related_name="group")
     allows_keys = models.BooleanField(default=False, help_text="Whether its managers may give members an access key of their own.")
     suspended_at = models.DateTimeField(null=True, editable=False, help_text="Since when everything is denied to all its members.")
+    retires_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When it is retired, from the request on until that is undone or done: it takes in nothing.",
+    )
     retired_at = models.DateTimeField(null=True, editable=False, help_text="Since when it is only a record, with nothing on AWS.")
     created_at = models.DateTimeField(auto_now_add=True)
 

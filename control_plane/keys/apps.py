@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,7 @@ class KeysConfig(AppConfig):
     """Members' access keys as AWS knows them: how old, last used when, and which may go."""
 
     name = "control_plane.keys"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        import_module("control_plane.keys.receivers")

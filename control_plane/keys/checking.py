@@ -5,11 +5,9 @@ The web process has no right to ask IAM: pages show what was found here.
 
 import logging
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils import timezone
 
 from control_plane import aws
@@ -18,7 +16,6 @@ from control_plane.deployments.iam_lookups import Lookups
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import key_is_in_force
 from control_plane.keys.models import KeyCheck, KeyUse
-from control_plane.keys.tasks import check_group_keys
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -27,33 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("cohort.keys")
 
-CHECK_AGE = timedelta(hours=20)
-# Groups that one sweep has checked; a group may have hundreds of keys, and each takes two requests.
-MOST_AT_ONCE = 20
-# One that came to nothing is made again sooner.
-FAILED_AGE = timedelta(hours=1)
 # What IAM says of a key; the rest of the row stays.
 _SAID = ["membership", "serial", "is_active", "made_at", "last_used_at", "last_service", "checked_at"]
 # IAM answers some twenty requests a second, for everybody in the account: the SDK slows down where it says so.
-
-
-def start_due_checks() -> int:
-    """Have workers ask about the groups that nobody asked about for a day. Returns how many groups."""
-    forget_ended()
-    now = timezone.now()
-    holders = Membership.objects.wanted().filter(access=Access.KEYS)
-    due = Q(asked_at__lt=now - CHECK_AGE) | (Q(asked_at__lt=now - FAILED_AGE) & ~Q(error=""))
-    groups = Group.objects.filter(pk__in=holders.values("group"))
-    groups = groups.filter(Q(key_check__isnull=True) | Q(key_check__in=KeyCheck.objects.filter(due)))
-    started = 0
-    for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MOST_AT_ONCE]:
-        with transaction.atomic():
-            # Of several workers, whoever changes the row has it checked.
-            check, is_new = KeyCheck.objects.get_or_create(group_id=pk, defaults={"asked_at": now})
-            if is_new or KeyCheck.objects.filter(due, pk=check.pk).update(asked_at=now, error=""):
-                check_group_keys.enqueue(pk)
-                started += 1
-    return started
 
 
 def check_group(group: Group) -> int:
@@ -72,11 +45,6 @@ def check_group(group: Group) -> int:
         KeyUse.objects.filter(membership__group=group).exclude(access_key_id__in=[use.access_key_id for use in found]).delete()
         KeyCheck.objects.filter(group=group).update(error="", finished_at=timezone.now())
     return len(found)
-
-
-def forget_ended() -> None:
-    """Remove what is known of the keys of memberships that have ended: AWS holds none of them."""
-    KeyUse.objects.filter(membership__removed_generation__lte=F("membership__group__stack__deployed_generation")).delete()
 
 
 def _ask(group: Group) -> list[KeyUse]:

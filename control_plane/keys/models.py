@@ -1,4 +1,7 @@
-"""What IAM last said of each member's access keys, and what was told of the ends of old ones. No secret is here."""
+"""Members' access keys: what IAM last said of each, what was told of the ends of old ones, and those that the predecessor made.
+
+No secret is here.
+"""
 
 from datetime import datetime
 from typing import Self
@@ -6,6 +9,7 @@ from typing import Self
 from django.db import models
 from django.db.models import F, Q
 
+from control_plane.accounts.models import User
 from control_plane.groups.models import Group, Membership
 
 
@@ -71,3 +75,44 @@ class OldKeyReminder(models.Model):
 
     def __str__(self) -> str:
         return f"{self.membership}: key {self.key_serial}"
+
+
+class AdoptedKeyQuerySet(models.QuerySet["AdoptedKey"]):
+    """Keys of the predecessor, by what is to be done about them."""
+
+    def there(self) -> Self:
+        """Those that AWS holds still."""
+        return self.exclude(state=AdoptedKey.State.REMOVED)
+
+
+class AdoptedKey(models.Model):
+    """An access key that the predecessor made. CloudFormation does not know of it, so Cohort removes it itself."""
+
+    class State(models.TextChoices):
+        """What becomes of it."""
+
+        IN_USE = "in-use", "works"
+        REMOVING = "removing", "is being removed"
+        REMOVED = "removed", "removed"
+
+    membership = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="adopted_keys")
+    access_key_id = models.CharField(max_length=128, unique=True, help_text="Not secret: it only names the key.")
+    old_user = models.CharField(max_length=64, help_text="What its IAM user was called before.")
+    state = models.CharField(max_length=16, choices=State, default=State.IN_USE)
+    adopted_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True)
+
+    objects = AdoptedKeyQuerySet.as_manager()
+
+    class Meta:
+        # The table lies where the move from the predecessor made it.
+        db_table = "legacy_adoptedkey"
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.access_key_id} of {self.membership}"
+
+    @property
+    def person(self) -> User:
+        """Whose it is."""
+        return self.membership.user

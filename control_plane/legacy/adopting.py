@@ -7,13 +7,13 @@ from typing import Any
 from control_plane.audit.actors import Actor
 from control_plane.aws import AwsFailure, Place, explained
 from control_plane.errors import NotFound
+from control_plane.keys.due import request_removal
+from control_plane.keys.models import AdoptedKey
 from control_plane.legacy.adopting_aws import Aws, NotAdopted
-from control_plane.legacy.adopting_keys import request_removal
 from control_plane.legacy.adopting_look import OldStack, Wishes, adopted_groups, look, unfinished
 from control_plane.legacy.adopting_people import read_directory
 from control_plane.legacy.adopting_report import as_document, as_text, keys_as_document, keys_as_text
 from control_plane.legacy.adopting_steps import Tell, Work, begin, go_on
-from control_plane.legacy.models import AdoptedKey
 from control_plane.terminal import EXIT_REFUSED, VerbCommand
 
 # How long every part of IAM may take to know a new group's members; AWS gives no number.

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from control_plane.keys.models import AdoptedKey
 from control_plane.legacy.adopting_look import OldGroup, OldStack
-from control_plane.legacy.models import AdoptedKey
 from control_plane.terminal import table
 
 Document = dict[str, Any]

@@ -19,11 +19,12 @@ from control_plane.groups.models import Access, Analysis, Grant, Group, Membersh
 from control_plane.groups.services.analyses import grant_analysis
 from control_plane.groups.services.groups import create_group, request_group_deployment
 from control_plane.groups.services.members import find_or_create_user
+from control_plane.keys.adopted import adopt
 from control_plane.legacy.adopting_aws import Aws, NotAdopted, absent
 from control_plane.legacy.adopting_import import with_users
 from control_plane.legacy.adopting_look import OldGroup, OldStack
 from control_plane.legacy.adopting_template import is_kept, keep, without
-from control_plane.legacy.models import AdoptedKey, Adoption
+from control_plane.legacy.models import Adoption
 from stacks.manifest import names
 
 Tell = Callable[[str], None]
@@ -224,7 +225,7 @@ def _make_member(adoption: Adoption, one: dict[str, str], actor: Actor) -> None:
         added_by=actor.label,
     )
     if one["key"]:
-        AdoptedKey.objects.create(membership=membership, access_key_id=one["key"], old_user=one["old_user"])
+        adopt(membership=membership, access_key_id=one["key"], old_user=one["old_user"])
 
 
 def _are_members(adoption: Adoption, stack: Stack) -> bool:

@@ -3,10 +3,16 @@
 from typing import Any
 
 from control_plane.deployments.present import deployment_as_dict
-from control_plane.retirement.analysis_asking import DELETED, KEPT
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.retirement.present import deployment_trouble, iso
 from control_plane.sizes import in_words
+
+# What became of a bucket, for whoever wants its analysis back.
+KEPT = (
+    "{bucket} was kept as it is, but Cohort cannot take it in again. To work on with its data, make a new analysis with a bucket "
+    "of its own, and have an administrator of the AWS account copy the objects: aws s3 sync s3://{bucket} s3://<new bucket>."
+)
+DELETED = "{bucket} was deleted with all that it held. Make a new analysis under another name."
 
 
 def standing(retirement: AnalysisRetirement) -> str:

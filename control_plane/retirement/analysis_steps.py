@@ -12,9 +12,7 @@ from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import lock
 from control_plane.groups.models import Analysis
 from control_plane.groups.services.platform import request_storage_deployment
-from control_plane.retirement.leases import enqueue_idle
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.retirement.tasks import empty_bucket
 
 logger = logging.getLogger("cohort.retirement")
 
@@ -23,7 +21,7 @@ State = AnalysisRetirement.State
 
 
 def take_steps() -> None:
-    """Begin what is due, go on where AWS has let go of a bucket, and empty buckets. One that fails does not stop the others."""
+    """Begin what is due, and go on where AWS has let go of a bucket. One that fails does not stop the others."""
     due = AnalysisRetirement.objects.filter(state=State.WAITING, due_at__lte=timezone.now())
     removed = AnalysisRetirement.objects.filter(
         state=State.REMOVING, analysis__removed_generation__lte=F("analysis__stack__deployed_generation")
@@ -36,7 +34,6 @@ def take_steps() -> None:
                 raise
             except Exception:
                 logger.exception("retirement %d of an analysis: a step failed; it is tried again with the next sweep", pk)
-    enqueue_idle(AnalysisRetirement.objects.filter(state=State.EMPTYING), empty_bucket.enqueue, MOST_AT_ONCE)
 
 
 def begin(retirement: AnalysisRetirement, stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""Asking for a group to be retired, and undoing it while there is time."""
+"""Asking for a group to be retired, and undoing it while there is time; and having counted beforehand what it has."""
 
 from datetime import timedelta
 
@@ -10,14 +10,18 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.requests import lock
+from control_plane.groups.lifecycle import refuse_retiring
 from control_plane.groups.models import Group
 from control_plane.groups.services.suspension import resume_group, suspend_group
 from control_plane.notifications.outbox import announce_about_group
 from control_plane.retirement.errors import RetirementRefused
-from control_plane.retirement.guards import refuse_retiring
 from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.retirement.steps import begin
 from control_plane.retirement.surveys import buckets_of, what_ends
+from control_plane.retirement.tasks import work_out_survey
+
+# A survey that is not older is used again.
+FRESH = timedelta(minutes=10)
 
 
 def ask(*, group: Group, confirmation: str, actor: Actor, data: DataChoice = DataChoice.KEEP, at_once: bool = False) -> Retirement:
@@ -39,7 +43,7 @@ def ask(*, group: Group, confirmation: str, actor: Actor, data: DataChoice = Dat
         group.stack = lock(group.stack_id)
         refuse_retiring(group)
         now = timezone.now()
-        retirement = Retirement.objects.create(
+        retirement = Retirement.objects.open(
             group=group,
             data=data,
             asked_by=actor.label,
@@ -77,11 +81,24 @@ def undo(*, group: Group, actor: Actor) -> Retirement:
             )
         retirement.state, retirement.undone_at, retirement.undone_by = Retirement.State.UNDONE, timezone.now(), actor.label
         retirement.save(update_fields=["state", "undone_at", "undone_by"])
+        group.retires_at = None
+        group.save(update_fields=["retires_at"])
         if not retirement.was_suspended:
             resume_group(group=group, actor=actor)
         record(actor, "group.unretire", f"group {group.slug}", retirement=retirement.pk)
         _tell(retirement)
     return retirement
+
+
+def request_survey(group: Group, *, actor: Actor) -> Survey:
+    """Have a worker count what the group has on AWS; one that was counted a moment ago is used again. Raises PermissionDenied."""
+    require_administrator(actor)
+    recent = group.surveys.exclude(state=Survey.State.FAILED).filter(asked_at__gt=timezone.now() - FRESH).first()
+    if recent is not None:
+        return recent
+    survey = Survey.objects.create(group=group, asked_by=actor.user)
+    work_out_survey.enqueue(survey.pk)
+    return survey
 
 
 def _note_places(retirement: Retirement) -> None:

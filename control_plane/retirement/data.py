@@ -7,13 +7,12 @@ from django.db.models import F
 from control_plane.retirement import leases, s3
 from control_plane.retirement.models import DataChoice, DataPlace, Retirement
 from control_plane.retirement.steps import finish
-from control_plane.retirement.tasks import work_on_data
 
 
-def work_on(retirement_id: int) -> None:
-    """Go on with the data of one retirement for a while, and enqueue what is left. For a worker."""
+def work_on(retirement_id: int) -> bool:
+    """Go on with the data of one retirement for a while. For a worker. Returns whether a task is to go on with what is left."""
     rows = Retirement.objects.filter(state=Retirement.State.DATA).select_related("group")
-    leases.work_on(rows, retirement_id, work=_slice, finish=finish, task=work_on_data)
+    return leases.work_on(rows, retirement_id, work=_slice, finish=finish)
 
 
 def _slice(retirement: Retirement, token: str) -> bool:

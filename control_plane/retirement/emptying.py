@@ -7,13 +7,12 @@ from django.db.models import F
 from control_plane.retirement import leases, s3
 from control_plane.retirement.analysis_steps import finish
 from control_plane.retirement.models import AnalysisRetirement
-from control_plane.retirement.tasks import empty_bucket
 
 
-def work_on(retirement_id: int) -> None:
-    """Go on with one bucket for a while, and enqueue what is left. For a worker."""
+def work_on(retirement_id: int) -> bool:
+    """Go on with one bucket for a while. For a worker. Returns whether a task is to go on with what is left."""
     rows = AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING).select_related("analysis")
-    leases.work_on(rows, retirement_id, work=_slice, finish=finish, task=empty_bucket)
+    return leases.work_on(rows, retirement_id, work=_slice, finish=finish)
 
 
 def _slice(retirement: AnalysisRetirement, token: str) -> bool:

@@ -31,44 +31,42 @@ def free(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now()))
 
 
-def enqueue_idle(rows: QuerySet[Any], enqueue: Callable[[int], object], most: int) -> int:
-    """Enqueue the work on the rows that no worker is at and whose time has come. Returns how many."""
+def take_idle(rows: QuerySet[Any], most: int) -> list[int]:
+    """Take the rows that no worker is at and whose time has come, for the caller to enqueue. Returns their primary keys.
+
+    One that is not enqueued after all is idle again after TASK_WAIT.
+    """
     now = timezone.now()
     idle = free(rows).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
-    enqueued = 0
-    for pk in idle.values_list("pk", flat=True)[:most]:
-        # Whoever moves the date first enqueues it.
-        if idle.filter(pk=pk).update(not_before=now + TASK_WAIT):
-            enqueue(pk)
-            enqueued += 1
-    return enqueued
+    # Whoever moves the date first enqueues it.
+    found = list(idle.values_list("pk", flat=True)[:most])
+    return [pk for pk in found if idle.filter(pk=pk).update(not_before=now + TASK_WAIT)]
 
 
-def work_on(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], finish: Callable[[Any], object], task: Any) -> None:
-    """Take one of these rows, do a slice of its `work`, and `finish` it or enqueue the `task` for what is left.
+def work_on(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], finish: Callable[[Any], object]) -> bool:
+    """Take one of these rows, do a slice of its `work`, and `finish` it if that was the last. Returns whether a task is to go on.
 
     `work` is called with the row and the lease's token, calls `renew` beside each of its steps, and returns whether nothing is
     left. What S3 refuses is noted on the row, and tried again later.
     """
     token = uuid.uuid4().hex
     if not free(rows).filter(pk=pk).update(lease_owner=token, lease_until=timezone.now() + LEASE):
-        return
+        return False
     row = rows.get(pk=pk)
     try:
         is_done = work(row, token)
     except LeaseLost:
         logger.warning("%s: another worker goes on with its data", row)
-        return
+        return False
     except s3.S3Failure as error:
         logger.warning("%s: %s", row, error)
         _let_go(row, token, error=str(error), not_before=timezone.now() + RETRY)
-        return
+        return False
     # Until the task that follows has had its turn, the sweep starts no second one.
     _let_go(row, token, error="", not_before=timezone.now() + TASK_WAIT)
     if is_done:
         finish(row)
-    else:
-        task.enqueue(pk)
+    return not is_done
 
 
 def renew(row: Any, token: str) -> None:

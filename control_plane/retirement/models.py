@@ -1,6 +1,7 @@
 """Groups and analyses that are being retired or were, what becomes of their data, and what was counted beforehand."""
 
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +18,16 @@ class DataChoice(models.TextChoices):
     KEEP = "keep", "Keep: nothing in S3 changes"
     ARCHIVE = "archive", "Archive: moved to S3’s cheapest class, from which they can be asked back within hours"
     DELETE = "delete", "Delete: every object with all its versions, for good"
+
+
+class RetirementManager(models.Manager["Retirement"]):
+    """Retirements of groups, and how one begins."""
+
+    def open(self, *, group: Group, due_at: datetime, **fields: Any) -> "Retirement":
+        """Note the wish to retire a group, and on the group when that is to be. In the caller's transaction."""
+        group.retires_at = due_at
+        group.save(update_fields=["retires_at"])
+        return self.create(group=group, due_at=due_at, **fields)
 
 
 class Retirement(models.Model):
@@ -48,6 +59,8 @@ class Retirement(models.Model):
     not_before = models.DateTimeField(null=True, help_text="When a worker is to look at its data next.")
     lease_owner = models.CharField(max_length=64, blank=True, help_text="The task that deals with its data now.")
     lease_until = models.DateTimeField(null=True)
+
+    objects = RetirementManager()
 
     class Meta:
         ordering = ("-id",)

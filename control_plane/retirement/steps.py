@@ -14,11 +14,9 @@ from control_plane.groups.models import Group, JoinRequest
 from control_plane.groups.services.manifests import group_manifest
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import announce_request
-from control_plane.retirement.analysis_steps import take_steps as take_analysis_steps
-from control_plane.retirement.leases import enqueue_idle
-from control_plane.retirement.models import DataChoice, Retirement
+from control_plane.retirement import analysis_steps, leases
+from control_plane.retirement.models import AnalysisRetirement, DataChoice, Retirement
 from control_plane.retirement.surveys import forget_surveys
-from control_plane.retirement.tasks import work_on_data
 
 logger = logging.getLogger("cohort.retirement")
 
@@ -27,7 +25,7 @@ NOTE = "The group is retired."
 
 
 def take_steps() -> None:
-    """Begin what is due, go on with what AWS has removed, and see to the data; of groups, then of analyses.
+    """Begin what is due, and go on with what AWS has removed; of groups, then of analyses.
 
     One that fails does not stop the others.
     """
@@ -45,8 +43,7 @@ def take_steps() -> None:
                 raise
             except Exception:
                 logger.exception("retirement %d: a step failed; it is tried again with the next sweep", pk)
-    have_data_worked_on()
-    take_analysis_steps()
+    analysis_steps.take_steps()
     forget_surveys()
 
 
@@ -71,9 +68,14 @@ def begin(retirement: Retirement, group: Group) -> None:
     logger.info("%s: its retirement is due; deployment %s removes it from AWS", group, deployment.pk)
 
 
-def have_data_worked_on() -> int:
-    """Enqueue the work on data that nobody is at. Returns how many."""
-    return enqueue_idle(Retirement.objects.filter(state=Retirement.State.DATA), work_on_data.enqueue, MOST_AT_ONCE)
+def take_data() -> list[int]:
+    """Take the retirements whose data nobody is at, for the caller to enqueue. Returns their primary keys."""
+    return leases.take_idle(Retirement.objects.filter(state=Retirement.State.DATA), MOST_AT_ONCE)
+
+
+def take_buckets() -> list[int]:
+    """Take the retirements of analyses whose bucket nobody empties, for the caller to enqueue. Returns their primary keys."""
+    return leases.take_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MOST_AT_ONCE)
 
 
 def finish(retirement: Retirement) -> None:
@@ -83,7 +85,7 @@ def finish(retirement: Retirement) -> None:
         ours = Retirement.objects.filter(pk=retirement.pk, state__in=(Retirement.State.REMOVING, Retirement.State.DATA))
         if not ours.update(state=Retirement.State.DONE, finished_at=now, error="", lease_owner="", lease_until=None):
             return
-        Group.objects.filter(pk=retirement.group_id).update(retired_at=now)
+        Group.objects.filter(pk=retirement.group_id).update(retired_at=now, retires_at=None)
         details: dict[str, Any] = {"data": retirement.data, "places": _places(retirement)}
         record(Actor.system("retirement"), "group.retired", f"group {retirement.group.slug}", retirement=retirement.pk, **details)
     logger.info("%s is retired", retirement.group)

@@ -7,21 +7,17 @@ from typing import Any
 
 from django.utils import timezone
 
-from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
 from control_plane.aws import AwsFailure
 from control_plane.deployments import cloudformation
 from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.retirement import s3
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice, Survey
-from control_plane.retirement.tasks import work_out_survey
 
 logger = logging.getLogger("cohort.retirement")
 
 # Objects that are counted in one bucket; beyond that it says 'more than'.
 MOST_COUNTED = 20_000
 SURVEYS_KEPT = timedelta(days=30)
-FRESH = timedelta(minutes=10)
 
 
 def what_ends(group: Group) -> dict[str, int]:
@@ -45,17 +41,6 @@ def buckets_of(group: Group) -> list[str]:
     gone = AnalysisRetirement.objects.filter(bucket=BucketChoice.DELETE, state=AnalysisRetirement.State.DONE)
     analyses = Analysis.objects.filter(grants__group=group, unmade_reason="").exclude(retirements__in=gone)
     return list(analyses.order_by("bucket").distinct().values_list("bucket", flat=True))
-
-
-def request_survey(group: Group, *, actor: Actor) -> Survey:
-    """Have a worker count what the group has on AWS; one that was counted a moment ago is used again. Raises PermissionDenied."""
-    require_administrator(actor)
-    recent = group.surveys.exclude(state=Survey.State.FAILED).filter(asked_at__gt=timezone.now() - FRESH).first()
-    if recent is not None:
-        return recent
-    survey = Survey.objects.create(group=group, asked_by=actor.user)
-    work_out_survey.enqueue(survey.pk)
-    return survey
 
 
 def work_out(survey_id: int) -> None:

@@ -2,34 +2,40 @@
 
 from django_tasks import task
 
+from control_plane.retirement import steps, surveys
+
 
 @task()
 def work_out_survey(survey_id: int) -> None:
     """See `surveys.work_out`."""
-    from control_plane.retirement.surveys import work_out
-
-    work_out(survey_id)
+    surveys.work_out(survey_id)
 
 
 @task()
 def work_on_data(retirement_id: int) -> None:
     """See `data.work_on`."""
-    from control_plane.retirement.data import work_on
+    # For workers alone: whoever asks for a retirement needs none of what changes S3.
+    from control_plane.retirement import data
 
-    work_on(retirement_id)
+    if data.work_on(retirement_id):
+        work_on_data.enqueue(retirement_id)
 
 
 @task()
 def empty_bucket(retirement_id: int) -> None:
     """See `emptying.work_on`."""
-    from control_plane.retirement.emptying import work_on
+    # For workers alone: whoever asks for a retirement needs none of what changes S3.
+    from control_plane.retirement import emptying
 
-    work_on(retirement_id)
+    if emptying.work_on(retirement_id):
+        empty_bucket.enqueue(retirement_id)
 
 
 @task()
 def go_on_retiring() -> None:
-    """See `steps.take_steps`."""
-    from control_plane.retirement.steps import take_steps
-
-    take_steps()
+    """See `steps.take_steps`; then have the data worked on, and the buckets emptied, that no worker is at."""
+    steps.take_steps()
+    for retirement_id in steps.take_data():
+        work_on_data.enqueue(retirement_id)
+    for retirement_id in steps.take_buckets():
+        empty_bucket.enqueue(retirement_id)

@@ -19,6 +19,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock, request_deployment
 from control_plane.deployments.tasks import check_drift, deny_now
 from control_plane.errors import InvalidName, NotFound, Refused
+from control_plane.groups.lifecycle import refuse_retiring
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.services.catching_up import catch_up, differences
@@ -26,7 +27,6 @@ from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.manifests import group_manifest
 from control_plane.groups.services.members import find_or_create_user
 from control_plane.groups.services.taking_over import make_known, make_storage_known
-from control_plane.retirement.guards import refuse_retiring
 from control_plane.retirement.models import Retirement
 from control_plane.retirement.steps import begin
 from control_plane.review.models import UnmanagedResource
@@ -211,7 +211,7 @@ def _retire(row: UnmanagedResource, actor: Actor) -> Deployment | None:
     keys = sum(member.access == "keys" for member in held.members)
     counts = {"members": len(held.members), "keys": keys, "analyses": len(held.analyses), "join_codes": 0, "requests": 0}
     now = timezone.now()
-    retirement = Retirement.objects.create(group=group, asked_by=actor.label, asked_at=now, due_at=now, counts=counts)
+    retirement = Retirement.objects.open(group=group, asked_by=actor.label, asked_at=now, due_at=now, counts=counts)
     begin(retirement, group)
     deny_now.enqueue(group.stack_id)
     usernames_held = [member.username for member in held.members]

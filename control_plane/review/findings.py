@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from control_plane.groups.models import Access, AccessState, Membership
-from control_plane.legacy.models import AdoptedKey
+from control_plane.keys.models import AdoptedKey
 from control_plane.review.comparing import Compared
 from control_plane.review.holdings import Policy, Principal
 from control_plane.review.models import Finding

@@ -4,14 +4,16 @@ import logging
 
 from django_tasks import task
 
+from control_plane.groups.models import Group
+
 logger = logging.getLogger("cohort.review")
 
 
 @task()
 def look_at_group(group_id: int | None) -> None:
     """See `looking.look`; without a group, `looking.look_outside`. What came in the way is on record, and tried again when due."""
+    # For workers alone: whoever enqueues this needs none of what asks AWS.
     from control_plane.aws import AwsFailure
-    from control_plane.groups.models import Group
     from control_plane.review.looking import NotNow, look, look_outside
 
     try:
@@ -26,6 +28,7 @@ def look_at_group(group_id: int | None) -> None:
 @task()
 def remove_unmanaged(pk: int) -> None:
     """See `removing.carry_out`."""
+    # For workers alone: whoever enqueues this needs none of what asks AWS.
     from control_plane.review.removing import carry_out
 
     carry_out(pk)

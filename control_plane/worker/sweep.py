@@ -21,12 +21,12 @@ from control_plane.groups.services.cut_offs import drop_past_cut_offs
 from control_plane.groups.services.moves import finish_moves
 from control_plane.groups.services.terms import end_due, remind_of_ends
 from control_plane.jobs.sweeping import look_at_open_jobs
-from control_plane.keys.checking import start_due_checks
+from control_plane.keys.adopted import remove_requested
+from control_plane.keys.due import start_due_checks
 from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
-from control_plane.legacy.adopting_keys import remove_requested
 from control_plane.notifications.outbox import deliver_due
 from control_plane.quotas.reading import read_when_due
-from control_plane.retirement.steps import take_steps
+from control_plane.retirement.due import take_steps
 from control_plane.review.due import start_due_looks
 from control_plane.review.signing import remind_of_reviews
 from control_plane.rosters.services.uploads import take_up_stuck

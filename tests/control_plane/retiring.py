@@ -12,8 +12,8 @@ from control_plane.groups.models import Access, Grant, Group
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.groups.services.members import add_member
 from control_plane.retirement.asking import ask
+from control_plane.retirement.due import take_steps
 from control_plane.retirement.models import Retirement
-from control_plane.retirement.steps import take_steps
 from stacks.manifest import parse
 from tests.control_plane.conftest import OPERATOR, settle
 

@@ -19,7 +19,8 @@ from control_plane.deployments.requests import request_repair
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.members import add_member
 from control_plane.groups.services.suspension import suspend_members
-from control_plane.legacy.models import AdoptedKey
+from control_plane.keys.adopted import adopt, note_on_stack
+from control_plane.keys.models import AdoptedKey
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all
 from tests.control_plane.test_drift_detection import FakeDetection, progress
@@ -95,9 +96,10 @@ def test_a_key_that_somebody_made_is_found_and_the_stack_s_own_is_not(site: Site
 
 def test_a_key_that_somebody_brought_along_is_none_that_was_added(site: Site) -> None:
     added = site.iam.create_access_key(UserName=site.user)["AccessKey"]["AccessKeyId"]
-    AdoptedKey.objects.create(membership=Membership.objects.get(), access_key_id=added, old_user="ada-old")
+    adopt(membership=Membership.objects.get(), access_key_id=added, old_user="ada-old")
     assert checked()[0] == DriftState.IN_SYNC
     AdoptedKey.objects.update(state=AdoptedKey.State.REMOVED)
+    note_on_stack(Stack.objects.get().pk)
     assert checked()[0] == DriftState.DRIFTED
 
 
@@ -242,6 +244,6 @@ def test_repair_takes_back_what_our_rights_can_and_leaves_the_rest_with_what_to_
 def test_a_key_that_became_ours_since_the_check_is_not_taken_back(site: Site) -> None:
     added = site.iam.create_access_key(UserName=site.user)["AccessKey"]["AccessKeyId"]
     checked()
-    AdoptedKey.objects.create(membership=Membership.objects.get(), access_key_id=added, old_user="ada-old")
+    adopt(membership=Membership.objects.get(), access_key_id=added, old_user="ada-old")
     assert list(drift.put_back(Stack.objects.get())) == []
     assert added in site.keys_there()

@@ -18,7 +18,8 @@ from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import end_overlap, rotate_key
 from control_plane.groups.services.members import add_member, remove_member
 from control_plane.keys import checking
-from control_plane.keys.checking import CHECK_AGE, check_group, start_due_checks
+from control_plane.keys.checking import check_group
+from control_plane.keys.due import CHECK_AGE, start_due_checks
 from control_plane.keys.listing import held_keys, holders, unused_keys
 from control_plane.keys.models import KeyCheck, KeyUse
 from control_plane.keys.tasks import check_group_keys

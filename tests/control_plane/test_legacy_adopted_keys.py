@@ -16,13 +16,14 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.aws import AwsFailure
-from control_plane.deployments.models import StoredManifest
+from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.deployments.signals import pre_execute
 from control_plane.groups.errors import NoCredentials, NoOldKey, OldKeyThere
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.keys import rotate_group_keys, rotate_key
 from control_plane.groups.services.members import add_member, remove_member
-from control_plane.legacy import adopting_keys
-from control_plane.legacy.models import AdoptedKey
+from control_plane.keys import adopted, due
+from control_plane.keys.models import AdoptedKey
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.review_aws import denied, only_under_paths
@@ -45,7 +46,7 @@ def key(aws: Any, group: Group, ada: User) -> AdoptedKey:
     aws.create_user(UserName=(name := f"cohort-{group.slug}-{membership.username}"), Path=f"/cohort/{group.slug}/")
     aws.create_access_key(UserName=name)
     made = aws.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
-    return AdoptedKey.objects.create(membership=membership, access_key_id=made, old_user="adaus-east-1")
+    return adopted.adopt(membership=membership, access_key_id=made, old_user="adaus-east-1")
 
 
 def on_aws(aws: Any, key: AdoptedKey) -> bool:
@@ -60,26 +61,47 @@ def manifest(group: Group) -> str:
 
 @pytest.mark.usefixtures("at_once")
 def test_it_is_removed_when_asked_and_only_it(aws: Any, key: AdoptedKey) -> None:
-    asked = adopting_keys.request_removal(key, actor=OPERATOR)
+    asked = due.request_removal(key, actor=OPERATOR)
     assert asked.state == AdoptedKey.State.REMOVING
     assert on_aws(aws, key)
-    assert adopting_keys.remove_requested() == 1
+    assert adopted.remove_requested() == 1
     assert not on_aws(aws, key)
     key.refresh_from_db()
     assert (key.state, key.removed_at is not None) == ("removed", True)
-    assert adopting_keys.remove_requested() == 0
+    assert adopted.remove_requested() == 0
     actions = list(AuditEvent.objects.filter(action__startswith="legacy.").values_list("action", flat=True))
     assert sorted(actions) == ["legacy.key_removed", "legacy.remove_key"]
     with pytest.raises(NoOldKey, match="gone already"):
-        adopting_keys.request_removal(key, actor=OPERATOR)
+        due.request_removal(key, actor=OPERATOR)
 
 
 def test_one_that_is_gone_on_aws_counts_as_removed(aws: Any, key: AdoptedKey) -> None:
     user = f"cohort-{key.membership.group.slug}-{key.membership.username}"
     aws.delete_access_key(UserName=user, AccessKeyId=key.access_key_id)
-    adopting_keys.remove(key)
+    adopted.remove(key)
     key.refresh_from_db()
     assert key.state == AdoptedKey.State.REMOVED
+
+
+def test_the_stack_names_it_as_long_as_aws_holds_it(key: AdoptedKey) -> None:
+    stack = Stack.objects.get(group=key.membership.group)
+    assert stack.adopted_key_ids == [key.access_key_id]
+    adopted.remove(key)
+    stack.refresh_from_db()
+    assert stack.adopted_key_ids == []
+
+
+@pytest.mark.usefixtures("key")
+def test_what_must_come_first_and_fails_keeps_aws_from_changing_the_stack(
+    group: Group, ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: AdoptedKey) -> None:
+        raise AwsFailure("AWS is busy.")
+
+    remove_member(group=group, user=ada, actor=OPERATOR)
+    monkeypatch.setattr(adopted, "remove", fail)
+    with pytest.raises(AwsFailure, match="busy"):
+        pre_execute.send(sender=Deployment, stack=group.stack, manifest=manifest(group))
 
 
 def test_it_stays_to_be_removed_while_aws_does_not_answer(key: AdoptedKey, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,16 +111,16 @@ def test_it_stays_to_be_removed_while_aws_does_not_answer(key: AdoptedKey, monke
         raise AwsFailure("AWS is busy.")
 
     with monkeypatch.context() as busy:
-        busy.setattr(adopting_keys, "remove", fail)
-        assert adopting_keys.remove_requested() == 0
-    assert adopting_keys.remove_requested() == 1
+        busy.setattr(adopted, "remove", fail)
+        assert adopted.remove_requested() == 0
+    assert adopted.remove_requested() == 1
 
 
 def test_the_member_may_and_a_stranger_may_not(key: AdoptedKey, grace: User) -> None:
     with pytest.raises(PermissionDenied):
-        adopting_keys.request_removal(key, actor=Actor(label="grace", channel="web", user=grace))
+        due.request_removal(key, actor=Actor(label="grace", channel="web", user=grace))
     member = Actor(label="ada", channel="web", user=key.person)
-    assert adopting_keys.request_removal(key, actor=member).state == AdoptedKey.State.REMOVING
+    assert due.request_removal(key, actor=member).state == AdoptedKey.State.REMOVING
 
 
 def test_it_stays_until_there_is_a_key_beside_it(key: AdoptedKey) -> None:
@@ -106,7 +128,7 @@ def test_it_stays_until_there_is_a_key_beside_it(key: AdoptedKey) -> None:
     stack.deployed_generation = 1
     stack.save()
     with pytest.raises(NoOldKey, match="no new key yet"):
-        adopting_keys.request_removal(key, actor=OPERATOR)
+        due.request_removal(key, actor=OPERATOR)
 
 
 def test_the_members_own_key_is_not_replaced_meanwhile(group: Group, ada: User, key: AdoptedKey) -> None:
@@ -114,17 +136,17 @@ def test_the_members_own_key_is_not_replaced_meanwhile(group: Group, ada: User, 
         rotate_key(group=group, user=ada, actor=OPERATOR)
     with pytest.raises(NoCredentials, match="from before Cohort"):
         rotate_group_keys(group=group, actor=OPERATOR)
-    adopting_keys.remove(key)
+    adopted.remove(key)
     assert rotate_key(group=group, user=ada, actor=OPERATOR)
 
 
 def test_it_goes_before_its_user_does_and_not_sooner(aws: Any, group: Group, ada: User, grace: User, key: AdoptedKey) -> None:
     add_member(group=group, user=grace, access=Access.KEYS, actor=OPERATOR)
-    adopting_keys.remove_before_deploying(group.stack, manifest(group))
+    adopted.remove_before_deploying(group.stack, manifest(group))
     assert on_aws(aws, key)
     remove_member(group=group, user=ada, actor=OPERATOR)
-    adopting_keys.remove_before_deploying(group.stack, manifest(group))
-    adopting_keys.remove_before_deploying(group.stack, manifest(group))
+    adopted.remove_before_deploying(group.stack, manifest(group))
+    adopted.remove_before_deploying(group.stack, manifest(group))
     assert not on_aws(aws, key)
 
 
@@ -160,12 +182,12 @@ def test_one_whose_user_is_gone_is_done_with_and_one_that_may_not_be_removed_is_
     with monkeypatch.context() as patched:
         refuse(patched, "DeleteAccessKey")
         with pytest.raises(AwsFailure, match="iam:DeleteAccessKey"):
-            adopting_keys.remove(key)
+            adopted.remove(key)
     for held in aws.list_access_keys(UserName=user)["AccessKeyMetadata"]:
         aws.delete_access_key(UserName=user, AccessKeyId=held["AccessKeyId"])
     aws.delete_user(UserName=user)
     only_under_paths(monkeypatch)
-    adopting_keys.remove(key)
+    adopted.remove(key)
     key.refresh_from_db()
     assert key.state == AdoptedKey.State.REMOVED
 

@@ -21,8 +21,8 @@ from control_plane.deployments.upkeep import take_up_forgotten
 from control_plane.groups.models import Access, AccessState, Group, Membership
 from control_plane.groups.services.members import add_member
 from control_plane.retirement.asking import ask
+from control_plane.retirement.due import take_steps
 from control_plane.retirement.models import Retirement
-from control_plane.retirement.steps import take_steps
 from stacks.manifest import open_store, read_group
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import FakeAws, claim_one, configure, holding, run_one

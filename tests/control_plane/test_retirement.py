@@ -17,7 +17,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.errors import CodeRefused, NameTaken
+from control_plane.groups.errors import BeingRetired, CodeRefused, NameTaken
 from control_plane.groups.models import Access, AccessState, Analysis, Grant, Group, JoinRequest, Membership
 from control_plane.groups.services.analyses import grant_analysis
 from control_plane.groups.services.codes import find_usable_code, make_join_code
@@ -27,9 +27,9 @@ from control_plane.groups.services.members import add_member
 from control_plane.groups.services.suspension import resume_group, suspend_group
 from control_plane.notifications.models import Notice
 from control_plane.retirement.asking import ask, undo
-from control_plane.retirement.errors import BeingRetired, RetirementRefused
+from control_plane.retirement.due import take_steps
+from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import Retirement, Survey
-from control_plane.retirement.steps import take_steps
 from tests.control_plane.conftest import settle
 from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab, make_due, newest_manifest
 

@@ -190,7 +190,7 @@ def test_a_group_that_is_to_go_takes_nobody_and_lets_people_go(group: Group, ada
     from control_plane.retirement.models import Retirement
 
     add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
-    Retirement.objects.create(group=group, state=Retirement.State.WAITING, due_at=timezone.now() + timedelta(days=7))
+    Retirement.objects.open(group=group, state=Retirement.State.WAITING, due_at=timezone.now() + timedelta(days=7))
     plan = make_plan(roster("good@example.org,,example-lab,,,,", "ada@example.org,,example-lab,,,,remove"))
     assert fates(plan) == ["refused", "removed"]
     assert "being retired" in plan.verdicts[0].what

@@ -5,6 +5,7 @@ import json
 import pytest
 from django.utils import timezone
 
+from control_plane.analyses.retiring import ask
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.errors import LimitReached
@@ -13,7 +14,6 @@ from control_plane.groups.services import platform
 from control_plane.groups.services.analyses import create_analysis
 from control_plane.groups.services.platform import platform_stack, sync_platform
 from control_plane.quotas.models import Usage
-from control_plane.retirement.analysis_asking import ask
 from stacks.manifest import MOST_BUCKETS, MOST_STORAGE_STACKS, PlatformManifest, names, parse
 from tests.control_plane.conftest import OPERATOR, settle
 

@@ -12,6 +12,7 @@ django.setup()
 from django.db import close_old_connections, connection, transaction  # noqa: E402
 from django.db.models import F, Q  # noqa: E402
 
+from control_plane.analyses.retiring import ask  # noqa: E402
 from control_plane.audit.actors import Actor  # noqa: E402
 from control_plane.catalogue import unmade  # noqa: E402
 from control_plane.deployments import approvals, cancelling, claims, drift, requests  # noqa: E402
@@ -23,7 +24,6 @@ from control_plane.groups.services.analyses import create_analysis, grant_analys
 from control_plane.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
 from control_plane.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
 from control_plane.groups.services.platform import platform_stack, sync_platform  # noqa: E402
-from control_plane.retirement.analysis_asking import ask  # noqa: E402
 from control_plane.retirement.analysis_present import analysis_retirement_as_dict  # noqa: E402
 from control_plane.retirement.models import BucketChoice  # noqa: E402
 from control_plane.review import deciding, looking  # noqa: E402

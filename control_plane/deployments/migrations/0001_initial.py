@@ -118,6 +118,7 @@ class Migration(migrations.Migration):
                 ('drift_state', models.CharField(choices=[('unknown', 'not checked yet'), ('checking', 'being checked'), ('in-sync', 'as deployed'), ('drifted', 'changed outside Cohort'), ('missing', 'the stack is not there'), ('failed', 'could not be checked')], default='unknown', max_length=16)),
                 ('drift_checked_at', models.DateTimeField(null=True)),
                 ('drift', models.JSONField(default=list, help_text='What differs on AWS from what was deployed, as `drift.Difference`s.')),
+                ('adopted_key_ids', models.JSONField(default=list, help_text='Access keys that its users have beside those that it makes, by their ids: they are no drift.')),
                 ('leftovers', models.JSONField(default=list, help_text='What CloudFormation could not remove and AWS still holds, as `leftovers.Leftover`s.')),
                 ('change_began_after', models.TextField(blank=True, help_text="The stack's newest event before a change whose end is not recorded yet; empty if there is none.")),
                 ('known_generation', models.PositiveIntegerField(help_text='Up to which generation AWS may be ahead of what was deployed, in a restored database; none usually.', null=True)),

@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('folded_name', models.CharField(editable=False, max_length=240, unique=True)),
                 ('allows_keys', models.BooleanField(default=False, help_text='Whether its managers may give members an access key of their own.')),
                 ('suspended_at', models.DateTimeField(editable=False, help_text='Since when everything is denied to all its members.', null=True)),
+                ('retires_at', models.DateTimeField(editable=False, help_text='When it is retired, from the request on until that is undone or done: it takes in nothing.', null=True)),
                 ('retired_at', models.DateTimeField(editable=False, help_text='Since when it is only a record, with nothing on AWS.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('stack', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='group', to='deployments.stack')),

@@ -14,12 +14,12 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from control_plane.errors import InvalidName, NotFound
 from control_plane.groups.errors import AlreadyGranted, NameTaken, NotGranted, NotMade
+from control_plane.groups.lifecycle import refuse_retired_analyses, refuse_retiring
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.bucket_names import require_free
 from control_plane.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
 from control_plane.groups.services.platform import request_storage_deployment, stack_with_room
-from control_plane.retirement.guards import refuse_retired_analyses, refuse_retiring
 from stacks.manifest import names
 
 # The catalogue has pages of its own at these names, where an analysis's page would be.

@@ -10,9 +10,9 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.errors import LimitReached
 from control_plane.groups.errors import AlreadyWithdrawn, CodeRefused, InvalidTerms
+from control_plane.groups.lifecycle import is_retiring, refuse_retiring
 from control_plane.groups.models import CODE_GROUP_LETTERS, Group, JoinCode, hash_code, make_code
 from control_plane.groups.permissions import require_manager
-from control_plane.retirement.guards import is_retiring, refuse_retiring
 
 USUAL_DAYS, MOST_DAYS = 30, 365
 MOST_USES = 10_000

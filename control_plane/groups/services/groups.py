@@ -18,11 +18,11 @@ from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import deny_now
 from control_plane.errors import InvalidName, NotFound
 from control_plane.groups.errors import NameTaken
+from control_plane.groups.lifecycle import refuse_retiring
 from control_plane.groups.look_alikes import look_alike_of
 from control_plane.groups.models import Group
 from control_plane.groups.services.manifests import group_manifest, previous_manifest
 from control_plane.groups.signals import manifest_proposed
-from control_plane.retirement.guards import refuse_retiring
 from stacks.manifest import GroupManifest, names
 
 

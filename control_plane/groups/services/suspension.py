@@ -17,12 +17,12 @@ from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from control_plane.groups.errors import LastManager, NotMember, NotSuspended
+from control_plane.groups.lifecycle import refuse_retiring
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.permissions import managers, require_manager
 from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.members import people_in_words
 from control_plane.groups.services.terms import iso
-from control_plane.retirement.guards import refuse_retiring
 
 
 def suspend_members(*, group: Group, users: Sequence[User], actor: Actor) -> Deployment:

@@ -14,6 +14,22 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='AdoptedKey',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('access_key_id', models.CharField(help_text='Not secret: it only names the key.', max_length=128, unique=True)),
+                ('old_user', models.CharField(help_text='What its IAM user was called before.', max_length=64)),
+                ('state', models.CharField(choices=[('in-use', 'works'), ('removing', 'is being removed'), ('removed', 'removed')], default='in-use', max_length=16)),
+                ('adopted_at', models.DateTimeField(auto_now_add=True)),
+                ('removed_at', models.DateTimeField(null=True)),
+                ('membership', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adopted_keys', to='groups.membership')),
+            ],
+            options={
+                'db_table': 'legacy_adoptedkey',
+                'ordering': ('pk',),
+            },
+        ),
+        migrations.CreateModel(
             name='KeyCheck',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

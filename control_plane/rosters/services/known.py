@@ -9,7 +9,6 @@ from django.db.models import Q
 from control_plane.accounts.models import User
 from control_plane.accounts.validation import fold_name
 from control_plane.groups.models import Group, Membership
-from control_plane.retirement.models import Retirement
 from control_plane.rosters.services.read import Row
 
 # Values in one query; databases limit how many there may be.
@@ -38,8 +37,7 @@ class Known:
             for group in Group.objects.filter(Q(slug__in=called) | Q(folded_name__in=folded)).select_related("stack"):
                 known.groups[fold_name(group.name)] = known.groups[group.slug] = group
         groups = {group.pk for group in known.groups.values()}
-        open_ones = Retirement.objects.filter(group__in=groups, state__in=Retirement.OPEN)
-        known.retiring.update(open_ones.values_list("group", flat=True))
+        known.retiring.update(group.pk for group in known.groups.values() if group.retires_at)
         for users in _steps({user.pk for user in known.people.values()}):
             found = Membership.objects.wanted().filter(user__in=users, group__in=groups)
             known.memberships.update({(one.user_id, one.group_id): one for one in found})

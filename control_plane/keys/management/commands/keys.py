@@ -5,7 +5,8 @@ from typing import Any
 from control_plane.aws import AwsFailure
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.groups import find_group
-from control_plane.keys.checking import check_group, forget_ended
+from control_plane.keys.checking import check_group
+from control_plane.keys.due import forget_ended
 from control_plane.keys.listing import unused_keys
 from control_plane.keys.models import KeyUse
 from control_plane.terminal import VerbCommand, table

@@ -8,7 +8,7 @@ from typing import Any
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, LOOK_SECONDS, WAIT_SECONDS
 from control_plane.groups.services.groups import find_group
-from control_plane.retirement.asking import ask, undo
+from control_plane.retirement.asking import ask, request_survey, undo
 from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import DataChoice, Retirement, Survey
 from control_plane.retirement.present import (
@@ -18,7 +18,6 @@ from control_plane.retirement.present import (
     standing,
     survey_as_dict,
 )
-from control_plane.retirement.surveys import request_survey
 from control_plane.terminal import EXIT_STILL_WAITING, VerbCommand, table
 
 COUNT_SECONDS = 60

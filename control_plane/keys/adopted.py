@@ -7,9 +7,7 @@ asks, and always before a deployment that takes the user away.
 import logging
 
 from botocore.exceptions import ClientError
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from control_plane import aws
@@ -19,51 +17,33 @@ from control_plane.aws import AwsFailure
 from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
 from control_plane.deployments.iam_lookups import Lookups
 from control_plane.deployments.models import Stack
-from control_plane.groups.errors import NoOldKey
-from control_plane.groups.models import AccessState, Membership
-from control_plane.groups.permissions import may_decide
-from control_plane.legacy.models import AdoptedKey
-from control_plane.legacy.tasks import remove_old_keys
+from control_plane.deployments.requests import lock
+from control_plane.groups.models import Membership
+from control_plane.keys.models import AdoptedKey
 from stacks.manifest import GroupManifest, names, parse
 
-logger = logging.getLogger("cohort.legacy")
+logger = logging.getLogger("cohort.keys")
 
 MOST_AT_ONCE = 50
 
 
-def old_keys(membership: Membership) -> QuerySet[AdoptedKey]:
-    """What a member brought along and still has."""
-    return AdoptedKey.objects.there().filter(membership=membership)
-
-
-def known_keys(stack: Stack) -> set[str]:
-    """The identifiers of all keys that members of this group brought along and still have."""
-    return set(AdoptedKey.objects.there().filter(membership__group__stack=stack).values_list("access_key_id", flat=True))
-
-
-def request_removal(key: AdoptedKey, *, actor: Actor) -> AdoptedKey:
-    """Have a worker remove an old key. The member, the group's managers and administrators may.
-
-    Raises NoOldKey if it is gone already or there is no key of Cohort's own beside it yet, or PermissionDenied.
-    """
-    membership = key.membership
-    if not (may_decide(actor, membership.group) or (actor.user is not None and actor.user.pk == membership.user_id)):
-        raise PermissionDenied("Only the member, the group's managers and administrators may remove a key. Nothing was changed.")
+def adopt(*, membership: Membership, access_key_id: str, old_user: str) -> AdoptedKey:
+    """Note a key that a member brought along, and on the stack that it is none that somebody added. Atomic."""
     with transaction.atomic():
-        key = AdoptedKey.objects.select_for_update().get(pk=key.pk)
-        if key.state == AdoptedKey.State.REMOVED:
-            raise NoOldKey(f"The old key {key.access_key_id} is gone already. Nothing was changed.")
-        if membership.access_state == AccessState.ADDING:
-            raise NoOldKey(
-                f"{membership.user.email} has no new key yet, so the old one stays. Nothing was changed; wait until it is there."
-            )
-        if key.state == AdoptedKey.State.IN_USE:
-            key.state = AdoptedKey.State.REMOVING
-            key.save(update_fields=["state"])
-            before = {"access_key_id": key.access_key_id, "old_user": key.old_user}
-            record(actor, "legacy.remove_key", f"{membership.user.email} in {membership.group.slug}", before=before)
-        transaction.on_commit(remove_old_keys.enqueue)
+        key = AdoptedKey.objects.create(membership=membership, access_key_id=access_key_id, old_user=old_user)
+        note_on_stack(membership.group.stack_id)
     return key
+
+
+def note_on_stack(stack_id: int) -> None:
+    """Have the stack's row name the adopted keys that AWS still holds. In the transaction that changes one of them.
+
+    The stack is locked, so that of two who change keys of one group the second sees what the first did.
+    """
+    stack = lock(stack_id)
+    there = AdoptedKey.objects.there().filter(membership__group__stack=stack)
+    stack.adopted_key_ids = list(there.order_by("pk").values_list("access_key_id", flat=True))
+    stack.save(update_fields=["adopted_key_ids"])
 
 
 def remove_requested() -> int:
@@ -109,4 +89,5 @@ def remove(key: AdoptedKey) -> None:
         there = AdoptedKey.objects.there().filter(pk=key.pk)
         if there.update(state=AdoptedKey.State.REMOVED, removed_at=timezone.now()):
             target = f"{membership.user.email} in {membership.group.slug}"
+            note_on_stack(membership.group.stack_id)
             record(Actor.system("worker"), "legacy.key_removed", target, before={"access_key_id": key.access_key_id})

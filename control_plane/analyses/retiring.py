@@ -13,20 +13,16 @@ from control_plane.catalogue.models import AccessRequest
 from control_plane.config import config
 from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import lock
+from control_plane.groups.lifecycle import refuse_retired_analyses
 from control_plane.groups.models import Analysis, Grant
 from control_plane.jobs.models import Job
+from control_plane.retirement.analysis_present import DELETED, KEPT
 from control_plane.retirement.analysis_steps import begin
 from control_plane.retirement.errors import RetirementRefused
-from control_plane.retirement.guards import refuse_retired_analyses
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
 
 # How many groups a refusal names.
 MOST_NAMED = 5
-KEPT = (
-    "{bucket} was kept as it is, but Cohort cannot take it in again. To work on with its data, make a new analysis with a bucket "
-    "of its own, and have an administrator of the AWS account copy the objects: aws s3 sync s3://{bucket} s3://<new bucket>."
-)
-DELETED = "{bucket} was deleted with all that it held. Make a new analysis under another name."
 
 
 def ask(
