@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "control_plane.keys",
     "control_plane.legacy",
     "control_plane.notifications",
+    "control_plane.people",
     "control_plane.quotas",
     "control_plane.retirement",
     "control_plane.review",
@@ -164,7 +165,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
-ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "control_plane.people.adapter.PeopleAdapter"
 ACCOUNT_FORMS = {
     "add_email": "control_plane.accounts.forms.ChangeAddressForm",
     "change_password": "control_plane.accounts.password_forms.ChangePasswordForm",

@@ -16,11 +16,12 @@ from control_plane.accounts.forms import DeletionForm, NameForm
 from control_plane.accounts.models import User
 from control_plane.accounts.password_forms import ReplaceKeysForm
 from control_plane.accounts.second_factors import has_second_factor, is_required
-from control_plane.accounts.services import addresses, asked_mail, computers, departures, profile, sessions, sign_outs
+from control_plane.accounts.services import addresses, asked_mail, computers, profile, sessions
 from control_plane.audit.actors import Actor
 from control_plane.errors import Refused
 from control_plane.groups.models import Membership
 from control_plane.groups.overview import access_of
+from control_plane.people import departures, sign_outs
 from control_plane.sent import read_number
 
 MOST_LISTED = 50

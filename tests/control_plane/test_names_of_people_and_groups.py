@@ -6,8 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from control_plane.accounts import look_alikes
-from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import trust_address
+from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.profile import rename
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
