@@ -203,7 +203,7 @@ def test_the_doctor_lists_the_names_that_would_not_be_taken_today(ada: User, gro
 
 
 def test_a_sign_up_counts_a_name_s_letters_as_they_are_kept(ada: User) -> None:
-    from control_plane.accounts.forms import NameForm
+    from web.accounts.forms import NameForm
 
     form = NameForm({"name": decomposed("é" * 120)})
     assert form.is_valid(), form.errors
