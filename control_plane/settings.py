@@ -59,13 +59,16 @@ INSTALLED_APPS = [
     "control_plane.keys",
     "control_plane.legacy",
     "control_plane.notifications",
+    "control_plane.people",
     "control_plane.quotas",
     "control_plane.retirement",
     "control_plane.review",
     "control_plane.rosters",
     "control_plane.worker",
+    "web.accounts",
     "web.configurations",
     "web.credentials",
+    "web.deployments",
     "web.files",
     "web.home",
     "web.jobs",
@@ -164,12 +167,12 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
-ACCOUNT_ADAPTER = "control_plane.accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "control_plane.people.adapter.PeopleAdapter"
 ACCOUNT_FORMS = {
-    "add_email": "control_plane.accounts.forms.ChangeAddressForm",
-    "change_password": "control_plane.accounts.password_forms.ChangePasswordForm",
-    "reset_password_from_key": "control_plane.accounts.password_forms.NewPasswordForm",
-    "set_password": "control_plane.accounts.password_forms.SetPasswordForm",
+    "add_email": "web.accounts.forms.ChangeAddressForm",
+    "change_password": "web.accounts.password_forms.ChangePasswordForm",
+    "reset_password_from_key": "web.accounts.password_forms.NewPasswordForm",
+    "set_password": "web.accounts.password_forms.SetPasswordForm",
     "signup": "control_plane.groups.signup.SignupForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -189,13 +192,13 @@ ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
 MFA_FORMS = {
-    "activate_totp": "control_plane.accounts.factor_forms.ActivateAppForm",
-    "add_webauthn": "control_plane.accounts.factor_forms.AddForm",
-    "authenticate": "control_plane.accounts.factor_forms.CodeForm",
-    "authenticate_webauthn": "control_plane.accounts.factor_forms.SecondStepForm",
-    "login_webauthn": "control_plane.accounts.factor_forms.SignInForm",
-    "reauthenticate": "control_plane.accounts.factor_forms.CodeAgainForm",
-    "reauthenticate_webauthn": "control_plane.accounts.factor_forms.AgainForm",
+    "activate_totp": "web.accounts.factor_forms.ActivateAppForm",
+    "add_webauthn": "web.accounts.factor_forms.AddForm",
+    "authenticate": "web.accounts.factor_forms.CodeForm",
+    "authenticate_webauthn": "web.accounts.factor_forms.SecondStepForm",
+    "login_webauthn": "web.accounts.factor_forms.SignInForm",
+    "reauthenticate": "web.accounts.factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "web.accounts.factor_forms.AgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

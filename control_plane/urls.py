@@ -12,7 +12,7 @@ bound_integer_lists()
 
 urlpatterns = [
     path("", include("web.home.urls")),
-    path("accounts/", include("control_plane.accounts.urls")),
+    path("accounts/", include("web.accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("", include("web.credentials.urls")),
     path("", include("allauth.idp.urls")),
@@ -21,7 +21,7 @@ urlpatterns = [
     path("docs/", documentation, name="documentation"),
     path("docs/<path:document>", documentation, name="documentation"),
     path("favicon.ico", favicon, name="favicon"),
-    path("deployments/", include("control_plane.deployments.urls")),
+    path("deployments/", include("web.deployments.urls")),
     path("", include("control_plane.catalogue.urls")),
     path("", include("control_plane.health.urls")),
     path("", include("control_plane.quotas.urls")),

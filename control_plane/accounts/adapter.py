@@ -5,7 +5,6 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
-from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
@@ -15,15 +14,13 @@ from control_plane.accounts import attempts
 from control_plane.accounts.models import User
 from control_plane.accounts.services import asked_mail
 from control_plane.accounts.services.addresses import forget_strangers, is_taken
-from control_plane.accounts.services.sign_outs import end_computers_and_sessions
 from control_plane.accounts.validation import validate_email
-from control_plane.audit.actors import acting
 from control_plane.config import config
 from control_plane.notifications.account_mail import put_account_mail
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Accounts by e-mail address. What can be done to them is in `services`."""
+    """Accounts by e-mail address. What can be done to them is in `services`; the site uses the subclass in `people.adapter`."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "account_inactive": "This account is not active. Ask an administrator.",
@@ -67,22 +64,10 @@ class AccountAdapter(DefaultAccountAdapter):
             return super().confirm_email(request, email_address)
 
     def set_password(self, user: User, password: str) -> None:
-        """Set it, and end what was opened with the old one. The pages and the e-mail that follow say what that was."""
-        request = self.request
+        """Set the password, and disconnect accounts elsewhere that were connected before the address was verified."""
         with transaction.atomic():
             forget_strangers(user)
             super().set_password(user, password)
-            request.signed_out = end_computers_and_sessions(
-                user=user, actor=acting(user, request), replace_keys=getattr(request, "replace_keys", False)
-            )
-        for refusal in request.signed_out.refusals:
-            messages.warning(request, f"An access key was not replaced. {refusal}")
-
-    def send_notification_mail(
-        self, template_prefix: str, user: User, context: dict[str, Any] | None = None, email: str | None = None
-    ) -> None:
-        ended = {"signed_out": getattr(self.request, "signed_out", None)}
-        super().send_notification_mail(template_prefix, user, ended | (context or {}), email)
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         return site_address("account_confirm_email", emailconfirmation.key)

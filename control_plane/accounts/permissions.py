@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from control_plane.accounts.models import User
@@ -20,6 +21,11 @@ def require_administrator(actor: Actor) -> None:
     if actor.is_operator or is_administrator(actor.user):
         return
     raise PermissionDenied("Only an administrator may do this. Nothing was changed; ask one to do it for you.")
+
+
+def active_administrators() -> QuerySet[User]:
+    """Those who can administer every group now."""
+    return User.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

@@ -19,8 +19,7 @@ from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Preview
-from control_plane.deployments.preview_views import SESSION_KEY
-from control_plane.deployments.previews import request_preview
+from control_plane.deployments.previews import SESSION_KEY, request_preview
 from control_plane.errors import Refused
 from control_plane.groups.models import Membership
 

@@ -5,8 +5,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.accounts.permissions import is_administrator, require_administrator
-from control_plane.accounts.services.departures import active_administrators
+from control_plane.accounts.permissions import active_administrators, is_administrator, require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours

@@ -12,6 +12,8 @@ from control_plane.deployments.synthesis import SynthesisFailed
 from control_plane.deployments.tasks import work_out_preview
 
 NO_ENGINE = "This worker deploys by the plain `cdk deploy` (COHORT_DEPLOYER=cli), which cannot say beforehand what will change."
+# Where the session keeps who the members of its last preview are: their names for AWS are made up anew by each rehearsal.
+SESSION_KEY = "preview_people"
 
 
 class _RolledBack(Exception):

@@ -10,9 +10,9 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
-from control_plane.deployments.plans import Plan, people_changes
+from control_plane.deployments.plan_words import MOST_SHOWN, people_rows
+from control_plane.deployments.plans import people_changes
 from control_plane.deployments.requests import lock, queue
-from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.signals import deployment_cancelled
 
 # What a sentence names of each part; the rest is told as a number.
@@ -106,8 +106,8 @@ def _words(held: str, wanted: str, *, widens: bool) -> tuple[str, ...]:
     """How people's access changes from the one manifest to the other: what lets somebody do more, or all the rest."""
     if not wanted:
         return ()
-    plan = Plan(people=[one for one in people_changes(held, wanted) if one.widens == widens])
-    return tuple(f"{row.name} {row.what}" for section in shown_plan(plan.to_json()).sections for row in section.rows)
+    changes = [one for one in people_changes(held, wanted) if one.widens == widens]
+    return tuple(f"{row.name} {row.what}" for row in people_rows(changes[:MOST_SHOWN]))
 
 
 def _listed(words: tuple[str, ...]) -> str:

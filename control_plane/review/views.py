@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
-from control_plane.accounts.services.removals import foresee, remove_people
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.errors import Refused
+from control_plane.people.removals import foresee, remove_people
 from control_plane.review import deciding, listing
 from control_plane.review.deciding import members
 from control_plane.review.due import request_all

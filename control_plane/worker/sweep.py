@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 from django.db import DatabaseError
 
-from control_plane.accounts.services.departures import erase_departed
-from control_plane.accounts.services.removals import end_leftovers
 from control_plane.config import config
 from control_plane.deployments._environment import clear_work_folder
 from control_plane.deployments.denying import deny_pending
@@ -25,6 +23,8 @@ from control_plane.keys.adopted import remove_requested
 from control_plane.keys.due import start_due_checks
 from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
 from control_plane.notifications.outbox import deliver_due
+from control_plane.people.departures import erase_departed
+from control_plane.people.removals import end_leftovers
 from control_plane.quotas.reading import read_when_due
 from control_plane.retirement.due import take_steps
 from control_plane.review.due import start_due_looks

@@ -14,7 +14,6 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
-from control_plane.accounts.services.sign_outs import MAX_AN_HOUR
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
 from control_plane.deployments.denying import deny
@@ -27,6 +26,7 @@ from control_plane.groups.services.credentials import member_credentials
 from control_plane.groups.services.cut_offs import drop_past_cut_offs
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member
+from control_plane.people.sign_outs import MAX_AN_HOUR
 from stacks.manifest import GroupManifest, parse
 from tests.control_plane.accounts import NEW_PASSWORD, PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle

@@ -20,7 +20,6 @@ from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.newer import deploy_ours
 from control_plane.deployments.plans import Plan, needs_approval
-from control_plane.deployments.shown_plan import shown_plan
 from control_plane.groups.models import Analysis
 from control_plane.groups.services.analyses import create_analysis
 from control_plane.groups.services.earlier_versions import kept_days
@@ -29,6 +28,7 @@ from control_plane.storage import earlier_versions
 from control_plane.storage.earlier_versions import count, ends_at
 from stacks.manifest import PlatformManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
+from web.deployments.plan_table import shown_plan
 
 PLACE = Place("111122223333", "us-east-1")
 

@@ -14,7 +14,6 @@ from django.test import Client
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.accounts.services.departures import ask_deletion, erase_departed
 from control_plane.audit.models import AuditEvent
 from control_plane.audit.refusals import NotYours
 from control_plane.catalogue.models import Entry
@@ -28,6 +27,7 @@ from control_plane.jobs.submitting import NotSubmittable, Vanished, expand, fail
 from control_plane.jobs.sweeping import look_at, look_at_open_jobs
 from control_plane.jobs.watching import look, note, read_log
 from control_plane.notifications.models import Notice
+from control_plane.people.departures import ask_deletion, erase_departed
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.sessions import Purpose, jobs_client, s3_client
 from tests.control_plane.conftest import OPERATOR, settle

@@ -6,8 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from control_plane.accounts import look_alikes
-from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import trust_address
+from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.profile import rename
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
@@ -204,7 +203,7 @@ def test_the_doctor_lists_the_names_that_would_not_be_taken_today(ada: User, gro
 
 
 def test_a_sign_up_counts_a_name_s_letters_as_they_are_kept(ada: User) -> None:
-    from control_plane.accounts.forms import NameForm
+    from web.accounts.forms import NameForm
 
     form = NameForm({"name": decomposed("é" * 120)})
     assert form.is_valid(), form.errors

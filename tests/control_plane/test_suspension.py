@@ -18,7 +18,6 @@ from control_plane.audit.models import AuditEvent
 from control_plane.deployments.denying import deny, deny_pending, make_way
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
-from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.tasks import URGENT, deny_now
 from control_plane.groups.errors import LastManager, NotMember, NotSuspended, Suspended
 from control_plane.groups.models import Access, Grant, Group, Membership
@@ -31,6 +30,7 @@ from control_plane.storage.places import find_place
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import configure
 from tests.control_plane.people import actor_of, client_of, in_group
+from web.deployments.plan_table import shown_plan
 
 pytestmark = pytest.mark.django_db
 

@@ -8,8 +8,8 @@ from django.core import signing
 from django.db.models import Count
 from django.utils import timezone
 
-from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import make_link_token, trust_address
+from control_plane.accounts.models import User, trust_address
+from control_plane.accounts.services.addresses import make_link_token
 from control_plane.accounts.services.computers import computers, sign_in
 from control_plane.audit.actors import Actor
 from control_plane.catalogue.requests import ask

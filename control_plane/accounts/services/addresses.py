@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from control_plane.accounts.models import User
+from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.signals import address_verified
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
@@ -37,13 +37,6 @@ NOT_VALID = "This link is too old, was used before, or is not whole. Your addres
 def is_taken(email: str, *, by_other_than: User) -> bool:
     """Whether another account has this address, verified or not."""
     return User.objects.filter(email__iexact=email).exclude(pk=by_other_than.pk).exists()
-
-
-def trust_address(user: User) -> None:
-    """Take the person's address as verified, because an administrator vouches for it. It is the only one that they have."""
-    EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
-    EmailAddress.objects.filter(email=user.email).exclude(user=user).delete()
-    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})
 
 
 def address_is_verified(user: User) -> bool:

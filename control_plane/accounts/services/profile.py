@@ -3,9 +3,8 @@
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import trust_address
-from control_plane.accounts.services.departures import cancel_deletion
+from control_plane.accounts.models import User, trust_address
+from control_plane.accounts.services.deletion import cancel_deletion
 from control_plane.accounts.validation import tidy_name, validate_person_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record

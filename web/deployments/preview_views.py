@@ -7,13 +7,12 @@ from django.views.decorators.http import require_GET
 
 from control_plane.audit.refusals import NotYours
 from control_plane.deployments.models import Preview
-from control_plane.deployments.shown_plan import shown_plan
-from control_plane.deployments.views import for_administrators
+from control_plane.deployments.previews import SESSION_KEY
+from web.deployments.plan_table import shown_plan
+from web.deployments.views import for_administrators
 
 # After so many seconds the page says that no worker seems to be there.
 SLOW_SECONDS = 30
-# Where the session keeps who the members of its last preview are: their names for AWS are made up anew by each rehearsal.
-SESSION_KEY = "preview_people"
 
 
 @require_GET

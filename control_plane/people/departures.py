@@ -18,12 +18,15 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from control_plane.accounts.models import User
+from control_plane.accounts.permissions import active_administrators
+from control_plane.accounts.services.deletion import LastAdministrator
 from control_plane.accounts.services.sessions import end_all_sessions
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.errors import Refused
 from control_plane.groups.models import Membership
+from control_plane.groups.services.members import leave_all
 
 logger = logging.getLogger("cohort.accounts")
 # Cannot be anybody's: the top-level domain `invalid` is reserved (RFC 2606).
@@ -33,10 +36,6 @@ MOST_AT_ONCE = 50
 
 class NotConfirmed(Refused):
     """The address that was typed is not the account's."""
-
-
-class LastAdministrator(Refused):
-    """Nobody would be left to administer the site."""
 
 
 def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployment]:
@@ -55,7 +54,7 @@ def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployme
             raise NotConfirmed("That is not this account's address. Nothing was deleted; type the address as it stands above.")
         if [one.pk for one in administrators] == [person.pk]:
             raise LastAdministrator("You are the only administrator. Nothing was deleted; make somebody else one first.")
-        deployments = _leave_all(person, actor)
+        deployments = leave_all(user=person, actor=actor)
         person.is_active = False
         person.deletion_requested_at = timezone.now()
         person.save(update_fields=["is_active", "deletion_requested_at"])
@@ -63,15 +62,6 @@ def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployme
         end_all_sessions(person, actor=actor)
         Token.objects.filter(user=person).delete()
     return deployments
-
-
-def cancel_deletion(user: User, *, actor: Actor) -> None:
-    """Keep the account after all, because an administrator has activated it again."""
-    if user.is_active and user.deletion_requested_at and not user.erased_at:
-        with transaction.atomic():
-            User.objects.filter(pk=user.pk).update(deletion_requested_at=None)
-            record(actor, "account.deletion_cancelled", user.email)
-        user.deletion_requested_at = None
 
 
 def erase_departed() -> int:
@@ -89,17 +79,6 @@ def erase_departed() -> int:
 def _departed() -> QuerySet[User]:
     access = Membership.objects.not_ended().filter(user=OuterRef("pk"))
     return User.objects.filter(~Exists(access), deletion_requested_at__isnull=False, erased_at__isnull=True, is_active=False)
-
-
-def active_administrators() -> QuerySet[User]:
-    """Those who can administer every group now."""
-    return User.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
-
-
-def _leave_all(person: User, actor: Actor) -> list[Deployment]:
-    from control_plane.groups.services.members import leave_all
-
-    return leave_all(user=person, actor=actor)
 
 
 def _erase(person: User) -> None:

@@ -15,8 +15,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.accounts.permissions import is_administrator, require_administrator
-from control_plane.accounts.services.departures import LastAdministrator, active_administrators, cancel_deletion
+from control_plane.accounts.permissions import active_administrators, is_administrator, require_administrator
+from control_plane.accounts.services.deletion import LastAdministrator, cancel_deletion
 from control_plane.accounts.services.sessions import end_all_sessions
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.accounts.models import User
-from control_plane.accounts.services.removals import Loss, activate, foresee, remove_people
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.groups.services.members import find_user
+from control_plane.people.removals import Loss, activate, foresee, remove_people
 
 NO_ACCESS_BACK = "Access is not given back by itself: add them to their groups again."
 

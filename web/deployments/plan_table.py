@@ -4,35 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from control_plane.deployments.plans import PeopleChange, Plan, ResourceChange, StatementChange
+from control_plane.deployments.plan_words import MOST_SHOWN, SIGNS, Row, people_rows
+from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
 from control_plane.deployments.progress import action_word, resource_name
-from control_plane.groups.models import Membership
 
-# What a page shows of each list; the rest is told as a number.
-MOST_SHOWN = 200
-
-_SIGNS = {
-    "add": "+",
-    "joins": "+",
-    "remove": "−",
-    "leaves": "−",
-    "change": "~",
-    "changes": "~",
-    "replace": "±",
-}
-_PEOPLE_WORDS = {
-    ("member", "joins"): "gets access",
-    ("member", "leaves"): "loses access",
-    ("member", "changes"): "gets in another way",
-    ("analysis", "joins"): "can be used",
-    ("analysis", "leaves"): "can no longer be used",
-    ("analysis", "changes"): "is used in another way",
-    ("bucket", "joins"): "is made",
-    ("bucket", "leaves"): "is no longer Cohort’s",
-    ("bucket", "changes"): "changes",
-    ("group", "changes"): "changes",
-    ("versions", "changes"): "are kept",
-}
 _STATEMENT_WORDS = {
     ("add", "Allow"): "becomes allowed",
     ("remove", "Allow"): "is no longer allowed",
@@ -43,29 +18,6 @@ _STATEMENT_WORDS = {
     ("add", "Unknown"): "comes, and what it allows is not known",
     ("remove", "Unknown"): "goes, and what it denied is not known",
 }
-_DETAILS = {
-    "federated": "short-lived credentials",
-    "keys": "an access key of their own",
-    "read-write": "read and write",
-    "read-only": "read only",
-    "bucket": "",
-    "key before active": "the key before kept for a while",
-    "key before inactive": "the key before kept, inactive",
-}
-_SUSPENSION = {"suspended": "is suspended: everything is denied", "resumed": "is no longer suspended"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One thing that changes. `technical` is AWS's own word for it."""
-
-    sign: str
-    name: str
-    what: str
-    technical: str
-    widens: bool = False
-    # What a page says of one that widens.
-    widens_how: str = "lets somebody do more"
 
 
 @dataclass(frozen=True)
@@ -90,18 +42,12 @@ class ShownPlan:
 def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None) -> ShownPlan:
     """The stored plan for a page, in one query. `names` gives addresses to members whom the database does not hold."""
     plan = Plan.from_json(document)
-    addresses = _addresses(plan) | dict(names or {})
     sections = [
-        _section("People and data", [_person(one, addresses) for one in plan.people]),
+        _section("People and data", people_rows(plan.people, names)),
         _section("Permissions", [_statement(one) for one in plan.statements]),
         _section("Resources", [_resource(one) for one in plan.resources]),
     ]
     return ShownPlan(_verdict(plan), plan.broadens, _counts(plan), [section for section in sections if section.rows])
-
-
-def _addresses(plan: Plan) -> dict[str, str]:
-    usernames = [one.name for one in plan.people if one.kind == "member"][:MOST_SHOWN]
-    return dict(Membership.objects.filter(username__in=usernames).values_list("username", "user__email")) if usernames else {}
 
 
 def _section(title: str, rows: list[Row]) -> Section:
@@ -110,32 +56,12 @@ def _section(title: str, rows: list[Row]) -> Section:
     return Section(title, rows[:MOST_SHOWN], max(0, len(rows) - MOST_SHOWN))
 
 
-def _person(one: PeopleChange, addresses: Mapping[str, str]) -> Row:
-    known = addresses.get(one.name, "") if one.kind == "member" else ""
-    words = one.detail.split(", ")
-    suspension = next((_SUSPENSION[word] for word in words if word in _SUSPENSION), "")
-    what = suspension if suspension and one.change == "changes" else _PEOPLE_WORDS[one.kind, one.change]
-    told = [_DETAILS.get(word, word.replace("serial", "number")) for word in words if word not in _SUSPENSION]
-    detail = ", ".join([*filter(None, told), *(["suspended"] if "suspended" in words and one.change == "joins" else [])])
-    subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket ", "group": "the group ", "versions": ""}[
-        one.kind
-    ]
-    return Row(
-        sign=_SIGNS[one.change],
-        name=known or f"{subject}{one.name}",
-        what=f"{what} ({detail})" if detail and one.change != "leaves" else what,
-        technical=one.name if known else "",
-        widens=one.widens,
-        **({"widens_how": "ends data for good"} if one.kind == "versions" else {}),
-    )
-
-
 def _statement(one: StatementChange) -> Row:
     where = " ".join(
         part for part in (f"on {one.resource}" if one.resource else "", f"for {one.principal}" if one.principal else "") if part
     )
     return Row(
-        sign=_SIGNS[one.change],
+        sign=SIGNS[one.change],
         name=one.actions or one.resource,
         what=_STATEMENT_WORDS.get((one.change, one.effect), "is attached" if one.change == "add" else "is detached"),
         technical=f"{where}, only if {one.condition}" if one.condition else where,
@@ -145,7 +71,7 @@ def _statement(one: StatementChange) -> Row:
 
 def _resource(one: ResourceChange) -> Row:
     properties = f": {', '.join(one.properties)}" if one.properties else ""
-    return Row(_SIGNS[one.action], resource_name(one.type), f"{action_word(one.action)}{properties}", one.logical_id)
+    return Row(SIGNS[one.action], resource_name(one.type), f"{action_word(one.action)}{properties}", one.logical_id)
 
 
 def _verdict(plan: Plan) -> str:

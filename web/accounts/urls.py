@@ -3,7 +3,7 @@
 from django.urls import path
 from django.views.generic import RedirectView
 
-from control_plane.accounts import passkey_views, views
+from web.accounts import passkey_views, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="profile")),

@@ -7,7 +7,7 @@ from allauth.core import context
 from django import forms
 
 from control_plane.accounts.models import User
-from control_plane.accounts.services.sign_outs import keys_of
+from control_plane.people.sign_outs import keys_of
 
 
 class ReplaceKeysForm(forms.Form):

@@ -13,9 +13,9 @@ from control_plane.audit.actors import Actor
 from control_plane.deployments import drift, newer, requests
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.standing import drift_icon, on_aws, worst_first
-from control_plane.deployments.views import for_administrators
 from control_plane.errors import Refused
 from control_plane.groups.overview import latest_deployments
+from web.deployments.views import for_administrators
 
 PER_PAGE = 25
 # The newest deployments that a stack's page shows; the list has the rest.

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.deployments import preview_views, stack_views, views
+from web.deployments import preview_views, stack_views, views
 
 app_name = "deployments"
 urlpatterns = [

@@ -20,10 +20,10 @@ from control_plane.deployments.covered import covered_by, headline
 from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
-from control_plane.deployments.shown_plan import shown_plan
 from control_plane.deployments.standing import left_behind
 from control_plane.errors import Refused
 from control_plane.sent import read_number
+from web.deployments.plan_table import shown_plan
 
 PER_PAGE = 25
 # The newest lines that a page shows at first, and the most that one look adds.

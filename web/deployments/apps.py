@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class DeploymentPagesConfig(AppConfig):
+    """The pages of deployments, stacks and previews."""
+
+    name = "web.deployments"
+    # `deployments` is the label of the app that has the tables.
+    label = "deployment_pages"
