@@ -19,7 +19,7 @@ from control_plane.accounts.services.sign_outs import end_computers_and_sessions
 from control_plane.accounts.validation import validate_email
 from control_plane.audit.actors import acting
 from control_plane.config import config
-from control_plane.notifications.account_mail import put_account_mail
+from control_plane.notifications.outbox import put_account_mail
 
 
 class AccountAdapter(DefaultAccountAdapter):
