@@ -10,12 +10,12 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
 from control_plane.catalogue.models import AccessRequest
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
 from control_plane.groups.lifecycle import refuse_retired_analyses, refuse_retiring
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.permissions import manages
 from control_plane.groups.services.analyses import grant_analysis
-from control_plane.notifications.outbox import announce_about_group
 
 REASON_CHARACTERS = 400
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments import claims, tallies
+from control_plane.deployments.announcements import announce
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.heart import LeaseLost
@@ -20,7 +21,6 @@ from control_plane.deployments.signals import deployment_failed, deployment_succ
 from control_plane.deployments.tasks import check_drift
 from control_plane.deployments.tries import MOST_TRIES, backoff
 from control_plane.deployments.withdrawing import withdraw
-from control_plane.notifications.outbox import announce, announce_access
 
 logger = logging.getLogger("cohort.engine")
 
@@ -52,7 +52,7 @@ def succeeded(deployment: Deployment, observation: Observation, digest: str) -> 
             failure="",
             revert_drift=False,
         )
-        announce_access(deployment, brought=deployment.generation)
+        announce(deployment, Deployment.State.SUCCEEDED.value)
         deployment_succeeded.send(sender=Deployment, deployment=deployment, observation=observation)
 
 
@@ -72,6 +72,7 @@ def failed(
             if problem.kind != Failure.PERMANENT:
                 told["advice"] = f"{problem.advice} It was tried {deployment.attempts} times; it is tried again in half an hour."
             _end(deployment, Deployment.State.FAILED, **told)
+            announce(deployment, Deployment.State.FAILED.value)
             reasons = {resource.logical_id: resource.reason for resource in problem.resources}
             deployment_failed.send(sender=Deployment, deployment=deployment, reasons=reasons)
             return None
@@ -105,8 +106,9 @@ def cancelled(deployment: Deployment, by: str, observation: Observation | None, 
         stack = Stack.objects.get(pk=deployment.stack_id)
         told = (held, in_force(stack), found.sentence(stack))
         _set(deployment, advice=" ".join(one for one in told if one))
-        if "deployed_generation" in fields and observation:
-            announce_access(deployment, brought=observation.generation)
+        announce(deployment, Deployment.State.CANCELLED.value)
+        if "deployed_generation" in fields:
+            deployment_succeeded.send(sender=Deployment, deployment=deployment, observation=observation)
 
 
 def waits_for_approval(deployment: Deployment) -> None:
@@ -139,10 +141,9 @@ def _give_back(deployment: Deployment, **stack_fields: object) -> None:
 
 
 def _end(deployment: Deployment, state: Deployment.State, **fields: Any) -> None:
-    """Record the end, tell who wants to know, and count it. `fields` are the deployment's."""
+    """Record the end, and count it. `fields` are the deployment's. The caller announces it once all of it is recorded."""
     ended = {"state": state, "finished_at": timezone.now(), "doing": "", "percent": 100, "stages": deployment.stages}
     _set(deployment, **ended, **{key: value for key, value in fields.items() if key != "stages"})
-    announce(deployment, state.value)
     if deployment.stages:
         tallies.add_each("stage", deployment.stages)
     tallies.add("outcome", state.value)

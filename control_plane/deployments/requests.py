@@ -8,9 +8,9 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments import tallies
+from control_plane.deployments.announcements import announce
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
 from control_plane.errors import Refused
-from control_plane.notifications.outbox import announce
 from stacks.manifest import Manifest
 
 

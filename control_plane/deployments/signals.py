@@ -18,7 +18,8 @@ deployment_failed = Signal()
 # commits what it records of that. What it raises fails the try, as an error of the run itself, before AWS has changed the stack.
 pre_execute = Signal()
 
-# A deployment succeeded: AWS holds what it was to bring. Sent by `outcomes` with the `deployment` and the stack's `observation`,
-# in the transaction that records the end. A receiver enqueues what goes on from there; what it raises rolls the record back, and
-# the deployment is tried again.
+# A deployment succeeded: AWS holds what it was to bring; or, of one that was cancelled while it ran, a generation that an earlier
+# try had brought before that could be taken back. Sent by `outcomes` with the `deployment` and the stack's `observation`, in the
+# transaction that records the end, once the stack's `deployed_generation` says what AWS holds. A receiver announces what that
+# means, and enqueues what goes on from there; what it raises rolls the record back, and the deployment is tried again.
 deployment_succeeded = Signal()

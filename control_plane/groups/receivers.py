@@ -7,6 +7,7 @@ from control_plane.accounts.signals import address_verified
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.signals import deployment_cancelled, deployment_succeeded
+from control_plane.groups.announcements import announce_access
 from control_plane.groups.models import Membership
 from control_plane.groups.services.joining import go_on_once_verified
 from control_plane.groups.services.withdrawal import withdraw_cancelled
@@ -27,7 +28,8 @@ def on_deployment_cancelled(*, deployment: Deployment, stack: Stack, actor: Acto
 
 @receiver(deployment_succeeded, dispatch_uid="groups")
 def on_deployment_succeeded(*, deployment: Deployment, **_: object) -> None:
-    """End the old memberships of those who moved here, and are in now."""
+    """Tell those who are in or out now, and end the old memberships of those who moved here."""
+    announce_access(deployment, brought=Stack.objects.get(pk=deployment.stack_id).deployed_generation)
     moving = Membership.objects.filter(group__stack=deployment.stack_id, replaces__removed_generation__isnull=True)
     if moving.filter(replaces__isnull=False).exists():
         end_moves.enqueue()

@@ -16,7 +16,7 @@ from control_plane.config import config
 from control_plane.deployments.liveness import WORKER_SILENT_SECONDS, silent_before
 from control_plane.deployments.models import Worker
 from control_plane.email_url import LOOPBACK
-from control_plane.notifications.delivery import mail_problem
+from control_plane.notifications.failures import mail_problem
 
 logger = logging.getLogger("cohort.health")
 

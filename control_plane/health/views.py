@@ -24,7 +24,7 @@ from control_plane.audit.refusals import record_refusal
 from control_plane.config import ROOT, config
 from control_plane.deployments.models import DriftState
 from control_plane.health import figures, metrics, readiness
-from control_plane.notifications import delivery
+from control_plane.notifications import failures
 from control_plane.notifications.models import Notice
 
 MOST_MESSAGES = 20
@@ -80,7 +80,7 @@ def send_again(request: HttpRequest, notice_id: int) -> HttpResponse:
     _require_administrator(request)
     notice = get_object_or_404(Notice, pk=notice_id)
     with transaction.atomic():
-        is_tried = delivery.try_again(notice.pk)
+        is_tried = failures.try_again(notice.pk)
         if is_tried:
             record(Actor.of_request(request), "message.again", notice.recipient, event=notice.event)
     if is_tried:
@@ -102,8 +102,8 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "figures": now,
         "drift": [(label, now.drift.get(state, 0)) for state, label in DriftState.choices],
         "longest_mean": max((stage.mean for stage in now.stages), default=0.0),
-        "mail_problem": delivery.mail_problem(),
-        "undelivered": delivery.undelivered()[:MOST_MESSAGES],
+        "mail_problem": failures.mail_problem(),
+        "undelivered": failures.undelivered()[:MOST_MESSAGES],
         "most_outcomes": max((outcome.count for outcome in now.outcomes), default=0),
         "versions": {**_versions(), "Database": _database()},
     }

@@ -12,12 +12,12 @@ from django.db.models import Q
 from django.utils import timezone
 
 from control_plane.config import config
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.models import Membership
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
 from control_plane.jobs.submitting import matched
-from control_plane.notifications.outbox import announce_about_group
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.presence import is_missing, status_of
 

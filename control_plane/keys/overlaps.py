@@ -12,11 +12,11 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.deployments.requests import lock
 from control_plane.errors import Refused
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.models import Group, Membership, PreviousKey, ScopedQuerySet
 from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.keys import credentials_path, inactive_until, record_old_key, set_previous
 from control_plane.keys.models import OldKeyReminder
-from control_plane.notifications.outbox import announce_about_group
 
 logger = logging.getLogger("cohort.sweep")
 

@@ -7,33 +7,20 @@ import json
 from datetime import datetime, timedelta
 
 from cryptography.fernet import InvalidToken
-from django.db import transaction
-from django.utils import timezone
 
 from control_plane.encryption import fernet
 from control_plane.notifications.channels import NotDelivered
 from control_plane.notifications.messages import Message
 from control_plane.notifications.models import MOST_TRIES, Notice
-from control_plane.notifications.tasks import TASK_WAIT, deliver
 
 _PURPOSE = b"cohort account mail"
 # A link to set a password serves for a day: after that there is no use in sending it.
 KEPT = timedelta(days=1)
 
 
-def put_account_mail(*, recipient: str, subject: str, body: str) -> Notice:
-    """Put an e-mail into the outbox. It goes out once the transaction that it is put in has ended, within a second or two."""
-    sealed = fernet(_PURPOSE).encrypt(json.dumps([subject, body]).encode()).decode()
-    with transaction.atomic():
-        notice = Notice.objects.create(
-            event=Notice.Event.ACCOUNT,
-            channel=Notice.Channel.EMAIL,
-            recipient=recipient,
-            sealed=sealed,
-            not_before=timezone.now() + TASK_WAIT,
-        )
-        deliver.enqueue(notice.pk, 0)
-    return notice
+def sealed(subject: str, body: str) -> str:
+    """Encrypt what an e-mail says."""
+    return fernet(_PURPOSE).encrypt(json.dumps([subject, body]).encode()).decode()
 
 
 def unsealed(notice: Notice) -> Message:

@@ -16,3 +16,8 @@ def remove_old_notices() -> int:
     before = timezone.now() - timedelta(days=config().cleanup_notice_days)
     ended = Q(sent_at__isnull=False) | Q(attempts__gte=MOST_TRIES)
     return remove_in_steps(Notice.objects.filter(ended, created_at__lt=before))
+
+
+def remove_notices_to(address: str) -> None:
+    """Remove what was to be told to a person who is removed. Account mail stays: its text is gone within a day by itself."""
+    Notice.objects.filter(recipient=address).exclude(event=Notice.Event.ACCOUNT).delete()

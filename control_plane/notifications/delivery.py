@@ -1,52 +1,45 @@
-"""How messages fare on their way out, and trying one again because somebody asks."""
+"""Delivering: one try of one message at a time, counted before it begins."""
 
-from dataclasses import dataclass
-from datetime import datetime
+import logging
+from datetime import timedelta
 
-from django.db import transaction
-from django.db.models import F, PositiveSmallIntegerField, Q, QuerySet
-from django.db.models.functions import Least
+from django.db.models import F
 from django.utils import timezone
 
+from control_plane.notifications.account_mail import unsealed
+from control_plane.notifications.channels import NotDelivered, send_email, send_webhook
+from control_plane.notifications.messages import document, message
 from control_plane.notifications.models import MOST_TRIES, Notice
-from control_plane.notifications.tasks import TASK_WAIT, deliver
+
+# Wait after the first try; doubled after each further one, so that eight tries span about two hours.
+FIRST_WAIT = timedelta(minutes=1)
+
+logger = logging.getLogger("cohort.notifications")
 
 
-@dataclass(frozen=True)
-class MailProblem:
-    """That no e-mail gets out: since when, and what the mail server, or the way to it, said last."""
-
-    since: datetime
-    reason: str
-
-
-def mail_problem() -> MailProblem | None:
-    """Say what keeps e-mails from going out. None once one was sent after the last try that failed."""
-    emails = Notice.objects.filter(channel=Notice.Channel.EMAIL)
-    failed = emails.unsent().exclude(failed_at=None)
-    newest = failed.order_by("-failed_at").first()
-    if newest is None or newest.failed_at is None or emails.filter(sent_at__gt=newest.failed_at).exists():
-        return None
-    last_sent = emails.exclude(sent_at=None).order_by("-sent_at").values_list("sent_at", flat=True).first()
-    since = failed.filter(failed_at__gt=last_sent) if last_sent else failed
-    oldest = since.order_by("failed_at").values_list("failed_at", flat=True).first()
-    return MailProblem(since=oldest or newest.failed_at, reason=newest.last_error)
-
-
-def undelivered() -> QuerySet[Notice]:
-    """List messages that nobody has taken though it was tried, the newest failure first."""
-    return Notice.objects.unsent().exclude(failed_at=None).order_by("-failed_at", "-pk")
-
-
-def try_again(notice_id: int) -> bool:
-    """Have one more try made at once. Returns whether one will be: not where the message is gone, sent, or being sent already."""
-    has_words = ~Q(event=Notice.Event.ACCOUNT) | ~Q(sealed="")
-    waiting = Notice.objects.failed().filter(has_words, pk=notice_id)
-    # Of one that was given up, the last try is made once more.
-    tries = Least(F("attempts"), MOST_TRIES - 1, output_field=PositiveSmallIntegerField())
-    with transaction.atomic():
-        now = timezone.now()
-        if not waiting.update(begun_at=now, attempts=tries, not_before=now + TASK_WAIT):
-            return False
-        deliver.enqueue(notice_id, Notice.objects.values_list("attempts", flat=True).get(pk=notice_id))
+def deliver(notice_id: int, tries: int) -> bool:
+    """Make one try, unless it was made already or `tries` says that this one's turn is over. Returns whether it was taken."""
+    # Counted, and the next one dated, before anything is sent: a worker killed from here on costs one repetition at most.
+    claimed = Notice.objects.unsent().filter(pk=notice_id, attempts=tries, attempts__lt=MOST_TRIES)
+    now = timezone.now()
+    if not claimed.update(attempts=F("attempts") + 1, begun_at=now, not_before=now + FIRST_WAIT * 2**tries):
+        return False
+    notice = Notice.objects.get(pk=notice_id)
+    try:
+        _send(notice)
+    except NotDelivered as refusal:
+        Notice.objects.filter(pk=notice_id).update(last_error=str(refusal)[:400], failed_at=timezone.now())
+        outcome = "given up" if notice.attempts >= MOST_TRIES else "to be tried again"
+        logger.warning("notice %d was not delivered (try %d, %s): %s", notice_id, notice.attempts, outcome, refusal)
+        return False
+    Notice.objects.filter(pk=notice_id).update(sent_at=timezone.now(), last_error="", sealed="")
     return True
+
+
+def _send(notice: Notice) -> None:
+    match Notice.Channel(notice.channel):
+        case Notice.Channel.EMAIL:
+            text = unsealed(notice) if notice.event == Notice.Event.ACCOUNT else message(notice)
+            send_email(recipient=notice.recipient, subject=text.subject, body=text.body, message_id=notice.message_id)
+        case Notice.Channel.WEBHOOK:
+            send_webhook(document(notice))

@@ -2,14 +2,20 @@
 
 from datetime import datetime
 from enum import Enum
+from uuid import uuid4
 
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from control_plane.deployments.models import Deployment
-
 MOST_TRIES = 8
+# A longer subject is cut by most mail programs.
+LONGEST_SUBJECT = 150
+
+
+def fresh_key() -> str:
+    """Make the key of a message that is told however often it is announced."""
+    return uuid4().hex
 
 
 class Delivery(Enum):
@@ -39,7 +45,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 class Notice(models.Model):
     """One message about a deployment, a request to join, a group or an account, to one recipient.
 
-    Made in the transaction of what it tells.
+    Made, with its words, in the transaction of what it tells. `key` names that: a recipient is told it once in each channel.
     """
 
     class Event(models.TextChoices):
@@ -61,18 +67,16 @@ class Notice(models.Model):
         EMAIL = "email", "e-mail"
         WEBHOOK = "webhook"
 
-    deployment = models.ForeignKey(Deployment, null=True, on_delete=models.CASCADE, related_name="notices")
-    join_request = models.ForeignKey("groups.JoinRequest", null=True, on_delete=models.CASCADE, related_name="notices")
-    group = models.ForeignKey("groups.Group", null=True, on_delete=models.CASCADE, related_name="notices")
-    about = models.CharField(max_length=128, blank=True, help_text="Of a group: what exactly, so that nobody is told twice.")
-    words = models.JSONField(default=dict, blank=True, help_text="Of a group: subject, paragraphs, and the path of the page.")
-    sealed = models.TextField(blank=True, help_text="Of an account: subject and text, encrypted until they are sent or too old.")
     event = models.CharField(max_length=16, choices=Event)
-    generation = models.PositiveIntegerField(
-        default=0, help_text="What the deployment covered; a later change needs approval, and a notice, anew."
-    )
+    key = models.CharField(max_length=200, default=fresh_key, help_text="What exactly is told, so that nobody is told twice.")
     channel = models.CharField(max_length=16, choices=Channel)
     recipient = models.CharField(max_length=320, help_text="The address, or the host that is posted to.")
+    subject = models.CharField(max_length=LONGEST_SUBJECT, blank=True)
+    paragraphs = models.JSONField(default=list, blank=True, help_text="The e-mail's text up to its link.")
+    path = models.CharField(max_length=500, blank=True, help_text="Of the page that the e-mail links to.")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why the recipient is told, as the e-mail ends.")
+    sealed = models.TextField(blank=True, help_text="Of an account: subject and text, encrypted until they are sent or too old.")
+    document = models.TextField(blank=True, help_text="What the webhook posts, as JSON; the delivery adds its id and time.")
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries begun.")
@@ -85,27 +89,14 @@ class Notice(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        constraints = (
-            models.UniqueConstraint(
-                fields=("deployment", "event", "generation", "channel", "recipient"), name="one_notice_per_end_and_recipient"
-            ),
-            models.UniqueConstraint(fields=("join_request", "event", "channel", "recipient"), name="one_notice_per_request"),
-            models.CheckConstraint(
-                condition=Q(deployment__isnull=False, join_request__isnull=True, group__isnull=True)
-                | Q(deployment__isnull=True, join_request__isnull=False, group__isnull=True)
-                | Q(deployment__isnull=True, join_request__isnull=True, group__isnull=False)
-                | Q(deployment__isnull=True, join_request__isnull=True, group__isnull=True, event="account"),
-                name="notice_of_one_thing",
-            ),
-            models.UniqueConstraint(fields=("group", "about", "channel", "recipient"), name="one_notice_about_a_group"),
-        )
+        constraints = (models.UniqueConstraint(fields=("key", "channel", "recipient"), name="one_notice_per_key_and_recipient"),)
         indexes = (
             models.Index(fields=("not_before",), name="notice_unsent", condition=Q(sent_at=None)),
             models.Index(fields=("sent_at",), name="notice_sent"),
         )
 
     def __str__(self) -> str:
-        return f"{self.deployment or self.join_request or self.group or ''} {self.event}, to {self.recipient}".strip()
+        return f"{self.key}, to {self.recipient}"
 
     @property
     def delivery(self) -> Delivery:

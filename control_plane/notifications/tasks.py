@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from django_tasks import task
 
+from control_plane.notifications import delivery
+
 MESSAGES = "messages"
 # How long a task that is enqueued has before the sweep enqueues another.
 TASK_WAIT = timedelta(minutes=2)
@@ -14,7 +16,5 @@ TASK_WAIT = timedelta(minutes=2)
 
 @task(queue_name=MESSAGES)
 def deliver(notice_id: int, tries: int) -> None:
-    """See `outbox.deliver`."""
-    from control_plane.notifications.outbox import deliver as deliver_now
-
-    deliver_now(notice_id, tries)
+    """See `delivery.deliver`."""
+    delivery.deliver(notice_id, tries)

@@ -10,10 +10,10 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.requests import lock
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.lifecycle import refuse_retiring
 from control_plane.groups.models import Group
 from control_plane.groups.services.suspension import resume_group, suspend_group
-from control_plane.notifications.outbox import announce_about_group
 from control_plane.retirement.errors import RetirementRefused
 from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.retirement.steps import begin

@@ -10,10 +10,10 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments.requests import lock, request_deployment
+from control_plane.groups.announcements import announce_request
 from control_plane.groups.models import Group, JoinRequest
 from control_plane.groups.services.manifests import group_manifest
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import announce_request
 from control_plane.retirement import analysis_steps, leases
 from control_plane.retirement.models import AnalysisRetirement, DataChoice, Retirement
 from control_plane.retirement.surveys import forget_surveys

@@ -16,9 +16,9 @@ from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.requests import lock
 from control_plane.errors import Refused
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.models import Group
 from control_plane.groups.permissions import managers, require_manager
-from control_plane.notifications.outbox import announce_about_group
 from control_plane.review import listing
 from control_plane.review.models import Line, Look, Reminder, SignOff
 

@@ -12,8 +12,8 @@ from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
+from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import deliver
 
 PASSWORD = "a long enough password"
 NEW_PASSWORD = "another long enough one"

@@ -13,8 +13,9 @@ from django_tasks_db.models import DBTaskResult
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
+from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import MOST_TRIES, Notice
-from control_plane.notifications.outbox import deliver, deliver_due
+from control_plane.notifications.outbox import deliver_due
 from control_plane.notifications.tasks import MESSAGES
 from tests.control_plane.accounts import PASSWORD, delivered, link_in_mail, signed_in, somebody, text_of
 from tests.control_plane.test_accounts_sign_up import sign_up

@@ -22,8 +22,8 @@ from control_plane.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
 from control_plane.groups.models import Analysis, Grant, Group
 from control_plane.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analysis
 from control_plane.groups.services.groups import create_group
+from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import deliver
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import actor_of, in_group
 

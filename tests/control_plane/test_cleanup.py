@@ -21,7 +21,8 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments.drift import request_check
 from control_plane.deployments.models import Deployment, LogLine
-from control_plane.groups.models import Access, Analysis, Group
+from control_plane.groups.announcements import announce_request
+from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.groups.services.analyses import create_analysis
 from control_plane.groups.services.members import add_member
 from control_plane.notifications.models import MOST_TRIES, Notice
@@ -49,10 +50,8 @@ def test_an_empty_site_has_nothing_to_clean_and_leaves_no_trace() -> None:
 
 
 def test_messages_that_are_old_and_ended_go(group: Group) -> None:
-    deployment = Deployment.objects.get()
-
     def notice(recipient: str, days: float, **fields: Any) -> None:
-        fields = {"deployment": deployment, "event": "failed", "channel": "email", "recipient": recipient} | fields
+        fields = {"event": "failed", "channel": "email", "recipient": recipient} | fields
         row = Notice.objects.create(**fields)
         Notice.objects.filter(pk=row.pk).update(created_at=days_ago(days))
 
@@ -131,6 +130,16 @@ def test_sign_ups_that_were_never_verified_go(days: float, after: Callable[[User
     clean()
     assert User.objects.filter(email="nobody@example.org").exists() is stays
     assert AuditEvent.objects.filter(action="account.unverified_removed", target="nobody@example.org").exists() is not stays
+
+
+def test_nobody_is_told_what_became_of_the_request_of_a_removed_person(group: Group, ada: User, operator: Actor) -> None:
+    gone = sign_up("nobody@example.org", 15)
+    for person in (gone, ada):
+        request = JoinRequest.objects.create(user=person, group=group, state=JoinRequest.State.UNVERIFIED)
+        announce_request(request, Notice.Event.JOIN_DECLINED, [person.email])
+    clean()
+    assert not JoinRequest.objects.filter(user=gone.pk).exists()
+    assert list(Notice.objects.values_list("recipient", flat=True)) == [ada.email]
 
 
 def test_whoever_was_put_into_a_group_stays_unverified_or_not(group: Group, operator: Actor) -> None:

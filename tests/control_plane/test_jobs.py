@@ -267,10 +267,10 @@ def test_the_end_is_told_once_with_what_came_of_it(lab: Lab) -> None:
     found = seen(job)
     note(job, found)
     note(twin, found)
-    (notice,) = Notice.objects.filter(group=lab.group, about=f"job {job.pk} ended")
+    (notice,) = Notice.objects.filter(key=f"group {lab.group.pk} job {job.pk} ended")
     assert notice.recipient == "ada@example.org"
-    assert "1 of 2 data sets succeeded, 1 failed" in " ".join(notice.words["paragraphs"])
-    assert notice.words["path"] == job.get_absolute_url()
+    assert "1 of 2 data sets succeeded, 1 failed" in " ".join(notice.paragraphs)
+    assert notice.path == job.get_absolute_url()
 
 
 def test_three_requests_and_few_queries_whatever_the_size(lab: Lab, django_assert_max_num_queries: Callable[[int], Any]) -> None:

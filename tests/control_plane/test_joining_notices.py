@@ -9,14 +9,16 @@ from django.db import transaction
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.deployments import claims, outcomes
+from control_plane.deployments.announcements import announce
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.models import Deployment, Stack
+from control_plane.groups.announcements import announce_access
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified
 from control_plane.groups.services.members import add_member, add_members, leave, remove_member
+from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import announce, announce_access, deliver
 from tests.control_plane.conftest import settle
 from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.test_notifications import Configure, configure
@@ -170,6 +172,20 @@ def test_the_engine_tells_members_as_it_records_the_end(group: Group, ada: User,
     (deployment,) = claims.claim("one", 10)
     outcomes.succeeded(deployment, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}), "")
     assert told() == {ada.email: "You are in: Example Lab"}
+
+
+def test_a_cancelled_run_tells_what_it_had_brought_all_the_same(group: Group, ada: User, administrator: User) -> None:
+    add_member(group=group, user=ada, access=Access.FEDERATED, actor=actor_of(administrator))
+    (deployment,) = claims.claim("one", 10)
+    outcomes.cancelled(deployment, administrator.email, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}))
+    assert told() == {
+        administrator.email: "Cancelled: Making the group Example Lab and 1 more",
+        ada.email: "You are in: Example Lab",
+    }
+    # What it says was recorded in several steps: all of it is told.
+    deployment.refresh_from_db()
+    assert deployment.advice
+    assert f"{deployment.error}\n\n{deployment.advice}" in mail.outbox[0].body
 
 
 def test_a_platform_s_deployment_concerns_no_member(operator: Actor) -> None:

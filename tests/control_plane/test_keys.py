@@ -73,7 +73,7 @@ def time_passes(user: User) -> None:
 
 
 def about(word: str) -> list[Notice]:
-    return [notice for notice in Notice.objects.filter(event=Notice.Event.ABOUT_GROUP) if word in notice.words["subject"]]
+    return [notice for notice in Notice.objects.filter(event=Notice.Event.ABOUT_GROUP) if word in notice.subject]
 
 
 def test_the_old_key_goes_on_then_is_inactive_then_gone(group: Group, rotated: User) -> None:
@@ -254,8 +254,8 @@ def test_a_member_is_told_when_somebody_else_replaces_their_key(group: Group, ho
     rotate_key(group=group, user=holder, actor=actor_of(grace))
     (told,) = about("is being replaced")
     assert told.recipient == holder.email
-    assert "works until" in told.words["paragraphs"][0]
-    assert told.words["path"] == "/groups/example-lab/credentials/"
+    assert "works until" in told.paragraphs[0]
+    assert told.path == "/groups/example-lab/credentials/"
 
 
 def test_a_member_is_told_once_before_the_old_key_stops(group: Group, rotated: User) -> None:
@@ -313,4 +313,4 @@ def test_the_terminal_does_it_all(group: Group, holder: User, capsys: pytest.Cap
 def test_a_system_actor_s_label_is_not_shown_to_a_member(group: Group, holder: User) -> None:
     rotate_key(group=group, user=holder, actor=Actor.at_terminal())
     (told,) = about("is being replaced")
-    assert "terminal:" not in " ".join(told.words["paragraphs"])
+    assert "terminal:" not in " ".join(told.paragraphs)

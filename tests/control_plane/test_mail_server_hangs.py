@@ -14,9 +14,9 @@ from control_plane.config import config
 from control_plane.doctor.mail import _greet
 from control_plane.email_url import parse_email_url
 from control_plane.notifications import channels, smtp
-from control_plane.notifications.account_mail import put_account_mail
 from control_plane.notifications.channels import NotDelivered, send_email, send_webhook
 from control_plane.notifications.models import Notice
+from control_plane.notifications.outbox import put_account_mail
 from control_plane.worker.loop import Worker
 from tests.control_plane.accounts import PASSWORD, signed_in, somebody
 from tests.control_plane.slow_servers import SilentServer, dripping_server, silent_server

@@ -24,13 +24,15 @@ from standardwebhooks import Webhook
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.config import config
+from control_plane.deployments.announcements import announce
 from control_plane.deployments.models import Change, Deployment
 from control_plane.email_url import parse_email_url
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.members import add_member
-from control_plane.notifications import outbox
+from control_plane.notifications import delivery, outbox
+from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import MOST_TRIES, Notice
-from control_plane.notifications.outbox import announce, deliver, deliver_due
+from control_plane.notifications.outbox import deliver_due
 
 pytestmark = pytest.mark.django_db
 SECRET = "whsec_" + "c2VjcmV0IGJ5dGVz" * 2
@@ -218,7 +220,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(deployment: Deployment, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(outbox, "_send", die)
+        patched.setattr(delivery, "_send", die)
         with pytest.raises(KeyboardInterrupt):
             tell(deployment, "succeeded")
     assert deliver_due() == 0
@@ -241,6 +243,19 @@ def test_the_webhook_is_signed_and_carries_the_deployment_without_its_log(deploy
     notice = Notice.objects.get(channel="webhook")
     assert document["id"] == notice.message_id
     assert notice.recipient == "127.0.0.1"
+
+
+def test_what_is_told_is_what_was_recorded_whatever_follows(deployment: Deployment, hook: SimpleNamespace) -> None:
+    with transaction.atomic():
+        announce(fail(deployment), "failed")
+    Deployment.objects.update(state=Deployment.State.QUEUED, error="")
+    for notice in Notice.objects.unsent():
+        assert deliver(notice.pk, 0)
+    [(headers, body)] = hook.requests
+    document = Webhook(SECRET).verify(body, headers)
+    assert list(document) == ["id", "type", "timestamp", "data"]
+    assert (document["data"]["state"], document["data"]["error"]) == ("failed", "It broke.")
+    assert "It broke." in mail.outbox[0].body
 
 
 @pytest.mark.parametrize("status", [302, 307, 404, 500])

@@ -55,7 +55,7 @@ def test_asking_suspends_the_group_at_once_and_lets_nobody_in(lab: Group, grace:
         resume_group(group=lab, actor=operator)
     with pytest.raises(CodeRefused):
         find_usable_code(text)
-    assert Notice.objects.filter(about=f"retirement {retirement.pk} waiting", recipient=ada.email).exists()
+    assert Notice.objects.filter(key=f"group {lab.pk} retirement {retirement.pk} waiting", recipient=ada.email).exists()
     with pytest.raises(BeingRetired):
         ask_for(lab)
 

@@ -205,7 +205,7 @@ def test_managers_are_reminded_once_a_period(lab: OnAws, group: Group, grace: Us
     assert standing(group).is_due
     assert (remind_of_reviews(), remind_of_reviews()) == (1, 0)
     told = Notice.objects.get(event=Notice.Event.ABOUT_GROUP)
-    assert (told.recipient, told.words["path"]) == (grace.email, "/groups/example-lab/review/")
+    assert (told.recipient, told.path) == (grace.email, "/groups/example-lab/review/")
     seen = look(group)
     sign_off(group=group, actor=OPERATOR, looked_at=seen.finished_at or timezone.now())
     assert not standing(group).is_due

@@ -117,7 +117,7 @@ def test_member_and_managers_are_reminded_once_and_again_of_another_day(
     assert (remind_of_ends(), remind_of_ends()) == (1, 0)
     told = list(Notice.objects.filter(event=Notice.Event.ABOUT_GROUP))
     assert {notice.recipient for notice in told} == {ada.email, grace.email}
-    assert all("Example Lab" in notice.words["subject"] for notice in told)
+    assert all("Example Lab" in notice.subject for notice in told)
     set_end(group=group, user=ada, ends_at=a_day(6), actor=OPERATOR)
     assert remind_of_ends() == 1
     assert Notice.objects.filter(event=Notice.Event.ABOUT_GROUP).count() == 4

@@ -16,7 +16,7 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor, acting
 from control_plane.audit.models import record
-from control_plane.notifications import delivery
+from control_plane.notifications import failures
 from control_plane.notifications.models import Delivery, Notice
 
 _KEY = "asked_mail"
@@ -101,7 +101,7 @@ def send_again(request: HttpRequest, mail: AskedMail) -> str:
     if ratelimit.consume(request, app="control_plane.accounts", action="asked_mail", config=RATES, key=key) is None:
         return "You asked for that several times. Nothing more was sent; wait ten minutes, then try again."
     with transaction.atomic():
-        if delivery.try_again(mail.notice.pk):
+        if failures.try_again(mail.notice.pk):
             record(_asker(request), "account.mail_again", mail.notice.recipient, purpose=str(mail.purpose))
     return ""
 

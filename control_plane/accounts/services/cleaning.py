@@ -16,6 +16,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.cleaning import AT_ONCE, cleans, remove_in_steps
 from control_plane.config import config
+from control_plane.notifications.cleaning import remove_notices_to
 
 
 @cleans("sign-ups that were never verified")
@@ -30,6 +31,8 @@ def remove_unverified() -> int:
                     continue
                 email = person.email
                 person.delete()
+                # What they asked for went with them: nobody tells them what became of it.
+                remove_notices_to(email)
                 record(Actor.system("cleanup"), "account.unverified_removed", email)
         except ProtectedError:
             # Somebody put them into a group all the same: the record of that stays, and so do they.

@@ -18,6 +18,7 @@ from control_plane.audit.models import AuditEvent, record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from control_plane.errors import InvalidName, Refused
+from control_plane.groups.announcements import announce_request
 from control_plane.groups.errors import AlreadyAsked, AlreadyMember, CodeRefused, NotOpen, TooManyTries
 from control_plane.groups.models import Access, JoinCode, JoinRequest, Membership
 from control_plane.groups.permissions import require_manager, require_may_give
@@ -25,7 +26,6 @@ from control_plane.groups.services.codes import find_usable_code, use_code
 from control_plane.groups.services.members import add_to_new_group, admit
 from control_plane.groups.trust import addresses_of_deciders, check_new_group_name, trusts_address
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import announce_request
 
 MOST_WRONG_CODES = 10
 WRONG_CODES_WITHIN = timedelta(hours=1)

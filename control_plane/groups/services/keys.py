@@ -20,12 +20,12 @@ from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.requests import lock
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.errors import InvalidOverlap, NoCredentials, NoOldKey, NotMember, OldKeyThere
 from control_plane.groups.models import Access, Group, Membership, PreviousKey
 from control_plane.groups.permissions import may_decide, require_manager
 from control_plane.groups.services.credentials import refuse_too_often
 from control_plane.groups.services.groups import request_group_deployment
-from control_plane.notifications.outbox import announce_about_group
 from stacks.manifest import GroupManifest, ManifestError, parse
 
 MOST_ROTATIONS_AN_HOUR = 10

@@ -16,13 +16,13 @@ from control_plane.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from control_plane.errors import InvalidName, NotFound, Refused
+from control_plane.groups.announcements import announce_request
 from control_plane.groups.errors import AlreadyMember, Inactive, LastManager, NotMember
 from control_plane.groups.lifecycle import refuse_retiring
 from control_plane.groups.models import Access, Group, JoinRequest, Membership
 from control_plane.groups.permissions import managers, require_manager
 from control_plane.groups.services.groups import create_group, request_group_deployment
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import announce_request
 
 
 def add_members(*, group: Group, users: Sequence[User], access: Access, actor: Actor, as_managers: bool = False) -> Deployment:

@@ -12,11 +12,11 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.config import config
 from control_plane.deployments.requests import lock
+from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.errors import InvalidEnd, NotMember
 from control_plane.groups.models import Group, Membership
 from control_plane.groups.permissions import managers, require_manager
 from control_plane.groups.services.members import let_go
-from control_plane.notifications.outbox import announce_about_group
 
 logger = logging.getLogger("cohort.sweep")
 

@@ -10,11 +10,11 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent, record
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
+from control_plane.groups.announcements import announce_request
 from control_plane.groups.models import Access, Grant, Group, JoinRequest, Membership, PreviousKey
 from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.keys import inactive_until, set_previous
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import announce_request
 from stacks.manifest import GroupManifest, Member, parse
 
 NOTE = "An administrator cancelled it before AWS had made it."
@@ -113,7 +113,9 @@ def _suspend_again(group: Group, held: GroupManifest | None, asked: GroupManifes
 
 def _decline_requests(group: Group, users: Iterable[int], actor: Actor) -> None:
     """Whoever had asked to join is told that nothing comes of it."""
-    asked = JoinRequest.objects.filter(group=group, user__in=users, state=JoinRequest.State.APPROVED).select_related("user")
+    asked = JoinRequest.objects.filter(group=group, user__in=users, state=JoinRequest.State.APPROVED).select_related(
+        "user", "group"
+    )
     for request in asked.filter(deployment__stack=group.stack_id, deployment__generation__gt=group.stack.deployed_generation):
         request.state, request.note = JoinRequest.State.DECLINED, NOTE
         request.decided_at, request.decided_by = timezone.now(), actor.label

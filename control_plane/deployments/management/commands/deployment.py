@@ -8,6 +8,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.present import deployment_as_dict
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.terminal import table
+from stacks.manifest import names
 
 MOST_LISTED = 100
 # What `show` prints on lines of its own, or leaves to --json.
@@ -35,7 +36,7 @@ class Command(DeployingCommand):
     def list(self, options: dict[str, Any]) -> None:
         deployments = Deployment.objects.select_related("stack").prefetch_related("changes").order_by("-pk")
         if options["group"]:
-            deployments = deployments.filter(stack__group__slug=options["group"])
+            deployments = deployments.filter(stack__name=names.group_stack(options["group"]))
         if options["state"]:
             deployments = deployments.filter(state=options["state"])
         documents = [deployment_as_dict(deployment) for deployment in deployments[:MOST_LISTED]]
