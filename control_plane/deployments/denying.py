@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from control_plane import aws
 from control_plane.config import config
 from control_plane.deployments.lockout_steps import Step, carry_out, wait_until_seen
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.deployments.tasks import deny_now
 from stacks.manifest import MOST_REVOKED, GroupManifest, denials, names, parse
 
 if TYPE_CHECKING:
@@ -28,19 +26,10 @@ logger = logging.getLogger("cohort.denying")
 
 # How often somebody's next wish is taken up within one task; the sweep would take it up too.
 MOST_ROUNDS = 5
-MOST_AT_ONCE = 50
 # Types of resources with whose change CloudFormation may take away what was put there beside it.
 CARRIERS = frozenset({"AWS::IAM::Role", "AWS::IAM::Group", "AWS::IAM::User"})
 
 Key = tuple[str, str, str]
-
-
-def shuts_out_more(before: GroupManifest | None, after: GroupManifest) -> bool:
-    """Whether the later of two manifests of a group denies anything that the earlier did not, or takes a key away."""
-    if before is None:
-        return False
-    held = denials.all_denials(before)
-    return any(one not in held for one in denials.all_denials(after)) or bool(_holders(before) - _holders(after))
 
 
 def deny(stack_id: int) -> None:
@@ -53,7 +42,10 @@ def deny(stack_id: int) -> None:
         if stack.is_retired and stack.deployments.filter(state=Deployment.State.RUNNING).exists():
             # It is being removed, which a policy that the stack does not know of would hinder.
             return
-        deployed, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, stack.generation)
+        deployed, wanted = (
+            StoredManifest.objects.group_at(stack, stack.deployed_generation),
+            StoredManifest.objects.group_at(stack, stack.generation),
+        )
         if deployed is None or wanted is None:
             # Of a group that was never deployed there is nobody to shut out.
             return
@@ -66,18 +58,6 @@ def deny(stack_id: int) -> None:
         done = stack.generation
 
 
-def deny_pending() -> None:
-    """For the sweep: as long as the manifest that denies is not deployed, what it denies is put again."""
-    for stack in _behind().order_by("?")[:MOST_AT_ONCE]:
-        _enqueue_if_due(stack)
-
-
-def deny_again(deployment: Deployment) -> None:
-    """For a run: CloudFormation wrote a principal, maybe in a way that is behind what is wanted by now. It is put again."""
-    if stack := _behind().filter(pk=deployment.stack_id).first():
-        _enqueue_if_due(stack)
-
-
 def make_way(deployment: Deployment) -> None:
     """Just before CloudFormation changes a group: take away what was put at once for wishes that no deployment carries out.
 
@@ -87,7 +67,10 @@ def make_way(deployment: Deployment) -> None:
     stack = Stack.objects.get(pk=deployment.stack_id)
     if stack.kind != Stack.Kind.GROUP:
         return
-    deployed, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, deployment.generation)
+    deployed, wanted = (
+        StoredManifest.objects.group_at(stack, stack.deployed_generation),
+        StoredManifest.objects.group_at(stack, deployment.generation),
+    )
     if deployed is None or wanted is None:
         return
     # A stack that is removed carries nothing out of its last manifest.
@@ -114,16 +97,6 @@ def make_way(deployment: Deployment) -> None:
         for key, one in stale.items()
     ]
     carry_out(client, stack, steps, is_over)
-
-
-def _behind() -> QuerySet[Stack]:
-    return Stack.objects.out_of_step().filter(kind=Stack.Kind.GROUP, deployed_generation__gt=0)
-
-
-def _enqueue_if_due(stack: Stack) -> None:
-    deployed, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, stack.generation)
-    if wanted is not None and shuts_out_more(deployed, wanted):
-        deny_now.enqueue(stack.pk)
 
 
 def _with_approved_alone(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> GroupManifest:
@@ -219,12 +192,6 @@ def _by_key(found: Iterable[denials.Denial]) -> dict[Key, denials.Denial]:
 
 def _holders(manifest: GroupManifest) -> set[str]:
     return {member.username for member in manifest.members if member.access == "keys"}
-
-
-def _manifest(stack: Stack, generation: int) -> GroupManifest | None:
-    text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
-    manifest = parse(text) if text else None
-    return manifest if isinstance(manifest, GroupManifest) else None
 
 
 def _client(stack: Stack) -> "IAMClient":

@@ -15,16 +15,12 @@ from typing import Any
 from django.utils import timezone
 
 from control_plane import aws
-from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
 from control_plane.aws import AwsFailure
 from control_plane.deployments import cloudformation, drift_detection, leftovers, newer, principals
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MOST_RECORDED, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
-from control_plane.deployments.tasks import check_drift
-from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, names, parse
+from stacks.manifest import ManifestError, StoreUnavailable, names
 
 logger = logging.getLogger("cohort.drift")
 
@@ -56,34 +52,29 @@ class Progress:
         return [Difference(**one) for one in self.found]
 
 
-def request_check(stack: Stack, *, actor: Actor) -> None:
-    """Have a worker look soon whether AWS still holds what was deployed. Raises PermissionDenied."""
-    require_administrator(actor)
-    Stack.objects.filter(pk=stack.pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now())
-    record(actor, "stack.check", stack.name)
-    check_drift.enqueue(stack.pk)
+def check(stack_id: int, progress: dict[str, Any] | None = None) -> dict[str, Any] | None:
+    """Compare what AWS holds with what was deployed, and record what differs.
 
-
-def check(stack_id: int, progress: dict[str, Any] | None = None) -> None:
-    """Look whether AWS still holds what was deployed, and record what differs, or go on in a further task. For a worker."""
+    Returns what the next step is to be given, where one step did not suffice, else None.
+    """
     stack = Stack.objects.get(pk=stack_id)
     if Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists():
         # What a run is changing now differs by design; the next night looks again.
         _save(stack, DriftState.UNKNOWN, [])
-        return
+        return None
     try:
         looked = _look(stack, Progress(**progress) if progress else None)
     except (AwsFailure, ManifestError, StoreUnavailable) as error:
         logger.warning("%s: drift could not be checked: %s", stack, error)
         _save(stack, DriftState.FAILED, [unread(stack.name, STACK, str(error), "stack")])
-        return
+        return None
     if isinstance(looked, Progress):
         # A check that goes on is not one that is stuck.
         Stack.objects.filter(pk=stack.pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now())
-        check_drift.enqueue(stack.pk, asdict(looked))
-        return
+        return asdict(looked)
     _save(stack, *looked)
     logger.info("%s: %s", stack, looked[0].label)
+    return None
 
 
 def put_back(stack: Stack) -> Iterator[str]:
@@ -158,7 +149,7 @@ def _read_detections(stack: Stack, progress: Progress, template: dict[str, Any],
 
 def _read_users(stack: Stack, progress: Progress, template: dict[str, Any], deadline: float) -> bool:
     """What somebody gave to the group's users, one after another. False if this step's time is over before the last one."""
-    manifest = _manifest(stack)
+    manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     if manifest is None or not any(one.access == "keys" for one in manifest.members):
         return True
     deployed = _deployed(stack, template)
@@ -197,21 +188,15 @@ def _digest(template: dict[str, Any]) -> str:
 
 def _nested(stack: Stack) -> list[str]:
     """The stacks nested in it: CloudFormation looks into none of what it checks, so each is asked about by itself."""
-    manifest = _manifest(stack)
+    manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     if manifest is None or not any(member.part for member in manifest.members):
         return []
     return list(cloudformation.nested_stacks(stack.name, stack.place).values())
 
 
-def _manifest(stack: Stack) -> GroupManifest | None:
-    text = StoredManifest.objects.filter(stack=stack, generation=stack.deployed_generation).values_list("text", flat=True).first()
-    manifest = parse(text) if text else None
-    return manifest if isinstance(manifest, GroupManifest) else None
-
-
 def _deployed(stack: Stack, template: dict[str, Any]) -> principals.Deployed | None:
     """What the group's principals are to have; None of the platform, which has none."""
-    manifest = _manifest(stack)
+    manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     if manifest is None:
         return None
     resources = cloudformation.resources(stack.name, stack.place)
@@ -239,7 +224,7 @@ def _left(stack: Stack) -> list[Difference]:
 
 def _strangers(stack: Stack) -> list[Difference]:
     """IAM users under the group's path that its stack does not hold: made by others, or not removed when they should have been."""
-    manifest = _manifest(stack)
+    manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     if manifest is None:
         return []
     ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}

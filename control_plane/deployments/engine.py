@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from django.db import close_old_connections
 
 from control_plane.config import config
-from control_plane.deployments import claims, outcomes
+from control_plane.deployments import claims, outcomes, toolchain
 from control_plane.deployments._cdk_cli import CdkCli
 from control_plane.deployments._resident import ResidentDeployer
 from control_plane.deployments.deployer import Deployer, DeployerMissing
@@ -24,20 +24,6 @@ logger = logging.getLogger("cohort.engine")
 CLAIMED_PER_SLOT = 4
 # How long a run takes at most to notice that it is handed over, unless it waits for an answer of AWS.
 HAND_OVER_SECONDS = 6.0
-
-
-_running: "Engine | None" = None
-
-
-def running() -> "Engine | None":
-    """This process's engine, for the tasks that a worker does beside deploying."""
-    return _running
-
-
-def set_running(engine: "Engine | None") -> None:
-    """Make it this process's engine."""
-    global _running
-    _running = engine
 
 
 class Engine:
@@ -59,7 +45,7 @@ class Engine:
     def start(self) -> None:
         """Begin to beat, and start the processes that are kept, without waiting for them."""
         self.heart.start()
-        set_running(self)
+        toolchain.keep(toolchain.Toolchain(self.resident, self.synthesiser))
         if self.resident is not None and self.synthesiser is not None:
             self.synthesiser.warm()
             try:

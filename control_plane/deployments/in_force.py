@@ -4,7 +4,7 @@ from django.utils import timezone
 
 from control_plane.deployments.member_addresses import addresses_of
 from control_plane.deployments.models import Stack, StoredManifest
-from stacks.manifest import GroupManifest, parse
+from stacks.manifest import GroupManifest
 
 # What a sentence names; the rest is told as a number.
 MOST_NAMED = 5
@@ -19,11 +19,14 @@ def unchanged_but(stack: Stack) -> str:
 
 def in_force(stack: Stack) -> str:
     """Say whom the lockout has shut out, or is about to, ahead of the deployment; empty where nobody. At most three queries."""
-    held, wanted = _manifest(stack, stack.deployed_generation), _manifest(stack, stack.generation)
+    held, wanted = (
+        StoredManifest.objects.group_at(stack, stack.deployed_generation),
+        StoredManifest.objects.group_at(stack, stack.generation),
+    )
     if stack.is_up_to_date or held is None or wanted is None:
         return ""
     has_acted = stack.denied_generation > stack.deployed_generation and stack.denied_at is not None
-    acted = _manifest(stack, stack.denied_generation) if has_acted else None
+    acted = StoredManifest.objects.group_at(stack, stack.denied_generation) if has_acted else None
     since = f" since {timezone.localtime(stack.denied_at):%H:%M:%S} UTC" if stack.denied_at else ""
     words = []
     for find, what in ((_shut_out, "everything is denied to {}"), (_without_key, "the access key no longer works of {}")):
@@ -57,9 +60,3 @@ def _names(wanted: GroupManifest, who: set[str]) -> str:
         return f"everybody in {wanted.slug}"
     named = ", ".join(sorted(addresses_of(who).values())[:MOST_NAMED])
     return f"{named} and {len(who) - MOST_NAMED} more" if len(who) > MOST_NAMED else named
-
-
-def _manifest(stack: Stack, generation: int) -> GroupManifest | None:
-    text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
-    manifest = parse(text) if text else None
-    return manifest if isinstance(manifest, GroupManifest) else None

@@ -16,7 +16,7 @@ from control_plane.aws import Place
 from control_plane.deployments import cloudformation, principals
 from control_plane.deployments.failures import FailedResource, Problem, of_leftovers
 from control_plane.deployments.models import Stack, StoredManifest
-from stacks.manifest import GroupManifest, names, parse
+from stacks.manifest import names
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
@@ -194,6 +194,5 @@ class Lookup:
 
 def _slug(stack: Stack) -> str:
     """The group's, or nothing for the platform."""
-    text = StoredManifest.objects.filter(stack=stack, generation=stack.generation).values_list("text", flat=True).first()
-    manifest = parse(text) if text else None
-    return manifest.slug if isinstance(manifest, GroupManifest) else ""
+    manifest = StoredManifest.objects.group_at(stack, stack.generation)
+    return manifest.slug if manifest else ""

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.urls import reverse
 
 from control_plane.aws import Place
+from stacks.manifest import GroupManifest, PlatformManifest, parse
 
 
 class DriftState(models.TextChoices):
@@ -111,6 +112,24 @@ class Stack(models.Model):
         return self.newer_generation > 0
 
 
+class StoredManifestQuerySet(models.QuerySet["StoredManifest"]):
+    """Manifests by stack and generation, in one query each."""
+
+    def text_at(self, stack: Stack, generation: int) -> str:
+        """Return the manifest's JSON text; empty where there is none."""
+        return self.filter(stack=stack, generation=generation).values_list("text", flat=True).first() or ""
+
+    def at(self, stack: Stack, generation: int) -> GroupManifest | PlatformManifest | None:
+        """Return the manifest, None where there is none. Raises ManifestError."""
+        text = self.text_at(stack, generation)
+        return parse(text) if text else None
+
+    def group_at(self, stack: Stack, generation: int) -> GroupManifest | None:
+        """Return a group's manifest; None where there is none, or where the stack is no group's. Raises ManifestError."""
+        manifest = self.at(stack, generation)
+        return manifest if isinstance(manifest, GroupManifest) else None
+
+
 class StoredManifest(models.Model):
     """The manifest of one generation, made in the transaction that bumped it. The worker publishes the one that it deploys."""
 
@@ -118,6 +137,8 @@ class StoredManifest(models.Model):
     generation = models.PositiveIntegerField()
     text = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = StoredManifestQuerySet.as_manager()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("stack", "generation"), name="one_manifest_per_generation"),)

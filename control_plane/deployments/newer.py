@@ -4,23 +4,16 @@ Generations only ever grow, and a row has the next one before AWS does. So a sta
 never asked for was changed after the backup was made. Deploying to it would undo that in silence.
 """
 
-import time
 from collections.abc import Iterator
 
-from django.db import transaction
 from django.db.models import F
 
-from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
 from control_plane.aws import NOTHING_CHANGED
-from control_plane.config import config
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
-from control_plane.deployments.models import Deployment, DriftState, Failure, Stack, StoredManifest, Worker
-from control_plane.deployments.plans import ends_sooner
-from control_plane.deployments.requests import NothingToRetry, lock, request_deployment
-from stacks.manifest import GroupManifest, Manifest, ManifestNotFound, PlatformManifest, open_store, parse
+from control_plane.deployments.models import DriftState, Failure, Stack, StoredManifest, Worker
+from control_plane.deployments.published import published_manifest
+from stacks.manifest import GroupManifest, Manifest
 
 
 def mark_restored(using: str) -> None:
@@ -55,31 +48,6 @@ def problem(stack: Stack) -> Problem:
     )
 
 
-def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
-    """Have AWS hold what this database says after all; what AWS has beyond it is lost. Raises NothingToRetry, PermissionDenied."""
-    require_administrator(actor)
-    with transaction.atomic():
-        stack = lock(stack.pk)
-        if not stack.newer_generation:
-            raise NothingToRetry(f"AWS holds nothing of {stack.title} that the database does not know. Nothing was started.")
-        newer = stack.newer_generation
-        ours = _keeping_versions(
-            parse(StoredManifest.objects.get(stack=stack, generation=stack.generation).text), _published(stack)
-        )
-        # Above AWS's, so that no generation ever means two things.
-        stack.generation = max(stack.generation, newer)
-        stack.known_generation, stack.newer_generation = newer, 0
-        stack.save(update_fields=["generation", "known_generation", "newer_generation"])
-        deployment = request_deployment(
-            stack,
-            make_manifest=lambda generation: _again(ours, generation),
-            summary=f"Deploying what the database says of {stack.title}",
-            actor=actor,
-        )
-        record(actor, "stack.deploy_ours", stack.name, before={"on_aws": newer}, deployment=deployment.pk)
-    return deployment
-
-
 def accept(stack: Stack, held: Manifest, status: str) -> None:
     """Take what AWS holds for what was deployed of a locked stack; the caller's rows are to say the same.
 
@@ -100,8 +68,8 @@ def accept(stack: Stack, held: Manifest, status: str) -> None:
 
 def federated_differences(stack: Stack) -> Iterator[tuple[str, bool]]:
     """Members without keys, as (username, whether AWS has them and the database has not), if their manifest is published still."""
-    theirs = _published(stack)
-    ours = _stored(stack, stack.deployed_generation)
+    theirs = published_manifest(stack)
+    ours = StoredManifest.objects.at(stack, stack.deployed_generation)
     if not (isinstance(theirs, GroupManifest) and theirs.generation == stack.newer_generation):
         return
     names = {member.username for member in theirs.members if member.access == "federated"}
@@ -118,37 +86,5 @@ def _is_newer(stack: Stack, held: int) -> bool:
 
 def _is_foreign(stack: Stack, held: int) -> bool:
     """Whether what was published under this number is not what this database has under it (a snapshot of the disk, say)."""
-    published = _published(stack)
-    return published is not None and published.generation == held and published != _stored(stack, held)
-
-
-def _published(stack: Stack) -> Manifest | None:
-    newest = _stored(stack, stack.generation)
-    if newest is None:
-        return None
-    try:
-        return parse(open_store(config().manifest_store).read(newest.store_key))
-    except ManifestNotFound:
-        return None
-
-
-def _stored(stack: Stack, generation: int) -> GroupManifest | PlatformManifest | None:
-    text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
-    return parse(text) if text else None
-
-
-def _keeping_versions(ours: Manifest, theirs: Manifest | None) -> Manifest:
-    """Ours, with earlier versions kept as long as what AWS holds keeps them: that they end sooner is confirmed by nobody here."""
-    if not (isinstance(ours, PlatformManifest) and isinstance(theirs, PlatformManifest)):
-        return ours
-    if not ends_sooner(theirs.earlier_versions_days, ours.earlier_versions_days):
-        return ours
-    return ours.model_copy(update={"earlier_versions_days": theirs.earlier_versions_days})
-
-
-def _again(manifest: Manifest, generation: int) -> Manifest:
-    """The same for a later generation. Who is on AWS alone has no name here, so every session that is open ends."""
-    changes: dict[str, int] = {"generation": generation}
-    if isinstance(manifest, GroupManifest):
-        changes["sessions_not_before"] = int(time.time())
-    return manifest.model_copy(update=changes)
+    published = published_manifest(stack)
+    return published is not None and published.generation == held and published != StoredManifest.objects.at(stack, held)

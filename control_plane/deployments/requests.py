@@ -1,17 +1,22 @@
 """Asking for a deployment: a new generation, its manifest and the run that brings it, in the caller's transaction."""
 
+import time
 from collections.abc import Callable
 
 from django.db import transaction
+from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.deployments import tallies
 from control_plane.deployments.announcements import announce
-from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
+from control_plane.deployments.models import Change, Deployment, DriftState, Stack, StoredManifest
+from control_plane.deployments.plans import ends_sooner
+from control_plane.deployments.published import published_manifest
+from control_plane.deployments.tasks import check_drift
 from control_plane.errors import Refused
-from stacks.manifest import Manifest
+from stacks.manifest import GroupManifest, Manifest, PlatformManifest, parse
 
 
 class NothingToRetry(Refused):
@@ -101,6 +106,39 @@ def request_repair(stack: Stack, *, actor: Actor) -> Deployment:
     return deployment
 
 
+def request_check(stack: Stack, *, actor: Actor) -> None:
+    """Have a worker look soon whether AWS still holds what was deployed. Raises PermissionDenied."""
+    require_administrator(actor)
+    Stack.objects.filter(pk=stack.pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now())
+    record(actor, "stack.check", stack.name)
+    check_drift.enqueue(stack.pk)
+
+
+def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
+    """Have AWS hold what this database says after all; what AWS has beyond it is lost. Raises NothingToRetry, PermissionDenied."""
+    require_administrator(actor)
+    with transaction.atomic():
+        stack = lock(stack.pk)
+        if not stack.newer_generation:
+            raise NothingToRetry(f"AWS holds nothing of {stack.title} that the database does not know. Nothing was started.")
+        newer = stack.newer_generation
+        ours = _keeping_versions(
+            parse(StoredManifest.objects.get(stack=stack, generation=stack.generation).text), published_manifest(stack)
+        )
+        # Above AWS's, so that no generation ever means two things.
+        stack.generation = max(stack.generation, newer)
+        stack.known_generation, stack.newer_generation = newer, 0
+        stack.save(update_fields=["generation", "known_generation", "newer_generation"])
+        deployment = request_deployment(
+            stack,
+            make_manifest=lambda generation: _again(ours, generation),
+            summary=f"Deploying what the database says of {stack.title}",
+            actor=actor,
+        )
+        record(actor, "stack.deploy_ours", stack.name, before={"on_aws": newer}, deployment=deployment.pk)
+    return deployment
+
+
 def tell_cancelled(deployment: Deployment) -> None:
     """Tell who wants to know, and count it, in the transaction that records the end."""
     announce(deployment, Deployment.State.CANCELLED.value)
@@ -135,3 +173,20 @@ def _note(deployment: Deployment, summary: str, actor: Actor) -> None:
 def _refuse_open(stack: Stack) -> None:
     if open_one := Deployment.objects.open().filter(stack=stack).first():
         raise NothingToRetry(f"Deployment {open_one.pk} of {stack.title} is on its way already. Nothing more was started.")
+
+
+def _keeping_versions(ours: Manifest, theirs: Manifest | None) -> Manifest:
+    """Ours, with earlier versions kept as long as what AWS holds keeps them: that they end sooner is confirmed by nobody here."""
+    if not (isinstance(ours, PlatformManifest) and isinstance(theirs, PlatformManifest)):
+        return ours
+    if not ends_sooner(theirs.earlier_versions_days, ours.earlier_versions_days):
+        return ours
+    return ours.model_copy(update={"earlier_versions_days": theirs.earlier_versions_days})
+
+
+def _again(manifest: Manifest, generation: int) -> Manifest:
+    """The same for a later generation. Who is on AWS alone has no name here, so every session that is open ends."""
+    changes: dict[str, int] = {"generation": generation}
+    if isinstance(manifest, GroupManifest):
+        changes["sessions_not_before"] = int(time.time())
+    return manifest.model_copy(update=changes)

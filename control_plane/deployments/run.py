@@ -17,6 +17,7 @@ from control_plane.deployments import (
     drift,
     failures,
     leftovers,
+    lockout_requests,
     newer,
     outcomes,
     removal,
@@ -88,7 +89,7 @@ class Run:
         )
         try:
             self._carry_out(assembly, deployers)
-            denying.deny_again(deployment)
+            lockout_requests.deny_again(deployment)
         except (LeaseLost, NotOurs):
             logger.warning("%s: the lease was lost; another worker goes on with deployment %s", self._stack, deployment.pk)
 
@@ -185,7 +186,7 @@ class Run:
         logger.info("%s: removed, as generation %s wants it", stack, self._deployment.generation)
 
     def _publish(self, assembly: Assembly | None, *, revert_drift: bool) -> Target:
-        text = self._manifest_text(self._deployment.generation)
+        text = StoredManifest.objects.text_at(self._stack, self._deployment.generation)
         manifest = parse(text)
         open_store(config().manifest_store).write(manifest.store_key, text)
         context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else f"platform={manifest.number}"
@@ -256,7 +257,7 @@ class Run:
         self._log.resource(event)
         if event.type in denying.CARRIERS and event.status.endswith("_COMPLETE") and time.monotonic() > self._deny_again_at:
             self._deny_again_at = time.monotonic() + DENY_AGAIN_SECONDS
-            denying.deny_again(self._deployment)
+            lockout_requests.deny_again(self._deployment)
 
     def tick(self) -> None:
         """See Watcher. Raises LeaseLost, HandedOver, or CancelAsked while nothing has begun on AWS."""
@@ -274,10 +275,14 @@ class Run:
     def may_execute(self, plan: Plan | None) -> bool:
         """See Watcher. False where a second administrator has to approve first, or the lease is lost."""
         deployment = self._deployment
-        held = self._manifest_text(self._observation.generation) if self._observation and self._observation.generation else ""
+        held = (
+            StoredManifest.objects.text_at(self._stack, self._observation.generation)
+            if self._observation and self._observation.generation
+            else ""
+        )
         # A deployer that cannot tell what changes is taken to change the most.
         known = plan or Plan(permissions="broadening", names_resources=False)
-        shown = known.for_manifests(held, self._manifest_text(deployment.generation))
+        shown = known.for_manifests(held, StoredManifest.objects.text_at(self._stack, deployment.generation))
         self._removes = not known.names_resources or any(one.action in ("remove", "replace") for one in known.resources)
         self._log.plan(shown)
         self.tick()
@@ -287,7 +292,9 @@ class Run:
         # Whoever goes on if this worker dies looks from there for what could not be removed.
         if not claims.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
             return False
-        pre_execute.send(sender=Deployment, stack=self._stack, manifest=self._manifest_text(deployment.generation))
+        pre_execute.send(
+            sender=Deployment, stack=self._stack, manifest=StoredManifest.objects.text_at(self._stack, deployment.generation)
+        )
         with aws.explained():
             denying.make_way(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
@@ -298,10 +305,6 @@ class Run:
         if self._hand_over.is_set():
             raise HandedOver
         self._log.flush_if_due()
-
-    def _manifest_text(self, generation: int) -> str:
-        stored = StoredManifest.objects.filter(stack=self._stack, generation=generation).values_list("text", flat=True)
-        return stored.first() or ""
 
     def _enter(self, stage: str, doing: str, percent: int) -> None:
         self._leave()

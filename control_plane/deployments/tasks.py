@@ -10,19 +10,19 @@ URGENT = "urgent"
 
 @task()
 def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
-    """See `drift.check`; `progress` is what an earlier step hands on.
-
-    The engine's modules are loaded by workers alone; a page that enqueues this needs none of them.
-    """
+    """See `drift.check`; `progress` is what an earlier step hands on. What is left is a task of its own, behind what waits."""
+    # For workers alone: whoever enqueues this needs none of the engine's modules.
     from control_plane.deployments.drift import check
 
-    check(stack_id, progress)
+    if (left := check(stack_id, progress)) is not None:
+        check_drift.enqueue(stack_id, left)
 
 
 @task()
 def work_out_preview(preview_id: int) -> None:
-    """See `previews.work_out`."""
-    from control_plane.deployments.previews import work_out
+    """See `preview_worker.work_out`."""
+    # For workers alone: whoever enqueues this needs neither CDK nor the engine.
+    from control_plane.deployments.preview_worker import work_out
 
     work_out(preview_id)
 
@@ -30,6 +30,7 @@ def work_out_preview(preview_id: int) -> None:
 @task(priority=100, queue_name=URGENT)
 def deny_now(stack_id: int) -> None:
     """See `denying.deny`."""
+    # For workers alone: whoever enqueues this asks no IAM.
     from control_plane.deployments.denying import deny
 
     deny(stack_id)

@@ -69,13 +69,13 @@ def withdraw(deployment: Deployment, *, actor: Actor) -> Withdrawal:
     if stack.is_up_to_date or stack.needs_decision or stack.known_generation is not None:
         # What AWS holds is not what the database says it was: that has to be decided first.
         return Withdrawal()
-    before = _text(stack, stack.generation)
+    before = StoredManifest.objects.text_at(stack, stack.generation)
     answers: list[tuple[Any, Any]] = deployment_cancelled.send(sender=Deployment, deployment=deployment, stack=stack, actor=actor)
     successor: Deployment | None = next((answer for _, answer in answers if answer is not None), None)
     stack.refresh_from_db()
-    after = _text(stack, stack.generation)
+    after = StoredManifest.objects.text_at(stack, stack.generation)
     withdrawn = _words(after, before, widens=True) if after != before else ()
-    goes_on = _words(_text(stack, stack.deployed_generation), after, widens=False)
+    goes_on = _words(StoredManifest.objects.text_at(stack, stack.deployed_generation), after, widens=False)
     if successor is None and goes_on:
         successor = queue(stack)
         Change.objects.create(deployment=successor, generation=stack.generation, summary=GOES_ON, actor=actor.label)
@@ -112,8 +112,3 @@ def _words(held: str, wanted: str, *, widens: bool) -> tuple[str, ...]:
 
 def _listed(words: tuple[str, ...]) -> str:
     return "; ".join(words[:MOST_NAMED]) + (f"; and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else "")
-
-
-def _text(stack: Stack, generation: int) -> str:
-    stored = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True)
-    return stored.first() or ""

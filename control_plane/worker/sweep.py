@@ -7,7 +7,7 @@ from django.db import DatabaseError
 
 from control_plane.config import config
 from control_plane.deployments._environment import clear_work_folder
-from control_plane.deployments.denying import deny_pending
+from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.deployments.upkeep import (
     bring_forgotten,
     check_drift_by_night,

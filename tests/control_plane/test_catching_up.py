@@ -12,6 +12,7 @@ from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.deployments import newer
 from control_plane.deployments.models import Deployment, Stack
+from control_plane.deployments.requests import deploy_ours
 from control_plane.groups.errors import AlreadyMember
 from control_plane.groups.models import Access, Grant, Group, Membership
 from control_plane.groups.services.analyses import create_analysis, grant_analysis
@@ -239,7 +240,7 @@ def test_a_known_group_waits_on_the_review_with_what_becomes_of_it(
 
 def test_what_was_decided_on_the_stack_s_page_waits_no_more(client: Client, administrator: User, held: GroupManifest) -> None:
     row = waiting(held)
-    newer.deploy_ours(Stack.objects.get(name=NAME), actor=OPERATOR)
+    deploy_ours(Stack.objects.get(name=NAME), actor=OPERATOR)
     client.force_login(administrator)
     assert NAME not in client.get("/review/").content.decode()
     assert client.get(f"/review/unmanaged/{row.pk}/").status_code == 404

@@ -19,8 +19,8 @@ from control_plane import cleaning
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments.drift import request_check
 from control_plane.deployments.models import Deployment, LogLine
+from control_plane.deployments.requests import request_check
 from control_plane.groups.announcements import announce_request
 from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.groups.services.analyses import create_analysis

@@ -91,7 +91,7 @@ def test_a_failed_deployment_is_the_exit_status_of_who_waited(group: Group, monk
     refused = FailedResource("Federated", "AWS::IAM::Role", "Policy is not valid")
     aws = FakeAws(outcome=lambda name: holding(0, "ROLLBACK_COMPLETE"), failure=refused).install(monkeypatch)
     # The worker gets its turn whenever the command looks how far the deployment is.
-    monkeypatch.setattr("control_plane.terminal.time.sleep", lambda seconds: reconcile_all(aws))
+    monkeypatch.setattr("control_plane.deployments.terminal.time.sleep", lambda seconds: reconcile_all(aws))
     with pytest.raises(SystemExit) as ended:
         run("member", "add", "example-lab", "ada@example.org", "--create", "--wait")
     assert ended.value.code == 1

@@ -17,8 +17,9 @@ from control_plane.config import config
 from control_plane.deployments import cloudformation, differences, drift_detection
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import HIDDEN
-from control_plane.deployments.drift import check, request_check
+from control_plane.deployments.drift import check
 from control_plane.deployments.models import DriftState, Stack
+from control_plane.deployments.requests import request_check
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import OPERATOR, settle

@@ -10,9 +10,9 @@ from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
 from control_plane.deployments import cloudformation, drift, drift_detection
-from control_plane.deployments.drift import check
 from control_plane.deployments.drift_ignored import FALSE_DRIFT
 from control_plane.deployments.models import DriftState, Stack
+from control_plane.deployments.tasks import check_drift
 from control_plane.groups.models import Group
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import holding
@@ -60,7 +60,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, group: Group) -> Any:
 
 
 def checked() -> tuple[str, list[dict[str, Any]]]:
-    check(Stack.objects.get().pk)
+    check_drift.call(Stack.objects.get().pk)
     stack = Stack.objects.get()
     return stack.drift_state, stack.drift
 
@@ -110,9 +110,9 @@ def test_a_detection_that_is_slow_is_gone_on_with_in_a_further_task_and_not_begu
     aws.looks = 2
     aws.drifts = [bucket_drift("/Tags", "x")]
     for _ in range(2):
-        check(Stack.objects.get().pk, **progress())
+        check_drift.call(Stack.objects.get().pk, **progress())
         assert Stack.objects.get().drift_state == DriftState.CHECKING
-    check(Stack.objects.get().pk, **progress())
+    check_drift.call(Stack.objects.get().pk, **progress())
     assert (Stack.objects.get().drift_state, aws.begun) == (DriftState.DRIFTED, 1)
 
 
@@ -127,7 +127,7 @@ def test_a_check_that_a_deployment_came_into_begins_again(aws: Any, monkeypatch:
     aws.looks = 1
     checked()
     Stack.objects.update(last_started_at="2026-01-01T00:00:00Z")
-    check(Stack.objects.get().pk, **progress())
+    check_drift.call(Stack.objects.get().pk, **progress())
     assert aws.begun == 2
 
 

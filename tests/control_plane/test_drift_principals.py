@@ -13,9 +13,9 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.deployments import cloudformation, drift, drift_detection, principals
 from control_plane.deployments.cloudformation import StackResource
-from control_plane.deployments.drift import check
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import request_repair
+from control_plane.deployments.tasks import check_drift
 from control_plane.groups.models import Access, Group, Membership
 from control_plane.groups.services.members import add_member
 from control_plane.groups.services.suspension import suspend_members
@@ -77,7 +77,7 @@ def site(monkeypatch: pytest.MonkeyPatch, group: Group, ada: User, operator: Act
 
 
 def checked() -> tuple[str, list[dict[str, Any]]]:
-    check(Stack.objects.get().pk)
+    check_drift.call(Stack.objects.get().pk)
     stack = Stack.objects.get()
     return stack.drift_state, stack.drift
 
@@ -206,11 +206,11 @@ def test_a_large_group_is_looked_at_in_steps_each_user_once(
     for name in users:
         site.iam.put_user_policy(UserName=name, PolicyName="more", PolicyDocument=DOCUMENT)
     monkeypatch.setattr(drift, "STEP_SECONDS", -1)
-    check(site.stack.pk)
+    check_drift.call(site.stack.pk)
     steps = 1
     while Stack.objects.get().drift_state == DriftState.CHECKING:
         assert (steps := steps + 1) < 9
-        check(site.stack.pk, **progress())
+        check_drift.call(site.stack.pk, **progress())
     found = [one["logical_id"] for one in Stack.objects.get().drift if one["type"] == "AWS::IAM::UserPolicy"]
     assert (found, steps) == (users, 4)
 

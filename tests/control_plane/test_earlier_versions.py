@@ -18,8 +18,8 @@ from control_plane.aws import Place
 from control_plane.config import config
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.deployments.newer import deploy_ours
 from control_plane.deployments.plans import Plan, needs_approval
+from control_plane.deployments.requests import deploy_ours
 from control_plane.groups.models import Analysis
 from control_plane.groups.services.analyses import create_analysis
 from control_plane.groups.services.earlier_versions import kept_days

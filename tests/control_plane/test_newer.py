@@ -12,7 +12,7 @@ from control_plane.audit.models import AuditEvent
 from control_plane.config import config
 from control_plane.deployments import newer, upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
-from control_plane.deployments.requests import NothingToRetry, request_repair
+from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.members import add_member
 from stacks.manifest import open_store, parse
@@ -26,7 +26,7 @@ NAME = "Group-example-lab"
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> FakeAws:
     changed = config().model_copy(update={"cohort_manifest_store": str(tmp_path / "manifests")})
-    for module in ("newer", "run"):
+    for module in ("published", "run"):
         monkeypatch.setattr(f"control_plane.deployments.{module}.config", lambda: changed)
     return FakeAws().install(monkeypatch)
 
@@ -67,7 +67,7 @@ def test_deciding_for_the_database_deploys_it_above_what_aws_holds_even_at_the_s
     stack: Stack, operator: Actor, aws: FakeAws
 ) -> None:
     Stack.objects.update(newer_generation=3)
-    deployment = newer.deploy_ours(stack, actor=operator)
+    deployment = deploy_ours(stack, actor=operator)
     assert deployment.generation == 4
     manifest = parse(StoredManifest.objects.get(generation=4).text)
     assert manifest.sessions_not_before
@@ -129,10 +129,10 @@ def test_only_administrators_decide(stack: Stack, ada: User, client: Client) -> 
     client.force_login(ada)
     assert client.post(f"/deployments/stacks/{stack.pk}/deploy-ours/").status_code in (403, 404)
     with pytest.raises(PermissionDenied):
-        newer.deploy_ours(stack, actor=Actor(label=ada.email, channel="web", user=ada))
+        deploy_ours(stack, actor=Actor(label=ada.email, channel="web", user=ada))
     assert Stack.objects.get().newer_generation == 3
 
 
 def test_without_anything_newer_there_is_nothing_to_decide(group: Group, operator: Actor) -> None:
     with pytest.raises(NothingToRetry):
-        newer.deploy_ours(group.stack, actor=operator)
+        deploy_ours(group.stack, actor=operator)

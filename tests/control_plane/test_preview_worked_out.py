@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from control_plane.deployments import engine, previews
+from control_plane.deployments import preview_worker, toolchain
 from control_plane.deployments.deployer import DeployerFailure
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure, Preview
@@ -40,15 +40,15 @@ class FakeMachinery:
 @pytest.fixture
 def worker():
     machinery = FakeMachinery()
-    engine.set_running(machinery)
+    toolchain.keep(machinery)
     yield machinery
-    engine.set_running(None)
+    toolchain.keep(None)
 
 
 def worked_out():
     before, after = group_manifest(members=()), group_manifest(generation=2)
     preview = Preview.objects.create(stack_name=after.stack_name, title="A change", base=before.to_json(), manifest=after.to_json())
-    previews.work_out(preview.pk)
+    preview_worker.work_out(preview.pk)
     preview.refresh_from_db()
     return preview
 
@@ -74,4 +74,4 @@ def test_an_aws_that_does_not_answer_is_said(worker):
 
 def test_a_worker_that_deploys_by_the_command_line_says_that_it_cannot_tell(worker):
     worker.resident = None
-    assert worked_out().error == previews.NO_ENGINE
+    assert worked_out().error == preview_worker.NO_ENGINE

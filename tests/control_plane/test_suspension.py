@@ -15,7 +15,8 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments.denying import deny, deny_pending, make_way
+from control_plane.deployments.denying import deny, make_way
+from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
 from control_plane.deployments.tasks import URGENT, deny_now

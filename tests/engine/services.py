@@ -15,7 +15,7 @@ from django.db.models import F, Q  # noqa: E402
 from control_plane.analyses.retiring import ask  # noqa: E402
 from control_plane.audit.actors import Actor  # noqa: E402
 from control_plane.catalogue import unmade  # noqa: E402
-from control_plane.deployments import approvals, cancelling, claims, drift, requests  # noqa: E402
+from control_plane.deployments import approvals, cancelling, claims, requests  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
 from control_plane.errors import Refused  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
@@ -144,7 +144,7 @@ def approve_own(deployment: int) -> str:
 
 def check_stack(name: str) -> None:
     """Have a stack's drift checked."""
-    drift.request_check(Stack.objects.get(name=name), actor=ACTOR)
+    requests.request_check(Stack.objects.get(name=name), actor=ACTOR)
 
 
 def repair_stack(name: str) -> int:
@@ -154,7 +154,7 @@ def repair_stack(name: str) -> int:
 
 def check(slug: str) -> None:
     """Have the group's drift checked."""
-    drift.request_check(find_group(slug).stack, actor=ACTOR)
+    requests.request_check(find_group(slug).stack, actor=ACTOR)
 
 
 def repair(slug: str) -> int:

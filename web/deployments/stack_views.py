@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
-from control_plane.deployments import drift, newer, requests
+from control_plane.deployments import requests
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.standing import drift_icon, on_aws, worst_first
 from control_plane.errors import Refused
@@ -62,7 +62,7 @@ def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
 def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
     """Have a worker compare AWS with what was deployed."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
-    drift.request_check(stack, actor=Actor.of_request(request))
+    requests.request_check(stack, actor=Actor.of_request(request))
     messages.success(request, "AWS is being compared with what was deployed. The answer shows below by itself.")
     return _back(request, stack)
 
@@ -78,7 +78,7 @@ def stack_repair(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def stack_deploy_ours(request: HttpRequest, pk: int) -> HttpResponse:
     """Have AWS hold what the restored database says, and lose what AWS holds beyond it."""
-    return _deploy(request, pk, newer.deploy_ours, "Deploying what the database says of {} has started.")
+    return _deploy(request, pk, requests.deploy_ours, "Deploying what the database says of {} has started.")
 
 
 def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], told: str) -> HttpResponse:

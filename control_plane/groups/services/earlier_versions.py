@@ -73,7 +73,7 @@ def kept_days(analysis: Analysis) -> int | None:
 
 
 def _manifest(stack: Stack, generation: int) -> PlatformManifest | None:
-    return _platform(StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first())
+    return _platform(StoredManifest.objects.text_at(stack, generation))
 
 
 def _platform(text: str | None) -> PlatformManifest | None:

@@ -12,7 +12,7 @@ from control_plane.accounts.validation import fold_name, tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.aws import Place
-from control_plane.deployments.denying import shuts_out_more
+from control_plane.deployments.lockout_requests import shuts_out_more
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import deny_now

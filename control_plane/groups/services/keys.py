@@ -26,7 +26,7 @@ from control_plane.groups.models import Access, Group, Membership, PreviousKey
 from control_plane.groups.permissions import may_decide, require_manager
 from control_plane.groups.services.credentials import refuse_too_often
 from control_plane.groups.services.groups import request_group_deployment
-from stacks.manifest import GroupManifest, ManifestError, parse
+from stacks.manifest import ManifestError
 
 MOST_ROTATIONS_AN_HOUR = 10
 NO_OVERLAP = timedelta(0)
@@ -248,15 +248,12 @@ def _refuse_rotation(membership: Membership, *, on_aws: frozenset[str]) -> None:
 def _with_old_key_on_aws(group: Group) -> frozenset[str]:
     """The usernames of those for whom AWS holds an old key too, by the manifest that was deployed last."""
     stack = group.stack
-    text = StoredManifest.objects.filter(stack=stack, generation=stack.deployed_generation).values_list("text", flat=True).first()
     try:
-        manifest = parse(text) if text else None
+        manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     except ManifestError:
         # Deployed by another version; the deployment itself would tell.
         return frozenset()
-    if not isinstance(manifest, GroupManifest):
-        return frozenset()
-    return frozenset(member.username for member in manifest.members if member.previous_key)
+    return frozenset(member.username for member in manifest.members if member.previous_key) if manifest else frozenset()
 
 
 def _sort_out(group: Group, holders: Iterable[Membership]) -> tuple[list[Membership], dict[str, str]]:

@@ -15,7 +15,7 @@ from control_plane.groups.models import Access, Grant, Group, JoinRequest, Membe
 from control_plane.groups.services.groups import request_group_deployment
 from control_plane.groups.services.keys import inactive_until, set_previous
 from control_plane.notifications.models import Notice
-from stacks.manifest import GroupManifest, Member, parse
+from stacks.manifest import GroupManifest, Member
 
 NOTE = "An administrator cancelled it before AWS had made it."
 
@@ -26,7 +26,10 @@ def withdraw_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) ->
         return None
     group = Group.objects.get(stack=stack)
     group.stack = stack
-    held, asked = _manifest(stack, stack.deployed_generation), _manifest(stack, deployment.generation)
+    held, asked = (
+        StoredManifest.objects.group_at(stack, stack.deployed_generation),
+        StoredManifest.objects.group_at(stack, deployment.generation),
+    )
     if asked is None:
         return None
     deeds = [
@@ -141,9 +144,3 @@ def _since(action: str, target: str) -> datetime:
     last = AuditEvent.objects.filter(action=action, target=target).order_by("-pk").first()
     moment = (last.details.get("before") or {}).get("suspended_at") if last else None
     return datetime.fromisoformat(moment) if moment else timezone.now()
-
-
-def _manifest(stack: Stack, generation: int) -> GroupManifest | None:
-    text = StoredManifest.objects.filter(stack=stack, generation=generation).values_list("text", flat=True).first()
-    manifest = parse(text) if text else None
-    return manifest if isinstance(manifest, GroupManifest) else None

@@ -5,7 +5,7 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from control_plane.deployments import drift, newer, requests
+from control_plane.deployments import requests
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.present import stack_as_dict
 from control_plane.deployments.standing import on_aws, worst_first
@@ -45,7 +45,7 @@ class Command(DeployingCommand):
 
     def compare(self, options: dict[str, Any]) -> None:
         stack = self._find(options)
-        drift.request_check(stack, actor=self.actor)
+        requests.request_check(stack, actor=self.actor)
         deadline = time.monotonic() + (options["timeout"] if options["wait"] else 0)
         stack.refresh_from_db()
         while stack.drift_state == DriftState.CHECKING and time.monotonic() < deadline:
@@ -72,7 +72,7 @@ class Command(DeployingCommand):
 
     def deploy_ours(self, options: dict[str, Any]) -> None:
         stack = self._find(options)
-        deployment = newer.deploy_ours(stack, actor=self.actor)
+        deployment = requests.deploy_ours(stack, actor=self.actor)
         self.follow(options, deployment, {"stack": stack.name}, f"What the database says of {stack.title} is being deployed.")
 
     def _find(self, options: dict[str, Any]) -> Stack:

@@ -1,0 +1,16 @@
+"""Manifests as they were published to the store, which may differ from this database's after a backup was restored."""
+
+from control_plane.config import config
+from control_plane.deployments.models import Stack, StoredManifest
+from stacks.manifest import GroupManifest, ManifestNotFound, PlatformManifest, open_store, parse
+
+
+def published_manifest(stack: Stack) -> GroupManifest | PlatformManifest | None:
+    """Read what was published under the stack's name last; None where nothing was. Raises StoreUnavailable or ManifestError."""
+    newest = StoredManifest.objects.at(stack, stack.generation)
+    if newest is None:
+        return None
+    try:
+        return parse(open_store(config().manifest_store).read(newest.store_key))
+    except ManifestNotFound:
+        return None
