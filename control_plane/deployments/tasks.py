@@ -10,10 +10,8 @@ URGENT = "urgent"
 
 @task()
 def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
-    """See `drift.check`; `progress` is what an earlier step hands on.
-
-    The engine's modules are loaded by workers alone; a page that enqueues this needs none of them.
-    """
+    """See `drift.check`; `progress` is what an earlier step hands on."""
+    # For workers alone, as below: a page that enqueues this needs none of the engine's modules.
     from control_plane.deployments.drift import check
 
     check(stack_id, progress)
@@ -22,6 +20,7 @@ def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
 @task()
 def work_out_preview(preview_id: int) -> None:
     """See `previews.work_out`."""
+    # For workers alone: it has CDK compare.
     from control_plane.deployments.previews import work_out
 
     work_out(preview_id)
@@ -30,6 +29,7 @@ def work_out_preview(preview_id: int) -> None:
 @task(priority=100, queue_name=URGENT)
 def deny_now(stack_id: int) -> None:
     """See `denying.deny`."""
+    # For workers alone: it asks IAM.
     from control_plane.deployments.denying import deny
 
     deny(stack_id)

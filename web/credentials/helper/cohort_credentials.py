@@ -31,6 +31,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 CLIENT = "cohort-cli"
 SCOPE = "credentials"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -336,13 +341,9 @@ def _lock(handle: TextIO) -> None:
     while time.time() < ends:
         try:
             if sys.platform == "win32":
-                import msvcrt
-
                 handle.seek(0)
                 msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
             else:
-                import fcntl
-
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except OSError:
