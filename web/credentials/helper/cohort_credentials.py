@@ -320,9 +320,8 @@ def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
 def _open(address: str) -> None:
     with contextlib.suppress(webbrowser.Error):
         # One that runs in the terminal would take it over while this program waits.
-        if not isinstance(webbrowser.get(), webbrowser.GenericBrowser) or isinstance(
-            webbrowser.get(), webbrowser.BackgroundBrowser
-        ):
+        browser = webbrowser.get()
+        if not isinstance(browser, webbrowser.GenericBrowser) or isinstance(browser, webbrowser.BackgroundBrowser):
             webbrowser.open(address)
 
 
