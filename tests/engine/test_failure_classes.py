@@ -15,6 +15,7 @@ from stacks import names
 from tests.engine.conftest import NewControl
 from tests.engine.control import ACCOUNT, REGION
 from tests.engine.running import Running
+from tests.slow import slow
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -226,6 +227,7 @@ def test_an_identity_that_may_not_is_told_clearly_and_not_tried_for_ever(
     worker.kill()
 
 
+@slow
 def test_without_its_resident_deployer_a_worker_uses_the_plain_cdk_deploy_and_says_so(new_control: NewControl) -> None:
     control = new_control("sqlite")
     slug = control.slug("lab")
