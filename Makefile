@@ -79,6 +79,7 @@ lint-types:
 lint-rest:
 	@$(VENV)/python -m ruff check .
 	@$(VENV)/python -m ruff format --check .
+	@$(VENV)/lint-imports --no-logo
 	@$(CHECKED) $(VENV)/python manage.py check --deploy --fail-level WARNING
 	@$(CHECKED) $(VENV)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(VENV)/python scripts/lint_templates.py

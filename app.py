@@ -5,13 +5,15 @@ All there is includes the site's host and backups where there is a `site.toml`, 
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import aws_cdk as cdk
 
 from stacks import environment
-from stacks.assembly import add_platform, add_site, add_stacks
+from stacks.assembly import add_platform, add_stacks
 from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, names, open_store
+from stacks.site import SITE_FILE, read_site
 
 
 def main() -> None:
@@ -41,12 +43,11 @@ def _number(platform: object) -> int:
 
 def _add_site(app: cdk.App) -> None:
     """The site's own stacks, if its settings are there, or must be since somebody named their file."""
-    from stacks.site import SITE_FILE, read_site
-
     named = app.node.try_get_context("site")
     path = Path(named) if named else SITE_FILE
     if named or path.exists():
-        add_site(app, read_site(path, size=app.node.try_get_context("size")))
+        # Loaded now: a group's deployment waits for its synthesis, and needs none of the site's modules.
+        import_module("stacks.site_assembly").add_site(app, read_site(path, size=app.node.try_get_context("size")))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 import os
-import signal
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from local_aws import _settings
@@ -47,31 +47,7 @@ def _bind(port: int, descriptor: int | None) -> str:
 
 async def _serve(bind: str, pace: float, state: Path) -> None:
     # Imported only now: ministack reads its settings while it is imported.
-    from hypercorn.asyncio import serve
-    from hypercorn.config import Config
-    from ministack.app import app
-
-    from local_aws import _expiry, _persistence, _rules
-
-    paces = _rules.install(state, pace)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-
-    async def stopped() -> None:
-        await stop.wait()
-        await paces.end()
-
-    config = Config()
-    config.bind = [bind]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = 2
-    config.loglevel = "WARNING"
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_persistence.save_repeatedly(stop))
-        tasks.create_task(_expiry.expire_daily(stop, state / _settings.LIFECYCLE_TIME_FILE))
-        await serve(_rules.around(app, state), config, shutdown_trigger=stopped)
-        stop.set()
+    await import_module("local_aws._serving").serve(bind, pace, state)
 
 
 def _is_free(port: int) -> bool:

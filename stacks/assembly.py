@@ -1,17 +1,12 @@
-"""Which stacks an app holds: one group's or one storage stack alone, or all of these, and the site's own host and backups."""
+"""Which stacks an app holds: one group's or one storage stack alone, or all of these. The site's own are in `site_assembly`."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 
 from stacks.group_stack import GroupStack
 from stacks.manifest import GroupManifest, ManifestNotFound, ManifestStore, read_group, read_platform, read_platforms
 from stacks.storage_stack import StorageStack
-
-if TYPE_CHECKING:
-    from stacks.site import Site
-
 
 RETIRED = "these groups are retired, and the control plane has removed their stacks."
 
@@ -60,12 +55,3 @@ def _not_retired(manifest: GroupManifest) -> GroupManifest:
 def add_platform(app: cdk.App, store: ManifestStore, number: int = 1) -> None:
     """Add one storage stack alone. Raises ManifestNotFound or ManifestError."""
     StorageStack(app, read_platform(store, number))
-
-
-def add_site(app: cdk.App, site: "Site") -> None:
-    """Add the site's backups and its host."""
-    # A group's deployment waits for its synthesis, and needs none of these.
-    from stacks.backup_stack import BackupStack
-    from stacks.host_stack import HostStack
-
-    HostStack(app, site, BackupStack(app, site))

@@ -1,9 +1,12 @@
-"""Imports go one way: web -> control_plane -> stacks.manifest. And what the web process loads."""
+"""Imports go one way: web -> control_plane -> stacks.manifest, by strings too. And what the web process loads."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +30,19 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def strings(path: Path) -> set[str]:
+    return {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def named(path: Path) -> set[str]:
+    """What of ours its strings name: `include("...")`, INSTALLED_APPS, `add_router`, tasks, settings, `import_module`."""
+    return {text for text in strings(path) if re.fullmatch(r"(control_plane|web)(\.\w+)+", text)}
 
 
 @pytest.mark.parametrize("folder", FORBIDDEN)
@@ -86,3 +102,72 @@ def test_no_module_outgrows_four_hundred_lines() -> None:
     folders = ("stacks", "control_plane", "web", "local_aws", "scripts", "tests")
     long = [str(path) for folder in folders for path in (ROOT / folder).rglob("*.py") if len(path.read_text().splitlines()) > 400]
     assert long == []
+
+
+# What puts the floors together, and may say which pages there are.
+ROOTS = ("settings", "urls", "wsgi", "api")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "control_plane").parts[0].removesuffix(".py")
+
+
+def test_no_string_of_the_control_plane_names_the_pages_but_in_what_puts_them_together() -> None:
+    for path in (ROOT / "control_plane").rglob("*.py"):
+        if room_of(path) not in ROOTS:
+            assert [name for name in named(path) if name.startswith("web.")] == [], path
+
+
+def contract() -> dict[str, Any]:
+    """The control plane's floors, as import-linter has them."""
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    found = [one for one in tools.get("importlinter", {}).get("contracts", []) if one["type"] == "layers"]
+    return next((one for one in found if one["containers"] == ["control_plane"]), {})
+
+
+# Django's settings, and the part of them that EMAIL_URL makes: Django loads what they name once all floors are there.
+SETTINGS = ("settings", "email_url")
+
+
+@pytest.mark.skipif(not contract(), reason="pyproject.toml has no floors")
+def test_a_string_that_names_a_module_is_held_to_the_floors_as_an_import_is() -> None:
+    floors = {room.strip(" ()"): floor for floor, layer in enumerate(contract()["layers"]) for room in re.split("[|:]", layer)}
+    for path in (ROOT / "control_plane").rglob("*.py"):
+        room = room_of(path)
+        if room in (*SETTINGS, *contract()["exhaustive_ignores"], "__init__"):
+            continue
+        others = {name: name.split(".")[1] for name in named(path) if name.startswith("control_plane.")}
+        # One that is on no floor lies above them all, or is not there.
+        wrong = [name for name, other in others.items() if other != room and floors.get(other, -1) <= floors[room]]
+        assert wrong == [], path
+
+
+AWS, CONFIG = ROOT / "control_plane/aws.py", ROOT / "control_plane/config.py"
+
+
+def product_without(*modules: Path) -> list[Path]:
+    """The product's modules, but for these and the doctor, which looks at an account before there is a site."""
+    found = [path for folder in ("control_plane", "web") for path in (ROOT / folder).rglob("*.py")]
+    return [path for path in found if path not in modules and not path.is_relative_to(DOCTOR)]
+
+
+def test_clients_for_aws_are_made_in_one_module() -> None:
+    """Whoever makes one has boto3 imported: `boto3.client`, `boto3.Session` and `boto3.session` need that."""
+    for path in product_without(AWS):
+        makers = [name for name in imports(path) | strings(path) if re.match(r"(boto3|botocore\.session)(\.\w+)*$", name)]
+        assert makers == [], path
+
+
+def identifiers(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Attribute(attr=name) | ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                found.add(name)
+    return found
+
+
+def test_the_site_s_account_and_region_are_read_in_one_module() -> None:
+    for path in product_without(AWS, CONFIG):
+        used = {name.lower() for name in identifiers(path) | strings(path)}
+        assert used & {"cohort_account", "cohort_region"} == set(), path

@@ -1,3 +1,4 @@
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
@@ -12,9 +13,8 @@ class AccountsConfig(AppConfig):
     verbose_name = "People"
 
     def ready(self) -> None:
-        from control_plane.accounts import recording
-
-        recording.connect()
+        """Connect the receivers."""
+        import_module("control_plane.accounts.recording").connect()
         post_migrate.connect(make_cache_table, sender=self)
 
 

@@ -25,7 +25,7 @@ from control_plane.rosters.services.encoding import MOST_BYTES
 from control_plane.rosters.services.export import export
 from control_plane.rosters.services.plan import FATES
 from control_plane.rosters.services.read import COLUMNS, MOST_ROWS
-from control_plane.rosters.services.uploads import ask_to_apply, look_again, upload
+from control_plane.rosters.uploads import ask_to_apply, look_again, upload
 
 ROWS_PER_PAGE = 50
 MOST_PROBLEMS = 20

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control_plane.doctor import bootstrap, cdk, host, identity, limits, mail, names, reach, rights, stacks
+from control_plane.doctor import bootstrap, cdk, identity, limits, mail, reach, rights, stacks
 from control_plane.doctor.findings import CannotLook, Finding, NeedsStep, not_yet, unknown
 from control_plane.doctor.surroundings import Surroundings, why_not
 
@@ -45,6 +46,17 @@ def _of(*steps: int) -> frozenset[int]:
     return frozenset(steps)
 
 
+def _on_host(module: str, name: str) -> Callable[[Surroundings], Iterable[Finding]]:
+    """Make a check of one whose module imports Django's models: it is loaded to look, since they are there on the host alone."""
+
+    def look_there(around: Surroundings) -> Iterable[Finding]:
+        around.require_settings()
+        found: Iterable[Finding] = getattr(import_module(module), name)(around)
+        return found
+
+    return look_there
+
+
 CHECKS = (
     Check("credentials", "Credentials", identity.credentials, EVERY),
     Check("clock", "Clock", identity.clock, EVERY),
@@ -72,11 +84,11 @@ CHECKS = (
     Check("ready", "The site", reach.readiness, _of(5, 6)),
     Check("group-stacks", "Stacks of groups", stacks.groups, _of(6)),
     Check("cors", "CORS of the analysis buckets", reach.cors, _of(6)),
-    Check("disk", "Disk", host.disk, _of(6, 7), is_of_host=True),
-    Check("worker", "Database and worker", host.readiness, _of(6), is_of_host=True),
-    Check("names", "Names", names.names, _of(6), is_of_host=True),
+    Check("disk", "Disk", _on_host("control_plane.doctor.host", "disk"), _of(6, 7), is_of_host=True),
+    Check("worker", "Database and worker", _on_host("control_plane.doctor.host", "readiness"), _of(6), is_of_host=True),
+    Check("names", "Names", _on_host("control_plane.doctor.names", "names"), _of(6), is_of_host=True),
     Check("mail-server", "Mail server", mail.server, _of(6), is_of_host=True),
-    Check("backup", "Backup of the database", host.backup, _of(6, 7, 8), is_of_host=True),
+    Check("backup", "Backup of the database", _on_host("control_plane.doctor.host", "backup"), _of(6, 7, 8), is_of_host=True),
 )
 
 

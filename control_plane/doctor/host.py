@@ -1,11 +1,17 @@
-"""What only the host can tell: its disks, its database, its worker, its backups. It needs the site's settings."""
+"""What only the host can tell: its disks, its database, its worker, its backups.
+
+It is loaded once there are the site's settings.
+"""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from control_plane.backups.services import age
 from control_plane.doctor.findings import Finding, ok, to_do, unknown
 from control_plane.doctor.surroundings import Surroundings
+from control_plane.errors import Refused
+from control_plane.health import readiness as site
 
 # As the alarms have them (`stacks.monitoring`).
 FULL_PERCENT = 80
@@ -32,10 +38,6 @@ def disk(around: Surroundings) -> Iterator[Finding]:
 
 def readiness(around: Surroundings) -> Iterator[Finding]:
     """Look whether the database answers and is of this release, and whether a worker lives."""
-    around.require_settings()
-    # Django's models are there only once its settings are.
-    from control_plane.health import readiness as site
-
     checks = site.check()
     for one in checks:
         if not one.ok:
@@ -46,10 +48,6 @@ def readiness(around: Surroundings) -> Iterator[Finding]:
 
 def backup(around: Surroundings) -> Iterator[Finding]:
     """Look how old the newest backup of the database is."""
-    around.require_settings()
-    from control_plane.backups.services import age
-    from control_plane.errors import Refused
-
     try:
         newest = age.stored()
     except Refused as error:

@@ -1,22 +1,24 @@
-"""Names that were taken once and would not be taken today. They stay; nothing has to be done about them."""
+"""Names that were taken once and would not be taken today. They stay; nothing has to be done about them.
+
+It is loaded once there are the site's settings.
+"""
 
 from collections.abc import Callable, Iterator
 
+from django.core.exceptions import ValidationError
+
+from control_plane.accounts import look_alikes
+from control_plane.accounts.models import User
+from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.doctor.findings import Finding, State, ok
 from control_plane.doctor.surroundings import Surroundings
+from control_plane.groups.models import Analysis, Group
 
 MOST_LISTED = 50
 
 
 def names(around: Surroundings) -> Iterator[Finding]:
     """List the names of people, groups and analyses that today's rules refuse, and those that look like another."""
-    around.require_settings()
-    # Django's models are there only once its settings are.
-    from control_plane.accounts import look_alikes
-    from control_plane.accounts.models import User
-    from control_plane.accounts.validation import validate_name, validate_person_name
-    from control_plane.groups.models import Analysis, Group
-
     count, found = 0, []
     for email, name in User.objects.exclude(name="").order_by("email").values_list("email", "name").iterator():
         count += 1
@@ -39,8 +41,6 @@ def names(around: Surroundings) -> Iterator[Finding]:
 
 
 def _refusals(validate: Callable[[str], None], name: str) -> list[str]:
-    from django.core.exceptions import ValidationError
-
     try:
         validate(name)
     except ValidationError as error:

@@ -1,11 +1,11 @@
-"""Tasks of groups, which workers carry out. What they call is imported as they run: it enqueues tasks itself."""
+"""Tasks of groups, which workers carry out."""
 
 from django_tasks import task
+
+from control_plane.groups.services.moves import finish_moves
 
 
 @task()
 def end_moves() -> None:
     """See `moves.finish_moves`."""
-    from control_plane.groups.services.moves import finish_moves
-
     finish_moves()

@@ -2,10 +2,10 @@
 
 from django_tasks import task
 
+from control_plane.jobs.watching import look_at
+
 
 @task()
 def look_at_job(job_id: int) -> None:
-    """See `sweeping.look_at`."""
-    from control_plane.jobs.sweeping import look_at
-
+    """See `watching.look_at`."""
     look_at(job_id)

@@ -1,6 +1,7 @@
-"""How a job is, as S3 has it; and keeping what was seen in its row."""
+"""How a job is, as S3 has it; keeping what was seen in its row, and ending submissions that a page could not."""
 
 import codecs
+import logging
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,14 +13,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from control_plane.config import config
+from control_plane.errors import Refused
 from control_plane.groups.announcements import announce_about_group
-from control_plane.groups.models import Membership
+from control_plane.groups.models import Grant, Membership
 from control_plane.jobs import protocol
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Certificate, Status
-from control_plane.jobs.submitting import matched
+from control_plane.jobs.submitting import WRITING, matched, write
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.presence import is_missing, status_of
+from control_plane.storage.sessions import jobs_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 CERTIFICATE_BYTES = 4 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+logger = logging.getLogger("cohort.jobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,20 @@ class LogPart:
     size: int
     is_there: bool = True
     was_replaced: bool = False
+
+
+def look_at(job_id: int) -> None:
+    """Look at one job, if its group may still reach it. What cannot be seen now is looked at again with the next sweep."""
+    job = Job.objects.open().select_related("group__stack", "analysis", "submitted_by").filter(pk=job_id).first()
+    if job is None or not _is_within_reach(job):
+        return
+    try:
+        client = jobs_client(job.group, job.analysis)
+        if job.written_at is None and timezone.now() - job.submitted_at > WRITING:
+            write(client, job)
+        note(job, look(job, client))
+    except Refused as error:
+        logger.warning("%s: not seen now, tried again later: %s", job.name, error)
 
 
 def look(job: Job, client: "S3Client") -> Seen:
@@ -141,6 +160,11 @@ def read_log(job: Job, input_key: str, offset: int, client: "S3Client") -> LogPa
 def readable(text: str) -> str:
     """A program's output as text: without colours and control characters, progress that rewrites its line on lines of its own."""
     return protocol.clean(_ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _is_within_reach(job: Job) -> bool:
+    granted = Grant.objects.wanted().filter(group=job.group, analysis=job.analysis).exists()
+    return granted and job.group.suspended_at is None and job.group.retired_at is None
 
 
 def _state(job: Job, seen: Seen) -> Job.State:

@@ -1,19 +1,15 @@
-"""Asking AWS what the account uses of its quotas: about hourly, by a worker."""
-
-from datetime import timedelta
+"""Asking AWS what the account uses of its quotas."""
 
 from django.utils import timezone
 
 from control_plane import aws
 from control_plane.aws import Place
-from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Stack
 from control_plane.errors import Refused
 from control_plane.quotas.catalogue import QUOTAS
 from control_plane.quotas.counting import ours
 from control_plane.quotas.models import Reading, Usage
-from control_plane.quotas.tasks import read_quotas
 
 # Of a stack that was removed only its record is left, which counts for nothing.
 REMOVED = "DELETE_COMPLETE"
@@ -21,15 +17,6 @@ REMOVED = "DELETE_COMPLETE"
 
 class NotRead(Refused):
     """AWS did not tell. What it told before is kept."""
-
-
-def read_when_due() -> None:
-    """Have a worker ask, if the last time is long enough ago. Whoever changes the row asks: two workers never both do."""
-    now, account = timezone.now(), Place.of_site().account
-    due = now - timedelta(seconds=config().quota_read_seconds)
-    reading, is_new = Reading.objects.get_or_create(account=account, defaults={"asked_at": now})
-    if is_new or Reading.objects.filter(pk=reading.pk, asked_at__lte=due).update(asked_at=now):
-        read_quotas.enqueue(account)
 
 
 def read(account: str) -> list[Usage]:

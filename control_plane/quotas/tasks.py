@@ -4,14 +4,14 @@ import logging
 
 from django_tasks import task
 
+from control_plane.quotas.reading import NotRead, read
+
 logger = logging.getLogger("cohort.quotas")
 
 
 @task()
 def read_quotas(account: str) -> None:
     """See `reading.read`. That AWS did not answer is on record, and asked again when it is due."""
-    from control_plane.quotas.reading import NotRead, read
-
     try:
         read(account)
     except NotRead as error:

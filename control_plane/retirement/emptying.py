@@ -11,7 +11,7 @@ from control_plane.retirement.models import AnalysisRetirement
 
 def work_on(retirement_id: int) -> bool:
     """Go on with one bucket for a while. For a worker. Returns whether a task is to go on with what is left."""
-    rows = AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING).select_related("analysis")
+    rows = AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING).select_related("analysis__stack")
     return leases.work_on(rows, retirement_id, work=_slice, finish=finish)
 
 
@@ -20,13 +20,13 @@ def _slice(retirement: AnalysisRetirement, token: str) -> bool:
     deadline = time.monotonic() + leases.SLICE_SECONDS
     while time.monotonic() <= deadline:
         if _step(retirement, token):
-            s3.delete_bucket(retirement.analysis.bucket)
+            s3.delete_bucket(retirement.analysis.bucket, retirement.analysis.stack.place)
             return True
     return False
 
 
 def _step(retirement: AnalysisRetirement, token: str) -> bool:
-    step = s3.delete_step(retirement.analysis.bucket, "")
+    step = s3.delete_step(retirement.analysis.bucket, "", retirement.analysis.stack.place)
     leases.renew(retirement, token)
     AnalysisRetirement.objects.filter(pk=retirement.pk).update(
         objects_done=F("objects_done") + step.count, bytes_done=F("bytes_done") + step.size

@@ -1,4 +1,7 @@
-"""Objects and buckets of what is retired, as the worker's identity may deal with them: listed, tagged, deleted, never read."""
+"""Objects and buckets of what is retired, as the worker's identity may deal with them: listed, tagged, deleted, never read.
+
+Each is asked for where the stack that made the bucket lies.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -52,29 +55,30 @@ class Step:
     is_last: bool = False
 
 
-def pages(bucket: str, prefix: str) -> Iterator[list[Listed]]:
+def pages(bucket: str, prefix: str, place: Place) -> Iterator[list[Listed]]:
     """The objects under a prefix, a thousand at a time; none where there is no such bucket. Raises S3Failure."""
     with _explained(bucket):
         try:
-            for page in client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for page in client(place).get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 yield [Listed(one["Key"], one["Size"]) for one in page.get("Contents", [])]
         except ClientError as error:
             if _code(error) not in GONE:
                 raise
 
 
-def archive_step(bucket: str, prefix: str, after: str) -> Step:
+def archive_step(bucket: str, prefix: str, after: str, place: Place) -> Step:
     """Tag the next objects under a prefix, after the key `after`, for the lifecycle rule that archives them. Raises S3Failure."""
     with _explained(bucket):
+        s3 = client(place)
         try:
-            page = client().list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=TAGGED_PER_STEP)
+            page = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, StartAfter=after, MaxKeys=TAGGED_PER_STEP)
         except ClientError as error:
             if _code(error) in GONE:
                 return Step(is_last=True)
             raise
         found = [Listed(one["Key"], one["Size"]) for one in page.get("Contents", [])]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            tagged = list(pool.map(lambda one: _tag(bucket, one.key), found))
+            tagged = list(pool.map(lambda one: _tag(s3, bucket, one.key), found))
     done = [one for one, is_tagged in zip(found, tagged, strict=True) if is_tagged]
     return Step(
         count=len(done),
@@ -85,14 +89,15 @@ def archive_step(bucket: str, prefix: str, after: str) -> Step:
     )
 
 
-def delete_step(bucket: str, prefix: str) -> Step:
+def delete_step(bucket: str, prefix: str, place: Place) -> Step:
     """Delete the next versions and delete markers under a prefix; when there are none, its unfinished uploads.
 
     What is deleted is not found again, so that it needs no marker. Raises S3Failure.
     """
     with _explained(bucket):
+        s3 = client(place)
         try:
-            page = client().list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=PER_CALL)
+            page = s3.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=PER_CALL)
         except ClientError as error:
             if _code(error) in GONE:
                 return Step(is_last=True)
@@ -100,16 +105,16 @@ def delete_step(bucket: str, prefix: str) -> Step:
         versions: list[Any] = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
         found = [Listed(one["Key"], one.get("Size", 0), one["VersionId"]) for one in versions]
         if not found:
-            return Step(is_last=_abort_uploads(bucket, prefix) == 0)
-        _delete(bucket, found)
+            return Step(is_last=_abort_uploads(s3, bucket, prefix) == 0)
+        _delete(s3, bucket, found)
     return Step(count=len(found), size=sum(one.size for one in found))
 
 
-def delete_bucket(bucket: str) -> None:
+def delete_bucket(bucket: str, place: Place) -> None:
     """Delete a bucket that was emptied; one that is not there any more is deleted already. Raises S3Failure."""
     with _explained(bucket):
         try:
-            client().delete_bucket(Bucket=bucket)
+            client(place).delete_bucket(Bucket=bucket)
         except ClientError as error:
             if _code(error) in GONE:
                 return
@@ -121,19 +126,19 @@ def delete_bucket(bucket: str) -> None:
             raise
 
 
-@lru_cache(maxsize=1)
-def client() -> "S3Client":
-    """The worker's own, kept. It may be used from every thread."""
+@lru_cache(maxsize=8)
+def client(place: Place) -> "S3Client":
+    """Make the worker's own client for a place, which is kept. It may be used from every thread."""
     retries = BotoConfig(
         connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4}, max_pool_connections=2 * AT_ONCE
     )
-    return aws.client("s3", Place.of_site(), config=retries)
+    return aws.client("s3", place, config=retries)
 
 
-def _tag(bucket: str, key: str) -> bool:
+def _tag(s3: "S3Client", bucket: str, key: str) -> bool:
     """Add the tag to those that the object has. False if it has as many as S3 allows, or is there no more."""
     try:
-        tags = client().get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
+        tags = s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
     except ClientError as error:
         if _code(error) in ("NoSuchKey", "404"):
             return False
@@ -142,15 +147,15 @@ def _tag(bucket: str, key: str) -> bool:
     wanted = [*others, {"Key": names.ARCHIVE_TAG, "Value": names.ARCHIVE_TAG_VALUE}]
     if len(wanted) > MOST_TAGS:
         return False
-    client().put_object_tagging(Bucket=bucket, Key=key, Tagging={"TagSet": wanted})
+    s3.put_object_tagging(Bucket=bucket, Key=key, Tagging={"TagSet": wanted})
     return True
 
 
-def _delete(bucket: str, found: Sequence[Listed]) -> None:
+def _delete(s3: "S3Client", bucket: str, found: Sequence[Listed]) -> None:
     plain = [one for one in found if not _NOT_IN_XML.search(one.key)]
     if plain:
         wanted: list[Any] = [{"Key": one.key, "VersionId": one.version} for one in plain]
-        answer = client().delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": True})
+        answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": wanted, "Quiet": True})
         if errors := answer.get("Errors", []):
             first = errors[0]
             raise S3Failure(
@@ -159,15 +164,15 @@ def _delete(bucket: str, found: Sequence[Listed]) -> None:
             )
     for one in found:
         if _NOT_IN_XML.search(one.key):
-            client().delete_object(Bucket=bucket, Key=one.key, VersionId=one.version)
+            s3.delete_object(Bucket=bucket, Key=one.key, VersionId=one.version)
 
 
-def _abort_uploads(bucket: str, prefix: str) -> int:
+def _abort_uploads(s3: "S3Client", bucket: str, prefix: str) -> int:
     """Abort the unfinished uploads under a prefix, a thousand at most. Returns how many there were."""
-    found = client().list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
+    found = s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
     for one in found:
         try:
-            client().abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
+            s3.abort_multipart_upload(Bucket=bucket, Key=one["Key"], UploadId=one["UploadId"])
         except ClientError as error:
             if _code(error) != "NoSuchUpload":
                 raise

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from control_plane.aws import AwsFailure
+from control_plane.aws import AwsFailure, Place
 from control_plane.deployments import cloudformation
 from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.retirement import s3
@@ -38,9 +38,7 @@ def buckets_of(group: Group) -> list[str]:
 
     Not the deleted ones: whoever else in the world wants it can have a deleted bucket's name.
     """
-    gone = AnalysisRetirement.objects.filter(bucket=BucketChoice.DELETE, state=AnalysisRetirement.State.DONE)
-    analyses = Analysis.objects.filter(grants__group=group, unmade_reason="").exclude(retirements__in=gone)
-    return list(analyses.order_by("bucket").distinct().values_list("bucket", flat=True))
+    return list(_places_of_buckets(group))
 
 
 def work_out(survey_id: int) -> None:
@@ -50,7 +48,7 @@ def work_out(survey_id: int) -> None:
     try:
         found = cloudformation.resources(stack.name, stack.place)
         survey.resources = dict(sorted(Counter(one.type for one in found if one.type != cloudformation.NESTED).items()))
-        survey.buckets = [_count(bucket, group) for bucket in buckets_of(group)]
+        survey.buckets = [_count(bucket, group, place) for bucket, place in _places_of_buckets(group).items()]
     except (AwsFailure, s3.S3Failure) as error:
         logger.warning("%s: what it has could not be counted: %s", group, error)
         survey.state, survey.error = Survey.State.FAILED, str(error)
@@ -64,10 +62,17 @@ def forget_surveys() -> None:
     Survey.objects.filter(asked_at__lt=timezone.now() - SURVEYS_KEPT).delete()
 
 
-def _count(bucket: str, group: Group) -> dict[str, Any]:
+def _places_of_buckets(group: Group) -> dict[str, Place]:
+    gone = AnalysisRetirement.objects.filter(bucket=BucketChoice.DELETE, state=AnalysisRetirement.State.DONE)
+    analyses = Analysis.objects.filter(grants__group=group, unmade_reason="").exclude(retirements__in=gone)
+    found = analyses.order_by("bucket").distinct().values_list("bucket", "stack__account", "stack__region")
+    return {bucket: Place(account, region) for bucket, account, region in found}
+
+
+def _count(bucket: str, group: Group, place: Place) -> dict[str, Any]:
     objects = size = 0
     more = False
-    for page in s3.pages(bucket, f"{group.slug}/"):
+    for page in s3.pages(bucket, f"{group.slug}/", place):
         objects += len(page)
         size += sum(one.size for one in page)
         if more := objects > MOST_COUNTED:

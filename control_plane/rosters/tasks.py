@@ -2,10 +2,10 @@
 
 from django_tasks import task
 
+from control_plane.rosters.services.waiting import apply_waiting
+
 
 @task()
 def apply_roster(roster_id: int) -> None:
-    """See `uploads.apply_waiting`."""
-    from control_plane.rosters.services.uploads import apply_waiting
-
+    """See `waiting.apply_waiting`."""
     apply_waiting(roster_id)

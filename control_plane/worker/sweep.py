@@ -20,11 +20,11 @@ from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
 from control_plane.notifications.outbox import deliver_due
 from control_plane.people.departures import erase_departed
 from control_plane.people.removals import end_leftovers
-from control_plane.quotas.reading import read_when_due
+from control_plane.quotas.due import read_when_due
 from control_plane.retirement.due import take_steps
 from control_plane.review.due import start_due_looks
 from control_plane.review.signing import remind_of_reviews
-from control_plane.rosters.services.uploads import take_up_stuck
+from control_plane.rosters.services.waiting import take_up_stuck
 
 logger = logging.getLogger("cohort.sweep")
 

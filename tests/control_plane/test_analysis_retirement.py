@@ -293,9 +293,9 @@ def test_what_is_written_meanwhile_is_told_and_removed_too(made: Analysis, bucke
     retirement = carry_out(ask_for(made, BucketChoice.DELETE))
     real = s3.delete_bucket
 
-    def late(name: str) -> None:
+    def late(*arguments: Any) -> None:
         bucket.put_object(Bucket=BUCKET, Key="lab-3/results/late.csv", Body=b"1")
-        real(name)
+        real(*arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(s3, "delete_bucket", late)

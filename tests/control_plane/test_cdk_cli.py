@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from control_plane.aws import Place
 from control_plane.config import ROOT
 from control_plane.deployments import cloudformation
 from control_plane.deployments.deployers import _subprocess
@@ -19,7 +20,7 @@ from control_plane.deployments.models import Failure
 from tests.control_plane.fakes import Listener, configure
 from tests.control_plane.processes import is_alive, number_in, wait_until
 
-TARGET = Target("Group-example-lab", "group=example-lab")
+TARGET = Target("Group-example-lab", "group=example-lab", place=Place("111122223333", "us-east-1"))
 
 
 @pytest.fixture

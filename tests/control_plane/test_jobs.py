@@ -24,8 +24,8 @@ from control_plane.jobs import protocol, submitting, watching
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import Status
 from control_plane.jobs.submitting import NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
-from control_plane.jobs.sweeping import look_at, look_at_open_jobs
-from control_plane.jobs.watching import look, note, read_log
+from control_plane.jobs.sweeping import look_at_open_jobs
+from control_plane.jobs.watching import look, look_at, note, read_log
 from control_plane.notifications.models import Notice
 from control_plane.people.departures import ask_deletion, erase_departed
 from control_plane.storage.objects import NoAnswer

@@ -10,7 +10,7 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
-from control_plane.deployments import aws_ahead, drift_schedule
+from control_plane.deployments import aws_ahead, drift_schedule, published
 from control_plane.deployments.engine import upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
@@ -72,7 +72,7 @@ def test_deciding_for_the_database_deploys_it_above_what_aws_holds_even_at_the_s
     assert deployment.generation == 4
     manifest = parse(StoredManifest.objects.get(generation=4).text)
     assert manifest.sessions_not_before
-    open_store(aws_ahead.config().manifest_store).write(manifest.store_key, manifest.model_copy(update={"generation": 3}).to_json())
+    open_store(published.config().manifest_store).write(manifest.store_key, manifest.model_copy(update={"generation": 3}).to_json())
     aws.outcome = lambda _: holding(3)
     assert run_one(aws).state == Deployment.State.FAILED
     newer_still = Stack.objects.get()
@@ -87,7 +87,7 @@ def test_a_disk_s_snapshot_is_told_by_what_is_published(group: Group, ada: User,
     """Nobody restored by our command; the manifest that AWS holds was published under a number that we gave to something else."""
     settle(group.stack)
     theirs = parse(StoredManifest.objects.get().text).model_copy(update={"generation": 2, "tags": {"by": "the other history"}})
-    open_store(aws_ahead.config().manifest_store).write(theirs.store_key, theirs.to_json())
+    open_store(published.config().manifest_store).write(theirs.store_key, theirs.to_json())
     aws.stacks[NAME] = holding(2)
     add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
     assert run_one(aws).state == Deployment.State.FAILED
@@ -98,7 +98,7 @@ def test_a_run_that_a_dead_worker_had_brought_to_its_end_goes_on(group: Group, a
     settle(group.stack)
     add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
     ours = parse(StoredManifest.objects.get(generation=2).text)
-    open_store(aws_ahead.config().manifest_store).write(ours.store_key, ours.to_json())
+    open_store(published.config().manifest_store).write(ours.store_key, ours.to_json())
     aws.stacks[NAME] = holding(2)
     assert run_one(aws).state == Deployment.State.SUCCEEDED
 

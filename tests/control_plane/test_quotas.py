@@ -24,7 +24,7 @@ from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_members, remove_members
 from control_plane.health.figures import gather
 from control_plane.health.metrics import exposition
-from control_plane.quotas import reading
+from control_plane.quotas import due, reading
 from control_plane.quotas.catalogue import GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
 from control_plane.quotas.counting import ours
 from control_plane.quotas.models import Reading, Usage
@@ -206,13 +206,13 @@ def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatc
 def test_it_is_asked_once_an_hour_however_many_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("control_plane.quotas.tasks.read_quotas", None)
-    monkeypatch.setattr(reading, "read_quotas", type("Task", (), {"enqueue": staticmethod(asked.append)}))
+    monkeypatch.setattr(due, "read_quotas", type("Task", (), {"enqueue": staticmethod(asked.append)}))
     for _ in range(3):
-        reading.read_when_due()
+        due.read_when_due()
     assert len(asked) == 1
     Reading.objects.update(asked_at=timezone.now() - timezone.timedelta(hours=2))
     for _ in range(3):
-        reading.read_when_due()
+        due.read_when_due()
     assert len(asked) == 2
 
 

@@ -9,9 +9,10 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Group
+from control_plane.aws import Place
+from control_plane.groups.models import Analysis, Group
 from control_plane.retirement import data, s3
-from control_plane.retirement.models import DataChoice, Retirement, Survey
+from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.retirement.surveys import work_out
 from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab
 
@@ -142,3 +143,33 @@ def test_a_survey_counts_what_is_there_and_stops_somewhere(lab: Group, bucket: A
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets[0]["more"]
+
+
+def test_each_bucket_is_asked_for_where_its_storage_stack_lies(lab: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = lab.stack.place, Place("111122223333", "eu-central-2")
+    stack = Analysis.objects.get(bucket=BUCKET).stack
+    stack.account, stack.region = there.account, there.region
+    stack.save(update_fields=["account", "region"])
+    asked: list[tuple[str, Place]] = []
+
+    def step(bucket: str, *others: Any) -> s3.Step:
+        asked.append((bucket, others[-1]))
+        return s3.Step(is_last=True)
+
+    monkeypatch.setattr("control_plane.deployments.cloudformation.resources", lambda *_: [])
+    monkeypatch.setattr(s3, "pages", lambda *arguments: iter([[]] if step(*arguments) else []))
+    monkeypatch.setattr(s3, "archive_step", step)
+    work_out(Survey.objects.create(group=lab).pk)
+    retirement = carry_out(ask_for(lab, data=DataChoice.ARCHIVE))
+    work_to_the_end(retirement)
+    assert asked == [(BUCKET, there)] * 2
+    assert data._place_of(DataPlace(retirement=retirement, bucket="cohort-gone")) == here
+
+
+def test_a_client_is_kept_for_each_place() -> None:
+    with mock_aws():
+        s3.client.cache_clear()
+        first, other = s3.client(Place("1", "eu-west-1")), s3.client(Place("1", "us-east-1"))
+        assert (first.meta.region_name, other.meta.region_name) == ("eu-west-1", "us-east-1")
+        assert s3.client(Place("1", "eu-west-1")) is first
+    s3.client.cache_clear()

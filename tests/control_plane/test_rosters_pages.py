@@ -16,7 +16,7 @@ from control_plane.groups.services.members import add_members
 from control_plane.rosters.cleaning import remove_old_rosters
 from control_plane.rosters.models import Roster
 from control_plane.rosters.services import apply as applying
-from control_plane.rosters.services.uploads import apply_waiting
+from control_plane.rosters.services.waiting import apply_waiting
 from control_plane.worker import sweep
 from tests.control_plane.accounts import PASSWORD, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle

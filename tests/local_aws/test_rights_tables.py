@@ -9,9 +9,9 @@ import pytest
 
 from local_aws.rights import actions, resources, unneeded
 from local_aws.rights.changes import Change, Known, Operation, Place
-from stacks.assembly import add_site
 from stacks.group_stack import GroupStack
 from stacks.manifest import Member
+from stacks.site_assembly import add_site
 from stacks.storage_stack import StorageStack
 from tests.stacks.builders import ADA, GRACE, LISE, group_manifest, platform_manifest, site
 

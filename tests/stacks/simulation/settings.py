@@ -6,9 +6,9 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from stacks.assembly import add_site
 from stacks.group_stack import GroupStack
 from stacks.manifest import AnalysisGrant, Member
+from stacks.site_assembly import add_site
 from stacks.storage_stack import StorageStack
 from tests.stacks.builders import ACCOUNT, ADA, GRACE, LISE, group_manifest, platform_manifest, site
 from tests.stacks.simulation.deployed import SNAPSHOT, Account, deploy

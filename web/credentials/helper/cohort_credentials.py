@@ -31,6 +31,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 CLIENT = "cohort-cli"
 SCOPE = "credentials"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -315,9 +320,8 @@ def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
 def _open(address: str) -> None:
     with contextlib.suppress(webbrowser.Error):
         # One that runs in the terminal would take it over while this program waits.
-        if not isinstance(webbrowser.get(), webbrowser.GenericBrowser) or isinstance(
-            webbrowser.get(), webbrowser.BackgroundBrowser
-        ):
+        browser = webbrowser.get()
+        if not isinstance(browser, webbrowser.GenericBrowser) or isinstance(browser, webbrowser.BackgroundBrowser):
             webbrowser.open(address)
 
 
@@ -336,13 +340,9 @@ def _lock(handle: TextIO) -> None:
     while time.time() < ends:
         try:
             if sys.platform == "win32":
-                import msvcrt
-
                 handle.seek(0)
                 msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
             else:
-                import fcntl
-
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         except OSError:

@@ -1,0 +1,12 @@
+"""The stacks of the site itself, apart from those of groups: whose deployment waits for its synthesis, and needs none of these."""
+
+import aws_cdk as cdk
+
+from stacks.backup_stack import BackupStack
+from stacks.host_stack import HostStack
+from stacks.site import Site
+
+
+def add_site(app: cdk.App, site: Site) -> None:
+    """Add the site's backups and its host."""
+    HostStack(app, site, BackupStack(app, site))
