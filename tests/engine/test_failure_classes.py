@@ -233,7 +233,7 @@ def test_without_its_resident_deployer_a_worker_uses_the_plain_cdk_deploy_and_sa
     slug = control.slug("lab")
     control.do("group", slug=slug)
     control.do("add", slug=slug, email=ADA, access="keys")
-    control.worker(tuned=[f"control_plane.deployments._resident.SCRIPT={Path('/nowhere.mjs')}"])
+    control.worker(tuned=[f"control_plane.deployments.deployers.resident.SCRIPT={Path('/nowhere.mjs')}"])
     (ended,) = [one for one in control.settled()["deployments"] if one["stack"] == f"Group-{slug}"]
     assert any("The plain `cdk deploy` is used instead." in line for line in ended["log"])
     assert any(line.startswith(f"$ cdk deploy --exclusively Group-{slug}") for line in ended["log"])
