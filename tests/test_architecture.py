@@ -88,6 +88,10 @@ def test_the_doctor_loads_neither_cdk_nor_django_s_settings() -> None:
     assert not {"aws_cdk", "jsii", "control_plane.settings"} & set(done.stdout.split())
 
 
+# What workers alone load, and start processes with.
+WORKERS = ("control_plane.deployments.engine", "control_plane.deployments.deployers", "control_plane.worker.loop")
+
+
 def test_the_web_process_loads_neither_cdk_nor_the_engine() -> None:
     script = "import sys, control_plane.wsgi, control_plane.urls; print(*sys.modules)"
     done = subprocess.run(
@@ -95,7 +99,14 @@ def test_the_web_process_loads_neither_cdk_nor_the_engine() -> None:
     )
     loaded = set(done.stdout.split())
     assert "control_plane.administration.people" in loaded
-    assert not {"aws_cdk", "jsii", "control_plane.deployments.engine", "control_plane.deployments.deployers"} & loaded
+    assert not {"aws_cdk", "jsii"} & loaded
+    assert [name for name in loaded if name.startswith(WORKERS)] == []
+
+
+def test_in_the_deployments_the_deployers_alone_start_processes() -> None:
+    folder = ROOT / "control_plane/deployments"
+    others = [path for path in folder.rglob("*.py") if not path.is_relative_to(folder / "deployers")]
+    assert [path for path in others if "subprocess" in imports(path)] == []
 
 
 def test_no_module_outgrows_four_hundred_lines() -> None:
