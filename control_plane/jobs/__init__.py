@@ -1,0 +1,4 @@
+"""Jobs: submissions, their state as the analysis's back end reports it, and who is told.
+
+May import configurations, storage, groups and what lies below. The pages are in `web.jobs`.
+"""

@@ -1,0 +1,5 @@
+"""Submitting a job, following it, and its results.
+
+Forms, views, templates and static files; the services are in `control_plane`. May import the control plane, not the engine and
+the deployers.
+"""
