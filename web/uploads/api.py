@@ -12,8 +12,8 @@ from control_plane.audit.refusals import record_refusal
 from control_plane.sent import RowNumber
 from control_plane.storage.pages import PageSession, page_place, page_session
 from control_plane.storage.sessions import Purpose
-from web.uploads import ending, starting
-from web.uploads.names import NameRefused
+from control_plane.uploads import ending, starting
+from control_plane.uploads.names import NameRefused
 
 router = Router(tags=["uploads"])
 MOST_IDS = 1000
