@@ -101,7 +101,7 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
         # Drift detection reads what it compares as whoever asks for it (CloudFormation user guide, "Detecting drift").
         # The same rights tell how old members' keys are (ListAccessKeys) and last used when (GetAccessKeyLastUsed).
         allow("SeeWhatStacksHold", ["iam:Get*", "iam:List*"], [*principals, names.boundary_arn(account, region)]),
-        # Whoever is suspended or removed is shut out before CloudFormation gets there (`deployments.denying`).
+        # Whoever is suspended or removed is shut out before CloudFormation gets there (`deployments.lockout`).
         allow("ShutOutAtOnce", SHUT_OUT, principals[:3]),
         allow("RemoveStrays", REMOVE_STRAYS, principals[:3]),
         allow(

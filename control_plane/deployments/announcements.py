@@ -13,7 +13,7 @@ from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
 from control_plane.config import config
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.deployments.present import deployment_as_dict
+from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.notifications.messages import Letter, absolute
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import MOST_RECIPIENTS, put_emails, put_webhook

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from control_plane import aws
 from control_plane.aws import AwsFailure
-from control_plane.deployments import cloudformation, drift_detection, leftovers, newer, principals
+from control_plane.deployments import aws_ahead, cloudformation, drift_detection, iam_users, leftovers
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MOST_RECORDED, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
@@ -83,7 +83,7 @@ def put_back(stack: Stack) -> Iterator[str]:
     CloudFormation puts the rest back, and knows of nothing here. Raises AwsFailure.
     """
     if stack.drift and (deployed := _deployed(stack, _template(stack))):
-        yield from principals.take_back(deployed, stack.drift)
+        yield from iam_users.take_back(deployed, stack.drift)
 
 
 def _look(stack: Stack, progress: Progress | None) -> tuple[DriftState, list[Difference]] | Progress:
@@ -120,7 +120,7 @@ def _look_retired(stack: Stack, observation: Observation) -> tuple[DriftState, l
 
 
 def _begin(stack: Stack, observation: Observation, template: dict[str, Any]) -> Progress:
-    newer.note(stack, observation)
+    aws_ahead.note(stack, observation)
     progress = Progress(_when_deployed(stack))
     progress.add([*_stack_differences(stack, observation, template), *_left(stack), *_strangers(stack), *_federated(stack)])
     progress.detections = drift_detection.begin(stack, [stack.name, *_nested(stack)])
@@ -143,7 +143,7 @@ def _read_detections(stack: Stack, progress: Progress, template: dict[str, Any],
     progress.detections = {}
     progress.add(told)
     if deployed := _deployed(stack, template):
-        progress.add(principals.additions(deployed, told))
+        progress.add(iam_users.additions(deployed, told))
     return True
 
 
@@ -155,10 +155,10 @@ def _read_users(stack: Stack, progress: Progress, template: dict[str, Any], dead
     deployed = _deployed(stack, template)
     if deployed is None:
         return True
-    for user in sorted(deployed.users & principals.users_under(names.iam_path(manifest.slug), stack.place)):
+    for user in sorted(deployed.users & iam_users.users_under(names.iam_path(manifest.slug), stack.place)):
         if user <= progress.after:
             continue
-        progress.add(principals.additions_to(deployed, user))
+        progress.add(iam_users.additions_to(deployed, user))
         progress.after = user
         if time.monotonic() > deadline:
             return False
@@ -194,17 +194,17 @@ def _nested(stack: Stack) -> list[str]:
     return list(cloudformation.nested_stacks(stack.name, stack.place).values())
 
 
-def _deployed(stack: Stack, template: dict[str, Any]) -> principals.Deployed | None:
+def _deployed(stack: Stack, template: dict[str, Any]) -> iam_users.Deployed | None:
     """What the group's principals are to have; None of the platform, which has none."""
     manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     if manifest is None:
         return None
     resources = cloudformation.resources(stack.name, stack.place)
-    made = {one.physical_id for one in resources if one.type == principals.KEY}
+    made = {one.physical_id for one in resources if one.type == iam_users.KEY}
     # Read anew: one may have become known, or gone, since the check or the run began.
     adopted = Stack.objects.values_list("adopted_key_ids", flat=True).get(pk=stack.pk)
     keys = frozenset(made.union(adopted))
-    return principals.Deployed(manifest, keys, template, is_behind=not stack.is_up_to_date)
+    return iam_users.Deployed(manifest, keys, template, is_behind=not stack.is_up_to_date)
 
 
 def _when_deployed(stack: Stack) -> str:
@@ -228,11 +228,11 @@ def _strangers(stack: Stack) -> list[Difference]:
     if manifest is None:
         return []
     ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
-    there = principals.users_under(names.iam_path(manifest.slug), stack.place)
-    found = [Difference("resource", name, principals.USER, "added") for name in sorted(there - ours)]
+    there = iam_users.users_under(names.iam_path(manifest.slug), stack.place)
+    found = [Difference("resource", name, iam_users.USER, "added") for name in sorted(there - ours)]
     if stack.needs_decision:
         # A stack that others changed since holds what it should, by CloudFormation's word: only the names tell who went.
-        found += [Difference("resource", name, principals.USER, "deleted") for name in sorted(ours - there)]
+        found += [Difference("resource", name, iam_users.USER, "deleted") for name in sorted(ours - there)]
     return found
 
 
@@ -240,7 +240,7 @@ def _federated(stack: Stack) -> list[Difference]:
     """Who else came or went on AWS after the backup that this database was restored from."""
     if not stack.needs_decision:
         return []
-    differences = newer.federated_differences(stack)
+    differences = aws_ahead.federated_differences(stack)
     return [Difference("resource", name, "Federated member", "added" if there else "deleted") for name, there in differences]
 
 

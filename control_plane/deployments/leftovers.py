@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from control_plane import aws
 from control_plane.aws import Place
-from control_plane.deployments import cloudformation, principals
+from control_plane.deployments import cloudformation, iam_users
 from control_plane.deployments.failures import FailedResource, Problem, of_leftovers
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import names
@@ -154,7 +154,7 @@ class Lookup:
         """By the list under the group's path: asked for one user that is not there, IAM answers that we may not ask."""
         if self._users is None:
             slug = _slug(self._stack)
-            self._users = principals.users_under(names.iam_path(slug), self._stack.place) if slug else set()
+            self._users = iam_users.users_under(names.iam_path(slug), self._stack.place) if slug else set()
         return self._users
 
     def _is_key_absent(self, one: Leftover) -> bool:

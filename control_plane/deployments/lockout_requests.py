@@ -1,4 +1,4 @@
-"""Requests to shut people out of AWS at once: by the sweep, a run, or whoever changes a group. Workers do it (`denying`)."""
+"""Requests to shut people out of AWS at once: by the sweep, a run, or whoever changes a group. Workers do it (`lockout`)."""
 
 from django.db.models import QuerySet
 

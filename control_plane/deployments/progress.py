@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from control_plane.deployments.backoff import MOST_TRIES
+from control_plane.deployments.durations import duration, elapsed_seconds, expected_seconds
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.timing import duration, elapsed_seconds, expected_seconds
-from control_plane.deployments.tries import MOST_TRIES
 
 # A page shows so many resources: all of one stack, and the first of those nested in it.
 MOST_RESOURCES = 500

@@ -9,7 +9,7 @@ from django.utils import timezone
 from control_plane.accounts.permissions import require_administrator
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.deployments import tallies
+from control_plane.deployments import counters
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.models import Change, Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.plans import ends_sooner
@@ -142,7 +142,7 @@ def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
 def tell_cancelled(deployment: Deployment) -> None:
     """Tell who wants to know, and count it, in the transaction that records the end."""
     announce(deployment, Deployment.State.CANCELLED.value)
-    tallies.add("outcome", Deployment.State.CANCELLED.value)
+    counters.add("outcome", Deployment.State.CANCELLED.value)
 
 
 def queue(stack: Stack) -> Deployment:

@@ -22,15 +22,15 @@ def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
 def work_out_preview(preview_id: int) -> None:
     """See `preview_worker.work_out`."""
     # For workers alone: whoever enqueues this needs neither CDK nor the engine.
-    from control_plane.deployments.preview_worker import work_out
+    from control_plane.deployments.deployers.preview_worker import work_out
 
     work_out(preview_id)
 
 
 @task(priority=100, queue_name=URGENT)
 def deny_now(stack_id: int) -> None:
-    """See `denying.deny`."""
+    """See `lockout.deny`."""
     # For workers alone: whoever enqueues this asks no IAM.
-    from control_plane.deployments.denying import deny
+    from control_plane.deployments.lockout import deny
 
     deny(stack_id)

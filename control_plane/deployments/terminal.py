@@ -6,9 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.config import config
+from control_plane.deployments.backoff import MOST_TRIES
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.present import deployment_as_dict
-from control_plane.deployments.tries import MOST_TRIES
+from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.terminal import EXIT_STILL_WAITING, Verb, VerbCommand
 
 EXIT_DEPLOYMENT_FAILED = 1

@@ -4,8 +4,8 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from control_plane.deployments.deployers.synthesis import Synthesiser, SynthesisFailed
 from control_plane.deployments.models import StoredManifest
-from control_plane.deployments.synthesis import Synthesiser, SynthesisFailed
 from control_plane.groups.models import Group
 from control_plane.groups.services.manifests import group_manifest
 from control_plane.legacy.adopting_aws import Aws, NotAdopted

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control_plane.deployments.present import deployment_as_dict
+from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.retirement.present import deployment_trouble, iso
 from control_plane.sizes import in_words

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.present import deployment_as_dict
+from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.groups.models import Group
 from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.retirement.surveys import what_ends

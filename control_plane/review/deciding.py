@@ -14,7 +14,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import fold_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
-from control_plane.deployments import newer
+from control_plane.deployments import aws_ahead
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock, request_deployment
 from control_plane.deployments.tasks import check_drift, deny_now
@@ -164,7 +164,7 @@ def _catch_up(
         raise NotDecided(f"Deployment {running.pk} of {group.name} is under way. {NOTHING_CHANGED}; try again once it has ended.")
     found = differences(group, held, names_everybody=row.names_everybody)
     known = _people(found.unknown, people, actor)
-    newer.accept(stack, held, row.status)
+    aws_ahead.accept(stack, held, row.status)
     catch_up(group, found, held, known, actor)
     left_out = [*(member.username for member in found.unknown if member.username not in known), *found.removed_here]
     if left_out:

@@ -8,10 +8,10 @@ from django.db import DatabaseError, close_old_connections
 from django_tasks_db.management.commands.db_worker import Worker as TaskWorker
 
 from control_plane.config import config
-from control_plane.deployments import claims
-from control_plane.deployments.engine import Engine
+from control_plane.deployments.engine import leases
+from control_plane.deployments.engine.engine import Engine
+from control_plane.deployments.engine.upkeep import take_over_abandoned
 from control_plane.deployments.tasks import URGENT
-from control_plane.deployments.upkeep import take_over_abandoned
 from control_plane.notifications.tasks import MESSAGES
 from control_plane.worker.sweep import sweep
 
@@ -27,7 +27,7 @@ PING_SECONDS = 10.0
 class Worker:
     """One worker process. `stop` may be set from a signal handler."""
 
-    def __init__(self, name: str = claims.WORKER, engine: Engine | None = None) -> None:
+    def __init__(self, name: str = leases.WORKER, engine: Engine | None = None) -> None:
         self.stop = threading.Event()
         self.engine = engine or Engine(name)
         # Beside the others: what must not wait for a task that takes long, and what a server elsewhere may hold up.

@@ -6,15 +6,10 @@ from collections.abc import Callable
 from django.db import DatabaseError
 
 from control_plane.config import config
-from control_plane.deployments._environment import clear_work_folder
+from control_plane.deployments.deployers._environment import clear_work_folder
+from control_plane.deployments.drift_schedule import check_drift_by_night, compare_restored
+from control_plane.deployments.engine.upkeep import bring_forgotten, forget_previews, take_over_abandoned
 from control_plane.deployments.lockout_requests import deny_pending
-from control_plane.deployments.upkeep import (
-    bring_forgotten,
-    check_drift_by_night,
-    compare_restored,
-    forget_previews,
-    take_over_abandoned,
-)
 from control_plane.groups.services.cut_offs import drop_past_cut_offs
 from control_plane.groups.services.moves import finish_moves
 from control_plane.groups.services.terms import end_due, remind_of_ends

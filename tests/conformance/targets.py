@@ -17,7 +17,7 @@ from tests.e2e.site import FOREIGN
 EMBEDDED_ACCOUNT, REGION = "111122223333", "us-east-1"
 # Of the embedded AWS, in seconds: so late IAM's changes are seen at the most, scaled down and, with COHORT_SLOW=1, as on AWS,
 # where "changes usually take seconds". What the suite waits for a right to come or to go is scaled with it.
-SCALED_DELAY, REAL_DELAY = 1.2, 12.0
+SCALED_DELAY, REAL_DELAY = 0.6, 12.0
 PATIENCE = 50.0
 # Of AWS: no document gives a number; as much as Cohort itself waits (control_plane.deployments.iam_delay).
 ACCOUNT_DELAY = 60.0

@@ -8,15 +8,16 @@ import pytest
 
 from control_plane.aws import Place
 from control_plane.config import config
-from control_plane.deployments import claims, cloudformation, leftovers, repair
+from control_plane.deployments import cloudformation, leftovers
 from control_plane.deployments.cloudformation import FailedResource, Observation
-from control_plane.deployments.deployer import Declined, Deployer, ResourceEvent, Target, Watcher
-from control_plane.deployments.heart import Heart
+from control_plane.deployments.deployers.port import Declined, Deployer, ResourceEvent, Target, Watcher
+from control_plane.deployments.deployers.synthesis import Assembly
+from control_plane.deployments.engine import leases, repair
+from control_plane.deployments.engine.heartbeat import Heartbeat
+from control_plane.deployments.engine.run import Run
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.plans import Plan, ResourceChange
-from control_plane.deployments.run import Run
-from control_plane.deployments.synthesis import Assembly
 
 PLAN = Plan(resources=[ResourceChange("Role1", "AWS::IAM::Role", "add"), ResourceChange("User2", "AWS::IAM::User", "add")])
 Step = Callable[[Target, Watcher], object]
@@ -91,19 +92,19 @@ def configure(monkeypatch: pytest.MonkeyPatch, module: str, **settings: object) 
 def claim_one() -> Deployment | None:
     """What a worker would claim next, without the wait that lets further changes join."""
     Stack.objects.update(last_started_at=None)
-    return next(iter(claims.claim("worker", 1)), None)
+    return next(iter(leases.claim("worker", 1)), None)
 
 
 def carry_out(
     deployment: Deployment,
     deployers: Sequence[Deployer],
     *,
-    heart: Heart | None = None,
+    heart: Heartbeat | None = None,
     hand_over: threading.Event | None = None,
     assembly: Assembly | None = None,
 ) -> Deployment:
     """One try of a claimed deployment, in the test's own thread."""
-    heart = heart or Heart("worker")
+    heart = heart or Heartbeat("worker")
     heart.hold(deployment)
     Run(deployment, heart, hand_over or threading.Event()).carry_out(assembly, deployers)
     heart.release(deployment)

@@ -16,7 +16,7 @@ from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
-from control_plane.deployments.denying import deny
+from control_plane.deployments.lockout import deny
 from control_plane.deployments.models import Stack, StoredManifest
 from control_plane.errors import LimitReached
 from control_plane.groups.errors import BeingMadeReady

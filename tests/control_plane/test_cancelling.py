@@ -3,7 +3,7 @@
 import pytest
 
 from control_plane.deployments.cancelling import cancel
-from control_plane.deployments.heart import Heart
+from control_plane.deployments.engine.heartbeat import Heartbeat
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import NotCancellable
 from control_plane.groups.models import Access
@@ -24,7 +24,7 @@ def aws(monkeypatch, group, ada):
 
 @pytest.fixture
 def heart():
-    return Heart("worker")
+    return Heartbeat("worker")
 
 
 @pytest.fixture

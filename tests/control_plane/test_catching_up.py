@@ -10,7 +10,7 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments import newer
+from control_plane.deployments import aws_ahead
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_ours
 from control_plane.groups.errors import AlreadyMember
@@ -37,7 +37,7 @@ AFTER = 9
 def restore(group: Group) -> None:
     """What is in the database now is what a backup had, and AWS was found to hold more."""
     settle(group.stack)
-    newer.mark_restored("default")
+    aws_ahead.mark_restored("default")
     Stack.objects.filter(pk=group.stack_id).update(newer_generation=AFTER)
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from control_plane.aws import Place
 from control_plane.config import ROOT
-from control_plane.deployments import _process, cloudformation
-from control_plane.deployments._cdk_cli import CdkCli
-from control_plane.deployments.deployer import Declined, DeployerFailure, ResourceEvent, Target
+from control_plane.deployments import cloudformation
+from control_plane.deployments.deployers import _subprocess
+from control_plane.deployments.deployers.cdk_cli import CdkCli
+from control_plane.deployments.deployers.port import Declined, DeployerFailure, ResourceEvent, Target
 from control_plane.deployments.models import Failure
 from tests.control_plane.fakes import Listener, configure
 from tests.control_plane.processes import is_alive, number_in, wait_until
@@ -30,8 +31,8 @@ def use(monkeypatch, tmp_path):
         program = tmp_path / "cdk-stand-in"
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(program.stat().st_mode | stat.S_IEXEC)
-        configure(monkeypatch, "_cdk_cli", cohort_cdk=str(program), **settings)
-        configure(monkeypatch, "_environment", var_dir=tmp_path)
+        configure(monkeypatch, "deployers.cdk_cli", cohort_cdk=str(program), **settings)
+        configure(monkeypatch, "deployers._environment", var_dir=tmp_path)
 
     return install
 
@@ -118,7 +119,7 @@ def test_a_stack_with_nested_ones_is_taken_to_change_the_most(use, tmp_path, mon
 
 
 def test_a_missing_cli_says_what_to_install(monkeypatch):
-    configure(monkeypatch, "_cdk_cli", cohort_cdk="/nowhere/cdk")
+    configure(monkeypatch, "deployers.cdk_cli", cohort_cdk="/nowhere/cdk")
     error = failure()
     assert "not installed" in str(error)
     assert "make install" in error.advice
@@ -145,7 +146,7 @@ def test_a_cli_that_was_killed_is_a_failure_like_any_other(use):
 
 
 def test_a_cli_that_hangs_is_ended_with_its_children(use, tmp_path, monkeypatch):
-    monkeypatch.setattr(_process, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(_subprocess, "TICK_SECONDS", 0.05)
     use(f"trap '' TERM; sleep 60 & echo $! > {tmp_path}/child; sleep 60", cohort_deploy_seconds=1)
     began = time.monotonic()
     error = failure()
@@ -157,7 +158,7 @@ def test_a_cli_that_hangs_is_ended_with_its_children(use, tmp_path, monkeypatch)
 
 
 def test_whatever_its_watcher_raises_ends_it(use, tmp_path, monkeypatch):
-    monkeypatch.setattr(_process, "TICK_SECONDS", 0.05)
+    monkeypatch.setattr(_subprocess, "TICK_SECONDS", 0.05)
     use(f"echo $$ > {tmp_path}/pid; sleep 60")
 
     def tick():
@@ -190,7 +191,7 @@ def test_nothing_is_left_in_the_work_folder(use, tmp_path):
 WORKER = """
 import os, sys
 from pathlib import Path
-from control_plane.deployments._process import run_streaming
+from control_plane.deployments.deployers._subprocess import run_streaming
 
 script = f"echo $$ > {sys.argv[1]}/cli; sleep 60 & echo $! > {sys.argv[1]}/child; wait"
 run_streaming(["/bin/sh", "-c", script], cwd=Path.cwd(), env=os.environ, on_line=print, on_tick=lambda: None, seconds=60)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from control_plane.deployments._children import Child, ChildDied, Kept
+from control_plane.deployments.deployers._json_child import Child, ChildDied, Kept
 from tests.control_plane.processes import is_alive, wait_until
 
 STAND_IN = """

@@ -7,8 +7,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from control_plane.deployments import claims
 from control_plane.deployments.cancelling import cancel
+from control_plane.deployments.engine import leases
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.models import Access
 from control_plane.groups.services.groups import create_group
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def expire():
-    Stack.objects.update(lease_expires_at=claims.in_seconds(-1))
+    Stack.objects.update(lease_expires_at=leases.in_seconds(-1))
 
 
 def join(group, user):
@@ -30,36 +30,36 @@ def join(group, user):
 
 def put_back(deployment, **more):
     with transaction.atomic():
-        assert claims.give_back(deployment)
-        return claims.put_back(deployment, **more)
+        assert leases.give_back(deployment)
+        return leases.put_back(deployment, **more)
 
 
 def test_it_works(group):
-    assert claims.has_waiting()
-    (deployment,) = claims.claim("one", 10)
+    assert leases.has_waiting()
+    (deployment,) = leases.claim("one", 10)
     assert (deployment.state, deployment.worker, deployment.attempts) == ("running", "one", 1)
     stack = Stack.objects.get()
     assert stack.lease_owner == deployment.lease
     assert timedelta(0) < stack.lease_expires_at - timezone.now() <= timedelta(seconds=60)
-    assert not claims.has_waiting()
+    assert not leases.has_waiting()
 
 
 def test_many_are_claimed_at_once_the_longest_waiting_first(db):
     waiting = [create_group(slug=f"lab-{number}", actor=OPERATOR)[1].pk for number in range(5)]
-    assert [one.pk for one in claims.claim("one", 3)] == waiting[:3]
-    assert [one.pk for one in claims.claim("two", 10)] == waiting[3:]
+    assert [one.pk for one in leases.claim("one", 3)] == waiting[:3]
+    assert [one.pk for one in leases.claim("two", 10)] == waiting[3:]
     assert len(set(Stack.objects.values_list("lease_owner", flat=True))) == 5
 
 
 def test_two_workers_never_have_the_same_stack(group, ada):
-    (first,) = claims.claim("one", 10)
+    (first,) = leases.claim("one", 10)
     second = join(group, ada)
     assert second.pk != first.pk
     Stack.objects.update(last_started_at=None)
-    assert claims.claim("two", 10) == []
+    assert leases.claim("two", 10) == []
     # Not even once the lease has run out: the run is put back first.
     expire()
-    assert claims.claim("two", 10) == []
+    assert leases.claim("two", 10) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -68,7 +68,7 @@ def test_workers_that_claim_at_the_same_moment_share_what_waits():
 
     def claim(worker):
         try:
-            return [one.pk for _ in range(4) for one in claims.claim(worker, 1)]
+            return [one.pk for _ in range(4) for one in leases.claim(worker, 1)]
         finally:
             connection.close()
 
@@ -80,23 +80,23 @@ def test_workers_that_claim_at_the_same_moment_share_what_waits():
 
 def test_a_run_covers_all_that_is_wanted_when_it_begins(group, ada):
     join(group, ada)
-    (deployment,) = claims.claim("one", 10)
+    (deployment,) = leases.claim("one", 10)
     assert (deployment.generation, deployment.from_generation) == (2, 0)
 
 
 def test_right_after_a_run_began_further_changes_have_time_to_join_the_next(group, ada, monkeypatch):
-    claims.give_back(*claims.claim("one", 1))
+    leases.give_back(*leases.claim("one", 1))
     Deployment.objects.update(state="succeeded")
     join(group, ada)
-    assert not claims.has_waiting()
-    configure(monkeypatch, "claims", cohort_settle_seconds=0)
-    assert claims.has_waiting()
+    assert not leases.has_waiting()
+    configure(monkeypatch, "engine.leases", cohort_settle_seconds=0)
+    assert leases.has_waiting()
 
 
 def test_a_further_try_waits_for_its_time(group):
     put_back(claim_one(), seconds=60)
     assert claim_one() is None
-    Deployment.objects.update(not_before=claims.in_seconds(-1))
+    Deployment.objects.update(not_before=leases.in_seconds(-1))
     assert claim_one().attempts == 2
 
 
@@ -125,23 +125,23 @@ def test_what_goes_on_while_more_was_asked_for_goes_on_in_that(group, ada):
 
 def test_a_lost_worker_s_run_goes_on_once_its_lease_has_run_out(group):
     lost = claim_one()
-    assert claims.recover_abandoned() == []
+    assert leases.recover_abandoned() == []
     expire()
-    assert claims.recover_abandoned() == [lost]
+    assert leases.recover_abandoned() == [lost]
     lost.refresh_from_db()
     assert (lost.state, lost.attempts, lost.worker) == ("queued", 1, "")
-    assert lost.log.last().text == claims.ABANDONED
-    assert claims.recover_abandoned() == []
+    assert lost.log.last().text == leases.ABANDONED
+    assert leases.recover_abandoned() == []
 
 
 def test_a_run_whose_worker_was_lost_six_times_has_failed_and_is_told(group, administrator):
     for _ in range(6):
         lost = claim_one()
         expire()
-        went_on = claims.recover_abandoned()
+        went_on = leases.recover_abandoned()
     lost.refresh_from_db()
     assert went_on == []
-    assert (lost.state, lost.error, lost.percent) == ("failed", claims.WORN_OUT, 100)
+    assert (lost.state, lost.error, lost.percent) == ("failed", leases.WORN_OUT, 100)
     assert Stack.objects.get().lease_owner == ""
     assert Notice.objects.get().event == "failed"
 
@@ -151,27 +151,27 @@ def test_a_run_that_was_to_be_cancelled_ends_rather_than_going_on(group):
     cancel(deployment, actor=OPERATOR)
     assert put_back(deployment).state == "cancelled"
     assert deployment.error == "Cancelled by terminal:tester, between two tries."
-    assert not claims.has_waiting()
+    assert not leases.has_waiting()
 
 
 def test_a_lease_is_prolonged_by_its_own_holder_alone(group):
     deployment = claim_one()
     expire()
-    assert claims.confirm(deployment)
+    assert leases.confirm(deployment)
     assert Stack.objects.get().lease_expires_at > timezone.now()
     Stack.objects.update(lease_owner="another")
-    assert not claims.confirm(deployment)
-    assert claims.prolong([deployment]) == {deployment.pk}
+    assert not leases.confirm(deployment)
+    assert leases.prolong([deployment]) == {deployment.pk}
 
 
 def test_an_earlier_try_does_not_hold_the_lease_of_a_later_one(group):
     first = claim_one()
     expire()
-    claims.recover_abandoned()
+    leases.recover_abandoned()
     second = claim_one()
     assert second.pk == first.pk
-    assert claims.prolong([first]) == {first.pk}
-    assert not claims.give_back(first)
+    assert leases.prolong([first]) == {first.pk}
+    assert not leases.give_back(first)
     assert Stack.objects.get().lease_owner == second.lease
 
 
@@ -180,13 +180,13 @@ def test_a_host_whose_clock_is_wrong_takes_no_stack_from_another_and_leaves_none
     now = timezone.now
     running = claim_one()
     monkeypatch.setattr("django.utils.timezone.now", lambda: now() + wrong_by)
-    assert claims.recover_abandoned() == []
-    assert claims.confirm(running)
+    assert leases.recover_abandoned() == []
+    assert leases.confirm(running)
     assert now() < Stack.objects.get().lease_expires_at < now() + timedelta(minutes=2)
     expire()
-    assert claims.recover_abandoned() == [running]
+    assert leases.recover_abandoned() == [running]
     deployment = claim_one()
     put_back(deployment, seconds=60)
     assert claim_one() is None
-    Deployment.objects.update(not_before=claims.in_seconds(-1))
+    Deployment.objects.update(not_before=leases.in_seconds(-1))
     assert claim_one() == deployment

@@ -11,7 +11,7 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
-from control_plane.deployments import cloudformation, drift, drift_detection, principals
+from control_plane.deployments import cloudformation, drift, drift_detection, iam_users
 from control_plane.deployments.cloudformation import StackResource
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import request_repair
@@ -174,7 +174,7 @@ def test_what_may_not_be_read_is_not_called_as_deployed(site: Site, monkeypatch:
     def refuse(*_: object) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ListUserPolicies")
 
-    monkeypatch.setattr(principals._Reader, "user", refuse)
+    monkeypatch.setattr(iam_users._Reader, "user", refuse)
     state, (found,) = checked()
     assert (state, found["status"], found["logical_id"]) == (DriftState.FAILED, "unread", site.user)
 
@@ -186,7 +186,7 @@ def test_a_role_that_is_gone_by_cloudformation_s_word_is_told_once(
     def refuse(*_: object) -> Any:
         raise ClientError({"Error": {"Code": answer, "Message": "no"}}, "ListRolePolicies")
 
-    monkeypatch.setattr(principals._Reader, "role", refuse)
+    monkeypatch.setattr(iam_users._Reader, "role", refuse)
     gone = {"LogicalResourceId": "Role1", "ResourceType": "AWS::IAM::Role", "StackResourceDriftStatus": "DELETED"}
     site.cloudformation.drifts = [gone]
     assert [one["status"] for one in checked()[1]] == ["deleted"]

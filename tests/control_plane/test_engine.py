@@ -10,13 +10,13 @@ from django_tasks_db.models import DBTaskResult
 
 from control_plane.aws import AwsUnreachable
 from control_plane.config import config
-from control_plane.deployments import claims
 from control_plane.deployments.cloudformation import FailedResource
-from control_plane.deployments.deployer import DeployerFailure, DeployerMissing
+from control_plane.deployments.deployers.port import DeployerFailure, DeployerMissing
+from control_plane.deployments.deployers.synthesis import Assembly
+from control_plane.deployments.engine import leases
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from control_plane.deployments.synthesis import Assembly
 from control_plane.groups.models import Access
 from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import settle
@@ -62,7 +62,7 @@ def test_nothing_waits_and_nothing_runs(aws):
 def test_a_run_records_what_will_change_how_far_each_resource_is_and_how_long_each_stage_took(group, aws, monkeypatch):
     seen = []
     aws.while_deploying = lambda target, watcher: seen.append(only_deployment())
-    monkeypatch.setattr("control_plane.deployments.log.GATHER_SECONDS", 0)
+    monkeypatch.setattr("control_plane.deployments.engine.run_log.GATHER_SECONDS", 0)
     reconcile_all(aws)
     (during,), deployment = seen, only_deployment()
     assert [(one["logical_id"], one["state"]) for one in during.resources] == [("Role1", "done"), ("User2", "waiting")]
@@ -331,6 +331,6 @@ def test_an_abandoned_run_goes_on_in_the_same_deployment(group, aws):
     assert claim_one() is not None
     assert reconcile_all(aws) == 0
     Stack.objects.update(lease_expires_at=timezone.now() - timezone.timedelta(seconds=1))
-    assert [one.state for one in claims.recover_abandoned()] == ["queued"]
+    assert [one.state for one in leases.recover_abandoned()] == ["queued"]
     assert reconcile_all(aws) == 1
     assert (only_deployment().state, only_deployment().attempts) == ("succeeded", 2)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from control_plane.accounts.models import User
 from control_plane.config import config
-from control_plane.deployments import tallies
+from control_plane.deployments import counters
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.groups.models import Group
 from control_plane.health import readiness
@@ -142,9 +142,9 @@ def test_missing_migrations_are_looked_for_until_there_are_none(monkeypatch: pyt
 def test_the_metrics_are_what_the_database_holds(group: Group) -> None:
     Deployment.objects.update(created_at=timezone.now() - timedelta(seconds=90))
     Stack.objects.update(drift_state=DriftState.DRIFTED)
-    tallies.add("stage", "synthesis", seconds=0.5)
-    tallies.add("stage", "synthesis", seconds=1.5)
-    tallies.add("outcome", "succeeded", count=3)
+    counters.add("stage", "synthesis", seconds=0.5)
+    counters.add("stage", "synthesis", seconds=1.5)
+    counters.add("outcome", "succeeded", count=3)
     see_worker(20)
     see_worker(2000, name="host:2")
     Notice.objects.create(event="failed", channel="email", recipient="ada@example.org")
@@ -170,7 +170,7 @@ def test_an_empty_site_has_metrics_too() -> None:
 def test_a_scrape_asks_no_more_of_the_database_for_many_rows(django_assert_max_num_queries: Any) -> None:
     for number in range(30):
         see_worker(name=f"host:{number}")
-        tallies.add("stage", f"stage-{number}")
+        counters.add("stage", f"stage-{number}")
     with django_assert_max_num_queries(10):
         scrape()
 
@@ -198,8 +198,8 @@ def test_metrics_and_the_page_are_for_administrators(administrator: User, ada: U
 def test_the_page_says_what_the_workers_do_and_how_long_things_take(administrator: User, group: Group) -> None:
     see_worker()
     see_worker(300, name="host:silent")
-    tallies.add("stage", "deploy", seconds=2.5)
-    tallies.add("outcome", "failed")
+    counters.add("stage", "deploy", seconds=2.5)
+    counters.add("outcome", "failed")
     client = Client()
     client.force_login(administrator)
     page = client.get("/health/").content.decode()
@@ -213,7 +213,7 @@ def test_the_page_says_what_the_workers_do_and_how_long_things_take(administrato
 def test_no_tally_is_lost_when_many_are_added_at_once() -> None:
     def add_many() -> None:
         for _ in range(20):
-            tallies.add("outcome", "succeeded", seconds=0.5)
+            counters.add("outcome", "succeeded", seconds=0.5)
         connection.close()
 
     threads = [threading.Thread(target=add_many) for _ in range(4)]

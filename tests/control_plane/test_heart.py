@@ -6,9 +6,9 @@ import pytest
 from django.db import DatabaseError
 from django.utils import timezone
 
-from control_plane.deployments import claims, heart
 from control_plane.deployments.cancelling import cancel
-from control_plane.deployments.heart import Heart, LeaseLost
+from control_plane.deployments.engine import heartbeat, leases
+from control_plane.deployments.engine.heartbeat import Heartbeat, LeaseLost
 from control_plane.deployments.models import Stack, Worker
 from tests.control_plane.fakes import claim_one
 from tests.control_plane.processes import wait_until
@@ -20,9 +20,9 @@ def deployment(group):
 
 
 def test_it_works(deployment):
-    beating = Heart("worker")
+    beating = Heartbeat("worker")
     beating.hold(deployment)
-    Stack.objects.update(lease_expires_at=claims.in_seconds(1))
+    Stack.objects.update(lease_expires_at=leases.in_seconds(1))
     beating.beat()
     assert Stack.objects.get().lease_expires_at > timezone.now() + timedelta(seconds=50)
     beating.check(deployment)
@@ -30,7 +30,7 @@ def test_it_works(deployment):
 
 
 def test_a_lease_that_another_took_is_noticed(deployment):
-    beating = Heart("worker")
+    beating = Heartbeat("worker")
     beating.hold(deployment)
     Stack.objects.update(lease_owner="another")
     beating.beat()
@@ -41,9 +41,9 @@ def test_a_lease_that_another_took_is_noticed(deployment):
 @pytest.mark.django_db
 def test_by_its_own_clock_a_worker_knows_that_it_was_too_slow(group, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr("control_plane.deployments.heart.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("control_plane.deployments.engine.heartbeat.time.monotonic", lambda: clock[0])
     deployment = claim_one()
-    beating = Heart("worker")
+    beating = Heartbeat("worker")
     beating.hold(deployment)
     clock[0] += 61
     with pytest.raises(LeaseLost):
@@ -53,16 +53,16 @@ def test_by_its_own_clock_a_worker_knows_that_it_was_too_slow(group, monkeypatch
 
 
 def test_what_is_let_go_of_is_not_kept(deployment):
-    beating = Heart("worker")
+    beating = Heartbeat("worker")
     beating.hold(deployment)
     beating.release(deployment)
-    Stack.objects.update(lease_expires_at=claims.in_seconds(1))
+    Stack.objects.update(lease_expires_at=leases.in_seconds(1))
     beating.beat()
     assert Stack.objects.get().lease_expires_at < timezone.now() + timedelta(seconds=2)
 
 
 def test_somebody_s_wish_to_cancel_is_heard(deployment, operator):
-    beating = Heart("worker")
+    beating = Heartbeat("worker")
     beating.hold(deployment)
     cancel(deployment, actor=operator)
     assert beating.cancelled_by(deployment) == ""
@@ -75,7 +75,7 @@ def test_it_says_what_the_worker_does_and_forgets_workers_that_are_long_gone():
     long_ago = timezone.now() - timedelta(days=2)
     for name in ("gone", "worker"):
         Worker.objects.create(name=name, started_at=long_ago, seen_at=long_ago)
-    Heart("worker", lambda: "deploying x" * 100).beat()
+    Heartbeat("worker", lambda: "deploying x" * 100).beat()
     worker = Worker.objects.get()
     assert worker.name == "worker"
     assert worker.doing.startswith("deploying x")
@@ -84,8 +84,8 @@ def test_it_says_what_the_worker_does_and_forgets_workers_that_are_long_gone():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_s_row_is_there_from_its_start_to_its_end(monkeypatch):
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.02)
-    beating = Heart("worker", lambda: "waiting")
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.02)
+    beating = Heartbeat("worker", lambda: "waiting")
     beating.start()
     try:
         wait_until(lambda: Worker.objects.filter(name="worker", doing="waiting").exists())
@@ -96,7 +96,7 @@ def test_a_worker_s_row_is_there_from_its_start_to_its_end(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_database_that_does_not_answer_for_a_while_does_not_stop_it(monkeypatch):
-    monkeypatch.setattr(heart, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.02)
     answers = iter([DatabaseError("gone"), DatabaseError("still gone")])
     beats = []
 
@@ -106,8 +106,8 @@ def test_a_database_that_does_not_answer_for_a_while_does_not_stop_it(monkeypatc
         beats.append(held)
         return set()
 
-    monkeypatch.setattr(claims, "prolong", prolong)
-    beating = Heart("worker")
+    monkeypatch.setattr(leases, "prolong", prolong)
+    beating = Heartbeat("worker")
     beating.start()
     try:
         wait_until(lambda: beats)

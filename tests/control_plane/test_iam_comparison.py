@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.deployments.iam_comparison import Resources, compare
+from control_plane.deployments.deployers.iam_comparison import Resources, compare
 from control_plane.deployments.plans import StatementChange, told
 from stacks import denials, policies
 from stacks.manifest import AnalysisGrant, GroupManifest, Member

@@ -8,9 +8,9 @@ from django.db import transaction
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
-from control_plane.deployments import claims, outcomes
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.cloudformation import Observation
+from control_plane.deployments.engine import leases, outcomes
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.groups.announcements import announce_access
 from control_plane.groups.models import Access, Group
@@ -169,14 +169,14 @@ def test_hundreds_who_come_at_once_are_left_to_the_sweep(group: Group, operator:
 
 def test_the_engine_tells_members_as_it_records_the_end(group: Group, ada: User, operator: Actor) -> None:
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    (deployment,) = claims.claim("one", 10)
+    (deployment,) = leases.claim("one", 10)
     outcomes.succeeded(deployment, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}), "")
     assert told() == {ada.email: "You are in: Example Lab"}
 
 
 def test_a_cancelled_run_tells_what_it_had_brought_all_the_same(group: Group, ada: User, administrator: User) -> None:
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=actor_of(administrator))
-    (deployment,) = claims.claim("one", 10)
+    (deployment,) = leases.claim("one", 10)
     outcomes.cancelled(deployment, administrator.email, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}))
     assert told() == {
         administrator.email: "Cancelled: Making the group Example Lab and 1 more",

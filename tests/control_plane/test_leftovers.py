@@ -11,7 +11,8 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.aws import Place
-from control_plane.deployments import claims, cloudformation, leftovers
+from control_plane.deployments import cloudformation, leftovers
+from control_plane.deployments.engine import leases
 from control_plane.deployments.leftovers import Leftover, failed_removals, still_there
 from control_plane.deployments.models import Deployment, Failure, Stack, StoredManifest
 from control_plane.deployments.plans import Plan, ResourceChange
@@ -95,7 +96,7 @@ def test_a_worker_that_dies_before_it_could_look_leaves_that_to_the_next(left_be
         run_one(left_behind)
     left_behind.while_deploying = lambda *_: None
     Stack.objects.update(lease_expires_at="2020-01-01T00:00:00Z")
-    claims.recover_abandoned()
+    leases.recover_abandoned()
     # The update is complete, so that the next try has nothing to remove and sees no new event.
     left_behind.plan, left_behind.newest_event = NOTHING_REMOVED, "e2"
     ended = run_one(left_behind)

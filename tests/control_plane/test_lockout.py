@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.deployments import iam_delay, lockout_steps
-from control_plane.deployments.denying import deny
+from control_plane.deployments.lockout import deny
 from control_plane.deployments.lockout_steps import NotDenied
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Access, Group, Membership

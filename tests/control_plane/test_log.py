@@ -2,9 +2,9 @@
 
 import pytest
 
-from control_plane.deployments import log
-from control_plane.deployments.deployer import ResourceEvent
-from control_plane.deployments.log import LONGEST_LINE, DeploymentLog, NotOurs
+from control_plane.deployments.deployers.port import ResourceEvent
+from control_plane.deployments.engine import run_log
+from control_plane.deployments.engine.run_log import LONGEST_LINE, DeploymentLog, NotOurs
 from control_plane.deployments.models import Deployment, LogLine
 from tests.control_plane.fakes import PLAN, claim_one
 
@@ -19,7 +19,7 @@ def deployment(group):
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(log, "GATHER_SECONDS", 0)
+    monkeypatch.setattr(run_log, "GATHER_SECONDS", 0)
 
 
 def stored():
@@ -42,14 +42,14 @@ def test_it_works(deployment):
 
 def test_lines_wait_for_others_and_are_stored_together(deployment, django_assert_num_queries, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("control_plane.deployments.log.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("control_plane.deployments.engine.run_log.time.monotonic", lambda: clock[0])
     written = DeploymentLog(deployment)
     written.write("first")
     with django_assert_num_queries(0):
         for number in range(50):
             written.write(f"line {number}")
     assert stored() == [(1, "first")]
-    clock[0] += log.GATHER_SECONDS
+    clock[0] += run_log.GATHER_SECONDS
     written.flush_if_due()
     assert len(stored()) == 51
 
@@ -83,7 +83,7 @@ def test_each_resource_goes_from_waiting_to_done_and_the_percentage_with_it(depl
     written = DeploymentLog(deployment)
     written.plan(PLAN)
     assert states() == {"Role1": "waiting", "User2": "waiting"}
-    assert Deployment.objects.get().percent == log.EXECUTING_PERCENT
+    assert Deployment.objects.get().percent == run_log.EXECUTING_PERCENT
     written.resource(ResourceEvent(*ROLE, "CREATE_IN_PROGRESS"))
     assert states()["Role1"] == "running"
     assert Deployment.objects.get().doing == "Making IAM Role"
@@ -93,7 +93,7 @@ def test_each_resource_goes_from_waiting_to_done_and_the_percentage_with_it(depl
     assert (deployment.resources_done, deployment.resources_total, deployment.percent) == (1, 2, 62)
     assert deployment.resources[0]["seconds"] >= 0
     written.resource(ResourceEvent(*USER, "CREATE_COMPLETE"))
-    assert Deployment.objects.get().percent == log.EXECUTED_PERCENT
+    assert Deployment.objects.get().percent == run_log.EXECUTED_PERCENT
 
 
 @pytest.mark.usefixtures("at_once")

@@ -10,7 +10,8 @@ from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import AuditEvent
 from control_plane.config import config
-from control_plane.deployments import newer, published, upkeep
+from control_plane.deployments import aws_ahead, drift_schedule, published
+from control_plane.deployments.engine import upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
 from control_plane.groups.models import Access, Group
@@ -26,7 +27,7 @@ NAME = "Group-example-lab"
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> FakeAws:
     changed = config().model_copy(update={"cohort_manifest_store": str(tmp_path / "manifests")})
-    for module in ("published", "run"):
+    for module in ("published", "engine.run"):
         monkeypatch.setattr(f"control_plane.deployments.{module}.config", lambda: changed)
     return FakeAws().install(monkeypatch)
 
@@ -35,7 +36,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> FakeAws:
 def stack(group: Group, aws: FakeAws) -> Stack:
     """The group's stack after a restore: the database says generation 1, and AWS has gone on to 3."""
     settle(group.stack)
-    newer.mark_restored("default")
+    aws_ahead.mark_restored("default")
     aws.stacks[NAME] = holding(3)
     return Stack.objects.get()
 
@@ -103,10 +104,10 @@ def test_a_run_that_a_dead_worker_had_brought_to_its_end_goes_on(group: Group, a
 
 
 def test_each_stack_is_compared_once_after_a_restore(stack: Stack) -> None:
-    upkeep.compare_restored()
+    drift_schedule.compare_restored()
     assert Stack.objects.get().drift_state == DriftState.CHECKING
     Stack.objects.update(drift_state=DriftState.DRIFTED)
-    upkeep.compare_restored()
+    drift_schedule.compare_restored()
     assert Stack.objects.get().drift_state == DriftState.DRIFTED
 
 

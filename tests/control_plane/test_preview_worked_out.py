@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from control_plane.deployments import preview_worker, toolchain
-from control_plane.deployments.deployer import DeployerFailure
+from control_plane.deployments.deployers import preview_worker, toolchain
+from control_plane.deployments.deployers.port import DeployerFailure
+from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure, Preview
 from control_plane.deployments.plans import Plan, ResourceChange
-from control_plane.deployments.synthesis import Assembly
 from tests.stacks.builders import ADA, group_manifest
 
 pytestmark = pytest.mark.django_db

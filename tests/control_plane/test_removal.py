@@ -10,14 +10,15 @@ from django.utils import timezone
 
 from control_plane.aws import Place
 from control_plane.config import config
-from control_plane.deployments import cloudformation, drift, removal
-from control_plane.deployments.claims import recover_abandoned
+from control_plane.deployments import cloudformation, drift
 from control_plane.deployments.cloudformation import Observation, StackEvent, StackResource
-from control_plane.deployments.engine import _manifests
+from control_plane.deployments.engine import stack_deletion
+from control_plane.deployments.engine.engine import _manifests
+from control_plane.deployments.engine.leases import recover_abandoned
+from control_plane.deployments.engine.upkeep import take_up_forgotten
 from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from control_plane.deployments.upkeep import take_up_forgotten
 from control_plane.groups.models import Access, AccessState, Group, Membership
 from control_plane.groups.services.members import add_member
 from control_plane.retirement.asking import ask
@@ -56,8 +57,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Removing:
     told = iter([[USER]])
     monkeypatch.setattr(cloudformation, "events_after", lambda *_: next(told, []))
     monkeypatch.setattr(cloudformation, "resources", lambda *_: [StackResource("User1", "AWS::IAM::User", "u")])
-    monkeypatch.setattr("control_plane.deployments.denying.make_way", lambda deployment: None)
-    monkeypatch.setattr(removal, "LOOK_SECONDS", 0)
+    monkeypatch.setattr("control_plane.deployments.lockout.make_way", lambda deployment: None)
+    monkeypatch.setattr(stack_deletion, "LOOK_SECONDS", 0)
     return made
 
 
@@ -197,7 +198,7 @@ def test_drift_of_what_is_removed_is_that_it_is_there_again(
     retiring: Retirement, aws: Removing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_one(aws)
-    monkeypatch.setattr("control_plane.deployments.principals.users_under", lambda path, place: set())
+    monkeypatch.setattr("control_plane.deployments.iam_users.users_under", lambda path, place: set())
     stack = Stack.objects.get(name=NAME)
     drift.check(stack.pk)
     stack.refresh_from_db()

@@ -6,9 +6,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from control_plane.aws import NotAllowed, Place
-from control_plane.deployments import cloudformation, repair
+from control_plane.deployments import cloudformation
+from control_plane.deployments.engine import repair
+from control_plane.deployments.engine.repair import NotRepaired, settle
 from control_plane.deployments.models import Failure
-from control_plane.deployments.repair import NotRepaired, settle
 from tests.control_plane.fakes import configure
 
 STACK = SimpleNamespace(name="Group-x", place=Place("111122223333", "us-east-1"))
@@ -112,7 +113,7 @@ def test_what_the_worker_hears_meanwhile_ends_the_waiting(install):
 
 def test_what_takes_too_long_is_looked_at_again_later(install, monkeypatch):
     install("UPDATE_IN_PROGRESS")
-    configure(monkeypatch, "repair", cohort_deploy_seconds=0)
+    configure(monkeypatch, "engine.repair", cohort_deploy_seconds=0)
     with pytest.raises(NotRepaired, match="longer than 0 s") as error:
         settled()
     assert error.value.problem.kind == Failure.RETRYABLE

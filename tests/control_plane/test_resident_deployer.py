@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from control_plane.config import ROOT
-from control_plane.deployments import _resident
-from control_plane.deployments._resident import ResidentDeployer
-from control_plane.deployments.deployer import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target
+from control_plane.deployments.deployers import resident as _resident
+from control_plane.deployments.deployers.port import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target
+from control_plane.deployments.deployers.resident import ResidentDeployer
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
 from tests.control_plane.fakes import Listener, configure
@@ -170,7 +170,7 @@ def test_after_it_died_another_is_started(resident):
 def test_one_that_takes_too_long_is_ended_alone_and_says_so(resident, monkeypatch, heard):
     resident.deploy(target(), Listener())
     pid = resident.pid
-    configure(monkeypatch, "_resident", cohort_change_set_seconds=0)
+    configure(monkeypatch, "deployers.resident", cohort_change_set_seconds=0)
     with pytest.raises(DeployerFailure, match="making the change set took too long") as error:
         resident.deploy(target("Hangs"), Listener())
     assert error.value.kind == Failure.RETRYABLE
@@ -193,7 +193,7 @@ def test_what_takes_too_long_leaves_the_other_deployments_of_the_process_alone(r
     slow = threading.Thread(target=deploy_slowly)
     slow.start()
     wait_until(lambda: listener.lines == ["begun"])
-    configure(monkeypatch, "_resident", cohort_change_set_seconds=0)
+    configure(monkeypatch, "deployers.resident", cohort_change_set_seconds=0)
     monkeypatch.setattr(_resident, "DIFF_SECONDS", 0)
     with pytest.raises(DeployerFailure, match="took too long"):
         resident.deploy(target("Hangs"), Listener()) if too_long == "deploy" else resident.diff(Path("/assembly"), "Hangs")
@@ -343,7 +343,7 @@ def test_the_real_one_lets_go_of_the_deployment_that_takes_too_long_and_of_no_ot
         other.start()
         wait_until(lambda: silent_aws.waiting)
         (stays,) = silent_aws.waiting
-        configure(monkeypatch, "_resident", cohort_change_set_seconds=2)
+        configure(monkeypatch, "deployers.resident", cohort_change_set_seconds=2)
         deploy()
         assert len(failures) == 1
         assert "took too long" in failures[0]

@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from control_plane.accounts.models import User
 from control_plane.audit.models import AuditEvent
-from control_plane.deployments.denying import deny, make_way
+from control_plane.deployments.lockout import deny, make_way
 from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
@@ -265,7 +265,7 @@ def test_what_no_deployment_carried_out_does_not_stay(group: Group, holder: User
 def test_somebody_else_s_suspension_lifts_nothing_that_waits_for_approval(
     group: Group, holder: User, grace: User, iam: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(monkeypatch, "denying", require_approval="broadening")
+    configure(monkeypatch, "lockout", require_approval="broadening")
     in_group(group, grace)
     suspend_members(group=group, users=[grace], actor=OPERATOR)
     settle(group.stack)

@@ -8,9 +8,10 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from control_plane.config import config
-from control_plane.deployments import claims
+from control_plane.deployments.drift_schedule import check_by_night
+from control_plane.deployments.engine import leases
+from control_plane.deployments.engine.upkeep import take_up_forgotten
 from control_plane.deployments.models import Deployment, DriftState, Failure, Preview, Stack
-from control_plane.deployments.upkeep import check_by_night, take_up_forgotten
 from control_plane.worker.sweep import sweep
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import claim_one, configure
@@ -126,17 +127,17 @@ def test_a_check_that_got_lost_is_made_again_by_day_too(group, it_is):
 def test_the_nightly_check_can_be_turned_off(group, it_is, monkeypatch):
     settle(group.stack)
     it_is(NIGHT)
-    configure(monkeypatch, "upkeep", cohort_drift_check=False)
+    configure(monkeypatch, "drift_schedule", cohort_drift_check=False)
     sweep()
     assert checks() == 0
-    configure(monkeypatch, "upkeep", cohort_drift_check=True)
+    configure(monkeypatch, "drift_schedule", cohort_drift_check=True)
     sweep()
     assert checks() == 1
 
 
 def test_runs_of_lost_workers_go_on_and_old_leftovers_are_cleared(group):
     deployment = claim_one()
-    Stack.objects.update(lease_expires_at=claims.in_seconds(-1))
+    Stack.objects.update(lease_expires_at=leases.in_seconds(-1))
     old, new = (Preview.objects.create(stack_name="Group-x", title=title, manifest="") for title in ("old", "new"))
     Preview.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
     leftover, in_use = config().var_dir / "cdk/assembly-old", config().var_dir / "cdk/assembly-new"

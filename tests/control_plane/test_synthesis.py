@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from control_plane.deployments import synthesis
+from control_plane.deployments.deployers import synthesis
+from control_plane.deployments.deployers.synthesis import Synthesiser, SynthesisFailed
 from control_plane.deployments.models import Failure
-from control_plane.deployments.synthesis import Synthesiser, SynthesisFailed
 from tests.control_plane.fakes import configure
 from tests.control_plane.processes import wait_until
 
@@ -32,7 +32,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def synthesiser(monkeypatch, tmp_path):
-    configure(monkeypatch, "_environment", var_dir=tmp_path)
+    configure(monkeypatch, "deployers._environment", var_dir=tmp_path)
     kept = Synthesiser()
     monkeypatch.setattr(kept._kept, "_command", [sys.executable, "-c", STAND_IN])
     yield kept
@@ -62,7 +62,7 @@ def test_a_manifest_that_is_refused_is_a_problem_of_its_own_stack_that_waits_for
 
 @pytest.mark.parametrize(("name", "says"), [("Dies", "ended unexpectedly"), ("Fails", "no room"), ("Hangs", "within 1 s")])
 def test_what_goes_wrong_is_tried_again_and_leaves_nothing_behind(synthesiser, monkeypatch, tmp_path, name, says):
-    configure(monkeypatch, "synthesis", cohort_synth_seconds=1)
+    configure(monkeypatch, "deployers.synthesis", cohort_synth_seconds=1)
     found = problem(synthesiser, name)
     assert says in found.error
     assert found.kind == Failure.RETRYABLE
@@ -75,7 +75,7 @@ def test_a_disk_without_room_is_said_and_tried_again(synthesiser, monkeypatch):
     def refuse(**_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("control_plane.deployments.synthesis.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("control_plane.deployments.deployers.synthesis.tempfile.mkdtemp", refuse)
     found = problem(synthesiser, "Group-x")
     assert "No space left on device" in found.error
     assert found.kind == Failure.RETRYABLE

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from control_plane.audit.actors import Actor
+from control_plane.deployments.durations import RUNS, duration, expected_seconds
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.deployments.timing import RUNS, duration, expected_seconds
 from control_plane.groups.models import Group
 from control_plane.groups.services.groups import create_group
 

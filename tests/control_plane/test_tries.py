@@ -1,6 +1,6 @@
 """The wait before a further try."""
 
-from control_plane.deployments.tries import LONGEST_WAIT_SECONDS, backoff
+from control_plane.deployments.backoff import LONGEST_WAIT_SECONDS, backoff
 
 
 def test_it_doubles_and_many_do_not_come_at_once():

@@ -13,7 +13,7 @@ from control_plane.catalogue.grants import analyses_of
 from control_plane.catalogue.models import AccessRequest, Entry
 from control_plane.catalogue.requests import ask
 from control_plane.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
-from control_plane.deployments import outcomes
+from control_plane.deployments.engine import outcomes
 from control_plane.deployments.failures import FailedResource, of_resource
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.errors import InvalidName, Refused

@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from control_plane.aws import Place
-from control_plane.deployments import validations
-from control_plane.deployments.deployer import DeployerFailure
+from control_plane.deployments.deployers.port import DeployerFailure
+from control_plane.deployments.engine import validations
 from control_plane.deployments.failures import FailedResource, of_refused
 from control_plane.deployments.models import Failure
 

@@ -174,7 +174,7 @@ def test_one_that_runs_is_withdrawn_once_aws_has_taken_it_back(
 
     aws.while_preparing = cancel_and_ask_for_more
     # The worker hears of it with its next beat.
-    monkeypatch.setattr("control_plane.deployments.heart.Heart.cancelled_by", cancelled_by)
+    monkeypatch.setattr("control_plane.deployments.engine.heartbeat.Heartbeat.cancelled_by", cancelled_by)
     deployment = run_one(aws)
     assert deployment.state == "cancelled"
     assert f"AWS holds generation {generation}" in deployment.advice

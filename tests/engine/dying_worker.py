@@ -29,8 +29,9 @@ def die_after(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def prepare(stage: str) -> None:
     """Have this process die at that stage."""
-    from control_plane.deployments import claims, outcomes, run, synthesis
-    from control_plane.deployments._children import Conversation
+    from control_plane.deployments.deployers import synthesis
+    from control_plane.deployments.deployers._json_child import Conversation
+    from control_plane.deployments.engine import leases, outcomes, run
 
     def prepare_executing() -> None:
         Conversation.say = die_once_answered(Conversation.say)  # type: ignore[method-assign]
@@ -38,7 +39,7 @@ def prepare(stage: str) -> None:
             run.Run.resource = die  # type: ignore[method-assign]
 
     preparations: dict[str, Callable[[], None]] = {
-        "claimed": lambda: setattr(claims, "claim", die_after(claims.claim)),
+        "claimed": lambda: setattr(leases, "claim", die_after(leases.claim)),
         "synthesising": lambda: setattr(synthesis.Synthesiser, "_answer", die),
         "publishing": lambda: setattr(run.Run, "_publish", die_after(run.Run._publish)),
         "change-set": lambda: setattr(run.Run, "may_execute", die_after(run.Run.may_execute)),

@@ -15,7 +15,8 @@ from django.db.models import F, Q  # noqa: E402
 from control_plane.analyses.retiring import ask  # noqa: E402
 from control_plane.audit.actors import Actor  # noqa: E402
 from control_plane.catalogue import unmade  # noqa: E402
-from control_plane.deployments import approvals, cancelling, claims, requests  # noqa: E402
+from control_plane.deployments import approvals, cancelling, requests  # noqa: E402
+from control_plane.deployments.engine import leases  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
 from control_plane.errors import Refused  # noqa: E402
 from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
@@ -49,7 +50,7 @@ def platform_is_there() -> None:
 
 def end_leases() -> int:
     """Let the leases of workers that are dead run out now."""
-    return Stack.objects.exclude(lease_owner="").update(lease_expires_at=claims.in_seconds(-1))
+    return Stack.objects.exclude(lease_owner="").update(lease_expires_at=leases.in_seconds(-1))
 
 
 def group(slug: str) -> int:

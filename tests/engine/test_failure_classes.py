@@ -15,6 +15,7 @@ from stacks import names
 from tests.engine.conftest import NewControl
 from tests.engine.control import ACCOUNT, REGION
 from tests.engine.running import Running
+from tests.slow import slow
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
@@ -226,12 +227,13 @@ def test_an_identity_that_may_not_is_told_clearly_and_not_tried_for_ever(
     worker.kill()
 
 
+@slow
 def test_without_its_resident_deployer_a_worker_uses_the_plain_cdk_deploy_and_says_so(new_control: NewControl) -> None:
     control = new_control("sqlite")
     slug = control.slug("lab")
     control.do("group", slug=slug)
     control.do("add", slug=slug, email=ADA, access="keys")
-    control.worker(tuned=[f"control_plane.deployments._resident.SCRIPT={Path('/nowhere.mjs')}"])
+    control.worker(tuned=[f"control_plane.deployments.deployers.resident.SCRIPT={Path('/nowhere.mjs')}"])
     (ended,) = [one for one in control.settled()["deployments"] if one["stack"] == f"Group-{slug}"]
     assert any("The plain `cdk deploy` is used instead." in line for line in ended["log"])
     assert any(line.startswith(f"$ cdk deploy --exclusively Group-{slug}") for line in ended["log"])

@@ -28,7 +28,7 @@ from tests.slow import IS_SLOW_WANTED, slow
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 # The whole day takes more than a minute.
-GROUPS, PEOPLE, EDITS, TROUBLES = (20, 12, 260, 14) if IS_SLOW_WANTED else (12, 12, 120, 10)
+GROUPS, PEOPLE, EDITS, TROUBLES = (20, 12, 260, 14) if IS_SLOW_WANTED else (8, 12, 80, 8)
 SEED = int(os.environ.get("HYPOTHESIS_SEED", "20261124"))
 DISK_BYTES = 1024 * 1024
 

@@ -27,10 +27,10 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     f"{_ENGINE}cloudformation.py": ("IMPORT_COMPLETE", "cancelled"),
     # Enumerations in CloudFormation's API reference.
     f"{_ENGINE}drift_detection.py": ("DELETED", "DETECTION_FAILED", "DETECTION_IN_PROGRESS", "UNKNOWN"),
-    f"{_ENGINE}repair.py": ("ROLLBACK_COMPLETE", "UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS"),
-    f"{_ENGINE}run.py": ("_COMPLETE",),
+    f"{_ENGINE}engine/repair.py": ("ROLLBACK_COMPLETE", "UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS"),
+    f"{_ENGINE}engine/run.py": ("_COMPLETE",),
     # CloudFormation user guide, "Validate stack deployments"; the words of CDK's own message are the last.
-    f"{_ENGINE}validations.py": ("DescribeEvents", "VALIDATION_ERROR", "change set"),
+    f"{_ENGINE}engine/validations.py": ("DescribeEvents", "VALIDATION_ERROR", "change set"),
     f"{_ENGINE}failures.py": (
         # As codes in CloudFormation's own reasons.
         "InternalFailure",
@@ -67,7 +67,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     # IAM's and Secrets Manager's refusals of who may not: no recording has a call without the right.
     f"{_ENGINE}iam_delay.py": ("AccessDeniedException", "InvalidAccessKeyId", "InvalidClientTokenId"),
     f"{_ENGINE}leftovers.py": ("AccessDeniedException",),
-    f"{_ENGINE}principals.py": ("AccessDenied", "AccessDeniedException"),
+    f"{_ENGINE}iam_users.py": ("AccessDenied", "AccessDeniedException"),
     # S3 API reference, "HeadBucket": of a bucket of another account or region.
     "control_plane/groups/services/bucket_names.py": ("200", "301", "400", "403"),
     "control_plane/legacy/adopting_aws.py": ("CREATE_IN_PROGRESS", "IMPORT_COMPLETE", "cancelled"),

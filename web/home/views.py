@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from control_plane.accounts.permissions import is_administrator
 from control_plane.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.standing import on_aws
+from control_plane.deployments.stack_status import on_aws
 from control_plane.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
 from control_plane.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
 from control_plane.groups.permissions import decidable, may_decide

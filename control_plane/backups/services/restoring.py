@@ -22,9 +22,9 @@ from control_plane.backups.errors import BadBackup, RestoreRefused
 from control_plane.backups.services.checking import tried_out
 from control_plane.backups.site import site_database, site_store
 from control_plane.backups.store import Tell
+from control_plane.deployments.aws_ahead import mark_restored
 from control_plane.deployments.liveness import WORKER_SILENT_SECONDS, silent_before
 from control_plane.deployments.models import Worker
-from control_plane.deployments.newer import mark_restored
 from control_plane.review.due import mark_restored as have_all_looked_at
 
 ALIAS = "restored"

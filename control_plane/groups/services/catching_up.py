@@ -118,7 +118,7 @@ def catch_up(group: Group, found: Differences, held: GroupManifest, people: Mapp
     """Make the rows say what AWS holds, with these people for usernames that nobody here knows.
 
     In the caller's transaction, who has made sure that the actor may, and that the locked stack holds that generation by now
-    (`newer.accept`). Raises Inactive or AlreadyMember.
+    (`aws_ahead.accept`). Raises Inactive or AlreadyMember.
     """
     refuse_inactive(people.values())
     disown_strangers(list(people.values()), actor=actor)

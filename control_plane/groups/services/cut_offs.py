@@ -1,6 +1,6 @@
 """Cut-offs: denying every session of AWS that was opened for a person before a moment, at once, in all their groups.
 
-A worker puts the denial on AWS within seconds (`deployments.denying`), and the deployment that is asked for here makes it part of
+A worker puts the denial on AWS within seconds (`deployments.lockout`), and the deployment that is asked for here makes it part of
 the group's stack. New sessions are not denied. Once the longest session is over, the cut-off is dropped.
 """
 

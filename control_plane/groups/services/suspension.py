@@ -1,6 +1,6 @@
 """Suspending members and groups, and lifting that: everything is denied within seconds, and nothing is taken away.
 
-A worker puts the denial on AWS at once (`deployments.denying`), and the deployment that is asked for here makes it part of the
+A worker puts the denial on AWS at once (`deployments.lockout`), and the deployment that is asked for here makes it part of the
 group's stack; lifting goes by the deployment alone. Credentials are refused from the database as soon as the change is there.
 """
 

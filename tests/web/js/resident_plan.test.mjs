@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { fullDiff } from "../../../node_modules/@aws-cdk/cloudformation-diff/lib/index.js";
-import { plan } from "../../../control_plane/deployments/resident_plan.mjs";
+import { plan } from "../../../control_plane/deployments/deployers/resident_plan.mjs";
 
 const document = (action) => ({ Statement: [{ Effect: "Allow", Action: action, Resource: "*" }] });
 const policy = (action) => ({ Type: "AWS::IAM::ManagedPolicy", Properties: { PolicyDocument: document(action) } });

@@ -5,7 +5,7 @@ from typing import Any
 
 from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.present import deployment_as_dict
+from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.terminal import table
 from stacks.manifest import names

@@ -6,7 +6,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from control_plane.deployments.deployer import ResourceEvent
+from control_plane.deployments.deployers.port import ResourceEvent
 from control_plane.deployments.models import Deployment, LogLine
 from control_plane.deployments.plans import Plan
 

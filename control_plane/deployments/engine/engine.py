@@ -9,14 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from django.db import close_old_connections
 
 from control_plane.config import config
-from control_plane.deployments import claims, outcomes, toolchain
-from control_plane.deployments._cdk_cli import CdkCli
-from control_plane.deployments._resident import ResidentDeployer
-from control_plane.deployments.deployer import Deployer, DeployerMissing
-from control_plane.deployments.heart import Heart, LeaseLost
+from control_plane.deployments.deployers import toolchain
+from control_plane.deployments.deployers.cdk_cli import CdkCli
+from control_plane.deployments.deployers.port import Deployer, DeployerMissing
+from control_plane.deployments.deployers.resident import ResidentDeployer
+from control_plane.deployments.deployers.synthesis import Assembly, Synthesiser, SynthesisFailed
+from control_plane.deployments.engine import leases, outcomes
+from control_plane.deployments.engine.heartbeat import Heartbeat, LeaseLost
+from control_plane.deployments.engine.run import Run
 from control_plane.deployments.models import Deployment, StoredManifest
-from control_plane.deployments.run import Run
-from control_plane.deployments.synthesis import Assembly, Synthesiser, SynthesisFailed
 
 logger = logging.getLogger("cohort.engine")
 
@@ -32,7 +33,7 @@ class Engine:
     def __init__(self, name: str, *, deployers: Sequence[Deployer] | None = None, synthesiser: Synthesiser | None = None) -> None:
         self.name = name
         self.hand_over = threading.Event()
-        self.heart = Heart(name, self.doing)
+        self.heart = Heartbeat(name, self.doing)
         self.resident = ResidentDeployer() if deployers is None and config().cohort_deployer == "resident" else None
         usual: list[Deployer] = [self.resident, CdkCli()] if self.resident else [CdkCli()]
         self._deployers = usual if deployers is None else list(deployers)
@@ -57,9 +58,9 @@ class Engine:
         """Claim what waits, as far as there is room, and begin with it. Returns how many runs began."""
         room = config().cohort_parallel * CLAIMED_PER_SLOT - len(self._open)
         # Several at a time, while there are: one synthesis for each alone would cost more than it gains.
-        if room < config().cohort_parallel or not claims.has_waiting():
+        if room < config().cohort_parallel or not leases.has_waiting():
             return 0
-        claimed = claims.claim(self.name, room)
+        claimed = leases.claim(self.name, room)
         for deployment in claimed:
             self.heart.hold(deployment)
             with self._lock:

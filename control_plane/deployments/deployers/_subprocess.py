@@ -11,7 +11,7 @@ from pathlib import Path
 
 TICK_SECONDS = 1.0
 GRACE_SECONDS = 5.0
-LEASH = Path(__file__).with_name("_leash.py")
+LEASH = Path(__file__).with_name("_die_with_parent.py")
 
 
 class TimedOut(TimeoutError):

@@ -18,9 +18,9 @@ from django.utils import timezone
 from control_plane.audit.actors import Actor
 from control_plane.config import config
 from control_plane.deployments.announcements import announce
+from control_plane.deployments.backoff import MOST_TRIES
 from control_plane.deployments.models import Change, Deployment, Stack
 from control_plane.deployments.requests import tell_cancelled
-from control_plane.deployments.tries import MOST_TRIES
 from control_plane.deployments.withdrawing import advice_after
 
 WORKER = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:6]}"

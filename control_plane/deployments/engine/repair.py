@@ -12,7 +12,7 @@ from control_plane import aws
 from control_plane.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import Observation
-from control_plane.deployments.deployer import Tell, Tick
+from control_plane.deployments.deployers.port import Tell, Tick
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure, Stack
 

@@ -1,6 +1,6 @@
 """How a published manifest becomes a deployed stack: the port.
 
-`_resident.py` is CDK's own engine in a process that stays; `_cdk_cli.py` is the plain `cdk deploy`, as a person would run it.
+`resident.py` is CDK's own engine in a process that stays; `cdk_cli.py` is the plain `cdk deploy`, as a person would run it.
 """
 
 from collections.abc import Callable

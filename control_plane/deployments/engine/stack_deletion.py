@@ -8,9 +8,10 @@ import time
 from control_plane import aws
 from control_plane.aws import Place
 from control_plane.config import config
-from control_plane.deployments import cloudformation, failures, repair
+from control_plane.deployments import cloudformation, failures
 from control_plane.deployments.cloudformation import Observation
-from control_plane.deployments.deployer import ResourceEvent, Watcher
+from control_plane.deployments.deployers.port import ResourceEvent, Watcher
+from control_plane.deployments.engine import repair
 from control_plane.deployments.models import Stack
 from control_plane.deployments.plans import Plan, ResourceChange
 

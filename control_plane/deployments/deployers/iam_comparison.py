@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from control_plane.deployments.iam_statements import Statement, condition_text, statements_of, text_of, uncovered
+from control_plane.deployments.deployers.iam_statements import Statement, condition_text, statements_of, text_of, uncovered
 from control_plane.deployments.plans import StatementChange
 
 Resources = Mapping[str, Mapping[str, Any]]

@@ -13,10 +13,10 @@ from typing import Any
 
 from control_plane.config import ROOT, config
 from control_plane.deployments import cloudformation, failures
-from control_plane.deployments._environment import child_environment, work_folder
-from control_plane.deployments._process import TimedOut, run_streaming
-from control_plane.deployments.deployer import Declined, DeployerFailure, ResourceEvent, Target, Watcher
-from control_plane.deployments.iam_comparison import compare
+from control_plane.deployments.deployers._environment import child_environment, work_folder
+from control_plane.deployments.deployers._subprocess import TimedOut, run_streaming
+from control_plane.deployments.deployers.iam_comparison import compare
+from control_plane.deployments.deployers.port import Declined, DeployerFailure, ResourceEvent, Target, Watcher
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan, told
 

@@ -1,10 +1,10 @@
 """Comparing a previewed manifest with what is deployed: CDK's diff, by the processes that the worker keeps."""
 
-from control_plane.deployments import toolchain
-from control_plane.deployments.deployer import DeployerFailure
+from control_plane.deployments.deployers import toolchain
+from control_plane.deployments.deployers.port import DeployerFailure
+from control_plane.deployments.deployers.synthesis import SynthesisFailed
 from control_plane.deployments.models import Preview
 from control_plane.deployments.plans import Plan
-from control_plane.deployments.synthesis import SynthesisFailed
 
 NO_ENGINE = "This worker deploys by the plain `cdk deploy` (COHORT_DEPLOYER=cli), which cannot say beforehand what will change."
 

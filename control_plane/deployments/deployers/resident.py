@@ -8,10 +8,10 @@ from pathlib import Path
 from control_plane import aws
 from control_plane.config import ROOT, config
 from control_plane.deployments import failures
-from control_plane.deployments._children import Child, ChildDied, Conversation, Kept, Message
-from control_plane.deployments._environment import child_environment
-from control_plane.deployments.deployer import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target, Watcher
-from control_plane.deployments.iam_comparison import compare
+from control_plane.deployments.deployers._environment import child_environment
+from control_plane.deployments.deployers._json_child import Child, ChildDied, Conversation, Kept, Message
+from control_plane.deployments.deployers.iam_comparison import compare
+from control_plane.deployments.deployers.port import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target, Watcher
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan, ResourceChange, told
 from stacks.environment import node_folder

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from control_plane.deployments._resident import ResidentDeployer
-from control_plane.deployments.synthesis import Synthesiser
+from control_plane.deployments.deployers.resident import ResidentDeployer
+from control_plane.deployments.deployers.synthesis import Synthesiser
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from control_plane.config import config
-from control_plane.deployments._children import Child, ChildDied, Kept
-from control_plane.deployments._environment import child_environment, work_folder
+from control_plane.deployments.deployers._environment import child_environment, work_folder
+from control_plane.deployments.deployers._json_child import Child, ChildDied, Kept
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure
 

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from control_plane.aws import AwsFailure, Place, explained
 from control_plane.deployments.cloudformation import STACK_TYPE, client
-from control_plane.deployments.deployer import DeployerFailure
+from control_plane.deployments.deployers.port import DeployerFailure
 from control_plane.deployments.failures import FailedResource
 
 if TYPE_CHECKING:

@@ -9,17 +9,18 @@ from django.utils import timezone
 
 from control_plane.audit.actors import Actor
 from control_plane.config import config
-from control_plane.deployments import claims, tallies
+from control_plane.deployments import counters
 from control_plane.deployments.announcements import announce
+from control_plane.deployments.backoff import MOST_TRIES, backoff
 from control_plane.deployments.cloudformation import Observation
+from control_plane.deployments.engine import leases
+from control_plane.deployments.engine.heartbeat import LeaseLost
 from control_plane.deployments.failures import Problem
-from control_plane.deployments.heart import LeaseLost
 from control_plane.deployments.in_force import in_force
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.signals import deployment_failed, deployment_succeeded
 from control_plane.deployments.tasks import check_drift
-from control_plane.deployments.tries import MOST_TRIES, backoff
 from control_plane.deployments.withdrawing import withdraw
 
 logger = logging.getLogger("cohort.engine")
@@ -78,10 +79,10 @@ def failed(
             return None
         told |= {"revert_drift": deployment.revert_drift or problem.revert_drift}
         _set(deployment, **told)
-        tallies.add("tries", problem.kind)
+        counters.add("tries", problem.kind)
         # What is repaired needs no patience; what passes by itself does.
         wait = backoff(deployment.attempts, config().cohort_retry_seconds) if problem.kind == Failure.RETRYABLE else 0.0
-        return claims.put_back(deployment, seconds=wait)
+        return leases.put_back(deployment, seconds=wait)
 
 
 def cancelled(deployment: Deployment, by: str, observation: Observation | None, left: Sequence[Leftover] | None = None) -> None:
@@ -117,7 +118,7 @@ def waits_for_approval(deployment: Deployment) -> None:
         _give_back(deployment)
         if Deployment.objects.filter(stack=deployment.stack_id, state__in=Deployment.WAITING).exists():
             # More was asked for meanwhile, so this plan is not the one to approve.
-            claims.put_back(deployment, keep_try=False)
+            leases.put_back(deployment, keep_try=False)
             return
         _set(deployment, state=Deployment.State.APPROVAL, attempts=deployment.attempts - 1, doing="", worker="")
         announce(deployment, "approval")
@@ -127,7 +128,7 @@ def handed_over(deployment: Deployment) -> None:
     """This worker stops; the next one looks what AWS did, and goes on. Raises LeaseLost."""
     with transaction.atomic():
         _give_back(deployment)
-        claims.put_back(deployment, keep_try=False)
+        leases.put_back(deployment, keep_try=False)
 
 
 def _remembered(left: Sequence[Leftover] | None) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def _remembered(left: Sequence[Leftover] | None) -> dict[str, Any]:
 
 
 def _give_back(deployment: Deployment, **stack_fields: object) -> None:
-    if not claims.give_back(deployment, **stack_fields):
+    if not leases.give_back(deployment, **stack_fields):
         raise LeaseLost
 
 
@@ -145,8 +146,8 @@ def _end(deployment: Deployment, state: Deployment.State, **fields: Any) -> None
     ended = {"state": state, "finished_at": timezone.now(), "doing": "", "percent": 100, "stages": deployment.stages}
     _set(deployment, **ended, **{key: value for key, value in fields.items() if key != "stages"})
     if deployment.stages:
-        tallies.add_each("stage", deployment.stages)
-    tallies.add("outcome", state.value)
+        counters.add_each("stage", deployment.stages)
+    counters.add("outcome", state.value)
 
 
 def _set(deployment: Deployment, **fields: Any) -> None:

@@ -10,7 +10,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
 from control_plane.config import config
-from control_plane.deployments import claims
+from control_plane.deployments.engine import leases
 from control_plane.deployments.models import Deployment, Worker
 
 logger = logging.getLogger("cohort.heart")
@@ -25,7 +25,7 @@ class LeaseLost(RuntimeError):
     """Another worker took the stack over; this one must not touch it, nor its record, any more."""
 
 
-class Heart:
+class Heartbeat:
     """Beats in a thread of its own, so that no call to AWS, however slow, costs a lease."""
 
     def __init__(self, name: str, doing: Callable[[], str] = lambda: "") -> None:
@@ -76,7 +76,7 @@ class Heart:
         began = time.monotonic()
         with self._lock:
             held = list(self._held.values())
-        lost = claims.prolong(held)
+        lost = leases.prolong(held)
         # Counted from before the question: the lease is at least so fresh.
         self._last_beat = began
         wanted = Deployment.objects.filter(pk__in=[one.pk for one in held], cancel_requested_at__isnull=False)

@@ -10,30 +10,18 @@ from django.db import OperationalError
 from control_plane import aws
 from control_plane.aws import AwsFailure
 from control_plane.config import config
-from control_plane.deployments import (
-    claims,
-    cloudformation,
-    denying,
-    drift,
-    failures,
-    leftovers,
-    lockout_requests,
-    newer,
-    outcomes,
-    removal,
-    repair,
-    validations,
-)
+from control_plane.deployments import aws_ahead, cloudformation, drift, failures, leftovers, lockout, lockout_requests
 from control_plane.deployments.cloudformation import Observation
-from control_plane.deployments.deployer import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
+from control_plane.deployments.deployers.port import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target
+from control_plane.deployments.deployers.synthesis import Assembly
+from control_plane.deployments.engine import leases, outcomes, repair, stack_deletion, validations
+from control_plane.deployments.engine.heartbeat import Heartbeat, LeaseLost
+from control_plane.deployments.engine.run_log import EXECUTING_PERCENT, DeploymentLog, NotOurs
 from control_plane.deployments.failures import Problem, of_aws
-from control_plane.deployments.heart import Heart, LeaseLost
 from control_plane.deployments.leftovers import Leftover
-from control_plane.deployments.log import EXECUTING_PERCENT, DeploymentLog, NotOurs
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
 from control_plane.deployments.signals import pre_execute
-from control_plane.deployments.synthesis import Assembly
 from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
 
 logger = logging.getLogger("cohort.engine")
@@ -63,7 +51,7 @@ class NotReached(RuntimeError):
 class Run:
     """Carries one claimed deployment out, and watches the deployer for it."""
 
-    def __init__(self, deployment: Deployment, heart: Heart, hand_over: threading.Event) -> None:
+    def __init__(self, deployment: Deployment, heart: Heartbeat, hand_over: threading.Event) -> None:
         self._deployment, self._stack = deployment, deployment.stack
         self._heart, self._hand_over = heart, hand_over
         self._log = DeploymentLog(deployment)
@@ -125,8 +113,8 @@ class Run:
             self._observation, half_done = repair.wait_for_rest(stack, tell=self.line, tick=self.tick), False
         else:
             self._observation, half_done = repair.settle(stack, tell=self.line, tick=self.tick)
-        if newer.note(stack, self._observation):
-            self._failed(newer.problem(stack))
+        if aws_ahead.note(stack, self._observation):
+            self._failed(aws_ahead.problem(stack))
             return
         if stack.is_retired:
             self._remove(self._observation)
@@ -169,20 +157,20 @@ class Run:
         self._enter("publishing", "Publishing that the group is retired", 5)
         self._publish(None, revert_drift=False)
         self._enter("preparing", "Working out what AWS has to remove", 10)
-        if observation.status in removal.GONE:
+        if observation.status in stack_deletion.GONE:
             self.line(f"{stack.name} is not there: there is nothing to remove")
-        elif not self.may_execute(removal.planned(observation, stack.place)):
+        elif not self.may_execute(stack_deletion.planned(observation, stack.place)):
             raise Declined
         else:
-            self._observation = removal.carry_out(stack, observation, self)
+            self._observation = stack_deletion.carry_out(stack, observation, self)
         self._enter("recording", "Recording that it is removed", 95)
         # What an earlier update could not remove was no part of the stack any more.
         self._look_for_leftovers(may_be_new=False, stack_id=observation.stack_id)
         if self._left:
-            raise NotReached(leftovers.problem(self._left), Observation(removal.REMOVED))
+            raise NotReached(leftovers.problem(self._left), Observation(stack_deletion.REMOVED))
         self._log.complete()
         self._close(f"{stack.name} is removed from AWS")
-        outcomes.succeeded(self._deployment, Observation(removal.REMOVED), "")
+        outcomes.succeeded(self._deployment, Observation(stack_deletion.REMOVED), "")
         logger.info("%s: removed, as generation %s wants it", stack, self._deployment.generation)
 
     def _publish(self, assembly: Assembly | None, *, revert_drift: bool) -> Target:
@@ -255,7 +243,7 @@ class Run:
     def resource(self, event: ResourceEvent) -> None:
         """See Watcher."""
         self._log.resource(event)
-        if event.type in denying.CARRIERS and event.status.endswith("_COMPLETE") and time.monotonic() > self._deny_again_at:
+        if event.type in lockout.CARRIERS and event.status.endswith("_COMPLETE") and time.monotonic() > self._deny_again_at:
             self._deny_again_at = time.monotonic() + DENY_AGAIN_SECONDS
             lockout_requests.deny_again(self._deployment)
 
@@ -290,13 +278,13 @@ class Run:
             self._approval_needed = True
             return False
         # Whoever goes on if this worker dies looks from there for what could not be removed.
-        if not claims.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
+        if not leases.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
             return False
         pre_execute.send(
             sender=Deployment, stack=self._stack, manifest=StoredManifest.objects.text_at(self._stack, deployment.generation)
         )
         with aws.explained():
-            denying.make_way(deployment)
+            lockout.make_way(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
         return True
 
