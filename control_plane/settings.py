@@ -64,6 +64,8 @@ INSTALLED_APPS = [
     "control_plane.retirement",
     "control_plane.review",
     "control_plane.rosters",
+    "control_plane.storage",
+    "control_plane.uploads",
     "control_plane.worker",
     "web.accounts",
     "web.configurations",

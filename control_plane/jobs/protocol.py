@@ -20,8 +20,6 @@ INPUTS, CONFIGURATIONS, SUBMISSIONS = "inputs/", "configs/", "submissions/"
 CONFIGURATION_ENDINGS = (".yaml", ".yml")
 # What a back end is triggered by, whatever stands before it.
 SUBMISSION_ENDING = "submit.json"
-# A back end's own files and folders, which nobody is shown.
-HIDDEN_PART, HIDDEN_FILE = "internal_ec2_logs", "update.txt"
 LONGEST_SHOWN = 500
 _BEGINNING, _STATUS, _TIME, _LAST = "DATANAME:", "| STATUS:", "TIME:", "| LAST COMMAND:"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -150,11 +148,6 @@ def shared_names(inputs: Sequence[str]) -> list[str]:
     """File names that several data sets have: their logs go into one file."""
     counted = Counter(file_name(key) for key in inputs)
     return sorted(name for name, count in counted.items() if count > 1)
-
-
-def is_shown(key: str) -> bool:
-    """Whether people are shown this object of a job."""
-    return not any(HIDDEN_PART in part or part == HIDDEN_FILE for part in key.split("/"))
 
 
 def _data_set(line: str) -> DataSet | None:

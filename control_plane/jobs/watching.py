@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from control_plane.config import config
 from control_plane.errors import Refused
+from control_plane.files.hidden import is_shown
 from control_plane.groups.announcements import announce_about_group
 from control_plane.groups.models import Grant, Membership
 from control_plane.jobs import protocol
@@ -100,7 +101,7 @@ def look(job: Job, client: "S3Client") -> Seen:
         raise NoAnswer(f"S3 did not say how the job is: {error}. Nothing was changed; this page asks again.") from error
     certificate = protocol.parse_certificate(text)
     ended_at = ends[0]["LastModified"] if ends and ends[0]["Key"] == protocol.end_key(job) else None
-    heard = [one["LastModified"] for key, one in there.items() if protocol.is_shown(key)]
+    heard = [one["LastModified"] for key, one in there.items() if is_shown(key)]
     seen = Seen(
         Job.State.SUBMITTED,
         certificate,

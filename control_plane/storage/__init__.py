@@ -1,4 +1,4 @@
-"""Members' folders in S3: sessions that reach no further than one folder, listings, single objects, earlier versions.
+"""A group's folder in an analysis's bucket: who may use it now, sessions for one purpose, its objects, and pages about it.
 
-May import groups and what lies below; knows nothing of uploads, jobs or pages.
+It may import groups and what lies below them. Uploads, files, configurations and jobs reach S3 through it alone.
 """

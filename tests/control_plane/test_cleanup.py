@@ -26,8 +26,8 @@ from control_plane.groups.models import Access, Analysis, Group, JoinRequest
 from control_plane.groups.services.analyses import create_analysis
 from control_plane.groups.services.members import add_member
 from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.uploads.models import Upload
 from tests.control_plane.conftest import settle
-from web.uploads.models import Upload
 
 pytestmark = pytest.mark.django_db
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control_plane.files.hidden import is_shown
 from control_plane.jobs import protocol
 from control_plane.jobs.protocol import DataSet, Status, parse_certificate
 
@@ -111,4 +112,4 @@ def test_keys_are_the_protocol_s() -> None:
 
 @pytest.mark.parametrize(("key", "shown"), [("x/update.txt", False), ("x/internal_ec2_logs/y", False), ("x/plot.svg", True)])
 def test_what_is_the_back_end_s_own_is_not_shown(key: str, shown: bool) -> None:
-    assert protocol.is_shown(key) is shown
+    assert is_shown(key) is shown

@@ -140,7 +140,7 @@ S3_ROWS = (
     }),
     Row(f"{_S3}TestS3::test_multipart_and_list_parts", "list-part-after-complete-exc", s3.no_upload, {
         "control_plane/retirement/s3.py": ("NoSuchUpload",),
-        "web/uploads/ending.py": ("NoSuchUpload",),
+        "control_plane/uploads/ending.py": ("NoSuchUpload",),
         "web/uploads/static/uploads/sending.js": ("NoSuchUpload",),
         "web/uploads/static/uploads/unfinished.js": ("404",),
     }),

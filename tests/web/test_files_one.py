@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 
 from control_plane.audit.models import AuditEvent
+from control_plane.files.single import MOST_FIRST_BYTES, download_name
+from control_plane.files.slots import AT_ONCE, Slot
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
-from web.files.single import MOST_FIRST_BYTES, download_name
-from web.files.slots import AT_ONCE, Slot
 
 pytestmark = pytest.mark.django_db
 

@@ -18,14 +18,14 @@ from control_plane.jobs.models import Job
 from control_plane.storage import objects, presence, sessions
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.uploads import ending
+from control_plane.uploads.models import Upload
 from local_aws.server import EmbeddedAws
 from stacks import names, policies
 from stacks.manifest import AnalysisGrant, GroupManifest
 from tests.local_aws.helpers import ACCOUNT, client, crc
 from tests.web.uploader import BUCKET, Person, new, started
 from web.configurations import services as configurations
-from web.uploads import ending
-from web.uploads.models import Upload
 
 INPUTS = "example-lab/inputs"
 LARGE = 18 * 2**20

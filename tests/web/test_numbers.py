@@ -14,8 +14,8 @@ from control_plane.api import api
 from control_plane.deployments.models import Deployment
 from control_plane.groups.models import Group
 from control_plane.storage.places import Place
+from control_plane.uploads.models import Upload
 from tests.web.uploader import Person
-from web.uploads.models import Upload
 
 HUGE = (2**63, 2**64, 10**30, -(2**63) - 1, int("9" * 4000))
 UPLOADS = "/api/uploads/example-lab/ephys"

@@ -13,13 +13,13 @@ from control_plane.groups.errors import NoCredentials, NotGranted, NotMember
 from control_plane.groups.models import Access, Grant
 from control_plane.groups.services.members import add_member
 from control_plane.storage.places import Place, find_place
+from control_plane.uploads import ending, starting
+from control_plane.uploads.models import Upload
+from control_plane.uploads.names import NameRefused, check_folder, make_key
+from control_plane.uploads.parts import MIB, MOST_BYTES, part_size
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started
-from web.uploads import ending, starting
-from web.uploads.models import Upload
-from web.uploads.names import NameRefused, check_folder, make_key
-from web.uploads.parts import MIB, MOST_BYTES, part_size
 
 LARGE = 17 * MIB
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from control_plane.uploads import ending
+from control_plane.uploads.models import Upload
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started
-from web.uploads import ending
-from web.uploads.models import Upload
 
 pytestmark = pytest.mark.django_db
 

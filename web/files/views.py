@@ -12,12 +12,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.audit.actors import Actor
 from control_plane.errors import NotFound, Refused
+from control_plane.files.archive import Archive
+from control_plane.files.browser import browser
+from control_plane.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
+from control_plane.files.slots import Busy
 from control_plane.groups.errors import NoCredentials
+from control_plane.storage.in_folder import requested_place
 from control_plane.storage.objects import NoAnswer, record_download
-from web.files.archive import Archive
-from web.files.places import browser, requested_place
-from web.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
-from web.files.slots import Busy
 
 RETRY_SECONDS = 60
 BUSY = "The site is sending two other downloads just now, which is as many as it sends at a time."
@@ -32,7 +33,7 @@ def page(request: HttpRequest, slug: str, analysis: str) -> HttpResponse:
     try:
         place = requested_place(request, slug, analysis)
     except NoCredentials:
-        template = "files/_waiting.html" if is_waiting else "files/waiting.html"
+        template = "storage/_waiting.html" if is_waiting else "storage/waiting.html"
         return render(request, template, {"group": slug, "analysis": analysis})
     if is_waiting:
         return HttpResponse(headers={"HX-Refresh": "true"})

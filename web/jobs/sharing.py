@@ -19,9 +19,8 @@ from control_plane.audit.refusals import NotYours
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials
 from control_plane.jobs.models import Job
+from control_plane.storage.in_folder import in_place, requested_place
 from control_plane.storage.places import Place
-from web.files.pages import in_place
-from web.files.places import requested_place
 from web.jobs.finding import find_job
 
 SALT = "cohort.job-link"
@@ -59,7 +58,7 @@ def shared(request: HttpRequest, signed: str) -> HttpResponse:
     try:
         requested_place(request, job.group.slug, job.analysis.slug)
     except NoCredentials:
-        return render(request, "files/waiting.html", {"group": job.group.slug, "analysis": job.analysis.slug})
+        return render(request, "storage/waiting.html", {"group": job.group.slug, "analysis": job.analysis.slug})
     query = f"?{urlencode({'path': given['path']})}" if given["path"] else ""
     return redirect(f"{job.get_absolute_url()}{query}")
 

@@ -28,10 +28,10 @@ from control_plane.jobs.submitting import (
     submit,
 )
 from control_plane.jobs.watching import look
+from control_plane.storage.in_folder import in_place
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
 from web.configurations import services as configurations
-from web.files.pages import in_place
 from web.jobs.choosing import chosen, covered, look_into
 from web.jobs.finding import find_job
 

@@ -16,9 +16,9 @@ from control_plane.jobs.protocol import DataSet, Status, file_name, log_key
 from control_plane.jobs.submitting import new_token
 from control_plane.jobs.watching import Seen, look, note, read_log
 from control_plane.sent import read_number
+from control_plane.storage.in_folder import in_place
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
-from web.files.pages import in_place
 from web.jobs.finding import find_job
 from web.jobs.results import results_of
 

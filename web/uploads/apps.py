@@ -1,7 +1,8 @@
 from django.apps import AppConfig
 
 
-class UploadsConfig(AppConfig):
-    """What researchers send from the browser straight to S3, and how far each file has come."""
+class UploadPagesConfig(AppConfig):
+    """What the pages show of uploads; the uploads themselves are those of `control_plane.uploads`, which has the label."""
 
     name = "web.uploads"
+    label = "upload_pages"

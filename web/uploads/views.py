@@ -13,7 +13,7 @@ from control_plane.audit.refusals import NotYours
 from control_plane.errors import Refused
 from control_plane.groups.errors import Suspended
 from control_plane.storage.places import find_place
-from web.uploads.models import Upload
+from control_plane.uploads.models import Upload
 
 PER_PAGE = 20
 MOST_PLACES = 10

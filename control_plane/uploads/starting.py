@@ -15,10 +15,10 @@ from control_plane.audit.models import record
 from control_plane.storage.places import Place
 from control_plane.storage.presence import head
 from control_plane.storage.sessions import Purpose, s3_client
-from web.uploads.ending import abandon
-from web.uploads.models import Upload
-from web.uploads.names import NameRefused, check_folder, make_key
-from web.uploads.parts import is_multipart, part_size
+from control_plane.uploads.ending import abandon
+from control_plane.uploads.models import Upload
+from control_plane.uploads.names import NameRefused, check_folder, make_key
+from control_plane.uploads.parts import is_multipart, part_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

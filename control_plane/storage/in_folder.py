@@ -5,15 +5,29 @@ from functools import wraps
 from typing import Any, Concatenate
 
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
-from control_plane.groups.errors import BeingMadeReady, NoCredentials
-from control_plane.storage.places import Place
-from web.files.places import requested_place
+from control_plane.accounts.models import User
+from control_plane.audit.refusals import NotYours
+from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
+from control_plane.storage.places import Place, find_place
 
 View = Callable[Concatenate[HttpRequest, Place, ...], HttpResponse]
+
+
+def requested_place(request: HttpRequest, slug: str, analysis: str) -> Place:
+    """The place of this group and analysis for who asks. Raises NotYours, PermissionDenied (suspended), or NoCredentials."""
+    if not isinstance(request.user, User):
+        raise NotYours
+    try:
+        return find_place(group_slug=slug, analysis_slug=analysis, user=request.user)
+    except (NotMember, NotGranted) as error:
+        raise NotYours(str(error)) from error
+    except Suspended as error:
+        raise PermissionDenied(str(error)) from error
 
 
 def in_place(view: View) -> Callable[..., HttpResponse]:
@@ -27,11 +41,11 @@ def in_place(view: View) -> Callable[..., HttpResponse]:
         try:
             place = requested_place(request, slug, analysis)
         except NoCredentials:
-            return render(request, "files/waiting.html", waiting)
+            return render(request, "storage/waiting.html", waiting)
         try:
             return view(request, place, **more)
         except BeingMadeReady:
             # Its page turns by itself; what was sent is not sent again.
-            return render(request, "files/waiting.html", waiting)
+            return render(request, "storage/waiting.html", waiting)
 
     return wrapped

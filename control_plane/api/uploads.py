@@ -12,9 +12,10 @@ from control_plane.audit.refusals import record_refusal
 from control_plane.sent import RowNumber
 from control_plane.storage.pages import PageSession, page_place, page_session
 from control_plane.storage.sessions import Purpose
-from web.uploads import ending, starting
-from web.uploads.names import NameRefused
+from control_plane.uploads import ending, starting
+from control_plane.uploads.names import NameRefused
 
+# The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
 router = Router(tags=["uploads"])
 MOST_IDS = 1000
 # Browsers' whole numbers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
@@ -97,13 +98,13 @@ class Removed(Schema):
     removed: int
 
 
-@router.post("{group}/{analysis}/session", response=PageSession)
+@router.post("{group}/{analysis}/session", response=PageSession, operation_id="web_uploads_api_open_session")
 def open_session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
     """Credentials that can send files into the group's folder and do nothing else."""
     return page_session(request, response, page_place(request, group, analysis), Purpose.UPLOAD)
 
 
-@router.post("{group}/{analysis}/start", response=list[Started])
+@router.post("{group}/{analysis}/start", response=list[Started], operation_id="web_uploads_api_start")
 def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[Started]:
     """Begin files, or go on with those that were begun."""
     files = [starting.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
@@ -116,7 +117,7 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
     return [_as_started(one) for one in answers]
 
 
-@router.post("{group}/{analysis}/finish", response=list[Ended])
+@router.post("{group}/{analysis}/finish", response=list[Ended], operation_id="web_uploads_api_finish")
 def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
     """Call files complete, after S3 was asked what it holds."""
     sent = [ending.Sent(one.id, one.checksum, one.etag, one.md5) for one in body.files]
@@ -124,7 +125,7 @@ def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> lis
     return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
 
 
-@router.post("{group}/{analysis}/remove", response=Removed)
+@router.post("{group}/{analysis}/remove", response=Removed, operation_id="web_uploads_api_remove")
 def remove(request: HttpRequest, group: str, analysis: str, body: Remove) -> Removed:
     """Give unfinished uploads up."""
     return Removed(removed=ending.remove(page_place(request, group, analysis), body.ids, Actor.of_request(request)))

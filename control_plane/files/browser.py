@@ -1,30 +1,14 @@
-"""The place that a page is about, and what the file browser on it has to know."""
+"""Settings of the file browser: what its script has to know, put into the page."""
 
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from django.urls import reverse
 
-from control_plane.accounts.models import User
-from control_plane.audit.refusals import NotYours
 from control_plane.content_policy import allow_folder
-from control_plane.groups.errors import NotGranted, NotMember, Suspended
-from control_plane.jobs.protocol import HIDDEN_FILE, HIDDEN_PART
+from control_plane.files.archive import MOST_FILES, MOST_SINGLE
+from control_plane.files.hidden import HIDDEN_FILE, HIDDEN_PART
 from control_plane.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS
-from control_plane.storage.places import Place, find_place
-from web.files.archive import MOST_FILES, MOST_SINGLE
-
-
-def requested_place(request: HttpRequest, slug: str, analysis: str) -> Place:
-    """The place of this group and analysis for who asks. Raises NotYours, PermissionDenied (suspended), or NoCredentials."""
-    if not isinstance(request.user, User):
-        raise NotYours
-    try:
-        return find_place(group_slug=slug, analysis_slug=analysis, user=request.user)
-    except (NotMember, NotGranted) as error:
-        raise NotYours(str(error)) from error
-    except Suspended as error:
-        raise PermissionDenied(str(error)) from error
+from control_plane.storage.places import Place
 
 
 def browser(

@@ -4,7 +4,7 @@ S3 takes at most 10,000 parts of 5 MiB to 5 GiB, and 5 TiB a file (S3 user guide
 """
 
 from control_plane.sizes import in_words
-from web.uploads.names import NameRefused
+from control_plane.uploads.names import NameRefused
 
 MIB = 2**20
 MOST_BYTES = 5 * 2**40

@@ -10,6 +10,7 @@ from control_plane.storage.objects import MOST_KEYS, Deletion, Outcome, delete, 
 from control_plane.storage.pages import PageSession, page_place, page_session
 from control_plane.storage.sessions import Purpose
 
+# The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
 router = Router(tags=["files"])
 
 # S3's keys have up to 1,024 bytes (S3 user guide, "Naming Amazon S3 objects"), version ids as well.
@@ -49,20 +50,20 @@ class Outcomes(Schema):
     items: list[Done]
 
 
-@router.post("{group}/{analysis}/session", response=PageSession, url_name="files-session")
+@router.post("{group}/{analysis}/session", response=PageSession, url_name="files-session", operation_id="web_files_api_session")
 def session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
     """Hand out what the page needs to read this folder straight from S3."""
     return page_session(request, response, page_place(request, group, analysis), Purpose.BROWSE)
 
 
-@router.post("{group}/{analysis}/delete", response=Outcomes, url_name="files-delete")
+@router.post("{group}/{analysis}/delete", response=Outcomes, url_name="files-delete", operation_id="web_files_api_delete_files")
 def delete_files(request: HttpRequest, group: str, analysis: str, body: Keys) -> Outcomes:
     """Delete up to a thousand files so that they can be brought back."""
     place = page_place(request, group, analysis)
     return _outcomes(delete(place, list(dict.fromkeys(body.keys)), Actor.of_request(request)))
 
 
-@router.post("{group}/{analysis}/restore", response=Outcomes, url_name="files-restore")
+@router.post("{group}/{analysis}/restore", response=Outcomes, url_name="files-restore", operation_id="web_files_api_restore_files")
 def restore_files(request: HttpRequest, group: str, analysis: str, body: Markers) -> Outcomes:
     """Undo up to a thousand deletions."""
     place = page_place(request, group, analysis)

@@ -17,7 +17,7 @@ from control_plane.audit.refusals import count_refusal
 from control_plane.storage.places import Place
 from control_plane.storage.presence import head
 from control_plane.storage.sessions import Purpose, s3_client
-from web.uploads.models import Upload, UploadQuerySet
+from control_plane.uploads.models import Upload, UploadQuerySet
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

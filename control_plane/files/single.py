@@ -6,10 +6,10 @@ A browser takes the parts `.` and `..` out of an address before it asks, also wh
 
 from collections.abc import Iterator
 
+from control_plane.files.archive import safe_names
+from control_plane.files.slots import Slot
 from control_plane.storage.objects import Stored, check_keys, look_up, read, read_first
 from control_plane.storage.places import Place
-from web.files.archive import safe_names
-from web.files.slots import Slot
 
 MOST_FIRST_BYTES = 256_000
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from control_plane.cleaning import cleans, remove_in_steps
 from control_plane.config import config
-from web.uploads.models import Upload
+from control_plane.uploads.models import Upload
 
 
 @cleans("ended uploads")

@@ -9,10 +9,10 @@ from zipfile import ZIP_STORED
 from zipstream import ZipStream
 
 from control_plane.errors import LimitReached, NotFound
-from control_plane.jobs.protocol import is_shown
+from control_plane.files.hidden import is_shown
+from control_plane.files.slots import Slot
 from control_plane.storage.objects import Stored, check_keys, list_below, look_up, read
 from control_plane.storage.places import Place
-from web.files.slots import Slot
 
 MOST_FILES = 100_000
 # Single files are looked up one by one; who wants more takes their folder.
