@@ -18,11 +18,11 @@ from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials
+from control_plane.jobs.finding import find_job
 from control_plane.jobs.models import Job
 from control_plane.storage.places import Place
 from web.files.pages import in_place
 from web.files.places import requested_place
-from web.jobs.finding import find_job
 
 SALT = "cohort.job-link"
 LIFETIME = timedelta(days=30)
