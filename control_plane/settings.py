@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "control_plane.audit",
     "control_plane.backups",
     "control_plane.catalogue",
+    "control_plane.computers",
     "control_plane.deployments",
     "control_plane.doctor",
     "control_plane.groups",
@@ -214,9 +215,9 @@ SOCIALACCOUNT_AUTO_SIGNUP = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS = provider_settings(_config)
 USERSESSIONS_ADAPTER = "control_plane.accounts.services.sessions.SessionsAdapter"
-# The sign-in of members' own computers (web.credentials). A computer's sign-in ends for good after these days: were its refresh
-# token replaced at each use, it would never end, and an answer lost on the way would end it early. Tokens are opaque, and nobody
-# asks for an identity token, so that there is no signing key to keep.
+# The sign-in of members' own computers (control_plane.computers). A computer's sign-in ends for good after these days: were its
+# refresh token replaced at each use, it would never end, and an answer lost on the way would end it early. Tokens are opaque, and
+# nobody asks for an identity token, so that there is no signing key to keep.
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 24 * 60 * 60
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = _config.computer_days * 24 * 60 * 60
 IDP_OIDC_ROTATE_REFRESH_TOKEN = False

@@ -7,8 +7,8 @@ from django.db import models
 from django.urls import reverse
 from django.utils.timesince import timesince
 
+from control_plane.configurations.names import CONFIGURATIONS, configuration_name
 from control_plane.groups.models import Analysis, Group
-from control_plane.jobs.protocol import CONFIGURATIONS, configuration_name
 
 
 class JobQuerySet(models.QuerySet["Job"]):

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from control_plane.jobs.models import Job
 
-INPUTS, CONFIGURATIONS, SUBMISSIONS = "inputs/", "configs/", "submissions/"
-CONFIGURATION_ENDINGS = (".yaml", ".yml")
+INPUTS, SUBMISSIONS = "inputs/", "submissions/"
 # What a back end is triggered by, whatever stands before it.
 SUBMISSION_ENDING = "submit.json"
 LONGEST_SHOWN = 500
@@ -123,20 +122,6 @@ def results_prefix(job: "Job") -> str:
 def log_key(job: "Job", input_key: str) -> str:
     """Where the back end writes what the program printed about a data set: by the file's name alone, as back ends do."""
     return f"{job.prefix}logs/DATASET_NAME:{file_name(input_key)}_STATUS.txt"
-
-
-def configuration_name(file: str) -> str:
-    """What people call a file in `configs/`. One of another name than `<name>.yaml` is called by all of it.
-
-    So is one whose name would be a dot or two: in an address those are taken for a folder.
-    """
-    short = file.removesuffix(CONFIGURATION_ENDINGS[0])
-    return file if short in ("", ".", "..") or short.endswith(CONFIGURATION_ENDINGS) else short
-
-
-def configuration_file(name: str) -> str:
-    """The file that has this name: what `configuration_name` makes of it is the name again."""
-    return name if name.endswith(CONFIGURATION_ENDINGS) else f"{name}{CONFIGURATION_ENDINGS[0]}"
 
 
 def file_name(key: str) -> str:

@@ -10,6 +10,7 @@ from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.profile import rename
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.audit.actors import Actor
+from control_plane.configurations.services import InvalidConfiguration, proper_name
 from control_plane.doctor.findings import State
 from control_plane.groups import errors
 from control_plane.groups.models import Analysis, Group
@@ -21,7 +22,6 @@ from control_plane.rosters.services.read import read
 from control_plane.visible import UNSEEN
 from tests.control_plane.doctoring import around, one
 from tests.control_plane.people import actor_of
-from web.configurations.services import InvalidConfiguration, proper_name
 
 pytestmark = pytest.mark.django_db
 YORUBA = "Olúwaṣẹ́gun Adéyẹmí"

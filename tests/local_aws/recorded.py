@@ -100,10 +100,10 @@ S3_ROWS = (
         "control_plane/storage/objects.py": ("405",),
     }),
     Row(f"{_S3_API}TestS3ObjectCRUD::test_delete_object_versioned", "get-delete-marker", s3.get_marker, {
-        "web/configurations/services.py": ("405",),
+        "control_plane/configurations/services.py": ("405",),
     }),
     Row(f"{_S3_API}TestS3ObjectCRUD::test_get_object_with_version_unversioned_bucket", "get-obj-with-version", s3.bad_version, {
-        "web/configurations/services.py": ("400",),
+        "control_plane/configurations/services.py": ("400",),
         "control_plane/storage/objects.py": ("400",),
     }),
     Row(f"{_S3_API}TestS3ObjectCRUD::test_delete_object_versioned", "get-deleted-object-with-version", s3.no_version, {
@@ -111,28 +111,28 @@ S3_ROWS = (
     }),
     Row(f"{_S3}TestS3::test_invalid_range_error", "exc", s3.bad_range, {"control_plane/jobs/watching.py": ("416",)}),
     Row(f"{_WRITE}test_put_object_if_match", "put-obj-if-match-key-not-exists", s3.replace_nothing, {
-        "web/configurations/services.py": ("404",),
+        "control_plane/configurations/services.py": ("404",),
         "web/uploads/static/uploads/sending.js": ("NoSuchKey",),
     }),
     Row(f"{_WRITE}test_put_object_if_match_versioned_bucket", "put-obj-after-del-exc", s3.replace_deleted, {
-        "web/configurations/services.py": ("404",),
+        "control_plane/configurations/services.py": ("404",),
         "web/uploads/static/uploads/sending.js": ("NoSuchKey",),
     }),
     Row(f"{_WRITE}test_put_object_if_match", "put-obj-if-match-wrong-etag", s3.replace_another, {
         "control_plane/storage/objects.py": ("412",),
-        "web/configurations/services.py": ("412",),
+        "control_plane/configurations/services.py": ("412",),
         "web/uploads/static/uploads/sending.js": ("412",),
     }),
     Row(f"{_WRITE}test_put_object_if_none_match", "put-obj-if-none-match", s3.make_what_is_there, {
         "control_plane/backups/store.py": ("PreconditionFailed",),
         "control_plane/jobs/submitting.py": ("412",),
-        "web/configurations/services.py": ("412",),
+        "control_plane/configurations/services.py": ("412",),
         "web/uploads/static/uploads/sending.js": ("412",),
     }),
     Row(f"{_WRITE}test_multipart_if_match_with_put", "complete-multipart-if-match-put-during", s3.replace_changed_during, {
         "control_plane/aws.py": ("ConditionalRequestConflict",),
         "control_plane/backups/store.py": ("ConditionalRequestConflict",),
-        "web/configurations/services.py": ("409",),
+        "control_plane/configurations/services.py": ("409",),
         "web/uploads/static/uploads/retry.js": ("ConditionalRequestConflict",),
     }),
     Row(f"{_WRITE}test_multipart_if_match_with_delete", "complete-multipart-after-del", s3.complete_over_deleted, {

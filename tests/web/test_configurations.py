@@ -10,11 +10,11 @@ from control_plane.audit.models import AuditEvent
 from control_plane.catalogue.checking import check, read
 from control_plane.catalogue.documents import MOST_BYTES
 from control_plane.catalogue.models import Entry
+from control_plane.configurations import form, services
+from control_plane.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
 from control_plane.groups.models import Grant
 from control_plane.storage.sessions import Purpose, s3_client
 from tests.labs import BUCKET, Lab, make_lab
-from web.configurations import form, services
-from web.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
 
 pytestmark = pytest.mark.django_db
 

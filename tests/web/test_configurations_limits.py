@@ -9,10 +9,10 @@ from ruamel.yaml import YAML
 
 from control_plane.catalogue.documents import MOST_BYTES
 from control_plane.catalogue.models import Entry
+from control_plane.configurations import form
+from control_plane.configurations.editing import MOST_FORM_VALUES
 from control_plane.jobs.models import Job
 from tests.labs import BUCKET, Lab, aws, lab
-from web.configurations import form
-from web.configurations.editing import MOST_FORM_VALUES
 from web.configurations.views import _difference
 
 __all__ = ["aws", "lab"]

@@ -11,10 +11,10 @@ from django.urls import reverse
 from control_plane.catalogue.checking import check, read
 from control_plane.catalogue.documents import Unreadable
 from control_plane.catalogue.models import Entry
+from control_plane.configurations import form
+from control_plane.configurations.services import list_configurations
+from control_plane.configurations.services import read as read_saved
 from tests.labs import BUCKET, Lab, aws, lab
-from web.configurations import form
-from web.configurations.services import list_configurations
-from web.configurations.services import read as read_saved
 
 __all__ = ["aws", "lab"]
 pytestmark = pytest.mark.django_db

@@ -17,11 +17,11 @@ from moto import mock_aws
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import CLIENT_ID, computers
 from control_plane.audit.models import AuditEvent
+from control_plane.computers import device
 from control_plane.groups.models import Access, Group
 from control_plane.groups.services.groups import create_group
 from control_plane.groups.services.members import add_member, remove_member
 from tests.control_plane.conftest import OPERATOR, settle
-from web.credentials import device
 
 pytestmark = pytest.mark.django_db
 

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from django.utils import timezone
 
+from control_plane.configurations import services as configurations
 from control_plane.deployments.models import Deployment
 from control_plane.errors import NotFound
 from control_plane.groups.services.credentials import computer_policy
@@ -25,7 +26,6 @@ from stacks import names, policies
 from stacks.manifest import AnalysisGrant, GroupManifest
 from tests.local_aws.helpers import ACCOUNT, client, crc
 from tests.web.uploader import BUCKET, Person, new, started
-from web.configurations import services as configurations
 
 INPUTS = "example-lab/inputs"
 LARGE = 18 * 2**20

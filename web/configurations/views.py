@@ -16,14 +16,14 @@ from control_plane.catalogue.checking import check
 from control_plane.catalogue.documents import Problem, Rewriting, Unreadable
 from control_plane.catalogue.entries import entry_of
 from control_plane.catalogue.models import Entry
+from control_plane.configurations import form, services
+from control_plane.configurations.services import Changed, NotEditable
 from control_plane.errors import NotFound, Refused
 from control_plane.groups.errors import NotGranted
 from control_plane.storage.in_folder import in_place
 from control_plane.storage.objects import delete
 from control_plane.storage.places import Place
 from control_plane.visible import visible
-from web.configurations import form, services
-from web.configurations.services import Changed, NotEditable
 
 MOST_DIFF_LINES = 400
 # Of a line, and of the lines between the first and the last difference: comparing takes the square of them.

@@ -9,9 +9,9 @@ from django.views.decorators.http import require_POST
 
 from control_plane.accounts.models import User
 from control_plane.audit.actors import Actor
+from control_plane.computers.access import own_membership
 from control_plane.errors import Refused
 from control_plane.keys.due import old_keys, request_removal
-from web.credentials.access import own_membership
 
 
 @require_POST

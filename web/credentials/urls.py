@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from web.credentials import brought_views, device, views
+from control_plane.computers import device
+from web.credentials import brought_views, views
 
 app_name = "credentials"
 urlpatterns = [

@@ -16,6 +16,9 @@ from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
 from control_plane.audit.actors import Actor
 from control_plane.audit.refusals import NotYours
+from control_plane.computers.access import own_membership
+from control_plane.computers.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
+from control_plane.computers.key_reveal import reveal_key
 from control_plane.config import config
 from control_plane.errors import Refused
 from control_plane.groups.models import AccessState, Grant, Group, Membership
@@ -23,9 +26,7 @@ from control_plane.groups.permissions import may_decide
 from control_plane.groups.services.credentials import SESSION_SECONDS, member_credentials
 from control_plane.groups.services.keys import OldKey, end_overlap, rotate_key
 from control_plane.keys.forms import OldKeyForm, OverlapForm
-from web.credentials.access import own_membership
-from web.credentials.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
-from web.credentials.reveals import key_standing, reveal_key
+from web.credentials.key_status import key_status
 
 HELPER_FILE = Path(__file__).resolve().parent / "helper" / HELPER
 
@@ -40,7 +41,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "group": membership.group,
         "membership": membership,
-        "key": key_standing(membership),
+        "key": key_status(membership),
         "overlap_form": OverlapForm(),
     }
     if request.headers.get("HX-Request"):

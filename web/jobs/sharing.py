@@ -18,10 +18,10 @@ from control_plane.audit.models import record
 from control_plane.audit.refusals import NotYours
 from control_plane.config import config
 from control_plane.groups.errors import NoCredentials
+from control_plane.jobs.finding import find_job
 from control_plane.jobs.models import Job
 from control_plane.storage.in_folder import in_place, requested_place
 from control_plane.storage.places import Place
-from web.jobs.finding import find_job
 
 SALT = "cohort.job-link"
 LIFETIME = timedelta(days=30)

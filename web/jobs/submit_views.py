@@ -14,7 +14,10 @@ from control_plane.audit.actors import Actor
 from control_plane.catalogue.checking import check_stored
 from control_plane.catalogue.documents import Problem
 from control_plane.catalogue.entries import entry_of
+from control_plane.configurations import services as configurations
 from control_plane.errors import Refused
+from control_plane.jobs.choosing import chosen, covered, look_into
+from control_plane.jobs.finding import find_job
 from control_plane.jobs.protocol import shared_names
 from control_plane.jobs.submitting import (
     MOST_INPUTS,
@@ -31,9 +34,6 @@ from control_plane.jobs.watching import look
 from control_plane.storage.in_folder import in_place
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
-from web.configurations import services as configurations
-from web.jobs.choosing import chosen, covered, look_into
-from web.jobs.finding import find_job
 
 FIRST_SHOWN = 20
 

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET
 
 from control_plane.config import config
 from control_plane.errors import Refused
+from control_plane.jobs.finding import find_job
 from control_plane.jobs.models import Job
 from control_plane.jobs.protocol import DataSet, Status, file_name, log_key
 from control_plane.jobs.submitting import new_token
@@ -19,7 +20,6 @@ from control_plane.sent import read_number
 from control_plane.storage.in_folder import in_place
 from control_plane.storage.places import Place
 from control_plane.storage.sessions import Purpose, s3_client
-from web.jobs.finding import find_job
 from web.jobs.results import results_of
 
 JOBS_PER_PAGE = 25

@@ -1,6 +1,5 @@
 """Showing a member their access key, once."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -9,13 +8,12 @@ from django.db import IntegrityError, transaction
 
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
+from control_plane.computers.models import KeyReveal
 from control_plane.errors import Refused
 from control_plane.groups.errors import NoCredentials
 from control_plane.groups.models import Access, Membership
 from control_plane.groups.services.credentials import Credentials, find_membership, read_key, refuse_too_often
 from control_plane.groups.services.keys import key_is_in_force
-from control_plane.keys.listing import HeldKeys, held_keys
-from web.credentials.models import KeyReveal
 
 MOST_REVEALS_AN_HOUR = 10
 
@@ -25,24 +23,6 @@ class AlreadyRevealed(Refused):
 
     def __init__(self) -> None:
         super().__init__("This key was shown before, and it is shown only once. Nothing was changed; replace it if you lost it.")
-
-
-@dataclass(frozen=True)
-class KeyStanding:
-    """Where a member's key stands: when it was made, whether AWS holds it yet, when it was shown, and what IAM says of its use."""
-
-    made_at: datetime | None
-    is_in_force: bool
-    revealed_at: datetime | None
-    held: HeldKeys
-
-
-def key_standing(membership: Membership) -> KeyStanding | None:
-    """Where the member's key stands; None if they have none. In three queries."""
-    if membership.access != Access.KEYS:
-        return None
-    (held,) = held_keys(membership.group, [membership])
-    return KeyStanding(held.made_at, key_is_in_force(membership), _reveals(membership), held)
 
 
 def reveal_key(membership: Membership, actor: Actor) -> Credentials:
@@ -57,7 +37,7 @@ def reveal_key(membership: Membership, actor: Actor) -> Credentials:
         raise NoCredentials("You have no access key in this group; use short-lived credentials. Nothing was changed.")
     if not key_is_in_force(membership):
         raise NoCredentials("Your key is being made on AWS. It was not shown; try again in a minute.")
-    if _reveals(membership) is not None:
+    if revealed_at(membership) is not None:
         raise AlreadyRevealed
     refuse_too_often(actor, "member.reveal_key", MOST_REVEALS_AN_HOUR)
     try:
@@ -79,6 +59,7 @@ def reveal_key(membership: Membership, actor: Actor) -> Credentials:
     return key
 
 
-def _reveals(membership: Membership) -> datetime | None:
+def revealed_at(membership: Membership) -> datetime | None:
+    """Return when the member's present key was shown to them; None if it was not. In one query."""
     shown = KeyReveal.objects.filter(membership=membership, key_serial=membership.key_serial)
     return shown.values_list("at", flat=True).first()

@@ -43,7 +43,7 @@ CODES = {"device_code": "10/m/ip"}
 @never_cache
 def device_code(request: HttpRequest) -> HttpResponse:
     """A computer asks for a code that its owner types into the site."""
-    if not consume(request, app="web.credentials", action="device_code", config=CODES):
+    if not consume(request, app="control_plane.computers", action="device_code", config=CODES):
         detail = "Too many computers asked for a code from here. Wait a minute, then try again."
         return JsonResponse({"error": "temporarily_unavailable", "error_description": detail}, status=429)
     if request.POST.get("client_id") == CLIENT_ID:

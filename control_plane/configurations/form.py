@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 
 from control_plane.catalogue.documents import MOST_NODES, OverLimit, Problem, Unreadable, compose
-from web.configurations.editing import editable, fragment, number, quoted, scalar, written
+from control_plane.configurations.editing import editable, fragment, number, quoted, scalar, written
 
 EMPTY = "{}\n"
 NUMBERS = ("number", "integer")

@@ -11,9 +11,9 @@ from control_plane.accounts.validation import tidy_name
 from control_plane.audit.actors import Actor
 from control_plane.audit.models import record
 from control_plane.catalogue.documents import MOST_BYTES, Rewriting, Unreadable, portable_text
+from control_plane.configurations.names import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
 from control_plane.errors import NotFound, Refused
 from control_plane.groups.errors import NotGranted
-from control_plane.jobs.protocol import CONFIGURATION_ENDINGS, CONFIGURATIONS, configuration_file, configuration_name
 from control_plane.storage.objects import NoAnswer
 from control_plane.storage.places import Place
 from control_plane.storage.presence import is_missing, status_of
