@@ -8,10 +8,10 @@ from django.contrib.auth.decorators import login_required
 from ninja import NinjaAPI
 from ninja.security import django_auth
 
-from control_plane.api import errors, files, uploads
+from control_plane.api import credentials, errors, files, uploads
 
 api = NinjaAPI(title="Cohort", version="1", auth=django_auth, docs_url="docs/", docs_decorator=login_required)
 errors.answer_errors(api)
-api.add_router("/credentials/", "web.credentials.api.router")
+api.add_router("/credentials/", credentials.router)
 api.add_router("/uploads/", uploads.router)
 api.add_router("/files/", files.router)
