@@ -8,7 +8,7 @@ from importlib import import_module
 try:
     from django.core.management import execute_from_command_line
 
-    from control_plane.config import load_environment
+    from control_plane.base.config import load_environment
 except ImportError:
     sys.exit("Django is not installed for this Python. Use .venv/bin/python, which `make install` prepares.")
 

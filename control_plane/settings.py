@@ -1,4 +1,4 @@
-"""Django's settings, from `control_plane.config`."""
+"""Django's settings, from `control_plane.base.config`."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from control_plane.accounts.providers import provider_settings
-from control_plane.config import ROOT, config
-from control_plane.email_url import parse_email_url
+from control_plane.base.config import ROOT, config
+from control_plane.base.email_url import parse_email_url
 
 django_stubs_ext.monkeypatch()
 
@@ -48,25 +48,25 @@ INSTALLED_APPS = [
     "ninja",
     "control_plane.accounts",
     "control_plane.administration",
-    "control_plane.audit",
-    "control_plane.backups",
-    "control_plane.catalogue",
-    "control_plane.computers",
+    "control_plane.base.audit",
+    "control_plane.operation.backups",
+    "control_plane.research.catalogue",
+    "control_plane.access.computers",
     "control_plane.deployments",
     "control_plane.doctor",
-    "control_plane.groups",
-    "control_plane.health",
-    "control_plane.jobs",
-    "control_plane.keys",
-    "control_plane.legacy",
+    "control_plane.access.groups",
+    "control_plane.operation.health",
+    "control_plane.research.jobs",
+    "control_plane.access.keys",
+    "control_plane.neurocaas_import",
     "control_plane.notifications",
-    "control_plane.people",
-    "control_plane.quotas",
-    "control_plane.retirement",
-    "control_plane.review",
-    "control_plane.rosters",
-    "control_plane.storage",
-    "control_plane.uploads",
+    "control_plane.access.people",
+    "control_plane.access.limits",
+    "control_plane.access.retirement",
+    "control_plane.access.review",
+    "control_plane.access.rosters",
+    "control_plane.research.storage",
+    "control_plane.research.uploads",
     "control_plane.worker",
     "web.accounts",
     "web.configurations",
@@ -81,11 +81,11 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "control_plane.accounts.middleware.ClientAddressMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "control_plane.content_policy.ContentPolicyMiddleware",
+    "control_plane.base.content_policy.ContentPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "control_plane.sent.UnreadableMiddleware",
+    "control_plane.base.sent.UnreadableMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -96,7 +96,7 @@ MIDDLEWARE = [
     "control_plane.accounts.middleware.SecondFactorMiddleware",
     "control_plane.accounts.middleware.AccountPagesMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "control_plane.audit.refusals.RefusalMiddleware",
+    "control_plane.base.audit.refusals.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "control_plane.urls"
@@ -115,9 +115,9 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "control_plane.accounts.permissions.context",
-                "control_plane.groups.permissions.context",
+                "control_plane.access.groups.permissions.context",
             ],
-            "builtins": ["control_plane.sizes"],
+            "builtins": ["control_plane.base.sizes"],
         },
     }
 ]
@@ -170,13 +170,13 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
-ACCOUNT_ADAPTER = "control_plane.people.adapter.PeopleAdapter"
+ACCOUNT_ADAPTER = "control_plane.access.people.adapter.PeopleAdapter"
 ACCOUNT_FORMS = {
     "add_email": "web.accounts.forms.ChangeAddressForm",
     "change_password": "web.accounts.password_forms.ChangePasswordForm",
     "reset_password_from_key": "web.accounts.password_forms.NewPasswordForm",
     "set_password": "web.accounts.password_forms.SetPasswordForm",
-    "signup": "control_plane.groups.signup.SignupForm",
+    "signup": "control_plane.access.groups.signup.SignupForm",
 }
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
@@ -209,15 +209,15 @@ MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Cohort"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _config.secure_cookies
 SOCIALACCOUNT_ADAPTER = "control_plane.accounts.provider_adapter.ProviderAdapter"
-SOCIALACCOUNT_FORMS = {"signup": "control_plane.groups.signup.ProviderForm"}
+SOCIALACCOUNT_FORMS = {"signup": "control_plane.access.groups.signup.ProviderForm"}
 # Whoever comes from elsewhere says which group they want to be in, too.
 SOCIALACCOUNT_AUTO_SIGNUP = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS = provider_settings(_config)
 USERSESSIONS_ADAPTER = "control_plane.accounts.services.sessions.SessionsAdapter"
-# The sign-in of members' own computers (control_plane.computers). A computer's sign-in ends for good after these days: were its
-# refresh token replaced at each use, it would never end, and an answer lost on the way would end it early. Tokens are opaque, and
-# nobody asks for an identity token, so that there is no signing key to keep.
+# The sign-in of members' own computers (control_plane.access.computers). A computer's sign-in ends for good after these days: were
+# its refresh token replaced at each use, it would never end, and an answer lost on the way would end it early. Tokens are opaque,
+# and nobody asks for an identity token, so that there is no signing key to keep.
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 24 * 60 * 60
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = _config.computer_days * 24 * 60 * 60
 IDP_OIDC_ROTATE_REFRESH_TOKEN = False
@@ -247,7 +247,7 @@ VENDOR_FILES = {
     "vendor/uppy": {"uppy.min.css", "uppy.min.mjs"},
 }
 STATICFILES_FINDERS = [
-    "control_plane.static_files.ListedVendorFiles",
+    "control_plane.base.static_files.ListedVendorFiles",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
 ]
 STATICFILES_DIRS = [
@@ -262,7 +262,7 @@ STATICFILES_DIRS = [
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("gif", "gz", "ico", "jpg", "jpeg", "map", "png", "webp", "woff", "woff2", "zip")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "control_plane.static_files.StaticFiles"},
+    "staticfiles": {"BACKEND": "control_plane.base.static_files.StaticFiles"},
 }
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -278,7 +278,7 @@ SESSION_COOKIE_SECURE = _config.secure_cookies
 CSRF_COOKIE_SECURE = _config.secure_cookies
 X_FRAME_OPTIONS = "DENY"
 # Nothing is loaded from another host but the group's own files, which lie in S3: a page that shows them adds their folder
-# (control_plane.content_policy), and no other page may ask anybody else for anything.
+# (control_plane.base.content_policy), and no other page may ask anybody else for anything.
 _COMMON_POLICY = {
     "default-src": [SELF],
     "base-uri": [NONE],
@@ -310,7 +310,7 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"refusals": {"()": "control_plane.logs.OneLineForRefusals"}},
+    "filters": {"refusals": {"()": "control_plane.base.logs.OneLineForRefusals"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["refusals"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {"cohort": {"level": "INFO"}},

@@ -4,9 +4,9 @@ from django.contrib import admin
 from django.urls import include, path
 
 from control_plane.api import api
-from control_plane.documentation import documentation
-from control_plane.favicon import favicon
-from control_plane.integer_bounds import bound_integer_lists
+from control_plane.base.documentation import documentation
+from control_plane.base.favicon import favicon
+from control_plane.base.integer_bounds import bound_integer_lists
 
 bound_integer_lists()
 
@@ -22,10 +22,10 @@ urlpatterns = [
     path("docs/<path:document>", documentation, name="documentation"),
     path("favicon.ico", favicon, name="favicon"),
     path("deployments/", include("web.deployments.urls")),
-    path("", include("control_plane.catalogue.urls")),
-    path("", include("control_plane.health.urls")),
-    path("", include("control_plane.quotas.urls")),
-    path("", include("control_plane.review.urls")),
+    path("", include("control_plane.research.catalogue.urls")),
+    path("", include("control_plane.operation.health.urls")),
+    path("", include("control_plane.access.limits.urls")),
+    path("", include("control_plane.access.review.urls")),
     path("", include("web.configurations.urls")),
     path("", include("web.files.urls")),
     path("", include("web.jobs.urls")),

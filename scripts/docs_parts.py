@@ -21,7 +21,7 @@ from django.apps import apps  # noqa: E402
 from pydantic import AliasChoices, BaseModel, SecretStr  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
-from control_plane.config import Config  # noqa: E402
+from control_plane.base.config import Config  # noqa: E402
 from stacks.site import Retention, Site  # noqa: E402
 
 DOCS = ROOT / "docs"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from control_plane.config import Config
+from control_plane.base.config import Config
 from stacks import env_file, environment
 from stacks.host_policies import DEFAULT_PATTERNS
 

@@ -32,7 +32,7 @@ from pydantic import ValidationError  # noqa: E402
 from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
 from assets.install.modes import ALL_BUT_OWNER, take_away  # noqa: E402
-from control_plane.config import Config, problems  # noqa: E402
+from control_plane.base.config import Config, problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
 from local_aws.parent import die_with  # noqa: E402
@@ -48,7 +48,7 @@ STEPS = 7
 READY_SECONDS = 60
 # So often in a minute the embedded AWS is started again.
 RESTARTS, RESTART_SECONDS = 3, 60.0
-# With which a command of `manage.py` ends where it waits no longer, as `control_plane.terminal` has it.
+# With which a command of `manage.py` ends where it waits no longer, as `control_plane.base.terminal` has it.
 EXIT_STILL_WAITING = 3
 # What such a command says that a person has to do.
 FOR_A_PERSON = ("an administrator decides at", "Earlier versions are kept")

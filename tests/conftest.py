@@ -11,9 +11,9 @@ from django.db import connection
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck, settings
 
-from control_plane import aws
-from control_plane.audit import append_only
-from control_plane.groups.services import bucket_names
+from control_plane.access.groups.services import bucket_names
+from control_plane.base import aws
+from control_plane.base.audit import append_only
 
 # As root, PostgreSQL's package makes a user to run as, by a tool that lies where a bare PATH does not look.
 os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))

@@ -9,14 +9,14 @@ import pytest
 from django.test import Client
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Access, Analysis, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
-from control_plane.storage import sessions
-from control_plane.storage.places import Place, find_place
+from control_plane.base.audit.actors import Actor
+from control_plane.research.storage import sessions
+from control_plane.research.storage.places import Place, find_place
 from tests.control_plane.conftest import OPERATOR, settle
 
 BUCKET = "cohort-ephys"

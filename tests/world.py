@@ -16,14 +16,14 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services import bucket_names
+from control_plane.access.groups.services.members import add_member, remove_members
+from control_plane.access.groups.services.suspension import suspend_members
+from control_plane.access.people.removals import remove_people
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Stack
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services import bucket_names
-from control_plane.groups.services.members import add_member, remove_members
-from control_plane.groups.services.suspension import suspend_members
-from control_plane.people.removals import remove_people
-from control_plane.storage import sessions
+from control_plane.research.storage import sessions
 from tests.control_plane.conftest import settle
 from tests.e2e import two_labs_rows as rows
 from tests.e2e.two_labs import MIB, SHARED, SHARED_BUCKET, SLUGS, Lab

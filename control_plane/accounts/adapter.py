@@ -15,7 +15,7 @@ from control_plane.accounts.models import User
 from control_plane.accounts.services import asked_mail
 from control_plane.accounts.services.addresses import forget_strangers, is_taken
 from control_plane.accounts.validation import validate_email
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.notifications.outbox import put_account_mail
 
 

@@ -18,7 +18,7 @@ from requests import RequestException
 from control_plane.accounts import known_devices
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import has_second_factor, is_required
-from control_plane.config import config
+from control_plane.base.config import config
 
 logger = logging.getLogger("cohort.accounts")
 GetResponse = Callable[[HttpRequest], HttpResponse]

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 
 
 def is_administrator(user: User | AnonymousUser | None) -> bool:

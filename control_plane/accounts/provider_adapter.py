@@ -10,7 +10,7 @@ from django.http import HttpRequest
 
 from control_plane.accounts.models import User
 from control_plane.accounts.validation import tidy_name, validate_email, validate_person_name
-from control_plane.config import config
+from control_plane.base.config import config
 
 
 class ProviderAdapter(DefaultSocialAccountAdapter):

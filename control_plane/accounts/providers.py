@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from control_plane.config import Config
+from control_plane.base.config import Config
 
 # The name of the institution's own server in addresses: /accounts/oidc/institution/login/.
 INSTITUTION = "institution"

@@ -17,8 +17,8 @@ from control_plane.accounts import attempts, known_devices
 from control_plane.accounts.models import User
 from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.services.addresses import address_is_verified, note_verified
-from control_plane.audit.actors import Actor, acting
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor, acting
+from control_plane.base.audit.models import record
 
 SIMPLE = {
     account.password_changed: "account.password_changed",

@@ -6,8 +6,8 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 
 from control_plane.accounts.models import User
-from control_plane.config import config
-from control_plane.encryption import fernet
+from control_plane.base.config import config
+from control_plane.base.encryption import fernet
 
 _PURPOSE = b"cohort second factors"
 

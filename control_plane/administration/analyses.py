@@ -9,12 +9,12 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from unfold.decorators import action
 
+from control_plane.access.groups.models import Analysis
+from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.administration import analysis_retirement
 from control_plane.administration.forms import NewAnalysisForm
 from control_plane.administration.pages import RecordedModelAdmin, row_page, service_page
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Analysis
-from control_plane.groups.services.analyses import create_analysis
+from control_plane.base.audit.actors import Actor
 
 
 @admin.register(Analysis)

@@ -13,15 +13,15 @@ from django.urls import URLPattern, path
 from django.views.decorators.http import require_GET, require_POST
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
+from control_plane.access.groups.models import Analysis
+from control_plane.access.retirement.analysis_present import progress, standing
+from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.accounts.permissions import is_administrator
-from control_plane.analyses.retiring import ask, undo
-from control_plane.audit.actors import Actor
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.config import config
+from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import Refused
-from control_plane.groups.models import Analysis
-from control_plane.retirement.analysis_present import progress, standing
-from control_plane.retirement.models import AnalysisRetirement, BucketChoice
+from control_plane.research.analyses.retiring import ask, undo
 
 ICONS = {
     AnalysisRetirement.State.WAITING: "⏳",

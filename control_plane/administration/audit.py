@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from control_plane.accounts.permissions import is_administrator
 from control_plane.administration.pages import RecordedModelAdmin
-from control_plane.audit.actors import Actor
-from control_plane.audit.export import CONTENT_TYPES, FORMATS, lines
-from control_plane.audit.models import AuditEvent, record
-from control_plane.visible import visible
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.export import CONTENT_TYPES, FORMATS, lines
+from control_plane.base.audit.models import AuditEvent, record
+from control_plane.base.visible import visible
 
 # What the list's address says about how it is shown, rather than about what is in it.
 NOT_A_FILTER = ("format", "p", "all", "o", "e")

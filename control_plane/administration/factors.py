@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from control_plane.accounts.services.lost_factors import remove_factors
 from control_plane.administration.pages import RecordedModelAdmin
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 
 
 class FactorAdmin(RecordedModelAdmin):

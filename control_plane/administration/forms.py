@@ -6,9 +6,9 @@ from django import forms
 from django.db.models import Q
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from control_plane.access.groups.models import Access, Analysis, Grant, Group
 from control_plane.accounts.name_field import NameField
 from control_plane.accounts.validation import fold_name
-from control_plane.groups.models import Access, Analysis, Grant, Group
 
 
 class GroupInput(UnfoldAdminTextInputWidget):

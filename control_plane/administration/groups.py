@@ -11,17 +11,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import action
 
+from control_plane.access.groups.models import Grant, Group
+from control_plane.access.groups.overview import attach_latest
+from control_plane.access.groups.services.analyses import grant_analysis, revoke_analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.retirement.models import Retirement
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import retirement, suspension
 from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
 from control_plane.administration.pages import MOST_SELECTED, RecordedModelAdmin, row_page, service_page
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Grant, Group
-from control_plane.groups.overview import attach_latest
-from control_plane.groups.services.analyses import grant_analysis, revoke_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.retirement.models import Retirement
 
 MOST_OPTIONS = 20
 

@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
+from control_plane.access.keys.listing import is_unused, unused_before
+from control_plane.access.keys.models import KeyUse
 from control_plane.administration.pages import RecordedModelAdmin
-from control_plane.config import config
-from control_plane.keys.listing import is_unused, unused_before
-from control_plane.keys.models import KeyUse
+from control_plane.base.config import config
 
 
 class UseFilter(admin.SimpleListFilter):

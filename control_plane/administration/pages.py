@@ -16,12 +16,12 @@ from django.utils.html import format_html
 from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 
+from control_plane.access.groups.models import Membership
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment, Preview
 from control_plane.deployments.previews import SESSION_KEY, request_preview
-from control_plane.errors import Refused
-from control_plane.groups.models import Membership
 
 Perform = Callable[[dict[str, Any]], Deployment]
 # What one page can carry in its address.

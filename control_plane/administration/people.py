@@ -12,6 +12,9 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.overview import access_of
+from control_plane.access.groups.services.members import add_members, add_to_new_group, remove_members
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.services.letters import tell_of_address
@@ -22,14 +25,11 @@ from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupFo
 from control_plane.administration.pages import MOST_SELECTED, RecordedModelAdmin, service_page
 from control_plane.administration.passwords import MOST_LINKS, told_links
 from control_plane.administration.removal import removal_page, save_activity, told_activated
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import Refused
+from control_plane.base.sent import read_number
 from control_plane.deployments.models import Deployment
-from control_plane.errors import Refused
-from control_plane.groups.models import Access, Group
-from control_plane.groups.overview import access_of
-from control_plane.groups.services.members import add_members, add_to_new_group, remove_members
-from control_plane.sent import read_number
 
 ACCOUNT_DATES = ("last_login", "date_joined", "deletion_requested_at", "erased_at")
 AUDITED_FIELDS = ("email", "name", "is_active", "is_staff", "is_superuser", "requested_group", "requested_group_code", "use_code")

@@ -15,14 +15,14 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
+from control_plane.access.people.removals import activate, foresee, remove_people
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import active_administrators, is_administrator
 from control_plane.accounts.services.deletion import LastAdministrator
 from control_plane.administration.pages import MOST_SELECTED
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import Refused
-from control_plane.people.removals import activate, foresee, remove_people
 
 NO_ACCESS_BACK = "Access is not given back by itself: add them to their groups again."
 MOST_LINKS = 10

@@ -13,15 +13,15 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
+from control_plane.access.groups.models import Group
+from control_plane.access.retirement.asking import ask, request_survey, undo
+from control_plane.access.retirement.models import DataChoice, Retirement, Survey
+from control_plane.access.retirement.present import place_in_words, preview, standing
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.config import config
+from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import Refused
-from control_plane.groups.models import Group
-from control_plane.retirement.asking import ask, request_survey, undo
-from control_plane.retirement.models import DataChoice, Retirement, Survey
-from control_plane.retirement.present import place_in_words, preview, standing
 
 # What the page shows of who was in the group; the rest is told as a number.
 MOST_FORMER = 50

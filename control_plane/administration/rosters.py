@@ -13,19 +13,19 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
+from control_plane.access.groups.services.groups import find_group
+from control_plane.access.groups.services.members import find_user
+from control_plane.access.rosters.models import Roster
+from control_plane.access.rosters.services.encoding import MOST_BYTES
+from control_plane.access.rosters.services.export import export
+from control_plane.access.rosters.services.plan import FATES
+from control_plane.access.rosters.services.read import COLUMNS, MOST_ROWS
+from control_plane.access.rosters.uploads import ask_to_apply, look_again, upload
 from control_plane.accounts.permissions import is_administrator
 from control_plane.administration.pages import RecordedModelAdmin
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import Refused
-from control_plane.groups.services.groups import find_group
-from control_plane.groups.services.members import find_user
-from control_plane.rosters.models import Roster
-from control_plane.rosters.services.encoding import MOST_BYTES
-from control_plane.rosters.services.export import export
-from control_plane.rosters.services.plan import FATES
-from control_plane.rosters.services.read import COLUMNS, MOST_ROWS
-from control_plane.rosters.uploads import ask_to_apply, look_again, upload
 
 ROWS_PER_PAGE = 50
 MOST_PROBLEMS = 20

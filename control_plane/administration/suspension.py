@@ -7,12 +7,12 @@ from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 
+from control_plane.access.groups.models import Group
+from control_plane.access.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
 from control_plane.accounts.models import User
 from control_plane.administration.forms import RemoveFromGroupForm
 from control_plane.administration.pages import service_page
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Group
-from control_plane.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
+from control_plane.base.audit.actors import Actor
 
 WHAT_STAYS = "Keys, memberships and data stay."
 LIFTED = "Keys work again, and new sessions are handed out, once AWS has lifted it."

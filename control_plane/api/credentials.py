@@ -10,12 +10,12 @@ from ninja import Router, Schema
 from ninja.errors import HttpError
 from ninja.security import HttpBearer
 
+from control_plane.access.computers.access import own_membership
+from control_plane.access.groups.services.credentials import member_credentials
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import note_use, sign_out_by_token, token_for
-from control_plane.audit.actors import Actor
-from control_plane.computers.access import own_membership
-from control_plane.errors import TooOften
-from control_plane.groups.services.credentials import member_credentials
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import TooOften
 
 
 class HelperToken(HttpBearer):

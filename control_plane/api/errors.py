@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import ValidationError
 
-from control_plane.audit.refusals import NotYours, record_refusal
+from control_plane.access.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
+from control_plane.base.audit.refusals import NotYours, record_refusal
+from control_plane.base.errors import Refused
 from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
-from control_plane.errors import Refused
-from control_plane.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
 
 MOST_PROBLEMS = 5
 # Pydantic's documentation, "Validation errors".

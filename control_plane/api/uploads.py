@@ -7,13 +7,13 @@ from ninja import Router, Schema
 from ninja.errors import HttpError
 from pydantic import Field
 
-from control_plane.audit.actors import Actor
-from control_plane.audit.refusals import record_refusal
-from control_plane.sent import RowNumber
-from control_plane.storage.pages import PageSession, page_place, page_session
-from control_plane.storage.sessions import Purpose
-from control_plane.uploads import ending, starting
-from control_plane.uploads.names import NameRefused
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.refusals import record_refusal
+from control_plane.base.sent import RowNumber
+from control_plane.research.storage.pages import PageSession, page_place, page_session
+from control_plane.research.storage.sessions import Purpose
+from control_plane.research.uploads import ending, starting
+from control_plane.research.uploads.names import NameRefused
 
 # The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
 router = Router(tags=["uploads"])

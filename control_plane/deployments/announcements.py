@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.notifications.messages import Letter, absolute

@@ -4,13 +4,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import Refused
 from control_plane.deployments.cancelling import end, refuse_if_nothing_can_be
 from control_plane.deployments.covered_changes import covered_changes
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock, tell_cancelled
-from control_plane.errors import Refused
 
 
 class NotApprovable(Refused):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from django.db.models import F
 
-from control_plane.aws import NOTHING_CHANGED
+from control_plane.base.aws import NOTHING_CHANGED
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import DriftState, Failure, Stack, StoredManifest, Worker

@@ -4,8 +4,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import NotCancellable, lock, tell_cancelled
 from control_plane.deployments.withdrawing import advice_after, foresee

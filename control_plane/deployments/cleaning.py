@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.cleaning import cleans, remove_in_steps
-from control_plane.config import config
+from control_plane.base.cleaning import cleans, remove_in_steps
+from control_plane.base.config import config
 from control_plane.deployments.models import LogLine
 
 

@@ -10,8 +10,8 @@ from botocore.exceptions import (
     ClientError,
 )
 
-from control_plane import aws
-from control_plane.aws import Place, explained
+from control_plane.base import aws
+from control_plane.base.aws import Place, explained
 from control_plane.deployments.failures import FailedResource
 
 if TYPE_CHECKING:

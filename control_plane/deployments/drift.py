@@ -14,8 +14,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from control_plane import aws
-from control_plane.aws import AwsFailure
+from control_plane.base import aws
+from control_plane.base.aws import AwsFailure
 from control_plane.deployments import aws_ahead, cloudformation, drift_detection, iam_users, leftovers
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MOST_RECORDED, Difference, unread

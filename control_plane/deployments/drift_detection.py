@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
-from control_plane import aws
-from control_plane.aws import Place
+from control_plane.base import aws
+from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.differences import HIDDEN, Difference, shortened, unread
 from control_plane.deployments.drift_ignored import why_ignored

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from control_plane import aws
-from control_plane.aws import Place
+from control_plane.base import aws
+from control_plane.base.aws import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import PropertyDifferenceTypeDef

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.db.models import F, Q
 from django.utils import timezone
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.tasks import check_drift
 

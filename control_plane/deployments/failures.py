@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from control_plane import aws
-from control_plane.aws import AwsFailure
+from control_plane.base import aws
+from control_plane.base.aws import AwsFailure
 from control_plane.deployments.models import Failure
 
 # What a resource's handler failed with, which CloudFormation appends to its reason as "HandlerErrorCode: ...". Source:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control_plane import aws
-from control_plane.aws import Place
+from control_plane.base import aws
+from control_plane.base.aws import Place
 from control_plane.deployments.differences import Difference, unread
 from stacks.manifest import GroupManifest, denials, names
 

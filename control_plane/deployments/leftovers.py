@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from control_plane import aws
-from control_plane.aws import Place
+from control_plane.base import aws
+from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation, iam_users
 from control_plane.deployments.failures import FailedResource, Problem, of_leftovers
 from control_plane.deployments.models import Stack, StoredManifest

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
-from control_plane import aws
-from control_plane.config import config
+from control_plane.base import aws
+from control_plane.base.config import config
 from control_plane.deployments.lockout_steps import Step, carry_out, wait_until_seen
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from stacks.manifest import MOST_REVOKED, GroupManifest, denials, names, parse

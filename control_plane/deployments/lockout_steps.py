@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import Retrying, retry_if_exception, retry_if_result, stop_after_delay, wait_exponential_jitter
 
-from control_plane.aws import AwsFailure
+from control_plane.base.aws import AwsFailure
 from control_plane.deployments.iam_delay import (
     DENIED,
     FIRST_WAIT_SECONDS,

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
-from control_plane.aws import Place
+from control_plane.base.aws import Place
 from stacks.manifest import GroupManifest, PlatformManifest, parse
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.models import Deployment
 from stacks.manifest import GroupManifest, Member, PlatformManifest, parse
 

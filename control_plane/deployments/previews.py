@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Preview, StoredManifest
 from control_plane.deployments.tasks import work_out_preview
 

@@ -1,6 +1,6 @@
 """Manifests as they were published to the store, which may differ from this database's after a backup was restored."""
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import GroupManifest, ManifestNotFound, PlatformManifest, open_store, parse
 

@@ -7,15 +7,15 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import Refused
 from control_plane.deployments import counters
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.models import Change, Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.plans import ends_sooner
 from control_plane.deployments.published import published_manifest
 from control_plane.deployments.tasks import check_drift
-from control_plane.errors import Refused
 from stacks.manifest import GroupManifest, Manifest, PlatformManifest, parse
 
 

@@ -5,11 +5,11 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from control_plane.config import config
+from control_plane.base.config import config
+from control_plane.base.terminal import EXIT_STILL_WAITING, Verb, VerbCommand
 from control_plane.deployments.backoff import MOST_TRIES
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict
-from control_plane.terminal import EXIT_STILL_WAITING, Verb, VerbCommand
 
 EXIT_DEPLOYMENT_FAILED = 1
 WAIT_SECONDS = 1800

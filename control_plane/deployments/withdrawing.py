@@ -6,8 +6,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
 from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
 from control_plane.deployments.plan_words import MOST_SHOWN, people_rows

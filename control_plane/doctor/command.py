@@ -8,7 +8,7 @@ from typing import Protocol
 import django
 from pydantic import ValidationError
 
-from control_plane.config import Config, load_environment
+from control_plane.base.config import Config, load_environment
 from control_plane.doctor import report
 from control_plane.doctor.checks import STEPS, look
 from control_plane.doctor.surroundings import Surroundings

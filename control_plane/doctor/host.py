@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from control_plane.backups.services import age
+from control_plane.base.errors import Refused
 from control_plane.doctor.findings import Finding, ok, to_do, unknown
 from control_plane.doctor.surroundings import Surroundings
-from control_plane.errors import Refused
-from control_plane.health import readiness as site
+from control_plane.operation.backups.services import age
+from control_plane.operation.health import readiness as site
 
 # As the alarms have them (`stacks.monitoring`).
 FULL_PERCENT = 80

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from botocore.exceptions import ClientError
 
-from control_plane.deadline import Deadline, smtp_class
+from control_plane.base.deadline import Deadline, smtp_class
+from control_plane.base.email_url import EXCHANGE_SECONDS, parse_email_url
 from control_plane.doctor.findings import Finding, NeedsStep, ok, to_do
 from control_plane.doctor.surroundings import Surroundings, is_absent
-from control_plane.email_url import EXCHANGE_SECONDS, parse_email_url
 from stacks.site import SETTINGS_SECRET
 
 ADD = 'Add "EMAIL_URL" to the secret as step 3 shows, then: cd /opt/cohort/current && sudo python3 -m assets.install.boot'

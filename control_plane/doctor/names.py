@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 from django.core.exceptions import ValidationError
 
+from control_plane.access.groups.models import Analysis, Group
 from control_plane.accounts import look_alikes
 from control_plane.accounts.models import User
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.doctor.findings import Finding, State, ok
 from control_plane.doctor.surroundings import Surroundings
-from control_plane.groups.models import Analysis, Group
 
 MOST_LISTED = 50
 

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from control_plane.config import Config
+from control_plane.base.config import Config
 from control_plane.doctor.findings import CannotLook, NeedsStep
 from stacks import names
 from stacks.host_policies import DEFAULT_PATTERNS

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from cryptography.fernet import InvalidToken
 
-from control_plane.encryption import fernet
+from control_plane.base.encryption import fernet
 from control_plane.notifications.channels import NotDelivered
 from control_plane.notifications.messages import Message
 from control_plane.notifications.models import MOST_TRIES, Notice

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.mail import EmailMessage
 from standardwebhooks import Webhook
 
-from control_plane.config import config
-from control_plane.deadline import Deadline
-from control_plane.email_url import LOOPBACK
+from control_plane.base.config import config
+from control_plane.base.deadline import Deadline
+from control_plane.base.email_url import LOOPBACK
 
 # For all of it, from connecting to the answer's last header.
 WEBHOOK_TIMEOUT_SECONDS = 10

@@ -5,8 +5,8 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from control_plane.cleaning import cleans, remove_in_steps
-from control_plane.config import config
+from control_plane.base.cleaning import cleans, remove_in_steps
+from control_plane.base.config import config
 from control_plane.notifications.models import MOST_TRIES, Notice
 
 

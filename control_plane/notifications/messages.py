@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.notifications.models import LONGEST_SUBJECT, Notice
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from django.core.mail import EmailMessage
 from django.core.mail.backends import smtp
 
-from control_plane.deadline import Deadline, smtp_class
-from control_plane.email_url import EXCHANGE_SECONDS
+from control_plane.base.deadline import Deadline, smtp_class
+from control_plane.base.email_url import EXCHANGE_SECONDS
 
 
 class EmailBackend(smtp.EmailBackend):

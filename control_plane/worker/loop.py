@@ -7,7 +7,7 @@ import time
 from django.db import DatabaseError, close_old_connections
 from django_tasks_db.management.commands.db_worker import Worker as TaskWorker
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.engine import leases
 from control_plane.deployments.engine.engine import Engine
 from control_plane.deployments.engine.upkeep import take_over_abandoned

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assets.example_analysis import mean_trace
 from assets.example_analysis.mean_trace import NoTraces, Settings, Traces
 from assets.example_analysis.plot import svg
-from control_plane.catalogue.checking import check, read
+from control_plane.research.catalogue.checking import check, read
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets/example_analysis"
 TABLE = "time,a,b,c\n0,1,2,3\n0.5,2,,4\n1,,,\n1.5,5,5,5\n"

@@ -50,7 +50,7 @@ def _use(site: Site) -> None:
 
 
 def _measures(site: Site) -> Iterator[Row]:
-    from control_plane.groups.services.groups import create_group
+    from control_plane.access.groups.services.groups import create_group
 
     group, _ = create_group(slug="bench-engine", actor=_actor())
     _settle()
@@ -98,9 +98,9 @@ def _in_a_crowd(group: Any) -> Row:
 
 def _one_change(group: Any) -> float:
     """Seconds from the commit of one change to its record. Waits first, so that the run before does not delay this one."""
-    from control_plane.config import config
-    from control_plane.groups.models import Access
-    from control_plane.groups.services.members import add_new_or_known
+    from control_plane.access.groups.models import Access
+    from control_plane.access.groups.services.members import add_new_or_known
+    from control_plane.base.config import config
 
     time.sleep(config().cohort_settle_seconds + 0.2)
     email = f"{uuid.uuid4().hex[:12]}@example.org"
@@ -114,9 +114,9 @@ def _changes_at_once(site: Site) -> float:
     """Seconds from the commit of one change to each of many groups until all are deployed."""
     from django.db import transaction
 
-    from control_plane.groups.models import Access, Group
-    from control_plane.groups.services.groups import create_group
-    from control_plane.groups.services.members import add_new_or_known
+    from control_plane.access.groups.models import Access, Group
+    from control_plane.access.groups.services.groups import create_group
+    from control_plane.access.groups.services.members import add_new_or_known
 
     for number in range(MANY):
         slug = f"bench-many-{number}"
@@ -135,9 +135,9 @@ def _changes_at_once(site: Site) -> float:
 
 def _burst(group: Any) -> Row:
     """Ten changes to one group within a second."""
+    from control_plane.access.groups.models import Access
+    from control_plane.access.groups.services.members import add_new_or_known
     from control_plane.deployments.models import Deployment
-    from control_plane.groups.models import Access
-    from control_plane.groups.services.members import add_new_or_known
 
     counts = []
     for _ in _progress("ten changes within a second", 5):
@@ -230,8 +230,8 @@ def _floor_changes(site: Site) -> Callable[[], float]:
 
 def _crowd() -> None:
     """So many groups more in the database, each deployed once, as far as the database knows."""
+    from control_plane.access.groups.models import Group
     from control_plane.deployments.models import Deployment, Stack, StoredManifest
-    from control_plane.groups.models import Group
 
     place = {"account": "111122223333", "region": "us-east-1", "kind": "group", "generation": 1, "deployed_generation": 1}
     stacks = Stack.objects.bulk_create(
@@ -247,8 +247,8 @@ def _crowd() -> None:
 
 def _disperse() -> None:
     """Take them out again."""
+    from control_plane.access.groups.models import Group
     from control_plane.deployments.models import Deployment, Stack, StoredManifest
-    from control_plane.groups.models import Group
 
     crowd = Stack.objects.filter(name__startswith="Group-crowd-")
     for rows in (Deployment, StoredManifest, Group):
@@ -286,7 +286,7 @@ def _progress(what: str, rounds: int) -> Iterator[int]:
 
 
 def _actor() -> Any:
-    from control_plane.audit.actors import Actor
+    from control_plane.base.audit.actors import Actor
 
     return Actor.system("bench")
 

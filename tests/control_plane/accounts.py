@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.models import AuditEvent
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
 

@@ -28,10 +28,10 @@ import sys, django
 django.setup()
 from django.db import transaction
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Access
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
+from control_plane.base.audit.actors import Actor
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
 actor = Actor(label="terminal:tester", channel="terminal")
 with transaction.atomic():
     people = [User.objects.create_user(f"p{number}@example.org") for number in range(int(sys.argv[1]))]

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.access.groups.models import Analysis, Group
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.access.groups.services.groups import create_group
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.models import Analysis, Group
-from control_plane.groups.services.analyses import create_analysis
-from control_plane.groups.services.groups import create_group
 from tests.control_plane.legacy_importing import Importer
 
 OPERATOR = Actor(label="terminal:tester", channel="terminal")

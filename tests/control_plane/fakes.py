@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from control_plane.aws import Place
-from control_plane.config import config
+from control_plane.base.aws import Place
+from control_plane.base.config import config
 from control_plane.deployments import cloudformation, leftovers
 from control_plane.deployments.cloudformation import FailedResource, Observation
 from control_plane.deployments.deployers.port import Declined, Deployer, ResourceEvent, Target, Watcher

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from control_plane.access.groups.models import Analysis, Grant, Group, Membership
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.models import Analysis, Grant, Group, Membership
-from control_plane.legacy.reading import FILE_NAME
+from control_plane.neurocaas_import.reading import FILE_NAME
 
 SAMPLES = Path(__file__).parents[1] / "data/legacy-profiles"
 LAB: dict[str, Any] = {"AffiliateName": "oldlab", "UserNames": ["ada"], "ContactEmail": ["ada@example.org"], "Pipelines": []}

@@ -3,12 +3,12 @@
 from allauth.account.models import EmailAddress
 from django.test import Client
 
+from control_plane.access.groups.models import Access, Group, JoinRequest
+from control_plane.access.groups.services.codes import make_join_code
+from control_plane.access.groups.services.joining import ask_to_join
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Access, Group, JoinRequest
-from control_plane.groups.services.codes import make_join_code
-from control_plane.groups.services.joining import ask_to_join
-from control_plane.groups.services.members import add_member
+from control_plane.base.audit.actors import Actor
 from tests.control_plane.conftest import OPERATOR, settle
 
 

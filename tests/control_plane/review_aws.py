@@ -9,12 +9,12 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from control_plane.access.groups.models import Access, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.members import add_member, set_manager
 from control_plane.accounts.models import User
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import StackResource
-from control_plane.groups.models import Access, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.members import add_member, set_manager
 from stacks import denials, policies
 from stacks.manifest import names, parse
 from tests.control_plane.conftest import OPERATOR, settle

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, DriftState, Stack
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import settle
 
 RESOURCES: list[dict[str, Any]] = [

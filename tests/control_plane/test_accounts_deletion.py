@@ -7,13 +7,13 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.test import Client
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.people.departures import erase_departed
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.members import add_member
-from control_plane.people.departures import erase_departed
 from control_plane.worker import sweep
 from tests.control_plane.accounts import PASSWORD, deeds, delivered, is_signed_in, sign_in, signed_in, somebody, text_of
 from tests.control_plane.conftest import settle

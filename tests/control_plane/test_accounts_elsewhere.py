@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from control_plane.accounts.models import User
 from control_plane.accounts.providers import provider_settings
-from control_plane.config import Config, config
+from control_plane.base.config import Config, config
 from tests.control_plane.accounts import deeds, delivered, is_signed_in, link_in_mail, signed_in, somebody, text_of
 from tests.control_plane.identity_server import IdentityServer
 

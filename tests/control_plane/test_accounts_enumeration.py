@@ -14,9 +14,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from control_plane.access.groups.models import JoinRequest
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import JoinRequest
+from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.accounts import PASSWORD, delivered, somebody, text_of
 from tests.slow import slow
 

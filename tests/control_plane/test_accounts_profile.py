@@ -10,7 +10,7 @@ from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import make_link_token
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.accounts import (
     PASSWORD,
     deeds,

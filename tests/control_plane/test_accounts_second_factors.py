@@ -11,7 +11,7 @@ from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import SecondFactorAdapter
-from control_plane.config import config
+from control_plane.base.config import config
 from tests.control_plane.accounts import PASSWORD, deeds, delivered, is_signed_in, sign_in, signed_in, somebody, text_of, totp
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]

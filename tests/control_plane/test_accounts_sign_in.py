@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.config import config
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
 from tests.control_plane.accounts import (
     NEW_PASSWORD,
     PASSWORD,

@@ -12,25 +12,25 @@ from django.test import Client
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.groups.errors import BeingMadeReady
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services import manifests
+from control_plane.access.groups.services.credentials import member_credentials
+from control_plane.access.groups.services.cut_offs import drop_past_cut_offs
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.people.sign_outs import MAX_AN_HOUR
 from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
-from control_plane.audit.models import AuditEvent
-from control_plane.config import config
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.lockout import deny
 from control_plane.deployments.models import Stack, StoredManifest
-from control_plane.errors import LimitReached
-from control_plane.groups.errors import BeingMadeReady
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services import manifests
-from control_plane.groups.services.credentials import member_credentials
-from control_plane.groups.services.cut_offs import drop_past_cut_offs
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
-from control_plane.people.sign_outs import MAX_AN_HOUR
 from stacks.manifest import GroupManifest, parse
+from tests.control_plane.access.people import actor_of
 from tests.control_plane.accounts import NEW_PASSWORD, PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -86,7 +86,7 @@ def manifest_of(group: Group) -> GroupManifest:
 def later(monkeypatch: pytest.MonkeyPatch, **delta: float) -> None:
     now = timezone.now() + timedelta(**delta)
     for module in ("cut_offs", "manifests", "credentials"):
-        monkeypatch.setattr(f"control_plane.groups.services.{module}.timezone.now", lambda: now)
+        monkeypatch.setattr(f"control_plane.access.groups.services.{module}.timezone.now", lambda: now)
 
 
 @ALL
@@ -183,7 +183,7 @@ def test_nobody_has_to_approve_that_a_past_cutoff_is_dropped(ada: User, group: G
     sign_out_everywhere(signed_in())
     generation = Stack.objects.get(pk=group.stack_id).generation
     changed = config().model_copy(update={"require_approval": "broadening"})
-    monkeypatch.setattr("control_plane.groups.services.cut_offs.config", lambda: changed)
+    monkeypatch.setattr("control_plane.access.groups.services.cut_offs.config", lambda: changed)
     later(monkeypatch, minutes=61)
     assert drop_past_cut_offs() == 2
     assert Stack.objects.get(pk=group.stack_id).generation == generation
@@ -207,7 +207,7 @@ def test_a_group_that_cannot_be_changed_now_hinders_no_other(ada: User, group: G
             raise LimitReached("No room. Nothing was changed.")
         return made(one, generation)
 
-    monkeypatch.setattr("control_plane.groups.services.groups.group_manifest", refuse)
+    monkeypatch.setattr("control_plane.access.groups.services.groups.group_manifest", refuse)
     change_password(signed_in())
     assert manifest_of(Group.objects.get(slug="other-lab")).cut_offs
     assert sign_in(Client(), password=NEW_PASSWORD).status_code == 302

@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.config import config
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
 from tests.control_plane.accounts import PASSWORD, deeds, delivered, is_signed_in, link_in_mail, sign_in, somebody, text_of
 
 NEWCOMER = {
@@ -39,7 +39,7 @@ def sign_up(client: Client, **fields: str) -> HttpResponse:
 
 def test_somebody_signs_up_verifies_the_address_and_is_signed_in(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[User] = []
-    monkeypatch.setattr("control_plane.groups.receivers.go_on_once_verified", told.append)
+    monkeypatch.setattr("control_plane.access.groups.receivers.go_on_once_verified", told.append)
     assert sign_up(client)["location"] == "/accounts/confirm-email/"
     assert not is_signed_in(client)
     assert told == []

@@ -9,10 +9,10 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from control_plane.access.groups.models import Group
+from control_plane.access.rosters.models import Roster
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Group
-from control_plane.rosters.models import Roster
+from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.accounts import NEW_PASSWORD, PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, somebody, text_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]

@@ -14,22 +14,22 @@ from django.test import Client
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.groups.errors import AnalysisRetired, NameTaken
+from control_plane.access.groups.models import Access, Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.retirement import emptying, leases, s3
+from control_plane.access.retirement.due import take_steps
+from control_plane.access.retirement.errors import RetirementRefused
+from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
+from control_plane.access.retirement.surveys import buckets_of
 from control_plane.accounts.models import User
-from control_plane.analyses.retiring import ask, undo
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.catalogue import grants, requests
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, StoredManifest
-from control_plane.groups.errors import AnalysisRetired, NameTaken
-from control_plane.groups.models import Access, Analysis, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
-from control_plane.groups.services.members import add_member
-from control_plane.jobs.models import Job
-from control_plane.retirement import emptying, leases, s3
-from control_plane.retirement.due import take_steps
-from control_plane.retirement.errors import RetirementRefused
-from control_plane.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.retirement.surveys import buckets_of
+from control_plane.research.analyses.retiring import ask, undo
+from control_plane.research.catalogue import grants, requests
+from control_plane.research.jobs.models import Job
 from stacks.manifest import parse
 from tests.control_plane.conftest import OPERATOR, settle
 

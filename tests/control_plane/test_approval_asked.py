@@ -2,13 +2,13 @@
 
 import pytest
 
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.members import add_member, remove_members
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.approvals import approve
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.plans import Plan
-from control_plane.groups.models import Access
-from control_plane.groups.services.members import add_member, remove_members
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import FakeAws, configure, holding, reconcile_all, run_one
 

@@ -3,13 +3,13 @@
 import pytest
 from django.core.exceptions import PermissionDenied
 
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.approvals import NotApprovable, approve, may_decide, reject
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Access, Group
-from control_plane.groups.services.members import add_member
 from tests.control_plane.rows import in_approval, joining
 
 pytestmark = pytest.mark.django_db

@@ -13,9 +13,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client, TransactionTestCase
 
 from control_plane.accounts.models import User
-from control_plane.audit import append_only, export
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AppendOnly, AuditEvent, record
+from control_plane.base.audit import append_only, export
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AppendOnly, AuditEvent, record
 
 pytestmark = pytest.mark.django_db
 EXPORT = "/admin/audit/auditevent/export/"

@@ -13,8 +13,8 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from moto.core.botocore_stubber import MockRawResponse
 
-from control_plane import aws
-from control_plane.aws import Place, warm_up
+from control_plane.base import aws
+from control_plane.base.aws import Place, warm_up
 
 PLACE = Place("111122223333", "us-east-1")
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.control_plane.backups import Site, copy_site, rows_of
+from tests.control_plane.operation.backups import Site, copy_site, rows_of
 from tests.slow import IS_SLOW_WANTED
 
 
@@ -278,9 +278,9 @@ def test_an_older_schema_is_migrated_on_the_way(site: Site) -> None:
 
 
 def test_two_within_a_second_are_two_and_a_failed_one_is_none(made: Site, tmp_path: Path) -> None:
-    from control_plane.backups.documents import new_name
-    from control_plane.backups.errors import NameInUse
-    from control_plane.backups.store import FolderStore
+    from control_plane.operation.backups.documents import new_name
+    from control_plane.operation.backups.errors import NameInUse
+    from control_plane.operation.backups.store import FolderStore
 
     store, source = FolderStore(tmp_path / "store"), tmp_path / "source"
     source.write_bytes(b"one")

@@ -13,15 +13,15 @@ from botocore.exceptions import ClientError
 from django.core.management import CommandError, call_command
 from moto import mock_aws
 
-from control_plane.audit.models import AuditEvent
-from control_plane.backups.documents import Contents, new_name
-from control_plane.backups.errors import BadBackup, NameInUse
-from control_plane.backups.services import age, making
-from control_plane.backups.services.expiry import expired, expired_manual
-from control_plane.backups.sqlite import SqliteDatabase
-from control_plane.backups.store import FolderStore, S3Store, open_store
-from control_plane.config import config
-from control_plane.health import figures
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
+from control_plane.operation.backups.documents import Contents, new_name
+from control_plane.operation.backups.errors import BadBackup, NameInUse
+from control_plane.operation.backups.services import age, making
+from control_plane.operation.backups.services.expiry import expired, expired_manual
+from control_plane.operation.backups.sqlite import SqliteDatabase
+from control_plane.operation.backups.store import FolderStore, S3Store, open_store
+from control_plane.operation.health import figures
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -47,7 +47,9 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         connection.execute("CREATE TABLE one (id INTEGER PRIMARY KEY)")
         connection.executemany("INSERT INTO one VALUES (?)", [(number,) for number in range(1000)])
     monkeypatch.setattr(making, "site_database", lambda: SqliteDatabase(tmp_path / "small.sqlite3"))
-    monkeypatch.setattr("control_plane.backups.services.checking.site_database", lambda: SqliteDatabase(tmp_path / "small.sqlite3"))
+    monkeypatch.setattr(
+        "control_plane.operation.backups.services.checking.site_database", lambda: SqliteDatabase(tmp_path / "small.sqlite3")
+    )
 
 
 def run(*words: str) -> Any:
@@ -165,7 +167,7 @@ def test_the_newest_stays_whatever_its_age(keep: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "cohort-20261124T120000Z.sqlite3.gz/../x", "", "latest2"])
 def test_a_name_leads_nowhere_but_to_backups(name: str, tmp_path: Path) -> None:
-    from control_plane.backups.errors import NoBackup
+    from control_plane.operation.backups.errors import NoBackup
 
     with pytest.raises(NoBackup):
         FolderStore(tmp_path).manifest(name)

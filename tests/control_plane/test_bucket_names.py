@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from control_plane import aws as clients
-from control_plane.audit.actors import Actor
-from control_plane.aws import Place
-from control_plane.config import config
+from control_plane.access.groups.errors import BucketNotAsked, BucketTaken
+from control_plane.access.groups.models import Analysis
+from control_plane.access.groups.services import bucket_names
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.base import aws as clients
+from control_plane.base.audit.actors import Actor
+from control_plane.base.aws import Place
+from control_plane.base.config import config
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import BucketNotAsked, BucketTaken
-from control_plane.groups.models import Analysis
-from control_plane.groups.services import bucket_names
-from control_plane.groups.services.analyses import create_analysis
 from local_aws.identity import create_identity
 from local_aws.server import EmbeddedAws, free_port
+from tests.control_plane.access.people import client_of
 from tests.control_plane.accounts import text_of
-from tests.control_plane.people import client_of
 from tests.local_aws.helpers import ACCOUNT, client
 
 ask = bucket_names.holder_of

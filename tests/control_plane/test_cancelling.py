@@ -2,12 +2,12 @@
 
 import pytest
 
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.members import add_member
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.engine.heartbeat import Heartbeat
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import NotCancellable
-from control_plane.groups.models import Access
-from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import FakeAws, carry_out, claim_one, holding
 

@@ -8,24 +8,24 @@ from django.core import mail
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 
+from control_plane.access.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
+from control_plane.access.groups.models import Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analysis
+from control_plane.access.groups.services.groups import create_group
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.audit.refusals import NotYours
-from control_plane.catalogue.entries import NotDescribed, describe, entry_of
-from control_plane.catalogue.grants import analyses_of, grant_many, plan
-from control_plane.catalogue.models import AccessRequest, Entry
-from control_plane.catalogue.rendering import to_html
-from control_plane.catalogue.requests import approve, ask, decline, withdraw
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import InvalidName, Refused
-from control_plane.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
-from control_plane.groups.models import Analysis, Grant, Group
-from control_plane.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analysis
-from control_plane.groups.services.groups import create_group
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
+from control_plane.research.catalogue.entries import NotDescribed, describe, entry_of
+from control_plane.research.catalogue.grants import analyses_of, grant_many, plan
+from control_plane.research.catalogue.models import AccessRequest, Entry
+from control_plane.research.catalogue.rendering import to_html
+from control_plane.research.catalogue.requests import approve, ask, decline, withdraw
+from tests.control_plane.access.people import actor_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of, in_group
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -256,7 +256,7 @@ def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group
 
 
 def test_what_one_group_is_refused_changes_none(group: Group, other: Group, epi: Analysis, monkeypatch: pytest.MonkeyPatch) -> None:
-    from control_plane.catalogue import grants
+    from control_plane.research.catalogue import grants
 
     real = grants.grant_analyses
 

@@ -2,15 +2,15 @@
 
 import pytest
 
+from control_plane.access.groups.models import Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.accounts.models import User
-from control_plane.catalogue.grants import grant_many
-from control_plane.catalogue.models import AccessRequest
-from control_plane.catalogue.requests import approve, ask, decline
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Analysis, Grant, Group
-from control_plane.groups.services.analyses import create_analysis
+from control_plane.research.catalogue.grants import grant_many
+from control_plane.research.catalogue.models import AccessRequest
+from control_plane.research.catalogue.requests import approve, ask, decline
+from tests.control_plane.access.people import actor_of, in_group
 from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.people import actor_of, in_group
 from tests.control_plane.test_joining_races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -7,23 +7,23 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.utils import timezone
 
+from control_plane.access.groups.errors import AlreadyMember
+from control_plane.access.groups.models import Access, Grant, Group, Membership
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.groups import request_group_deployment
+from control_plane.access.groups.services.keys import rotate_key
+from control_plane.access.groups.services.manifests import group_manifest as manifest_of
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.suspension import suspend_group, suspend_members
+from control_plane.access.review import deciding, due, unmanaged
+from control_plane.access.review.deciding import NotDecided
+from control_plane.access.review.models import Look, UnmanagedResource
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments import aws_ahead
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_ours
-from control_plane.groups.errors import AlreadyMember
-from control_plane.groups.models import Access, Grant, Group, Membership
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.groups import request_group_deployment
-from control_plane.groups.services.keys import rotate_key
-from control_plane.groups.services.manifests import group_manifest as manifest_of
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.suspension import suspend_group, suspend_members
-from control_plane.review import deciding, due, unmanaged
-from control_plane.review.deciding import NotDecided
-from control_plane.review.models import Look, UnmanagedResource
 from stacks.manifest import AnalysisGrant, GroupManifest, Member
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.stacks.builders import GRACE, LISE, group_manifest

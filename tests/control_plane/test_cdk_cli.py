@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from control_plane.aws import Place
-from control_plane.config import ROOT
+from control_plane.base.aws import Place
+from control_plane.base.config import ROOT
 from control_plane.deployments import cloudformation
 from control_plane.deployments.deployers import _subprocess
 from control_plane.deployments.deployers.cdk_cli import CdkCli

@@ -7,12 +7,12 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.engine import leases
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.models import Access
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
 from control_plane.notifications.models import Notice
 from tests.control_plane.conftest import OPERATOR
 from tests.control_plane.fakes import claim_one, configure

@@ -15,18 +15,18 @@ from django.db import DatabaseError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane import cleaning
+from control_plane.access.groups.announcements import announce_request
+from control_plane.access.groups.models import Access, Analysis, Group, JoinRequest
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base import cleaning
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, LogLine
 from control_plane.deployments.requests import request_check
-from control_plane.groups.announcements import announce_request
-from control_plane.groups.models import Access, Analysis, Group, JoinRequest
-from control_plane.groups.services.analyses import create_analysis
-from control_plane.groups.services.members import add_member
 from control_plane.notifications.models import MOST_TRIES, Notice
-from control_plane.uploads.models import Upload
+from control_plane.research.uploads.models import Upload
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsE
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from control_plane import aws
-from control_plane.aws import Place
+from control_plane.base import aws
+from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.failures import FailedResource, of_aws
 from control_plane.deployments.models import Failure

@@ -8,9 +8,9 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from control_plane.access.groups.models import Group, Membership
 from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Group, Membership
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarbool import ScalarBoolean
 
-from control_plane.catalogue import documents
-from control_plane.catalogue.checking import check, check_stored, read
-from control_plane.catalogue.documents import MOST_BYTES, MOST_DEPTH, MOST_NODES, OverLimit, Unreadable, compose, portable_text
+from control_plane.research.catalogue import documents
+from control_plane.research.catalogue.checking import check, check_stored, read
+from control_plane.research.catalogue.documents import (
+    MOST_BYTES,
+    MOST_DEPTH,
+    MOST_NODES,
+    OverLimit,
+    Unreadable,
+    compose,
+    portable_text,
+)
 
 SCALARS = [
     "on",

@@ -9,20 +9,20 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from moto import mock_aws
 
-from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.errors import TooOften
-from control_plane.groups import errors
-from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.groups.services.credentials import (
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
+from control_plane.access.groups.services.credentials import (
     POLICY_CHARACTERS,
     compact,
     computer_policy,
     member_credentials,
 )
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.platform import platform_stack
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.platform import platform_stack
+from control_plane.accounts.models import User
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import TooOften
 from stacks import names
 from tests.control_plane.conftest import settle
 
@@ -118,7 +118,7 @@ def test_on_the_web_a_key_holder_gets_a_session_and_never_the_key(group: Group, 
 def test_a_program_gone_wild_is_slowed_down_and_an_operator_is_not(
     group: Group, ada: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("control_plane.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 2)
+    monkeypatch.setattr("control_plane.access.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 2)
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
     settle(group.stack)
     for _ in range(2):
@@ -138,7 +138,7 @@ def test_a_session_is_narrowed_to_the_groups_folder(
     client = boto3.client("sts", region_name="us-east-1")
     original = client.assume_role
     monkeypatch.setattr(client, "assume_role", lambda **request: (asked.update(request), original(**request))[1])
-    monkeypatch.setattr("control_plane.aws.client", lambda *args, **settings: client)
+    monkeypatch.setattr("control_plane.base.aws.client", lambda *args, **settings: client)
     member_credentials(group=group, user=ada, actor=on_the_web(ada))
     assert json.loads(asked["Policy"]) == computer_policy(group)
 

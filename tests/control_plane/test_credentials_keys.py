@@ -6,15 +6,15 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.keys import NO_OVERLAP, key_is_in_force, key_made_at, rotate_key
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import TooOften
 from control_plane.deployments.models import StoredManifest
-from control_plane.errors import TooOften
-from control_plane.groups import errors
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.keys import NO_OVERLAP, key_is_in_force, key_made_at, rotate_key
-from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -82,7 +82,7 @@ def test_who_has_no_key_is_told_so(group: Group, ada: User, grace: User, operato
 
 
 def test_keys_are_not_replaced_all_day_long(group: Group, holder: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control_plane.groups.services.keys.MOST_ROTATIONS_AN_HOUR", 1)
+    monkeypatch.setattr("control_plane.access.groups.services.keys.MOST_ROTATIONS_AN_HOUR", 1)
     rotate_key(group=group, user=holder, actor=on_the_web(holder))
     settle(group.stack)
     with pytest.raises(TooOften):

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from control_plane.access.groups.models import Analysis, Group, JoinRequest
+from control_plane.access.groups.services.analyses import revoke_analysis
+from control_plane.access.groups.services.joining import decline
 from control_plane.accounts.models import User
-from control_plane.catalogue.entries import entry_of
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Analysis, Group, JoinRequest
-from control_plane.groups.services.analyses import revoke_analysis
-from control_plane.groups.services.joining import decline
+from control_plane.research.catalogue.entries import entry_of
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.labs import aws
 

@@ -9,11 +9,11 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
-from control_plane.groups.models import Group
 from tests.control_plane.conftest import settle
 from tests.control_plane.rows import drifted, failed, in_approval, joining, running
 

@@ -9,17 +9,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.access import change_access
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.suspension import suspend_group
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.in_force import in_force
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
-from control_plane.groups.models import Access, Group
-from control_plane.groups.services.access import change_access
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.suspension import suspend_group
 from tests.control_plane.conftest import settle
 from tests.control_plane.rows import drifted, failed, in_approval, joining, running
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from django.utils import timezone
 
-from control_plane.config import Config
+from control_plane.base.config import Config
 from control_plane.deployments.models import Worker
 from control_plane.doctor.findings import State
 from tests.control_plane.doctoring import Answer, all_of, around, findings, one

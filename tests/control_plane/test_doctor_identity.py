@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from control_plane.config import Config
+from control_plane.base.config import Config
 from control_plane.doctor.findings import State
 from tests.control_plane.doctoring import ENGINEER, IDENTITY, Session, all_of, around, one
 from tests.stacks.builders import ACCOUNT, REGION, site

@@ -10,18 +10,18 @@ from django.core.exceptions import PermissionDenied
 from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Membership
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
 from control_plane.deployments import cloudformation, differences, drift_detection
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import HIDDEN
 from control_plane.deployments.drift import check
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.requests import request_check
-from control_plane.groups.models import Access, Membership
-from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import claim_one, holding
 

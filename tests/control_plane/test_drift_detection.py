@@ -9,11 +9,11 @@ import pytest
 from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
+from control_plane.access.groups.models import Group
 from control_plane.deployments import cloudformation, drift, drift_detection
 from control_plane.deployments.drift_ignored import FALSE_DRIFT
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.tasks import check_drift
-from control_plane.groups.models import Group
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import holding
 

@@ -9,18 +9,18 @@ from botocore.exceptions import ClientError
 from django.test import Client
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.services.suspension import suspend_members
+from control_plane.access.keys.adopted import adopt, note_on_stack
+from control_plane.access.keys.models import AdoptedKey
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments import cloudformation, drift, drift_detection, iam_users
 from control_plane.deployments.cloudformation import StackResource
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import request_repair
 from control_plane.deployments.tasks import check_drift
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.members import add_member
-from control_plane.groups.services.suspension import suspend_members
-from control_plane.keys.adopted import adopt, note_on_stack
-from control_plane.keys.models import AdoptedKey
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all
 from tests.control_plane.test_drift_detection import FakeDetection, progress

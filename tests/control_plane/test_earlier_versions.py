@@ -13,19 +13,19 @@ from django.core.management import CommandError, call_command
 from moto import mock_aws
 from moto.s3.models import s3_backends
 
-from control_plane.audit.models import AuditEvent
-from control_plane.aws import Place
-from control_plane.config import config
+from control_plane.access.groups.models import Analysis
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.access.groups.services.earlier_versions import kept_days
+from control_plane.access.groups.services.renewal import renew_all
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.aws import Place
+from control_plane.base.config import config
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
 from control_plane.deployments.requests import deploy_ours
-from control_plane.groups.models import Analysis
-from control_plane.groups.services.analyses import create_analysis
-from control_plane.groups.services.earlier_versions import kept_days
-from control_plane.groups.services.renewal import renew_all
-from control_plane.storage import earlier_versions
-from control_plane.storage.earlier_versions import count, ends_at
+from control_plane.research.storage import earlier_versions
+from control_plane.research.storage.earlier_versions import count, ends_at
 from stacks.manifest import PlatformManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
 from web.deployments.plan_table import shown_plan

@@ -8,8 +8,10 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.aws import AwsUnreachable
-from control_plane.config import config
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.members import add_member
+from control_plane.base.aws import AwsUnreachable
+from control_plane.base.config import config
 from control_plane.deployments.cloudformation import FailedResource
 from control_plane.deployments.deployers.port import DeployerFailure, DeployerMissing
 from control_plane.deployments.deployers.synthesis import Assembly
@@ -17,8 +19,6 @@ from control_plane.deployments.engine import leases
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from control_plane.groups.models import Access
-from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, claim_one, holding, reconcile_all, run_one
 

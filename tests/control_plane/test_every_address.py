@@ -17,7 +17,7 @@ import pytest
 from django.db import connection
 from django.urls import reverse
 
-from control_plane.audit.models import REFUSED, AuditEvent
+from control_plane.base.audit.models import REFUSED, AuditEvent
 from tests.e2e.tries import HARMLESS, LEADING_ON, LISTS, NOBODYS, OPEN, TRIES, Try, administration, pages
 from tests.e2e.two_labs import ROWS, SHARED_BUCKET, Lab
 from tests.e2e.two_labs_rows import ADMINISTRATOR, MANAGER, email

@@ -2,14 +2,14 @@
 
 import pytest
 
-from control_plane.audit.actors import Actor
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.platform import sync_platform
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import InvalidName
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.errors import InvalidName
-from control_plane.groups import errors
-from control_plane.groups.models import Analysis, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.platform import sync_platform
 from stacks.manifest import GroupManifest, PlatformManifest, parse
 from tests.control_plane.conftest import settle
 

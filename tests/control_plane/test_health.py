@@ -12,13 +12,13 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments import counters
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
-from control_plane.groups.models import Group
-from control_plane.health import readiness
 from control_plane.notifications.models import Notice
+from control_plane.operation.health import readiness
 
 pytestmark = pytest.mark.django_db
 TOKEN = "a-token-of-the-scraper"

@@ -14,19 +14,19 @@ from django.utils import timezone
 from moto import mock_aws
 from moto.core.botocore_stubber import MockRawResponse
 
+from control_plane.access.groups.errors import BeingMadeReady, NoCredentials
+from control_plane.access.groups.models import Access, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.credentials import member_credentials
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.keys.checking import check_group
 from control_plane.accounts.models import User
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
-from control_plane.groups.errors import BeingMadeReady, NoCredentials
-from control_plane.groups.models import Access, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.credentials import member_credentials
-from control_plane.groups.services.members import add_member
-from control_plane.keys.checking import check_group
-from control_plane.storage.places import Place, find_place
-from control_plane.storage.sessions import Purpose, jobs_client, open_session, s3_client
+from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
+from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import only_under_paths
 
 pytestmark = pytest.mark.django_db

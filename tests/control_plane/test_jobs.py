@@ -13,23 +13,23 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from control_plane.access.groups.errors import NotGranted
+from control_plane.access.groups.models import Grant
+from control_plane.access.groups.services.suspension import suspend_group
+from control_plane.access.people.departures import ask_deletion, erase_departed
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.audit.refusals import NotYours
-from control_plane.catalogue.models import Entry
-from control_plane.groups.errors import NotGranted
-from control_plane.groups.models import Grant
-from control_plane.groups.services.suspension import suspend_group
-from control_plane.jobs import protocol, submitting, watching
-from control_plane.jobs.models import Job
-from control_plane.jobs.protocol import Status
-from control_plane.jobs.submitting import NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
-from control_plane.jobs.sweeping import look_at_open_jobs
-from control_plane.jobs.watching import look, look_at, note, read_log
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.audit.refusals import NotYours
 from control_plane.notifications.models import Notice
-from control_plane.people.departures import ask_deletion, erase_departed
-from control_plane.storage.objects import NoAnswer
-from control_plane.storage.sessions import Purpose, jobs_client, s3_client
+from control_plane.research.catalogue.models import Entry
+from control_plane.research.jobs import protocol, submitting, watching
+from control_plane.research.jobs.models import Job
+from control_plane.research.jobs.protocol import Status
+from control_plane.research.jobs.submitting import NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
+from control_plane.research.jobs.sweeping import look_at_open_jobs
+from control_plane.research.jobs.watching import look, look_at, note, read_log
+from control_plane.research.storage.objects import NoAnswer
+from control_plane.research.storage.sessions import Purpose, jobs_client, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.labs import BUCKET, Lab, aws, lab, make_lab, stranger
 

@@ -7,10 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from control_plane.groups.models import Group
-from control_plane.jobs import protocol
-from control_plane.jobs.models import Job
-from control_plane.jobs.protocol import Status
+from control_plane.access.groups.models import Group
+from control_plane.research.jobs import protocol
+from control_plane.research.jobs.models import Job
+from control_plane.research.jobs.protocol import Status
 from tests.control_plane.test_jobs import CONFIG, A, certify, give, line
 from tests.labs import Lab, aws, lab, rival
 

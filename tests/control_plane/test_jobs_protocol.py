@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.files.hidden import is_shown
-from control_plane.jobs import protocol
-from control_plane.jobs.protocol import DataSet, Status, parse_certificate
+from control_plane.research.files.hidden import is_shown
+from control_plane.research.jobs import protocol
+from control_plane.research.jobs.protocol import DataSet, Status, parse_certificate
 
 A, B = "lab/inputs/a.csv", "lab/inputs/b.csv"
 JOB: Any = SimpleNamespace(prefix="lab/results/job__bucket_17/")

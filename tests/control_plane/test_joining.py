@@ -7,17 +7,17 @@ from allauth.account.models import EmailAddress
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
+from control_plane.access.groups.services.codes import find_usable_code, rotate_join_code, withdraw_join_code
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified, withdraw
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import InvalidName, Refused
-from control_plane.groups import errors
-from control_plane.groups.models import Access, Group, JoinCode, JoinRequest, Membership
-from control_plane.groups.services.codes import find_usable_code, rotate_join_code, withdraw_join_code
-from control_plane.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified, withdraw
-from control_plane.groups.services.members import add_member
-from tests.control_plane.people import actor_of, code_for, in_group, verified, waiting
+from tests.control_plane.access.people import actor_of, code_for, in_group, verified, waiting
 from tests.control_plane.test_notifications import Configure, configure
 
 __all__ = ["configure"]
@@ -280,7 +280,7 @@ def test_a_trusted_person_whom_the_group_cannot_take_waits(group: Group, ada: Us
 
 @pytest.mark.parametrize("domains", ["*", "ada@example.org", "exa mple.org,", "..edu", "https://example.org"])
 def test_a_setting_that_is_no_domain_stops_the_program(configure: Configure, domains: str) -> None:
-    from control_plane.config import config
+    from control_plane.base.config import config
 
     configure(AUTO_APPROVE_DOMAINS=domains)
     with pytest.raises(SystemExit, match="AUTO_APPROVE_DOMAINS"):

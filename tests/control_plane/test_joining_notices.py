@@ -6,21 +6,21 @@ import pytest
 from django.core import mail
 from django.db import transaction
 
+from control_plane.access.groups.announcements import announce_access
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified
+from control_plane.access.groups.services.members import add_member, add_members, leave, remove_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.engine import leases, outcomes
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.announcements import announce_access
-from control_plane.groups.models import Access, Group
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified
-from control_plane.groups.services.members import add_member, add_members, leave, remove_member
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
+from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.test_notifications import Configure, configure
 
 __all__ = ["configure"]

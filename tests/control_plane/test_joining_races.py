@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
+from control_plane.access.groups.errors import CodeRefused
+from control_plane.access.groups.models import Group, JoinCode, JoinRequest, Membership
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline, withdraw
 from control_plane.accounts.models import User
+from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from control_plane.errors import Refused
-from control_plane.groups.errors import CodeRefused
-from control_plane.groups.models import Group, JoinCode, JoinRequest, Membership
-from control_plane.groups.services.joining import approve, ask_to_join, decline, withdraw
+from tests.control_plane.access.people import actor_of, code_for, waiting
 from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.people import actor_of, code_for, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

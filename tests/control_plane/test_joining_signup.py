@@ -3,11 +3,11 @@
 import pytest
 from django.test import Client
 
+from control_plane.access.groups.models import Group, JoinCode, JoinRequest
+from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Group, JoinCode, JoinRequest
-from control_plane.groups.services.joining import ask_to_join
-from tests.control_plane.people import actor_of, code_for
+from control_plane.base.audit.actors import Actor
+from tests.control_plane.access.people import actor_of, code_for
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long enough passphrase"
@@ -77,14 +77,14 @@ def test_a_code_used_up_meanwhile_leaves_an_account_that_can_ask_again(
         ask_to_join(user=ada, actor=actor_of(ada), code=code)
         return row
 
-    monkeypatch.setattr("control_plane.groups.signup.find_usable_code", look)
+    monkeypatch.setattr("control_plane.access.groups.signup.find_usable_code", look)
     sign_up(use_code="on", join_code=code)
     user = User.objects.get(email="lise@example.org")
     assert not user.join_requests.exists()
 
 
 def test_the_audit_trail_names_the_person(group: Group, operator: Actor) -> None:
-    from control_plane.audit.models import AuditEvent
+    from control_plane.base.audit.models import AuditEvent
 
     sign_up(use_code="on", join_code=code_for(group))
     event = AuditEvent.objects.get(action="join.ask")

@@ -11,18 +11,18 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from moto import mock_aws
 
-from control_plane import aws as clients
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.keys import end_overlap, rotate_key
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.keys import checking
+from control_plane.access.keys.checking import check_group
+from control_plane.access.keys.due import CHECK_AGE, start_due_checks
+from control_plane.access.keys.listing import held_keys, holders, unused_keys
+from control_plane.access.keys.models import KeyCheck, KeyUse
+from control_plane.access.keys.tasks import check_group_keys
 from control_plane.accounts.models import User
-from control_plane.aws import AwsFailure
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.keys import end_overlap, rotate_key
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.keys import checking
-from control_plane.keys.checking import check_group
-from control_plane.keys.due import CHECK_AGE, start_due_checks
-from control_plane.keys.listing import held_keys, holders, unused_keys
-from control_plane.keys.models import KeyCheck, KeyUse
-from control_plane.keys.tasks import check_group_keys
+from control_plane.base import aws as clients
+from control_plane.base.aws import AwsFailure
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = pytest.mark.django_db

@@ -9,16 +9,10 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.config import config
-from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.errors import LimitReached
-from control_plane.groups import errors
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.groups import create_group, request_group_deployment
-from control_plane.groups.services.keys import (
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.groups import create_group, request_group_deployment
+from control_plane.access.groups.services.keys import (
     NO_OVERLAP,
     OldKey,
     end_overlap,
@@ -26,11 +20,17 @@ from control_plane.groups.services.keys import (
     rotate_group_keys,
     rotate_key,
 )
-from control_plane.groups.services.members import add_member, add_members, remove_member
-from control_plane.keys.overlaps import end_overlaps, remind_of_old_keys
+from control_plane.access.groups.services.members import add_member, add_members, remove_member
+from control_plane.access.keys.overlaps import end_overlaps, remind_of_old_keys
+from control_plane.accounts.models import User
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
+from control_plane.base.errors import LimitReached
+from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.notifications.models import Notice
+from tests.control_plane.access.people import actor_of
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db
 
@@ -137,7 +137,7 @@ def test_one_group_that_cannot_be_changed_does_not_hinder_another(
             raise LimitReached("Too much.")
         return request_group_deployment(one, *arguments)
 
-    monkeypatch.setattr("control_plane.keys.overlaps.request_group_deployment", refusing)
+    monkeypatch.setattr("control_plane.access.keys.overlaps.request_group_deployment", refusing)
     assert end_overlaps() == 1
     assert (membership(rotated).previous_key, membership(grace).previous_key) == ("active", "inactive")
 

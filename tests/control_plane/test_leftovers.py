@@ -9,14 +9,14 @@ from botocore.exceptions import ClientError
 from django.test import Client
 from moto import mock_aws
 
+from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
-from control_plane.aws import Place
+from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation, leftovers
 from control_plane.deployments.engine import leases
 from control_plane.deployments.leftovers import Leftover, failed_removals, still_there
 from control_plane.deployments.models import Deployment, Failure, Stack, StoredManifest
 from control_plane.deployments.plans import Plan, ResourceChange
-from control_plane.groups.models import Group
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one
 

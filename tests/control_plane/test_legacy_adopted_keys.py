@@ -12,18 +12,18 @@ from django.core.management import call_command
 from django.test import Client
 from moto import mock_aws
 
+from control_plane.access.groups.errors import NoCredentials, NoOldKey, OldKeyThere
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.keys import rotate_group_keys, rotate_key
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.keys import adopted, due
+from control_plane.access.keys.models import AdoptedKey
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.aws import AwsFailure
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.aws import AwsFailure
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.signals import pre_execute
-from control_plane.groups.errors import NoCredentials, NoOldKey, OldKeyThere
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.keys import rotate_group_keys, rotate_key
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.keys import adopted, due
-from control_plane.keys.models import AdoptedKey
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.review_aws import denied, only_under_paths

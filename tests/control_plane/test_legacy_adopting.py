@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
+from control_plane.access.groups.models import Access, Analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.services.platform import platform_stack
 from control_plane.accounts.models import User
-from control_plane.aws import Place
-from control_plane.groups.models import Access, Analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
-from control_plane.groups.services.platform import platform_stack
-from control_plane.legacy import adopting, adopting_steps
-from control_plane.legacy.adopting_aws import Aws, NotAdopted
-from control_plane.legacy.adopting_look import OldGroup, OldStack, Wishes, look
-from control_plane.legacy.adopting_people import Directory, read_directory
-from control_plane.legacy.models import Adoption
+from control_plane.base.aws import Place
+from control_plane.neurocaas_import import adopting, adopting_steps
+from control_plane.neurocaas_import.adopting_aws import Aws, NotAdopted
+from control_plane.neurocaas_import.adopting_look import OldGroup, OldStack, Wishes, look
+from control_plane.neurocaas_import.adopting_people import Directory, read_directory
+from control_plane.neurocaas_import.models import Adoption
 from local_aws.server import EmbeddedAws, free_port
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.local_aws.helpers import ACCOUNT, S3_ONLY, client, deploy, works
@@ -255,7 +255,7 @@ def test_moving_goes_on_where_it_was_killed_and_never_takes_another_user_of_that
 
 
 def test_a_user_that_is_gone_stops_the_adoption(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control_plane.legacy.adopting_aws.CONSISTENT_SECONDS", 0)
+    monkeypatch.setattr("control_plane.neurocaas_import.adopting_aws.CONSISTENT_SECONDS", 0)
     deployed(aws)
     adoption = begun(looked())
     adoption.people[0]["unique_id"] = "AIDAOTHER"

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from control_plane.access.groups.models import Analysis, Grant, Group, Membership
+from control_plane.access.groups.services.analyses import create_analysis, revoke_analysis
+from control_plane.access.groups.services.members import remove_member
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Analysis, Grant, Group, Membership
-from control_plane.groups.services.analyses import create_analysis, revoke_analysis
-from control_plane.groups.services.members import remove_member
+from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.conftest import OPERATOR
 from tests.control_plane.legacy_importing import LAB, SAMPLES, Importer, fates, lab, profile, said, state
 

@@ -8,13 +8,13 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from control_plane.groups.models import Access
-from control_plane.legacy.applying import apply_plan
-from control_plane.legacy.entries import Entry
-from control_plane.legacy.planning import make_plan
-from control_plane.legacy.reading import Profile, parse
-from control_plane.legacy.reporting import as_dict, as_text, rows
-from control_plane.legacy.targets import Wishes
+from control_plane.access.groups.models import Access
+from control_plane.neurocaas_import.applying import apply_plan
+from control_plane.neurocaas_import.entries import Entry
+from control_plane.neurocaas_import.planning import make_plan
+from control_plane.neurocaas_import.reading import Profile, parse
+from control_plane.neurocaas_import.reporting import as_dict, as_text, rows
+from control_plane.neurocaas_import.targets import Wishes
 from tests.control_plane.conftest import OPERATOR
 from tests.control_plane.legacy_importing import lab, profile, state
 

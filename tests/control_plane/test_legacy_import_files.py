@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.members import add_members
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
-from control_plane.errors import LimitReached
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.members import add_members
-from control_plane.legacy import applying, reading
-from control_plane.legacy.applying import apply_plan
-from control_plane.legacy.entries import Entry
-from control_plane.legacy.planning import make_plan
-from control_plane.legacy.reading import FILE_NAME, Profile, read_profiles
-from control_plane.legacy.targets import Wishes
+from control_plane.neurocaas_import import applying, reading
+from control_plane.neurocaas_import.applying import apply_plan
+from control_plane.neurocaas_import.entries import Entry
+from control_plane.neurocaas_import.planning import make_plan
+from control_plane.neurocaas_import.reading import FILE_NAME, Profile, read_profiles
+from control_plane.neurocaas_import.targets import Wishes
 from tests.control_plane.legacy_importing import LAB, Importer, lab, profile, said
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from control_plane.config import config
-from control_plane.groups.models import Analysis, Group
-from control_plane.groups.slugs import make_slug
+from control_plane.access.groups.models import Analysis, Group
+from control_plane.access.groups.slugs import make_slug
+from control_plane.base.config import config
 from stacks.manifest import names
 from stacks.names import check_bucket_patterns
 from tests.control_plane.legacy_importing import SAMPLES, Importer, lab, profile, said
@@ -73,7 +73,7 @@ def test_with_those_patterns_the_same_profiles_are_taken(
 ) -> None:
     wanted = re.findall(r'BUCKET_PATTERNS="([^"]+)"', importer.run(str(SAMPLES), "--create-analyses")["remarks"][0])[0].split()
     changed = config().model_copy(update={"bucket_patterns": tuple(wanted)})
-    monkeypatch.setattr("control_plane.legacy.pipelines.config", lambda: changed)
+    monkeypatch.setattr("control_plane.neurocaas_import.pipelines.config", lambda: changed)
     report = importer.run(str(SAMPLES), "--create-analyses")
     assert report["remarks"] == []
     assert "refused" not in report["totals"]["analysis"]

@@ -13,17 +13,17 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.suspension import suspend_members
 from control_plane.accounts.models import User
 from control_plane.deployments import iam_delay, lockout_steps
 from control_plane.deployments.lockout import deny
 from control_plane.deployments.lockout_steps import NotDenied
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.suspension import suspend_members
 from stacks.manifest import names
+from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import denied, only_under_paths
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from django.test import Client, override_settings
 from django_tasks import task
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.config import config
+from control_plane.base.config import config
+from control_plane.base.email_url import parse_email_url
 from control_plane.doctor.mail import _greet
-from control_plane.email_url import parse_email_url
 from control_plane.notifications import channels, smtp
 from control_plane.notifications.channels import NotDelivered, send_email, send_webhook
 from control_plane.notifications.models import Notice

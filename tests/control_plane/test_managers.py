@@ -3,20 +3,20 @@
 import pytest
 from django.core.exceptions import PermissionDenied
 
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
+from control_plane.access.groups.permissions import decidable, manages
+from control_plane.access.groups.services.codes import make_join_code, rotate_join_code, withdraw_join_code
+from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.joining import approve, decline
+from control_plane.access.groups.services.members import add_member, leave, leave_all, remove_member, remove_members, set_manager
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
-from control_plane.errors import LimitReached
-from control_plane.groups import errors
-from control_plane.groups.models import Access, Group, JoinCode, JoinRequest, Membership
-from control_plane.groups.permissions import decidable, manages
-from control_plane.groups.services.codes import make_join_code, rotate_join_code, withdraw_join_code
-from control_plane.groups.services.groups import create_group, set_allows_keys
-from control_plane.groups.services.joining import approve, decline
-from control_plane.groups.services.members import add_member, leave, leave_all, remove_member, remove_members, set_manager
+from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.test_members import manifest_of
 
 pytestmark = pytest.mark.django_db

@@ -4,15 +4,10 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.core.exceptions import PermissionDenied
 
-from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.deployments.models import Deployment, StoredManifest
-from control_plane.errors import InvalidName, LimitReached
-from control_plane.groups import errors
-from control_plane.groups.models import Access, AccessState, Group, Membership
-from control_plane.groups.services import manifests
-from control_plane.groups.services.members import (
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Access, AccessState, Group, Membership
+from control_plane.access.groups.services import manifests
+from control_plane.access.groups.services.members import (
     add_member,
     add_members,
     add_new_or_known,
@@ -20,6 +15,11 @@ from control_plane.groups.services.members import (
     find_or_create_user,
     remove_member,
 )
+from control_plane.accounts.models import User
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import InvalidName, LimitReached
+from control_plane.deployments.models import Deployment, StoredManifest
 from stacks.manifest import GroupManifest, parse
 from tests.control_plane.conftest import settle
 

@@ -15,11 +15,11 @@ from cryptography.x509.oid import NameOID
 from django.core.management import CommandError, call_command
 from moto import mock_aws
 
-from control_plane.backups.services import age
-from control_plane.config import config
+from control_plane.access.groups.models import Group
+from control_plane.base.config import config
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Group
-from control_plane.health import cloudwatch
+from control_plane.operation.backups.services import age
+from control_plane.operation.health import cloudwatch
 
 pytestmark = pytest.mark.django_db
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_measured_is_left_out(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_cloudwatch_that_refuses_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloudwatch, "measure", lambda: {"SiteUp": 1.0, "Unknown": 1.0})
     monkeypatch.setattr(cloudwatch, "MEASURES", {"SiteUp": ("Count", float), "Unknown": ("Nonsense", float)})
-    monkeypatch.setattr("control_plane.aws.client", lambda *_: Refusing())
+    monkeypatch.setattr("control_plane.base.aws.client", lambda *_: Refusing())
     with pytest.raises(CommandError, match="did not take the figures"):
         call_command("metrics", "push")
 

@@ -5,23 +5,23 @@ import unicodedata
 import pytest
 from django.core.exceptions import ValidationError
 
+from control_plane.access.groups import errors
+from control_plane.access.groups.models import Analysis, Group
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.trust import check_new_group_name
+from control_plane.access.rosters.services.plan import make_plan
+from control_plane.access.rosters.services.read import read
 from control_plane.accounts import look_alikes
 from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.profile import rename
 from control_plane.accounts.validation import validate_name, validate_person_name
-from control_plane.audit.actors import Actor
-from control_plane.configurations.services import InvalidConfiguration, proper_name
+from control_plane.base.audit.actors import Actor
+from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
-from control_plane.groups import errors
-from control_plane.groups.models import Analysis, Group
-from control_plane.groups.services.analyses import create_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.trust import check_new_group_name
-from control_plane.rosters.services.plan import make_plan
-from control_plane.rosters.services.read import read
-from control_plane.visible import UNSEEN
+from control_plane.research.configurations.services import InvalidConfiguration, proper_name
+from tests.control_plane.access.people import actor_of
 from tests.control_plane.doctoring import around, one
-from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db
 YORUBA = "Olúwaṣẹ́gun Adéyẹmí"

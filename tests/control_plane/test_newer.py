@@ -6,16 +6,16 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.test import Client
 
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.config import config
 from control_plane.deployments import aws_ahead, drift_schedule, published
 from control_plane.deployments.engine import upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
-from control_plane.groups.models import Access, Group
-from control_plane.groups.services.members import add_member
 from stacks.manifest import open_store, parse
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one

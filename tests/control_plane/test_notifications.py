@@ -21,14 +21,14 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from standardwebhooks import Webhook
 
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.config import config
+from control_plane.base.email_url import parse_email_url
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.models import Change, Deployment
-from control_plane.email_url import parse_email_url
-from control_plane.groups.models import Access, Group
-from control_plane.groups.services.members import add_member
 from control_plane.notifications import delivery, outbox
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import MOST_TRIES, Notice

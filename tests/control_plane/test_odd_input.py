@@ -15,7 +15,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.test import Client
 
-from control_plane import documentation
+from control_plane.base import documentation
 from tests.e2e import two_labs_rows as rows
 from tests.e2e.two_labs import SHARED, SLUGS, Lab
 from tests.fuzzing import Fuzzer, Request, addresses

@@ -7,13 +7,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db

@@ -3,15 +3,15 @@
 import pytest
 from django.test import Client
 
+from control_plane.access.groups.errors import AlreadyMember
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Change, Deployment, Preview, Stack, StoredManifest
 from control_plane.deployments.previews import request_preview
-from control_plane.groups.errors import AlreadyMember
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
 from stacks.manifest import GroupManifest, parse
 from tests.control_plane.conftest import settle
 from tests.control_plane.rows import plan_for

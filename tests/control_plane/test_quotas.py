@@ -11,24 +11,24 @@ from django.test import Client
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_members, remove_members
+from control_plane.access.limits import due, reading
+from control_plane.access.limits.catalogue import GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
+from control_plane.access.limits.counting import ours
+from control_plane.access.limits.models import Reading, Usage
+from control_plane.access.limits.standing import standings
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.aws import AwsUnreachable, Place
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.aws import AwsUnreachable, Place
+from control_plane.base.config import config
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.cloudformation import client
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.errors import LimitReached
-from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_members, remove_members
-from control_plane.health.figures import gather
-from control_plane.health.metrics import exposition
-from control_plane.quotas import due, reading
-from control_plane.quotas.catalogue import GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
-from control_plane.quotas.counting import ours
-from control_plane.quotas.models import Reading, Usage
-from control_plane.quotas.standing import standings
+from control_plane.operation.health.figures import gather
+from control_plane.operation.health.metrics import exposition
 from tests.control_plane.conftest import settle
 
 pytestmark = pytest.mark.django_db
@@ -205,7 +205,7 @@ def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatc
 
 def test_it_is_asked_once_an_hour_however_many_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("control_plane.quotas.tasks.read_quotas", None)
+    monkeypatch.setattr("control_plane.access.limits.tasks.read_quotas", None)
     monkeypatch.setattr(due, "read_quotas", type("Task", (), {"enqueue": staticmethod(asked.append)}))
     for _ in range(3):
         due.read_when_due()

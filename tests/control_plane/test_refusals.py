@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils.log import log_response
 
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Preview
 from tests.control_plane.accounts import signed_in, somebody, text_of
 
@@ -118,7 +118,7 @@ def test_what_is_refused_again_is_counted_by_address_place_and_hour(client: Clie
 
 def test_nobody_fills_the_audit_trail_with_addresses(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, "2026-03-01T10:00:00+00:00")
-    monkeypatch.setattr("control_plane.audit.refusals.MOST_ADDRESSES", 3)
+    monkeypatch.setattr("control_plane.base.audit.refusals.MOST_ADDRESSES", 3)
     for number in range(6):
         client.get(f"/admin/nowhere/{number}/")
     client.get("/admin/nowhere/0/")

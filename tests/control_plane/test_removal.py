@@ -8,8 +8,13 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from control_plane.aws import Place
-from control_plane.config import config
+from control_plane.access.groups.models import Access, AccessState, Group, Membership
+from control_plane.access.groups.services.members import add_member
+from control_plane.access.retirement.asking import ask
+from control_plane.access.retirement.due import take_steps
+from control_plane.access.retirement.models import Retirement
+from control_plane.base.aws import Place
+from control_plane.base.config import config
 from control_plane.deployments import cloudformation, drift
 from control_plane.deployments.cloudformation import Observation, StackEvent, StackResource
 from control_plane.deployments.engine import stack_deletion
@@ -19,11 +24,6 @@ from control_plane.deployments.engine.upkeep import take_up_forgotten
 from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from control_plane.groups.models import Access, AccessState, Group, Membership
-from control_plane.groups.services.members import add_member
-from control_plane.retirement.asking import ask
-from control_plane.retirement.due import take_steps
-from control_plane.retirement.models import Retirement
 from stacks.manifest import open_store, read_group
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import FakeAws, claim_one, configure, holding, run_one

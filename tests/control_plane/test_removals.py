@@ -10,16 +10,16 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+from control_plane.access.groups.models import Access, Group, JoinRequest, Membership
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_members
+from control_plane.access.people.departures import erase_departed
+from control_plane.access.people.removals import Erased, Oneself, activate, end_leftovers, foresee, remove_people
 from control_plane.accounts.models import User
 from control_plane.accounts.services.deletion import LastAdministrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Access, Group, JoinRequest, Membership
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_members
-from control_plane.people.departures import erase_departed
-from control_plane.people.removals import Erased, Oneself, activate, end_leftovers, foresee, remove_people
 from control_plane.worker import sweep
 from tests.control_plane.accounts import PASSWORD, is_signed_in, sign_in, signed_in, somebody, text_of
 from tests.control_plane.conftest import settle
@@ -161,8 +161,8 @@ def test_what_is_left_of_inactive_people_is_swept_away(group: Group, ada: User, 
 def test_one_group_that_cannot_be_changed_does_not_stop_the_others(
     group: Group, other: Group, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from control_plane.errors import LimitReached
-    from control_plane.people import removals
+    from control_plane.access.people import removals
+    from control_plane.base.errors import LimitReached
 
     join(group, ada)
     join(other, ada)
@@ -289,7 +289,7 @@ class TestCommand:
 
 
 def test_a_move_that_is_under_way_leaves_neither_group(group: Group, other: Group, ada: User, operator: Actor) -> None:
-    from control_plane.groups.services.moves import finish_moves, move_member
+    from control_plane.access.groups.services.moves import finish_moves, move_member
 
     join(group, ada)
     settle(other.stack)

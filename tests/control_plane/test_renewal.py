@@ -6,12 +6,12 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.management import call_command
 
+from control_plane.access.groups.models import Analysis, Group
+from control_plane.access.groups.services.renewal import renew_all
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.groups.models import Analysis, Group
-from control_plane.groups.services.renewal import renew_all
 from stacks.manifest import GroupManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from control_plane.aws import NotAllowed, Place
+from control_plane.base.aws import NotAllowed, Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.engine import repair
 from control_plane.deployments.engine.repair import NotRepaired, settle

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from control_plane.config import ROOT
+from control_plane.base.config import ROOT
 from control_plane.deployments.deployers import resident as _resident
 from control_plane.deployments.deployers.port import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target
 from control_plane.deployments.deployers.resident import ResidentDeployer

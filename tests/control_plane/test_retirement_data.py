@@ -8,12 +8,12 @@ import pytest
 from django.utils import timezone
 from moto import mock_aws
 
-from control_plane.audit.models import AuditEvent
-from control_plane.aws import Place
-from control_plane.groups.models import Analysis, Group
-from control_plane.retirement import data, s3
-from control_plane.retirement.models import DataChoice, DataPlace, Retirement, Survey
-from control_plane.retirement.surveys import work_out
+from control_plane.access.groups.models import Analysis, Group
+from control_plane.access.retirement import data, s3
+from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
+from control_plane.access.retirement.surveys import work_out
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.aws import Place
 from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab
 
 __all__ = ["lab"]
@@ -139,7 +139,7 @@ def test_a_survey_counts_what_is_there_and_stops_somewhere(lab: Group, bucket: A
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets == [{"bucket": BUCKET, "objects": 4, "bytes": 17, "more": False}]
-    monkeypatch.setattr("control_plane.retirement.surveys.MOST_COUNTED", 3)
+    monkeypatch.setattr("control_plane.access.retirement.surveys.MOST_COUNTED", 3)
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets[0]["more"]

@@ -17,19 +17,19 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.groups.models import Access, Grant, Group, Membership
+from control_plane.access.groups.services.credentials import note_use
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.review import due, listing
+from control_plane.access.review.looking import NotNow, look, look_outside
+from control_plane.access.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
+from control_plane.access.review.signing import NotSignable, remind_of_reviews, sign_off, standing
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import TooOften
 from control_plane.deployments.models import Deployment
-from control_plane.errors import TooOften
-from control_plane.groups.models import Access, Grant, Group, Membership
-from control_plane.groups.services.credentials import note_use
-from control_plane.groups.services.members import add_member, remove_member
 from control_plane.notifications.models import Notice
-from control_plane.review import due, listing
-from control_plane.review.looking import NotNow, look, look_outside
-from control_plane.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
-from control_plane.review.signing import NotSignable, remind_of_reviews, sign_off, standing
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.review_aws import OnAws, deployed_lab

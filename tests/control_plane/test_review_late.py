@@ -10,22 +10,22 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
+from control_plane.access.groups.models import Group, Membership
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import remove_member
+from control_plane.access.review import due, looking
+from control_plane.access.review.looking import look
+from control_plane.access.review.models import Finding, Line, Look
+from control_plane.access.review.signing import NotSignable, sign_off
+from control_plane.access.review.tasks import look_at_group
 from control_plane.accounts.models import User
-from control_plane.aws import NotAllowed
+from control_plane.base.aws import NotAllowed
 from control_plane.deployments import iam_delay
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import request_repair
-from control_plane.groups.models import Group, Membership
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import remove_member
-from control_plane.review import due, looking
-from control_plane.review.looking import look
-from control_plane.review.models import Finding, Line, Look
-from control_plane.review.signing import NotSignable, sign_off
-from control_plane.review.tasks import look_at_group
 from stacks.manifest import names
+from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import OnAws, deployed_lab, only_under_paths
 
 pytestmark = pytest.mark.django_db

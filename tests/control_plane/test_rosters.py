@@ -13,19 +13,19 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_members
+from control_plane.access.rosters.services import apply as applying
+from control_plane.access.rosters.services.apply import ChangedMeanwhile, HasRefusedRows, NothingToApply, Outcome, apply
+from control_plane.access.rosters.services.export import export
+from control_plane.access.rosters.services.plan import Plan, make_plan
+from control_plane.access.rosters.services.read import Reading, read_text
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
-from control_plane.errors import LimitReached
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_members
-from control_plane.rosters.services import apply as applying
-from control_plane.rosters.services.apply import ChangedMeanwhile, HasRefusedRows, NothingToApply, Outcome, apply
-from control_plane.rosters.services.export import export
-from control_plane.rosters.services.plan import Plan, make_plan
-from control_plane.rosters.services.read import Reading, read_text
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -187,7 +187,7 @@ def test_a_retired_group_takes_nobody(group: Group) -> None:
 
 
 def test_a_group_that_is_to_go_takes_nobody_and_lets_people_go(group: Group, ada: User) -> None:
-    from control_plane.retirement.models import Retirement
+    from control_plane.access.retirement.models import Retirement
 
     add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
     Retirement.objects.open(group=group, state=Retirement.State.WAITING, due_at=timezone.now() + timedelta(days=7))

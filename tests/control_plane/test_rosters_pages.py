@@ -7,16 +7,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.members import add_members
+from control_plane.access.rosters.cleaning import remove_old_rosters
+from control_plane.access.rosters.models import Roster
+from control_plane.access.rosters.services import apply as applying
+from control_plane.access.rosters.services.waiting import apply_waiting
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
-from control_plane.errors import LimitReached
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.members import add_members
-from control_plane.rosters.cleaning import remove_old_rosters
-from control_plane.rosters.models import Roster
-from control_plane.rosters.services import apply as applying
-from control_plane.rosters.services.waiting import apply_waiting
 from control_plane.worker import sweep
 from tests.control_plane.accounts import PASSWORD, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle

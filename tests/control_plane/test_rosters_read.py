@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.rosters.services.cells import read_cell, write_cell
-from control_plane.rosters.services.encoding import MOST_BYTES
-from control_plane.rosters.services.read import MOST_ROWS, Reading, Row, read, read_text
+from control_plane.access.rosters.services.cells import read_cell, write_cell
+from control_plane.access.rosters.services.encoding import MOST_BYTES
+from control_plane.access.rosters.services.read import MOST_ROWS, Reading, Row, read, read_text
 
 HEAD = "email,name,group,access,manager,ends_on,action"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.template import Context, Template
 
-from control_plane.sizes import in_words
+from control_plane.base.sizes import in_words
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMAT = ROOT / "web/files/static/files/format.js"

@@ -5,15 +5,15 @@ import json
 import pytest
 from django.utils import timezone
 
-from control_plane.analyses.retiring import ask
-from control_plane.audit.actors import Actor
+from control_plane.access.groups.models import Analysis
+from control_plane.access.groups.services import platform
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.access.groups.services.platform import platform_stack, sync_platform
+from control_plane.access.limits.models import Usage
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.errors import LimitReached
-from control_plane.groups.models import Analysis
-from control_plane.groups.services import platform
-from control_plane.groups.services.analyses import create_analysis
-from control_plane.groups.services.platform import platform_stack, sync_platform
-from control_plane.quotas.models import Usage
+from control_plane.research.analyses.retiring import ask
 from stacks.manifest import MOST_BUCKETS, MOST_STORAGE_STACKS, PlatformManifest, names, parse
 from tests.control_plane.conftest import OPERATOR, settle
 

@@ -13,24 +13,24 @@ from django.urls import reverse
 from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
+from control_plane.access.groups.errors import LastManager, NotMember, NotSuspended, Suspended
+from control_plane.access.groups.models import Access, Grant, Group, Membership
+from control_plane.access.groups.permissions import manages
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.credentials import find_membership
+from control_plane.access.groups.services.members import add_member, leave, remove_member
+from control_plane.access.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.lockout import deny, make_way
 from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
 from control_plane.deployments.tasks import URGENT, deny_now
-from control_plane.groups.errors import LastManager, NotMember, NotSuspended, Suspended
-from control_plane.groups.models import Access, Grant, Group, Membership
-from control_plane.groups.permissions import manages
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.credentials import find_membership
-from control_plane.groups.services.members import add_member, leave, remove_member
-from control_plane.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
-from control_plane.storage.places import find_place
+from control_plane.research.storage.places import find_place
+from tests.control_plane.access.people import actor_of, client_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import configure
-from tests.control_plane.people import actor_of, client_of, in_group
 from web.deployments.plan_table import shown_plan
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.drift_schedule import check_by_night
 from control_plane.deployments.engine import leases
 from control_plane.deployments.engine.upkeep import take_up_forgotten

@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from control_plane.audit.actors import Actor
+from control_plane.access.groups.models import Group
+from control_plane.access.groups.services.groups import create_group
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.durations import RUNS, duration, expected_seconds
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.groups.models import Group
-from control_plane.groups.services.groups import create_group
 
 pytestmark = pytest.mark.django_db
 

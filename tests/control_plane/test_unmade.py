@@ -7,24 +7,24 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django_tasks_db.models import DBTaskResult
 
+from control_plane.access.groups.errors import BucketTaken, Made, NameTaken, NotMade
+from control_plane.access.groups.models import Analysis, Grant, Group
+from control_plane.access.groups.services import bucket_names
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.catalogue.grants import analyses_of
-from control_plane.catalogue.models import AccessRequest, Entry
-from control_plane.catalogue.requests import ask
-from control_plane.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.engine import outcomes
 from control_plane.deployments.failures import FailedResource, of_resource
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.errors import InvalidName, Refused
-from control_plane.groups.errors import BucketTaken, Made, NameTaken, NotMade
-from control_plane.groups.models import Analysis, Grant, Group
-from control_plane.groups.services import bucket_names
-from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.research.catalogue.grants import analyses_of
+from control_plane.research.catalogue.models import AccessRequest, Entry
+from control_plane.research.catalogue.requests import ask
+from control_plane.research.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
 from stacks.manifest import names, parse
+from tests.control_plane.access.people import actor_of, client_of, in_group
 from tests.control_plane.accounts import text_of
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of, client_of, in_group
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 

@@ -11,20 +11,20 @@ from django.core.exceptions import PermissionDenied
 from django.test import Client
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Analysis, Group, Membership
+from control_plane.access.groups.services.analyses import create_analysis
+from control_plane.access.groups.services.manifests import group_manifest as manifest_of
+from control_plane.access.review import deciding, due, held, looking, removing, unmanaged
+from control_plane.access.review.deciding import NotDecided
+from control_plane.access.review.models import Look, UnmanagedResource
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.aws import Place
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.base.aws import Place
+from control_plane.base.config import config
+from control_plane.base.errors import InvalidName, NotFound, Refused
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.errors import InvalidName, NotFound, Refused
-from control_plane.groups.models import Access, Analysis, Group, Membership
-from control_plane.groups.services.analyses import create_analysis
-from control_plane.groups.services.manifests import group_manifest as manifest_of
-from control_plane.review import deciding, due, held, looking, removing, unmanaged
-from control_plane.review.deciding import NotDecided
-from control_plane.review.models import Look, UnmanagedResource
 from stacks.group_stack import GroupStack
 from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest, StoreUnavailable, open_store
 from stacks.storage_stack import StorageStack

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from control_plane.aws import Place
+from control_plane.base.aws import Place
 from control_plane.deployments.deployers.port import DeployerFailure
 from control_plane.deployments.engine import validations
 from control_plane.deployments.failures import FailedResource, of_refused

@@ -6,19 +6,19 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Analysis, Grant, Group, JoinRequest, Membership
+from control_plane.access.groups.services.access import change_access
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.access.groups.services.keys import OldKey, end_overlap, rotate_key
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.approvals import NotApprovable, reject
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import NotCancellable, request_repair
-from control_plane.groups.models import Access, Analysis, Grant, Group, JoinRequest, Membership
-from control_plane.groups.services.access import change_access
-from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
-from control_plane.groups.services.keys import OldKey, end_overlap, rotate_key
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
 from stacks.manifest import GroupManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all, run_one

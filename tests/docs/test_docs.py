@@ -13,7 +13,7 @@ import pytest
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
 
-from control_plane.config import Config
+from control_plane.base.config import Config
 from stacks.site import Site
 from tests import environment
 from tests.docs import site

@@ -12,8 +12,8 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from control_plane import documentation
-from control_plane.config import ROOT
+from control_plane.base import documentation
+from control_plane.base.config import ROOT
 from tests.docs.test_docs import built  # noqa: F401 (a fixture)
 from tests.e2e.browser import ARGUMENTS, MISSING, find_chromium
 

@@ -13,7 +13,7 @@ def main(words: list[str]) -> None:
     """Run the command after `--` with the settings before it."""
     from django.core.management import execute_from_command_line
 
-    from control_plane import config
+    from control_plane.base import config
 
     end = words.index("--")
     config.load_environment()

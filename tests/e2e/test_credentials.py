@@ -341,6 +341,6 @@ def test_who_is_removed_is_shut_out_by_the_site_and_by_aws(computer: OwnComputer
 
 
 AUDIT = (
-    "from control_plane.audit.models import AuditEvent\n"
+    "from control_plane.base.audit.models import AuditEvent\n"
     f"print(*AuditEvent.objects.filter(action='access.refused', actor='{MEMBER}').values_list('target', flat=True), sep='\\n')"
 )

@@ -56,7 +56,7 @@ class Lab:
         """The time of all old keys of the group is over, and a worker sweeps."""
         self.shell(
             "from django.utils import timezone",
-            "from control_plane.groups.models import Membership",
+            "from control_plane.access.groups.models import Membership",
             f"old = Membership.objects.filter(group__slug={LAB!r}).exclude(previous_key='')",
             "old.update(previous_key_until=timezone.now())",
         )
@@ -138,7 +138,7 @@ def _rows(lab: Lab) -> Any:
     return json.loads(
         lab.shell(
             "import json",
-            "from control_plane.groups.models import Membership",
+            "from control_plane.access.groups.models import Membership",
             f"rows = Membership.objects.filter(group__slug={LAB!r})",
             "print(json.dumps({row.user.email: [row.key_serial, row.previous_key] for row in rows}))",
         )
@@ -187,7 +187,7 @@ def test_last_use_is_found_and_an_unused_key_is_marked(lab: Lab, administrator: 
     hedys = lab.key(HEDY)["AccessKeyId"]
     lab.shell(
         "from datetime import timedelta",
-        "from control_plane.keys.models import KeyUse",
+        "from control_plane.access.keys.models import KeyUse",
         f"use = KeyUse.objects.get(access_key_id={hedys!r})",
         "use.last_used_at -= timedelta(days=100)",
         "use.save()",

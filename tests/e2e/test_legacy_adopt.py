@@ -83,7 +83,7 @@ def killed_after_each_step(site: Site, *arguments: str) -> None:
     """Run it again and again, and have it end as it has done one step more."""
     script = f"""
 from django.core.management import call_command
-from control_plane.legacy import adopting_steps
+from control_plane.neurocaas_import import adopting_steps
 real = adopting_steps.STEPS
 def dying(step):
     def die(work, adoption):

@@ -97,7 +97,7 @@ def test_it_is_asked_for_on_the_web_undone_there_and_then_carried_out(administra
     assert not works(s3, ARCHIVED)
     assert left_on_aws(site, ARCHIVED)
     pass_time = (
-        "from control_plane.retirement.models import Retirement; from django.utils import timezone; "
+        "from control_plane.access.retirement.models import Retirement; from django.utils import timezone; "
         f"Retirement.objects.filter(group__slug={ARCHIVED!r}, state='waiting').update(due_at=timezone.now())"
     )
     assert site.manage("shell", "-c", pass_time).status == 0
@@ -150,7 +150,7 @@ def test_the_record_stays_and_the_slug_is_not_given_again(labs: Site) -> None:
     assert {ARCHIVED, DELETED} <= retired
     assert OTHER not in retired
     known = (
-        "from control_plane.groups.models import Membership; from control_plane.audit.models import AuditEvent; "
+        "from control_plane.access.groups.models import Membership; from control_plane.base.audit.models import AuditEvent; "
         f"print([Membership.objects.filter(group__slug={DELETED!r}, user__email={PEOPLE[DELETED]!r}).count(), "
         f"AuditEvent.objects.filter(action='group.retired', target='group {DELETED}').count()])"
     )
@@ -187,7 +187,7 @@ def test_an_analysis_is_retired_on_the_page_and_its_bucket_is_emptied_and_delete
     assert serious_findings(page) == []
     assert site.manage("analysis", "grant", "ending-over", OTHER).status == 2
     pass_time = (
-        "from control_plane.retirement.models import AnalysisRetirement; from django.utils import timezone; "
+        "from control_plane.access.retirement.models import AnalysisRetirement; from django.utils import timezone; "
         "AnalysisRetirement.objects.filter(state='waiting').update(due_at=timezone.now())"
     )
     assert site.manage("shell", "-c", pass_time).status == 0

@@ -96,7 +96,7 @@ def test_whose_time_is_over_is_shut_out_by_the_sweep(labs: Site) -> None:
     s3.put_object(Bucket=BUCKET, Key=f"{OLD}/inputs/last.csv", Body=b"1,2\n")
     assert site.manage("member", "until", OLD, GUEST, "2020-01-01").status == 2
     pass_time = (
-        "from control_plane.groups.models import Membership; from django.utils import timezone; "
+        "from control_plane.access.groups.models import Membership; from django.utils import timezone; "
         f"Membership.objects.filter(user__email={GUEST!r}).update(ends_at=timezone.now())"
     )
     assert site.manage("shell", "-c", pass_time).status == 0

@@ -165,7 +165,7 @@ def test_many_small_files_are_confirmed_by_what_s3_lists(lab: Site, page: Page, 
         assert hash_at_s3(lab, BUCKET, f"{INPUTS}/many/{file.name}") == hash_of(file)
     # A checksum of its own was asked for only where a listing did not tell: at most the few that ended alone.
     script = (
-        "from control_plane.uploads.models import Upload; "
+        "from control_plane.research.uploads.models import Upload; "
         f"found = Upload.objects.filter(key__startswith='{INPUTS}/many/', state='complete'); "
         "print(found.count(), found.filter(checksum='').count())"
     )

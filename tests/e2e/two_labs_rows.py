@@ -8,21 +8,21 @@ from django.core import signing
 from django.db.models import Count
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Analysis, Grant, Group, JoinRequest
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.codes import make_join_code
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.joining import ask_to_join
+from control_plane.access.groups.services.members import add_member, set_manager
+from control_plane.access.review.models import UnmanagedResource
 from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.addresses import make_link_token
 from control_plane.accounts.services.computers import computers, sign_in
-from control_plane.audit.actors import Actor
-from control_plane.catalogue.requests import ask
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Preview
-from control_plane.groups.models import Access, Analysis, Grant, Group, JoinRequest
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.codes import make_join_code
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.joining import ask_to_join
-from control_plane.groups.services.members import add_member, set_manager
-from control_plane.jobs.models import Job
 from control_plane.notifications.models import MOST_TRIES, Notice
-from control_plane.review.models import UnmanagedResource
+from control_plane.research.catalogue.requests import ask
+from control_plane.research.jobs.models import Job
 from web.jobs.sharing import SALT
 
 OPERATOR = Actor.at_terminal()

@@ -54,7 +54,7 @@ def serve(socket: str) -> None:
     import boto3  # noqa: F401
     import django
 
-    from control_plane.config import load_environment
+    from control_plane.base.config import load_environment
 
     load_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")

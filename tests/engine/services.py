@@ -12,23 +12,23 @@ django.setup()
 from django.db import close_old_connections, connection, transaction  # noqa: E402
 from django.db.models import F, Q  # noqa: E402
 
-from control_plane.analyses.retiring import ask  # noqa: E402
-from control_plane.audit.actors import Actor  # noqa: E402
-from control_plane.catalogue import unmade  # noqa: E402
+from control_plane.access.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
+from control_plane.access.groups.services import bucket_names, platform  # noqa: E402
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
+from control_plane.access.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
+from control_plane.access.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
+from control_plane.access.groups.services.platform import platform_stack, sync_platform  # noqa: E402
+from control_plane.access.retirement.analysis_present import analysis_retirement_as_dict  # noqa: E402
+from control_plane.access.retirement.models import BucketChoice  # noqa: E402
+from control_plane.access.review import deciding, looking  # noqa: E402
+from control_plane.access.review.models import UnmanagedResource  # noqa: E402
+from control_plane.base.audit.actors import Actor  # noqa: E402
+from control_plane.base.errors import Refused  # noqa: E402
 from control_plane.deployments import approvals, cancelling, requests  # noqa: E402
 from control_plane.deployments.engine import leases  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
-from control_plane.errors import Refused  # noqa: E402
-from control_plane.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
-from control_plane.groups.services import bucket_names, platform  # noqa: E402
-from control_plane.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
-from control_plane.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
-from control_plane.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
-from control_plane.groups.services.platform import platform_stack, sync_platform  # noqa: E402
-from control_plane.retirement.analysis_present import analysis_retirement_as_dict  # noqa: E402
-from control_plane.retirement.models import BucketChoice  # noqa: E402
-from control_plane.review import deciding, looking  # noqa: E402
-from control_plane.review.models import UnmanagedResource  # noqa: E402
+from control_plane.research.analyses.retiring import ask  # noqa: E402
+from control_plane.research.catalogue import unmade  # noqa: E402
 
 ACTOR = Actor(label="terminal:tester", channel="terminal")
 OTHER = Actor(label="terminal:other", channel="terminal")

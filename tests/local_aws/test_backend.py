@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from assets.example_analysis.backend import NotASubmission, Run, parse, waiting
-from control_plane.jobs.protocol import Status, parse_certificate
+from control_plane.research.jobs.protocol import Status, parse_certificate
 from local_aws import backend
 
 BUCKET = "cohort-demo-traces"

@@ -12,7 +12,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     # CloudWatch Logs' API reference, "CreateLogStream".
     "assets/install/aws.py": ("ResourceAlreadyExistsException",),
     # Credentials: each service's API reference, "Common errors"; EC2's has AuthFailure, S3's InvalidAccessKeyId.
-    "control_plane/aws.py": (
+    "control_plane/base/aws.py": (
         *("AuthFailure", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "InvalidClientTokenId"),
         *("UnrecognizedClientException", "429"),
         # Too much at a time, or a fault of AWS's own: nobody records these at will.
@@ -69,8 +69,8 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     f"{_ENGINE}leftovers.py": ("AccessDeniedException",),
     f"{_ENGINE}iam_users.py": ("AccessDenied", "AccessDeniedException"),
     # S3 API reference, "HeadBucket": of a bucket of another account or region.
-    "control_plane/groups/services/bucket_names.py": ("200", "301", "400", "403"),
-    "control_plane/legacy/adopting_aws.py": ("CREATE_IN_PROGRESS", "IMPORT_COMPLETE", "cancelled"),
+    "control_plane/access/groups/services/bucket_names.py": ("200", "301", "400", "403"),
+    "control_plane/neurocaas_import/adopting_aws.py": ("CREATE_IN_PROGRESS", "IMPORT_COMPLETE", "cancelled"),
     "stacks/bootstrap.py": ("ROLLBACK_COMPLETE",),
     # S3 API reference, "Error responses".
     "web/uploads/static/uploads/queue.js": ("InvalidAccessKeyId", "InvalidToken"),

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from control_plane.config import config
+from control_plane.access.groups.services import bucket_names
+from control_plane.base.config import config
 from control_plane.deployments import cloudformation
-from control_plane.groups.services import bucket_names
-from control_plane.storage import sessions
+from control_plane.research.storage import sessions
 
 ROOT = Path(__file__).resolve().parents[2]
 # The packages of the product, each of which is walked for tasks, settings and actions.

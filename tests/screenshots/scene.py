@@ -10,14 +10,14 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 
+from control_plane.access.groups.models import Access, Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.codes import make_join_code, withdraw_join_code
+from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.joining import ask_to_join, decline
+from control_plane.access.groups.services.members import add_members, find_or_create_user
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Access, Analysis, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.codes import make_join_code, withdraw_join_code
-from control_plane.groups.services.groups import create_group, set_allows_keys
-from control_plane.groups.services.joining import ask_to_join, decline
-from control_plane.groups.services.members import add_members, find_or_create_user
+from control_plane.base.audit.actors import Actor
 from tests.screenshots.cast import CLASHING, GROUP, PASSWORD, PEOPLE, SCANS, SHARED
 
 

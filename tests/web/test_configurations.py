@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from control_plane.audit.models import AuditEvent
-from control_plane.catalogue.checking import check, read
-from control_plane.catalogue.documents import MOST_BYTES
-from control_plane.catalogue.models import Entry
-from control_plane.configurations import form, services
-from control_plane.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
-from control_plane.groups.models import Grant
-from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.access.groups.models import Grant
+from control_plane.base.audit.models import AuditEvent
+from control_plane.research.catalogue.checking import check, read
+from control_plane.research.catalogue.documents import MOST_BYTES
+from control_plane.research.catalogue.models import Entry
+from control_plane.research.configurations import form, services
+from control_plane.research.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
+from control_plane.research.storage.sessions import Purpose, s3_client
 from tests.labs import BUCKET, Lab, make_lab
 
 pytestmark = pytest.mark.django_db

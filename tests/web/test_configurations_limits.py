@@ -7,11 +7,11 @@ import pytest
 import yaml as pyyaml
 from ruamel.yaml import YAML
 
-from control_plane.catalogue.documents import MOST_BYTES
-from control_plane.catalogue.models import Entry
-from control_plane.configurations import form
-from control_plane.configurations.editing import MOST_FORM_VALUES
-from control_plane.jobs.models import Job
+from control_plane.research.catalogue.documents import MOST_BYTES
+from control_plane.research.catalogue.models import Entry
+from control_plane.research.configurations import form
+from control_plane.research.configurations.editing import MOST_FORM_VALUES
+from control_plane.research.jobs.models import Job
 from tests.labs import BUCKET, Lab, aws, lab
 from web.configurations.views import _difference
 

@@ -8,12 +8,12 @@ from urllib.parse import urljoin
 import pytest
 from django.urls import reverse
 
-from control_plane.catalogue.checking import check, read
-from control_plane.catalogue.documents import Unreadable
-from control_plane.catalogue.models import Entry
-from control_plane.configurations import form
-from control_plane.configurations.services import list_configurations
-from control_plane.configurations.services import read as read_saved
+from control_plane.research.catalogue.checking import check, read
+from control_plane.research.catalogue.documents import Unreadable
+from control_plane.research.catalogue.models import Entry
+from control_plane.research.configurations import form
+from control_plane.research.configurations.services import list_configurations
+from control_plane.research.configurations.services import read as read_saved
 from tests.labs import BUCKET, Lab, aws, lab
 
 __all__ = ["aws", "lab"]

@@ -14,13 +14,13 @@ from django.test import Client
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.computers import device
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import CLIENT_ID, computers
-from control_plane.audit.models import AuditEvent
-from control_plane.computers import device
-from control_plane.groups.models import Access, Group
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member, remove_member
+from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = pytest.mark.django_db
@@ -272,7 +272,7 @@ def test_a_browser_without_a_token_gets_none(ada: User) -> None:
 
 
 def test_too_many_sessions_are_told_to_wait(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control_plane.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 1)
+    monkeypatch.setattr("control_plane.access.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 1)
     token = sign_in(ada)["access_token"]
     assert ask(token).status_code == 200
     answer = ask(token)

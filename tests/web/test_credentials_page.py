@@ -13,14 +13,14 @@ from django.test import Client
 from django.utils import timezone
 from moto import mock_aws
 
+from control_plane.access.computers.models import KeyReveal
+from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.platform import platform_stack
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import ensure_client
-from control_plane.audit.models import AuditEvent
-from control_plane.computers.models import KeyReveal
-from control_plane.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member, remove_member
-from control_plane.groups.services.platform import platform_stack
+from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = pytest.mark.django_db

@@ -10,11 +10,11 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ResponseStreamingError
 from django.test import Client
 
-from control_plane.audit.models import AuditEvent
-from control_plane.files import archive, slots
-from control_plane.files.archive import safe_names
-from control_plane.storage import objects
-from control_plane.storage.objects import Broken
+from control_plane.base.audit.models import AuditEvent
+from control_plane.research.files import archive, slots
+from control_plane.research.files.archive import safe_names
+from control_plane.research.storage import objects
+from control_plane.research.storage.objects import Broken
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
 

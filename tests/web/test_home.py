@@ -8,17 +8,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from control_plane.access.groups.models import Grant, Group, JoinRequest
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline
+from control_plane.access.groups.services.members import remove_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Grant, Group, JoinRequest
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.joining import approve, ask_to_join, decline
-from control_plane.groups.services.members import remove_member
+from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 

@@ -6,16 +6,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from control_plane.access.groups.models import Access, Grant, Group, JoinCode, Membership
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.codes import find_usable_code
+from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Access, Grant, Group, JoinCode, Membership
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.codes import find_usable_code
-from control_plane.groups.services.groups import create_group
-from control_plane.groups.services.members import add_member
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from tests.control_plane.access.people import client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
-from tests.control_plane.people import client_of, code_for, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 PAGE = "/groups/example-lab/"

@@ -2,15 +2,15 @@
 
 import pytest
 
+from control_plane.access.groups.models import Access, Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.joining import approve
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Access, Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.joining import approve
-from control_plane.groups.services.members import add_member
+from control_plane.base.audit.actors import Actor
+from tests.control_plane.access.people import client_of, in_group, waiting
 from tests.control_plane.conftest import settle
 from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
-from tests.control_plane.people import client_of, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 

@@ -10,13 +10,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from control_plane.access.groups.models import Group, JoinRequest, Membership
+from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Group, JoinRequest, Membership
-from control_plane.groups.services.groups import create_group, set_allows_keys
-from control_plane.groups.services.joining import approve, ask_to_join, decline
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 

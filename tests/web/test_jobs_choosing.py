@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from control_plane.catalogue.models import Entry
-from control_plane.groups.models import Grant
-from control_plane.jobs import protocol, submitting
-from control_plane.jobs.models import Job
-from control_plane.jobs.protocol import Status
-from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.access.groups.models import Grant
+from control_plane.research.catalogue.models import Entry
+from control_plane.research.jobs import protocol, submitting
+from control_plane.research.jobs.models import Job
+from control_plane.research.jobs.protocol import Status
+from control_plane.research.storage.sessions import Purpose, s3_client
 from tests.control_plane.test_jobs import CONFIG, A, B, certify, give, line
 from tests.labs import BUCKET, Lab
 

@@ -15,14 +15,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.models import Access
-from control_plane.groups.services.members import add_member
-from control_plane.jobs import protocol, watching
-from control_plane.jobs.models import Job
-from control_plane.jobs.protocol import Status
-from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.base.audit.models import AuditEvent
+from control_plane.research.jobs import protocol, watching
+from control_plane.research.jobs.models import Job
+from control_plane.research.jobs.protocol import Status
+from control_plane.research.storage.sessions import Purpose, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.test_jobs import CONFIG, A, B, certify, give, line
 from tests.labs import BUCKET, Lab

@@ -9,13 +9,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.services.keys import OldKey, end_overlap, rotate_key
+from control_plane.access.groups.services.members import add_member, add_members
+from control_plane.access.keys.models import KeyCheck, KeyUse
 from control_plane.accounts.models import User
-from control_plane.groups.models import Access, Group, Membership
-from control_plane.groups.services.keys import OldKey, end_overlap, rotate_key
-from control_plane.groups.services.members import add_member, add_members
-from control_plane.keys.models import KeyCheck, KeyUse
+from tests.control_plane.access.people import client_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of, in_group
 
 pytestmark = pytest.mark.django_db
 

@@ -10,17 +10,17 @@ import pytest
 from botocore.exceptions import ClientError
 from django.utils import timezone
 
-from control_plane.configurations import services as configurations
+from control_plane.access.groups.services.credentials import computer_policy
+from control_plane.base.errors import NotFound
 from control_plane.deployments.models import Deployment
-from control_plane.errors import NotFound
-from control_plane.groups.services.credentials import computer_policy
-from control_plane.jobs import protocol, submitting, watching
-from control_plane.jobs.models import Job
-from control_plane.storage import objects, presence, sessions
-from control_plane.storage.places import Place
-from control_plane.storage.sessions import Purpose, s3_client
-from control_plane.uploads import ending
-from control_plane.uploads.models import Upload
+from control_plane.research.configurations import services as configurations
+from control_plane.research.jobs import protocol, submitting, watching
+from control_plane.research.jobs.models import Job
+from control_plane.research.storage import objects, presence, sessions
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.sessions import Purpose, s3_client
+from control_plane.research.uploads import ending
+from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws
 from stacks import names, policies
 from stacks.manifest import AnalysisGrant, GroupManifest

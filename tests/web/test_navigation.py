@@ -4,13 +4,13 @@ import pytest
 from django.templatetags.static import static
 from django.test import Client
 
+from control_plane.access.groups.models import Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.services.joining import decline
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.groups.services.joining import decline
+from control_plane.base.audit.actors import Actor
+from tests.control_plane.access.people import client_of, in_group, waiting
 from tests.control_plane.conftest import settle
-from tests.control_plane.people import client_of, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 REQUESTS = '<a class="nav-link" href="/requests/">Requests</a>'

@@ -9,12 +9,12 @@ from django.apps import apps
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.api import api
 from control_plane.deployments.models import Deployment
-from control_plane.groups.models import Group
-from control_plane.storage.places import Place
-from control_plane.uploads.models import Upload
+from control_plane.research.storage.places import Place
+from control_plane.research.uploads.models import Upload
 from tests.web.uploader import Person
 
 HUGE = (2**63, 2**64, 10**30, -(2**63) - 1, int("9" * 4000))

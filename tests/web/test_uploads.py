@@ -6,17 +6,17 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from control_plane.access.groups.errors import NoCredentials, NotGranted, NotMember
+from control_plane.access.groups.models import Access, Grant
+from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import AuditEvent
-from control_plane.groups.errors import NoCredentials, NotGranted, NotMember
-from control_plane.groups.models import Access, Grant
-from control_plane.groups.services.members import add_member
-from control_plane.storage.places import Place, find_place
-from control_plane.uploads import ending, starting
-from control_plane.uploads.models import Upload
-from control_plane.uploads.names import NameRefused, check_folder, make_key
-from control_plane.uploads.parts import MIB, MOST_BYTES, part_size
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import AuditEvent
+from control_plane.research.storage.places import Place, find_place
+from control_plane.research.uploads import ending, starting
+from control_plane.research.uploads.models import Upload
+from control_plane.research.uploads.names import NameRefused, check_folder, make_key
+from control_plane.research.uploads.parts import MIB, MOST_BYTES, part_size
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started

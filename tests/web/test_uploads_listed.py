@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from control_plane.uploads import ending
-from control_plane.uploads.models import Upload
+from control_plane.research.uploads import ending
+from control_plane.research.uploads.models import Upload
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started
 

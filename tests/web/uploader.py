@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
+from control_plane.access.groups.models import Grant, Group
+from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.groups.models import Grant, Group
-from control_plane.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.storage.places import Place, find_place
-from control_plane.uploads import ending, starting
-from control_plane.uploads.models import Upload
+from control_plane.base.audit.actors import Actor
+from control_plane.research.storage.places import Place, find_place
+from control_plane.research.uploads import ending, starting
+from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws, free_port
+from tests.control_plane.access.people import actor_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of, in_group
 from tests.local_aws.helpers import client, crc
 
 BUCKET = "cohort-up"

@@ -7,7 +7,7 @@ from allauth.mfa.webauthn import views
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 
-from control_plane.audit.refusals import NotYours
+from control_plane.base.audit.refusals import NotYours
 
 View = Callable[..., HttpResponse]
 

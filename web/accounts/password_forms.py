@@ -6,8 +6,8 @@ from allauth.account import forms as account
 from allauth.core import context
 from django import forms
 
+from control_plane.access.people.sign_outs import keys_of
 from control_plane.accounts.models import User
-from control_plane.people.sign_outs import keys_of
 
 
 class ReplaceKeysForm(forms.Form):

@@ -12,15 +12,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from control_plane.access.groups.models import Membership
+from control_plane.access.groups.overview import access_of
+from control_plane.access.people import departures, sign_outs
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import has_second_factor, is_required
 from control_plane.accounts.services import addresses, asked_mail, computers, profile, sessions
-from control_plane.audit.actors import Actor
-from control_plane.errors import Refused
-from control_plane.groups.models import Membership
-from control_plane.groups.overview import access_of
-from control_plane.people import departures, sign_outs
-from control_plane.sent import read_number
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
+from control_plane.base.sent import read_number
 from web.accounts.forms import DeletionForm, NameForm
 from web.accounts.password_forms import ReplaceKeysForm
 

@@ -11,19 +11,19 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.catalogue.checking import check
-from control_plane.catalogue.documents import Problem, Rewriting, Unreadable
-from control_plane.catalogue.entries import entry_of
-from control_plane.catalogue.models import Entry
-from control_plane.configurations import form, services
-from control_plane.configurations.services import Changed, NotEditable
-from control_plane.errors import NotFound, Refused
-from control_plane.groups.errors import NotGranted
-from control_plane.storage.in_folder import in_place
-from control_plane.storage.objects import delete
-from control_plane.storage.places import Place
-from control_plane.visible import visible
+from control_plane.access.groups.errors import NotGranted
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import NotFound, Refused
+from control_plane.base.visible import visible
+from control_plane.research.catalogue.checking import check
+from control_plane.research.catalogue.documents import Problem, Rewriting, Unreadable
+from control_plane.research.catalogue.entries import entry_of
+from control_plane.research.catalogue.models import Entry
+from control_plane.research.configurations import form, services
+from control_plane.research.configurations.services import Changed, NotEditable
+from control_plane.research.storage.in_folder import in_place
+from control_plane.research.storage.objects import delete
+from control_plane.research.storage.places import Place
 
 MOST_DIFF_LINES = 400
 # Of a line, and of the lines between the first and the last difference: comparing takes the square of them.

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from control_plane.computers.key_reveal import revealed_at
-from control_plane.groups.models import Access, Membership
-from control_plane.groups.services.keys import key_is_in_force
-from control_plane.keys.listing import HeldKeys, held_keys
+from control_plane.access.computers.key_reveal import revealed_at
+from control_plane.access.groups.models import Access, Membership
+from control_plane.access.groups.services.keys import key_is_in_force
+from control_plane.access.keys.listing import HeldKeys, held_keys
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.computers import device
+from control_plane.access.computers import device
 from web.credentials import brought_views, views
 
 app_name = "credentials"

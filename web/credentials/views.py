@@ -12,20 +12,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_GET, require_POST
 
+from control_plane.access.computers.access import own_membership
+from control_plane.access.computers.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
+from control_plane.access.computers.key_reveal import reveal_key
+from control_plane.access.groups.models import AccessState, Grant, Group, Membership
+from control_plane.access.groups.permissions import may_decide
+from control_plane.access.groups.services.credentials import SESSION_SECONDS, member_credentials
+from control_plane.access.groups.services.keys import OldKey, end_overlap, rotate_key
+from control_plane.access.keys.forms import OldKeyForm, OverlapForm
 from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
-from control_plane.audit.actors import Actor
-from control_plane.audit.refusals import NotYours
-from control_plane.computers.access import own_membership
-from control_plane.computers.commands import HELPER, Commands, Setup, as_powershell, as_profile, as_shell
-from control_plane.computers.key_reveal import reveal_key
-from control_plane.config import config
-from control_plane.errors import Refused
-from control_plane.groups.models import AccessState, Grant, Group, Membership
-from control_plane.groups.permissions import may_decide
-from control_plane.groups.services.credentials import SESSION_SECONDS, member_credentials
-from control_plane.groups.services.keys import OldKey, end_overlap, rotate_key
-from control_plane.keys.forms import OldKeyForm, OverlapForm
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.config import config
+from control_plane.base.errors import Refused
 from web.credentials.key_status import key_status
 
 HELPER_FILE = Path(__file__).resolve().parent / "helper" / HELPER

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from control_plane.audit.refusals import NotYours
+from control_plane.base.audit.refusals import NotYours
 from control_plane.deployments.models import Preview
 from control_plane.deployments.previews import SESSION_KEY
 from web.deployments.plan_table import shown_plan

@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from control_plane.audit.actors import Actor
+from control_plane.access.groups.overview import latest_deployments
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from control_plane.deployments import requests
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.stack_status import drift_icon, on_aws, worst_first
-from control_plane.errors import Refused
-from control_plane.groups.overview import latest_deployments
 from web.deployments.views import for_administrators
 
 PER_PAGE = 25

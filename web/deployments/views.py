@@ -14,15 +14,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
+from control_plane.base.sent import read_number
 from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.covered_changes import covered_by, headline
 from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
 from control_plane.deployments.stack_status import left_behind
-from control_plane.errors import Refused
-from control_plane.sent import read_number
 from web.deployments.plan_table import shown_plan
 
 PER_PAGE = 25

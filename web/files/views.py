@@ -10,15 +10,15 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.errors import NotFound, Refused
-from control_plane.files.archive import Archive
-from control_plane.files.browser import browser
-from control_plane.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
-from control_plane.files.slots import Busy
-from control_plane.groups.errors import NoCredentials
-from control_plane.storage.in_folder import requested_place
-from control_plane.storage.objects import NoAnswer, record_download
+from control_plane.access.groups.errors import NoCredentials
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import NotFound, Refused
+from control_plane.research.files.archive import Archive
+from control_plane.research.files.browser import browser
+from control_plane.research.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
+from control_plane.research.files.slots import Busy
+from control_plane.research.storage.in_folder import requested_place
+from control_plane.research.storage.objects import NoAnswer, record_download
 
 RETRY_SECONDS = 60
 BUSY = "The site is sending two other downloads just now, which is as many as it sends at a time."

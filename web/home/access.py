@@ -5,12 +5,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from control_plane.access.groups.models import Group, Membership
+from control_plane.access.groups.permissions import may_decide
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.refusals import NotYours
-from control_plane.groups.models import Group, Membership
-from control_plane.groups.permissions import may_decide
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.refusals import NotYours
 
 MISSING = "There is no such group, or you are not in it."
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from django import forms
 
+from control_plane.access.groups.models import Access
+from control_plane.access.groups.services.codes import MOST_DAYS, MOST_USES, USUAL_DAYS
+from control_plane.access.groups.services.joining import MOST_NOTE
+from control_plane.access.groups.signup import LONGEST_CODE
+from control_plane.access.groups.trust import LONGEST_NAME
 from control_plane.accounts.name_field import NameField
-from control_plane.groups.models import Access
-from control_plane.groups.services.codes import MOST_DAYS, MOST_USES, USUAL_DAYS
-from control_plane.groups.services.joining import MOST_NOTE
-from control_plane.groups.signup import LONGEST_CODE
-from control_plane.groups.trust import LONGEST_NAME
 
 
 class AskForm(forms.Form):

@@ -14,14 +14,14 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
+from control_plane.access.groups.models import DECISION_LINK_SECONDS, DECISION_SALT, Access, JoinRequest, Membership
+from control_plane.access.groups.permissions import decidable
+from control_plane.access.groups.services import joining
+from control_plane.access.groups.slugs import make_slug
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.refusals import NotYours
-from control_plane.errors import Refused
-from control_plane.groups.models import DECISION_LINK_SECONDS, DECISION_SALT, Access, JoinRequest, Membership
-from control_plane.groups.permissions import decidable
-from control_plane.groups.services import joining
-from control_plane.groups.slugs import make_slug
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.errors import Refused
 from web.home.access import go_back, person
 from web.home.forms import ApproveForm, AskForm, DeclineForm
 from web.home.views import render_home

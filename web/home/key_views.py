@@ -7,11 +7,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.errors import Refused
-from control_plane.groups.services.keys import OldKey, end_overlap, remove_old_keys, rotate_group_keys, rotate_key
-from control_plane.keys.forms import OldKeyForm, OverlapForm
-from control_plane.keys.listing import group_keys, held_keys, holders, unused_keys
+from control_plane.access.groups.services.keys import OldKey, end_overlap, remove_old_keys, rotate_group_keys, rotate_key
+from control_plane.access.keys.forms import OldKeyForm, OverlapForm
+from control_plane.access.keys.listing import group_keys, held_keys, holders, unused_keys
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from web.home.access import managed_group, member_of
 
 KEYS_PER_PAGE = 50

@@ -7,13 +7,13 @@ from django.shortcuts import redirect, render
 from django.utils.cache import add_never_cache_headers
 from django.views.decorators.http import require_http_methods, require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.audit.refusals import NotYours
-from control_plane.errors import Refused
-from control_plane.groups.models import Group, JoinCode
-from control_plane.groups.permissions import managers
-from control_plane.groups.services import codes, members
-from control_plane.groups.services.groups import set_allows_keys
+from control_plane.access.groups.models import Group, JoinCode
+from control_plane.access.groups.permissions import managers
+from control_plane.access.groups.services import codes, members
+from control_plane.access.groups.services.groups import set_allows_keys
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.errors import Refused
 from web.home.access import managed_group, member_of, person, visible_group
 from web.home.forms import CodeForm
 

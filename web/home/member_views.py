@@ -8,15 +8,15 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
+from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.overview import places
+from control_plane.access.groups.permissions import managed_groups
+from control_plane.access.groups.services.access import change_access
+from control_plane.access.groups.services.moves import move_member
+from control_plane.access.groups.services.terms import last_moment, set_end
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
-from control_plane.errors import Refused
-from control_plane.groups.models import Access, Group
-from control_plane.groups.overview import places
-from control_plane.groups.permissions import managed_groups
-from control_plane.groups.services.access import change_access
-from control_plane.groups.services.moves import move_member
-from control_plane.groups.services.terms import last_moment, set_end
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from web.home.access import managed_group, member_of, person
 from web.home.forms import AccessForm, EndForm, MoveForm
 

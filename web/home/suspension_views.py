@@ -6,9 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.errors import Refused
-from control_plane.groups.services import suspension
+from control_plane.access.groups.services import suspension
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
 from web.home.access import managed_group, member_of, visible_group
 
 LIFTED = "it works again once AWS has lifted it, in about a minute"

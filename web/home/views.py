@@ -9,17 +9,17 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from control_plane.access.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
+from control_plane.access.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
+from control_plane.access.groups.permissions import decidable, may_decide
+from control_plane.access.groups.services.codes import MOST_USABLE
+from control_plane.access.groups.standing import Standing, requests_of, standings
+from control_plane.access.keys.listing import group_keys
+from control_plane.access.review.signing import standing
 from control_plane.accounts.permissions import is_administrator
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.stack_status import on_aws
-from control_plane.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
-from control_plane.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
-from control_plane.groups.permissions import decidable, may_decide
-from control_plane.groups.services.codes import MOST_USABLE
-from control_plane.groups.standing import Standing, requests_of, standings
-from control_plane.keys.listing import group_keys
-from control_plane.review.signing import standing
 from web.home.access import person, visible_group
 from web.home.forms import AskForm, CodeForm
 

@@ -13,15 +13,15 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.audit.refusals import NotYours
-from control_plane.config import config
-from control_plane.groups.errors import NoCredentials
-from control_plane.jobs.finding import find_job
-from control_plane.jobs.models import Job
-from control_plane.storage.in_folder import in_place, requested_place
-from control_plane.storage.places import Place
+from control_plane.access.groups.errors import NoCredentials
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.config import config
+from control_plane.research.jobs.finding import find_job
+from control_plane.research.jobs.models import Job
+from control_plane.research.storage.in_folder import in_place, requested_place
+from control_plane.research.storage.places import Place
 
 SALT = "cohort.job-link"
 LIFETIME = timedelta(days=30)

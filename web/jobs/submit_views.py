@@ -10,16 +10,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from control_plane.audit.actors import Actor
-from control_plane.catalogue.checking import check_stored
-from control_plane.catalogue.documents import Problem
-from control_plane.catalogue.entries import entry_of
-from control_plane.configurations import services as configurations
-from control_plane.errors import Refused
-from control_plane.jobs.choosing import chosen, covered, look_into
-from control_plane.jobs.finding import find_job
-from control_plane.jobs.protocol import shared_names
-from control_plane.jobs.submitting import (
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
+from control_plane.research.catalogue.checking import check_stored
+from control_plane.research.catalogue.documents import Problem
+from control_plane.research.catalogue.entries import entry_of
+from control_plane.research.configurations import services as configurations
+from control_plane.research.jobs.choosing import chosen, covered, look_into
+from control_plane.research.jobs.finding import find_job
+from control_plane.research.jobs.protocol import shared_names
+from control_plane.research.jobs.submitting import (
     MOST_INPUTS,
     NotSubmittable,
     NotWritten,
@@ -30,10 +30,10 @@ from control_plane.jobs.submitting import (
     new_token,
     submit,
 )
-from control_plane.jobs.watching import look
-from control_plane.storage.in_folder import in_place
-from control_plane.storage.places import Place
-from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.research.jobs.watching import look
+from control_plane.research.storage.in_folder import in_place
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.sessions import Purpose, s3_client
 
 FIRST_SHOWN = 20
 

@@ -9,17 +9,17 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from control_plane.config import config
-from control_plane.errors import Refused
-from control_plane.jobs.finding import find_job
-from control_plane.jobs.models import Job
-from control_plane.jobs.protocol import DataSet, Status, file_name, log_key
-from control_plane.jobs.submitting import new_token
-from control_plane.jobs.watching import Seen, look, note, read_log
-from control_plane.sent import read_number
-from control_plane.storage.in_folder import in_place
-from control_plane.storage.places import Place
-from control_plane.storage.sessions import Purpose, s3_client
+from control_plane.base.config import config
+from control_plane.base.errors import Refused
+from control_plane.base.sent import read_number
+from control_plane.research.jobs.finding import find_job
+from control_plane.research.jobs.models import Job
+from control_plane.research.jobs.protocol import DataSet, Status, file_name, log_key
+from control_plane.research.jobs.submitting import new_token
+from control_plane.research.jobs.watching import Seen, look, note, read_log
+from control_plane.research.storage.in_folder import in_place
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.sessions import Purpose, s3_client
 from web.jobs.results import results_of
 
 JOBS_PER_PAGE = 25

@@ -8,12 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from control_plane.access.groups.errors import Suspended
 from control_plane.accounts.models import User
-from control_plane.audit.refusals import NotYours
-from control_plane.errors import Refused
-from control_plane.groups.errors import Suspended
-from control_plane.storage.places import find_place
-from control_plane.uploads.models import Upload
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.errors import Refused
+from control_plane.research.storage.places import find_place
+from control_plane.research.uploads.models import Upload
 
 PER_PAGE = 20
 MOST_PLACES = 10

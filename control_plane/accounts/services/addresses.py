@@ -15,9 +15,9 @@ from django.db.models import F
 
 from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.signals import address_verified
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.errors import Refused
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import Refused
 
 LINK_SECONDS = 24 * 60 * 60
 _SALT = "cohort.accounts.address"

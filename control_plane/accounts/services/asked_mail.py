@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor, acting
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor, acting
+from control_plane.base.audit.models import record
 from control_plane.notifications import failures
 from control_plane.notifications.models import Delivery, Notice
 

@@ -12,10 +12,10 @@ from django.db.models import Exists, OuterRef, ProtectedError, QuerySet
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.cleaning import AT_ONCE, cleans, remove_in_steps
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.cleaning import AT_ONCE, cleans, remove_in_steps
+from control_plane.base.config import config
 from control_plane.notifications.cleaning import remove_notices_to
 
 

@@ -17,10 +17,10 @@ from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.accounts.validation import tidy_name
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.audit.refusals import NotYours
-from control_plane.visible import UNSEEN
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.visible import UNSEEN
 
 CLIENT_ID = "cohort-cli"
 SCOPE = "credentials"

@@ -3,9 +3,9 @@
 from django.db import transaction
 
 from control_plane.accounts.models import User
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.errors import Refused
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import Refused
 
 
 class LastAdministrator(Refused):

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import require_administrator
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
 
 
 def send_password_link(user: User, *, request: HttpRequest) -> bool:

@@ -7,8 +7,8 @@ from django.db import transaction
 
 from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.services.letters import tell_of_removed_factor
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
 
 
 def remove_factors(factors: Iterable[Authenticator], *, actor: Actor) -> None:

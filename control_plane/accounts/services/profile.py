@@ -6,9 +6,9 @@ from django.db import transaction
 from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.deletion import cancel_deletion
 from control_plane.accounts.validation import tidy_name, validate_person_name
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.errors import InvalidName
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import InvalidName
 
 
 def rename(*, user: User, name: str, actor: Actor) -> None:

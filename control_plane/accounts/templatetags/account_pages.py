@@ -6,7 +6,7 @@ from django import forms, template
 from django.forms.boundfield import BoundField
 
 from control_plane.accounts.services import asked_mail
-from control_plane.config import config
+from control_plane.base.config import config
 
 register = template.Library()
 

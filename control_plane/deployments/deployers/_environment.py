@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from control_plane.config import config
+from control_plane.base.config import config
 from stacks import environment
 
 WITHHELD = frozenset(

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from control_plane.config import ROOT
+from control_plane.base.config import ROOT
 
 logger = logging.getLogger("cohort.children")
 

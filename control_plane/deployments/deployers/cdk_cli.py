@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from control_plane.config import ROOT, config
+from control_plane.base.config import ROOT, config
 from control_plane.deployments import cloudformation, failures
 from control_plane.deployments.deployers._environment import child_environment, work_folder
 from control_plane.deployments.deployers._subprocess import TimedOut, run_streaming

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from control_plane.aws import Place
+from control_plane.base.aws import Place
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan

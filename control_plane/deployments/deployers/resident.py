@@ -5,8 +5,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from control_plane import aws
-from control_plane.config import ROOT, config
+from control_plane.base import aws
+from control_plane.base.config import ROOT, config
 from control_plane.deployments import failures
 from control_plane.deployments.deployers._environment import child_environment
 from control_plane.deployments.deployers._json_child import Child, ChildDied, Conversation, Kept, Message

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.deployers._environment import child_environment, work_folder
 from control_plane.deployments.deployers._json_child import Child, ChildDied, Kept
 from control_plane.deployments.failures import Problem

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from django.db import close_old_connections
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.deployers import toolchain
 from control_plane.deployments.deployers.cdk_cli import CdkCli
 from control_plane.deployments.deployers.port import Deployer, DeployerMissing

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
 
-from control_plane.config import config
+from control_plane.base.config import config
 from control_plane.deployments.engine import leases
 from control_plane.deployments.models import Deployment, Worker
 

@@ -15,8 +15,8 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from control_plane.audit.actors import Actor
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.config import config
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.backoff import MOST_TRIES
 from control_plane.deployments.models import Change, Deployment, Stack

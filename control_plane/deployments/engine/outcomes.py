@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from control_plane.audit.actors import Actor
-from control_plane.config import config
+from control_plane.base.audit.actors import Actor
+from control_plane.base.config import config
 from control_plane.deployments import counters
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.backoff import MOST_TRIES, backoff

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from botocore.exceptions import ClientError
 
-from control_plane import aws
-from control_plane.config import config
+from control_plane.base import aws
+from control_plane.base.config import config
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployers.port import Tell, Tick

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from django.db import OperationalError
 
-from control_plane import aws
-from control_plane.aws import AwsFailure
-from control_plane.config import config
+from control_plane.base import aws
+from control_plane.base.aws import AwsFailure
+from control_plane.base.config import config
 from control_plane.deployments import aws_ahead, cloudformation, drift, failures, leftovers, lockout, lockout_requests
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployers.port import Declined, Deployer, DeployerFailure, DeployerMissing, ResourceEvent, Target

@@ -5,9 +5,9 @@ What is really there is looked at first, so that whoever takes over from a worke
 
 import time
 
-from control_plane import aws
-from control_plane.aws import Place
-from control_plane.config import config
+from control_plane.base import aws
+from control_plane.base.aws import Place
+from control_plane.base.config import config
 from control_plane.deployments import cloudformation, failures
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployers.port import ResourceEvent, Watcher

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from control_plane.audit.actors import Actor
+from control_plane.base.audit.actors import Actor
 from control_plane.deployments.engine import leases
 from control_plane.deployments.models import Change, Deployment, Failure, Preview, Stack
 from control_plane.deployments.requests import lock, queue

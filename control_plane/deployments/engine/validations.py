@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from control_plane.aws import AwsFailure, Place, explained
+from control_plane.base.aws import AwsFailure, Place, explained
 from control_plane.deployments.cloudformation import STACK_TYPE, client
 from control_plane.deployments.deployers.port import DeployerFailure
 from control_plane.deployments.failures import FailedResource

@@ -1,4 +1,4 @@
-// Names of files with what cannot be seen in them as its number, so that none passes for another. As control_plane/visible.py.
+// Names of files with what cannot be seen in them as its number, so that none passes for another. As control_plane/base/visible.py.
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\u2800]/gu;
 // What turns the order of letters about; only these are dangerous in a name under which a file is saved.
 const TURNING = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

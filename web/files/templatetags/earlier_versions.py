@@ -2,8 +2,8 @@
 
 from django import template
 
-from control_plane.groups.services.earlier_versions import kept_days
-from control_plane.storage.places import Place
+from control_plane.access.groups.services.earlier_versions import kept_days
+from control_plane.research.storage.places import Place
 
 register = template.Library()
 

@@ -2,7 +2,7 @@
 
 from django import template
 
-from control_plane.visible import visible as make_visible
+from control_plane.base.visible import visible as make_visible
 
 register = template.Library()
 

@@ -9,8 +9,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 
 from control_plane.accounts.models import User
-from control_plane.audit.models import record
-from control_plane.terminal import VerbCommand
+from control_plane.base.audit.models import record
+from control_plane.base.terminal import VerbCommand
 
 
 class Command(VerbCommand):

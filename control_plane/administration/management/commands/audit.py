@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from control_plane.audit.export import FORMATS, Format, lines
-from control_plane.audit.models import AuditEvent, record
-from control_plane.terminal import VerbCommand
+from control_plane.base.audit.export import FORMATS, Format, lines
+from control_plane.base.audit.models import AuditEvent, record
+from control_plane.base.terminal import VerbCommand
 
 LINES_BETWEEN_NEWS = 10_000
 

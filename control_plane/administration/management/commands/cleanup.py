@@ -10,9 +10,9 @@ from django.db import DatabaseError
 from django.utils.module_loading import autodiscover_modules
 
 from control_plane.accounts.services import cleaning as _accounts  # noqa: F401 (its parts are marked as it is imported)
-from control_plane.audit.actors import Actor
-from control_plane.audit.models import record
-from control_plane.cleaning import parts
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.cleaning import parts
 
 logger = logging.getLogger("cohort.cleanup")
 

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from control_plane.accounts.validation import validate_email
-from control_plane.config import config
+from control_plane.base.config import config
+from control_plane.base.terminal import VerbCommand
 from control_plane.notifications.channels import NotDelivered, send_email, send_webhook, webhook_host
-from control_plane.terminal import VerbCommand
 
 
 class Command(VerbCommand):

@@ -3,12 +3,12 @@
 import sys
 from typing import Any
 
+from control_plane.access.groups.services.earlier_versions import Proposal, proposal
+from control_plane.access.groups.services.platform import sync_platform
+from control_plane.access.groups.services.renewal import renew_all
+from control_plane.base.sizes import in_words
 from control_plane.deployments.terminal import DeployingCommand
-from control_plane.groups.services.earlier_versions import Proposal, proposal
-from control_plane.groups.services.platform import sync_platform
-from control_plane.groups.services.renewal import renew_all
-from control_plane.sizes import in_words
-from control_plane.storage.earlier_versions import Ending, count, sync_confirmed
+from control_plane.research.storage.earlier_versions import Ending, count, sync_confirmed
 
 
 class Command(DeployingCommand):

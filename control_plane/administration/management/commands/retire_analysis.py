@@ -4,15 +4,15 @@ import sys
 import time
 from typing import Any
 
-from control_plane.analyses.retiring import ask, undo
+from control_plane.access.groups.services.analyses import find_analysis
+from control_plane.access.retirement.analysis_present import analysis_retirement_as_dict, progress, standing
+from control_plane.access.retirement.errors import RetirementRefused
+from control_plane.access.retirement.management.commands.retire import waits
+from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
+from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, LOOK_SECONDS
-from control_plane.groups.services.analyses import find_analysis
-from control_plane.retirement.analysis_present import analysis_retirement_as_dict, progress, standing
-from control_plane.retirement.errors import RetirementRefused
-from control_plane.retirement.management.commands.retire import waits
-from control_plane.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.terminal import EXIT_STILL_WAITING, VerbCommand
+from control_plane.research.analyses.retiring import ask, undo
 
 
 class Command(VerbCommand):

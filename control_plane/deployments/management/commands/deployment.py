@@ -3,11 +3,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from control_plane.base.terminal import table
 from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.deployments.terminal import DeployingCommand
-from control_plane.terminal import table
 from stacks.manifest import names
 
 MOST_LISTED = 100

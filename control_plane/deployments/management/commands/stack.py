@@ -5,13 +5,13 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
+from control_plane.base.terminal import EXIT_STILL_WAITING, table
 from control_plane.deployments import requests
 from control_plane.deployments.drift_schedule import check_by_night
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.serializers import stack_as_dict
 from control_plane.deployments.stack_status import on_aws, worst_first
 from control_plane.deployments.terminal import LOOK_SECONDS, WAIT_SECONDS, DeployingCommand
-from control_plane.terminal import EXIT_STILL_WAITING, table
 
 MOST_LISTED = 1000
 EXIT_DIFFERS = 1

@@ -177,7 +177,7 @@ export class Bucket {
   }
 
   // Whether this is S3's way to say that nothing lies under the key: 404 to whoever may list, 403 to others, and undecided for a right
-  // to list under a prefix, as ours is. So a listing tells, as in control_plane/storage/presence.py. Throws where that is refused.
+  // to list under a prefix, as ours is. So a listing tells, as in control_plane/research/storage/presence.py. Throws where that is refused.
   async isMissing(error, key) {
     if (error.answered !== 403) return error.answered === 404;
     const { objects } = await this.list({ prefix: key, delimiter: "", max: 1 });

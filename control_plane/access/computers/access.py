@@ -1,0 +1,15 @@
+"""The groups in which a person may ask for credentials: their own, and no others."""
+
+from control_plane.access.groups.models import Membership
+from control_plane.accounts.models import User
+from control_plane.base.audit.refusals import NotYours
+
+
+def own_membership(user: User, slug: str) -> Membership:
+    """The person's membership in the group, with its stack. Raises NotYours, whether or not there is such a group."""
+    found: Membership | None = (
+        Membership.objects.wanted().select_related("group__stack", "user").filter(group__slug=slug, user=user).first()
+    )
+    if found is None:
+        raise NotYours(f"You are not in a group called {slug!r}. No credentials were made; ask its manager to add you.")
+    return found

@@ -1,0 +1,83 @@
+"""What is said to people who join a group or leave it, and to those who decide about them. One link each, never a secret."""
+
+from django.urls import reverse
+
+from control_plane.access.groups.models import Group, JoinRequest
+from control_plane.notifications.messages import Letter
+from control_plane.notifications.models import Notice
+
+
+def about_request(request: JoinRequest, event: Notice.Event) -> Letter:
+    """Say what became of a request to join."""
+    match event:
+        case Notice.Event.JOIN_ASKED:
+            return _asked(request)
+        case Notice.Event.JOIN_APPROVED:
+            return _approved(request)
+        case Notice.Event.JOIN_DECLINED:
+            return _declined(request)
+        case _:
+            raise ValueError(f"{event} is not about a request to join.")
+
+
+def access_given(group: Group) -> Letter:
+    """Say to a member that AWS holds their access now."""
+    return Letter(
+        f"You are in: {group.name}",
+        [f"Your access to {group.name} is ready. What you can reach, and how:"],
+        group.get_absolute_url(),
+        "because you are a member of the group now",
+    )
+
+
+def access_ended(group: Group) -> Letter:
+    """Say to who was a member that AWS holds their access no more."""
+    return Letter(
+        f"Your access to {group.name} has ended",
+        [
+            f"You are not a member of {group.name} any more: its keys and sessions that you had do not work from now on. "
+            "The group's data stays with the group, and your account stays as it is."
+        ],
+        reverse("home"),
+        "because you were a member of the group",
+    )
+
+
+def _asked(request: JoinRequest) -> Letter:
+    who = f"{request.user.name} ({request.user.email})" if request.user.name else request.user.email
+    how = f" They gave the join code that begins with {request.code.prefix}." if request.code else ""
+    return Letter(
+        f"{request.user.email} asks to join {request.place}",
+        [
+            f"{who} asks to join {request.place}.{how} They have no access until somebody approves.",
+            "Approve or decline here, after signing in. The link works for a week and for this request alone:",
+        ],
+        request.decision_path(),
+        "because you can decide it",
+    )
+
+
+def _approved(request: JoinRequest) -> Letter:
+    return Letter(
+        f"Your request to join {request.place} was approved",
+        [
+            f"Your request to join {request.place} was approved. AWS is making your access now, which takes a minute or two. "
+            "Another e-mail says when you are in; you can watch it here:"
+        ],
+        reverse("home"),
+        "because you asked to join",
+    )
+
+
+def _declined(request: JoinRequest) -> Letter:
+    said = [f"They say: {request.note}"] if request.note else []
+    return Letter(
+        f"Your request to join {request.place} was declined",
+        [
+            f"Your request to join {request.place} was declined. Your account stays as it is.",
+            *said,
+            "You can ask again here, with another code or for another group:",
+        ],
+        reverse("home"),
+        "because you asked to join",
+    )

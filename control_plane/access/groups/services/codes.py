@@ -1,0 +1,86 @@
+"""Join codes: made, rotated and withdrawn by a group's managers, and looked up for who gives one."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from control_plane.access.groups.errors import AlreadyWithdrawn, CodeRefused, InvalidTerms
+from control_plane.access.groups.lifecycle import is_retiring, refuse_retiring
+from control_plane.access.groups.models import CODE_GROUP_LETTERS, Group, JoinCode, hash_code, make_code
+from control_plane.access.groups.permissions import require_manager
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import LimitReached
+
+USUAL_DAYS, MOST_DAYS = 30, 365
+MOST_USES = 10_000
+# So that a page can show them all, and so that somebody looks before making yet another.
+MOST_USABLE = 20
+
+
+def make_join_code(*, group: Group, actor: Actor, days: int = USUAL_DAYS, most_uses: int | None = None) -> tuple[JoinCode, str]:
+    """Make a code. Returns its row and the code itself, which is kept nowhere. Raises InvalidTerms or PermissionDenied."""
+    _check_terms(days, most_uses)
+    with transaction.atomic():
+        Group.objects.select_for_update().get(pk=group.pk)
+        require_manager(actor, group)
+        return _make(group, actor, days, most_uses)
+
+
+def rotate_join_code(*, code: JoinCode, actor: Actor, days: int = USUAL_DAYS) -> tuple[JoinCode, str]:
+    """Withdraw a code and make another in its place, in one step. Raises AlreadyWithdrawn, InvalidTerms or PermissionDenied."""
+    _check_terms(days, code.most_uses)
+    with transaction.atomic():
+        withdraw_join_code(code=code, actor=actor)
+        return _make(code.group, actor, days, code.most_uses)
+
+
+def withdraw_join_code(*, code: JoinCode, actor: Actor) -> None:
+    """End a code at once. Who has asked by it already is not concerned. Raises AlreadyWithdrawn or PermissionDenied."""
+    with transaction.atomic():
+        Group.objects.select_for_update().get(pk=code.group_id)
+        require_manager(actor, code.group)
+        if not JoinCode.objects.filter(pk=code.pk, withdrawn_at__isnull=True).update(withdrawn_at=timezone.now()):
+            raise AlreadyWithdrawn("This join code was withdrawn already. Nothing was changed.")
+        record(actor, "joincode.withdraw", f"group {code.group.slug}", prefix=code.prefix)
+
+
+def find_usable_code(code: str) -> JoinCode:
+    """The row of a code that works now. Raises CodeRefused, whatever is wrong with it."""
+    found = JoinCode.objects.usable(timezone.now()).select_related("group").filter(code_hash=hash_code(code)).first()
+    if found is None or is_retiring(found.group):
+        raise CodeRefused
+    return found
+
+
+def use_code(code: JoinCode) -> None:
+    """Count one use, in the caller's transaction. Raises CodeRefused if the code has stopped working since it was found."""
+    if not JoinCode.objects.usable(timezone.now()).filter(pk=code.pk).update(uses=F("uses") + 1):
+        raise CodeRefused
+
+
+def _make(group: Group, actor: Actor, days: int, most_uses: int | None) -> tuple[JoinCode, str]:
+    refuse_retiring(group)
+    now = timezone.now()
+    if JoinCode.objects.usable(now).filter(group=group).count() >= MOST_USABLE:
+        raise LimitReached(f"{group.name} has {MOST_USABLE} codes that work. Nothing was changed; withdraw one of them first.")
+    text = make_code()
+    row = JoinCode.objects.create(
+        group=group,
+        code_hash=hash_code(text),
+        prefix=text[:CODE_GROUP_LETTERS],
+        created_by=actor.label,
+        expires_at=now + timedelta(days=days),
+        most_uses=most_uses,
+    )
+    record(actor, "joincode.create", f"group {group.slug}", prefix=row.prefix, days=days, most_uses=most_uses)
+    return row, text
+
+
+def _check_terms(days: int, most_uses: int | None) -> None:
+    if not 1 <= days <= MOST_DAYS:
+        raise InvalidTerms(f"A code works for 1 to {MOST_DAYS} days. Nothing was made.")
+    if most_uses is not None and not 1 <= most_uses <= MOST_USES:
+        raise InvalidTerms(f"A code can be used once to {MOST_USES:,} times. Nothing was made.")

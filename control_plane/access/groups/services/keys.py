@@ -1,0 +1,342 @@
+"""A member's long-lived access key: how old it is, replacing it, and the old one that goes on beside the new for a while.
+
+IAM allows two keys for a user. So an old key has to be gone from AWS before the next rotation. What becomes of an old key when
+its time is over is in `control_plane.access.keys.overlaps`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from control_plane.access.groups.announcements import announce_about_group
+from control_plane.access.groups.errors import InvalidOverlap, NoCredentials, NoOldKey, NotMember, OldKeyThere
+from control_plane.access.groups.models import Access, Group, Membership, PreviousKey
+from control_plane.access.groups.permissions import may_decide, require_manager
+from control_plane.access.groups.services.credentials import refuse_too_often
+from control_plane.access.groups.services.groups import request_group_deployment
+from control_plane.accounts.models import User
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.config import config
+from control_plane.deployments.models import Deployment, StoredManifest
+from control_plane.deployments.requests import lock
+from stacks.manifest import ManifestError
+
+MOST_ROTATIONS_AN_HOUR = 10
+NO_OVERLAP = timedelta(0)
+USUAL_OVERLAP = timedelta(days=7)
+LONGEST_OVERLAP = timedelta(days=90)
+
+
+class OldKey(StrEnum):
+    """What can be done with the key before the present one."""
+
+    STOP = "stop"
+    BRING_BACK = "bring-back"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class GroupRotation:
+    """What a rotation of a group's keys began: how many are replaced, and who keeps theirs, with the reason."""
+
+    deployment: Deployment
+    replaced: int
+    left_out: dict[str, str]
+
+
+def key_generation(membership: Membership) -> int:
+    """The generation of the group's stack that brings the member's present key."""
+    return membership.key_generation or membership.added_generation
+
+
+def key_is_in_force(membership: Membership) -> bool:
+    """Whether AWS holds the member's present key. Until then it may hold the one before. Reads the group's stack."""
+    return key_generation(membership) <= membership.group.stack.deployed_generation
+
+
+def key_made_at(membership: Membership) -> datetime | None:
+    """When the member's present key was asked for; AWS makes it with the deployment that follows."""
+    return (
+        StoredManifest.objects.filter(stack_id=membership.group.stack_id, generation=key_generation(membership))
+        .values_list("created_at", flat=True)
+        .first()
+    )
+
+
+def rotate_key(*, group: Group, user: User, actor: Actor, overlap: timedelta = USUAL_OVERLAP) -> Deployment:
+    """Have AWS make a member a new key. The old one works on for `overlap`; without any, it ends as the new one is there.
+
+    The member, the group's managers and administrators may; a member whose key somebody else replaces is told. Raises NotMember,
+    NoCredentials if there is no key or it is being made already, OldKeyThere, InvalidOverlap, TooOften, or PermissionDenied.
+    """
+    if not may_replace(actor, group, user):
+        raise PermissionDenied("Only the member, the group's managers and administrators may replace a key. Nothing was changed.")
+    check_overlap(overlap)
+    refuse_too_often(actor, "member.rotate_key", MOST_ROTATIONS_AN_HOUR)
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        membership = _holder(group, user)
+        _refuse_rotation(membership, on_aws=_with_old_key_on_aws(group))
+        before = _next_key(membership, overlap)
+        deployment = request_group_deployment(group, f"Replacing {user.email}’s access key in {group.name}", actor)
+        _record_rotation(membership, before, deployment, actor)
+    return deployment
+
+
+def rotate_group_keys(*, group: Group, actor: Actor, overlap: timedelta = USUAL_OVERLAP) -> GroupRotation:
+    """Have AWS make new keys for all who hold one in the group, in one deployment. Its managers and administrators may.
+
+    Whose key is being made, or whose old key is still there, keeps theirs, and is named with the reason. Raises NoCredentials if
+    that leaves nobody, InvalidOverlap, TooOften or PermissionDenied.
+    """
+    require_manager(actor, group)
+    check_overlap(overlap)
+    refuse_too_often(actor, "group.rotate_keys", MOST_ROTATIONS_AN_HOUR)
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("user").order_by("user__email")
+        holders = holders.prefetch_related("adopted_keys")
+        replaced, left_out = _sort_out(group, holders)
+        if not replaced:
+            raise NoCredentials(" ".join(["No key was replaced.", *left_out.values()] if left_out else [_nobody(group)]))
+        serials = {membership.pk: _next_key(membership, overlap) for membership in replaced}
+        deployment = request_group_deployment(group, f"Replacing {_count(len(replaced))} of {group.name}", actor)
+        for membership in replaced:
+            _record_rotation(membership, serials[membership.pk], deployment, actor, action="group.rotate_key")
+        record(
+            actor,
+            "group.rotate_keys",
+            f"group {group.slug}",
+            replaced=len(replaced),
+            left_out=sorted(left_out),
+            overlap_days=overlap.days,
+            deployment=deployment.pk,
+        )
+    return GroupRotation(deployment, len(replaced), left_out)
+
+
+def end_overlap(
+    *, group: Group, user: User, actor: Actor, wish: OldKey = OldKey.REMOVE, overlap: timedelta = USUAL_OVERLAP
+) -> Deployment:
+    """Remove the key before the present one, make it inactive, or, while it is there, let it work again for `overlap`.
+
+    The member, the group's managers and administrators may. Raises NotMember, NoCredentials, NoOldKey, InvalidOverlap, or
+    PermissionDenied.
+    """
+    if not may_replace(actor, group, user):
+        raise PermissionDenied(
+            "Only the member, the group's managers and administrators may say what becomes of an old key. Nothing was changed."
+        )
+    if wish == OldKey.BRING_BACK:
+        check_overlap(overlap, shortest=timedelta(days=1))
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        membership = _holder(group, user)
+        before = membership.previous_key
+        after, until = _wished(membership, wish, overlap)
+        set_previous(membership, after, until)
+        summary = {
+            OldKey.REMOVE: f"Removing {user.email}’s old access key in {group.name}",
+            OldKey.STOP: f"Making {user.email}’s old access key in {group.name} inactive",
+            OldKey.BRING_BACK: f"Bringing {user.email}’s old access key in {group.name} back",
+        }[wish]
+        deployment = request_group_deployment(group, summary, actor)
+        record_old_key(membership, before, deployment, actor)
+    return deployment
+
+
+def remove_old_keys(*, group: Group, actor: Actor) -> tuple[Deployment, int]:
+    """Remove all old keys of a group in one deployment, so that its present ones can be replaced. Returns how many, too.
+
+    The group's managers and administrators may. Raises NoOldKey or PermissionDenied.
+    """
+    require_manager(actor, group)
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        held = Membership.objects.wanted().filter(group=group).exclude(previous_key="")
+        old = list(held.select_related("user").order_by("user__email"))
+        if not old:
+            raise NoOldKey(f"There is no old key in {group.name}. Nothing was changed.")
+        before = {membership.pk: membership.previous_key for membership in old}
+        for membership in old:
+            membership.group = group
+            set_previous(membership, "", None)
+        deployment = request_group_deployment(group, f"Removing {_count(len(old), 'old access key')} of {group.name}", actor)
+        for membership in old:
+            record_old_key(membership, before[membership.pk], deployment, actor)
+    return deployment, len(old)
+
+
+def may_replace(actor: Actor, group: Group, user: User) -> bool:
+    """Whether the actor may decide about this member's keys."""
+    return (actor.user is not None and actor.user.pk == user.pk) or may_decide(actor, group)
+
+
+def check_overlap(overlap: timedelta, *, shortest: timedelta = NO_OVERLAP) -> None:
+    """Raise InvalidOverlap for a time that is too short or too long."""
+    if not shortest <= overlap <= LONGEST_OVERLAP:
+        raise InvalidOverlap(
+            f"An old key can go on for {shortest.days} to {LONGEST_OVERLAP.days} days. "
+            "Nothing was changed; choose a time within that."
+        )
+
+
+def set_previous(membership: Membership, state: str, until: datetime | None) -> None:
+    """Write down what is to become of the key before the present one, for a caller who holds the stack's lock."""
+    membership.previous_key, membership.previous_key_until = state, until
+    membership.save(update_fields=["previous_key", "previous_key_until"])
+
+
+def record_old_key(membership: Membership, before: str, deployment: Deployment, actor: Actor) -> None:
+    """Put what becomes of an old key on record. Reads the membership's group and user."""
+    until = membership.previous_key_until
+    record(
+        actor,
+        "member.old_key",
+        f"{membership.user.email} in {membership.group.slug}",
+        before={"previous_key": before},
+        after={"previous_key": membership.previous_key, "until": until.isoformat() if until else None},
+        key_serial=membership.key_serial - 1,
+        deployment=deployment.pk,
+    )
+
+
+def inactive_until() -> datetime:
+    """Until when a key that is made inactive now can be brought back."""
+    return timezone.now() + timedelta(days=config().key_inactive_days)
+
+
+def _holder(group: Group, user: User) -> Membership:
+    membership: Membership | None = Membership.objects.wanted().select_related("user").filter(group=group, user=user).first()
+    if membership is None:
+        raise NotMember(f"{user.email} is not in {group.name}. Nothing was changed.")
+    membership.group = group
+    if membership.access != Access.KEYS:
+        raise NoCredentials(f"{user.email} has no access key in {group.name}, so there is none to replace. Nothing was changed.")
+    return membership
+
+
+def _refuse_rotation(membership: Membership, *, on_aws: frozenset[str]) -> None:
+    """Raise where AWS would hold no new key now. `on_aws`: whose old key AWS holds, by username."""
+    email = membership.user.email
+    if not key_is_in_force(membership):
+        raise NoCredentials(f"A key for {email} is being made already. Nothing was changed; wait until it is there.")
+    if membership.previous_key:
+        raise OldKeyThere(
+            f"{email}’s old key is still there, and AWS allows no third. Nothing was changed; "
+            "remove the old key first, then replace the present one once that is done."
+        )
+    if brought := next((key for key in membership.adopted_keys.all() if key.state != "removed"), None):
+        raise OldKeyThere(
+            f"{email}’s key from before Cohort ({brought.access_key_id}) is still there, and AWS allows no third. Nothing was "
+            "changed; use the present key in all programs, remove that one, then replace the present one."
+        )
+    if membership.username in on_aws:
+        raise OldKeyThere(
+            f"{email}’s old key is being removed, and AWS allows no third. "
+            "Nothing was changed; replace the present one in a minute."
+        )
+
+
+def _with_old_key_on_aws(group: Group) -> frozenset[str]:
+    """The usernames of those for whom AWS holds an old key too, by the manifest that was deployed last."""
+    stack = group.stack
+    try:
+        manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
+    except ManifestError:
+        # Deployed by another version; the deployment itself would tell.
+        return frozenset()
+    return frozenset(member.username for member in manifest.members if member.previous_key) if manifest else frozenset()
+
+
+def _sort_out(group: Group, holders: Iterable[Membership]) -> tuple[list[Membership], dict[str, str]]:
+    """Whose key can be replaced now, and why the others' cannot."""
+    replaced, left_out, on_aws = [], {}, _with_old_key_on_aws(group)
+    for membership in holders:
+        membership.group = group
+        try:
+            _refuse_rotation(membership, on_aws=on_aws)
+        except (NoCredentials, OldKeyThere) as refusal:
+            left_out[membership.user.email] = str(refusal)
+        else:
+            replaced.append(membership)
+    return replaced, left_out
+
+
+def _next_key(membership: Membership, overlap: timedelta) -> int:
+    """Count the key up, and say how long the present one goes on. Returns the present one's serial."""
+    before = membership.key_serial
+    membership.key_serial, membership.key_generation = before + 1, membership.group.stack.generation + 1
+    if overlap:
+        membership.previous_key, membership.previous_key_until = PreviousKey.ACTIVE, timezone.now() + overlap
+    membership.save(update_fields=["key_serial", "key_generation", "previous_key", "previous_key_until"])
+    return before
+
+
+def _wished(membership: Membership, wish: OldKey, overlap: timedelta) -> tuple[str, datetime | None]:
+    """The old key's state and time as wished. Raises NoOldKey."""
+    who = f"{membership.user.email} in {membership.group.name}"
+    if not membership.previous_key:
+        raise NoOldKey(f"There is no old key of {who}. Nothing was changed.")
+    match wish:
+        case OldKey.REMOVE:
+            return "", None
+        case OldKey.STOP if membership.previous_key == PreviousKey.ACTIVE:
+            return PreviousKey.INACTIVE, inactive_until()
+        case OldKey.BRING_BACK if membership.previous_key == PreviousKey.INACTIVE:
+            return PreviousKey.ACTIVE, timezone.now() + overlap
+    raise NoOldKey(f"The old key of {who} is {'active' if wish == OldKey.BRING_BACK else 'inactive'} already. Nothing was changed.")
+
+
+def _record_rotation(
+    membership: Membership, before: int, deployment: Deployment, actor: Actor, *, action: str = "member.rotate_key"
+) -> None:
+    group, user, until = membership.group, membership.user, membership.previous_key_until
+    record(
+        actor,
+        action,
+        f"{user.email} in {group.slug}",
+        before={"key_serial": before},
+        after={"key_serial": membership.key_serial, "old_key_until": until.isoformat() if until else None},
+        deployment=deployment.pk,
+    )
+    if user.is_active and (actor.user is None or actor.user.pk != user.pk):
+        _tell_replaced(membership, actor)
+
+
+def _tell_replaced(membership: Membership, actor: Actor) -> None:
+    group, until = membership.group, membership.previous_key_until
+    old = (
+        f"The one that you have works until {until:%A, %d %B %Y}; use the new one in all your programs before that."
+        if until
+        else "The one that you have stops working as the new one is there."
+    )
+    who = actor.label if actor.channel == "web" else "An administrator"
+    announce_about_group(
+        group,
+        about=f"key {membership.key_serial} of membership {membership.pk}",
+        recipients=[membership.user.email],
+        subject=f"Your access key for {group.name} is being replaced",
+        paragraphs=[f"{who} has your access key for {group.name} replaced. {old}", "Look at your new key, once, on this page:"],
+        path=credentials_path(group),
+    )
+
+
+def credentials_path(group: Group) -> str:
+    """Where a member finds their own key."""
+    return reverse("credentials:page", args=(group.slug,))
+
+
+def _nobody(group: Group) -> str:
+    return f"Nobody in {group.name} holds an access key. Nothing was changed."
+
+
+def _count(keys: int, what: str = "access key") -> str:
+    return f"{keys} {what}{'' if keys == 1 else 's'}"

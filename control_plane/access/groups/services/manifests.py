@@ -1,0 +1,121 @@
+"""Manifests, made from the database."""
+
+import time
+from datetime import timedelta
+
+from django.utils import timezone
+
+from control_plane.access.groups.models import Access, Analysis, Group, Membership
+from control_plane.base.config import config
+from control_plane.base.errors import LimitReached
+from control_plane.deployments.models import Stack, StoredManifest
+from stacks.manifest import (
+    MOST_REVOKED,
+    AnalysisGrant,
+    GroupManifest,
+    ManifestError,
+    Member,
+    PlatformManifest,
+    limits,
+    names,
+    parse,
+)
+
+# A session lasts at most an hour; the second hour covers clocks that differ and a deployment that takes its time.
+REVOKED_FOR = timedelta(hours=2)
+# The longest session that Cohort opens, on whose end a cut-off denies nobody anything.
+LONGEST_SESSION = timedelta(hours=1)
+
+
+def group_manifest(group: Group, generation: int) -> GroupManifest:
+    """The group's desired state now. Raises LimitReached where AWS could not hold it."""
+    stack = group.stack
+    revoked = _recently_removed(group)
+    suspended = group.memberships.wanted().filter(suspended_at__isnull=False).count()
+    members = list(group.memberships.wanted().order_by("username"))
+    cut_off = {member.username: moment for member in members if (moment := cut_off_of(member)) and member.suspended_at is None}
+    # Too many to name: everybody's sessions end, and those who are still members get new ones.
+    can_name = len(revoked) + suspended <= MOST_REVOKED
+    if not can_name:
+        all_cut_off: int | None = max(int(time.time()), *cut_off.values(), 0)
+    else:
+        all_cut_off = max(cut_off.values()) if len(revoked) + suspended + len(cut_off) > MOST_REVOKED else None
+    parts = _parts(members, previous_manifest(stack, generation))
+    try:
+        return GroupManifest.build(
+            generation=generation,
+            account=stack.account,
+            region=stack.region,
+            slug=group.slug,
+            members=tuple(
+                Member(
+                    username=member.username,
+                    access=member.access,
+                    key_serial=member.key_serial,
+                    previous_key=member.previous_key or None,
+                    part=parts.get(member.username, 0),
+                    suspended=member.suspended_at is not None,
+                    sessions_not_before=cut_off.get(member.username) if all_cut_off is None else None,
+                )
+                for member in members
+            ),
+            analyses=tuple(
+                AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
+                # No right to a bucket that AWS could not make for us: whoever has its name could read what is put there.
+                for grant in group.grants.wanted()
+                .filter(analysis__unmade_reason="")
+                .select_related("analysis")
+                .order_by("analysis__bucket")
+            ),
+            revoked=tuple(revoked) if can_name else (),
+            sessions_not_before=all_cut_off,
+            suspended=group.suspended_at is not None,
+            retired=stack.is_retired,
+        )
+    except ManifestError as error:
+        raise LimitReached(f"{error} Nothing was changed.") from error
+
+
+def cut_off_of(member: Membership) -> int | None:
+    """Before when the member's sessions are denied (unix seconds), while one of them may still be open."""
+    moment = member.sessions_not_before
+    return int(moment.timestamp()) if moment is not None and moment > timezone.now() - LONGEST_SESSION else None
+
+
+def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:
+    """What was last asked for of a group before this generation, if anything was."""
+    before = StoredManifest.objects.filter(stack=stack, generation__lt=generation).order_by("-generation")
+    text = before.values_list("text", flat=True).first()
+    manifest = parse(text) if text else None
+    return manifest if isinstance(manifest, GroupManifest) else None
+
+
+def platform_manifest(
+    stack: Stack, generation: int, origins: tuple[str, ...], earlier_versions_days: int | None
+) -> PlatformManifest:
+    """A storage stack's desired state now. Raises LimitReached where AWS could not hold it."""
+    try:
+        return PlatformManifest.build(
+            generation=generation,
+            account=stack.account,
+            region=stack.region,
+            number=names.storage_number(stack.name),
+            buckets=tuple(Analysis.objects.wanted().filter(stack=stack).order_by("bucket").values_list("bucket", flat=True)),
+            origins=origins,
+            earlier_versions_days=earlier_versions_days,
+        )
+    except ManifestError as error:
+        raise LimitReached(f"{error} Nothing was changed.") from error
+
+
+def _parts(members: list[Membership], before: GroupManifest | None) -> dict[str, int]:
+    """The part of the stack that each key holder lies in, which the manifests themselves carry on from one to the next."""
+    holders = [member.username for member in members if member.access == Access.KEYS]
+    held = {member.username: member.part for member in before.members if member.access == "keys"} if before else {}
+    return limits.place(holders, held, config().cohort_holders_per_stack)
+
+
+def _recently_removed(group: Group) -> list[str]:
+    # Holders of keys too: Cohort's own pages work with sessions of the group's role for every member.
+    removed = Membership.objects.filter(group=group, removed_at__gt=timezone.now() - REVOKED_FOR)
+    return list(removed.order_by("username").values_list("username", flat=True))

@@ -1,0 +1,76 @@
+"""Requests about members' access keys that workers carry out: to ask IAM about them, and to remove one that was brought along."""
+
+from datetime import timedelta
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from control_plane.access.groups.errors import NoOldKey
+from control_plane.access.groups.models import Access, AccessState, Group, Membership
+from control_plane.access.groups.permissions import may_decide
+from control_plane.access.keys.models import AdoptedKey, KeyCheck, KeyUse
+from control_plane.access.keys.tasks import check_group_keys, remove_old_keys
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+
+CHECK_AGE = timedelta(hours=20)
+# Groups that one sweep has checked; a group may have hundreds of keys, and each takes two requests.
+MOST_AT_ONCE = 20
+# One that came to nothing is made again sooner.
+FAILED_AGE = timedelta(hours=1)
+
+
+def start_due_checks() -> int:
+    """Have workers ask about the groups that nobody asked about for a day. Returns how many groups."""
+    forget_ended()
+    now = timezone.now()
+    holders = Membership.objects.wanted().filter(access=Access.KEYS)
+    due = Q(asked_at__lt=now - CHECK_AGE) | (Q(asked_at__lt=now - FAILED_AGE) & ~Q(error=""))
+    groups = Group.objects.filter(pk__in=holders.values("group"))
+    groups = groups.filter(Q(key_check__isnull=True) | Q(key_check__in=KeyCheck.objects.filter(due)))
+    started = 0
+    for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        with transaction.atomic():
+            # Of several workers, whoever changes the row has it checked.
+            check, is_new = KeyCheck.objects.get_or_create(group_id=pk, defaults={"asked_at": now})
+            if is_new or KeyCheck.objects.filter(due, pk=check.pk).update(asked_at=now, error=""):
+                check_group_keys.enqueue(pk)
+                started += 1
+    return started
+
+
+def forget_ended() -> None:
+    """Remove what is known of the keys of memberships that have ended: AWS holds none of them."""
+    KeyUse.objects.filter(membership__removed_generation__lte=F("membership__group__stack__deployed_generation")).delete()
+
+
+def old_keys(membership: Membership) -> QuerySet[AdoptedKey]:
+    """What a member brought along and still has."""
+    return AdoptedKey.objects.there().filter(membership=membership)
+
+
+def request_removal(key: AdoptedKey, *, actor: Actor) -> AdoptedKey:
+    """Have a worker remove an old key. The member, the group's managers and administrators may.
+
+    Raises NoOldKey if it is gone already or there is no key of Cohort's own beside it yet, or PermissionDenied.
+    """
+    membership = key.membership
+    if not (may_decide(actor, membership.group) or (actor.user is not None and actor.user.pk == membership.user_id)):
+        raise PermissionDenied("Only the member, the group's managers and administrators may remove a key. Nothing was changed.")
+    with transaction.atomic():
+        key = AdoptedKey.objects.select_for_update().get(pk=key.pk)
+        if key.state == AdoptedKey.State.REMOVED:
+            raise NoOldKey(f"The old key {key.access_key_id} is gone already. Nothing was changed.")
+        if membership.access_state == AccessState.ADDING:
+            raise NoOldKey(
+                f"{membership.user.email} has no new key yet, so the old one stays. Nothing was changed; wait until it is there."
+            )
+        if key.state == AdoptedKey.State.IN_USE:
+            key.state = AdoptedKey.State.REMOVING
+            key.save(update_fields=["state"])
+            before = {"access_key_id": key.access_key_id, "old_user": key.old_user}
+            record(actor, "legacy.remove_key", f"{membership.user.email} in {membership.group.slug}", before=before)
+        transaction.on_commit(remove_old_keys.enqueue)
+    return key

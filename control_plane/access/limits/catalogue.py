@@ -1,0 +1,53 @@
+"""The quotas that matter here: what people call them, where AWS tells them, and what to do before one is passed.
+
+IAM tells its own by GetAccountSummary, CloudFormation by DescribeAccountLimits (their API references).
+"""
+
+from dataclasses import dataclass
+
+from control_plane.base.config import config
+
+ASK_AWS = "ask AWS for a higher quota (Service Quotas in its console)"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """One quota of an account. `used` and `limit` are AWS's own names for its figures; without `used` only the limit is told."""
+
+    name: str
+    title: str
+    limit: str
+    used: str = ""
+    setting: str = ""
+    advice: str = ""
+
+    @property
+    def is_regional(self) -> bool:
+        """Whether it is counted in each region by itself."""
+        return self.name.startswith("cloudformation")
+
+    @property
+    def override(self) -> int | None:
+        """The limit that the settings say, if they do."""
+        return getattr(config(), self.setting) if self.setting else None
+
+
+USERS, GROUPS, ROLES, POLICIES, STACKS = "iam-users", "iam-groups", "iam-roles", "iam-policies", "cloudformation-stacks"
+PER_PRINCIPAL, CHARACTERS = "iam-policies-per-role", "iam-policy-characters"
+QUOTAS = (
+    Quota(USERS, "IAM users", "UsersQuota", "Users", "quota_iam_users", "Make members federated, who need none; or"),
+    Quota(GROUPS, "IAM groups", "GroupsQuota", "Groups", "quota_iam_groups", "Make a group's members federated; or"),
+    Quota(ROLES, "IAM roles", "RolesQuota", "Roles", "quota_iam_roles", "Remove groups or roles that nobody uses; or"),
+    Quota(POLICIES, "Managed policies", "PoliciesQuota", "Policies", "quota_iam_policies", "Revoke analyses that nobody uses; or"),
+    Quota(
+        STACKS,
+        "CloudFormation stacks",
+        "StackLimit",
+        "Stacks",
+        "quota_cloudformation_stacks",
+        "Remove groups or stacks that nobody uses; or",
+    ),
+    Quota(PER_PRINCIPAL, "Managed policies of one role", "AttachedPoliciesPerRoleQuota", advice="Revoke some of its analyses; or"),
+    Quota(CHARACTERS, "Characters of a managed policy", "PolicySizeQuota", advice="Revoke some of its analyses; or"),
+)
+BY_NAME = {quota.name: quota for quota in QUOTAS}

@@ -1,0 +1,46 @@
+"""How much of each quota Cohort's own groups use, by the database: on AWS now, or with all that is already asked for."""
+
+from collections import Counter
+
+from django.db.models import Count, F, Q
+
+from control_plane.access.groups.models import Access, Grant, Membership, ScopedQuerySet
+from control_plane.access.limits.catalogue import GROUPS, POLICIES, ROLES, STACKS, USERS
+from control_plane.deployments.models import Stack
+from stacks.manifest import MOST_ANALYSES, limits
+from stacks.manifest import policies as documents
+
+# What surely fits a managed policy, however long the names are. The same on both sides of a comparison, so it may be rough.
+GRANTS_PER_POLICY = MOST_ANALYSES // documents.POLICIES_PER_PRINCIPAL
+
+
+def ours(account: str, region: str = "", *, on_aws: bool = False) -> dict[str, int]:
+    """What our groups use in the account, and of what is counted by region in this one. In three queries.
+
+    What is to be removed counts until AWS has let go of it. With `on_aws`, what was not deployed yet does not count.
+    """
+    holders = _held(Membership.objects.filter(access=Access.KEYS), on_aws).filter(group__stack__account=account)
+    of_groups = Counter(dict(_by_group(holders)))
+    grants = _held(Grant.objects.all(), on_aws).filter(group__stack__account=account)
+    # A group whose removal is done keeps its row.
+    stacks = Stack.objects.filter(account=account).exclude(is_retired=True, deployed_generation__gte=F("generation"))
+    if on_aws:
+        stacks = stacks.filter(deployed_generation__gt=0)
+    tallied = stacks.aggregate(roles=Count("pk", filter=Q(kind=Stack.Kind.GROUP)), here=Count("pk", filter=Q(region=region)))
+    nested = sum(-(-max(0, many - limits.HOLDERS_PER_PART) // limits.HOLDERS_PER_PART) for many in of_groups.values())
+    return {
+        USERS: sum(of_groups.values()),
+        GROUPS: len(of_groups),
+        ROLES: tallied["roles"],
+        POLICIES: sum(-(-many // GRANTS_PER_POLICY) for _, many in _by_group(grants)),
+        STACKS: tallied["here"] + nested,
+    }
+
+
+def _held(rows: ScopedQuerySet, on_aws: bool) -> ScopedQuerySet:
+    held = rows.not_ended()
+    return held.filter(added_generation__lte=F("group__stack__deployed_generation")) if on_aws else held
+
+
+def _by_group(rows: ScopedQuerySet) -> list[tuple[int, int]]:
+    return list(rows.order_by().values_list("group").annotate(Count("pk")))

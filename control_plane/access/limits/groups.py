@@ -1,0 +1,23 @@
+"""What one group takes of the limits of its own, by the manifest that was asked for last."""
+
+from dataclasses import dataclass
+
+from control_plane.access.groups.models import Group
+from control_plane.deployments.models import StoredManifest
+from stacks.manifest import GroupManifest, limits, parse
+
+
+@dataclass(frozen=True)
+class GroupFigures:
+    """A group and its figures."""
+
+    group: Group
+    figures: limits.Figures
+
+
+def group_figures(stored: StoredManifest) -> GroupFigures:
+    """Of the group whose manifest this is; `stack.group` should be loaded."""
+    manifest = parse(stored.text)
+    if not isinstance(manifest, GroupManifest):
+        raise TypeError(f"{stored} is no group's.")
+    return GroupFigures(stored.stack.group, limits.figures(manifest))

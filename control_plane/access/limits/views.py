@@ -1,0 +1,44 @@
+"""The quotas, for administrators: the account's, and what each group takes of its own limits."""
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from control_plane.access.limits.groups import group_figures
+from control_plane.access.limits.models import Reading
+from control_plane.access.limits.standing import standings, warnings
+from control_plane.accounts.permissions import is_administrator
+from control_plane.deployments.models import StoredManifest
+from stacks.manifest import limits, policies
+
+GROUPS_PER_PAGE = 25
+
+
+@require_safe
+@login_required
+def page(request: HttpRequest) -> HttpResponse:
+    """What the account uses, and a page of groups."""
+    if not is_administrator(request.user):
+        raise PermissionDenied("Quotas are shown to administrators. Your own groups are on your home page.")
+    found = standings()
+    newest = StoredManifest.objects.filter(generation=F("stack__generation"), stack__group__isnull=False)
+    groups = Paginator(newest.select_related("stack__group").order_by("stack__group__slug"), GROUPS_PER_PAGE)
+    shown = groups.get_page(request.GET.get("page"))
+    context = {
+        "standings": found,
+        "warnings": warnings(found),
+        "readings": Reading.objects.order_by("account"),
+        "page": shown,
+        "groups": [group_figures(one) for one in shown],
+        "most": {
+            "key_holders": limits.MOST_KEY_HOLDERS,
+            "resources": limits.RESOURCES_PER_STACK,
+            "policies": policies.POLICIES_PER_PRINCIPAL,
+            "policy_characters": policies.POLICY_CHARACTERS,
+        },
+    }
+    return render(request, "quotas/page.html", context)

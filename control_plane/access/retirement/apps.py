@@ -1,0 +1,13 @@
+from importlib import import_module
+
+from django.apps import AppConfig
+
+
+class RetirementConfig(AppConfig):
+    """The end of a group: asked for, undone while there is time, carried out on AWS, and kept as a record."""
+
+    name = "control_plane.access.retirement"
+
+    def ready(self) -> None:
+        """Connect the receivers."""
+        import_module("control_plane.access.retirement.receivers")

@@ -1,0 +1,99 @@
+"""Which groups are to be looked at, and asking for it. A page that does so needs none of AWS's modules."""
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils import timezone
+
+from control_plane.access.groups.models import Group
+from control_plane.access.groups.permissions import require_manager
+from control_plane.access.review.listing import newer_groups_unread, runs_since
+from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.tasks import look_at_group
+from control_plane.accounts.permissions import require_administrator
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import TooOften
+from control_plane.deployments.iam_delay import SETTLES
+from control_plane.deployments.models import Deployment
+
+LOOK_AGE = timedelta(hours=20)
+# After a deployment, and after a look that came to nothing, AWS is asked again no sooner than this.
+PATIENCE = timedelta(minutes=5)
+# Groups that one sweep has looked at; each member who holds a key takes some six requests.
+MOST_AT_ONCE = 10
+# Asked for by people, of one group.
+AGAIN_AFTER = timedelta(seconds=20)
+
+
+def start_due_looks() -> int:
+    """Have workers look at the groups for which a run ended since, or that nobody looked at for a day. Returns how many looks.
+
+    Any run counts, whatever its generation and however it ended: a repair brings what is there already, and a failed run may
+    have changed a part.
+    """
+    now = timezone.now()
+    due = _due(now - PATIENCE, now - LOOK_AGE)
+    # So soon after a deployment IAM may show what there was before it.
+    just_deployed = Deployment.objects.filter(stack=OuterRef("stack"), finished_at__gt=now - SETTLES)
+    living = Group.objects.filter(~Exists(just_deployed), retired_at=None, stack__deployed_generation__gt=0)
+    groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
+    found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
+    started = sum(_start(pk, due) for pk in found[:MOST_AT_ONCE])
+    again = ~Q(error="") | _mended_outside() | Q(Exists(newer_groups_unread()))
+    outside = Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | (again & Q(asked_at__lt=now - PATIENCE))
+    return started + _start(None, outside)
+
+
+def request_look(group: Group, *, actor: Actor) -> None:
+    """Have a worker look at a group now. Its managers and administrators may. Raises TooOften or PermissionDenied."""
+    require_manager(actor, group)
+    now = timezone.now()
+    with transaction.atomic():
+        look, is_new = Look.objects.get_or_create(group=group, defaults={"asked_at": now})
+        mine = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - AGAIN_AFTER), pk=look.pk)
+        if not (is_new or mine.update(asked_at=now)):
+            raise TooOften("AWS was asked about this group just now. Nothing was started; reload the page in a moment.")
+        record(actor, "review.look", group.slug)
+        transaction.on_commit(lambda: look_at_group.enqueue(group.pk))
+
+
+def request_all(*, actor: Actor) -> int:
+    """Have every group looked at: a few now, the rest by the sweep. Administrators may. Returns how many groups."""
+    require_administrator(actor)
+    with transaction.atomic():
+        wanted = Look.objects.update(asked_at=None)
+        record(actor, "review.look", "every group")
+    start_due_looks()
+    return wanted
+
+
+def _due(recent: object, old: object) -> Q:
+    changed = ~Q(generation=F("group__stack__deployed_generation")) | Exists(
+        runs_since(OuterRef("group__stack"), OuterRef("finished_at"))
+    )
+    return Q(asked_at=None) | Q(asked_at__lt=old) | ((changed | ~Q(error="")) & Q(asked_at__lt=recent))
+
+
+def _mended_outside() -> Q:
+    """Whether something waits for a decision, and a run of any stack may have removed it since."""
+    ended = Deployment.objects.filter(finished_at__gt=OuterRef("finished_at"))
+    return Q(Exists(UnmanagedResource.objects.all())) & Q(Exists(ended))
+
+
+def mark_restored(using: str) -> None:
+    """In a database that was restored: have everything looked at, since AWS may hold what was made after the backup."""
+    Look.objects.using(using).update(asked_at=None)
+
+
+def _start(group_id: int | None, due: Q) -> int:
+    now = timezone.now()
+    with transaction.atomic():
+        # Of several workers, whoever changes the row has it looked at.
+        look, is_new = Look.objects.get_or_create(group=group_id and Group(pk=group_id), defaults={"asked_at": now})
+        mine = Look.objects.filter(pk__in=Look.objects.filter(due, pk=look.pk).values("pk"))
+        if not (is_new or mine.update(asked_at=now)):
+            return 0
+        look_at_group.enqueue(group_id)
+    return 1

@@ -1,0 +1,125 @@
+"""Removing from AWS what no stack holds and an administrator decided to remove. For workers.
+
+A stack is not removed here: its group becomes known and is retired (see `deciding`).
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from django.db import transaction
+
+from control_plane.access.review.models import UnmanagedResource
+from control_plane.access.review.unmanaged import is_unknown
+from control_plane.base import aws
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.aws import AwsFailure, Place
+
+if TYPE_CHECKING:
+    from mypy_boto3_iam import IAMClient
+
+logger = logging.getLogger("cohort.review")
+
+Kind = UnmanagedResource.Kind
+# Until then a secret can be brought back (Secrets Manager takes 7 to 30 days).
+SECRET_RECOVERY_DAYS = 7
+
+
+def carry_out(pk: int) -> None:
+    """Remove one thing that was decided to be removed, unless the database knows it by now. What fails is on its row.
+
+    What AWS could not do just then is tried again by the next scan.
+    """
+    row = UnmanagedResource.objects.filter(pk=pk, state=UnmanagedResource.State.REMOVING).first()
+    if row is None:
+        return
+    if not is_unknown(row):
+        row.delete()
+        return
+    try:
+        with aws.explained():
+            _REMOVERS[Kind(row.kind)](row)
+    except AwsFailure as error:
+        state = UnmanagedResource.State.REMOVING if error.is_passing else UnmanagedResource.State.WAITING
+        told = f"{error} What was removed before that stays removed."[:500]
+        UnmanagedResource.objects.filter(pk=pk).update(state=state, error=told)
+        logger.warning("%s could not be removed: %s", row, error)
+        return
+    with transaction.atomic():
+        record(Actor.system("review"), "unmanaged.removed", row.name, kind=row.kind, decided_by=row.decided_by)
+        UnmanagedResource.objects.filter(pk=pk).delete()
+    logger.info("%s was removed, as %s decided", row, row.decided_by)
+
+
+def _remove_user(row: UnmanagedResource) -> None:
+    iam, name = _iam(), row.name
+    if name not in _listed(iam, "list_users", "Users", "UserName", PathPrefix=row.path):
+        return
+    # What lets in goes first.
+    for key in _listed(iam, "list_access_keys", "AccessKeyMetadata", "AccessKeyId", UserName=name):
+        iam.delete_access_key(UserName=name, AccessKeyId=key)
+    try:
+        iam.delete_login_profile(UserName=name)
+    except iam.exceptions.NoSuchEntityException:
+        logger.debug("%s has no password for the console", name)
+    for group in _listed(iam, "list_groups_for_user", "Groups", "GroupName", UserName=name):
+        iam.remove_user_from_group(UserName=name, GroupName=group)
+    _take_policies(iam, "user", UserName=name)
+    iam.delete_user(UserName=name)
+
+
+def _remove_role(row: UnmanagedResource) -> None:
+    iam, name = _iam(), row.name
+    if name not in _listed(iam, "list_roles", "Roles", "RoleName", PathPrefix=row.path):
+        return
+    _take_policies(iam, "role", RoleName=name)
+    iam.delete_role(RoleName=name)
+
+
+def _remove_iam_group(row: UnmanagedResource) -> None:
+    iam, name = _iam(), row.name
+    if name not in _listed(iam, "list_groups", "Groups", "GroupName", PathPrefix=row.path):
+        return
+    for user in _listed(iam, "get_group", "Users", "UserName", GroupName=name):
+        iam.remove_user_from_group(UserName=user, GroupName=name)
+    _take_policies(iam, "group", GroupName=name)
+    iam.delete_group(GroupName=name)
+
+
+def _take_policies(iam: "IAMClient", kind: Literal["user", "role", "group"], **named: str) -> None:
+    """Take a principal's inline policies away, and those that are attached to it: IAM deletes none that has any."""
+    for policy in _listed(iam, f"list_{kind}_policies", "PolicyNames", None, **named):
+        getattr(iam, f"delete_{kind}_policy")(**named, PolicyName=policy)
+    for arn in _listed(iam, f"list_attached_{kind}_policies", "AttachedPolicies", "PolicyArn", **named):
+        getattr(iam, f"detach_{kind}_policy")(**named, PolicyArn=arn)
+
+
+def _remove_secret(row: UnmanagedResource) -> None:
+    client = aws.client("secretsmanager", row.place, config=aws.PATIENT)
+    try:
+        client.delete_secret(SecretId=row.name, RecoveryWindowInDays=SECRET_RECOVERY_DAYS)
+    except client.exceptions.ResourceNotFoundException:
+        logger.debug("%s is gone already", row)
+
+
+def _no_stack(row: UnmanagedResource) -> None:
+    raise ValueError(f"{row.name} is a stack, which is removed by a deployment.")
+
+
+_REMOVERS: dict[str, Callable[[UnmanagedResource], None]] = {
+    Kind.STACK: _no_stack,
+    Kind.USER: _remove_user,
+    Kind.ROLE: _remove_role,
+    Kind.IAM_GROUP: _remove_iam_group,
+    Kind.SECRET: _remove_secret,
+}
+
+
+def _iam() -> "IAMClient":
+    return aws.iam(Place.of_site())
+
+
+def _listed(iam: "IAMClient", call: str, key: str, member: str | None, **named: str) -> list[Any]:
+    pages = iam.get_paginator(call).paginate(**named)  # type: ignore[call-overload]
+    return [one if member is None else one[member] for page in pages for one in page[key]]

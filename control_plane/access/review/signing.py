@@ -1,0 +1,155 @@
+"""A manager's sign-off of who can reach what in a group: when it is due, what is signed, and the reminder."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Case, DateTimeField, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from control_plane.access.groups.announcements import announce_about_group
+from control_plane.access.groups.models import Group
+from control_plane.access.groups.permissions import managers, require_manager
+from control_plane.access.review import listing
+from control_plane.access.review.models import Line, Look, Reminder, SignOff
+from control_plane.accounts.models import User
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.config import config
+from control_plane.base.errors import Refused
+from control_plane.deployments.requests import lock
+
+logger = logging.getLogger("cohort.review")
+
+FRESH = timedelta(days=1)
+MOST_AT_ONCE = 200
+# Differences that a sign-off keeps in words; all of them are in its lines.
+MOST_KEPT = 500
+
+
+class NotSignable(Refused):
+    """What was to be signed is not what AWS holds now."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a group stands with its sign-offs."""
+
+    last: SignOff | None
+    due_at: datetime
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the group's manager has to look now."""
+        return self.due_at <= timezone.now()
+
+
+def standing(group: Group) -> Standing:
+    """How a group stands. One query."""
+    last = group.sign_offs.first()
+    return Standing(last, (last.at if last else group.created_at) + _period())
+
+
+def states() -> QuerySet[Any]:
+    """The groups, longest overdue first, each with `signed_at`, `signed_by`, `since` and `is_due`."""
+    last = SignOff.objects.filter(group=OuterRef("pk")).order_by("-at", "-pk")
+    found: QuerySet[Any] = Group.objects.filter(retired_at=None).annotate(
+        signed_at=Subquery(last.values("at")[:1], output_field=DateTimeField(null=True)),
+        signed_by=Subquery(last.values("by")[:1]),
+    )
+    found = found.annotate(since=Coalesce("signed_at", "created_at"))
+    due = Case(When(since__lte=timezone.now() - _period(), then=Value(value=True)), default=Value(value=False))
+    ordered: QuerySet[Any] = found.annotate(is_due=due).select_related("review_look", "stack").order_by("since", "slug")
+    return ordered
+
+
+def hindrance(group: Group, look: Look | None) -> str:
+    """Why what was seen cannot be signed now; empty if it can."""
+    if look is None or look.finished_at is None:
+        return "AWS was not looked at yet. Choose “Look now” first."
+    if look.finished_at < timezone.now() - FRESH:
+        return "AWS was looked at more than a day ago. Choose “Look now” first."
+    if not listing.is_current(look, group):
+        return "The group was deployed since AWS was looked at. Choose “Look now” first."
+    return ""
+
+
+def sign_off(*, group: Group, actor: Actor, looked_at: datetime, note: str = "") -> SignOff:
+    """Put the actor's name to what was seen at `looked_at`. Raises NotSignable or PermissionDenied."""
+    with transaction.atomic():
+        group.stack = lock(group.stack_id)
+        require_manager(actor, group)
+        look = Look.objects.filter(group=group).first()
+        if reason := hindrance(group, look):
+            raise NotSignable(f"Nothing was signed. {reason}")
+        if look is None or look.finished_at != looked_at:
+            raise NotSignable("AWS was looked at again since you opened the page. Nothing was signed; read it again, then sign.")
+        signed = SignOff.objects.create(
+            group=group,
+            user=actor.user,
+            by=actor.label,
+            note=" ".join(note.split())[:1000],
+            looked_at=looked_at,
+            counts=listing.counts(group),
+            differences=_differences(group),
+            lines=_lines(group),
+        )
+        record(actor, "review.sign", group.slug, looked_at=looked_at.isoformat(), **signed.counts)
+    return signed
+
+
+def remind_of_reviews() -> int:
+    """Tell managers, once a period, that a review is due; administrators where there is no manager. Returns how many groups."""
+    told = Reminder.objects.filter(group=OuterRef("pk")).order_by("-since").values("since")[:1]
+    due = states().filter(is_due=True, stack__deployed_generation__gt=0).annotate(told=Subquery(told))
+    reminded = 0
+    for group in due.filter(Q(told__isnull=True) | Q(told__lt=F("since")))[:MOST_AT_ONCE]:
+        with transaction.atomic():
+            # Whoever makes the row tells.
+            _, is_new = Reminder.objects.get_or_create(group=group, since=group.since)
+            if is_new:
+                _remind(group, group.since)
+                reminded += 1
+    return reminded
+
+
+def _remind(group: Group, since: datetime) -> None:
+    people = list(managers(group).order_by("pk").values_list("user__email", flat=True))
+    if not people:
+        people = list(User.objects.filter(is_active=True, is_staff=True, is_superuser=True).values_list("email", flat=True))
+    announce_about_group(
+        group,
+        about=f"review due since {since.isoformat()}",
+        recipients=people,
+        subject=f"Please review who can reach what in {group.name}",
+        paragraphs=[
+            f"Nobody has confirmed for {config().review_days} days who can reach what in {group.name}. "
+            "Please look through it, remove who does not belong any more, and sign:",
+        ],
+        path=f"{group.get_absolute_url()}review/",
+    )
+
+
+def _differences(group: Group) -> list[str]:
+    told = [f"{one}: {one.detail}" for one in listing.findings(group)[:MOST_KEPT]]
+    differing = Line.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MOST_KEPT]
+    return told + [f"{line.principal}, {line.bucket or 'no bucket'}: {', '.join(line.mark_labels)}" for line in differing]
+
+
+def _lines(group: Group) -> list[list[str]]:
+    """By opaque names: a person who is erased later is erased from here too."""
+    found = Line.objects.filter(group=group).select_related("membership").order_by("principal", "bucket", "pk")
+    return [
+        [
+            *(line.membership.username if line.membership else line.principal, line.bucket, line.prefix),
+            *(line.rights, ", ".join(line.mark_labels)),
+        ]
+        for line in found
+    ]
+
+
+def _period() -> timedelta:
+    return timedelta(days=config().review_days)

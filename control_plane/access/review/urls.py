@@ -1,0 +1,17 @@
+"""Where administrators review everybody's access. That of one group is under its page (see `web.home`)."""
+
+from django.urls import path
+
+from control_plane.access.review import views
+
+app_name = "review"
+urlpatterns = [
+    path("review/", views.page, name="page"),
+    path("review/csv/", views.as_csv, name="csv"),
+    path("review/sign-offs/", views.signed, name="signed"),
+    path("review/look/", views.look, name="look"),
+    path("review/people/<int:pk>/remove/", views.remove, name="remove"),
+    path("review/unmanaged/<int:pk>/", views.unmanaged, name="unmanaged"),
+    path("review/unmanaged/<int:pk>/take-over/", views.take_over_unmanaged, name="take_over"),
+    path("review/unmanaged/<int:pk>/remove/", views.remove_unmanaged, name="remove_unmanaged"),
+]

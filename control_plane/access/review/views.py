@@ -1,0 +1,155 @@
+"""The review of all groups, for administrators: who can reach what, who signed, removing people, and what nobody knows."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from control_plane.access.people.removals import foresee, remove_people
+from control_plane.access.review import deciding, listing
+from control_plane.access.review.deciding import members
+from control_plane.access.review.due import request_all
+from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.pages import download, table
+from control_plane.access.review.signing import states
+from control_plane.accounts.models import User
+from control_plane.accounts.permissions import is_administrator
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
+from control_plane.deployments.models import Deployment
+
+GROUPS_PER_PAGE = 50
+# The terminal lists them all.
+MAX_UNMANAGED = 50
+# Of a group that is larger the terminal takes the addresses.
+MAX_MEMBERS = 200
+
+
+@require_safe
+@login_required
+def page(request: HttpRequest) -> HttpResponse:
+    """Who can reach what, everywhere."""
+    _require_administrator(request)
+    oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
+    failed = Look.objects.exclude(error="").count()
+    waiting = listing.unmanaged()
+    # A stack that was read has its place among what waits.
+    newer = listing.newer_stacks().exclude(name__in=waiting.values("name"))
+    shown = {
+        "oldest": oldest,
+        "failed": failed,
+        "unmanaged": list(waiting[:MAX_UNMANAGED]),
+        "more_unmanaged": max(0, waiting.count() - MAX_UNMANAGED),
+        "newer": list(newer[:MAX_UNMANAGED]),
+    }
+    return render(request, "review/page.html", table(request) | shown)
+
+
+@require_safe
+@login_required
+def as_csv(request: HttpRequest) -> HttpResponseBase:
+    """The same as a file."""
+    _require_administrator(request)
+    return download(request, f"access-review-{timezone.now():%Y-%m-%d}")
+
+
+@require_safe
+@login_required
+def signed(request: HttpRequest) -> HttpResponse:
+    """How every group stands with its sign-offs, longest overdue first."""
+    _require_administrator(request)
+    shown = Paginator(states(), GROUPS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "review/signed.html", {"page": shown, "groups": list(shown.object_list)})
+
+
+@require_POST
+@login_required
+def look(request: HttpRequest) -> HttpResponse:
+    """Have every group looked at."""
+    groups = request_all(actor=Actor.of_request(request))
+    messages.success(request, f"AWS is being asked about {groups} groups, a few at a time. Reload this page in a while.")
+    return redirect("review:page")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say what somebody loses, then take it from them, in every group."""
+    _require_administrator(request)
+    person = get_object_or_404(User, pk=pk, erased_at=None)
+    if request.method == "POST":
+        try:
+            deployments = remove_people(users=[person], actor=Actor.of_request(request))
+        except Refused as refusal:
+            messages.error(request, str(refusal))
+            return redirect("review:remove", pk)
+        messages.success(
+            request,
+            f"{person.email} cannot sign in any more. Their access is being taken away, in {len(deployments)} "
+            f"deployment{'' if len(deployments) == 1 else 's'}; the review shows it once AWS was looked at after that.",
+        )
+        return redirect("review:page")
+    [loss] = foresee([person])
+    return render(request, "review/remove.html", {"person": person, "loss": loss})
+
+
+@require_safe
+@login_required
+def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
+    """One thing that AWS holds and the database does not know, with the two decisions about it."""
+    _require_administrator(request)
+    row = get_object_or_404(listing.unmanaged(), pk=pk)
+    held = members(row)
+    context = {
+        "row": row,
+        "group": deciding.known_group(row),
+        "outlook": deciding.outlook(row),
+        "members": held[:MAX_MEMBERS],
+        "more_members": max(0, len(held) - MAX_MEMBERS),
+    }
+    return render(request, "review/unmanaged.html", context)
+
+
+@require_POST
+@login_required
+def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
+    """Make its group, or its analyses, known again."""
+    _require_administrator(request)
+    row = get_object_or_404(UnmanagedResource, pk=pk)
+    people = {one.username: request.POST.get(f"person-{one.username}", "") for one in members(row)}
+    typed = {"confirmation": request.POST.get("confirmation", ""), "name": request.POST.get("name", "")}
+    actor = Actor.of_request(request)
+    return _decide(request, row, lambda: deciding.take_over(row, people=people, actor=actor, **typed), "taken over")
+
+
+@require_POST
+@login_required
+def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have it removed from AWS."""
+    _require_administrator(request)
+    row = get_object_or_404(UnmanagedResource, pk=pk)
+    confirmation = request.POST.get("confirmation", "")
+    actor = Actor.of_request(request)
+    return _decide(request, row, lambda: deciding.remove(row, confirmation=confirmation, actor=actor), "being removed")
+
+
+def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], told: str) -> HttpResponse:
+    """Carry a decision out, and follow its deployment; or say why it is refused."""
+    try:
+        deployment = decision()
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("review:unmanaged", row.pk)
+    messages.success(request, f"{row.name} is {told}.")
+    return redirect(deployment) if deployment is not None else redirect("review:page")
+
+
+def _require_administrator(request: HttpRequest) -> None:
+    if not is_administrator(request.user):
+        raise PermissionDenied("The review of all groups is for administrators. That of a group you manage is on its page.")

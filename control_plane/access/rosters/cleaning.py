@@ -1,0 +1,22 @@
+"""Files that somebody uploaded and did not apply, and what became of those that were."""
+
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
+
+from control_plane.access.rosters.models import Roster
+from control_plane.base.cleaning import cleans, remove_in_steps
+
+# They hold addresses, and the audit trail holds what was done.
+KEPT_UNAPPLIED = timedelta(days=2)
+KEPT_APPLIED = timedelta(days=30)
+
+
+@cleans("rosters")
+def remove_old_rosters() -> int:
+    """Remove them. Returns how many."""
+    now = timezone.now()
+    unapplied = Q(state=Roster.State.CHECKED, created_at__lt=now - KEPT_UNAPPLIED)
+    applied = Q(state=Roster.State.APPLIED, created_at__lt=now - KEPT_APPLIED)
+    return remove_in_steps(Roster.objects.filter(unapplied | applied))

@@ -1,0 +1,290 @@
+"""Reading a roster: from the bytes of a file to rows, with everything that is wrong told by line and column.
+
+Nothing here raises for what a file holds, and nothing here asks the database. Each line is read by itself, as no cell of ours may
+hold a line break: a quotation mark that somebody forgot to close spoils one row, not all that follow.
+"""
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from django.core.exceptions import ValidationError
+
+from control_plane.access.groups.models import Access
+from control_plane.access.rosters.services.cells import read_cell
+from control_plane.access.rosters.services.days import Days
+from control_plane.access.rosters.services.encoding import decode
+from control_plane.accounts.validation import tidy_name, validate_email, validate_person_name
+from control_plane.base.visible import visible
+
+COLUMNS = ("email", "name", "group", "access", "manager", "ends_on", "action")
+MOST_ROWS = 10_000
+MOST_CHARACTERS = 120
+MOST_COMPLAINT = 400
+# What parts the cells where no `sep=` line says it.
+SEPARATORS = (",", ";", "\t")
+ADD, REMOVE = "add", "remove"
+NEVER = "never"
+_YES, _NO = ("yes", "y", "true", "1"), ("no", "n", "false", "0")
+# Other spellings of our columns' names, as people write them. Case, spaces, hyphens and underscores do not count.
+_NAMES = {column.replace("_", ""): column for column in COLUMNS} | {"emailaddress": "email", "mail": "email", "endson": "ends_on"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, where, and what to do. Lines are counted as an editor does, from 1; a column is named as we name it."""
+
+    line: int
+    column: str
+    text: str
+
+    def __str__(self) -> str:
+        where = f"Line {self.line}" + (f", {self.column}" if self.column else "")
+        return f"{where}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one line says. None and "" mean that the cell was empty: what there is stays as it is."""
+
+    line: int
+    email: str = ""
+    name: str = ""
+    group: str = ""
+    access: str = ""
+    manager: bool | None = None
+    ends_on: date | None = None
+    never_ends: bool = False
+    action: str = ADD
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def says(self) -> tuple[object, ...]:
+        """All that it says, without where."""
+        return self.email, self.name, self.group, self.access, self.manager, self.ends_on, self.never_ends, self.action
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file's rows, good and bad, what is wrong with the file as a whole, and how it was understood where that is worth a look."""
+
+    rows: tuple[Row, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read(content: bytes) -> Reading:
+    """Read a file. Where it cannot be read at all there are no rows, and the problems say why."""
+    decoded = decode(content)
+    if decoded.complaint:
+        return Reading(problems=(Problem(1, "", decoded.complaint),))
+    return read_text(decoded.text, note=decoded.note)
+
+
+def read_text(text: str, *, note: str = "") -> Reading:
+    """Read what a file says, once its letters are known; `note` is what was understood of these."""
+    separator, lines = split(text, lambda cell: _column(cell) is not None)
+    if not lines:
+        return Reading(problems=(Problem(1, "", f"The file is empty. Its first line names the columns: {', '.join(COLUMNS)}."),))
+    head, *rest = lines
+    columns, problems, is_fatal = _columns(head, separator)
+    if len(rest) > MOST_ROWS:
+        problems.append(Problem(head[0], "", f"The file has {len(rest)} rows, and {MOST_ROWS} are taken at once. Split it."))
+        is_fatal = True
+    if is_fatal:
+        return Reading(problems=tuple(problems))
+    if not rest:
+        problems.append(Problem(head[0], "", "There are only the columns’ names, and no row below them."))
+    days = Days.of(_days(rest, columns, separator))
+    rows = tuple(_row(number, line, columns, separator, days) for number, line in rest if _holds_something(line, separator))
+    return Reading(rows, tuple(problems), tuple(filter(None, [note, _note_on_days(rest, columns, separator, days)])))
+
+
+def split(text: str, is_known: Callable[[str], bool]) -> tuple[str, list[tuple[int, str]]]:
+    """Return what parts a file's cells, and its lines that hold something, with their numbers, without Excel's own first one.
+
+    `is_known` tells the name of a column.
+    """
+    return _separator(_lines(text), is_known)
+
+
+def _lines(text: str) -> list[tuple[int, str]]:
+    """The lines that hold something, with their numbers."""
+    ended = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return [(number, line) for number, line in enumerate(ended, 1) if line.strip(" ,;\t\"'\ufeff\u00a0")]
+
+
+def _separator(lines: list[tuple[int, str]], is_known: Callable[[str], bool]) -> tuple[str, list[tuple[int, str]]]:
+    """What parts the cells: what Excel's own first line (`sep=;`) says, else what finds most of our columns in the head."""
+    said = lines[0][1].strip('\ufeff "') if lines else ""
+    if said.lower().startswith("sep="):
+        # Excel takes any sign, a tab among them.
+        return (said[4] if said[4:5] and not said[4].isalnum() else ","), lines[1:]
+    if not lines:
+        return ",", lines
+
+    def found(separator: str) -> int:
+        return sum(is_known(cell) for cell in lines[0][1].split(separator))
+
+    return max(SEPARATORS, key=found), lines
+
+
+def _columns(head: tuple[int, str], separator: str) -> tuple[list[str | None], list[Problem], bool]:
+    """Our name of each column, what is wrong with them, and whether nothing can be read for it."""
+    number, line = head
+    cells = _cells(line, separator)
+    if cells is None:
+        return [], [Problem(number, "", "The columns’ names cannot be read: a quotation mark is not closed.")], True
+    columns = [_column(cell) for cell in cells]
+    problems, is_fatal = [], False
+    for column in COLUMNS:
+        if columns.count(column) > 1:
+            problems.append(Problem(number, column, f"There are {columns.count(column)} columns of this name. Keep one."))
+            is_fatal = True
+    for cell, named in zip(cells, columns, strict=True):
+        if named is None and read_cell(cell):
+            known = ", ".join(COLUMNS)
+            problems.append(
+                Problem(number, _short(cell), f"There is no such column, and what it holds is ignored. There are {known}.")
+            )
+    if "email" not in columns:
+        problems.append(
+            Problem(number, "email", f"This column is missing. The first line names the columns: {', '.join(COLUMNS)}.")
+        )
+        is_fatal = True
+    return columns, problems, is_fatal
+
+
+def _column(cell: str) -> str | None:
+    letters = "".join(letter for letter in read_cell(cell.strip().strip('"')).casefold() if letter.isalnum())
+    return _NAMES.get(letters)
+
+
+def _cells(line: str, separator: str) -> list[str] | None:
+    """A line's cells, or None where its quotation marks make no sense."""
+    try:
+        return next(csv.reader([line], delimiter=separator, strict=True), [])
+    except csv.Error:
+        return None
+
+
+def _holds_something(line: str, separator: str) -> bool:
+    cells = _cells(line, separator)
+    return cells is None or any(read_cell(cell) for cell in cells)
+
+
+def _days(lines: list[tuple[int, str]], columns: list[str | None], separator: str) -> list[str]:
+    """What stands in the column of last days, as it is written."""
+    if "ends_on" not in columns:
+        return []
+    place = columns.index("ends_on")
+    found = (_cells(line, separator) or [] for _, line in lines)
+    return [read_cell(cells[place]) for cells in found if len(cells) > place]
+
+
+def _note_on_days(lines: list[tuple[int, str]], columns: list[str | None], separator: str, days: Days) -> str:
+    unclear = next((text for text in _days(lines, columns, separator) if days.order and days.needs_order(text)), "")
+    if not unclear:
+        return ""
+    day = days.read(unclear)
+    return f"Days were read as {days.order}, since {days.proof} can be nothing else: {unclear} is {day:%-d %B %Y}."
+
+
+def _row(number: int, line: str, columns: list[str | None], separator: str, days: Days) -> Row:
+    cells = _cells(line, separator)
+    if cells is None:
+        advice = "A quotation mark is missing or misplaced, the line is too long, or a cell holds a line break. Correct the line."
+        return Row(number, email=_short(line.split(separator)[0]), problems=(Problem(number, "", advice),))
+    values = {column: read_cell(cell) for column, cell in zip(columns, cells, strict=False) if column}
+    problems = list(_beyond(number, columns, cells))
+    row = _Cells(number, values, problems, days)
+    return Row(
+        line=number,
+        email=row.email(),
+        name=row.name(),
+        group=row.group(),
+        access=row.choice("access", {value: value for value in Access.values}),
+        manager={"yes": True, "no": False}.get(row.choice("manager", dict.fromkeys(_YES, "yes") | dict.fromkeys(_NO, "no"))),
+        ends_on=row.day(),
+        never_ends=values.get("ends_on", "").casefold() == NEVER,
+        action=row.choice("action", {ADD: ADD, REMOVE: REMOVE}) or ADD,
+        problems=tuple(problems),
+    )
+
+
+def _beyond(number: int, columns: list[str | None], cells: list[str]) -> Iterator[Problem]:
+    if any(read_cell(cell) for cell in cells[len(columns) :]):
+        text = (
+            f"The row has {len(cells)} cells, and there are {len(columns)} columns. Put a value with the separator in it in quotes."
+        )
+        yield Problem(number, "", text)
+
+
+@dataclass
+class _Cells:
+    """One row's cells, read one by one; what is wrong goes to `problems`."""
+
+    line: int
+    values: dict[str, str]
+    problems: list[Problem]
+    days: Days
+
+    def email(self) -> str:
+        address = self.values.get("email", "").removeprefix("mailto:").lower()
+        if not address:
+            self._complain("email", "The address is missing.")
+        else:
+            self._check("email", validate_email, address)
+        return address if len(address) <= MOST_CHARACTERS * 3 else _short(address)
+
+    def name(self) -> str:
+        name = tidy_name(self.values.get("name", ""))
+        if len(name) > MOST_CHARACTERS:
+            self._complain("name", f"A name has at most {MOST_CHARACTERS} characters.")
+        else:
+            self._check("name", validate_person_name, name)
+        return name[:MOST_CHARACTERS]
+
+    def group(self) -> str:
+        group = " ".join(self.values.get("group", "").split())
+        if len(group) > MOST_CHARACTERS or not group.isprintable():
+            self._complain("group", "This is no group’s slug or name.")
+            return _short(group)
+        return group
+
+    def choice(self, column: str, meanings: dict[str, str]) -> str:
+        said = self.values.get(column, "")
+        if said and said.casefold() not in meanings:
+            wanted = " or ".join(dict.fromkeys(meanings.values()))
+            self._complain(column, f"{_short(said)!r} is not one of {wanted}.")
+        return meanings.get(said.casefold(), "")
+
+    def day(self) -> date | None:
+        said = self.values.get("ends_on", "")
+        if not said or said.casefold() == NEVER:
+            return None
+        advice = "Write a day as 2026-12-31, or “never”; in Excel, format the column as text first."
+        try:
+            day = self.days.read(said)
+        except ValueError:
+            self._complain("ends_on", f"{_short(said)!r} is not a day. {advice}")
+            return None
+        if day is None:
+            self._complain("ends_on", f"{_short(said)!r} can be two days, and no other day of the file tells which. {advice}")
+        return day
+
+    def _check(self, column: str, validate: Callable[[str], None], value: str) -> None:
+        try:
+            validate(value)
+        except ValidationError as error:
+            self._complain(column, " ".join(error.messages))
+
+    def _complain(self, column: str, text: str) -> None:
+        self.problems.append(Problem(self.line, column, text[:MOST_COMPLAINT]))
+
+
+def _short(text: str) -> str:
+    """Something of a cell that is not as it should be, fit to be shown."""
+    shown = text.strip()
+    return visible(shown) if len(shown) <= 60 else f"{visible(shown[:59])}…"

@@ -1,7 +1,0 @@
-from django.apps import AppConfig
-
-
-class BackupsConfig(AppConfig):
-    """Copies of the database, made while it is in use, kept elsewhere, and brought back."""
-
-    name = "control_plane.backups"

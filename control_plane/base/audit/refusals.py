@@ -1,0 +1,65 @@
+"""What was refused to somebody who is signed in: kept in the audit trail, whichever page or call it was."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import REFUSED, AuditEvent, record
+
+MOST_CHARACTERS = 400
+# Of one person in one hour; what they try beyond is counted in one row, so that nobody fills the trail.
+MOST_ADDRESSES = 1_000
+OTHERS = "other addresses"
+
+
+class NotYours(Http404):
+    """It is somebody else's, or does not exist: the person is told the same, the audit trail is told that they tried."""
+
+
+def count_refusal(actor: Actor, target: str, **details: Any) -> None:
+    """Count what the person was refused at this address within this hour: a row for the first time, and its count from then on.
+
+    Two at one moment may make two rows; their counts are right together.
+    """
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    rows = AuditEvent.objects.filter(action=REFUSED, actor_user=actor.user, actor=actor.label, at__gte=hour)
+
+    def has_counted(what: str) -> bool:
+        known = rows.filter(target=what, address=actor.address).values_list("pk", flat=True).first()
+        return known is not None and bool(AuditEvent.objects.filter(pk=known).count_again())
+
+    if has_counted(target):
+        return
+    if rows.count() < MOST_ADDRESSES:
+        record(actor, REFUSED, target, **details)
+    elif not has_counted(OTHERS):
+        record(actor, REFUSED, OTHERS, reason=f"more than {MOST_ADDRESSES} addresses within the hour")
+
+
+def record_refusal(request: HttpRequest, reason: Exception) -> None:
+    """Put a request that was refused on record. Without a signed-in person there is nobody to name, and no row."""
+    if request.user.is_authenticated:
+        count_refusal(
+            Actor.of_request(request),
+            f"{request.method} {request.path}"[:MOST_CHARACTERS],
+            reason=(str(reason) or type(reason).__name__)[:MOST_CHARACTERS],
+        )
+
+
+class RefusalMiddleware:
+    """Records every refusal that a view raises. The API's are recorded by its own handlers."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Django's hook for what a view raised; it goes on as it would have."""
+        if isinstance(exception, (PermissionDenied, NotYours)):
+            record_refusal(request, exception)

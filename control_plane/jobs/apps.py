@@ -1,8 +1,0 @@
-from django.apps import AppConfig
-
-
-class JobsConfig(AppConfig):
-    """What was submitted to analyses, and what came of it."""
-
-    name = "control_plane.jobs"
-    verbose_name = "Jobs"

@@ -1,8 +1,0 @@
-from django.apps import AppConfig
-
-
-class LegacyConfig(AppConfig):
-    """The move from the predecessor: its profiles are imported, its live stacks adopted."""
-
-    name = "control_plane.legacy"
-    verbose_name = "Move from the predecessor"

@@ -1,0 +1,197 @@
+"""What adopting asks of AWS, with the rights of whoever types the command, never with the worker's own."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from control_plane.base.aws import Place, client, explained
+from control_plane.base.config import config
+from control_plane.base.errors import Refused
+from stacks.manifest import names
+
+LOOK_SECONDS = 0.5
+# CloudFormation takes a longer template only from S3 (its API reference, "CreateChangeSet").
+MOST_INLINE = 51_200
+Found = TypeVar("Found")
+NOTHING_TO_CHANGE = "No updates are to be performed"
+# How long IAM may take until every part of it knows a new name (its user guide, "Troubleshooting": eventual consistency).
+CONSISTENT_SECONDS = 60.0
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
+
+
+class NotAdopted(Refused):
+    """The adoption stopped. What was done stays recorded; running it again goes on."""
+
+
+@dataclass
+class Aws:
+    """The clients of one region."""
+
+    place: Place
+
+    def __post_init__(self) -> None:
+        self.cloudformation: Any = client("cloudformation", self.place)
+        self.iam: Any = client("iam", self.place)
+
+    def check_account(self) -> None:
+        """Refuse an identity of another account. Raises NotAdopted or AwsFailure."""
+        with explained():
+            account = client("sts", self.place).get_caller_identity()["Account"]
+        if account != self.place.account:
+            raise NotAdopted(
+                f"Your AWS identity belongs to the account {account}, and this site to {self.place.account}. "
+                "Nothing was changed; set AWS_PROFILE to the right one."
+            )
+
+    def describe(self, stack: str) -> dict[str, Any] | None:
+        """The stack by name or ARN, or None where there is none any more."""
+        try:
+            described: dict[str, Any] = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        return None if described["StackStatus"] == "DELETE_COMPLETE" else described
+
+    def template(self, stack: str) -> dict[str, Any]:
+        """The stack's template as CloudFormation works with it, transforms applied."""
+        return _parsed(self.cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"])
+
+    def resources(self, stack: str) -> dict[str, dict[str, Any]]:
+        """What the stack holds, by logical id."""
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+        found = [one for page in pages for one in page["StackResourceSummaries"]]
+        return {one["LogicalResourceId"]: one for one in found if one["ResourceStatus"] != "DELETE_COMPLETE"}
+
+    def update(self, stack: str, template: dict[str, Any], parameters: list[dict[str, Any]]) -> None:
+        """Update the stack to this template with its present parameters, and wait. Raises NotAdopted."""
+        try:
+            self.cloudformation.update_stack(
+                StackName=stack,
+                **self._body(stack, template),
+                Parameters=[{"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} for one in parameters],
+                Capabilities=list(CAPABILITIES),
+            )
+        except ClientError as error:
+            if NOTHING_TO_CHANGE not in str(error):
+                raise
+        self.wait(stack, ("UPDATE_COMPLETE", "CREATE_COMPLETE", "IMPORT_COMPLETE"))
+
+    def delete(self, stack_id: str) -> None:
+        """Delete the stack and wait. Raises NotAdopted."""
+        self.cloudformation.delete_stack(StackName=stack_id)
+        self.wait(stack_id, ("DELETE_COMPLETE",))
+
+    def take_in(self, stack: str, template: dict[str, Any], users: dict[str, str]) -> None:
+        """Import these IAM users (names by logical ids) into the stack, and wait. Raises NotAdopted."""
+        name = f"cohort-adopt-{int(time.time())}"
+        described = self.describe(stack) or {}
+        made = self.cloudformation.create_change_set(
+            StackName=stack,
+            ChangeSetName=name,
+            ChangeSetType="IMPORT",
+            **self._body(stack, template),
+            Parameters=[{"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} for one in described.get("Parameters", [])],
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            ResourcesToImport=[
+                {"ResourceType": "AWS::IAM::User", "LogicalResourceId": logical_id, "ResourceIdentifier": {"UserName": user}}
+                for logical_id, user in users.items()
+            ],
+        )
+        at = {"StackName": stack, "ChangeSetName": made["Id"]}
+        while (now := self.cloudformation.describe_change_set(**at))["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+            time.sleep(LOOK_SECONDS)
+        if now["Status"] != "CREATE_COMPLETE":
+            self.cloudformation.delete_change_set(**at)
+            raise NotAdopted(f"CloudFormation does not take the users into {stack}: {now.get('StatusReason')}")
+        self.cloudformation.execute_change_set(**at)
+        self.wait(stack, ("IMPORT_COMPLETE",))
+
+    def wait(self, stack: str, wanted: tuple[str, ...]) -> None:
+        """Until CloudFormation has ended. Raises NotAdopted where it ended in another state than those wanted."""
+        deadline = time.monotonic() + config().cohort_deploy_seconds
+        while True:
+            try:
+                status = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+            except ClientError as error:
+                if "does not exist" not in str(error):
+                    raise
+                status = "DELETE_COMPLETE"
+            if status in wanted:
+                return
+            if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
+                failed = "" if status == "DELETE_COMPLETE" else self._reason(stack)
+                raise NotAdopted(f"CloudFormation left {stack} in the state {status}{failed}. People's keys work as before.")
+            time.sleep(LOOK_SECONDS)
+
+    def user_of(self, unique_id: str, *candidates: str) -> str:
+        """Which of these names the user with this unique id has now. Raises NotAdopted where none has it."""
+        deadline = time.monotonic() + CONSISTENT_SECONDS
+        while True:
+            for name in candidates:
+                found = self.user(name)
+                if found and found["UserId"] == unique_id:
+                    return name
+            if time.monotonic() > deadline:
+                raise NotAdopted(f"The IAM user {unique_id} is neither called {' nor '.join(candidates)} any more: was it removed?")
+            time.sleep(LOOK_SECONDS)
+
+    def user(self, name: str) -> dict[str, Any] | None:
+        """An IAM user, or None."""
+        return absent(lambda: self.iam.get_user(UserName=name)["User"])
+
+    def members(self, group: str) -> list[dict[str, Any]] | None:
+        """The users in an IAM group, or None where there is no such group."""
+        return absent(
+            lambda: [user for page in self.iam.get_paginator("get_group").paginate(GroupName=group) for user in page["Users"]]
+        )
+
+    def _body(self, stack: str, template: dict[str, Any]) -> dict[str, str]:
+        text = json.dumps(template, separators=(",", ":"))
+        if len(text.encode()) <= MOST_INLINE:
+            return {"TemplateBody": text}
+        # CDK's own bucket is there wherever groups are deployed, and what lies in it is removed by nobody's mistake.
+        bucket = names.cdk_assets(self.place.account, self.place.region)
+        key = f"cohort-adopt/{stack.rsplit('/', maxsplit=1)[-1]}.json"
+        s3 = client("s3", self.place)
+        s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+        suffix = "amazonaws.com.cn" if names.partition(self.place.region) == "aws-cn" else "amazonaws.com"
+        return {"TemplateURL": f"https://{bucket}.s3.{self.place.region}.{suffix}/{key}"}
+
+    def _reason(self, stack: str) -> str:
+        for event in self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]:
+            reason = event.get("ResourceStatusReason", "")
+            if event.get("ResourceStatus", "").endswith("_FAILED") and "cancelled" not in reason.lower():
+                return f" because of {event['LogicalResourceId']}: {reason}"
+        return ""
+
+
+def absent(look: Callable[[], Found]) -> Found | None:
+    """What there is, or None where IAM knows none."""
+    try:
+        return look()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchEntity":
+            return None
+        raise
+
+
+def _parsed(body: Any) -> dict[str, Any]:
+    if isinstance(body, dict):
+        return body
+    try:
+        parsed = json.loads(body)
+    except RecursionError as error:
+        raise NotAdopted("The stack's template is nested too deeply to be one. Nothing was changed.") from error
+    except ValueError as error:
+        raise NotAdopted(
+            "The stack's template is YAML, which this command does not read. Nothing was changed; update the stack once with the "
+            "same template as JSON, as the predecessor's own tools deploy it."
+        ) from error
+    if not isinstance(parsed, dict):
+        raise NotAdopted("The stack's template is no template. Nothing was changed.")
+    return parsed

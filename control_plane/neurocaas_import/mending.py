@@ -1,0 +1,150 @@
+"""What the texts of a profile are turned into: slugs, names, buckets and addresses. No database is asked here.
+
+What is decided here:
+- A group's name is its AffiliateName as it was, without what cannot be seen, white space around it, or more than 120
+  characters. One that mixes scripts to look like another is refused: `--group NAME=slug` gives it a slug, and that as its name.
+- A slug is the name in small letters without accents, every run of other characters one hyphen, cut to 32. One of a single
+  letter, and a reserved word, gets `-lab` after it. Nothing left (a name in another script): refused, `--group` helps. Of an
+  address its provider is left out, and all of it where a name stands beside it (`groups.slugs`).
+- Where a list is expected, a text that holds one is taken apart (JSON, a Python literal, commas); a single one is a list of one.
+- A bucket is written small, without `s3://`, slashes and white space around it.
+- An address may stand as `Name <address>` or `mailto:address`, with white space or a comma around it, and in capitals.
+- Ten or thirteen digits at the end of a user name are the time (since 1970) that the predecessor put there.
+- The template that nobody filled in is known by its own words.
+"""
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, tidy_name, validate_email, validate_name
+from control_plane.base.visible import UNSEEN
+from control_plane.neurocaas_import.entries import Entry, kind_of, shown
+from stacks.manifest import names
+
+LONGEST_NAME, LONGEST_FOLDED = 120, 240
+# What the longest list in a text may take; more than that is no list of names.
+LONGEST_TEXT = 100_000
+_STAMP = re.compile(r"(.*[^0-9])(1[0-9]{9})(?:[0-9]{3})?", re.DOTALL)
+_TEMPLATE_NAME = "affiliate's name here"
+_TEMPLATE_USERS = ["list", "of", "strings describing user names"]
+
+
+def is_template(fields: dict[str, Any]) -> bool:
+    """Whether an affiliate is the predecessor's template, which nobody filled in."""
+    name = fields.get("AffiliateName")
+    return (isinstance(name, str) and name.strip().casefold().startswith(_TEMPLATE_NAME)) or fields.get(
+        "UserNames"
+    ) == _TEMPLATE_USERS
+
+
+def text_of(raw: Any, what: str, entry: Entry) -> str | None:
+    """A text, or a number as one; otherwise the entry is refused."""
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        entry.mend(f"The {what} is a number; its digits were taken.")
+        return str(raw)
+    if not isinstance(raw, str):
+        entry.refuse(f"The {what} is {kind_of(raw)}, not a text. Write it there as a text.")
+        return None
+    return raw
+
+
+def clean_text(text: str) -> str:
+    """The text without what cannot be seen and without white space around it; runs of white space are one space."""
+    seen = UNSEEN.sub(lambda found: " " if found[0].isspace() else "", text)
+    return " ".join(seen.split())
+
+
+def group_name(raw: Any, entry: Entry) -> str | None:
+    """What people call the group; None if the entry is refused."""
+    text = text_of(raw, "AffiliateName", entry)
+    if text is None:
+        return None
+    name = tidy_name(clean_text(text[: LONGEST_NAME * 4]))
+    if not name:
+        entry.refuse("The AffiliateName is empty. Write one there, then run this again.")
+        return None
+    if name != unicodedata.normalize("NFC", text):
+        entry.mend("White space or characters that cannot be seen were left out of the name.")
+    if len(name) > LONGEST_NAME or len(fold_name(name)) > LONGEST_FOLDED:
+        name = name[:LONGEST_NAME].rstrip()
+        while len(fold_name(name)) > LONGEST_FOLDED:
+            name = name[:-1].rstrip()
+        entry.mend(f"The name was cut to {len(name)} characters.")
+    return name
+
+
+def is_readable(name: str) -> bool:
+    """Whether a group may be called this."""
+    try:
+        validate_name(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def numbered(slug: str, number: int) -> str:
+    """The slug with a number after it, within the longest that there may be."""
+    ending = f"-{number}"
+    return slug[: names.SLUG.longest - len(ending)].rstrip("-") + ending
+
+
+def items_of(raw: Any, *, by_space: bool = False) -> tuple[list[Any], str]:
+    """The items of a list, or of a text that stands for one, and how they were found if that was not a list."""
+    if raw is None:
+        return [], ""
+    if isinstance(raw, list):
+        return raw, ""
+    if not isinstance(raw, str) or len(raw) > LONGEST_TEXT:
+        return [raw], "a single value was taken as a list of one"
+    text = raw.strip()
+    separators = r"[,;\s]+" if by_space else r"[,;\n]+"
+    if text[:1] in ("[", "(", "{") or re.search(separators, text):
+        bare = [part.strip().strip("[](){}").strip() for part in re.split(separators, text)]
+        parts = [re.sub(r"""^[ub]?(["'])(.*)\1$""", r"\2", part, flags=re.DOTALL).strip() for part in bare]
+        return [part for part in parts if part], "a text was taken apart into its items"
+    return ([text], "a single text was taken as a list of one") if text else ([], "")
+
+
+def bucket_of(raw: Any, entry: Entry) -> str | None:
+    """The bucket that a pipeline names; None if the entry is refused."""
+    text = text_of(raw, "pipeline's name", entry)
+    if text is None:
+        return None
+    bucket = clean_text(text[:400]).removeprefix("s3://").strip("/ ").lower()
+    if not bucket:
+        entry.refuse("The pipeline's name is empty. Take it out there.")
+        return None
+    if bucket != text:
+        entry.mend(f"It was read as the bucket {shown(bucket)}.")
+    return bucket
+
+
+def address_of(raw: Any) -> tuple[str | None, str]:
+    """The address in a value, with how it was mended if it was; or None, with what is wrong with it."""
+    if not isinstance(raw, str):
+        return None, f"The address is {kind_of(raw)}"
+    if len(raw) > LONGEST_ADDRESS * 2:
+        return None, "The address is too long"
+    text = clean_text(raw)
+    if match := re.search(r"<([^<>]+)>$", text):
+        text = match[1]
+    text = text.strip(" ,;").lower().removeprefix("mailto:").strip()
+    if not text:
+        return None, "The address is empty"
+    try:
+        validate_email(text)
+    except ValidationError:
+        return None, f"“{shown(raw)}” is no e-mail address such as ada@example.org in plain letters"
+    return text, f"the address stood there as “{shown(raw)}”" if text != raw else ""
+
+
+def without_stamp(name: str) -> tuple[str, str]:
+    """A user's name without the time that the predecessor put after it, and the day that this was, if it did."""
+    match = _STAMP.fullmatch(name[:400])
+    if not match:
+        return name, ""
+    return match[1], f"{datetime.fromtimestamp(int(match[2]), UTC):%Y-%m-%d}"

@@ -1,0 +1,189 @@
+"""What an import would do, worked out from the profiles and the database without changing anything.
+
+What is decided here:
+- The same name (case, width and white space apart) is the same group: in two profiles, or in the database.
+  `--group NAME=slug` says otherwise, or gives it a slug of one's choice.
+- Of two groups that would get one slug, the later gets a number after it. A slug that a group of another name has already is
+  refused, because only a person can know whether they are one. A retired group's name is refused.
+- Somebody who was in the group and is no more, and an analysis that was taken away again, are refused: an import does not undo
+  what was decided since. Somebody whose account is not active is refused.
+- A pipeline is the analysis with that bucket, or the one that `--pipeline NAME=slug` says. An unknown one is refused with what to
+  do, or made with `--create-analyses`. What is granted is read and write, as the predecessor's was.
+- A group of whose people and analyses nothing can be taken is not made. What stands in a group that is refused is refused.
+- Where the old folder's name or bucket is another than the new one, the copying of the data is the person's, by a ready command.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from control_plane.access.groups.models import Membership
+from control_plane.accounts.models import User
+from control_plane.neurocaas_import.copying import copy_command
+from control_plane.neurocaas_import.entries import Entry, Fate, shown
+from control_plane.neurocaas_import.mending import is_template
+from control_plane.neurocaas_import.people import Person, find_people
+from control_plane.neurocaas_import.pipelines import Pipelines
+from control_plane.neurocaas_import.profiles import Affiliate, find_affiliates, region_of
+from control_plane.neurocaas_import.reading import Profile
+from control_plane.neurocaas_import.targets import PlannedAffiliate, Target, Targets, Wishes
+
+ROWS_PER_QUERY = 500
+
+
+@dataclass
+class PlannedProfile:
+    """A profile with its affiliates."""
+
+    profile: Profile
+    affiliates: list[PlannedAffiliate]
+    region: str = ""
+
+    def entries(self) -> list[Entry]:
+        """Every entry, the profile's own first."""
+        below = [[one.entry, *one.entries()] for one in self.affiliates]
+        return [self.profile.entry, *(entry for entries in below for entry in entries)]
+
+
+@dataclass
+class Plan:
+    """All of an import."""
+
+    profiles: list[PlannedProfile]
+    targets: list[Target]
+    pipelines: Pipelines
+    remarks: list[str]
+
+
+def make_plan(profiles: list[Profile], wishes: Wishes) -> Plan:
+    """Work out what becomes of every entry of these profiles."""
+    pipelines = Pipelines(wishes.pipelines, creates=wishes.creates_analyses)
+    planned = [_planned(profile, wishes, pipelines) for profile in profiles]
+    affiliates = [one for profile in planned for one in profile.affiliates]
+    targets = Targets(wishes)
+    targets.assign([one for one in affiliates if not one.entry.is_refused])
+    _settle_people(affiliates)
+    _settle_uses(affiliates, pipelines)
+    for one in affiliates:
+        _settle_group(one)
+    for profile in planned:
+        _finish(profile)
+    unused = [f"--group={shown(key)}" for key in wishes.groups if key not in targets.used_wishes]
+    unused += [f"--pipeline={shown(key)}" for key in wishes.pipelines if key not in pipelines.used_wishes]
+    remarks = [f"Nothing that is read here has the name in {option}=…" for option in unused]
+    return Plan(planned, targets.all, pipelines, [*filter(None, [pipelines.remark_on_patterns()]), *remarks])
+
+
+def _planned(profile: Profile, wishes: Wishes, pipelines: Pipelines) -> PlannedProfile:
+    if profile.document is None:
+        return PlannedProfile(profile, [])
+    found = find_affiliates(profile)
+    return PlannedProfile(profile, [_affiliate(one, wishes, pipelines) for one in found], region_of(profile.document))
+
+
+def _affiliate(found: Affiliate, wishes: Wishes, pipelines: Pipelines) -> PlannedAffiliate:
+    planned = PlannedAffiliate(found.entry)
+    if found.entry.is_refused and not found.fields:
+        return planned
+    if is_template(found.fields):
+        found.entry.refuse("This is the template that nobody filled in. Nothing is lost by leaving it out.")
+        return planned
+    planned.raw_name = found.fields.get("AffiliateName")
+    planned.people = find_people(found.fields, found.entry, planned.old_name, wishes.book)
+    planned.uses = pipelines.find(found.fields.get("Pipelines"), found.entry)
+    return planned
+
+
+def _settle_people(affiliates: list[PlannedAffiliate]) -> None:
+    with_target = [one for one in affiliates if one.target]
+    wanted = {person.email for one in with_target for person in one.people if person.email}
+    inactive = _found(wanted, lambda some: User.objects.filter(email__in=some, is_active=False).values_list("email", flat=True))
+    groups = {one.target.group.pk for one in with_target if one.target and one.target.group}
+    there: dict[tuple[int, str], bool] = {}
+    memberships = Membership.objects.filter(group__in=groups).values_list("group", "user__email", "removed_generation")
+    for group, email, removed in memberships:
+        there[group, email] = there.get((group, email), False) or removed is None
+    for one in with_target:
+        for person in one.people:
+            _settle_person(person, one.target, inactive, there)  # type: ignore[arg-type]
+
+
+def _settle_person(person: Person, target: Target, inactive: set[str], there: dict[tuple[int, str], bool]) -> None:
+    entry = person.entry
+    if person.same_as is not None:
+        person.email, entry.becomes = person.same_as.email, person.same_as.entry.becomes
+        if person.same_as.entry.is_refused:
+            entry.refuse("The name is given more than once; see the first.")
+            return
+        entry.mend("The name is given more than once; it is one person.")
+    if entry.is_refused or person.email is None:
+        return
+    membership = there.get((target.group.pk, person.email)) if target.group else None
+    if membership:
+        entry.found()
+    elif membership is False:
+        entry.refuse(
+            f"{person.email} was in this group, and the access was taken away since. If it is to come back: "
+            f"manage.py member add {target.slug} {person.email}"
+        )
+    elif person.email in inactive:
+        entry.refuse(f"The account of {person.email} is not active. Activate it, then run this again.")
+    else:
+        entries = target.users.setdefault(person.email, [])
+        if entries and person.same_as is None:
+            entry.mend(f"{person.email} is the address of another name in this group, too; they are one person.")
+        entries.append(entry)
+
+
+def _settle_uses(affiliates: list[PlannedAffiliate], pipelines: Pipelines) -> None:
+    granted = pipelines.granted([one.target.group.pk for one in affiliates if one.target and one.target.group])
+    for one in affiliates:
+        for use in one.uses if one.target else []:
+            pipelines.settle(use, granted.get(one.target.group.pk, {}) if one.target and one.target.group else {})
+            if use.entry.is_refused or use.slug is None or use.entry.fate == Fate.THERE or one.target is None:
+                continue
+            first = one.target.uses.setdefault(use.slug, use)
+            if first is not use:
+                first.others.append(use.entry)
+                use.entry.mend("It is given more than once for this group; it is granted once.")
+
+
+def _settle_group(one: PlannedAffiliate) -> None:
+    if one.target is None:
+        return
+    if not one.target.is_new:
+        one.entry.found()
+    elif not one.target.users and not one.target.uses:
+        one.entry.refuse("Nobody and nothing of it can be taken, so that it is not made. Mend its entries, then run this again.")
+
+
+def _finish(planned: PlannedProfile) -> None:
+    for one in planned.affiliates:
+        if one.entry.is_refused:
+            for entry in one.entries():
+                if not entry.is_refused:
+                    entry.refuse("The group is refused, see there; with it this is.")
+            continue
+        if one.target is not None:
+            taken = [use for use in one.uses if not use.entry.is_refused]
+            commands = (copy_command(one.old_name, one.target.slug, use, planned.region) for use in taken)
+            one.copies = [command for command in dict.fromkeys(commands) if command]
+    settle_profile(planned)
+
+
+def settle_profile(planned: PlannedProfile) -> None:
+    """What becomes of a profile follows from what becomes of its entries."""
+    entry, below = planned.profile.entry, planned.entries()[1:]
+    if entry.is_refused or not below:
+        return
+    if all(one.is_refused for one in below):
+        entry.refuse("Nothing of it can be taken; each entry says why.")
+        return
+    if all(one.fate in (Fate.THERE, Fate.REFUSED) for one in below):
+        entry.found()
+
+
+def _found(wanted: Iterable[str], query: Callable[[list[str]], Iterable[str]]) -> set[str]:
+    everything, found = sorted(wanted), set[str]()
+    for start in range(0, len(everything), ROWS_PER_QUERY):
+        found.update(query(everything[start : start + ROWS_PER_QUERY]))
+    return found

@@ -1,0 +1,207 @@
+"""From the disk to a document: finds the predecessor's profiles and reads them, whatever lies there.
+
+What is decided here:
+- A folder holds `user_config_template.json`; its name is the predecessor's stack. If it does not, but folders in it do, those
+  are read. A file may be given instead of its folder. The same file given twice is read once.
+- A link that was given is followed. A profile that is a link out of its folder is refused: nobody named what lies there.
+- Only plain files of at most 10 MB are opened (no pipe or device). What cannot be read is refused with the system's reason.
+- UTF-8; a byte order mark is left out, and UTF-16 with one is read. Anything else is refused rather than guessed: names would
+  come out wrong.
+- JSON as Python reads it, as the predecessor did: of a key given twice the last counts, which is said; NaN and infinities count
+  as nothing; control characters in texts are let through here, for the names to be mended. Broken or too deep JSON is refused.
+"""
+
+import codecs
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from control_plane.base.sizes import in_words
+from control_plane.neurocaas_import.entries import Entry, shown
+
+FILE_NAME = "user_config_template.json"
+MOST_BYTES = 10_000_000
+# Python refuses to read longer numbers; nothing in a profile is one.
+MOST_DIGITS = 18
+MOST_NAMED = 5
+MOST_SHOWN_PATH = 300
+
+
+@dataclass
+class Profile:
+    """One file that was found, or what was found in its place. `document` is None where it is refused."""
+
+    path: str
+    stack: str
+    entry: Entry
+    document: Any = None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A file that a path stands for: with what is to be said of it, or with why it is refused."""
+
+    path: Path
+    is_named: bool = False
+    note: str = ""
+    refusal: str = ""
+
+
+def read_profiles(paths: Sequence[str]) -> list[Profile]:
+    """Every profile at these paths, in their order, each read or refused."""
+    profiles, seen = [], set[str]()
+    for place in (place for given in paths for place in _places(Path(given))):
+        stack = shown(place.path.absolute().parent.name or "/")
+        profile = Profile(shown(str(place.path), MOST_SHOWN_PATH), stack, Entry("profile", stack))
+        profiles.append(profile)
+        if place.note:
+            profile.entry.mend(place.note)
+        real = os.path.realpath(place.path) if not place.refusal else ""
+        if place.refusal:
+            profile.entry.refuse(place.refusal)
+        elif real in seen:
+            profile.entry.refuse("This file was given before, under this or another name; it is read once.")
+        else:
+            _read(place, profile)
+            if not profile.entry.is_refused:
+                seen.add(real)
+    return profiles
+
+
+def parse(data: bytes, entry: Entry) -> Any:
+    """The document in a file's bytes; None if it is refused, which the entry says."""
+    text = _decode(data, entry)
+    if text is None:
+        return None
+    if not text.strip("\0 \t\r\n"):
+        entry.refuse("The file is empty.")
+        return None
+    doubled: list[str] = []
+    odd: list[str] = []
+    try:
+        document = json.loads(
+            text,
+            strict=False,
+            object_pairs_hook=lambda pairs: _mapping(pairs, doubled),
+            parse_constant=lambda word: odd.append(word),
+            parse_int=lambda digits: int(digits) if len(digits) <= MOST_DIGITS else digits,
+        )
+    except RecursionError:
+        entry.refuse("The file nests lists or mappings too deeply to be a profile. Write it anew, as a profile that is read.")
+        return None
+    except ValueError as error:
+        entry.refuse(_broken(text, error))
+        return None
+    if doubled:
+        entry.mend(f"Keys given more than once, of which the last counts: {_some(doubled)}.")
+    if odd:
+        entry.mend(f"{_some(odd)} counts as nothing.")
+    if document is None:
+        entry.refuse("The file holds nothing but null.")
+    return document
+
+
+def _places(given: Path) -> Iterator[_Place]:
+    try:
+        mode = given.stat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from _in_folder(given)
+        elif stat.S_ISREG(mode):
+            yield _Place(
+                given, is_named=True, note="" if given.name == FILE_NAME else f"A file of another name than {FILE_NAME} was given."
+            )
+        else:
+            yield _Place(given, refusal=f"This is neither a folder nor a plain file. Give the folder that holds {FILE_NAME}.")
+    except (OSError, ValueError) as error:
+        yield _Place(given, refusal=f"{_reason(error)}. Give the folder that holds {FILE_NAME}.")
+
+
+def _in_folder(folder: Path) -> Iterator[_Place]:
+    direct = folder / FILE_NAME
+    if _is_there(direct):
+        yield _Place(direct)
+        return
+    inner = [one / FILE_NAME for one in sorted(folder.iterdir()) if one.is_dir()]
+    found = [path for path in inner if _is_there(path)]
+    yield from map(_Place, found)
+    if not found:
+        refusal = f"There is no {FILE_NAME} in this folder, nor in a folder within it. Give the folder that holds it."
+        yield _Place(direct, refusal=refusal)
+
+
+def _read(place: _Place, profile: Profile) -> None:
+    path = place.path
+    try:
+        if not place.is_named and path.is_symlink() and not _stays_inside(path):
+            profile.entry.refuse("The file is a link out of its folder. Give what it points to, if that is meant.")
+            return
+        if not stat.S_ISREG(path.stat().st_mode):
+            profile.entry.refuse(f"{FILE_NAME} is not a plain file. Give the folder that holds it.")
+            return
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError, RuntimeError) as error:
+        profile.entry.refuse(f"{_reason(error)}. See to it that the file can be read, then run this again.")
+        return
+    if len(data) > MOST_BYTES:
+        profile.entry.refuse(f"The file has more than {in_words(MOST_BYTES)}, which no profile has. Give the right one.")
+        return
+    profile.document = parse(data, profile.entry)
+
+
+def _decode(data: bytes, entry: Entry) -> str | None:
+    encoding = "utf-8"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        entry.mend("The file is UTF-16; it was read as that.")
+        encoding = "utf-16"
+    elif data.startswith(codecs.BOM_UTF8):
+        entry.mend("A byte order mark at the beginning was left out.")
+        encoding = "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        entry.refuse(
+            f"Byte {error.start} is not {encoding.removesuffix('-sig').upper()}: the file is in another encoding, or is not text. "
+            "If it is Latin-1, convert it (iconv -f LATIN1 -t UTF-8), and look at the names before you run this again."
+        )
+        return None
+
+
+def _broken(text: str, error: ValueError) -> str:
+    where = f" in line {error.lineno}, column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
+    cut = " It holds null bytes, as a file does that was cut off or is not text." if "\0" in text else ""
+    return f"The file is not JSON{where}.{cut} Correct it there, then run this again."
+
+
+def _mapping(pairs: list[tuple[str, Any]], doubled: list[str]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        seen = set[str]()
+        for key, _ in pairs:
+            if key in seen:
+                doubled.append(key)
+            seen.add(key)
+    return mapping
+
+
+def _some(words: Sequence[str]) -> str:
+    different = list(dict.fromkeys(shown(word, 40) for word in words))
+    more = f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
+    return ", ".join(different[:MOST_NAMED]) + more
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the name is there, whatever it leads to."""
+    return path.is_symlink() or path.exists()
+
+
+def _stays_inside(path: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(path.parent))
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or "It cannot be read" if isinstance(error, OSError) else "This is no path of a file"

@@ -1,0 +1,15 @@
+"""Where load balancers, Prometheus and administrators ask."""
+
+from django.urls import path
+
+from control_plane.operation.health import views
+
+app_name = "health"
+urlpatterns = [
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+    path("metrics", views.prometheus, name="metrics"),
+    path("health/", views.page, name="page"),
+    path("health/messages/<int:notice_id>/again/", views.send_again, name="send_again"),
+    path("health/live/", views.live, name="live"),
+]

@@ -1,8 +1,0 @@
-from django.apps import AppConfig
-
-
-class PeopleConfig(AppConfig):
-    """People across all their groups. It has commands and no tables."""
-
-    name = "control_plane.people"
-    verbose_name = "People across groups"

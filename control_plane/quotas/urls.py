@@ -1,8 +1,0 @@
-"""Where administrators see the account's quotas."""
-
-from django.urls import path
-
-from control_plane.quotas import views
-
-app_name = "quotas"
-urlpatterns = [path("quotas/", views.page, name="page")]

@@ -1,0 +1,75 @@
+"""Granting several analyses to several groups at once: one deployment for each group."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from control_plane.access.groups.lifecycle import refuse_retired_analyses
+from control_plane.access.groups.models import Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import grant_analyses
+from control_plane.accounts.permissions import require_administrator
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
+from control_plane.deployments.models import Deployment, Stack
+
+Which = Literal["default", "all", "some"]
+MOST_GROUPS, MOST_ANALYSES = 500, 200
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a grant would change in one group: the analyses that it would get, or get to another extent.
+
+    `narrowed` are those of them that it may write in now, and only read then.
+    """
+
+    group: Group
+    analyses: tuple[Analysis, ...]
+    narrowed: tuple[Analysis, ...] = ()
+
+
+def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
+    """The default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
+    match which:
+        case "all":
+            return Analysis.objects.offered()
+        case "default":
+            return Analysis.objects.offered().filter(Q(entry=None) | Q(entry__is_custom=False))
+        case _:
+            return Analysis.objects.offered().filter(slug__in=list(slugs))
+
+
+def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[Plan]:
+    """What granting would change, group by group; those it would not change are left out. In one query."""
+    wanted = Grant.objects.wanted().filter(group__in=groups).values_list("group_id", "analysis_id", "level")
+    held = {(group, analysis): had for group, analysis, had in wanted}
+    plans = []
+    for group in groups:
+        changed = tuple(one for one in analyses if held.get((group.pk, one.pk)) != level)
+        # Whatever else it has can only be more.
+        narrowed = tuple(one for one in changed if level == Grant.Level.READ_ONLY and (group.pk, one.pk) in held)
+        plans.append(Plan(group, changed, narrowed))
+    return [one for one in plans if one.analyses]
+
+
+def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
+    """Let the groups use the analyses. What a group has to that extent already is left as it is. One deployment for each group.
+
+    All or nothing: what one group is refused (a limit, retirement) is said, and no group was changed. Raises Refused or
+    PermissionDenied.
+    """
+    require_administrator(actor)
+    if not analyses or not groups:
+        raise Refused("Choose at least one analysis and one group. Nothing was changed.")
+    if len(groups) > MOST_GROUPS or len(analyses) > MOST_ANALYSES:
+        raise Refused(f"At most {MOST_ANALYSES} analyses and {MOST_GROUPS} groups at once. Nothing was changed.")
+    with transaction.atomic():
+        # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
+        # groups have, so that whoever is second leaves alone what the first has granted.
+        list(Stack.objects.select_for_update().filter(pk__in=[one.stack_id for one in groups]).order_by("pk"))
+        refuse_retired_analyses(analyses)
+        planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
+        return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]

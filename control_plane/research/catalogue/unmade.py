@@ -1,0 +1,211 @@
+"""Analyses whose bucket AWS has not made: left out where it cannot, so that nothing else stops; tried again, renamed, removed."""
+
+from collections.abc import Mapping, Sequence
+
+from django.db import transaction
+from django.db.models import ProtectedError, QuerySet
+
+from control_plane.access.groups.errors import Made, NameTaken
+from control_plane.access.groups.models import Analysis, Grant, Group
+from control_plane.access.groups.services.analyses import check_within_reach
+from control_plane.access.groups.services.bucket_names import require_free
+from control_plane.access.groups.services.earlier_versions import days_without, last_manifest, next_days
+from control_plane.access.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
+from control_plane.access.groups.services.platform import request_storage_deployment, request_with_days
+from control_plane.accounts.permissions import require_administrator
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.deployments.models import Deployment, Stack
+from control_plane.deployments.requests import lock
+from control_plane.research.catalogue.models import AccessRequest
+from stacks.manifest import names
+
+REASON_CHARACTERS = 1000
+# Groups and requests that a refusal names.
+MOST_NAMED = 5
+
+
+def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
+    """Leave out the analyses whose buckets made a storage stack's deployment fail, and have the rest deployed. For a worker.
+
+    `reasons` are CloudFormation's, by the logical ids of what it could not make. A bucket that it has made is never left out.
+    Returns the analyses.
+    """
+    with transaction.atomic():
+        stack = lock(stack_id)
+        found = [one for one in _not_made(stack) if names.bucket_logical_id(one.bucket) in reasons]
+        for one in found:
+            one.unmade_reason = reasons[names.bucket_logical_id(one.bucket)][:REASON_CHARACTERS] or "AWS gave no reason."
+        _go_on_without(found, stack, "which AWS could not make", Actor.system("engine"), next_days(stack))
+    return found
+
+
+def leave_out_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -> Deployment | None:
+    """Leave out the analyses that a cancelled deployment was to make, and keep earlier versions as AWS does now.
+
+    In the caller's transaction; see `signals.deployment_cancelled`.
+    """
+    if stack.kind != Stack.Kind.PLATFORM:
+        return None
+    found = [one for one in _not_made(stack) if one.added_generation <= deployment.generation]
+    for one in found:
+        one.unmade_reason = f"Cancelled by {actor.label} before AWS had made it."
+    days, last = days_without(stack), last_manifest(stack)
+    if not found and last is not None and last.earlier_versions_days != days:
+        return request_with_days(stack, "Keeping earlier versions as before", actor, days)
+    return _go_on_without(found, stack, "which was cancelled", actor, days)
+
+
+def _not_made(stack: Stack) -> QuerySet[Analysis]:
+    return Analysis.objects.wanted().filter(stack=stack, added_generation__gt=stack.deployed_generation).order_by("slug")
+
+
+def _go_on_without(found: Sequence[Analysis], stack: Stack, why: str, actor: Actor, days: int | None) -> Deployment | None:
+    if not found:
+        return None
+    for analysis in found:
+        analysis.save(update_fields=["unmade_reason"])
+    slugs = ", ".join(one.slug for one in found)
+    deployment = request_with_days(stack, f"Going on without {slugs}, {why}"[:400], actor, days)
+    for analysis in found:
+        after = {"bucket": analysis.bucket, "reason": analysis.unmade_reason}
+        record(actor, "analysis.leave_out", f"analysis {analysis.slug}", after=after, deployment=deployment.pk)
+        _bring_groups(analysis, f"Taking back the right to {analysis.bucket}, {why}", actor)
+    return deployment
+
+
+def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
+    """Have AWS make the bucket of an analysis that was left out. Raises Made, BucketTaken, BucketNotAsked or PermissionDenied."""
+    require_administrator(actor)
+    if not analysis.unmade_reason:
+        raise Made(f"{analysis.name} was not left out, so there is nothing to try again. Nothing was changed.")
+    require_free(analysis.bucket)
+    with transaction.atomic():
+        stack, analysis = _locked(analysis)
+        _refuse_made(analysis, stack)
+        deployment = _have_made(analysis, stack, f"Trying to make the bucket {analysis.bucket} again", actor)
+        record(actor, "analysis.try_again", f"analysis {analysis.slug}", deployment=deployment.pk)
+    return deployment
+
+
+def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deployment:
+    """Give an analysis whose bucket was never made another bucket.
+
+    Its groups keep their grants. Raises Made, InvalidName, NameTaken, BucketTaken, BucketNotAsked, LimitReached or
+    PermissionDenied.
+    """
+    require_administrator(actor)
+    bucket = bucket.strip()
+    _refuse_made(analysis, analysis.stack)
+    check_fields(Analysis(bucket=bucket, added_generation=0), exclude=["stack", "slug", "name"])
+    check_within_reach(bucket)
+    if bucket == analysis.bucket:
+        raise NameTaken(f"The bucket is called {bucket!r} already. Nothing was changed; choose another name, or try again.")
+    if other := Analysis.objects.filter(bucket=bucket).first():
+        raise NameTaken(f"The bucket {bucket!r} is that of the analysis {other.slug!r}. Nothing was changed.")
+    require_free(bucket)
+    with transaction.atomic(), taken_meanwhile(f"The bucket {bucket!r}"):
+        stack, analysis = _locked(analysis)
+        _refuse_made(analysis, stack)
+        before, analysis.bucket = analysis.bucket, bucket
+        deployment = _have_made(analysis, stack, f"Making the bucket {bucket} of {analysis.name} instead of {before}"[:400], actor)
+        record(
+            actor,
+            "analysis.rename_bucket",
+            f"analysis {analysis.slug}",
+            before={"bucket": before},
+            after={"bucket": bucket},
+            deployment=deployment.pk,
+        )
+    return deployment
+
+
+def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> Deployment | None:
+    """Remove an analysis whose bucket was never made, and what the catalogue says of it. There is no way back.
+
+    `confirmation` is its slug. Returns the deployment that leaves the bucket out, or None if it was left out before. Raises
+    Made, NameTaken where something still refers to it, or PermissionDenied.
+    """
+    require_administrator(actor)
+    if confirmation.strip() != analysis.slug:
+        raise NameTaken(f"Type the analysis’s slug, {analysis.slug}, to confirm. Nothing was changed.")
+    with transaction.atomic():
+        stack, analysis = _locked(analysis)
+        _refuse_made(analysis, stack)
+        _refuse_granted(analysis)
+        before = {"bucket": analysis.bucket, "name": analysis.name, "reason": analysis.unmade_reason}
+        was_wanted, slug, pk = not analysis.unmade_reason, analysis.slug, analysis.pk
+        requests, _ = AccessRequest.objects.filter(analysis=pk).delete()
+        Grant.objects.filter(analysis=pk).delete()
+        try:
+            analysis.delete()
+        except ProtectedError as error:
+            raise Made(f"{before['name']} was used already. Nothing was changed.") from error
+        deployment = request_storage_deployment(stack, f"Leaving out the analysis {slug}", actor) if was_wanted else None
+        record(
+            actor,
+            "analysis.remove",
+            f"analysis {slug}",
+            before=before,
+            requests=requests,
+            deployment=deployment.pk if deployment else None,
+        )
+    return deployment
+
+
+def is_unmade(analysis: Analysis) -> bool:
+    """Whether it can be renamed or removed: its bucket was never made, and is not being made."""
+    return not _why_made(analysis, analysis.stack)
+
+
+def _locked(analysis: Analysis) -> tuple[Stack, Analysis]:
+    stack = lock(analysis.stack_id)
+    analysis = Analysis.objects.select_for_update().get(pk=analysis.pk)
+    analysis.stack = stack
+    return stack, analysis
+
+
+def _have_made(analysis: Analysis, stack: Stack, summary: str, actor: Actor) -> Deployment:
+    analysis.unmade_reason, analysis.added_generation = "", stack.generation + 1
+    analysis.save(update_fields=["bucket", "unmade_reason", "added_generation"])
+    deployment = request_storage_deployment(stack, summary, actor)
+    _bring_groups(analysis, f"Letting the group use the bucket {analysis.bucket} of {analysis.name}", actor)
+    return deployment
+
+
+def _bring_groups(analysis: Analysis, summary: str, actor: Actor) -> None:
+    """Have the groups that were granted the analysis hold the right to its bucket, or not any more."""
+    granted = Grant.objects.wanted().filter(analysis=analysis, group__retired_at=None, group__stack__is_retired=False)
+    # In one order, as everywhere that locks several.
+    stacks = {one.pk: one for one in Stack.objects.select_for_update().filter(pk__in=granted.values("group__stack")).order_by("pk")}
+    for group in Group.objects.filter(stack__in=stacks).order_by("stack"):
+        group.stack = stacks[group.stack_id]
+        request_group_deployment(group, summary[:400], actor)
+
+
+def _refuse_made(analysis: Analysis, stack: Stack) -> None:
+    if why := _why_made(analysis, stack):
+        raise Made(f"{why} Nothing was changed.")
+
+
+def _why_made(analysis: Analysis, stack: Stack) -> str:
+    """Why AWS has the bucket, or may have it; empty where it certainly has not."""
+    if stack.needs_decision or stack.known_generation is not None:
+        return f"This database was restored, and AWS may hold more of {stack.title} than it says. Have the stack checked first."
+    if analysis.unmade_reason:
+        return ""
+    if analysis.added_generation <= stack.deployed_generation:
+        return f"AWS has made the bucket {analysis.bucket}: it can be neither renamed nor removed here."
+    begun = Deployment.objects.filter(stack=stack, generation__gte=analysis.added_generation, started_at__isnull=False)
+    if begun.exists():
+        return f"AWS may be making the bucket {analysis.bucket} just now. Wait for the deployment; deploy again if it failed."
+    return ""
+
+
+def _refuse_granted(analysis: Analysis) -> None:
+    grants = Grant.objects.filter(analysis=analysis).not_ended().select_related("group").order_by("group__slug")
+    if slugs := list(grants.values_list("group__slug", flat=True)[: MOST_NAMED + 1]):
+        named = ", ".join(slugs[:MOST_NAMED]) + (" and more" if len(slugs) > MOST_NAMED else "")
+        raise NameTaken(
+            f"{analysis.name} is granted to {named}. Nothing was changed; revoke that first, wait until AWS has it, and try again."
+        )

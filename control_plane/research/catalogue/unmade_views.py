@@ -1,0 +1,55 @@
+"""What administrators do about an analysis whose bucket AWS has not made: try again, another bucket, or remove it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods
+
+from control_plane.access.groups.models import Analysis
+from control_plane.accounts.permissions import is_administrator
+from control_plane.base.audit.actors import Actor
+from control_plane.base.errors import Refused
+from control_plane.research.catalogue.unmade import is_unmade, remove_analysis, rename_bucket, try_again
+
+DEEDS = ("try-again", "rename", "remove")
+
+
+@require_http_methods(["GET", "POST"])
+@login_required
+def bucket(request: HttpRequest, slug: str) -> HttpResponse:
+    """Why the bucket is not there, and what can be done; each is confirmed on this page."""
+    if not is_administrator(request.user):
+        raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
+    analysis = get_object_or_404(Analysis.objects.select_related("stack"), slug=slug)
+    error, deed = "", request.POST.get("deed", "")
+    if request.method == "POST" and deed in DEEDS:
+        try:
+            return _done(request, analysis, deed)
+        except Refused as refusal:
+            error = str(refusal)
+    context: dict[str, Any] = {
+        "analysis": analysis,
+        "can_change": is_unmade(analysis),
+        "error": error,
+        "typed": request.POST.get("bucket", ""),
+    }
+    return render(request, "catalogue/bucket.html", context, status=409 if error else 200)
+
+
+def _done(request: HttpRequest, analysis: Analysis, deed: str) -> HttpResponse:
+    """Do it, say what was started, and go on. Raises Refused."""
+    actor = Actor.of_request(request)
+    if deed == "remove":
+        remove_analysis(analysis=analysis, confirmation=request.POST.get("slug", ""), actor=actor)
+        messages.success(request, f"{analysis.name} is removed.")
+        return redirect("catalogue:index")
+    if deed == "rename":
+        started = rename_bucket(analysis=analysis, bucket=request.POST.get("bucket", ""), actor=actor)
+    else:
+        started = try_again(analysis=analysis, actor=actor)
+    messages.success(request, f"AWS is asked to make the bucket; deployment {started.pk} brings it.")
+    return redirect("catalogue:analysis", analysis.slug)

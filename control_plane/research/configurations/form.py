@@ -1,0 +1,338 @@
+"""A form made from a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarfloat import ScalarFloat
+
+from control_plane.research.catalogue.documents import MOST_NODES, OverLimit, Problem, Unreadable, compose
+from control_plane.research.configurations.editing import editable, fragment, number, quoted, scalar, written
+
+EMPTY = "{}\n"
+NUMBERS = ("number", "integer")
+_INDENTED_LIST = re.compile(r"^ +- ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field. `kind` is one of bool, integer, number, text, select, lines (a list of single values) and yaml (all else).
+
+    `options` are the values behind `choices`; `holds_text` that the lines of a list are text, whatever they look like.
+    """
+
+    id: str
+    path: tuple[str, ...]
+    kind: str
+    value: str
+    label: str
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    is_required: bool = False
+    minimum: str = ""
+    maximum: str = ""
+    options: tuple[Any, ...] = ()
+    is_nullable: bool = False
+    holds_text: bool = False
+
+    @property
+    def name(self) -> str:
+        """As problems name it."""
+        return ".".join(self.path)
+
+    @property
+    def is_on(self) -> bool:
+        """Of a check box."""
+        return self.value == "true"
+
+    @property
+    def rows(self) -> int:
+        """Of a text area."""
+        return min(12, max(3, self.value.count("\n") + 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Fields that belong together; the first has no title."""
+
+    title: str
+    help: str
+    fields: tuple[Field, ...]
+
+
+class NotTaken(Unreadable):
+    """Something was typed that is more than is taken. `text` is the configuration with it, so that nothing is lost."""
+
+    def __init__(self, problem: Problem, text: str) -> None:
+        super().__init__(problem)
+        self.text = text
+
+
+def is_possible(text: str) -> bool:
+    """Tell whether a form can be made of this text, and has fields."""
+    try:
+        return bool(_keys(editable(text), CommentedMap()))
+    except Unreadable:
+        return False
+
+
+def sections(text: str, template: str, schema: str) -> list[Section]:
+    """The form that shows this configuration. Raises Unreadable where none can be made of the text."""
+    return _sections(editable(text), text, template, schema)
+
+
+def _sections(document: CommentedMap, text: str, template: str, schema: str) -> list[Section]:
+    pattern, known = _mapping(template), _schema(schema)
+    helps = _helps(pattern, template) | {path: words for path, words in _helps(document, text).items() if words}
+    merged = _keys(document, pattern)
+    top, nested = [], []
+    for key in merged:
+        value, usual, rules = document.get(key, pattern.get(key)), pattern.get(key), _rules(known, key)
+        if isinstance(value, CommentedMap) and value and all(not isinstance(one, dict) for one in value.values()):
+            inner = usual if isinstance(usual, CommentedMap) else CommentedMap()
+            fields = tuple(
+                _field(
+                    (key, one),
+                    value.get(one, inner.get(one)),
+                    inner.get(one),
+                    _rules(rules, one),
+                    helps,
+                    rules,
+                )
+                for one in _keys(value, inner)
+            )
+            nested.append(Section(_title(rules, key), _help(rules, helps, (key,)), fields))
+        else:
+            top.append(_field((key,), value, usual, rules, helps, known))
+    return [*([Section("", "", tuple(top))] if top else []), *nested]
+
+
+def apply(text: str, template: str, schema: str, given: Mapping[str, str]) -> str:
+    """The configuration with what was typed into the form: comments, order, and whatever the form does not know stay.
+
+    Raises Unreadable where no form can be made of the text, and NotTaken for what was typed into it and is more than is taken.
+    What is no number stays as it was typed, for the check to tell.
+    """
+    document, is_changed = editable(text), False
+    for section in _sections(document, text, template, schema):
+        for field in section.fields:
+            typed = given.get(f"field-{field.id}", "true" if field.kind == "bool" and f"field-{field.id}" in given else None)
+            if typed is None and field.kind != "bool":
+                continue
+            try:
+                is_changed |= _set(document, field, typed if typed is not None else "false")
+            except OverLimit as refused:
+                _put(document, field, typed)
+                raise NotTaken(replace(refused.problem, field=field.name, line=0, column=0), written(document)) from refused
+    # What nobody changed stays as it was to the letter.
+    return written(document, has_indented_lists=bool(_INDENTED_LIST.search(text))) if is_changed else text
+
+
+def begin(template: str) -> str:
+    """What a new configuration starts from."""
+    try:
+        compose(template)
+    except Unreadable:
+        return ""
+    return template if template.endswith("\n") else f"{template}\n"
+
+
+def _set(document: CommentedMap, field: Field, typed: str) -> bool:
+    """Put it there, and say whether that changed anything."""
+    if typed.replace("\r\n", "\n").strip() == field.value.strip() and _has(document, field.path):
+        return False
+    _put(document, field, _value(field, typed.replace("\r\n", "\n")))
+    return True
+
+
+def _put(document: CommentedMap, field: Field, value: Any) -> None:
+    here = document
+    for step in field.path[:-1]:
+        here = here.setdefault(step, CommentedMap())
+    here[field.path[-1]] = quoted(value)
+
+
+def _has(document: CommentedMap, path: tuple[str, ...]) -> bool:
+    here: Any = document
+    for step in path:
+        if not isinstance(here, CommentedMap) or step not in here:
+            return False
+        here = here[step]
+    return True
+
+
+def _value(field: Field, typed: str) -> Any:
+    match field.kind:
+        case "bool":
+            return typed == "true"
+        case "integer" | "number":
+            return number(typed)
+        case "lines":
+            return _lines(typed, holds_text=field.holds_text)
+        case "yaml":
+            return _nested(typed)
+        case "select":
+            return next((one for one in field.options if _shown(one) == typed), typed)
+        case _:
+            if field.is_nullable and not typed.strip():
+                return None
+            return typed.strip() if "\n" not in typed.strip() else typed
+
+
+def _nested(typed: str) -> Any:
+    try:
+        return fragment(typed)
+    except OverLimit:
+        raise
+    except Unreadable:
+        # As text it does not fit, which the check tells.
+        return typed
+
+
+def _lines(typed: str, *, holds_text: bool) -> list[Any]:
+    lines = [line.strip() for line in typed.split("\n") if line.strip()]
+    if len(lines) > MOST_NODES:
+        raise OverLimit(Problem(f"It has more than {MOST_NODES:,} lines."))
+    return [quoted(line) for line in lines] if holds_text else [scalar(line) for line in lines]
+
+
+def _field(
+    path: tuple[str, ...],
+    value: Any,
+    usual: Any,
+    rules: dict[str, Any],
+    helps: dict[tuple[str, ...], str],
+    above: dict[str, Any],
+) -> Field:
+    kind = _kind(value, usual, rules)
+    options = tuple(rules.get("enum", ())) if kind == "select" else ()
+    choices = tuple(_shown(one) for one in options)
+    shown = _shown(value) if kind not in ("lines", "yaml") else _listed(value, kind)
+    if choices and shown not in choices:
+        choices = (shown, *choices)
+    return Field(
+        # By its name: the template may change while somebody has the form open.
+        id=hashlib.sha256("\0".join(path).encode()).hexdigest()[:12],
+        path=path,
+        kind=kind,
+        value=shown,
+        label=_title(rules, path[-1]),
+        help=_help(rules, helps, path),
+        choices=choices,
+        is_required=path[-1] in above.get("required", ()),
+        minimum=str(rules.get("minimum", "")),
+        maximum=str(rules.get("maximum", "")),
+        options=options,
+        is_nullable="null" in _types(rules),
+        holds_text=_wanted(rules.get("items")) == "string",
+    )
+
+
+def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
+    if isinstance(rules.get("enum"), list) and not isinstance(value, (dict, list)):
+        return "select"
+    example = usual if usual is not None else value
+    wanted = _wanted(rules)
+    if isinstance(value, (dict, list)):
+        is_flat = isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value)
+        return "lines" if is_flat else "yaml"
+    if value is None and wanted in ("array", "object"):
+        return "lines" if wanted == "array" else "yaml"
+    if wanted == "boolean" or (wanted is None and isinstance(example, bool)):
+        return "bool" if isinstance(value, bool) or value is None else "text"
+    if wanted in NUMBERS:
+        return str(wanted)
+    if wanted is None and isinstance(example, (int, float)) and not isinstance(example, bool):
+        return "integer" if isinstance(example, int) else "number"
+    return "text"
+
+
+def _types(rules: Any) -> list[str]:
+    """The types that a schema allows here."""
+    types = rules.get("type") if isinstance(rules, dict) else None
+    return [one for one in (types if isinstance(types, list) else [types]) if isinstance(one, str)]
+
+
+def _wanted(rules: Any) -> str | None:
+    """The one that a field is made for."""
+    return next((one for one in _types(rules) if one != "null"), None)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, ScalarFloat):
+        return written({"x": value}).removeprefix("x: ").strip()
+    return str(value)
+
+
+def _listed(value: Any, kind: str) -> str:
+    if kind == "lines" and isinstance(value, list):
+        return "\n".join(_shown(one) for one in value)
+    return written(value).rstrip("\n") if value is not None else ""
+
+
+def _keys(document: CommentedMap, pattern: CommentedMap) -> list[str]:
+    """The template's keys in its order, then the others. Only those that are text can be fields."""
+    return [key for key in dict.fromkeys([*pattern, *document]) if isinstance(key, str)]
+
+
+def _mapping(text: str) -> CommentedMap:
+    try:
+        return editable(text)
+    except Unreadable:
+        return CommentedMap()
+
+
+def _schema(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _rules(schema: dict[str, Any], key: str) -> dict[str, Any]:
+    properties = schema.get("properties")
+    found = properties.get(key) if isinstance(properties, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _title(rules: dict[str, Any], key: str) -> str:
+    return str(rules.get("title") or key)
+
+
+def _help(rules: dict[str, Any], helps: dict[tuple[str, ...], str], path: tuple[str, ...]) -> str:
+    return str(rules.get("description") or helps.get(path, ""))
+
+
+def _helps(document: CommentedMap, text: str) -> dict[tuple[str, ...], str]:
+    """The comments of keys: those beside them, else those just above them."""
+    lines = text.split("\n")
+    found: dict[tuple[str, ...], str] = {}
+
+    def look(mapping: CommentedMap, path: tuple[str, ...]) -> None:
+        for key, value in mapping.items():
+            found[*path, str(key)] = _comment(lines, mapping.lc.key(key)[0], value)
+            if isinstance(value, CommentedMap) and not path:
+                look(value, (str(key),))
+
+    look(document, ())
+    return found
+
+
+def _comment(lines: list[str], number: int, value: Any) -> str:
+    beside = lines[number].partition(" #")[2].strip() if number < len(lines) and not isinstance(value, CommentedSeq) else ""
+    if beside and " #" not in str(value):
+        return beside
+    above: list[str] = []
+    while number > 0 and (line := lines[number - 1].strip()).startswith("#"):
+        above.insert(0, line.lstrip("# ").rstrip())
+        number -= 1
+    return " ".join(above)

@@ -1,0 +1,250 @@
+"""A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import regex
+from botocore.exceptions import BotoCoreError, ClientError
+
+from control_plane.access.groups.errors import NotGranted
+from control_plane.accounts.validation import tidy_name
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import NotFound, Refused
+from control_plane.base.visible import UNSEEN, visible
+from control_plane.research.catalogue.documents import MOST_BYTES, Rewriting, Unreadable, portable_text
+from control_plane.research.configurations.names import (
+    CONFIGURATION_ENDINGS,
+    CONFIGURATIONS,
+    configuration_file,
+    configuration_name,
+)
+from control_plane.research.storage.objects import NoAnswer
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.presence import is_missing, status_of
+from control_plane.research.storage.sessions import Purpose, s3_client
+
+LONGEST_NAME = 100
+# In bytes; S3 takes 1,024 with the folders before it.
+LONGEST_KEY = 900
+MOST_VERSIONS = 50
+# Of a file that is too much to be changed here, as much is shown.
+SHOWN_BYTES = 100_000
+# With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
+_NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
+
+
+class InvalidConfiguration(Refused):
+    """A name or a text that cannot be saved."""
+
+
+class NotEditable(InvalidConfiguration):
+    """What lies there is no text that can be changed here: `reason` says why. `shown` is what can be shown of it, its beginning."""
+
+    def __init__(self, reason: str, shown: str) -> None:
+        kept = "It is kept, and jobs can be submitted with it. To change it, download it. Its beginning:"
+        super().__init__(f"{reason} {kept}")
+        self.reason, self.shown = reason, shown
+
+
+class Changed(Refused):
+    """Somebody saved another text meanwhile. `there` is what lies there now, None if nothing does."""
+
+    def __init__(self, message: str, there: "Text | None") -> None:
+        super().__init__(message)
+        self.there = there
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One of them, as a list tells it. `size` in bytes."""
+
+    name: str
+    key: str
+    size: int
+    modified: datetime
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What one holds, or held."""
+
+    text: str
+    etag: str
+    version: str
+    modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One of its versions."""
+
+    id: str
+    modified: datetime
+    size: int
+    is_latest: bool
+
+
+def list_configurations(place: Place) -> list[Configuration]:
+    """The group's configurations by name, a thousand at most, with one request. Raises NoAnswer."""
+    prefix = f"{place.prefix}{CONFIGURATIONS}"
+    try:
+        listed = s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket=place.bucket, Prefix=prefix, Delimiter="/")
+    except (BotoCoreError, ClientError) as error:
+        raise _no_answer(error) from error
+    found = []
+    for one in listed.get("Contents", []):
+        name = one["Key"].removeprefix(prefix)
+        if name.endswith(CONFIGURATION_ENDINGS):
+            found.append(Configuration(configuration_name(name), one["Key"], one["Size"], one["LastModified"], one["ETag"]))
+    return found
+
+
+def key_of(place: Place, name: str) -> str:
+    """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
+    if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
+        raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
+    return f"{place.prefix}{CONFIGURATIONS}{configuration_file(name)}"
+
+
+def proper_name(name: str) -> str:
+    """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
+    name = tidy_name(name)
+    if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+        raise InvalidConfiguration(
+            f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
+            "Nothing was saved."
+        )
+    return name
+
+
+def read(place: Place, name: str, version: str = "") -> Text:
+    """What it holds, or held in that version. Raises NotFound, InvalidConfiguration (of which NotEditable) or NoAnswer."""
+    key = key_of(place, name)
+    more: Any = {"VersionId": version} if version else {}
+    client = s3_client(place, Purpose.BROWSE)
+    try:
+        answer = client.get_object(Bucket=place.bucket, Key=key, **more)
+        size = answer["ContentLength"]
+        body = answer["Body"]
+        content = body.read(SHOWN_BYTES) if size > MOST_BYTES else body.read()
+        body.close()
+    except ClientError as error:
+        # S3 says 400 of a version that is none, and 405 of one that is a deletion.
+        if status_of(error) in (400, 405) or is_missing(client, place.bucket, key, error, version):
+            raise NotFound(f"There is no configuration {name!r} here (any more).") from error
+        raise _no_answer(error) from error
+    except BotoCoreError as error:
+        raise _no_answer(error) from error
+    if size > MOST_BYTES:
+        raise NotEditable(
+            f"{visible(name)} has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have.",
+            content.decode("utf-8-sig", errors="replace"),
+        )
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise NotEditable(
+            f"{visible(name)} is no text in UTF-8.",
+            content[:SHOWN_BYTES].decode("utf-8-sig", errors="replace"),
+        ) from error
+    return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
+
+
+def versions(place: Place, name: str) -> list[Version]:
+    """Its versions, the newest first, MOST_VERSIONS at most, with one request. Raises NoAnswer."""
+    key = key_of(place, name)
+    try:
+        answer = s3_client(place, Purpose.BROWSE).list_object_versions(Bucket=place.bucket, Prefix=key, MaxKeys=MOST_VERSIONS)
+    except (BotoCoreError, ClientError) as error:
+        raise _no_answer(error) from error
+    return [
+        Version(one["VersionId"], one["LastModified"], one["Size"], one["IsLatest"])
+        for one in answer.get("Versions", [])
+        if one["Key"] == key
+    ]
+
+
+def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
+    """Save it as the newest version; what was there before is kept. Returns what was written so that every reader takes it alike.
+
+    `expected_etag` is that of the text that was changed, empty for a new one. Raises Changed if something else lies there,
+    InvalidConfiguration, NotGranted (a group that may only read) or NoAnswer. Whether the text fits its analysis is the
+    caller's to ask.
+    """
+    try:
+        written, rewritings = portable_text(text.replace("\r\n", "\n"))
+    except Unreadable as refused:
+        raise InvalidConfiguration(f"{refused.problem} Nothing was saved.") from refused
+    _put(place, name, written, expected_etag, actor)
+    return rewritings
+
+
+def bring_back(place: Place, name: str, version: str, actor: Actor) -> Text:
+    """Save an old version as the newest, as it was read. Returns it. Raises as `read` and `save` do."""
+    old = read(place, name, version)
+    try:
+        etag = read(place, name).etag
+    except NotFound:
+        etag = ""
+    except NotEditable as error:
+        raise InvalidConfiguration(f"{error.reason} Nothing was changed. Delete it first, then bring this version back.") from error
+    _put(place, name, old.text, etag, actor)
+    return old
+
+
+def _put(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> None:
+    key = key_of(place, name)
+    if not place.is_writable:
+        raise NotGranted(f"{place.group.name} may only read in {place.analysis.name}. Nothing was saved.")
+    content = text.encode()
+    if len(content) > MOST_BYTES:
+        raise InvalidConfiguration(
+            f"It has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have. Nothing was saved."
+        )
+    _refuse_changed(place, name, expected_etag)
+    condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
+    try:
+        # Between the look and this somebody may have saved: S3 itself refuses then.
+        done = s3_client(place, Purpose.UPLOAD).put_object(
+            Bucket=place.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
+        )
+    except ClientError as error:
+        # 404 where it was deleted: a condition on what is to be replaced finds nothing (S3 user guide, "Conditional writes").
+        if status_of(error) in (404, 409, 412):
+            _refuse_changed(place, name, expected_etag)
+        raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved; try again.") from error
+    except BotoCoreError as error:
+        raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved, as far as is known; load the list to see.") from error
+    record(
+        actor,
+        "configuration.save",
+        f"{key} in {place.bucket}",
+        group=place.group.slug,
+        version=done.get("VersionId", ""),
+        is_new=not expected_etag,
+    )
+
+
+def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
+    try:
+        there = read(place, name)
+    except NotFound:
+        if expected_etag:
+            said = f"{visible(name)} was deleted meanwhile. Nothing was saved; save it again to have it back."
+            raise Changed(said, None) from None
+        return
+    if not expected_etag:
+        raise Changed(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", there)
+    if there.etag != expected_etag:
+        raise Changed(
+            f"{visible(name)} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. "
+            "Nothing was saved.",
+            there,
+        )
+
+
+def _no_answer(error: BotoCoreError | ClientError) -> NoAnswer:
+    return NoAnswer(f"S3 did not give the configurations: {error}. Nothing was changed; try again.")

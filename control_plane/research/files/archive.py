@@ -1,0 +1,158 @@
+"""Many objects as one zip that is sent while it is made: nothing is written to a disk, no object is held whole."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import PurePosixPath
+from zipfile import ZIP_STORED
+
+from zipstream import ZipStream
+
+from control_plane.base.errors import LimitReached, NotFound
+from control_plane.research.files.hidden import is_shown
+from control_plane.research.files.slots import Slot
+from control_plane.research.storage.objects import Stored, check_keys, list_below, look_up, read
+from control_plane.research.storage.places import Place
+
+MOST_FILES = 100_000
+# Single files are looked up one by one; who wants more takes their folder.
+MOST_SINGLE = 5_000
+# Small objects are fetched ahead of their turn, because otherwise each would cost the way to S3 and back.
+SMALL_BYTES = 1024 * 1024
+AHEAD = 16
+READERS = 8
+
+# What a file's name may not have where the zip is unpacked: Windows takes a backslash for a slash, and what turns the order of
+# letters about makes one ending look like another.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Archive:
+    """A zip of these files. Holds one of the few slots until it is closed, which its response does."""
+
+    def __init__(self, place: Place, base: str, keys: Sequence[str]) -> None:
+        """Look up what the keys name: files, or whole folders (ending in a slash). Raises Busy, LimitReached, NotFound."""
+        self._slot = Slot()
+        self._ahead: _ReadAhead | None = None
+        try:
+            self.files = find_files(place, keys)
+            self._ahead = _ReadAhead(place, self.files)
+            self._zip = _zip_of(self.files, base, self._ahead)
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        """The zip's length in bytes, known beforehand because nothing is compressed."""
+        return len(self._zip)
+
+    def __iter__(self) -> Iterator[bytes]:
+        # An object that cannot be read raises, which breaks the connection off: half a zip never looks whole.
+        yield from self._zip
+
+    def close(self) -> None:
+        """Give the slot back. May be called again."""
+        if self._ahead:
+            self._ahead.close()
+        self._slot.close()
+
+
+class _ReadAhead:
+    """The files' contents in their order, the next few small ones already on their way."""
+
+    def __init__(self, place: Place, files: Sequence[Stored]) -> None:
+        self._place, self._files = place, files
+        self._pool = ThreadPoolExecutor(READERS)
+        self._coming: dict[int, Future[bytes]] = {}
+        self._next = 0
+
+    def content(self, index: int) -> Iterator[bytes]:
+        """The content of file number `index`; to be asked for in order."""
+        self._fetch_until(index + 1 + AHEAD)
+        if (coming := self._coming.pop(index, None)) is not None:
+            yield coming.result()
+        else:
+            yield from read(self._place, self._files[index])
+
+    def close(self) -> None:
+        """Forget what was to come."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _fetch_until(self, end: int) -> None:
+        while self._next < min(end, len(self._files)):
+            if self._files[self._next].size <= SMALL_BYTES:
+                self._coming[self._next] = self._pool.submit(self._whole, self._files[self._next])
+            self._next += 1
+
+    def _whole(self, stored: Stored) -> bytes:
+        return b"".join(read(self._place, stored))
+
+
+def find_files(place: Place, keys: Sequence[str]) -> list[Stored]:
+    """What the keys name, each object once, without what is hidden. Raises LimitReached or NotFound."""
+    check_keys(place, keys, may_have_dots=True)
+    single = [key for key in keys if not key.endswith("/")]
+    if len(single) > MOST_SINGLE:
+        raise LimitReached(f"These are {len(single):,} single files; a zip takes {MOST_SINGLE:,}. Choose whole folders instead.")
+    found = {stored.key: stored for stored in look_up(place, single)}
+    for folder in (key for key in keys if key.endswith("/")):
+        for stored in list_below(place, folder):
+            if is_shown(stored.key.removeprefix(place.prefix)):
+                found[stored.key] = stored
+            if len(found) > MOST_FILES:
+                raise LimitReached(f"These are more than {MOST_FILES:,} files, which is what a zip takes. Choose fewer folders.")
+    if not found:
+        raise NotFound("There is nothing in what you chose.")
+    return list(found.values())
+
+
+def safe_names(names: Sequence[str]) -> list[str]:
+    """The names as they are, but for what could leave the folder that they are unpacked in, or hide one another."""
+    taken: set[str] = set()
+    folders = _folders(map(_safe, names))
+    given = []
+    for name in map(_safe, names):
+        number, path, free = 1, PurePosixPath(name), name
+        while free in taken or (free in folders and not free.endswith("/")):
+            number += 1
+            free = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
+        taken.add(free)
+        given.append(free)
+    return given
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        end = name.rfind("/")
+        # Whose folder is known already has its outer ones known too.
+        while end > 0 and name[:end] not in found:
+            found.add(name[:end])
+            end = name.rfind("/", 0, end)
+    return found
+
+
+def _safe(name: str) -> str:
+    is_folder = name.endswith("/")
+    parts = [_UNSAFE.sub("_", part) for part in name.removesuffix("/").split("/")]
+    safe = "/".join("_" * max(1, len(part)) if part in ("", ".", "..") else part for part in parts)
+    return f"{safe}/" if is_folder else safe
+
+
+def _zip_of(files: Sequence[Stored], base: str, ahead: _ReadAhead) -> ZipStream:
+    made = ZipStream(compress_type=ZIP_STORED, sized=True)
+    for index, (stored, name) in enumerate(zip(files, safe_names([_relative(one, base) for one in files]), strict=True)):
+        if name.endswith("/"):
+            made.add(None, name)
+        else:
+            made.add(ahead.content(index), name, size=stored.size)
+    return made
+
+
+def _relative(stored: Stored, base: str) -> str:
+    name = stored.key.removeprefix(base)
+    if stored.size and (not name or name.endswith("/")):
+        # A folder's marker that has content. Where it is unpacked a folder has none, so it is a file in the folder.
+        return f"{name}_"
+    # The marker of the folder itself has no name left in it.
+    return name or "_/"

@@ -1,0 +1,95 @@
+"""Choosing data sets: a page of a folder of `inputs/` from S3, and the choice so far, which travels with the form."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.exceptions import SuspiciousOperation
+from django.http import QueryDict
+
+from control_plane.research.jobs.protocol import INPUTS
+from control_plane.research.jobs.submitting import MOST_INPUTS
+from control_plane.research.storage.objects import NoAnswer, check_keys
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.sessions import Purpose, s3_client
+
+PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file, or a folder, whose key ends in a slash."""
+
+    key: str
+    name: str
+    size: int = 0
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for all the files in it."""
+        return self.key.endswith("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A page of a folder. `after` is where the next page begins; empty if this is the last."""
+
+    path: str
+    search: str
+    items: tuple[Item, ...]
+    after: str
+
+    @property
+    def steps(self) -> list[tuple[str, str]]:
+        """The folders on the way to it, each with its path."""
+        parts = self.path.rstrip("/").split("/") if self.path else []
+        return [(part, "/".join(parts[: index + 1]) + "/") for index, part in enumerate(parts)]
+
+
+def look_into(place: Place, path: str, search: str = "", after: str = "") -> Folder:
+    """A page of a folder below `inputs/`, with one request. `search` is how names have to begin. Raises NoAnswer."""
+    prefix = f"{place.prefix}{INPUTS}{path}"
+    check_keys(place, [prefix])
+    more: Any = {"StartAfter": after} if after.startswith(prefix) else {}
+    try:
+        listed = s3_client(place, Purpose.BROWSE).list_objects_v2(
+            Bucket=place.bucket, Prefix=f"{prefix}{search}", Delimiter="/", MaxKeys=PAGE, **more
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise NoAnswer(f"S3 did not say what is there: {error}. Nothing was changed; try again.") from error
+    folders = [one["Prefix"] for one in listed.get("CommonPrefixes", [])]
+    files = [(one["Key"], one["Size"]) for one in listed.get("Contents", []) if one["Key"] != prefix]
+    items = [Item(key, key.removeprefix(prefix).rstrip("/")) for key in folders]
+    items += [Item(key, key.removeprefix(prefix), size) for key, size in files]
+    # S3's order is that of all of them together; whatever begins with the last folder was shown with it.
+    last = max([*(f"{key}\U0010ffff" for key in folders), *(key for key, _ in files)], default="")
+    return Folder(path, search, tuple(items), last if listed.get("IsTruncated") else "")
+
+
+def chosen(place: Place, given: QueryDict) -> list[str]:
+    """The choice so far: what the form carries, what was ticked on this page, and without what was taken out.
+
+    Raises SuspiciousOperation for what no form of ours sends, PermissionDenied for keys outside `inputs/`.
+    """
+    try:
+        carried = json.loads(given.get("basket") or "[]")
+        # JSON can write halves of characters, which no key has.
+        json.dumps(carried, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise SuspiciousOperation("basket is not a list of keys") from error
+    if not isinstance(carried, list) or not all(isinstance(key, str) for key in carried):
+        raise SuspiciousOperation("basket is not a list of keys")
+    shown = set(given.getlist("shown"))
+    ticked = given.getlist("input")
+    kept = [key for key in carried if key not in shown or key in ticked]
+    without = set(given.getlist("without"))
+    found = [key for key in dict.fromkeys([*kept, *ticked]) if key not in without]
+    check_keys(place, found, folders=["inputs"])
+    return found[: MOST_INPUTS + 1]
+
+
+def covered(key: str, basket: set[str]) -> bool:
+    """Whether a chosen folder holds it already."""
+    parts = key.rstrip("/").split("/")
+    return any("/".join(parts[:count]) + "/" in basket for count in range(1, len(parts)))

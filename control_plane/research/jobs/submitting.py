@@ -1,0 +1,244 @@
+"""Submitting a job: the row first, then one object under `submissions/`, which is what starts a back end."""
+
+import secrets
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from control_plane.access.groups.errors import NoCredentials, NotGranted
+from control_plane.access.groups.models import Group
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.audit.refusals import NotYours
+from control_plane.base.errors import Refused
+from control_plane.research.catalogue.entries import entry_of
+from control_plane.research.jobs import protocol
+from control_plane.research.jobs.models import Job
+from control_plane.research.jobs.protocol import Certificate, Status
+from control_plane.research.storage.objects import NoAnswer, check_keys, has_dot_segment, list_below
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.presence import head, status_of
+from control_plane.research.storage.sessions import Purpose, s3_client
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# The predecessor's back ends start a machine for each data set.
+MOST_INPUTS = 1000
+MOST_FOLDERS = 20
+LOOKS_AT_ONCE = 8
+# Whoever made the row writes the object within this; after it, the next one does.
+WRITING = timedelta(minutes=1)
+NOTHING = "Nothing was submitted."
+TOKEN_BYTES = 24
+
+
+class NotSubmittable(Refused):
+    """What was chosen cannot be submitted."""
+
+
+class Vanished(Refused):
+    """What was chosen is not there any more. `keys` says which."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self.keys = tuple(keys)
+        shown = ", ".join(keys[:10]) + (f" and {len(keys) - 10} more" if len(keys) > 10 else "")
+        super().__init__(f"Not there any more: {shown}. {NOTHING} Choose again, or go on without.")
+
+
+class NotWritten(NoAnswer):
+    """The job is made, and S3 did not take its submission yet: the worker goes on trying. `job` says which."""
+
+    def __init__(self, job: Job, reason: object) -> None:
+        self.job = job
+        super().__init__(
+            f"S3 did not take the submission: {reason}. The job is kept, and is submitted by itself as soon as S3 does."
+        )
+
+
+def new_token() -> str:
+    """What a form carries so that, sent twice, it is one job."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def expand(place: Place, chosen: Sequence[str]) -> list[str]:
+    """The data sets that were chosen: a folder (a key that ends in a slash) stands for all the files in it.
+
+    Raises PermissionDenied for what does not lie in `inputs/`, NotSubmittable for too many or none, NoAnswer.
+    """
+    check_keys(place, chosen, folders=["inputs"])
+    folders = [key for key in chosen if key.endswith("/")]
+    if len(folders) > MOST_FOLDERS:
+        raise NotSubmittable(f"{len(folders)} folders are more than the {MOST_FOLDERS} that one job takes. {NOTHING} Choose fewer.")
+    found: dict[str, None] = {}
+    for key in chosen:
+        inside = (one.key for one in list_below(place, key)) if key.endswith("/") else iter([key])
+        for one in inside:
+            if has_dot_segment(one):
+                # A back end that makes a path of the key would take another file.
+                raise NotSubmittable(
+                    f"{one} cannot be a data set: a part of its path is “.” or “..”, which programs take for another folder. "
+                    f"{NOTHING} Copy it to a name without such a part, or choose other data sets."
+                )
+            if not one.endswith("/"):
+                found.setdefault(one)
+            if len(found) > MOST_INPUTS:
+                raise NotSubmittable(
+                    f"More than {MOST_INPUTS:,} data sets are too many for one job. {NOTHING} Submit them as several jobs."
+                )
+    if not found:
+        raise NotSubmittable(f"No data set was chosen, or the folders are empty. {NOTHING} Choose files in inputs/.")
+    return list(found)
+
+
+def submit(
+    *,
+    place: Place,
+    inputs: Sequence[str],
+    config_key: str,
+    token: str,
+    actor: Actor,
+    resubmits: Job | None = None,
+    listed: Collection[str] = (),
+) -> Job:
+    """Submit these data sets with this configuration, once for each token. Of each that was not just `listed`, S3 is asked.
+
+    Raises Vanished, NotSubmittable, NotGranted (a group that may only read), NoAnswer, NoCredentials or PermissionDenied. The
+    row is there before the object: whoever fails in between has it written by the next try, or by the worker.
+    """
+    if not place.is_writable:
+        raise NotGranted(
+            f"{place.group.name} may only read in {place.analysis.name}. {NOTHING} Ask an administrator to let it write."
+        )
+    if known := job_of(place, token):
+        return _finish(place, known)
+    check_keys(place, inputs, folders=["inputs"])
+    check_keys(place, [config_key], folders=["configs"])
+    if not inputs or len(inputs) > MOST_INPUTS:
+        raise NotSubmittable(f"A job has 1 to {MOST_INPUTS:,} data sets, not {len(inputs):,}. {NOTHING}")
+    if gone := _missing(place, [*(key for key in inputs if key not in listed), config_key]):
+        raise Vanished(gone)
+    job, is_new = _make(place, list(dict.fromkeys(inputs)), config_key, token, actor, resubmits)
+    return _finish(place, job, is_mine=is_new)
+
+
+def failed_inputs(job: Job, certificate: Certificate) -> list[str]:
+    """The job's data sets that failed, in its own order."""
+    return [key for key, found in matched(job, certificate).items() if found and found.status == Status.FAILED]
+
+
+def matched(job: Job, certificate: Certificate) -> dict[str, protocol.DataSet | None]:
+    """What the certificate says of each data set of the job: by its path, or, where a back end writes less, by its file name."""
+    by_path = certificate.by_path()
+    by_name = {protocol.file_name(path): found for path, found in by_path.items()}
+    shared = set(protocol.shared_names(job.inputs))
+    found: dict[str, protocol.DataSet | None] = {}
+    for key in job.inputs:
+        name = protocol.file_name(key)
+        found[key] = by_path.get(key) or (None if name in shared else by_name.get(name))
+    return found
+
+
+def body_of(job: Job) -> bytes:
+    """The job's `submit.json`: the same each time."""
+    return protocol.submission(job.inputs, job.config_key, job.timestamp, job.instance_type)
+
+
+def job_of(place: Place, token: str) -> Job | None:
+    """The job that this form has become, if it has. Raises NotYours if that is somebody else's."""
+    known = Job.objects.filter(token=token).select_related("group", "analysis").first()
+    if known and (known.group_id, known.analysis_id, known.submitted_by_id) != (
+        place.group.pk,
+        place.analysis.pk,
+        place.membership.user_id,
+    ):
+        raise NotYours("This form belongs to somebody else’s job.")
+    return known
+
+
+def _make(place: Place, inputs: list[str], config_key: str, token: str, actor: Actor, resubmits: Job | None) -> tuple[Job, bool]:
+    if actor.user is not None and actor.user.pk != place.membership.user_id:
+        raise PermissionDenied(f"Only the member themself may submit. {NOTHING}")
+    try:
+        with transaction.atomic():
+            # One after the other, so that no two jobs of the group here have the same second: back ends name jobs by it.
+            Group.objects.select_for_update().get(pk=place.group.pk)
+            last = Job.objects.filter(group=place.group, analysis=place.analysis).aggregate(last=Max("timestamp"))["last"]
+            timestamp = max(int(time.time()), (last or 0) + 1)
+            key = f"{place.prefix}{protocol.SUBMISSIONS}{timestamp}-{secrets.token_hex(4)}-{protocol.SUBMISSION_ENDING}"
+            job = Job.objects.create(
+                group=place.group,
+                analysis=place.analysis,
+                submitted_by=place.membership.user,
+                timestamp=timestamp,
+                token=token,
+                submission_key=key,
+                inputs=inputs,
+                config_key=config_key,
+                instance_type=entry_of(place.analysis).instance_type,
+                resubmits=resubmits,
+            )
+            record(
+                actor,
+                "job.submit",
+                f"{job.name} of {place.group.slug}",
+                key=key,
+                datasets=len(inputs),
+                first=inputs[:20],
+                configuration=config_key,
+            )
+    except IntegrityError:
+        # The same form came a second time, at the same moment.
+        if known := job_of(place, token):
+            return known, False
+        raise
+    return job, True
+
+
+def _finish(place: Place, job: Job, *, is_mine: bool = False) -> Job:
+    """Have the object written, unless it is, or somebody is at it."""
+    if job.written_at or (not is_mine and timezone.now() - job.submitted_at < WRITING):
+        return job
+    try:
+        client = s3_client(place, Purpose.UPLOAD)
+    except NoCredentials as error:
+        raise NotWritten(job, error) from error
+    write(client, job)
+    return job
+
+
+def write(client: "S3Client", job: Job) -> None:
+    """Put the job's `submit.json`, and note it. Only where none lies: each write would start the back end. Raises NotWritten."""
+    try:
+        client.put_object(
+            Bucket=job.analysis.bucket,
+            Key=job.submission_key,
+            Body=body_of(job),
+            ContentType="application/json",
+            IfNoneMatch="*",
+        )
+    except (BotoCoreError, ClientError, NoCredentials) as error:
+        # Somebody else's try came first, or one of ours whose answer was lost.
+        if not (isinstance(error, ClientError) and status_of(error) == 412):
+            raise NotWritten(job, error) from error
+    job.written_at = timezone.now()
+    job.save(update_fields=["written_at"])
+
+
+def _missing(place: Place, keys: Sequence[str]) -> list[str]:
+    """Those of these keys that S3 does not hold. Raises NoAnswer, also where S3 refuses to tell."""
+    client = s3_client(place, Purpose.BROWSE)
+    try:
+        with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+            found = pool.map(lambda key: head(client, place.bucket, key), keys)
+            return [key for key, there in zip(keys, found, strict=True) if there is None]
+    except (BotoCoreError, ClientError) as error:
+        raise NoAnswer(f"S3 did not say what is there: {error}. {NOTHING} Try again.") from error

@@ -1,0 +1,141 @@
+"""Ending what S3 keeps of deleted and replaced files: counted first, and deployed only as somebody confirms it in words."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError, ClientError
+from django.db import transaction
+
+from control_plane.access.groups.services.earlier_versions import Proposal
+from control_plane.access.groups.services.platform import sync_platform
+from control_plane.base import aws
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.errors import Refused
+from control_plane.deployments.models import Deployment
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# Versions that are looked at; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
+MOST_COUNTED = 5_000_000
+# S3 lists so many versions with one call (its API reference).
+PER_PAGE = 1000
+# How often the count tells how far it is.
+PAGES_BETWEEN = 10
+
+Tell = Callable[[str], None]
+
+
+class NotConfirmed(Refused):
+    """What was typed is not what ends earlier versions. Nothing was changed."""
+
+
+class NotCounted(Refused):
+    """What would end could not be counted. Nothing was changed."""
+
+
+@dataclass
+class Ending:
+    """Earlier versions in some buckets: how many, their bytes, and since when the oldest has been one.
+
+    Those that are `due` have been one for longer than the days that were asked about. `is_more` where there are too many to count.
+    """
+
+    objects: int = 0
+    bytes: int = 0
+    oldest: datetime | None = None
+    due_objects: int = 0
+    due_bytes: int = 0
+    is_more: bool = False
+
+    def add(self, size: int, since: datetime, *, is_due: bool) -> None:
+        """Count one more."""
+        self.objects += 1
+        self.bytes += size
+        self.oldest = since if self.oldest is None else min(self.oldest, since)
+        if is_due:
+            self.due_objects += 1
+            self.due_bytes += size
+
+
+def count(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> Ending:
+    """What a rule that ends earlier versions after so many days would end in these buckets. Raises NotCounted."""
+    retries = BotoConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+    client = aws.client("s3", place, config=retries)
+    found, now, seen = Ending(), datetime.now(UTC), 0
+    for bucket in buckets:
+        tell(f"Counting in {bucket}")
+        for number, page in enumerate(_pages(client, bucket), 1):
+            for size, since in page.earlier:
+                found.add(size, since, is_due=ends_at(since, days) <= now)
+            seen += page.listed
+            if seen >= MOST_COUNTED:
+                found.is_more = True
+                return found
+            if number % PAGES_BETWEEN == 0:
+                tell(f"Counting in {bucket}: {found.objects:,} earlier versions so far")
+    return found
+
+
+def ends_at(since: datetime, days: int) -> datetime:
+    """When S3 ends what has been an earlier version since then: at the first midnight (UTC) after its days are over.
+
+    From S3's user guide, "Lifecycle rules based on an object's age".
+    """
+    over = since.astimezone(UTC) + timedelta(days=days)
+    midnight = over.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if midnight == over else midnight + timedelta(days=1)
+
+
+def sync_confirmed(*, wanted: Proposal, found: Ending, typed: str, actor: Actor) -> list[Deployment]:
+    """As `sync_platform`, with the days that were proposed, after somebody saw what was `found`. Raises NotConfirmed."""
+    if typed.strip() != wanted.confirmation:
+        raise NotConfirmed(
+            "Not confirmed: earlier versions are kept as before, and nothing was changed. To confirm, run it again with "
+            f'--confirm "{wanted.confirmation}"; to deploy all the rest, with --keep-earlier-versions.'
+        )
+    told = {"objects": found.objects, "bytes": found.bytes, "oldest": found.oldest.isoformat() if found.oldest else None}
+    with transaction.atomic():
+        record(actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **told)
+        return sync_platform(actor=actor, confirmed_days=wanted.days)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One answer of S3: how many versions and delete markers it listed, and the size and beginning of each earlier version."""
+
+    listed: int
+    earlier: list[tuple[int, datetime]]
+
+
+def _pages(client: "S3Client", bucket: str) -> Iterator[_Page]:
+    """The bucket's versions, PER_PAGE at a time; none where there is no such bucket. Raises NotCounted."""
+    # A version became an earlier one when the next one of its key, or a delete marker, was written; that may stand a page before.
+    newer: tuple[str, datetime] | None = None
+    try:
+        for answer in client.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": PER_PAGE}):
+            versions: list[Any] = list(answer.get("Versions", []))
+            markers: list[Any] = list(answer.get("DeleteMarkers", []))
+            earlier = []
+            for one in sorted([*versions, *markers], key=_newest_first):
+                if not one["IsLatest"] and "Size" in one:
+                    since = newer[1] if newer and newer[0] == one["Key"] else one["LastModified"]
+                    earlier.append((one["Size"], since))
+                newer = (one["Key"], one["LastModified"])
+            yield _Page(len(versions) + len(markers), earlier)
+    except (BotoCoreError, ClientError) as error:
+        if isinstance(error, ClientError) and error.response["Error"].get("Code") == "NoSuchBucket":
+            return
+        raise NotCounted(
+            f"What earlier versions S3 keeps in {bucket} could not be counted: {error}. Nothing was changed; earlier versions are "
+            "kept as before. Run it where the worker's rights are (`sudo cohort ...` on the host), once S3 answers."
+        ) from error
+
+
+def _newest_first(version: Any) -> tuple[bytes, bool, float]:
+    """The order in which S3 lists versions of all kinds: by the key's bytes, and within a key the newest first."""
+    return version["Key"].encode("utf-8", "surrogatepass"), not version["IsLatest"], -version["LastModified"].timestamp()

@@ -1,0 +1,51 @@
+"""Pages about one place: who is not in it learns nothing, and who soon will be waits on a page that turns by itself."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from control_plane.access.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
+from control_plane.accounts.models import User
+from control_plane.base.audit.refusals import NotYours
+from control_plane.research.storage.places import Place, find_place
+
+View = Callable[Concatenate[HttpRequest, Place, ...], HttpResponse]
+
+
+def requested_place(request: HttpRequest, slug: str, analysis: str) -> Place:
+    """The place of this group and analysis for who asks. Raises NotYours, PermissionDenied (suspended), or NoCredentials."""
+    if not isinstance(request.user, User):
+        raise NotYours
+    try:
+        return find_place(group_slug=slug, analysis_slug=analysis, user=request.user)
+    except (NotMember, NotGranted) as error:
+        raise NotYours(str(error)) from error
+    except Suspended as error:
+        raise PermissionDenied(str(error)) from error
+
+
+def in_place(view: View) -> Callable[..., HttpResponse]:
+    """Give the view the place of the group and the analysis in the address, for the member who asks."""
+
+    @login_required
+    @never_cache
+    @wraps(view)
+    def wrapped(request: HttpRequest, slug: str, analysis: str, **more: Any) -> HttpResponse:
+        waiting = {"group": slug, "analysis": analysis}
+        try:
+            place = requested_place(request, slug, analysis)
+        except NoCredentials:
+            return render(request, "storage/waiting.html", waiting)
+        try:
+            return view(request, place, **more)
+        except BeingMadeReady:
+            # Its page turns by itself; what was sent is not sent again.
+            return render(request, "storage/waiting.html", waiting)
+
+    return wrapped

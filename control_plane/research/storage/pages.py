@@ -1,0 +1,56 @@
+"""What the pages' APIs share: the place that a call is about, and the session that a page works with."""
+
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import Schema
+
+from control_plane.accounts.models import User
+from control_plane.base.audit.actors import Actor
+from control_plane.deployments.iam_delay import settles_at
+from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.sessions import Purpose, hand_out
+
+
+class PageSession(Schema):
+    """Short-lived credentials, and where to use them. `now` is the server's clock, by which requests are signed.
+
+    Until `settles` S3's refusals may only be IAM's delay.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    expires: datetime
+    now: datetime
+    settles: datetime | None = None
+    address: str
+    region: str
+    bucket: str
+    prefix: str
+
+
+def page_place(request: HttpRequest, group: str, analysis: str) -> Place:
+    """The place of this group and analysis for the person who asks. Raises what `find_place` raises."""
+    # Whoever is not signed in was turned away before.
+    assert isinstance(request.user, User)  # noqa: S101
+    return find_place(group_slug=group, analysis_slug=analysis, user=request.user)
+
+
+def page_session(request: HttpRequest, response: HttpResponse, place: Place, purpose: Purpose) -> PageSession:
+    """Hand out credentials for this purpose, in an answer that nothing keeps. Raises what `hand_out` raises."""
+    given = hand_out(place, purpose, Actor.of_request(request))
+    response["Cache-Control"] = "no-store"
+    return PageSession(
+        access_key_id=given.access_key_id,
+        secret_access_key=given.secret_access_key,
+        session_token=given.session_token or "",
+        expires=given.expiration or timezone.now(),
+        now=timezone.now(),
+        settles=settles_at(place.group.stack_id),
+        address=place.address,
+        region=place.region,
+        bucket=place.bucket,
+        prefix=place.prefix,
+    )

@@ -1,0 +1,241 @@
+"""Ending uploads: complete after S3 was asked what it holds, or removed."""
+
+import logging
+from collections.abc import Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+from django.db import transaction
+from django.utils import timezone
+
+from control_plane.base.audit.actors import Actor
+from control_plane.base.audit.models import record
+from control_plane.base.audit.refusals import count_refusal
+from control_plane.research.storage.places import Place
+from control_plane.research.storage.presence import head
+from control_plane.research.storage.sessions import Purpose, s3_client
+from control_plane.research.uploads.models import Upload, UploadQuerySet
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectTypeDef
+
+logger = logging.getLogger(__name__)
+
+CALLS_AT_ONCE = 8
+MOST_NAMED = 20
+# From so many small files on, listings are asked for them first; beyond so many pages, S3 is asked for each file that is left.
+LISTED_FROM, MOST_LISTED, MOST_PAGES = 10, 1000, 2
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the browser says it sent: the CRC-32 of the whole file in base64, and the ETag that S3 answered with.
+
+    For a small file that went in one request also its MD5 in hexadecimal, which S3 has as the ETag of such an object where its
+    bucket is encrypted with S3's own keys (S3's API reference, "Object").
+    """
+
+    id: int
+    checksum: str
+    etag: str
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of it."""
+
+    id: int
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    upload: Upload
+    state: str
+    detail: str = ""
+    checksum: str = ""
+    etag: str = ""
+    is_ours: bool = False
+
+
+def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
+    """Call files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
+
+    What S3 holds otherwise is taken away again (a version stays), and must be sent anew. Raises NoCredentials.
+    """
+    rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=[one.id for one in sent])}
+    _note_others(place, [one.id for one in sent], rows, actor)
+    client = s3_client(place, Purpose.UPLOAD)
+    open_ones = [one for one in sent if one.id in rows and rows[one.id].state == Upload.State.SENDING]
+    listed = _listed(place, [rows[one.id].key for one in open_ones if one.md5])
+
+    def judge(one: Sent) -> _Verdict:
+        return _judge_listed(listed, rows[one.id], one) or _judge(client, place, rows[one.id], one)
+
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        verdicts = list(pool.map(judge, open_ones))
+    _take_away(place, [verdict for verdict in verdicts if verdict.is_ours])
+    _keep(place, verdicts, actor)
+    judged = {verdict.upload.pk: Ended(verdict.upload.pk, verdict.state, verdict.detail) for verdict in verdicts}
+    return [judged.get(one.id) or _ended_before(one.id, rows.get(one.id)) for one in sent]
+
+
+def remove(place: Place, ids: Sequence[int], actor: Actor) -> int:
+    """Give unfinished uploads up: S3 drops the parts that it holds. Returns how many. Raises NoCredentials."""
+    rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=ids)}
+    _note_others(place, ids, rows, actor)
+    removed = abandon(place, [upload for upload in rows.values() if upload.state == Upload.State.SENDING])
+    if removed:
+        record(
+            actor,
+            "upload.remove",
+            f"s3://{place.bucket}/{place.prefix}",
+            files=len(removed),
+            first=[upload.key for upload in removed[:MOST_NAMED]],
+        )
+    return len(removed)
+
+
+def abandon(place: Place, uploads: Sequence[Upload]) -> list[Upload]:
+    """Have S3 drop what it holds of these, and close their rows; those that S3 would not drop stay. Returns the others."""
+    if not uploads:
+        return []
+    client = s3_client(place, Purpose.UPLOAD)
+    with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
+        dropped = list(pool.map(lambda upload: _drop(client, place, upload), uploads))
+    gone = [upload for upload, is_gone in zip(uploads, dropped, strict=True) if is_gone]
+    Upload.objects.unfinished().filter(pk__in=[upload.pk for upload in gone]).update(
+        state=Upload.State.REMOVED, ended_at=timezone.now()
+    )
+    return gone
+
+
+def _mine(place: Place) -> UploadQuerySet:
+    return Upload.objects.of(group=place.group, analysis=place.analysis, user=place.membership.user)
+
+
+def _note_others(place: Place, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
+    """Put on record that somebody named uploads that are not theirs here. They are answered as if there were none."""
+    if others := sorted({one for one in ids if one not in mine}):
+        reason = "Uploads of somebody else's, of another place, or that are not known."
+        count_refusal(actor, f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MOST_NAMED])
+
+
+def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
+    """What S3 lists of these keys: one call where each file alone would be one. Whatever it does not tell is asked for alone."""
+    found: dict[str, ObjectTypeDef] = {}
+    if len(keys) < LISTED_FROM:
+        return found
+    first, last = min(keys), max(keys)
+    pages = (
+        s3_client(place, Purpose.BROWSE)
+        .get_paginator("list_objects_v2")
+        .paginate(
+            Bucket=place.bucket,
+            Prefix=place.prefix,
+            # A key without its last character comes before it.
+            StartAfter=first[:-1],
+            PaginationConfig={"PageSize": min(MOST_LISTED, 2 * len(keys))},
+        )
+    )
+    try:
+        for page in islice(pages, MOST_PAGES):
+            found |= {one["Key"]: one for one in page.get("Contents", [])}
+            if last in found:
+                break
+    except (BotoCoreError, ClientError):
+        logger.info("S3 did not list %s below %s; it is asked for each file.", place.bucket, place.prefix, exc_info=True)
+    return found
+
+
+def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: Sent) -> _Verdict | None:
+    """Complete where the listing has the file's size and MD5; otherwise nothing is known yet."""
+    found = listed.get(upload.key)
+    if not sent.md5 or found is None or found["Size"] != upload.size or found["ETag"] != f'"{sent.md5}"':
+        return None
+    return _Verdict(upload, Upload.State.COMPLETE, etag=found["ETag"])
+
+
+def _judge(client: "S3Client", place: Place, upload: Upload, sent: Sent) -> _Verdict:
+    """Compare what S3 holds with what was sent. In a thread: no database."""
+    try:
+        found = head(client, place.bucket, upload.key, ChecksumMode="ENABLED")
+    except ClientError as error:
+        return _Verdict(
+            upload, Upload.State.SENDING, f"S3 did not say what it holds: {error}. It is not called complete; try again."
+        )
+    except BotoCoreError as error:
+        return _Verdict(upload, Upload.State.SENDING, f"S3 could not be asked: {error}. It is not called complete; try again.")
+    if found is None:
+        return _Verdict(upload, Upload.State.SENDING, "S3 does not hold it. It is not complete; send it again.")
+    if problem := _difference(found, upload, sent):
+        is_ours = bool(sent.etag) and found["ETag"] == sent.etag
+        what = "It was taken away again; send it anew." if is_ours else "Somebody may have sent another file of this name."
+        return _Verdict(upload, Upload.State.WRONG, f"{problem} {what}", is_ours=is_ours)
+    return _Verdict(upload, Upload.State.COMPLETE, checksum=found["ChecksumCRC32"], etag=found["ETag"])
+
+
+def _difference(found: "HeadObjectOutputTypeDef", upload: Upload, sent: Sent) -> str:
+    if found["ContentLength"] != upload.size:
+        return f"S3 holds {found['ContentLength']} bytes, and the file has {upload.size}."
+    checksum = found.get("ChecksumCRC32", "")
+    if not checksum or found.get("ChecksumType") == "COMPOSITE":
+        return "S3 holds no checksum of it, so that nobody can tell whether it is right."
+    if checksum != sent.checksum:
+        return "What S3 holds has another checksum than the file."
+    return ""
+
+
+def _take_away(place: Place, verdicts: Iterable[_Verdict]) -> None:
+    keys = [verdict.upload.key for verdict in verdicts]
+    if keys:
+        s3_client(place, Purpose.DELETE).delete_objects(Bucket=place.bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+
+
+def _keep(place: Place, verdicts: Sequence[_Verdict], actor: Actor) -> None:
+    ended = [verdict for verdict in verdicts if verdict.state != Upload.State.SENDING]
+    if not ended:
+        return
+    now = timezone.now()
+    for verdict in ended:
+        verdict.upload.checksum, verdict.upload.etag = verdict.checksum, verdict.etag
+    complete = [verdict.upload for verdict in ended if verdict.state == Upload.State.COMPLETE]
+    wrong = [verdict.upload for verdict in ended if verdict.state == Upload.State.WRONG]
+    with transaction.atomic():
+        # One statement for what is the same in all rows: bulk_update works out each row's value of each field.
+        for state, uploads in ((Upload.State.COMPLETE, complete), (Upload.State.WRONG, wrong)):
+            Upload.objects.filter(pk__in=[upload.pk for upload in uploads]).update(state=state, ended_at=now)
+        Upload.objects.bulk_update([verdict.upload for verdict in ended], ["checksum", "etag"], batch_size=100)
+        record(
+            actor,
+            "upload.finish",
+            f"s3://{place.bucket}/{place.prefix}",
+            files=len(complete),
+            bytes=sum(upload.size for upload in complete),
+            first=[upload.key for upload in complete[:MOST_NAMED]],
+            wrong=[upload.key for upload in wrong[:MOST_NAMED]],
+        )
+
+
+def _ended_before(upload_id: int, upload: Upload | None) -> Ended:
+    if upload is None:
+        return Ended(upload_id, Upload.State.REMOVED, "It is not known here. Add the file again.")
+    return Ended(upload_id, upload.state, "" if upload.state == Upload.State.COMPLETE else "It was removed. Add the file again.")
+
+
+def _drop(client: "S3Client", place: Place, upload: Upload) -> bool:
+    if not upload.upload_id:
+        return True
+    try:
+        client.abort_multipart_upload(Bucket=place.bucket, Key=upload.key, UploadId=upload.upload_id)
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "NoSuchUpload"
+    except BotoCoreError:
+        return False
+    return True
