@@ -58,6 +58,12 @@ class Deadline:
                 problem = error
         raise problem
 
+    def check(self) -> None:
+        """Raise DeadlinePassed if the exchange was cut off: the end of what was heard may look like the end of the answer."""
+        with self._lock:
+            if self._is_over:
+                raise self._passed()
+
     def _left(self) -> float:
         return self._ends - time.monotonic()
 

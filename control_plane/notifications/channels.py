@@ -58,6 +58,8 @@ def send_webhook(document: dict[str, Any]) -> None:
     try:
         with Deadline(WEBHOOK_TIMEOUT_SECONDS) as deadline:
             _opener(url, deadline).open(request, timeout=WEBHOOK_TIMEOUT_SECONDS).close()
+            # Headers that were cut off are no error to `http.client`.
+            deadline.check()
     except HTTPError as error:
         error.close()
         raise NotDelivered(f"{webhook_host()} answered with status {error.code}.") from error

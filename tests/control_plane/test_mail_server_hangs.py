@@ -134,10 +134,14 @@ def test_a_mail_server_that_answers_takes_mail_within_the_limit() -> None:
         send_email(recipient="ada@example.org", subject="Hello", body="A link", message_id="notice_1")
 
 
-def test_a_receiver_of_the_webhook_that_sends_a_byte_now_and_then_has_one_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("first", [[], [b"HTTP/1.1 200 fine\r\n"]], ids=["status", "headers"])
+def test_a_receiver_of_the_webhook_that_sends_a_byte_now_and_then_has_one_limit_too(
+    monkeypatch: pytest.MonkeyPatch, first: list[bytes]
+) -> None:
     monkeypatch.setattr(channels, "WEBHOOK_TIMEOUT_SECONDS", LIMIT)
     monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + "c2VjcmV0IGJ5dGVz" * 2)
-    with dripping_server(first=[], drips=b"HTTP/1.1 200 fine\r\n" + b"a: b\r\n" * 1000, then=[b"\r\n\r\n"]) as port:
+    drips = b"a: b\r\n" * 1000 if first else b"HTTP/1.1 200 fine\r\n" + b"a: b\r\n" * 1000
+    with dripping_server(first=first, drips=drips, then=[b"\r\n\r\n"]) as port:
         monkeypatch.setenv("WEBHOOK_URL", f"http://127.0.0.1:{port}/hook")
         config.cache_clear()
         with pytest.raises(NotDelivered, match=r"it took more than 0\.5 s in all"):
