@@ -75,6 +75,8 @@ INSTALLED_APPS = [
     "web.files",
     "web.home",
     "web.jobs",
+    "web.limits",
+    "web.review",
     "web.uploads",
 ]
 

@@ -10,13 +10,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from control_plane.access.groups.models import Group
 from control_plane.access.review import listing
 from control_plane.access.review.due import request_look
-from control_plane.access.review.forms import SignForm
 from control_plane.access.review.models import Look
 from control_plane.access.review.pages import MOST_FINDINGS, download, table
 from control_plane.access.review.signing import hindrance, sign_off, standing
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from web.home.access import managed_group
+from web.home.review_forms import SignForm
 
 MOST_SIGNED = 12
 

@@ -20,9 +20,9 @@ from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
 from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.catalogue.models import AccessRequest
-from control_plane.research.catalogue.rendering import to_html
 from control_plane.research.catalogue.requests import ask, withdraw
 from control_plane.research.catalogue.unmade import is_unmade
+from web.catalogue.rendering import to_html
 
 PER_PAGE = 25
 # Of the groups that one person is in, on the page of an analysis.

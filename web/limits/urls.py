@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.access.limits import views
+from web.limits import views
 
 app_name = "quotas"
 urlpatterns = [path("quotas/", views.page, name="page")]

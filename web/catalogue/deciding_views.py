@@ -18,10 +18,10 @@ from control_plane.base.errors import Refused
 from control_plane.base.sent import read_number
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import FIELDS, NotDescribed, describe, entry_of
-from control_plane.research.catalogue.forms import EntryForm, GrantManyForm
 from control_plane.research.catalogue.grants import MOST_GROUPS, analyses_of, grant_many, plan
 from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import approve, decline
+from web.catalogue.forms import EntryForm, GrantManyForm
 
 PER_PAGE = 25
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.research.catalogue import deciding_views, unmade_views, views
+from web.catalogue import deciding_views, unmade_views, views
 
 app_name = "catalogue"
 urlpatterns = [

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.access.review import views
+from web.review import views
 
 app_name = "review"
 urlpatterns = [

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from control_plane.operation.health import views
+from web.health import views
 
 app_name = "health"
 urlpatterns = [
