@@ -73,7 +73,6 @@ INSTALLED_APPS = [
     "web.credentials",
     "web.deployments",
     "web.files",
-    "web.home",
     "web.jobs",
     "web.limits",
     "web.review",

@@ -11,7 +11,7 @@ from control_plane.base.integer_bounds import bound_integer_lists
 bound_integer_lists()
 
 urlpatterns = [
-    path("", include("web.home.urls")),
+    path("", include("web.groups.urls")),
     path("accounts/", include("web.accounts.urls")),
     path("accounts/", include("allauth.urls")),
     path("", include("web.credentials.urls")),

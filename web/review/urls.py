@@ -1,4 +1,4 @@
-"""Where administrators review everybody's access. That of one group is under its page (see `web.home`)."""
+"""Where administrators review everybody's access. That of one group is under its page (see `web.groups`)."""
 
 from django.urls import path
 

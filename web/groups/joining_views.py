@@ -22,9 +22,9 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
-from web.home.access import go_back, person
-from web.home.forms import ApproveForm, AskForm, DeclineForm
-from web.home.views import render_home
+from web.groups.access import go_back, person
+from web.groups.forms import ApproveForm, AskForm, DeclineForm
+from web.groups.views import render_home
 
 PER_PAGE = 25
 

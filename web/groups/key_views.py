@@ -12,7 +12,7 @@ from control_plane.access.keys.forms import OldKeyForm, OverlapForm
 from control_plane.access.keys.listing import group_keys, held_keys, holders, unused_keys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from web.home.access import managed_group, member_of
+from web.groups.access import managed_group, member_of
 
 KEYS_PER_PAGE = 50
 # Keys that are named in a list of those unused, or of those left out; the table has them all.

@@ -14,8 +14,8 @@ from control_plane.access.groups.services.groups import set_allows_keys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
-from web.home.access import managed_group, member_of, person, visible_group
-from web.home.forms import CodeForm
+from web.groups.access import managed_group, member_of, person, visible_group
+from web.groups.forms import CodeForm
 
 
 @require_POST

@@ -1,7 +1,8 @@
 from django.apps import AppConfig
 
 
-class HomeConfig(AppConfig):
+class GroupPagesConfig(AppConfig):
     """A person's own page, and the page of each of their groups."""
 
-    name = "web.home"
+    name = "web.groups"
+    label = "group_pages"

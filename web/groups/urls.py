@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from web.home import joining_views, key_views, managing_views, member_views, review_views, suspension_views, views
+from web.groups import joining_views, key_views, managing_views, member_views, review_views, suspension_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),

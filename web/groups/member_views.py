@@ -17,8 +17,8 @@ from control_plane.access.groups.services.terms import last_moment, set_end
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from web.home.access import managed_group, member_of, person
-from web.home.forms import AccessForm, EndForm, MoveForm
+from web.groups.access import managed_group, member_of, person
+from web.groups.forms import AccessForm, EndForm, MoveForm
 
 MOST_OFFERED = 100
 

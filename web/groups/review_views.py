@@ -15,8 +15,8 @@ from control_plane.access.review.pages import MOST_FINDINGS, download, table
 from control_plane.access.review.signing import hindrance, sign_off, standing
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from web.home.access import managed_group
-from web.home.review_forms import SignForm
+from web.groups.access import managed_group
+from web.groups.review_forms import SignForm
 
 MOST_SIGNED = 12
 

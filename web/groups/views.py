@@ -20,8 +20,8 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.stack_status import on_aws
-from web.home.access import person, visible_group
-from web.home.forms import AskForm, CodeForm
+from web.groups.access import person, visible_group
+from web.groups.forms import AskForm, CodeForm
 
 MEMBERS_PER_PAGE = 50
 # What a manager sees of the requests on the group's own page; the queue shows the rest.

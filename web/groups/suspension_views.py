@@ -9,7 +9,7 @@ from django.views.decorators.http import require_POST
 from control_plane.access.groups.services import suspension
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from web.home.access import managed_group, member_of, visible_group
+from web.groups.access import managed_group, member_of, visible_group
 
 LIFTED = "it works again once AWS has lifted it, in about a minute"
 
