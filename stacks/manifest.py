@@ -201,6 +201,11 @@ class GroupManifest(Manifest):
         return self
 
     @property
+    def key_holders(self) -> set[str]:
+        """The usernames of the members who hold access keys."""
+        return {member.username for member in self.members if member.access == "keys"}
+
+    @property
     def shut_out(self) -> list[str]:
         """Who is denied everything by name: the removed and the suspended, sorted."""
         return sorted({*self.revoked, *(member.username for member in self.members if member.suspended)})

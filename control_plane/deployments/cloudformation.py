@@ -6,9 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config as BotoConfig
-from botocore.exceptions import (
-    ClientError,
-)
+from botocore.exceptions import ClientError
 
 from control_plane.base import aws
 from control_plane.base.aws import Place, explained

@@ -124,7 +124,7 @@ def _shut_out(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> N
 
 def _key_stops(client: "IAMClient", stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> list[Step]:
     """Make the keys of those inactive who hold none any more. A name is never used twice, so they are not missed."""
-    gone = sorted(_holders(deployed) - _holders(wanted))
+    gone = sorted(deployed.key_holders - wanted.key_holders)
     users = [names.user(deployed.slug, username) for username in gone]
     return [Step("user", user, partial(_stop_keys_of, client, stack, user)) for user in users]
 
@@ -188,10 +188,6 @@ def _key(one: denials.Denial) -> Key:
 
 def _by_key(found: Iterable[denials.Denial]) -> dict[Key, denials.Denial]:
     return {_key(one): one for one in found}
-
-
-def _holders(manifest: GroupManifest) -> set[str]:
-    return {member.username for member in manifest.members if member.access == "keys"}
 
 
 def _client(stack: Stack) -> "IAMClient":

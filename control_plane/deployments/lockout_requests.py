@@ -14,7 +14,7 @@ def shuts_out_more(before: GroupManifest | None, after: GroupManifest) -> bool:
     if before is None:
         return False
     held = denials.all_denials(before)
-    return any(one not in held for one in denials.all_denials(after)) or bool(_holders(before) - _holders(after))
+    return any(one not in held for one in denials.all_denials(after)) or bool(before.key_holders - after.key_holders)
 
 
 def deny_pending() -> None:
@@ -40,7 +40,3 @@ def _enqueue_if_due(stack: Stack) -> None:
     )
     if wanted is not None and shuts_out_more(deployed, wanted):
         deny_now.enqueue(stack.pk)
-
-
-def _holders(manifest: GroupManifest) -> set[str]:
-    return {member.username for member in manifest.members if member.access == "keys"}

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +148,13 @@ def answers(url: str) -> bool:
 
 def open_to_others(folder: Path) -> list[str]:
     """What other users of the machine could read, write or enter. Static files are everybody's, who could enter the folder."""
-    found = [path for path in (folder, *folder.rglob("*")) if not path.is_relative_to(folder / "static") and not path.is_symlink()]
-    return [str(path) for path in found if path.stat().st_mode & 0o077]
+    found = []
+    for path in (folder, *folder.rglob("*")):
+        # SQLite takes its log away as the last connection closes.
+        with suppress(FileNotFoundError):
+            if not path.is_relative_to(folder / "static") and not path.is_symlink() and path.stat().st_mode & 0o077:
+                found.append(str(path))
+    return found
 
 
 def run_the_example(site: Site, credentials: dict[str, str]) -> dict[str, Any]:
