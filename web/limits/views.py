@@ -8,12 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from control_plane.access.limits.groups import group_figures
+from control_plane.access.limits.groups import group_figures, group_limits
 from control_plane.access.limits.models import Reading
 from control_plane.access.limits.standing import standings, warnings
 from control_plane.accounts.permissions import is_administrator
 from control_plane.deployments.models import StoredManifest
-from stacks.manifest import limits, policies
 
 GROUPS_PER_PAGE = 25
 
@@ -34,11 +33,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "readings": Reading.objects.order_by("account"),
         "page": shown,
         "groups": [group_figures(one) for one in shown],
-        "most": {
-            "key_holders": limits.MOST_KEY_HOLDERS,
-            "resources": limits.RESOURCES_PER_STACK,
-            "policies": policies.POLICIES_PER_PRINCIPAL,
-            "policy_characters": policies.POLICY_CHARACTERS,
-        },
+        "most": group_limits(),
     }
     return render(request, "quotas/page.html", context)

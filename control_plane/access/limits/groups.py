@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from control_plane.access.groups.models import Group
 from control_plane.deployments.models import StoredManifest
-from stacks.manifest import GroupManifest, limits, parse
+from stacks.manifest import GroupManifest, limits, parse, policies
 
 
 @dataclass(frozen=True)
@@ -21,3 +21,13 @@ def group_figures(stored: StoredManifest) -> GroupFigures:
     if not isinstance(manifest, GroupManifest):
         raise TypeError(f"{stored} is no group's.")
     return GroupFigures(stored.stack.group, limits.figures(manifest))
+
+
+def group_limits() -> dict[str, int]:
+    """List the limits that each group is measured against, by the names of `Figures` where it has them."""
+    return {
+        "key_holders": limits.MOST_KEY_HOLDERS,
+        "resources": limits.RESOURCES_PER_STACK,
+        "policies": policies.POLICIES_PER_PRINCIPAL,
+        "policy_characters": policies.POLICY_CHARACTERS,
+    }
