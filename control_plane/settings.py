@@ -86,7 +86,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "control_plane.base.sent.UnreadableMiddleware",
+    "control_plane.base.request_input.UnreadableMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -196,13 +196,13 @@ ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
 MFA_FORMS = {
-    "activate_totp": "web.accounts.factor_forms.ActivateAppForm",
-    "add_webauthn": "web.accounts.factor_forms.AddForm",
-    "authenticate": "web.accounts.factor_forms.CodeForm",
-    "authenticate_webauthn": "web.accounts.factor_forms.SecondStepForm",
-    "login_webauthn": "web.accounts.factor_forms.SignInForm",
-    "reauthenticate": "web.accounts.factor_forms.CodeAgainForm",
-    "reauthenticate_webauthn": "web.accounts.factor_forms.AgainForm",
+    "activate_totp": "web.accounts.second_factor_forms.ActivateAppForm",
+    "add_webauthn": "web.accounts.second_factor_forms.AddForm",
+    "authenticate": "web.accounts.second_factor_forms.CodeForm",
+    "authenticate_webauthn": "web.accounts.second_factor_forms.SecondStepForm",
+    "login_webauthn": "web.accounts.second_factor_forms.SignInForm",
+    "reauthenticate": "web.accounts.second_factor_forms.CodeAgainForm",
+    "reauthenticate_webauthn": "web.accounts.second_factor_forms.AgainForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -16,7 +16,7 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.research.storage import sessions
-from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.group_folder import Place, find_place
 from tests.control_plane.conftest import OPERATOR, settle
 
 BUCKET = "cohort-ephys"

@@ -11,7 +11,7 @@ import regex
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
-from control_plane.accounts.look_alikes import skeleton
+from control_plane.accounts.confusables import skeleton
 from control_plane.base.visible import UNSEEN, escaped
 
 # RFC 5321, 4.5.3.1.3 (a path, with its brackets, has 256).

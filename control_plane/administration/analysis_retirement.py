@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from control_plane.access.groups.models import Analysis
-from control_plane.access.retirement.analysis_present import progress, standing
+from control_plane.access.retirement.analysis_serializers import progress, standing
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor

@@ -28,7 +28,7 @@ from control_plane.administration.removal import removal_page, save_activity, to
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
-from control_plane.base.sent import read_number
+from control_plane.base.request_input import read_number
 from control_plane.deployments.models import Deployment
 
 ACCOUNT_DATES = ("last_login", "date_joined", "deletion_requested_at", "erased_at")

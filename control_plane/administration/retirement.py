@@ -14,9 +14,9 @@ from django.urls import URLPattern, path
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from control_plane.access.groups.models import Group
-from control_plane.access.retirement.asking import ask, request_survey, undo
 from control_plane.access.retirement.models import DataChoice, Retirement, Survey
-from control_plane.access.retirement.present import place_in_words, preview, standing
+from control_plane.access.retirement.requests import ask, request_survey, undo
+from control_plane.access.retirement.serializers import place_in_words, preview, standing
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.config import config

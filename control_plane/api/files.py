@@ -7,7 +7,7 @@ from ninja import Field, Router, Schema
 
 from control_plane.base.audit.actors import Actor
 from control_plane.research.storage.objects import MOST_KEYS, Deletion, Outcome, delete, restore
-from control_plane.research.storage.pages import PageSession, page_place, page_session
+from control_plane.research.storage.page_session import PageSession, page_place, page_session
 from control_plane.research.storage.sessions import Purpose
 
 # The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.

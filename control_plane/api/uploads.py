@@ -9,10 +9,10 @@ from pydantic import Field
 
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import record_refusal
-from control_plane.base.sent import RowNumber
-from control_plane.research.storage.pages import PageSession, page_place, page_session
+from control_plane.base.request_input import RowNumber
+from control_plane.research.storage.page_session import PageSession, page_place, page_session
 from control_plane.research.storage.sessions import Purpose
-from control_plane.research.uploads import ending, starting
+from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.names import NameRefused
 
 # The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
@@ -37,7 +37,7 @@ class Start(Schema):
     """Files to begin, and the folder that they go into."""
 
     folder: str = Field(max_length=1024)
-    files: list[File] = Field(max_length=starting.MOST_FILES)
+    files: list[File] = Field(max_length=initiate.MOST_FILES)
 
 
 class Existing(Schema):
@@ -75,7 +75,7 @@ class Sent(Schema):
 class Finish(Schema):
     """Files to call complete, if S3 holds them."""
 
-    files: list[Sent] = Field(max_length=starting.MOST_FILES)
+    files: list[Sent] = Field(max_length=initiate.MOST_FILES)
 
 
 class Ended(Schema):
@@ -107,9 +107,9 @@ def open_session(request: HttpRequest, response: HttpResponse, group: str, analy
 @router.post("{group}/{analysis}/start", response=list[Started], operation_id="web_uploads_api_start")
 def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[Started]:
     """Begin files, or go on with those that were begun."""
-    files = [starting.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
+    files = [initiate.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
     try:
-        answers = starting.start(page_place(request, group, analysis), body.folder, files, Actor.of_request(request))
+        answers = initiate.start(page_place(request, group, analysis), body.folder, files, Actor.of_request(request))
     except NameRefused as refusal:
         # A folder that the page does not offer.
         record_refusal(request, refusal)
@@ -120,18 +120,18 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
 @router.post("{group}/{analysis}/finish", response=list[Ended], operation_id="web_uploads_api_finish")
 def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
     """Call files complete, after S3 was asked what it holds."""
-    sent = [ending.Sent(one.id, one.checksum, one.etag, one.md5) for one in body.files]
-    ended = ending.finish(page_place(request, group, analysis), sent, Actor.of_request(request))
+    sent = [complete.Sent(one.id, one.checksum, one.etag, one.md5) for one in body.files]
+    ended = complete.finish(page_place(request, group, analysis), sent, Actor.of_request(request))
     return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
 
 
 @router.post("{group}/{analysis}/remove", response=Removed, operation_id="web_uploads_api_remove")
 def remove(request: HttpRequest, group: str, analysis: str, body: Remove) -> Removed:
     """Give unfinished uploads up."""
-    return Removed(removed=ending.remove(page_place(request, group, analysis), body.ids, Actor.of_request(request)))
+    return Removed(removed=complete.remove(page_place(request, group, analysis), body.ids, Actor.of_request(request)))
 
 
-def _as_started(one: starting.Started) -> Started:
+def _as_started(one: initiate.Started) -> Started:
     upload, existing = one.upload, one.existing
     return Started(
         status=one.status,

@@ -8,7 +8,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import NotCancellable, lock, tell_cancelled
-from control_plane.deployments.withdrawing import advice_after, foresee
+from control_plane.deployments.withdrawal import advice_after, foresee
 
 
 def cancel(deployment: Deployment, *, actor: Actor) -> Deployment:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from django.core.exceptions import ValidationError
 
 from control_plane.access.groups.models import Analysis, Group
-from control_plane.accounts import look_alikes
+from control_plane.accounts import confusables
 from control_plane.accounts.models import User
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.doctor.findings import Finding, State, ok
@@ -28,7 +28,7 @@ def names(around: Surroundings) -> Iterator[Finding]:
         for slug, name in model.objects.order_by("pk").values_list("slug", "name"):
             count += 1
             found += [f"{kind} {slug}: {why}" for why in _refusals(validate_name, name)]
-            keys = look_alikes.keys(name)
+            keys = confusables.keys(name)
             if other := next((first[key] for key in keys if key in first), None):
                 found.append(f"{kind} {slug}: its name {name!r} looks like that of {other}.")
             first |= dict.fromkeys(keys - first.keys(), slug)

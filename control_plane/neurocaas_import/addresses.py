@@ -9,7 +9,7 @@ from control_plane.access.rosters.services.encoding import MOST_BYTES, decode
 from control_plane.access.rosters.services.read import split
 from control_plane.accounts.validation import fold_name
 from control_plane.neurocaas_import.entries import ImportRefused, shown
-from control_plane.neurocaas_import.mending import address_of, without_stamp
+from control_plane.neurocaas_import.normalising import address_of, without_stamp
 
 COLUMNS = ("username", "email", "affiliate")
 

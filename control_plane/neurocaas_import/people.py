@@ -14,7 +14,7 @@ from typing import Any
 
 from control_plane.neurocaas_import.addresses import AddressBook
 from control_plane.neurocaas_import.entries import Entry, shown
-from control_plane.neurocaas_import.mending import address_of, clean_text, items_of, text_of, without_stamp
+from control_plane.neurocaas_import.normalising import address_of, clean_text, items_of, text_of, without_stamp
 
 NO_ADDRESS = "There is no address for this user. Add one by --emails file.csv (username,email), then run this again."
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 from control_plane.access.groups.models import Membership
 from control_plane.accounts.models import User
-from control_plane.neurocaas_import.copying import copy_command
+from control_plane.neurocaas_import.copy_command import copy_command
 from control_plane.neurocaas_import.entries import Entry, Fate, shown
-from control_plane.neurocaas_import.mending import is_template
+from control_plane.neurocaas_import.normalising import is_template
 from control_plane.neurocaas_import.people import Person, find_people
 from control_plane.neurocaas_import.pipelines import Pipelines
 from control_plane.neurocaas_import.profiles import Affiliate, find_affiliates, region_of

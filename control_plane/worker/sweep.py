@@ -5,18 +5,18 @@ from collections.abc import Callable
 
 from django.db import DatabaseError
 
-from control_plane.access.groups.services.cut_offs import drop_past_cut_offs
-from control_plane.access.groups.services.moves import finish_moves
-from control_plane.access.groups.services.terms import end_due, remind_of_ends
+from control_plane.access.groups.services.expiry import end_due, remind_of_ends
+from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
+from control_plane.access.groups.services.transfers import finish_moves
 from control_plane.access.keys.adopted import remove_requested
-from control_plane.access.keys.due import start_due_checks
-from control_plane.access.keys.overlaps import end_overlaps, remind_of_old_keys
-from control_plane.access.limits.due import read_when_due
+from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_keys
+from control_plane.access.keys.schedule import start_due_checks
+from control_plane.access.limits.schedule import read_when_due
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import end_leftovers
 from control_plane.access.retirement.due import take_steps
-from control_plane.access.review.due import start_due_looks
-from control_plane.access.review.signing import remind_of_reviews
+from control_plane.access.review.schedule import start_due_looks
+from control_plane.access.review.sign_off import remind_of_reviews
 from control_plane.access.rosters.services.waiting import take_up_stuck
 from control_plane.base.config import config
 from control_plane.deployments.deployers._environment import clear_work_folder
@@ -24,7 +24,7 @@ from control_plane.deployments.drift_schedule import check_drift_by_night, compa
 from control_plane.deployments.engine.upkeep import bring_forgotten, forget_previews, take_over_abandoned
 from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.notifications.outbox import deliver_due
-from control_plane.research.jobs.sweeping import look_at_open_jobs
+from control_plane.research.jobs.schedule import look_at_open_jobs
 
 logger = logging.getLogger("cohort.sweep")
 

@@ -4,7 +4,7 @@ from allauth.account.models import EmailAddress
 from django.test import Client
 
 from control_plane.access.groups.models import Access, Group, JoinRequest
-from control_plane.access.groups.services.codes import make_join_code
+from control_plane.access.groups.services.join_codes import make_join_code
 from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User

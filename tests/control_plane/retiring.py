@@ -8,9 +8,9 @@ from django.utils import timezone
 from control_plane.access.groups.models import Access, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.access.groups.services.members import add_member
-from control_plane.access.retirement.asking import ask
 from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.models import Retirement
+from control_plane.access.retirement.requests import ask
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import StoredManifest

@@ -16,9 +16,9 @@ from control_plane.access.groups.errors import BeingMadeReady
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services import manifests
 from control_plane.access.groups.services.credentials import member_credentials
-from control_plane.access.groups.services.cut_offs import drop_past_cut_offs
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
 from control_plane.access.people.sign_outs import MAX_AN_HOUR
 from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
@@ -183,7 +183,7 @@ def test_nobody_has_to_approve_that_a_past_cutoff_is_dropped(ada: User, group: G
     sign_out_everywhere(signed_in())
     generation = Stack.objects.get(pk=group.stack_id).generation
     changed = config().model_copy(update={"require_approval": "broadening"})
-    monkeypatch.setattr("control_plane.access.groups.services.cut_offs.config", lambda: changed)
+    monkeypatch.setattr("control_plane.access.groups.services.session_revocation.config", lambda: changed)
     later(monkeypatch, minutes=61)
     assert drop_past_cut_offs() == 2
     assert Stack.objects.get(pk=group.stack_id).generation == generation

@@ -21,8 +21,8 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.access.retirement import emptying, leases, s3
 from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.errors import RetirementRefused
+from control_plane.access.retirement.inventory import buckets_of
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.access.retirement.surveys import buckets_of
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent

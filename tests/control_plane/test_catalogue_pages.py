@@ -6,7 +6,7 @@ from django.test import Client
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.access.groups.services.analyses import grant_analysis
 from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.platform import platform_stack
+from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import describe, entry_of

@@ -15,7 +15,7 @@ from control_plane.access.groups.services.keys import rotate_key
 from control_plane.access.groups.services.manifests import group_manifest as manifest_of
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.access.groups.services.suspension import suspend_group, suspend_members
-from control_plane.access.review import deciding, due, unmanaged
+from control_plane.access.review import deciding, schedule, unmanaged
 from control_plane.access.review.deciding import NotDecided
 from control_plane.access.review.models import Look, UnmanagedResource
 from control_plane.accounts.models import User
@@ -250,16 +250,16 @@ def test_what_was_decided_on_the_stack_s_page_waits_no_more(client: Client, admi
 
 def test_a_known_group_is_read_once_it_is_seen_to_have_changed(held: GroupManifest) -> None:
     """Whichever comes first after a restore, the look at everything or the comparison of the group's stack."""
-    long_ago = timezone.now() - 2 * due.PATIENCE
+    long_ago = timezone.now() - 2 * schedule.PATIENCE
     look = Look.objects.create(group=None, asked_at=long_ago, finished_at=timezone.now())
     assert unmanaged.is_unknown(UnmanagedResource(kind="stack", name=NAME, slug="example-lab"))
-    due.start_due_looks()
+    schedule.start_due_looks()
     look.refresh_from_db()
     assert look.asked_at is not None
     assert look.asked_at > long_ago
     waiting(held)
     Look.objects.filter(pk=look.pk).update(asked_at=long_ago)
-    due.start_due_looks()
+    schedule.start_due_looks()
     look.refresh_from_db()
     assert look.asked_at == long_ago
     Stack.objects.filter(name=NAME).update(newer_generation=0)

@@ -18,7 +18,7 @@ from control_plane.access.groups.services.credentials import (
     member_credentials,
 )
 from control_plane.access.groups.services.members import add_member, remove_member
-from control_plane.access.groups.services.platform import platform_stack
+from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent

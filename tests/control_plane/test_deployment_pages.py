@@ -10,14 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Group
-from control_plane.access.groups.services.access import change_access
+from control_plane.access.groups.services.access_method import change_access
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.access.groups.services.suspension import suspend_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from control_plane.deployments.in_force import in_force
+from control_plane.deployments.active_lockout import in_force
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
 from tests.control_plane.conftest import settle

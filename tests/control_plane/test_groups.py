@@ -6,7 +6,7 @@ from control_plane.access.groups import errors
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.platform import sync_platform
+from control_plane.access.groups.services.platform_stack import sync_platform
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import InvalidName
 from control_plane.deployments.models import Deployment, Stack, StoredManifest

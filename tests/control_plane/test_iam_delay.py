@@ -23,7 +23,7 @@ from control_plane.access.keys.checking import check_group
 from control_plane.accounts.models import User
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
-from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.group_folder import Place, find_place
 from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
 from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR, settle

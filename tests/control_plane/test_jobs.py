@@ -22,12 +22,12 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.audit.refusals import NotYours
 from control_plane.notifications.models import Notice
 from control_plane.research.catalogue.models import Entry
-from control_plane.research.jobs import protocol, submitting, watching
+from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
+from control_plane.research.jobs.schedule import look_at_open_jobs
+from control_plane.research.jobs.status import look, look_at, note, read_log
 from control_plane.research.jobs.submitting import NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
-from control_plane.research.jobs.sweeping import look_at_open_jobs
-from control_plane.research.jobs.watching import look, look_at, note, read_log
 from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.sessions import Purpose, jobs_client, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
@@ -54,7 +54,7 @@ def line(path: str, status: Status) -> str:
     return f"DATANAME: {path} | STATUS: {status} | TIME: 12:00 | LAST COMMAND: python go.py"
 
 
-def seen(job: Job) -> watching.Seen:
+def seen(job: Job) -> status.Seen:
     return look(job, jobs_client(job.group, job.analysis))
 
 
@@ -347,7 +347,7 @@ def test_a_log_is_read_on_from_where_it_was(lab: Lab) -> None:
 
 def test_the_end_of_a_long_log_comes_first_and_cuts_no_character(lab: Lab) -> None:
     job = give(lab, A)
-    text = "é" * (watching.PIECE_BYTES) + "\nlast\n"
+    text = "é" * (status.PIECE_BYTES) + "\nlast\n"
     lab.put(protocol.log_key(job, A), body=b"x" + text.encode())
     part = read_log(job, A, -1, jobs_client(job.group, job.analysis))
     assert part.text.endswith("é\nlast\n")
@@ -356,7 +356,7 @@ def test_the_end_of_a_long_log_comes_first_and_cuts_no_character(lab: Lab) -> No
 
 
 def test_a_program_s_colours_and_progress_are_text() -> None:
-    assert watching.readable("\x1b[31mred\x1b[0m 1%\r2%\r\nend\x07") == "red 1%\n2%\nend"
+    assert status.readable("\x1b[31mred\x1b[0m 1%\r2%\r\nend\x07") == "red 1%\n2%\nend"
 
 
 def test_who_submitted_can_leave_and_be_erased_and_the_job_stays(lab: Lab) -> None:

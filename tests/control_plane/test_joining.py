@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
-from control_plane.access.groups.services.codes import find_usable_code, rotate_join_code, withdraw_join_code
+from control_plane.access.groups.services.join_codes import find_usable_code, rotate_join_code, withdraw_join_code
 from control_plane.access.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified, withdraw
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User

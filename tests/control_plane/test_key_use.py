@@ -16,9 +16,9 @@ from control_plane.access.groups.services.keys import end_overlap, rotate_key
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.access.keys import checking
 from control_plane.access.keys.checking import check_group
-from control_plane.access.keys.due import CHECK_AGE, start_due_checks
 from control_plane.access.keys.listing import held_keys, holders, unused_keys
 from control_plane.access.keys.models import KeyCheck, KeyUse
+from control_plane.access.keys.schedule import CHECK_AGE, start_due_checks
 from control_plane.access.keys.tasks import check_group_keys
 from control_plane.accounts.models import User
 from control_plane.base import aws as clients

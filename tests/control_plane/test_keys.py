@@ -21,7 +21,7 @@ from control_plane.access.groups.services.keys import (
     rotate_key,
 )
 from control_plane.access.groups.services.members import add_member, add_members, remove_member
-from control_plane.access.keys.overlaps import end_overlaps, remind_of_old_keys
+from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_keys
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -137,7 +137,7 @@ def test_one_group_that_cannot_be_changed_does_not_hinder_another(
             raise LimitReached("Too much.")
         return request_group_deployment(one, *arguments)
 
-    monkeypatch.setattr("control_plane.access.keys.overlaps.request_group_deployment", refusing)
+    monkeypatch.setattr("control_plane.access.keys.replaced_keys.request_group_deployment", refusing)
     assert end_overlaps() == 1
     assert (membership(rotated).previous_key, membership(grace).previous_key) == ("active", "inactive")
 

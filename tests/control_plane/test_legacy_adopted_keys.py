@@ -16,7 +16,7 @@ from control_plane.access.groups.errors import NoCredentials, NoOldKey, OldKeyTh
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.keys import rotate_group_keys, rotate_key
 from control_plane.access.groups.services.members import add_member, remove_member
-from control_plane.access.keys import adopted, due
+from control_plane.access.keys import adopted, schedule
 from control_plane.access.keys.models import AdoptedKey
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -61,7 +61,7 @@ def manifest(group: Group) -> str:
 
 @pytest.mark.usefixtures("at_once")
 def test_it_is_removed_when_asked_and_only_it(aws: Any, key: AdoptedKey) -> None:
-    asked = due.request_removal(key, actor=OPERATOR)
+    asked = schedule.request_removal(key, actor=OPERATOR)
     assert asked.state == AdoptedKey.State.REMOVING
     assert on_aws(aws, key)
     assert adopted.remove_requested() == 1
@@ -72,7 +72,7 @@ def test_it_is_removed_when_asked_and_only_it(aws: Any, key: AdoptedKey) -> None
     actions = list(AuditEvent.objects.filter(action__startswith="legacy.").values_list("action", flat=True))
     assert sorted(actions) == ["legacy.key_removed", "legacy.remove_key"]
     with pytest.raises(NoOldKey, match="gone already"):
-        due.request_removal(key, actor=OPERATOR)
+        schedule.request_removal(key, actor=OPERATOR)
 
 
 def test_one_that_is_gone_on_aws_counts_as_removed(aws: Any, key: AdoptedKey) -> None:
@@ -118,9 +118,9 @@ def test_it_stays_to_be_removed_while_aws_does_not_answer(key: AdoptedKey, monke
 
 def test_the_member_may_and_a_stranger_may_not(key: AdoptedKey, grace: User) -> None:
     with pytest.raises(PermissionDenied):
-        due.request_removal(key, actor=Actor(label="grace", channel="web", user=grace))
+        schedule.request_removal(key, actor=Actor(label="grace", channel="web", user=grace))
     member = Actor(label="ada", channel="web", user=key.person)
-    assert due.request_removal(key, actor=member).state == AdoptedKey.State.REMOVING
+    assert schedule.request_removal(key, actor=member).state == AdoptedKey.State.REMOVING
 
 
 def test_it_stays_until_there_is_a_key_beside_it(key: AdoptedKey) -> None:
@@ -128,7 +128,7 @@ def test_it_stays_until_there_is_a_key_beside_it(key: AdoptedKey) -> None:
     stack.deployed_generation = 1
     stack.save()
     with pytest.raises(NoOldKey, match="no new key yet"):
-        due.request_removal(key, actor=OPERATOR)
+        schedule.request_removal(key, actor=OPERATOR)
 
 
 def test_the_members_own_key_is_not_replaced_meanwhile(group: Group, ada: User, key: AdoptedKey) -> None:

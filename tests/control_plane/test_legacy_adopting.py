@@ -10,13 +10,13 @@ import pytest
 from control_plane.access.groups.models import Access, Analysis
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member
-from control_plane.access.groups.services.platform import platform_stack
+from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.base.aws import Place
-from control_plane.neurocaas_import import adopting, adopting_steps
-from control_plane.neurocaas_import.adopting_aws import Aws, NotAdopted
-from control_plane.neurocaas_import.adopting_look import OldGroup, OldStack, Wishes, look
-from control_plane.neurocaas_import.adopting_people import Directory, read_directory
+from control_plane.neurocaas_import import adopt, adopt_steps
+from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
+from control_plane.neurocaas_import.adopt_inspect import OldGroup, OldStack, Wishes, look
+from control_plane.neurocaas_import.adopt_people import Directory, read_directory
 from control_plane.neurocaas_import.models import Adoption
 from local_aws.server import EmbeddedAws, free_port
 from tests.control_plane.conftest import OPERATOR, settle
@@ -211,13 +211,13 @@ def test_addresses_come_from_a_profile_and_a_file(tmp_path: Any) -> None:
 
 def begun(old: OldStack) -> Adoption:
     """As after the first step, with our group in force."""
-    adoption = adopting_steps.begin(old, old.groups[0], OPERATOR)
+    adoption = adopt_steps.begin(old, old.groups[0], OPERATOR)
     settle(adoption.group.stack)
     return adoption
 
 
-def work() -> adopting_steps.Work:
-    return adopting_steps.Work(Aws(Place.of_site()), OPERATOR, lambda line: None, 0)
+def work() -> adopt_steps.Work:
+    return adopt_steps.Work(Aws(Place.of_site()), OPERATOR, lambda line: None, 0)
 
 
 def test_letting_go_goes_on_where_it_was_killed_between_keeping_and_leaving(
@@ -230,10 +230,10 @@ def test_letting_go_goes_on_where_it_was_killed_between_keeping_and_leaving(
     with monkeypatch.context() as killing:
         killing.setattr(Aws, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            adopting_steps.release(work(), adoption)
+            adopt_steps.release(work(), adoption)
     assert [one["OutputKey"] for one in _outputs(aws)] == ["AccessKeyada"]
-    adopting_steps.release(work(), adoption)
-    adopting_steps.release(work(), adoption)
+    adopt_steps.release(work(), adoption)
+    adopt_steps.release(work(), adoption)
     assert client(aws, "cloudformation").describe_stacks()["Stacks"] == []
     assert works(aws, (key["AccessKeyId"], output["OutputValue"]))
     members = client(aws, "iam").get_group(GroupName="oldlabusercentricgroup")["Users"]
@@ -244,33 +244,33 @@ def test_moving_goes_on_where_it_was_killed_and_never_takes_another_user_of_that
     deployed(aws)
     adoption = begun(looked())
     _boundary(aws)
-    adopting_steps.release(work(), adoption)
-    adopting_steps.move(work(), adoption)
+    adopt_steps.release(work(), adoption)
+    adopt_steps.move(work(), adoption)
     # A second run, with somebody else's new user of the old name there.
     client(aws, "iam").create_user(UserName="adaus-east-1")
-    adopting_steps.move(work(), adoption)
+    adopt_steps.move(work(), adoption)
     (one,) = client(aws, "iam").list_users(PathPrefix="/cohort/oldlab/")["Users"]
     assert one["UserId"] == adoption.people[0]["unique_id"]
     assert client(aws, "iam").get_user(UserName="adaus-east-1")["User"]["Path"] == "/"
 
 
 def test_a_user_that_is_gone_stops_the_adoption(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control_plane.neurocaas_import.adopting_aws.CONSISTENT_SECONDS", 0)
+    monkeypatch.setattr("control_plane.neurocaas_import.adopt_aws.CONSISTENT_SECONDS", 0)
     deployed(aws)
     adoption = begun(looked())
     adoption.people[0]["unique_id"] = "AIDAOTHER"
     with pytest.raises(NotAdopted, match="was it removed"):
-        adopting_steps.move(work(), adoption)
+        adopt_steps.move(work(), adoption)
 
 
 def test_the_old_group_stays_until_ours_is_in_force(aws: EmbeddedAws) -> None:
     deployed(aws)
     adoption = begun(looked())
     _boundary(aws)
-    adopting_steps.release(work(), adoption)
-    adopting_steps.move(work(), adoption)
+    adopt_steps.release(work(), adoption)
+    adopt_steps.move(work(), adoption)
     with pytest.raises(NotAdopted, match="not in our IAM group yet"):
-        adopting_steps.close(work(), adoption)
+        adopt_steps.close(work(), adoption)
     assert client(aws, "iam").get_group(GroupName="oldlabusercentricgroup")["Users"]
 
 
@@ -278,7 +278,7 @@ def test_a_stack_that_was_adopted_has_nothing_left_to_do(aws: EmbeddedAws) -> No
     group, _ = create_group(slug="oldlab", actor=OPERATOR)
     at = {"stack_name": "gone", "stack_id": "arn", "region": "us-east-1", "old_group": "x", "finished_at": "2026-11-24T00:00Z"}
     Adoption.objects.create(group=group, resources={}, people=[], **at)
-    assert adopting.find(Aws(Place.of_site()), "gone", Wishes()) is None
+    assert adopt.find(Aws(Place.of_site()), "gone", Wishes()) is None
 
 
 def _outputs(aws: EmbeddedAws) -> list[dict[str, str]]:

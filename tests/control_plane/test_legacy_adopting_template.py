@@ -2,7 +2,7 @@
 
 import pytest
 
-from control_plane.neurocaas_import.adopting_template import NotUnderstood, is_kept, keep, references, secret_outputs, without
+from control_plane.neurocaas_import.adopt_template import NotUnderstood, is_kept, keep, references, secret_outputs, without
 from tests.predecessor import template
 
 NORTH = {"northusergroup": "northusercentricgroup", "northusercho": "chous-east-1", "userkeycho": "AKIA1", "northaddition": "x"}

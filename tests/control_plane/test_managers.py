@@ -6,8 +6,8 @@ from django.core.exceptions import PermissionDenied
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
 from control_plane.access.groups.permissions import decidable, manages
-from control_plane.access.groups.services.codes import make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.join_codes import make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.access.groups.services.joining import approve, decline
 from control_plane.access.groups.services.members import add_member, leave, leave_all, remove_member, remove_members, set_manager
 from control_plane.accounts.models import User

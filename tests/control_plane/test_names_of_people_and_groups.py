@@ -6,13 +6,13 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from control_plane.access.groups import errors
+from control_plane.access.groups.join_policy import check_new_group_name
 from control_plane.access.groups.models import Analysis, Group
 from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.trust import check_new_group_name
 from control_plane.access.rosters.services.plan import make_plan
 from control_plane.access.rosters.services.read import read
-from control_plane.accounts import look_alikes
+from control_plane.accounts import confusables
 from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.profile import rename
 from control_plane.accounts.validation import validate_name, validate_person_name
@@ -101,13 +101,13 @@ def test_what_cannot_be_seen_is_refused_and_named_by_its_number(validate: object
 
 def test_every_mapping_of_unicode_s_file_is_kept() -> None:
     """UTS 39 has no file of tests but its data: the skeleton of each character in it is what stands beside it, decomposed."""
-    known = look_alikes.prototypes()
+    known = confusables.prototypes()
     # As many as confusables.txt 17.0.0 has.
     assert len(known) == 6565
     for source, target in known.items():
         # What decomposes is mapped by its parts, and what is not drawn is left out first, as the standard has it.
         if decomposed(chr(source)) == chr(source) and not UNSEEN.match(chr(source)):
-            assert look_alikes.skeleton(chr(source)) == decomposed(target)
+            assert confusables.skeleton(chr(source)) == decomposed(target)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_every_mapping_of_unicode_s_file_is_kept() -> None:
     ],
 )
 def test_names_that_look_alike_as_a_whole_share_a_key(name: str, other: str) -> None:
-    assert look_alikes.keys(name) & look_alikes.keys(other)
+    assert confusables.keys(name) & confusables.keys(other)
 
 
 @pytest.mark.parametrize(("name", "other"), [("Kai Lab", "Kal Lab"), ("Mali", "Mail"), ("José Lab", "Jose Lab"), ("Δ9", "A9")])
 def test_names_that_only_resemble_each_other_are_different(name: str, other: str) -> None:
-    assert not look_alikes.keys(name) & look_alikes.keys(other)
+    assert not confusables.keys(name) & confusables.keys(other)
 
 
 # --- What the services make of it

@@ -15,11 +15,11 @@ from control_plane.access.groups.models import Access, Analysis, Grant, Group, M
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members, remove_members
-from control_plane.access.limits import due, reading
-from control_plane.access.limits.catalogue import GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
-from control_plane.access.limits.counting import ours
+from control_plane.access.limits import aws_use, schedule
+from control_plane.access.limits.definitions import GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
+from control_plane.access.limits.headroom import standings
 from control_plane.access.limits.models import Reading, Usage
-from control_plane.access.limits.standing import standings
+from control_plane.access.limits.own_use import ours
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.aws import AwsUnreachable, Place
@@ -178,8 +178,8 @@ def aws() -> Iterator[None]:
 
 
 def test_aws_is_asked_and_what_it_says_is_kept(aws: None, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_cloudformation", lambda region: {"Stacks": 7, "StackLimit": 2000})
-    reading.read(config().cohort_account)
+    monkeypatch.setattr(aws_use, "_cloudformation", lambda region: {"Stacks": 7, "StackLimit": 2000})
+    aws_use.read(config().cohort_account)
     kept = {row.name: (row.region, row.used, row.limit) for row in Usage.objects.all()}
     assert kept[USERS] == ("", 0, 5000)
     assert kept[STACKS] == (config().cohort_region, 7, 2000)
@@ -196,9 +196,9 @@ def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatc
     def silent(place: Place) -> dict[str, int]:
         raise AwsUnreachable("no network")
 
-    monkeypatch.setattr(reading, "_iam", silent)
-    with pytest.raises(reading.NotRead, match="no network"):
-        reading.read(config().cohort_account)
+    monkeypatch.setattr(aws_use, "_iam", silent)
+    with pytest.raises(aws_use.NotRead, match="no network"):
+        aws_use.read(config().cohort_account)
     assert Reading.objects.get().error == "no network"
     assert Usage.objects.get().used == 10
 
@@ -206,13 +206,13 @@ def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatc
 def test_it_is_asked_once_an_hour_however_many_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("control_plane.access.limits.tasks.read_quotas", None)
-    monkeypatch.setattr(due, "read_quotas", type("Task", (), {"enqueue": staticmethod(asked.append)}))
+    monkeypatch.setattr(schedule, "read_quotas", type("Task", (), {"enqueue": staticmethod(asked.append)}))
     for _ in range(3):
-        due.read_when_due()
+        schedule.read_when_due()
     assert len(asked) == 1
     Reading.objects.update(asked_at=timezone.now() - timezone.timedelta(hours=2))
     for _ in range(3):
-        due.read_when_due()
+        schedule.read_when_due()
     assert len(asked) == 2
 
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Access, AccessState, Group, Membership
 from control_plane.access.groups.services.members import add_member
-from control_plane.access.retirement.asking import ask
 from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.models import Retirement
+from control_plane.access.retirement.requests import ask
 from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments import cloudformation, drift

@@ -289,7 +289,7 @@ class TestCommand:
 
 
 def test_a_move_that_is_under_way_leaves_neither_group(group: Group, other: Group, ada: User, operator: Actor) -> None:
-    from control_plane.access.groups.services.moves import finish_moves, move_member
+    from control_plane.access.groups.services.transfers import finish_moves, move_member
 
     join(group, ada)
     settle(other.stack)

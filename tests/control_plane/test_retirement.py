@@ -16,15 +16,15 @@ from django.utils import timezone
 from control_plane.access.groups.errors import BeingRetired, CodeRefused, NameTaken
 from control_plane.access.groups.models import Access, AccessState, Analysis, Grant, Group, JoinRequest, Membership
 from control_plane.access.groups.services.analyses import grant_analysis
-from control_plane.access.groups.services.codes import find_usable_code, make_join_code
 from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.join_codes import find_usable_code, make_join_code
 from control_plane.access.groups.services.joining import approve, ask_to_join
 from control_plane.access.groups.services.members import add_member
 from control_plane.access.groups.services.suspension import resume_group, suspend_group
-from control_plane.access.retirement.asking import ask, undo
 from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.models import Retirement, Survey
+from control_plane.access.retirement.requests import ask, undo
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -153,7 +153,7 @@ def test_nothing_is_added_to_a_retired_group(lab: Group, grace: User, operator: 
 
 
 def test_who_moves_into_a_group_that_is_retired_stays_where_they_were(lab: Group, grace: User, operator: Actor) -> None:
-    from control_plane.access.groups.services.moves import finish_moves, move_member
+    from control_plane.access.groups.services.transfers import finish_moves, move_member
 
     other, _ = create_group(slug="other-lab", actor=operator)
     add_member(group=other, user=grace, access=Access.FEDERATED, actor=operator)

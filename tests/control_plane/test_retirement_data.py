@@ -9,9 +9,9 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.access.groups.models import Analysis, Group
-from control_plane.access.retirement import data, s3
+from control_plane.access.retirement import data_cleanup, s3
+from control_plane.access.retirement.inventory import work_out
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
-from control_plane.access.retirement.surveys import work_out
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.aws import Place
 from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab
@@ -46,7 +46,7 @@ def work_to_the_end(retirement: Retirement) -> int:
     slices = 0
     retirement.refresh_from_db()
     while retirement.state == Retirement.State.DATA:
-        data.work_on(retirement.pk)
+        data_cleanup.work_on(retirement.pk)
         slices += 1
         retirement.refresh_from_db()
         assert slices < 50
@@ -88,17 +88,17 @@ def test_a_worker_that_dies_amid_the_data_is_followed_by_another(
     monkeypatch.setattr(s3, "TAGGED_PER_STEP", 2)
     monkeypatch.setattr(s3, "PER_CALL", 2)
     retirement = carry_out(ask_for(lab, data=choice))
-    steps, real = iter(range(100)), data._step
+    steps, real = iter(range(100)), data_cleanup._step
 
     def dying(*arguments: Any) -> bool:
         if next(steps) == 1:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(data, "_step", dying)
+    monkeypatch.setattr(data_cleanup, "_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        data.work_on(retirement.pk)
-    data.work_on(retirement.pk)
+        data_cleanup.work_on(retirement.pk)
+    data_cleanup.work_on(retirement.pk)
     assert retirement.places.get().objects_done == 2, "the dead worker's lease holds still"
     Retirement.objects.filter(pk=retirement.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     work_to_the_end(retirement)
@@ -114,7 +114,7 @@ def test_what_s3_refuses_is_told_and_tried_again(lab: Group, bucket: Any, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(s3, "delete_step", refuse)
-        data.work_on(retirement.pk)
+        data_cleanup.work_on(retirement.pk)
     retirement.refresh_from_db()
     assert retirement.state == Retirement.State.DATA
     assert "raining" in retirement.error
@@ -139,7 +139,7 @@ def test_a_survey_counts_what_is_there_and_stops_somewhere(lab: Group, bucket: A
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets == [{"bucket": BUCKET, "objects": 4, "bytes": 17, "more": False}]
-    monkeypatch.setattr("control_plane.access.retirement.surveys.MOST_COUNTED", 3)
+    monkeypatch.setattr("control_plane.access.retirement.inventory.MOST_COUNTED", 3)
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets[0]["more"]
@@ -163,7 +163,7 @@ def test_each_bucket_is_asked_for_where_its_storage_stack_lies(lab: Group, monke
     retirement = carry_out(ask_for(lab, data=DataChoice.ARCHIVE))
     work_to_the_end(retirement)
     assert asked == [(BUCKET, there)] * 2
-    assert data._place_of(DataPlace(retirement=retirement, bucket="cohort-gone")) == here
+    assert data_cleanup._place_of(DataPlace(retirement=retirement, bucket="cohort-gone")) == here
 
 
 def test_a_client_is_kept_for_each_place() -> None:

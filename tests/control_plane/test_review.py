@@ -20,10 +20,10 @@ from moto import mock_aws
 from control_plane.access.groups.models import Access, Grant, Group, Membership
 from control_plane.access.groups.services.credentials import note_use
 from control_plane.access.groups.services.members import add_member, remove_member
-from control_plane.access.review import due, listing
-from control_plane.access.review.looking import NotNow, look, look_outside
+from control_plane.access.review import listing, schedule
 from control_plane.access.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
-from control_plane.access.review.signing import NotSignable, remind_of_reviews, sign_off, standing
+from control_plane.access.review.scan import NotNow, look, look_outside
+from control_plane.access.review.sign_off import NotSignable, remind_of_reviews, sign_off, standing
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -156,24 +156,24 @@ def test_a_user_of_no_group_is_found(lab: OnAws) -> None:
 
 
 def test_the_sweep_has_each_group_looked_at_once_a_day_and_after_a_deployment(lab: OnAws, group: Group, at_once: None) -> None:
-    assert due.start_due_looks() == 2
-    assert due.start_due_looks() == 0
+    assert schedule.start_due_looks() == 2
+    assert schedule.start_due_looks() == 0
     look(group)
     Look.objects.update(asked_at=timezone.now() - timedelta(minutes=10))
-    assert due.start_due_looks() == 0
+    assert schedule.start_due_looks() == 0
     Look.objects.filter(group=group).update(generation=0)
-    assert due.start_due_looks() == 1
-    assert due.start_due_looks() == 0
+    assert schedule.start_due_looks() == 1
+    assert schedule.start_due_looks() == 0
     Look.objects.update(asked_at=timezone.now() - timedelta(hours=21))
-    assert due.start_due_looks() == 2
+    assert schedule.start_due_looks() == 2
 
 
 def test_a_manager_may_have_it_looked_at_but_not_twice_at_once(lab: OnAws, group: Group, ada: User, grace: User) -> None:
-    due.request_look(group, actor=Actor(label=grace.email, channel="web", user=grace))
+    schedule.request_look(group, actor=Actor(label=grace.email, channel="web", user=grace))
     with pytest.raises(TooOften):
-        due.request_look(group, actor=Actor(label=grace.email, channel="web", user=grace))
+        schedule.request_look(group, actor=Actor(label=grace.email, channel="web", user=grace))
     with pytest.raises(PermissionDenied):
-        due.request_look(group, actor=Actor(label=ada.email, channel="web", user=ada))
+        schedule.request_look(group, actor=Actor(label=ada.email, channel="web", user=ada))
 
 
 def test_signing_needs_a_fresh_look_and_keeps_what_was_seen(lab: OnAws, group: Group, ada: User, grace: User) -> None:
@@ -334,7 +334,7 @@ def test_a_retired_group_is_not_shown(lab: OnAws, group: Group) -> None:
     look(group)
     Group.objects.update(retired_at=timezone.now())
     assert not listing.lines().exists()
-    assert due.start_due_looks() == 1, "what lies outside every group, alone"
+    assert schedule.start_due_looks() == 1, "what lies outside every group, alone"
     look_outside()
     told = set(UnmanagedResource.objects.values_list("kind", "name"))
     own = {("role", "cohort-example-lab"), ("iam-group", "cohort-example-lab")}

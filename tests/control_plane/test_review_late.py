@@ -13,10 +13,10 @@ from moto import mock_aws
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import remove_member
-from control_plane.access.review import due, looking
-from control_plane.access.review.looking import look
+from control_plane.access.review import scan, schedule
 from control_plane.access.review.models import Finding, Line, Look
-from control_plane.access.review.signing import NotSignable, sign_off
+from control_plane.access.review.scan import look
+from control_plane.access.review.sign_off import NotSignable, sign_off
 from control_plane.access.review.tasks import look_at_group
 from control_plane.accounts.models import User
 from control_plane.base.aws import NotAllowed
@@ -91,8 +91,8 @@ def test_one_group_that_cannot_be_looked_at_hides_no_other(
             raise NotAllowed("AWS does not allow it: iam:GetRole")
         read(found, one)
 
-    read = looking._read
-    monkeypatch.setattr(looking, "_read", refuse)
+    read = scan._read
+    monkeypatch.setattr(scan, "_read", refuse)
     with pytest.raises(SystemExit):
         call_command("review", "look")
     told = capsys.readouterr().out
@@ -111,10 +111,10 @@ def test_what_differs_right_after_a_deployment_is_told_and_looked_at_again(
     page = client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
     assert "it may only be late" in page
     lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert marks() == {"not-on-aws"}, "looked at again before IAM must show it"
     just_deployed(group, ago=iam_delay.SETTLES)
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert enqueued(group) == 1
     look(group)
     assert marks() == set()
@@ -131,47 +131,47 @@ def test_what_differs_long_after_a_deployment_is_not_said_to_be_late(lab: OnAws,
 
 def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> None:
     just_deployed(group)
-    assert due.start_due_looks() == 1, "more than what belongs to no group"
+    assert schedule.start_due_looks() == 1, "more than what belongs to no group"
     just_deployed(group, ago=iam_delay.SETTLES)
-    assert due.start_due_looks() == 1
+    assert schedule.start_due_looks() == 1
     assert set(Look.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
 
 
 def test_a_scan_is_due_after_any_run_whatever_its_generation(lab: OnAws, group: Group, ada: User, administrator: User) -> None:
     """A repair deploys no new generation: what was red stayed red until somebody looked."""
-    long_ago = timezone.now() - due.PATIENCE - iam_delay.SETTLES
+    long_ago = timezone.now() - schedule.PATIENCE - iam_delay.SETTLES
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
     look(group)
     Look.objects.filter(group=group).update(asked_at=long_ago, finished_at=long_ago)
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert enqueued(group) == 0, "looked again, and nothing has changed"
     lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
     repair = request_repair(group.stack, actor=OPERATOR)
     Deployment.objects.filter(pk=repair.pk).update(state="failed", finished_at=timezone.now() - iam_delay.SETTLES)
     with pytest.raises(NotSignable, match="was deployed since"):
         sign_off(group=group, actor=OPERATOR, looked_at=long_ago)
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert enqueued(group) == 1
     look(group)
     assert marks() == set()
     Look.objects.filter(group=group).update(asked_at=long_ago)
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert enqueued(group) == 1, "the same run makes it due once"
 
 
 def test_what_belongs_to_no_group_is_looked_for_again_after_any_run(lab: OnAws, group: Group) -> None:
     lab.iam.create_user(UserName="stray", Path="/cohort/gone-lab/")
-    long_ago = timezone.now() - due.PATIENCE - iam_delay.SETTLES
-    looking.look_outside()
+    long_ago = timezone.now() - schedule.PATIENCE - iam_delay.SETTLES
+    scan.look_outside()
     Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
     assert enqueued(None) == 0
     just_deployed(group, ago=iam_delay.SETTLES)
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert enqueued(None) == 1
     lab.iam.delete_user(UserName="stray")
-    looking.look_outside()
+    scan.look_outside()
     Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
-    due.start_due_looks()
+    schedule.start_due_looks()
     assert enqueued(None) == 1, "nothing was found, so that the daily look is enough"
 
 

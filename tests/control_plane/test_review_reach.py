@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from control_plane.access.review.comparing import granted_keys
-from control_plane.access.review.reach import ANYTHING, Can, Place, covers, work_out
+from control_plane.access.review.comparison import granted_keys
+from control_plane.access.review.effective_access import ANYTHING, Can, Place, covers, work_out
 from stacks import policies
 from stacks.manifest import AnalysisGrant, GroupManifest, denials
 

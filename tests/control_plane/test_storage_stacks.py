@@ -6,9 +6,8 @@ import pytest
 from django.utils import timezone
 
 from control_plane.access.groups.models import Analysis
-from control_plane.access.groups.services import platform
 from control_plane.access.groups.services.analyses import create_analysis
-from control_plane.access.groups.services.platform import platform_stack, sync_platform
+from control_plane.access.groups.services.platform_stack import platform_stack, sync_platform
 from control_plane.access.limits.models import Usage
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import LimitReached
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A storage stack holds two buckets."""
-    monkeypatch.setattr(platform, "MOST_BUCKETS", 2)
+    monkeypatch.setattr(f"{platform_stack.__module__}.MOST_BUCKETS", 2)
 
 
 def make(slug: str) -> str:
@@ -81,7 +80,7 @@ def test_another_address_of_the_site_reaches_the_buckets_of_every_stack(operator
     for stack in Stack.objects.all():
         settle(stack)
     assert sync_platform(actor=operator) == []
-    monkeypatch.setattr(platform, "origins", lambda: ("https://elsewhere.example.org",))
+    monkeypatch.setattr(f"{platform_stack.__module__}.origins", lambda: ("https://elsewhere.example.org",))
     assert [one.stack.name for one in sync_platform(actor=operator)] == ["Cohort-Storage", "Cohort-Storage-2"]
     for name in ("Cohort-Storage", "Cohort-Storage-2"):
         assert manifest_of(name).origins == ("https://elsewhere.example.org",)
@@ -113,7 +112,7 @@ def test_a_further_stack_is_refused_where_the_account_has_room_for_none() -> Non
 
 
 def test_there_is_an_end_to_further_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "MOST_BUCKETS", 0)
+    monkeypatch.setattr(f"{platform_stack.__module__}.MOST_BUCKETS", 0)
     stack = platform_stack()
     Stack.objects.filter(pk=stack.pk).update(name=names.storage_stack(MOST_STORAGE_STACKS))
     platform_stack()

@@ -11,16 +11,16 @@ from control_plane.access.groups.models import Access, AccessState, Analysis, Gr
 from control_plane.access.groups.permissions import managed_groups, manages, manages_any
 from control_plane.access.groups.services.analyses import grant_analysis
 from control_plane.access.groups.services.credentials import find_membership
+from control_plane.access.groups.services.expiry import end_due, remind_of_ends, set_end
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member, remove_member
-from control_plane.access.groups.services.moves import finish_moves, move_member
-from control_plane.access.groups.services.terms import end_due, remind_of_ends, set_end
+from control_plane.access.groups.services.transfers import finish_moves, move_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.models import Notice
-from control_plane.research.storage.places import find_place
+from control_plane.research.storage.group_folder import find_place
 from tests.control_plane.conftest import OPERATOR, settle
 
 

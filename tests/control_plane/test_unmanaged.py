@@ -14,7 +14,7 @@ from django.utils import timezone
 from control_plane.access.groups.models import Access, Analysis, Group, Membership
 from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.manifests import group_manifest as manifest_of
-from control_plane.access.review import deciding, due, held, looking, removing, unmanaged
+from control_plane.access.review import deciding, deployed_manifest, removing, scan, schedule, unmanaged
 from control_plane.access.review.deciding import NotDecided
 from control_plane.access.review.models import Look, UnmanagedResource
 from control_plane.accounts.models import User
@@ -49,7 +49,7 @@ HELD = group_manifest(
 def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     """A manifest store that is empty, as after its disk was lost."""
     changed = config().model_copy(update={"cohort_manifest_store": str(tmp_path / "manifests")})
-    monkeypatch.setattr(held, "config", lambda: changed)
+    monkeypatch.setattr(deployed_manifest, "config", lambda: changed)
     return str(tmp_path / "manifests")
 
 
@@ -90,8 +90,8 @@ def on_aws(
     monkeypatch.setattr(cloudformation, "nested_stacks", lambda *_: nested)
 
 
-def read(manifest: GroupManifest | PlatformManifest) -> held.Held:
-    return held.read_held(manifest.stack_name, Place(manifest.account, manifest.region))
+def read(manifest: GroupManifest | PlatformManifest) -> deployed_manifest.Held:
+    return deployed_manifest.read_held(manifest.stack_name, Place(manifest.account, manifest.region))
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,11 @@ def test_a_stack_that_was_changed_after_the_backup_is_named_there_too(client: Cl
 
 def test_a_restored_database_is_compared_at_once() -> None:
     looks = Look.objects.create(group=None, asked_at=timezone.now(), finished_at=timezone.now())
-    assert due.start_due_looks() == 0
-    due.mark_restored("default")
+    assert schedule.start_due_looks() == 0
+    schedule.mark_restored("default")
     looks.refresh_from_db()
     assert looks.asked_at is None
-    assert due.start_due_looks() == 1
+    assert schedule.start_due_looks() == 1
 
 
 def test_what_came_to_be_known_meanwhile_is_not_removed(monkeypatch: pytest.MonkeyPatch, group: Group, ada: User) -> None:
@@ -265,7 +265,7 @@ def test_what_a_stack_that_could_not_be_read_came_to_is_said(monkeypatch: pytest
 
     monkeypatch.setattr(unmanaged, "_sightings", lambda: [unmanaged.Sighting("stack", NAME, "us-east-1", slug="new-lab")])
     monkeypatch.setattr(unmanaged, "read_held", fail)
-    looking.look_outside()
+    scan.look_outside()
     row = UnmanagedResource.objects.get()
     assert "The store is away" in row.problem
     with pytest.raises(NotDecided, match="The store is away"):

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, JoinRequest, Membership
-from control_plane.access.groups.services.access import change_access
+from control_plane.access.groups.services.access_method import change_access
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.access.groups.services.keys import OldKey, end_overlap, rotate_key
 from control_plane.access.groups.services.members import add_member, remove_member

@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, JoinRequest
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.codes import make_join_code
 from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.join_codes import make_join_code
 from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.access.groups.services.members import add_member, set_manager
 from control_plane.access.review.models import UnmanagedResource

@@ -13,14 +13,15 @@ from django.db import close_old_connections, connection, transaction  # noqa: E4
 from django.db.models import F, Q  # noqa: E402
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Membership  # noqa: E402
-from control_plane.access.groups.services import bucket_names, platform  # noqa: E402
+from control_plane.access.groups.services import bucket_names  # noqa: E402
+from control_plane.access.groups.services import platform_stack as platform_stack_module  # noqa: E402
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
 from control_plane.access.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
 from control_plane.access.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
-from control_plane.access.groups.services.platform import platform_stack, sync_platform  # noqa: E402
-from control_plane.access.retirement.analysis_present import analysis_retirement_as_dict  # noqa: E402
+from control_plane.access.groups.services.platform_stack import platform_stack, sync_platform  # noqa: E402
+from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict  # noqa: E402
 from control_plane.access.retirement.models import BucketChoice  # noqa: E402
-from control_plane.access.review import deciding, looking  # noqa: E402
+from control_plane.access.review import deciding, scan  # noqa: E402
 from control_plane.access.review.models import UnmanagedResource  # noqa: E402
 from control_plane.base.audit.actors import Actor  # noqa: E402
 from control_plane.base.errors import Refused  # noqa: E402
@@ -94,11 +95,11 @@ def analyses() -> dict[str, str]:
 
 def further_analysis(slug: str, bucket: str) -> int:
     """Make an analysis where every storage stack is full."""
-    most, platform.MOST_BUCKETS = platform.MOST_BUCKETS, 0
+    most, platform_stack_module.MOST_BUCKETS = platform_stack_module.MOST_BUCKETS, 0
     try:
         return analysis(slug, bucket)
     finally:
-        platform.MOST_BUCKETS = most
+        platform_stack_module.MOST_BUCKETS = most
 
 
 def retire_analysis(slug: str) -> None:
@@ -165,7 +166,7 @@ def repair(slug: str) -> int:
 
 def look_outside() -> None:
     """Ask AWS for what the database does not know."""
-    looking.look_outside()
+    scan.look_outside()
 
 
 def unmanaged() -> list[dict[str, Any]]:

@@ -58,12 +58,12 @@ S3_ROWS = (
     Row(f"{_S3}TestS3::test_get_object_no_such_bucket", "expected_error", s3.no_bucket, {
         f"{_OURS}leftovers.py": ("NoSuchBucket",),
         "control_plane/access/retirement/s3.py": ("NoSuchBucket",),
-        "control_plane/access/review/holdings.py": ("NoSuchBucket",),
+        "control_plane/access/review/iam_snapshot.py": ("NoSuchBucket",),
         "control_plane/research/storage/earlier_versions.py": ("NoSuchBucket",),
     }),
     Row(f"{_S3}TestS3::test_get_bucket_policy", "get-bucket-policy-no-such-bucket-policy", s3.no_bucket_policy, {
         f"{_OURS}leftovers.py": ("NoSuchBucketPolicy",),
-        "control_plane/access/review/holdings.py": ("NoSuchBucketPolicy",),
+        "control_plane/access/review/iam_snapshot.py": ("NoSuchBucketPolicy",),
     }),
     Row(f"{_S3}TestS3::test_get_bucket_policy", "get-bucket-policy-with-expected-bucket-owner-error", s3.not_the_owner, {
         "control_plane/base/aws.py": ("AccessDenied",),
@@ -88,7 +88,7 @@ S3_ROWS = (
         "control_plane/access/groups/services/bucket_names.py": ("404",),
         f"{_OURS}leftovers.py": ("404",),
         "control_plane/access/retirement/s3.py": ("404",),
-        "control_plane/access/review/holdings.py": ("404",),
+        "control_plane/access/review/iam_snapshot.py": ("404",),
     }),
     Row(f"{_S3}TestS3::test_head_object_fields", "head-object-404", s3.head_no_key, {
         "control_plane/research/storage/presence.py": ("404",),
@@ -109,7 +109,7 @@ S3_ROWS = (
     Row(f"{_S3_API}TestS3ObjectCRUD::test_delete_object_versioned", "get-deleted-object-with-version", s3.no_version, {
         "control_plane/research/storage/presence.py": ("404",),
     }),
-    Row(f"{_S3}TestS3::test_invalid_range_error", "exc", s3.bad_range, {"control_plane/research/jobs/watching.py": ("416",)}),
+    Row(f"{_S3}TestS3::test_invalid_range_error", "exc", s3.bad_range, {"control_plane/research/jobs/status.py": ("416",)}),
     Row(f"{_WRITE}test_put_object_if_match", "put-obj-if-match-key-not-exists", s3.replace_nothing, {
         "control_plane/research/configurations/services.py": ("404",),
         "web/uploads/static/uploads/sending.js": ("NoSuchKey",),
@@ -140,7 +140,7 @@ S3_ROWS = (
     }),
     Row(f"{_S3}TestS3::test_multipart_and_list_parts", "list-part-after-complete-exc", s3.no_upload, {
         "control_plane/access/retirement/s3.py": ("NoSuchUpload",),
-        "control_plane/research/uploads/ending.py": ("NoSuchUpload",),
+        "control_plane/research/uploads/complete.py": ("NoSuchUpload",),
         "web/uploads/static/uploads/sending.js": ("NoSuchUpload",),
         "web/uploads/static/uploads/unfinished.js": ("404",),
     }),
@@ -165,7 +165,7 @@ CLOUDFORMATION_ROWS = (
     Row(f"{_CFN}test_stacks.py::test_non_existing_stack_message", "Error", asked.no_stack, {
         f"{_OURS}cloudformation.py": ("does not exist",),
         f"{_OURS}failures.py": ("does not exist",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("does not exist",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("does not exist",),
         "stacks/bootstrap.py": ("does not exist",),
     }),
     Row(f"{_CFN}test_stacks.py::test_describe_stack_events_errors", "describe_stack_events_stack_not_found", asked.no_events, {
@@ -173,12 +173,12 @@ CLOUDFORMATION_ROWS = (
     }),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "describe_deleted_by_name_exc", asked.deleted_stack, {
         f"{_OURS}cloudformation.py": ("does not exist",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("does not exist",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("does not exist",),
     }),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_update_stack_with_same_template_withoutchange", "no_change_exception",
         asked.no_change, {
             "stacks/bootstrap.py": ("No updates are to be performed",),
-            "control_plane/neurocaas_import/adopting_aws.py": ("No updates are to be performed",),
+            "control_plane/neurocaas_import/adopt_aws.py": ("No updates are to be performed",),
             f"{_OURS}cloudformation.py": ("ValidationError",),
             f"{_OURS}engine/repair.py": ("ValidationError",),
         }),
@@ -191,13 +191,13 @@ CLOUDFORMATION_ROWS = (
     }),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "creation", asked.created_stack, {
         f"{_OURS}cloudformation.py": ("CREATE_COMPLETE",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("CREATE_COMPLETE",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("CREATE_COMPLETE",),
         "stacks/bootstrap.py": ("CREATE_COMPLETE",),
         "control_plane/doctor/stacks.py": ("CREATE_COMPLETE",),
     }, ("StackId", "StackName", "StackStatus=", "Parameters[].ParameterKey", "EnableTerminationProtection")),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "update", asked.updated_stack, {
         f"{_OURS}cloudformation.py": ("UPDATE_COMPLETE",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("UPDATE_COMPLETE",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("UPDATE_COMPLETE",),
         "stacks/bootstrap.py": ("UPDATE_COMPLETE",),
         "control_plane/doctor/stacks.py": ("UPDATE_COMPLETE",),
     }, ("StackId", "StackStatus=")),
@@ -207,8 +207,8 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}leftovers.py": ("DELETE_COMPLETE",),
         f"{_OURS}engine/stack_deletion.py": ("DELETE_COMPLETE",),
         f"{_OURS}engine/repair.py": ("DELETE_COMPLETE",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("DELETE_COMPLETE",),
-        "control_plane/access/limits/reading.py": ("DELETE_COMPLETE",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("DELETE_COMPLETE",),
+        "control_plane/access/limits/aws_use.py": ("DELETE_COMPLETE",),
         "control_plane/access/review/unmanaged.py": ("DELETE_COMPLETE",),
         "control_plane/doctor/limits.py": ("DELETE_COMPLETE",),
         "control_plane/doctor/reach.py": ("DELETE_COMPLETE",),
@@ -218,10 +218,10 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}cloudformation.py": ("REVIEW_IN_PROGRESS", "_IN_PROGRESS"),
         f"{_OURS}engine/repair.py": ("REVIEW_IN_PROGRESS",),
         f"{_OURS}failures.py": ("REVIEW_IN_PROGRESS",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("_IN_PROGRESS",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("_IN_PROGRESS",),
     }, ("Stacks[].StackStatus=", "Stacks[].StackId")),
     Row(f"{_CFN}test_changesets.py::test_empty_changeset", "describe_first_cs", asked.change_set, {
-        "control_plane/neurocaas_import/adopting_aws.py": ("CREATE_COMPLETE",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("CREATE_COMPLETE",),
     }, ("ChangeSetId", "Status=", "StackName")),
     Row(f"{_CFN}test_changesets.py::test_empty_changeset", "describe_nochange", asked.unchanged_change_set, {}, (
         "ChangeSetId", "Status=", "StatusReason=")),
@@ -231,7 +231,7 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}engine/stack_deletion.py": ("DELETE_FAILED",),
         f"{_OURS}engine/repair.py": ("DELETE_FAILED", "_FAILED"),
         f"{_OURS}cloudformation.py": ("_FAILED",),
-        "control_plane/neurocaas_import/adopting_aws.py": ("_FAILED",),
+        "control_plane/neurocaas_import/adopt_aws.py": ("_FAILED",),
         "stacks/bootstrap.py": ("_FAILED",),
     }, ("Stacks[].StackStatus=", "Stacks[].StackId")),
     Row(f"{_CFN}test_stacks.py::test_blocked_stack_deletion", "stack_events", asked.refused_stack_events, {
@@ -266,7 +266,7 @@ OTHER_ROWS = (
             f"{_OURS}iam_users.py": ("NoSuchEntity", "NoSuchEntityException"),
             "control_plane/access/review/removing.py": ("NoSuchEntityException",),
             f"{_OURS}failures.py": ("cannot be found",),
-            "control_plane/neurocaas_import/adopting_aws.py": ("NoSuchEntity",),
+            "control_plane/neurocaas_import/adopt_aws.py": ("NoSuchEntity",),
             "control_plane/doctor/bootstrap.py": ("NoSuchEntity",),
             "control_plane/doctor/cdk.py": ("NoSuchEntity",),
             "control_plane/doctor/rights.py": ("NoSuchEntity",),

@@ -70,7 +70,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     f"{_ENGINE}iam_users.py": ("AccessDenied", "AccessDeniedException"),
     # S3 API reference, "HeadBucket": of a bucket of another account or region.
     "control_plane/access/groups/services/bucket_names.py": ("200", "301", "400", "403"),
-    "control_plane/neurocaas_import/adopting_aws.py": ("CREATE_IN_PROGRESS", "IMPORT_COMPLETE", "cancelled"),
+    "control_plane/neurocaas_import/adopt_aws.py": ("CREATE_IN_PROGRESS", "IMPORT_COMPLETE", "cancelled"),
     "stacks/bootstrap.py": ("ROLLBACK_COMPLETE",),
     # S3 API reference, "Error responses".
     "web/uploads/static/uploads/queue.js": ("InvalidAccessKeyId", "InvalidToken"),

@@ -12,8 +12,8 @@ from django.contrib.sessions.backends.db import SessionStore
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.codes import make_join_code, withdraw_join_code
 from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.join_codes import make_join_code, withdraw_join_code
 from control_plane.access.groups.services.joining import ask_to_join, decline
 from control_plane.access.groups.services.members import add_members, find_or_create_user
 from control_plane.accounts.models import User

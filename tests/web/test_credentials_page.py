@@ -17,7 +17,7 @@ from control_plane.access.computers.models import KeyReveal
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member, remove_member
-from control_plane.access.groups.services.platform import platform_stack
+from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import ensure_client
 from control_plane.base.audit.models import AuditEvent

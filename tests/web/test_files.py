@@ -14,7 +14,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
 from control_plane.deployments.models import StoredManifest
 from control_plane.research.storage import sessions
-from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.group_folder import Place, find_place
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.labs import BUCKET, Lab, make_lab
 
@@ -67,7 +67,7 @@ def policy(lab: Lab) -> dict[str, list[str]]:
 def asked_at(monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
     """Where browsers reach S3."""
     changed = config().model_copy(update=addresses)
-    monkeypatch.setattr("control_plane.research.storage.places.config", lambda: changed)
+    monkeypatch.setattr("control_plane.research.storage.group_folder.config", lambda: changed)
 
 
 def test_the_page_s_policy_names_the_group_s_own_folder_by_its_path_where_buckets_share_a_host(
@@ -272,7 +272,7 @@ def test_a_group_that_may_only_read_deletes_and_restores_nothing(reading_lab: La
 
 def test_where_s3_does_not_answer_nothing_is_called_deleted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.put("example-lab/inputs/a")
-    monkeypatch.setattr("control_plane.research.storage.places.Place.bucket", "cohort-is-not-there")
+    monkeypatch.setattr("control_plane.research.storage.group_folder.Place.bucket", "cohort-is-not-there")
     (item,) = post(lab, "delete", keys=["example-lab/inputs/a"]).json()["items"]
     assert item["marker"] == ""
     assert item["error"]

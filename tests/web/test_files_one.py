@@ -6,8 +6,8 @@ import pytest
 from django.test import Client
 
 from control_plane.base.audit.models import AuditEvent
+from control_plane.research.files.concurrency import AT_ONCE, Slot
 from control_plane.research.files.single import MOST_FIRST_BYTES, download_name
-from control_plane.research.files.slots import AT_ONCE, Slot
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
 

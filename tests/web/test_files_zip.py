@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError, ResponseStreamingError
 from django.test import Client
 
 from control_plane.base.audit.models import AuditEvent
-from control_plane.research.files import archive, slots
+from control_plane.research.files import archive, concurrency
 from control_plane.research.files.archive import safe_names
 from control_plane.research.storage import objects
 from control_plane.research.storage.objects import Broken
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _all_slots_are_given_back() -> Iterator[None]:
     yield
-    taken = [slots._slots.acquire(blocking=False) for _ in range(slots.AT_ONCE)]
+    taken = [concurrency._slots.acquire(blocking=False) for _ in range(concurrency.AT_ONCE)]
     for _ in filter(None, taken):
-        slots._slots.release()
+        concurrency._slots.release()
     assert all(taken)
 
 

@@ -8,8 +8,8 @@ from django.test.utils import CaptureQueriesContext
 
 from control_plane.access.groups.models import Access, Grant, Group, JoinCode, Membership
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.codes import find_usable_code
 from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.join_codes import find_usable_code
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor

@@ -19,7 +19,7 @@ from control_plane.access.groups.models import Access
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from control_plane.research.jobs import protocol, watching
+from control_plane.research.jobs import protocol, status
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
 from control_plane.research.storage.sessions import Purpose, s3_client
@@ -65,7 +65,7 @@ def test_pages_ask_little_of_a_job_of_a_thousand_among_five_thousand(
     link = share(lab, job)
     calls: list[str] = []
     s3_client(lab.place, Purpose.BROWSE).meta.events.register("before-send.s3", lambda request, **_: calls.append(request.url))
-    for path, given, status in (
+    for path, given, expected in (
         (BASE, None, 200),
         (f"{BASE}?page=7&state=submitted", None, 200),
         (f"{BASE}new/", {"basket": basket, "config": "first"}, 200),
@@ -78,7 +78,7 @@ def test_pages_ask_little_of_a_job_of_a_thousand_among_five_thousand(
         calls.clear()
         with django_assert_max_num_queries(12):
             answer = lab.client.get(path) if given is None else lab.client.post(path, given)
-        assert answer.status_code == status, path
+        assert answer.status_code == expected, path
         assert len(calls) <= 4, (path, calls)
     with django_assert_max_num_queries(12):
         assert "0 of 1000" in lab.client.get(url, headers=HX).content.decode()
@@ -216,9 +216,9 @@ def test_a_log_is_read_on_from_where_it_was(lab: Lab) -> None:
     shorter = read(10)
     assert shorter["was_replaced"] is True
     assert read(shorter["offset"])["text"] == "new\n"
-    lab.put(key, body=b"x" * watching.PIECE_BYTES + b"<script>\x1b[31mend\x1b[0m")
+    lab.put(key, body=b"x" * status.PIECE_BYTES + b"<script>\x1b[31mend\x1b[0m")
     assert read(-1)["text"].endswith("x<script>end")
-    assert len(read(0)["text"]) == watching.PIECE_BYTES
+    assert len(read(0)["text"]) == status.PIECE_BYTES
     assert read(10**14)["was_replaced"] is True
 
 

@@ -14,12 +14,12 @@ from control_plane.access.groups.services.credentials import computer_policy
 from control_plane.base.errors import NotFound
 from control_plane.deployments.models import Deployment
 from control_plane.research.configurations import services as configurations
-from control_plane.research.jobs import protocol, submitting, watching
+from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.storage import objects, presence, sessions
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.sessions import Purpose, s3_client
-from control_plane.research.uploads import ending
+from control_plane.research.uploads import complete
 from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws
 from stacks import names, policies
@@ -129,7 +129,7 @@ def test_a_large_file_of_a_name_that_is_taken_is_asked_about(member: Person, roo
 
 def test_what_never_arrived_is_said_not_to_be_there(member: Person) -> None:
     upload = started(member.start(new("never.txt", 5))[0])
-    ended = ending.finish(member.place, [ending.Sent(upload.pk, crc(b"hello"), "")], member.actor)[0]
+    ended = complete.finish(member.place, [complete.Sent(upload.pk, crc(b"hello"), "")], member.actor)[0]
     assert ended.state == Upload.State.SENDING
     assert ended.detail == "S3 does not hold it. It is not complete; send it again."
 
@@ -183,7 +183,7 @@ def test_a_deletion_that_was_undone_already_is_said_to_be(member: Person, root: 
 
 def test_a_log_that_is_not_there_yet_is_waited_for(member: Person) -> None:
     job = Job(group=member.place.group, analysis=member.place.analysis, timestamp=1, inputs=[f"{INPUTS}/a.csv"])
-    part = watching.read_log(job, f"{INPUTS}/a.csv", -1, sessions.jobs_client(member.place.group, member.place.analysis))
+    part = status.read_log(job, f"{INPUTS}/a.csv", -1, sessions.jobs_client(member.place.group, member.place.analysis))
     assert not part.is_there
     assert protocol.log_key(job, f"{INPUTS}/a.csv").startswith("example-lab/results/")
 

@@ -13,7 +13,7 @@ from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.api import api
 from control_plane.deployments.models import Deployment
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.uploads.models import Upload
 from tests.web.uploader import Person
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from control_plane.research.uploads import ending
+from control_plane.research.uploads import complete
 from control_plane.research.uploads.models import Upload
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started
@@ -30,9 +30,9 @@ class Batch:
 
     def finish(self, **claimed: str) -> list[str]:
         """Their states by S3's account; `claimed` are the MD5s that the browser names for some of them, by their file's name."""
-        sent = [ending.Sent(one.pk, crc(one.name.encode()), "", claimed.get(one.name, md5_of(one.name))) for one in self.uploads]
+        sent = [complete.Sent(one.pk, crc(one.name.encode()), "", claimed.get(one.name, md5_of(one.name))) for one in self.uploads]
         self.asked.clear()
-        return [one.state for one in ending.finish(self.person.place, sent, self.person.actor)]
+        return [one.state for one in complete.finish(self.person.place, sent, self.person.actor)]
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from control_plane.access.groups.models import Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from control_plane.research.storage.places import Place, find_place
-from control_plane.research.uploads import ending, starting
+from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws, free_port
 from tests.control_plane.access.people import actor_of, in_group
@@ -34,7 +34,7 @@ def uploads_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAw
 def s3(uploads_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
     """S3 as its root: what sessions may do is tested where IAM decides."""
     made = client(uploads_aws, "s3")
-    for module in (starting, ending):
+    for module in (initiate, complete):
         monkeypatch.setattr(module, "s3_client", lambda place, purpose: made)
     return made
 
@@ -53,8 +53,8 @@ def actor(ada: User) -> Actor:
     return actor_of(ada)
 
 
-def new(path: str, size: int = 5, **more: Any) -> starting.NewFile:
-    return starting.NewFile(path, size, 1_700_000_000_000, **more)
+def new(path: str, size: int = 5, **more: Any) -> initiate.NewFile:
+    return initiate.NewFile(path, size, 1_700_000_000_000, **more)
 
 
 @dataclass
@@ -65,8 +65,8 @@ class Person:
     place: Place
     actor: Actor
 
-    def start(self, *files: starting.NewFile, folder: str = "inputs") -> list[starting.Started]:
-        return starting.start(self.place, folder, files, self.actor)
+    def start(self, *files: initiate.NewFile, folder: str = "inputs") -> list[initiate.Started]:
+        return initiate.start(self.place, folder, files, self.actor)
 
     def put(self, upload: Upload, body: bytes) -> str:
         answer = self.s3.put_object(Bucket=BUCKET, Key=upload.key, Body=body, ChecksumCRC32=crc(body), IfNoneMatch="*")
@@ -90,8 +90,8 @@ class Person:
         )
         return str(done["ETag"])
 
-    def finish(self, upload: Upload, body: bytes, etag: str) -> ending.Ended:
-        return ending.finish(self.place, [ending.Sent(upload.pk, crc(body), etag)], self.actor)[0]
+    def finish(self, upload: Upload, body: bytes, etag: str) -> complete.Ended:
+        return complete.finish(self.place, [complete.Sent(upload.pk, crc(body), etag)], self.actor)[0]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def person(s3: Any, place: Place, actor: Actor) -> Person:
     return Person(s3, place, actor)
 
 
-def started(answer: starting.Started) -> Upload:
+def started(answer: initiate.Started) -> Upload:
     assert answer.status == "send", answer
     assert answer.upload is not None
     return answer.upload

@@ -20,7 +20,7 @@ from control_plane.accounts.second_factors import has_second_factor, is_required
 from control_plane.accounts.services import addresses, asked_mail, computers, profile, sessions
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from control_plane.base.sent import read_number
+from control_plane.base.request_input import read_number
 from web.accounts.forms import DeletionForm, NameForm
 from web.accounts.password_forms import ReplaceKeysForm
 

@@ -15,7 +15,7 @@ from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from control_plane.base.sent import read_number
+from control_plane.base.request_input import read_number
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import FIELDS, NotDescribed, describe, entry_of
 from control_plane.research.catalogue.grants import MOST_GROUPS, analyses_of, grant_many, plan

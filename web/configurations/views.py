@@ -21,9 +21,9 @@ from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form, services
 from control_plane.research.configurations.services import Changed, NotEditable
-from control_plane.research.storage.in_folder import in_place
+from control_plane.research.storage.folder_views import in_place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import delete
-from control_plane.research.storage.places import Place
 
 MOST_DIFF_LINES = 400
 # Of a line, and of the lines between the first and the last difference: comparing takes the square of them.

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from control_plane.access.computers import device
-from web.credentials import brought_views, views
+from web.credentials import imported_key_views, views
 
 app_name = "credentials"
 urlpatterns = [
@@ -11,7 +11,7 @@ urlpatterns = [
     path("groups/<slug:slug>/credentials/session/", views.session, name="session"),
     path("groups/<slug:slug>/credentials/key/", views.reveal, name="reveal"),
     path("groups/<slug:slug>/credentials/key/old/", views.old_key, name="old_key"),
-    path("groups/<slug:slug>/credentials/key/brought/", brought_views.remove, name="brought"),
+    path("groups/<slug:slug>/credentials/key/brought/", imported_key_views.remove, name="brought"),
     path("groups/<slug:slug>/credentials/key/rotate/", views.rotate, name="rotate"),
     path("groups/<slug:slug>/credentials/key/rotate/<slug:username>/", views.rotate_for, name="rotate_for"),
     path("groups/<slug:slug>/credentials/computers/<int:computer>/sign-out/", views.sign_out, name="sign_out"),

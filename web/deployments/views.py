@@ -16,10 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
-from control_plane.base.sent import read_number
+from control_plane.base.request_input import read_number
 from control_plane.deployments import approvals, cancelling, requests
+from control_plane.deployments.active_lockout import unchanged_but
 from control_plane.deployments.covered_changes import covered_by, headline
-from control_plane.deployments.in_force import unchanged_but
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
 from control_plane.deployments.stack_status import left_behind

@@ -15,9 +15,9 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import NotFound, Refused
 from control_plane.research.files.archive import Archive
 from control_plane.research.files.browser import browser
+from control_plane.research.files.concurrency import Busy
 from control_plane.research.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
-from control_plane.research.files.slots import Busy
-from control_plane.research.storage.in_folder import requested_place
+from control_plane.research.storage.folder_views import requested_place
 from control_plane.research.storage.objects import NoAnswer, record_download
 
 RETRY_SECONDS = 60

@@ -4,11 +4,11 @@ from typing import Any
 
 from django import forms
 
+from control_plane.access.groups.join_policy import LONGEST_NAME
 from control_plane.access.groups.models import Access
-from control_plane.access.groups.services.codes import MOST_DAYS, MOST_USES, USUAL_DAYS
+from control_plane.access.groups.services.join_codes import MOST_DAYS, MOST_USES, USUAL_DAYS
 from control_plane.access.groups.services.joining import MOST_NOTE
 from control_plane.access.groups.signup import LONGEST_CODE
-from control_plane.access.groups.trust import LONGEST_NAME
 from control_plane.accounts.name_field import NameField
 
 

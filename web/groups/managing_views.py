@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from control_plane.access.groups.models import Group, JoinCode
 from control_plane.access.groups.permissions import managers
-from control_plane.access.groups.services import codes, members
+from control_plane.access.groups.services import join_codes, members
 from control_plane.access.groups.services.groups import set_allows_keys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
@@ -32,7 +32,7 @@ def make_code(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, f"{' '.join(problems)} Nothing was made.")
         return redirect(group)
     try:
-        code, text = codes.make_join_code(group=group, actor=Actor.of_request(request), **form.cleaned_data)
+        code, text = join_codes.make_join_code(group=group, actor=Actor.of_request(request), **form.cleaned_data)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(group)
@@ -45,7 +45,7 @@ def rotate_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Withdraw a code, make another and show that, this once."""
     group = managed_group(request, slug)
     try:
-        code, text = codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
+        code, text = join_codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect(group)
@@ -59,7 +59,7 @@ def withdraw_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     group = managed_group(request, slug)
     code = _code(group, pk)
     try:
-        codes.withdraw_join_code(code=code, actor=Actor.of_request(request))
+        join_codes.withdraw_join_code(code=code, actor=Actor.of_request(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

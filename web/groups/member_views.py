@@ -11,9 +11,9 @@ from django.views.decorators.http import require_GET, require_POST
 from control_plane.access.groups.models import Access, Group
 from control_plane.access.groups.overview import places
 from control_plane.access.groups.permissions import managed_groups
-from control_plane.access.groups.services.access import change_access
-from control_plane.access.groups.services.moves import move_member
-from control_plane.access.groups.services.terms import last_moment, set_end
+from control_plane.access.groups.services.access_method import change_access
+from control_plane.access.groups.services.expiry import last_moment, set_end
+from control_plane.access.groups.services.transfers import move_member
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused

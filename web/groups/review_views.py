@@ -9,10 +9,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from control_plane.access.groups.models import Group
 from control_plane.access.review import listing
-from control_plane.access.review.due import request_look
 from control_plane.access.review.models import Look
 from control_plane.access.review.pages import MOST_FINDINGS, download, table
-from control_plane.access.review.signing import hindrance, sign_off, standing
+from control_plane.access.review.schedule import request_look
+from control_plane.access.review.sign_off import hindrance, sign_off, standing
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from web.groups.access import managed_group

@@ -9,13 +9,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from control_plane.access.groups.join_progress import Standing, requests_of, standings
 from control_plane.access.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
 from control_plane.access.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
 from control_plane.access.groups.permissions import decidable, may_decide
-from control_plane.access.groups.services.codes import MOST_USABLE
-from control_plane.access.groups.standing import Standing, requests_of, standings
+from control_plane.access.groups.services.join_codes import MOST_USABLE
 from control_plane.access.keys.listing import group_keys
-from control_plane.access.review.signing import standing
+from control_plane.access.review.sign_off import standing
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from control_plane.research.files.browser import browser
 from control_plane.research.jobs.models import Job
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 
 WAITING = "Nothing is there yet. What the back end writes shows here as it comes."
 NONE = "The back end wrote no results. The logs of the data sets, above, say what it did."

@@ -20,8 +20,8 @@ from control_plane.base.audit.refusals import NotYours
 from control_plane.base.config import config
 from control_plane.research.jobs.finding import find_job
 from control_plane.research.jobs.models import Job
-from control_plane.research.storage.in_folder import in_place, requested_place
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.folder_views import in_place, requested_place
+from control_plane.research.storage.group_folder import Place
 
 SALT = "cohort.job-link"
 LIFETIME = timedelta(days=30)

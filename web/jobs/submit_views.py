@@ -16,9 +16,10 @@ from control_plane.research.catalogue.checking import check_stored
 from control_plane.research.catalogue.documents import Problem
 from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.configurations import services as configurations
-from control_plane.research.jobs.choosing import chosen, covered, look_into
+from control_plane.research.jobs.dataset_selection import chosen, covered, look_into
 from control_plane.research.jobs.finding import find_job
 from control_plane.research.jobs.protocol import shared_names
+from control_plane.research.jobs.status import look
 from control_plane.research.jobs.submitting import (
     MOST_INPUTS,
     NotSubmittable,
@@ -30,9 +31,8 @@ from control_plane.research.jobs.submitting import (
     new_token,
     submit,
 )
-from control_plane.research.jobs.watching import look
-from control_plane.research.storage.in_folder import in_place
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.folder_views import in_place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.sessions import Purpose, s3_client
 
 FIRST_SHOWN = 20

@@ -11,14 +11,14 @@ from django.views.decorators.http import require_GET
 
 from control_plane.base.config import config
 from control_plane.base.errors import Refused
-from control_plane.base.sent import read_number
+from control_plane.base.request_input import read_number
 from control_plane.research.jobs.finding import find_job
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import DataSet, Status, file_name, log_key
+from control_plane.research.jobs.status import Seen, look, note, read_log
 from control_plane.research.jobs.submitting import new_token
-from control_plane.research.jobs.watching import Seen, look, note, read_log
-from control_plane.research.storage.in_folder import in_place
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.folder_views import in_place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.sessions import Purpose, s3_client
 from web.jobs.results import results_of
 

@@ -9,8 +9,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from control_plane.access.limits.groups import group_figures, group_limits
+from control_plane.access.limits.headroom import standings, warnings
 from control_plane.access.limits.models import Reading
-from control_plane.access.limits.standing import standings, warnings
 from control_plane.accounts.permissions import is_administrator
 from control_plane.deployments.models import StoredManifest
 

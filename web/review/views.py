@@ -14,10 +14,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from control_plane.access.people.removals import foresee, remove_people
 from control_plane.access.review import deciding, listing
 from control_plane.access.review.deciding import members
-from control_plane.access.review.due import request_all
 from control_plane.access.review.models import Look, UnmanagedResource
 from control_plane.access.review.pages import download, table
-from control_plane.access.review.signing import states
+from control_plane.access.review.schedule import request_all
+from control_plane.access.review.sign_off import states
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor

@@ -12,7 +12,7 @@ from control_plane.access.groups.errors import Suspended
 from control_plane.accounts.models import User
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
-from control_plane.research.storage.places import find_place
+from control_plane.research.storage.group_folder import find_place
 from control_plane.research.uploads.models import Upload
 
 PER_PAGE = 20

@@ -10,9 +10,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import get_random_string
 
-from control_plane.access.groups.services.codes import find_usable_code
+from control_plane.access.groups.join_policy import LONGEST_NAME, check_new_group_name
+from control_plane.access.groups.services.join_codes import find_usable_code
 from control_plane.access.groups.services.joining import ask_to_join
-from control_plane.access.groups.trust import LONGEST_NAME, check_new_group_name
 from control_plane.accounts.models import User
 from control_plane.accounts.name_field import NameField
 from control_plane.accounts.rehearsals import undone

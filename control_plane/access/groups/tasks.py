@@ -2,7 +2,7 @@
 
 from django_tasks import task
 
-from control_plane.access.groups.services.moves import finish_moves
+from control_plane.access.groups.services.transfers import finish_moves
 
 
 @task()

@@ -5,7 +5,7 @@ Every change of a group's manifest passes here, whichever service made it; one t
 
 from collections.abc import Iterable
 
-from control_plane.access.limits.catalogue import (
+from control_plane.access.limits.definitions import (
     ASK_AWS,
     BY_NAME,
     CHARACTERS,
@@ -16,9 +16,9 @@ from control_plane.access.limits.catalogue import (
     STACKS,
     USERS,
 )
-from control_plane.access.limits.counting import ours
+from control_plane.access.limits.headroom import limit_of, standing
 from control_plane.access.limits.models import Usage
-from control_plane.access.limits.standing import limit_of, standing
+from control_plane.access.limits.own_use import ours
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Stack
 from stacks.manifest import GroupManifest, limits, policies

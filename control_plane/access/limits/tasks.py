@@ -4,7 +4,7 @@ import logging
 
 from django_tasks import task
 
-from control_plane.access.limits.reading import NotRead, read
+from control_plane.access.limits.aws_use import NotRead, read
 
 logger = logging.getLogger("cohort.quotas")
 

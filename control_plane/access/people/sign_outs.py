@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Membership
 from control_plane.access.groups.services.credentials import refuse_too_often
-from control_plane.access.groups.services.cut_offs import end_sessions_of
 from control_plane.access.groups.services.keys import NO_OVERLAP, rotate_key
+from control_plane.access.groups.services.session_revocation import end_sessions_of
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import sign_out_all
 from control_plane.accounts.services.sessions import end_other_sessions

@@ -7,7 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from control_plane.access.groups.models import Analysis
-from control_plane.access.groups.services.platform import request_storage_deployment
+from control_plane.access.groups.services.platform_stack import request_storage_deployment
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record

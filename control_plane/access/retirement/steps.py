@@ -11,8 +11,8 @@ from control_plane.access.groups.announcements import announce_request
 from control_plane.access.groups.models import Group, JoinRequest
 from control_plane.access.groups.services.manifests import group_manifest
 from control_plane.access.retirement import analysis_steps, leases
+from control_plane.access.retirement.inventory import forget_surveys
 from control_plane.access.retirement.models import AnalysisRetirement, DataChoice, Retirement
-from control_plane.access.retirement.surveys import forget_surveys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.deployments.requests import lock, request_deployment

@@ -2,22 +2,22 @@
 
 from django_tasks import task
 
-from control_plane.access.retirement import steps, surveys
+from control_plane.access.retirement import inventory, steps
 
 
 @task()
 def work_out_survey(survey_id: int) -> None:
     """See `surveys.work_out`."""
-    surveys.work_out(survey_id)
+    inventory.work_out(survey_id)
 
 
 @task()
 def work_on_data(retirement_id: int) -> None:
     """See `data.work_on`."""
     # For workers alone: whoever asks for a retirement needs none of what changes S3.
-    from control_plane.access.retirement import data
+    from control_plane.access.retirement import data_cleanup
 
-    if data.work_on(retirement_id):
+    if data_cleanup.work_on(retirement_id):
         work_on_data.enqueue(retirement_id)
 
 

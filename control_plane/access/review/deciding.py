@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 from django.utils import timezone
 
+from control_plane.access.groups.confusables import look_alike_of
 from control_plane.access.groups.lifecycle import refuse_retiring
-from control_plane.access.groups.look_alikes import look_alike_of
 from control_plane.access.groups.models import Group, Membership
-from control_plane.access.groups.services.catching_up import catch_up, differences
+from control_plane.access.groups.services.adopt_stack import make_known, make_storage_known
 from control_plane.access.groups.services.groups import request_group_deployment
 from control_plane.access.groups.services.manifests import group_manifest
 from control_plane.access.groups.services.members import find_or_create_user
-from control_plane.access.groups.services.taking_over import make_known, make_storage_known
+from control_plane.access.groups.services.reconcile_group import catch_up, differences
 from control_plane.access.retirement.models import Retirement
 from control_plane.access.retirement.steps import begin
 from control_plane.access.review.models import UnmanagedResource

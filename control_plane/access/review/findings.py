@@ -5,10 +5,10 @@ from typing import Any
 
 from control_plane.access.groups.models import Access, AccessState, Membership
 from control_plane.access.keys.models import AdoptedKey
-from control_plane.access.review.comparing import Compared
-from control_plane.access.review.holdings import Policy, Principal
+from control_plane.access.review.comparison import Compared
+from control_plane.access.review.effective_access import Document
+from control_plane.access.review.iam_snapshot import Policy, Principal
 from control_plane.access.review.models import Finding
-from control_plane.access.review.reach import Document
 from stacks.manifest import denials, names
 
 Kind = Finding.Kind

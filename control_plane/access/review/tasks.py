@@ -13,7 +13,7 @@ logger = logging.getLogger("cohort.review")
 def look_at_group(group_id: int | None) -> None:
     """See `looking.look`; without a group, `looking.look_outside`. What came in the way is on record, and tried again when due."""
     # For workers alone: whoever enqueues this needs none of what asks AWS.
-    from control_plane.access.review.looking import NotNow, look, look_outside
+    from control_plane.access.review.scan import NotNow, look, look_outside
     from control_plane.base.aws import AwsFailure
 
     try:

@@ -14,10 +14,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.review.held import read_held
-from control_plane.access.review.holdings import Holding, Principal, read
+from control_plane.access.review.deployed_manifest import read_held
+from control_plane.access.review.effective_access import Reach
+from control_plane.access.review.iam_snapshot import Holding, Principal, read
 from control_plane.access.review.models import UnmanagedResource
-from control_plane.access.review.reach import Reach
 from control_plane.base import aws
 from control_plane.base.aws import AwsFailure, Place
 from control_plane.deployments import cloudformation

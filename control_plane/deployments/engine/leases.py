@@ -21,7 +21,7 @@ from control_plane.deployments.announcements import announce
 from control_plane.deployments.backoff import MOST_TRIES
 from control_plane.deployments.models import Change, Deployment, Stack
 from control_plane.deployments.requests import tell_cancelled
-from control_plane.deployments.withdrawing import advice_after
+from control_plane.deployments.withdrawal import advice_after
 
 WORKER = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 

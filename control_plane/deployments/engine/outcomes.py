@@ -10,18 +10,18 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.config import config
 from control_plane.deployments import counters
+from control_plane.deployments.active_lockout import in_force
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.backoff import MOST_TRIES, backoff
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.engine import leases
 from control_plane.deployments.engine.heartbeat import LeaseLost
 from control_plane.deployments.failures import Problem
-from control_plane.deployments.in_force import in_force
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.signals import deployment_failed, deployment_succeeded
 from control_plane.deployments.tasks import check_drift
-from control_plane.deployments.withdrawing import withdraw
+from control_plane.deployments.withdrawal import withdraw
 
 logger = logging.getLogger("cohort.engine")
 

@@ -15,7 +15,7 @@ from cryptography import x509
 from django.db import DatabaseError
 from django.utils import timezone
 
-from control_plane.access.limits.standing import standings
+from control_plane.access.limits.headroom import standings
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.base.config import config

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, Min, OuterRef, Subquery
 from django.utils import timezone
 
-from control_plane.access.limits.standing import Standing, standings, warnings
+from control_plane.access.limits.headroom import Standing, standings, warnings
 from control_plane.deployments.liveness import silent_before
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.deployments.progress import STAGES

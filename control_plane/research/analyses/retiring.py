@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from control_plane.access.groups.lifecycle import refuse_retired_analyses
 from control_plane.access.groups.models import Analysis, Grant
-from control_plane.access.retirement.analysis_present import DELETED, KEPT
+from control_plane.access.retirement.analysis_serializers import DELETED, KEPT
 from control_plane.access.retirement.analysis_steps import begin
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice

@@ -11,7 +11,7 @@ from control_plane.access.groups.services.analyses import check_within_reach
 from control_plane.access.groups.services.bucket_names import require_free
 from control_plane.access.groups.services.earlier_versions import days_without, last_manifest, next_days
 from control_plane.access.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
-from control_plane.access.groups.services.platform import request_storage_deployment, request_with_days
+from control_plane.access.groups.services.platform_stack import request_storage_deployment, request_with_days
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record

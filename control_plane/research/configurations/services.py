@@ -20,8 +20,8 @@ from control_plane.research.configurations.names import (
     configuration_file,
     configuration_name,
 )
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import NoAnswer
-from control_plane.research.storage.places import Place
 from control_plane.research.storage.presence import is_missing, status_of
 from control_plane.research.storage.sessions import Purpose, s3_client
 

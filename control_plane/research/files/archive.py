@@ -9,10 +9,10 @@ from zipfile import ZIP_STORED
 from zipstream import ZipStream
 
 from control_plane.base.errors import LimitReached, NotFound
+from control_plane.research.files.concurrency import Slot
 from control_plane.research.files.hidden import is_shown
-from control_plane.research.files.slots import Slot
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import Stored, check_keys, list_below, look_up, read
-from control_plane.research.storage.places import Place
 
 MOST_FILES = 100_000
 # Single files are looked up one by one; who wants more takes their folder.

@@ -7,8 +7,8 @@ from django.urls import reverse
 from control_plane.base.content_policy import allow_folder
 from control_plane.research.files.archive import MOST_FILES, MOST_SINGLE
 from control_plane.research.files.hidden import HIDDEN_FILE, HIDDEN_PART
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS
-from control_plane.research.storage.places import Place
 
 
 def browser(

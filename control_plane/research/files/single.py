@@ -7,9 +7,9 @@ A browser takes the parts `.` and `..` out of an address before it asks, also wh
 from collections.abc import Iterator
 
 from control_plane.research.files.archive import safe_names
-from control_plane.research.files.slots import Slot
+from control_plane.research.files.concurrency import Slot
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import Stored, check_keys, look_up, read, read_first
-from control_plane.research.storage.places import Place
 
 MOST_FIRST_BYTES = 256_000
 

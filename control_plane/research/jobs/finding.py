@@ -2,7 +2,7 @@
 
 from control_plane.base.audit.refusals import NotYours
 from control_plane.research.jobs.models import Job
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 
 
 def find_job(place: Place, timestamp: int) -> Job:

@@ -23,8 +23,8 @@ from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.jobs import protocol
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Certificate, Status
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import NoAnswer, check_keys, has_dot_segment, list_below
-from control_plane.research.storage.places import Place
 from control_plane.research.storage.presence import head, status_of
 from control_plane.research.storage.sessions import Purpose, s3_client
 

@@ -2,7 +2,7 @@
 
 from django_tasks import task
 
-from control_plane.research.jobs.watching import look_at
+from control_plane.research.jobs.status import look_at
 
 
 @task()

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.db import transaction
 
 from control_plane.access.groups.services.earlier_versions import Proposal
-from control_plane.access.groups.services.platform import sync_platform
+from control_plane.access.groups.services.platform_stack import sync_platform
 from control_plane.base import aws
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record

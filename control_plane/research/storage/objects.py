@@ -15,7 +15,7 @@ from control_plane.base.audit.models import record
 from control_plane.base.errors import NotFound, Refused
 from control_plane.base.visible import visible
 from control_plane.research.storage import presence
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.presence import status_of
 from control_plane.research.storage.sessions import WRITABLE_FOLDERS, Purpose, s3_client
 

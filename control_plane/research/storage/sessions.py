@@ -26,7 +26,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.config import config
 from control_plane.deployments.iam_delay import DENIED, is_settling, until_settled
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 from stacks.manifest import names
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from django import template
 
 from control_plane.access.groups.services.earlier_versions import kept_days
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 
 register = template.Library()
 

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
+from control_plane.access.groups.confusables import look_alike_of
 from control_plane.access.groups.errors import AlreadyGranted, NameTaken, NotGranted, NotMade
 from control_plane.access.groups.lifecycle import refuse_retired_analyses, refuse_retiring
-from control_plane.access.groups.look_alikes import look_alike_of
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services.bucket_names import require_free
 from control_plane.access.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
-from control_plane.access.groups.services.platform import request_storage_deployment, stack_with_room
+from control_plane.access.groups.services.platform_stack import request_storage_deployment, stack_with_room
 from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import tidy_name
 from control_plane.base.audit.actors import Actor

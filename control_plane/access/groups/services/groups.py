@@ -7,9 +7,9 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q
 
+from control_plane.access.groups.confusables import look_alike_of
 from control_plane.access.groups.errors import NameTaken
 from control_plane.access.groups.lifecycle import refuse_retiring
-from control_plane.access.groups.look_alikes import look_alike_of
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.manifests import group_manifest, previous_manifest
 from control_plane.access.groups.signals import manifest_proposed

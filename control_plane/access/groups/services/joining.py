@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from control_plane.access.groups.announcements import announce_request
 from control_plane.access.groups.errors import AlreadyAsked, AlreadyMember, CodeRefused, NotOpen, TooManyTries
+from control_plane.access.groups.join_policy import addresses_of_deciders, check_new_group_name, trusts_address
 from control_plane.access.groups.models import Access, JoinCode, JoinRequest, Membership
 from control_plane.access.groups.permissions import require_manager, require_may_give
-from control_plane.access.groups.services.codes import find_usable_code, use_code
+from control_plane.access.groups.services.join_codes import find_usable_code, use_code
 from control_plane.access.groups.services.members import add_to_new_group, admit
-from control_plane.access.groups.trust import addresses_of_deciders, check_new_group_name, trusts_address
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor

@@ -1,7 +1,7 @@
 """A member's long-lived access key: how old it is, replacing it, and the old one that goes on beside the new for a while.
 
 IAM allows two keys for a user. So an old key has to be gone from AWS before the next rotation. What becomes of an old key when
-its time is over is in `control_plane.access.keys.overlaps`.
+its time is over is in `control_plane.access.keys.replaced_keys`.
 """
 
 from collections.abc import Iterable

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from control_plane.access.groups.services.groups import request_group_deployment
-from control_plane.access.groups.services.platform import request_storage_deployment
+from control_plane.access.groups.services.platform_stack import request_storage_deployment
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record

@@ -14,9 +14,9 @@ from control_plane.access.groups.errors import LastManager, NotMember, NotSuspen
 from control_plane.access.groups.lifecycle import refuse_retiring
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.permissions import managers, require_manager
+from control_plane.access.groups.services.expiry import iso
 from control_plane.access.groups.services.groups import request_group_deployment
 from control_plane.access.groups.services.members import people_in_words
-from control_plane.access.groups.services.terms import iso
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator, require_administrator
 from control_plane.base.audit.actors import Actor

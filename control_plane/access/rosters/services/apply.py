@@ -12,8 +12,8 @@ from typing import Any
 from django.db import transaction
 
 from control_plane.access.groups.models import Access, Group
+from control_plane.access.groups.services.expiry import last_moment, set_end
 from control_plane.access.groups.services.members import add_members, find_or_create_user, remove_members, set_manager
-from control_plane.access.groups.services.terms import last_moment, set_end
 from control_plane.access.rosters.services.known import Known
 from control_plane.access.rosters.services.plan import Fate, Plan, Verdict, decide, make_plan
 from control_plane.access.rosters.services.read import Reading

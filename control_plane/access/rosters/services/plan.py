@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from control_plane.access.groups.errors import InvalidEnd
 from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.groups.services.terms import check_end, last_moment
+from control_plane.access.groups.services.expiry import check_end, last_moment
 from control_plane.access.rosters.services.known import Known
 from control_plane.access.rosters.services.read import REMOVE, Problem, Reading, Row
 

@@ -9,8 +9,8 @@ from django.db.models import Q
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.codes import make_join_code
 from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.join_codes import make_join_code
 from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.access.groups.services.members import add_members, find_or_create_user, find_user, set_manager
 from control_plane.accounts.models import User
@@ -18,8 +18,8 @@ from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.catalogue.entries import describe, read_folder
+from control_plane.research.storage.group_folder import find_place
 from control_plane.research.storage.objects import NoAnswer, list_below
-from control_plane.research.storage.places import find_place
 from control_plane.research.storage.sessions import Purpose, s3_client
 
 GROUP, ANALYSIS, BUCKET = "demo-lab", "demo-traces", "cohort-demo-traces"

@@ -4,7 +4,7 @@ import sys
 from typing import Any
 
 from control_plane.access.groups.services.earlier_versions import Proposal, proposal
-from control_plane.access.groups.services.platform import sync_platform
+from control_plane.access.groups.services.platform_stack import sync_platform
 from control_plane.access.groups.services.renewal import renew_all
 from control_plane.base.sizes import in_words
 from control_plane.deployments.terminal import DeployingCommand

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from control_plane.access.groups.services.analyses import find_analysis
-from control_plane.access.retirement.analysis_present import analysis_retirement_as_dict, progress, standing
+from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict, progress, standing
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.management.commands.retire import waits
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice

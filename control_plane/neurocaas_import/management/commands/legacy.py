@@ -7,7 +7,7 @@ options; `options["command"]` is this command, for what it prints and who typed 
 from django.core.management.base import CommandParser
 
 from control_plane.base.terminal import VerbCommand
-from control_plane.neurocaas_import import adopting, importing
+from control_plane.neurocaas_import import adopt, importing
 
 
 class Command(VerbCommand):
@@ -20,5 +20,5 @@ class Command(VerbCommand):
         super().add_arguments(parser)
 
     def add_verbs(self) -> None:
-        for module in (importing, adopting):
+        for module in (importing, adopt):
             module.add_arguments(self._verbs)

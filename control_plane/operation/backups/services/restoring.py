@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from control_plane.access.review.due import mark_restored as have_all_looked_at
+from control_plane.access.review.schedule import mark_restored as have_all_looked_at
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent

@@ -3,8 +3,8 @@
 from typing import Any
 
 from control_plane.access.groups.models import Group, JoinCode
-from control_plane.access.groups.services.codes import USUAL_DAYS, make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.access.groups.services.groups import find_group
+from control_plane.access.groups.services.join_codes import USUAL_DAYS, make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.base.errors import NotFound
 from control_plane.base.terminal import VerbCommand, table
 

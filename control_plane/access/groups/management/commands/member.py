@@ -7,14 +7,14 @@ from typing import Any
 
 from control_plane.access.groups.errors import InvalidEnd
 from control_plane.access.groups.models import Access, Membership
-from control_plane.access.groups.services.access import change_access
+from control_plane.access.groups.services.access_method import change_access
 from control_plane.access.groups.services.credentials import member_credentials
+from control_plane.access.groups.services.expiry import last_moment, set_end
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.groups.services.keys import USUAL_OVERLAP, OldKey, end_overlap, rotate_key
 from control_plane.access.groups.services.members import add_member, add_new_or_known, find_user, remove_member, set_manager
-from control_plane.access.groups.services.moves import move_member
 from control_plane.access.groups.services.suspension import resume_members, suspend_members
-from control_plane.access.groups.services.terms import last_moment, set_end
+from control_plane.access.groups.services.transfers import move_member
 from control_plane.deployments.terminal import DeployingCommand
 
 

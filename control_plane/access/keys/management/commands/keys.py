@@ -5,9 +5,9 @@ from typing import Any
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.keys.checking import check_group
-from control_plane.access.keys.due import forget_ended
 from control_plane.access.keys.listing import unused_keys
 from control_plane.access.keys.models import KeyUse
+from control_plane.access.keys.schedule import forget_ended
 from control_plane.base.aws import AwsFailure
 from control_plane.base.terminal import VerbCommand, table
 

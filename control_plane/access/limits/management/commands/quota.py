@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from control_plane.access.limits.reading import read
-from control_plane.access.limits.standing import standings
+from control_plane.access.limits.aws_use import read
+from control_plane.access.limits.headroom import standings
 from control_plane.base.aws import Place
 from control_plane.base.terminal import VerbCommand, table
 

@@ -6,10 +6,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.access.groups.services.groups import find_group
-from control_plane.access.retirement.asking import ask, request_survey, undo
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.models import DataChoice, Retirement, Survey
-from control_plane.access.retirement.present import (
+from control_plane.access.retirement.requests import ask, request_survey, undo
+from control_plane.access.retirement.serializers import (
     place_in_words,
     preview,
     retirement_as_dict,

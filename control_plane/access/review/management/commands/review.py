@@ -8,9 +8,9 @@ from control_plane.access.groups.services.groups import find_group
 from control_plane.access.review import listing
 from control_plane.access.review.deciding import find_unmanaged, members, outlook, remove, take_over
 from control_plane.access.review.export import csv_lines
-from control_plane.access.review.looking import look, look_outside
 from control_plane.access.review.models import Look, UnmanagedResource
-from control_plane.access.review.signing import NotSignable, sign_off, states
+from control_plane.access.review.scan import look, look_outside
+from control_plane.access.review.sign_off import NotSignable, sign_off, states
 from control_plane.base.aws import AwsFailure
 from control_plane.base.errors import InvalidName, Refused
 from control_plane.base.terminal import table

@@ -10,9 +10,9 @@ from control_plane.base.terminal import EXIT_STILL_WAITING, table
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import log_key
+from control_plane.research.jobs.status import Seen, look, note, read_log
 from control_plane.research.jobs.submitting import expand, new_token, submit
-from control_plane.research.jobs.watching import Seen, look, note, read_log
-from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.group_folder import Place, find_place
 from control_plane.research.storage.sessions import jobs_client
 
 MOST_LISTED = 50

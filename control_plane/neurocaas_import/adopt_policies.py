@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from control_plane.access.groups.models import Analysis
-from control_plane.neurocaas_import.adopting_aws import Aws
+from control_plane.neurocaas_import.adopt_aws import Aws
 
 _OBJECTS = re.compile(r"arn:aws[a-z-]*:s3:::([^/]+)/(.*)")
 _BUCKET = re.compile(r"arn:aws[a-z-]*:s3:::([^/]+)")

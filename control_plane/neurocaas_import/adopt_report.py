@@ -5,7 +5,7 @@ from typing import Any
 
 from control_plane.access.keys.models import AdoptedKey
 from control_plane.base.terminal import table
-from control_plane.neurocaas_import.adopting_look import OldGroup, OldStack
+from control_plane.neurocaas_import.adopt_inspect import OldGroup, OldStack
 
 Document = dict[str, Any]
 

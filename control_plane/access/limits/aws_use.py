@@ -2,9 +2,9 @@
 
 from django.utils import timezone
 
-from control_plane.access.limits.catalogue import QUOTAS
-from control_plane.access.limits.counting import ours
+from control_plane.access.limits.definitions import QUOTAS
 from control_plane.access.limits.models import Reading, Usage
+from control_plane.access.limits.own_use import ours
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.base.errors import Refused

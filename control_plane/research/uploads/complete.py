@@ -14,7 +14,7 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.audit.refusals import count_refusal
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.presence import head
 from control_plane.research.storage.sessions import Purpose, s3_client
 from control_plane.research.uploads.models import Upload, UploadQuerySet

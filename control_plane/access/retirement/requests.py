@@ -10,9 +10,9 @@ from control_plane.access.groups.lifecycle import refuse_retiring
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.suspension import resume_group, suspend_group
 from control_plane.access.retirement.errors import RetirementRefused
+from control_plane.access.retirement.inventory import buckets_of, what_ends
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.access.retirement.steps import begin
-from control_plane.access.retirement.surveys import buckets_of, what_ends
 from control_plane.access.retirement.tasks import work_out_survey
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor

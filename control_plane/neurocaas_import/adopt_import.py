@@ -8,8 +8,8 @@ from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.manifests import group_manifest
 from control_plane.deployments.deployers.synthesis import Synthesiser, SynthesisFailed
 from control_plane.deployments.models import StoredManifest
-from control_plane.neurocaas_import.adopting_aws import Aws, NotAdopted
-from control_plane.neurocaas_import.adopting_template import KEPT
+from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
+from control_plane.neurocaas_import.adopt_template import KEPT
 from stacks.manifest import GroupManifest, Member, names, parse
 
 USER = "AWS::IAM::User"

@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from control_plane.access.groups.errors import AlreadyMember
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
+from control_plane.access.groups.services.adopt_stack import make_members, refuse_inactive
 from control_plane.access.groups.services.keys import USUAL_OVERLAP
 from control_plane.access.groups.services.manifests import previous_manifest
-from control_plane.access.groups.services.taking_over import make_members, refuse_inactive
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import disown_strangers
 from control_plane.base.audit.actors import Actor

@@ -20,10 +20,10 @@ from control_plane.base.audit.models import record
 from control_plane.base.config import config
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, lock
-from control_plane.neurocaas_import.adopting_aws import Aws, NotAdopted, absent
-from control_plane.neurocaas_import.adopting_import import with_users
-from control_plane.neurocaas_import.adopting_look import OldGroup, OldStack
-from control_plane.neurocaas_import.adopting_template import is_kept, keep, without
+from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted, absent
+from control_plane.neurocaas_import.adopt_import import with_users
+from control_plane.neurocaas_import.adopt_inspect import OldGroup, OldStack
+from control_plane.neurocaas_import.adopt_template import is_kept, keep, without
 from control_plane.neurocaas_import.models import Adoption
 from stacks.manifest import names
 

@@ -4,17 +4,17 @@ from argparse import ArgumentParser, _SubParsersAction
 from pathlib import Path
 from typing import Any
 
-from control_plane.access.keys.due import request_removal
 from control_plane.access.keys.models import AdoptedKey
+from control_plane.access.keys.schedule import request_removal
 from control_plane.base.audit.actors import Actor
 from control_plane.base.aws import AwsFailure, Place, explained
 from control_plane.base.errors import NotFound
 from control_plane.base.terminal import EXIT_REFUSED, VerbCommand
-from control_plane.neurocaas_import.adopting_aws import Aws, NotAdopted
-from control_plane.neurocaas_import.adopting_look import OldStack, Wishes, adopted_groups, look, unfinished
-from control_plane.neurocaas_import.adopting_people import read_directory
-from control_plane.neurocaas_import.adopting_report import as_document, as_text, keys_as_document, keys_as_text
-from control_plane.neurocaas_import.adopting_steps import Tell, Work, begin, go_on
+from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
+from control_plane.neurocaas_import.adopt_inspect import OldStack, Wishes, adopted_groups, look, unfinished
+from control_plane.neurocaas_import.adopt_people import read_directory
+from control_plane.neurocaas_import.adopt_report import as_document, as_text, keys_as_document, keys_as_text
+from control_plane.neurocaas_import.adopt_steps import Tell, Work, begin, go_on
 
 # How long every part of IAM may take to know a new group's members; AWS gives no number.
 SETTLE_SECONDS = 20.0

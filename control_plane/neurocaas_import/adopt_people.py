@@ -7,7 +7,7 @@ from pathlib import Path
 from control_plane.accounts.validation import fold_name
 from control_plane.neurocaas_import.addresses import AddressBook, read_book
 from control_plane.neurocaas_import.entries import ImportRefused
-from control_plane.neurocaas_import.mending import address_of, without_stamp
+from control_plane.neurocaas_import.normalising import address_of, without_stamp
 from control_plane.neurocaas_import.people import find_people
 from control_plane.neurocaas_import.profiles import find_affiliates
 from control_plane.neurocaas_import.reading import read_profiles

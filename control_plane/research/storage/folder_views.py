@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from control_plane.access.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
 from control_plane.accounts.models import User
 from control_plane.base.audit.refusals import NotYours
-from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.group_folder import Place, find_place
 
 View = Callable[Concatenate[HttpRequest, Place, ...], HttpResponse]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from control_plane.access.groups.models import Group
-from control_plane.access.review.reach import ANYTHING, Document, Reach, work_out
+from control_plane.access.review.effective_access import ANYTHING, Document, Reach, work_out
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation

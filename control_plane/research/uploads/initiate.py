@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
-from control_plane.research.storage.places import Place
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.presence import head
 from control_plane.research.storage.sessions import Purpose, s3_client
-from control_plane.research.uploads.ending import abandon
+from control_plane.research.uploads.complete import abandon
 from control_plane.research.uploads.models import Upload
 from control_plane.research.uploads.names import NameRefused, check_folder, make_key
 from control_plane.research.uploads.parts import is_multipart, part_size

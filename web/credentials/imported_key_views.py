@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from control_plane.access.computers.access import own_membership
-from control_plane.access.keys.due import old_keys, request_removal
+from control_plane.access.keys.schedule import old_keys, request_removal
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from control_plane.access.groups.models import Access, AccessState, Grant, Group, Membership
-from control_plane.access.review.holdings import Holding, Principal
+from control_plane.access.review.effective_access import Can, Reach, covers
+from control_plane.access.review.iam_snapshot import Holding, Principal
 from control_plane.access.review.models import DIFFERENCES, Line, Mark
-from control_plane.access.review.reach import Can, Reach, covers
 from stacks.manifest import names
 
 Keys = dict[Can, set[str]]

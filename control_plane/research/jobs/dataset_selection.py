@@ -10,8 +10,8 @@ from django.http import QueryDict
 
 from control_plane.research.jobs.protocol import INPUTS
 from control_plane.research.jobs.submitting import MOST_INPUTS
+from control_plane.research.storage.group_folder import Place
 from control_plane.research.storage.objects import NoAnswer, check_keys
-from control_plane.research.storage.places import Place
 from control_plane.research.storage.sessions import Purpose, s3_client
 
 PAGE = 100

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from control_plane.access.limits.catalogue import BY_NAME, Quota
-from control_plane.access.limits.counting import ours
+from control_plane.access.limits.definitions import BY_NAME, Quota
 from control_plane.access.limits.models import Usage
+from control_plane.access.limits.own_use import ours
 
 # From here on people are warned.
 WARN_PERCENT = 80

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from control_plane.access.groups.models import Group
+from control_plane.access.retirement.inventory import what_ends
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
-from control_plane.access.retirement.surveys import what_ends
 from control_plane.base.sizes import in_words
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict

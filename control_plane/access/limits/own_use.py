@@ -5,7 +5,7 @@ from collections import Counter
 from django.db.models import Count, F, Q
 
 from control_plane.access.groups.models import Access, Grant, Membership, ScopedQuerySet
-from control_plane.access.limits.catalogue import GROUPS, POLICIES, ROLES, STACKS, USERS
+from control_plane.access.limits.definitions import GROUPS, POLICIES, ROLES, STACKS, USERS
 from control_plane.deployments.models import Stack
 from stacks.manifest import MOST_ANALYSES, limits
 from stacks.manifest import policies as documents

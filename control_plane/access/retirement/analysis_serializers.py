@@ -3,7 +3,7 @@
 from typing import Any
 
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.access.retirement.present import deployment_trouble, iso
+from control_plane.access.retirement.serializers import deployment_trouble, iso
 from control_plane.base.sizes import in_words
 from control_plane.deployments.serializers import deployment_as_dict
 

@@ -11,10 +11,10 @@ from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.slugs import make_slug
 from control_plane.accounts.models import User
 from control_plane.base.config import config
-from control_plane.neurocaas_import.adopting_aws import Aws, NotAdopted
-from control_plane.neurocaas_import.adopting_people import Directory
-from control_plane.neurocaas_import.adopting_policies import Reach, reach_of
-from control_plane.neurocaas_import.adopting_template import NotUnderstood, Template, references, secret_outputs, without
+from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
+from control_plane.neurocaas_import.adopt_people import Directory
+from control_plane.neurocaas_import.adopt_policies import Reach, reach_of
+from control_plane.neurocaas_import.adopt_template import NotUnderstood, Template, references, secret_outputs, without
 from control_plane.neurocaas_import.models import Adoption
 from stacks.manifest import names
 

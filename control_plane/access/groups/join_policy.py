@@ -4,8 +4,8 @@ from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
 from django.db.models import Q
 
+from control_plane.access.groups.confusables import look_alike_of
 from control_plane.access.groups.errors import NameTaken
-from control_plane.access.groups.look_alikes import look_alike_of
 from control_plane.access.groups.models import Group, JoinRequest, Membership
 from control_plane.access.groups.permissions import managers
 from control_plane.access.groups.slugs import make_slug

@@ -5,7 +5,7 @@ from typing import TypeVar
 from django.db.models import QuerySet
 
 from control_plane.access.groups.models import Analysis, Group
-from control_plane.accounts import look_alikes
+from control_plane.accounts import confusables
 
 Named = TypeVar("Named", Group, Analysis)
 
@@ -15,8 +15,8 @@ def look_alike_of(name: str, rows: QuerySet[Named]) -> Named | None:
 
     Reads the names of all of them: AWS's limits on stacks and roles bound how many there are, and a name costs 15 microseconds.
     """
-    wanted = look_alikes.keys(name)
+    wanted = confusables.keys(name)
     for key, other in rows.order_by("pk").values_list("pk", "name"):
-        if wanted & look_alikes.keys(other):
+        if wanted & confusables.keys(other):
             return rows.get(pk=key)
     return None

@@ -9,7 +9,7 @@ from ninja import Schema
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.iam_delay import settles_at
-from control_plane.research.storage.places import Place, find_place
+from control_plane.research.storage.group_folder import Place, find_place
 from control_plane.research.storage.sessions import Purpose, hand_out
 
 

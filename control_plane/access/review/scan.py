@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Group
 from control_plane.access.review import unmanaged
-from control_plane.access.review.comparing import Compared, lines
+from control_plane.access.review.comparison import Compared, lines
 from control_plane.access.review.findings import findings
-from control_plane.access.review.holdings import read
+from control_plane.access.review.iam_snapshot import read
 from control_plane.access.review.models import Finding, Line, Look, UnmanagedResource
 from control_plane.base.aws import AwsFailure
 from control_plane.base.errors import Refused
