@@ -28,9 +28,9 @@ from control_plane.base.errors import LimitReached
 from control_plane.deployments.lockout import deny
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.access.people import actor_of
 from tests.control_plane.accounts import NEW_PASSWORD, PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, signed_in, text_of
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import actor_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 

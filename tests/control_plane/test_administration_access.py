@@ -10,8 +10,8 @@ from control_plane.access.groups.models import Access, Group
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR
+from tests.control_plane.people import client_of
 
 pytestmark = pytest.mark.django_db
 # Open to everybody: they hold nothing.

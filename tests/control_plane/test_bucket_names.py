@@ -16,8 +16,8 @@ from control_plane.base.config import config
 from control_plane.deployments.models import Deployment
 from local_aws.identity import create_identity
 from local_aws.server import EmbeddedAws, free_port
-from tests.control_plane.access.people import client_of
 from tests.control_plane.accounts import text_of
+from tests.control_plane.people import client_of
 from tests.local_aws.helpers import ACCOUNT, client
 
 ask = bucket_names.holder_of

@@ -23,8 +23,8 @@ from control_plane.research.catalogue.entries import NotDescribed, describe, ent
 from control_plane.research.catalogue.grants import analyses_of, grant_many, plan
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import approve, ask, decline, withdraw
-from tests.control_plane.access.people import actor_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import actor_of, in_group
 from web.catalogue.rendering import to_html
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]

@@ -12,10 +12,10 @@ from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import describe, entry_of
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import approve, ask
-from tests.control_plane.access.people import actor_of, client_of, in_group
 from tests.control_plane.accounts import text_of
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
+from tests.control_plane.people import actor_of, client_of, in_group
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 

@@ -9,8 +9,8 @@ from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.grants import grant_many
 from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import approve, ask, decline
-from tests.control_plane.access.people import actor_of, in_group
 from tests.control_plane.conftest import OPERATOR
+from tests.control_plane.people import actor_of, in_group
 from tests.control_plane.test_joining_races import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

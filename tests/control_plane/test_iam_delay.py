@@ -25,8 +25,8 @@ from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
 from control_plane.research.storage.group_folder import Place, find_place
 from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
-from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import only_under_paths
 
 pytestmark = pytest.mark.django_db

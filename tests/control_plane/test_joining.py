@@ -17,7 +17,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.models import Deployment
-from tests.control_plane.access.people import actor_of, code_for, in_group, verified, waiting
+from tests.control_plane.people import actor_of, code_for, in_group, verified, waiting
 from tests.control_plane.test_notifications import Configure, configure
 
 __all__ = ["configure"]

@@ -6,7 +6,7 @@ from django.core.management.base import CommandError
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.join_codes import find_usable_code
 from control_plane.accounts.models import User
-from tests.control_plane.access.people import waiting
+from tests.control_plane.people import waiting
 from tests.control_plane.test_commands import refusal, run
 
 pytestmark = pytest.mark.django_db

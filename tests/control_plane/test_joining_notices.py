@@ -19,8 +19,8 @@ from control_plane.deployments.engine import leases, outcomes
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
-from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
+from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.test_notifications import Configure, configure
 
 __all__ = ["configure"]

@@ -13,8 +13,8 @@ from control_plane.access.groups.services.joining import approve, ask_to_join, d
 from control_plane.accounts.models import User
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from tests.control_plane.access.people import actor_of, code_for, waiting
 from tests.control_plane.conftest import OPERATOR
+from tests.control_plane.people import actor_of, code_for, waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

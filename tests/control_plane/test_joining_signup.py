@@ -7,7 +7,7 @@ from control_plane.access.groups.models import Group, JoinCode, JoinRequest
 from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from tests.control_plane.access.people import actor_of, code_for
+from tests.control_plane.people import actor_of, code_for
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long enough passphrase"

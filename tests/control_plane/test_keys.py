@@ -29,8 +29,8 @@ from control_plane.base.config import config
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.notifications.models import Notice
-from tests.control_plane.access.people import actor_of
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db
 

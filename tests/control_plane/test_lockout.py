@@ -22,8 +22,8 @@ from control_plane.deployments.lockout import deny
 from control_plane.deployments.lockout_steps import NotDenied
 from control_plane.deployments.models import Deployment
 from stacks.manifest import names
-from tests.control_plane.access.people import client_of
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import denied, only_under_paths
 
 pytestmark = pytest.mark.django_db

@@ -15,8 +15,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
-from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
+from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.test_members import manifest_of
 
 pytestmark = pytest.mark.django_db

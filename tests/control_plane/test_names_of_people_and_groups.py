@@ -20,8 +20,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
 from control_plane.research.configurations.services import InvalidConfiguration, proper_name
-from tests.control_plane.access.people import actor_of
 from tests.control_plane.doctoring import around, one
+from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db
 YORUBA = "Olúwaṣẹ́gun Adéyẹmí"

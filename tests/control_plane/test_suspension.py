@@ -28,9 +28,9 @@ from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
 from control_plane.deployments.tasks import URGENT, deny_now
 from control_plane.research.storage.group_folder import find_place
-from tests.control_plane.access.people import actor_of, client_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import configure
+from tests.control_plane.people import actor_of, client_of, in_group
 from web.deployments.plan_table import shown_plan
 
 pytestmark = pytest.mark.django_db

@@ -22,9 +22,9 @@ from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import ask
 from control_plane.research.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
 from stacks.manifest import names, parse
-from tests.control_plane.access.people import actor_of, client_of, in_group
 from tests.control_plane.accounts import text_of
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import actor_of, client_of, in_group
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 

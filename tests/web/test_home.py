@@ -17,8 +17,8 @@ from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
+from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 

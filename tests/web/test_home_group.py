@@ -14,8 +14,8 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.access.people import client_of, code_for, in_group, waiting
 from tests.control_plane.conftest import settle
+from tests.control_plane.people import client_of, code_for, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 PAGE = "/groups/example-lab/"

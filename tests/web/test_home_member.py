@@ -7,8 +7,8 @@ from control_plane.access.groups.services.groups import create_group, set_allows
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.access.people import client_of, in_group
 from tests.control_plane.conftest import settle
+from tests.control_plane.people import client_of, in_group
 
 pytestmark = pytest.mark.django_db
 

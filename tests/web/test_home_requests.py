@@ -16,7 +16,7 @@ from control_plane.access.groups.services.joining import approve, ask_to_join, d
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.access.people import actor_of, client_of, code_for, in_group, waiting
+from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 

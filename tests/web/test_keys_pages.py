@@ -14,8 +14,8 @@ from control_plane.access.groups.services.keys import OldKey, end_overlap, rotat
 from control_plane.access.groups.services.members import add_member, add_members
 from control_plane.access.keys.models import KeyCheck, KeyUse
 from control_plane.accounts.models import User
-from tests.control_plane.access.people import client_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import client_of, in_group
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from control_plane.access.groups.services.analyses import create_analysis, grant
 from control_plane.access.groups.services.joining import decline
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from tests.control_plane.access.people import client_of, in_group, waiting
 from tests.control_plane.conftest import settle
+from tests.control_plane.people import client_of, in_group, waiting
 
 pytestmark = pytest.mark.django_db
 REQUESTS = '<a class="nav-link" href="/requests/">Requests</a>'

@@ -14,8 +14,8 @@ from control_plane.research.storage.group_folder import Place, find_place
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws, free_port
-from tests.control_plane.access.people import actor_of, in_group
 from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.people import actor_of, in_group
 from tests.local_aws.helpers import client, crc
 
 BUCKET = "cohort-up"
