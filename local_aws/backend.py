@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 BACKEND_USER = "cohort-example-backend"
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 # After S3 did not answer.
 REST_SECONDS = 5.0
 
@@ -56,7 +56,7 @@ def how_to_start(endpoint: str, account: str, region: str, bucket: str) -> tuple
     return [sys.executable, "-m", "local_aws.backend", "--bucket", bucket], isolated_basics(os.environ, settings)
 
 
-def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: float = LOOK_SECONDS) -> None:
+def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: float = POLL_SECONDS) -> None:
     """Run what is submitted, one job after another, until `stop` is set."""
     done: set[str] = set()
     while not stop.is_set():

@@ -26,11 +26,11 @@ from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, c
 from stacks.site import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
-LOOK_SECONDS = 2.0
+POLL_SECONDS = 2.0
 LONGEST_SECONDS = 600.0
 NOTHING_TO_CHANGE = "No updates are to be performed"
 # Characters of the patterns of bucket names that the host's boundary has room for, once for buckets and once for objects.
-MOST_OF_PATTERNS = 60
+MAX_OF_PATTERNS = 60
 # What the host's roles never do to a backup or to another of the site's own buckets, whatever they or its policy are given.
 NEVER_ON_BACKUPS = (
     *("s3:BypassGovernanceRetention", "s3:DeleteBucket*", "s3:DeleteObject*", "s3:PutBucket*", "s3:PutLifecycleConfiguration"),
@@ -45,7 +45,7 @@ class BootstrapFailed(RuntimeError):
 def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> Document:
     """The most that any role of the host can ever do: what the worker, the web process and AWS Backup need between them."""
     # Names that would fill the policy are left to the roles' own policies to say.
-    buckets = patterns if sum(map(len, patterns)) <= MOST_OF_PATTERNS else ("*",)
+    buckets = patterns if sum(map(len, patterns)) <= MAX_OF_PATTERNS else ("*",)
     allowed = [*control_plane_statements(account, region, buckets), *host_statements(account, region), *_snapshots(account, region)]
     never = [f"arn:{names.partition(region)}:s3:::{prefix}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
     statements = _merged([*(one for one in allowed if one["Effect"] == "Allow"), _managed_keys()])
@@ -219,7 +219,7 @@ def _wait(client: Any) -> None:
         if not state.endswith("IN_PROGRESS"):
             raise BootstrapFailed(_explain(client, state))
         time.sleep(pause)
-        pause = min(2 * pause, LOOK_SECONDS)
+        pause = min(2 * pause, POLL_SECONDS)
     raise BootstrapFailed(f"{names.BOOTSTRAP_STACK} is still {state} after {LONGEST_SECONDS:.0f} s. Look at it in the console.")
 
 

@@ -26,8 +26,8 @@ RESOURCES_PER_HOLDER = 3
 # What fits a stack even while everybody has two keys.
 HOLDERS_PER_PART = 100
 # What one operation can remove even while everybody has two keys: 600 times 4, and the rest of the stack.
-MOST_KEY_HOLDERS = 600
-MOST_PARTS = MOST_KEY_HOLDERS // HOLDERS_PER_PART
+MAX_KEY_HOLDERS = 600
+MAX_PARTS = MAX_KEY_HOLDERS // HOLDERS_PER_PART
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def place(holders: Iterable[str], held: Mapping[str, int], most: int = HOLDERS_P
     taken = Counter(placed.values())
     for name in names:
         if name not in placed:
-            part = next((number for number in range(MOST_PARTS) if taken[number] < most), MOST_PARTS - 1)
+            part = next((number for number in range(MAX_PARTS) if taken[number] < most), MAX_PARTS - 1)
             placed[name] = part
             taken[part] += 1
     return placed

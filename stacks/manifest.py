@@ -39,18 +39,18 @@ __all__ = [
 VERSION: Literal[1] = 1
 # Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each of those
 # who are denied by name, be it because they were removed, because they are suspended or because their sessions were ended.
-MOST_REVOKED = 120
+MAX_REVOKED = 120
 # Moments before which the sessions of some members are denied, each a statement of its own.
 MAX_CUT_OFFS = 3
 # What surely fits the ten managed policies of 6,144 characters that IAM attaches, however long the names are.
-MOST_ANALYSES = 60
+MAX_ANALYSES = 60
 # What a stack has room for beside the group's role, its ten policies, its IAM group and its nested stacks.
-MOST_HOLDERS_RESOURCES = limits.RESOURCES_PER_STACK - 12 - limits.MOST_PARTS
+MAX_HOLDERS_RESOURCES = limits.RESOURCES_PER_STACK - 12 - limits.MAX_PARTS
 # Of one storage stack: a bucket is two resources, with its policy, and about 3,000 bytes of the template; a stack holds 500 and
 # 1,000,000 (CloudFormation user guide, "Understand CloudFormation quotas"). Further buckets lie in further storage stacks.
-MOST_BUCKETS = 200
+MAX_BUCKETS = 200
 # 10,000 buckets, as many as an account may have unless it asks for more (S3 user guide, "General purpose bucket quotas").
-MOST_STORAGE_STACKS = 50
+MAX_STORAGE_STACKS = 50
 
 
 def _published(rule: names.Rule) -> WithJsonSchema:
@@ -106,7 +106,7 @@ class Member(_Part):
     access: Literal["federated", "keys"]
     key_serial: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     previous_key: Literal["active", "inactive"] | None = None
-    part: Annotated[int, Field(ge=0, lt=limits.MOST_PARTS)] = 0
+    part: Annotated[int, Field(ge=0, lt=limits.MAX_PARTS)] = 0
     suspended: bool = False
     sessions_not_before: Annotated[int, Field(ge=0, le=2**33)] | None = Field(default=None, exclude_if=lambda value: value is None)
 
@@ -167,8 +167,8 @@ class GroupManifest(Manifest):
     kind: Literal["group"] = "group"
     slug: Slug
     members: Annotated[tuple[Member, ...], Field(max_length=5000, strict=False)] = ()
-    analyses: Annotated[tuple[AnalysisGrant, ...], Field(max_length=MOST_ANALYSES, strict=False)] = ()
-    revoked: Annotated[tuple[Username, ...], Field(max_length=MOST_REVOKED, strict=False)] = ()
+    analyses: Annotated[tuple[AnalysisGrant, ...], Field(max_length=MAX_ANALYSES, strict=False)] = ()
+    revoked: Annotated[tuple[Username, ...], Field(max_length=MAX_REVOKED, strict=False)] = ()
     sessions_not_before: Annotated[int, Field(ge=0, le=2**33)] | None = None
     suspended: bool = False
     retired: bool = False
@@ -180,22 +180,20 @@ class GroupManifest(Manifest):
         _check_distinct("analyses.bucket", [grant.bucket for grant in self.analyses])
         _check_distinct("revoked", list(self.revoked))
         holders = sum(member.access == "keys" for member in self.members)
-        if holders > limits.MOST_KEY_HOLDERS:
+        if holders > limits.MAX_KEY_HOLDERS:
             raise ValueError(
-                f"members: {holders} members hold keys, and CloudFormation takes {limits.MOST_KEY_HOLDERS} in one group; "
+                f"members: {holders} members hold keys, and CloudFormation takes {limits.MAX_KEY_HOLDERS} in one group; "
                 "make some federated, or split the group"
             )
-        if (most := max(limits.resources_of_parts(self.members).values(), default=0)) > MOST_HOLDERS_RESOURCES:
+        if (most := max(limits.resources_of_parts(self.members).values(), default=0)) > MAX_HOLDERS_RESOURCES:
             raise ValueError(
-                f"members: keys would be {most} resources of one stack, which has room for {MOST_HOLDERS_RESOURCES}; "
+                f"members: keys would be {most} resources of one stack, which has room for {MAX_HOLDERS_RESOURCES}; "
                 "end the overlap of keys that are being replaced first, or make some members federated"
             )
         if both := sorted(set(usernames) & set(self.revoked)):
             raise ValueError(f"{', '.join(both)} cannot be a member and revoked at once")
-        if (many := len(self.shut_out) + len(self._cut_off())) > MOST_REVOKED:
-            raise ValueError(
-                f"members: {many} people would be shut out by name, and a role holds {MOST_REVOKED}; suspend the group"
-            )
+        if (many := len(self.shut_out) + len(self._cut_off())) > MAX_REVOKED:
+            raise ValueError(f"members: {many} people would be shut out by name, and a role holds {MAX_REVOKED}; suspend the group")
         if self.retired and (self.members or self.analyses):
             raise ValueError("a retired group has neither members nor analyses")
         return self
@@ -257,8 +255,8 @@ class PlatformManifest(Manifest):
     """
 
     kind: Literal["platform"] = "platform"
-    number: Annotated[int, Field(ge=1, le=MOST_STORAGE_STACKS)] = 1
-    buckets: Annotated[tuple[Bucket, ...], Field(max_length=MOST_BUCKETS, strict=False)] = ()
+    number: Annotated[int, Field(ge=1, le=MAX_STORAGE_STACKS)] = 1
+    buckets: Annotated[tuple[Bucket, ...], Field(max_length=MAX_BUCKETS, strict=False)] = ()
     origins: Annotated[tuple[Origin, ...], Field(min_length=1, max_length=20, strict=False)]
     earlier_versions_days: Annotated[int, Field(ge=1, le=36500)] | None = Field(default=None, exclude_if=lambda days: days is None)
 

@@ -16,7 +16,7 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.research.storage import sessions
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from tests.control_plane.conftest import OPERATOR, settle
 
 BUCKET = "cohort-ephys"
@@ -33,7 +33,7 @@ class Lab:
     s3: Any
 
     @property
-    def place(self) -> Place:
+    def place(self) -> GroupFolder:
         """Ada's way into the bucket."""
         return find_place(group_slug="example-lab", analysis_slug="ephys", user=self.ada)
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 WAITING, RUNNING, DONE, FAILED = "INITIALIZING", "IN PROGRESS", "SUCCESS", "FAILED"
-MOST_BYTES = 64_000_000
-MOST_DIGITS = 15
+MAX_BYTES = 64_000_000
+MAX_DIGITS = 15
 # What YAML's reader raises for what only looks like YAML: a date that does not exist, a tag without a value, great depth.
 NO_YAML = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 Pause = Callable[[float], None]
@@ -66,7 +66,7 @@ def parse(bucket: str, key: str, body: bytes) -> Submission:
     if not (
         timestamp.isascii()
         and timestamp.isdigit()
-        and len(timestamp) <= MOST_DIGITS
+        and len(timestamp) <= MAX_DIGITS
         and inputs
         and all(isinstance(one, str) for one in inputs)
     ):
@@ -161,8 +161,8 @@ class Run:
             raise _Unreadable(f"{key} is not in {self.submission.group}/{folder}/.")
         try:
             answer = self.s3.get_object(Bucket=self.submission.bucket, Key=key)
-            if answer["ContentLength"] > MOST_BYTES:
-                raise _Unreadable(f"{key} is larger than the {MOST_BYTES // 1_000_000} MB that this example reads.")
+            if answer["ContentLength"] > MAX_BYTES:
+                raise _Unreadable(f"{key} is larger than the {MAX_BYTES // 1_000_000} MB that this example reads.")
             return answer["Body"].read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise _Unreadable(f"{key} is no text (UTF-8).") from error

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import _csv
 
 # Of a table that is held in memory whole.
-MOST_CELLS = 5_000_000
+MAX_CELLS = 5_000_000
 LARGEST = 1e100
 
 
@@ -98,8 +98,8 @@ def _table(rows: "_csv.Reader", leave_out: frozenset[str]) -> Traces:
         found.times.append(_time(row[0], rows.line_num, found.times))
         for column, (number, name) in zip(found.values, kept, strict=True):
             column.append(_cell(row[number], rows.line_num, name))
-        if len(found.times) * len(kept) > MOST_CELLS:
-            raise NoTraces(f"More than {MOST_CELLS:,} samples are too many for this example.")
+        if len(found.times) * len(kept) > MAX_CELLS:
+            raise NoTraces(f"More than {MAX_CELLS:,} samples are too many for this example.")
     if not any(value is not None for column in found.values for value in column):
         raise NoTraces("No samples below line 1.")
     return found

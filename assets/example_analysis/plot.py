@@ -9,7 +9,7 @@ from assets.example_analysis.mean_trace import Mean, Settings, Traces, runs
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 56, 52
 # Points of a line that can be told apart at this width.
-MOST_POINTS = 2000
+MAX_POINTS = 2000
 BLUE, BAND, GREY, INK = "#1f5fae", "#c3d7ef", "#c4c8cd", "#333"
 
 
@@ -33,7 +33,7 @@ class _Axes:
 
 def svg(traces: Traces, found: Mean, settings: Settings) -> str:
     """`plot.svg`: the mean, a band of one standard error around it, and, where they are wanted, the traces behind it."""
-    every = max(1, math.ceil(len(found.times) / MOST_POINTS))
+    every = max(1, math.ceil(len(found.times) / MAX_POINTS))
     columns = traces.values if settings.has_traces else []
     shown = [value for column in columns for value in column if value is not None]
     for middle, error in zip(found.means, found.errors, strict=True):

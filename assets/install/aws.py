@@ -15,7 +15,7 @@ ATTACH_AS = "/dev/sdf"
 # The instance that held the volume is being ended, which takes minutes.
 FREE_SECONDS = 900
 ATTACH_SECONDS = 180
-LOOK_SECONDS = 5.0
+POLL_SECONDS = 5.0
 LONGEST_EVENT = 200_000
 
 
@@ -26,7 +26,7 @@ class Aws:
         self._region = region
         self.instance = at(INSTANCE_ID_FILE).read_text().strip()
 
-    def attach(self, volume: str, *, free_seconds: float = FREE_SECONDS, look_seconds: float = LOOK_SECONDS) -> None:
+    def attach(self, volume: str, *, free_seconds: float = FREE_SECONDS, look_seconds: float = POLL_SECONDS) -> None:
         """Attach the volume to this instance and return when AWS says that it is. Raises Failed.
 
         Another instance's is waited for and never taken away: it may still be writing.

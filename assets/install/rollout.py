@@ -16,7 +16,7 @@ from assets.install.users import close_data
 
 DATABASE = f"{DATA}/cohort.sqlite3"
 READY_SECONDS = float(os.environ.get("COHORT_READY_SECONDS", "120"))
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 SOCKET = "/run/cohort-web.sock"
 UNITS, NGINX, FIREWALL = "/etc/systemd/system", "/etc/nginx", "/etc/nftables.conf"
 # Files are shared with the web process through their group, and with nobody else; static files are nginx's to read.
@@ -88,7 +88,7 @@ def wait_until_ready(seconds: float | None = None) -> None:
         if is_ready:
             log("the site is ready")
             return
-        time.sleep(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+        time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
     raise Failed(f"the site did not get ready within {seconds:.0f} s; /readyz: {answer}")
 
 

@@ -9,9 +9,9 @@ from django.http import HttpRequest
 
 # Texts, by OpenID Connect Core 1.0, 5.1. What else a server tells is of no use here, and is not kept.
 TEXTS = ("name", "given_name", "family_name", "preferred_username", "email", "picture")
-MOST_CHARACTERS = 1_000
+MAX_CHARACTERS = 1_000
 # By OpenID Connect Core 1.0, 2, at most 255; allauth's column takes fewer.
-MOST_OF_SUBJECT = 191
+MAX_OF_SUBJECT = 191
 
 
 class InstitutionProvider(OpenIDConnectProvider):
@@ -35,7 +35,7 @@ def _claims(given: Any) -> dict[str, Any]:
     subject = given.get("sub")
     if isinstance(subject, int) and not isinstance(subject, bool):
         subject = str(subject)
-    if not _is_text(subject) or not 0 < len(subject) <= MOST_OF_SUBJECT:
+    if not _is_text(subject) or not 0 < len(subject) <= MAX_OF_SUBJECT:
         return {}
     texts = {name: given[name] for name in TEXTS if _is_text(given.get(name))}
     return {"sub": subject, "email_verified": given.get("email_verified") is True, **texts}
@@ -43,7 +43,7 @@ def _claims(given: Any) -> dict[str, Any]:
 
 def _is_text(value: Any) -> TypeGuard[str]:
     """Whether a database can keep it."""
-    if not isinstance(value, str) or len(value) > MOST_CHARACTERS or "\0" in value:
+    if not isinstance(value, str) or len(value) > MAX_CHARACTERS or "\0" in value:
         return False
     try:
         value.encode()

@@ -19,11 +19,11 @@ from control_plane.access.retirement.models import Retirement
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import retirement, suspension
 from control_plane.administration.forms import GrantForm, NewGroupForm, RevokeForm
-from control_plane.administration.pages import MOST_SELECTED, RecordedModelAdmin, row_page, service_page
+from control_plane.administration.pages import MAX_SELECTED, RecordedModelAdmin, row_page, service_page
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment
 
-MOST_OPTIONS = 20
+MAX_OPTIONS = 20
 
 
 class GroupList(ChangeList):
@@ -142,13 +142,13 @@ class GroupAdmin(RecordedModelAdmin):
     @admin.action(description="Grant analyses…")
     def grant_several(self, request: HttpRequest, queryset: QuerySet[Group]) -> HttpResponse:
         """To the catalogue's page, which asks which and shows what would change."""
-        chosen = queryset.filter(retired_at=None).values_list("pk", flat=True)[:MOST_SELECTED]
+        chosen = queryset.filter(retired_at=None).values_list("pk", flat=True)[:MAX_SELECTED]
         return redirect(f"{reverse('catalogue:grant')}?groups={','.join(map(str, chosen))}")
 
     def options_view(self, request: HttpRequest) -> HttpResponse:
         """The first groups that fit what is typed into a group's field."""
         typed = request.GET.get("group", "").strip()
-        groups = Group.objects.filter(Q(slug__icontains=typed) | Q(folded_name__contains=fold_name(typed)))[:MOST_OPTIONS]
+        groups = Group.objects.filter(Q(slug__icontains=typed) | Q(folded_name__contains=fold_name(typed)))[:MAX_OPTIONS]
         return HttpResponse(format_html_join("\n", '<option value="{}">{}</option>', ((one.slug, one.name) for one in groups)))
 
     def grant_view(self, request: HttpRequest, pk: int) -> HttpResponse:

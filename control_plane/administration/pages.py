@@ -25,7 +25,7 @@ from control_plane.deployments.previews import SESSION_KEY, request_preview
 
 Perform = Callable[[dict[str, Any]], Deployment]
 # What one page can carry in its address.
-MOST_SELECTED = 500
+MAX_SELECTED = 500
 
 
 class RecordedModelAdmin(UnfoldModelAdmin):
@@ -108,7 +108,7 @@ def _preview(request: HttpRequest, perform: Perform, data: dict[str, Any]) -> Pr
     def rehearse() -> Deployment:
         deployment = perform(data)
         members = Membership.objects.filter(group__stack=deployment.stack_id, added_generation=deployment.generation)
-        people.update(members.values_list("username", "user__email")[:MOST_SELECTED])
+        people.update(members.values_list("username", "user__email")[:MAX_SELECTED])
         return deployment
 
     preview = request_preview(rehearse, actor=Actor.of_request(request))

@@ -9,7 +9,7 @@ from control_plane.accounts.models import User
 from control_plane.accounts.services.letters import send_password_link
 
 # How many one request writes to: each is a message to the mail server.
-MOST_LINKS = 20
+MAX_LINKS = 20
 
 
 def told_links(request: HttpRequest, people: Sequence[User]) -> tuple[str, int]:

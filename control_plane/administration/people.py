@@ -22,8 +22,8 @@ from control_plane.accounts.services.profile import settle_saved
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import suspension
 from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupForm
-from control_plane.administration.pages import MOST_SELECTED, RecordedModelAdmin, service_page
-from control_plane.administration.passwords import MOST_LINKS, told_links
+from control_plane.administration.pages import MAX_SELECTED, RecordedModelAdmin, service_page
+from control_plane.administration.passwords import MAX_LINKS, told_links
 from control_plane.administration.removal import removal_page, save_activity, told_activated
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -149,7 +149,7 @@ class PersonAdmin(RecordedModelAdmin):
 
     @admin.action(description="Send a link to set a password", permissions=["change"])
     def send_password_link(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        self.message_user(request, *told_links(request, list(people[:MOST_LINKS])))
+        self.message_user(request, *told_links(request, list(people[:MAX_LINKS])))
 
     def live_view(self, request: HttpRequest) -> HttpResponse:
         """The live columns of the people named, as replacements for what the page shows."""
@@ -231,11 +231,9 @@ class PersonAdmin(RecordedModelAdmin):
         return answer
 
     def _go(self, request: HttpRequest, people: QuerySet[User], view: str) -> HttpResponse | None:
-        chosen = list(people.values_list("pk", flat=True)[: MOST_SELECTED + 1])
-        if len(chosen) > MOST_SELECTED:
-            self.message_user(
-                request, f"At most {MOST_SELECTED} people can be chosen at once. Nothing was changed.", messages.ERROR
-            )
+        chosen = list(people.values_list("pk", flat=True)[: MAX_SELECTED + 1])
+        if len(chosen) > MAX_SELECTED:
+            self.message_user(request, f"At most {MAX_SELECTED} people can be chosen at once. Nothing was changed.", messages.ERROR)
             return None
         return redirect(f"{reverse(view)}?{urlencode({'id': chosen}, doseq=True)}")
 
@@ -248,7 +246,7 @@ class PersonAdmin(RecordedModelAdmin):
 
 
 def _ids(request: HttpRequest) -> list[int]:
-    return [found for text in request.GET.getlist("id")[:MOST_SELECTED] if (found := read_number(text)) is not None]
+    return [found for text in request.GET.getlist("id")[:MAX_SELECTED] if (found := read_number(text)) is not None]
 
 
 def _cell(column: str, person: User) -> SafeString:

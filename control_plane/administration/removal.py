@@ -19,13 +19,13 @@ from control_plane.access.people.removals import activate, foresee, remove_peopl
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import active_administrators, is_administrator
 from control_plane.accounts.services.deletion import LastAdministrator
-from control_plane.administration.pages import MOST_SELECTED
+from control_plane.administration.pages import MAX_SELECTED
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
 
 NO_ACCESS_BACK = "Access is not given back by itself: add them to their groups again."
-MOST_LINKS = 10
+MAX_LINKS = 10
 KEEP, DELETE = "keep", "delete"
 
 
@@ -82,7 +82,7 @@ def removal_page(request: HttpRequest, model_admin: ModelAdmin[Any], people: lis
 def told_activated(request: HttpRequest, people: QuerySet[User]) -> tuple[str, int]:
     """Activate them, and what to tell about it."""
     try:
-        changed = activate(users=list(people[:MOST_SELECTED]), actor=Actor.of_request(request))
+        changed = activate(users=list(people[:MAX_SELECTED]), actor=Actor.of_request(request))
     except Refused as error:
         return str(error), messages.ERROR
     if not changed:
@@ -118,8 +118,8 @@ def _told(people: list[User], deployments: list[Deployment], *, delete: bool) ->
     links = format_html_join(
         ", ",
         '<a class="underline font-semibold" href="{}">deployment {}</a>',
-        ((one.get_absolute_url(), one.pk) for one in deployments[:MOST_LINKS]),
+        ((one.get_absolute_url(), one.pk) for one in deployments[:MAX_LINKS]),
     )
-    more = f" and {len(deployments) - MOST_LINKS} more" if len(deployments) > MOST_LINKS else ""
+    more = f" and {len(deployments) - MAX_LINKS} more" if len(deployments) > MAX_LINKS else ""
     access = format_html("Their access is being taken away: {}{}.", links, more) if deployments else "They had no access."
     return format_html("{} {}{}. {}", who, done, after, access)

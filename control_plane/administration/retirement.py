@@ -24,7 +24,7 @@ from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
 
 # What the page shows of who was in the group; the rest is told as a number.
-MOST_FORMER = 50
+MAX_FORMER = 50
 ICONS = {
     Retirement.State.WAITING: "⏳",
     Retirement.State.REMOVING: "⟳",
@@ -151,8 +151,8 @@ def _standing(request: HttpRequest, group: Group) -> dict[str, Any]:
         "icon": ICONS[Retirement.State(retirement.state)],
         "standing": standing(retirement),
         "places": [place_in_words(retirement, one) for one in retirement.places.all()],
-        "former": former[:MOST_FORMER],
-        "more_former": max(0, former.count() - MOST_FORMER),
+        "former": former[:MAX_FORMER],
+        "more_former": max(0, former.count() - MAX_FORMER),
         "has_failed": deployment is not None and deployment.state == Deployment.State.FAILED,
         "look_again": retirement.is_open,
     }

@@ -16,10 +16,10 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.groups.services.members import find_user
 from control_plane.access.rosters.models import Roster
-from control_plane.access.rosters.services.encoding import MOST_BYTES
+from control_plane.access.rosters.services.encoding import MAX_BYTES
 from control_plane.access.rosters.services.export import export
 from control_plane.access.rosters.services.plan import FATES
-from control_plane.access.rosters.services.read import COLUMNS, MOST_ROWS
+from control_plane.access.rosters.services.read import COLUMNS, MAX_ROWS
 from control_plane.access.rosters.uploads import ask_to_apply, look_again, upload
 from control_plane.accounts.permissions import is_administrator
 from control_plane.administration.pages import RecordedModelAdmin
@@ -28,8 +28,8 @@ from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
 
 ROWS_PER_PAGE = 50
-MOST_PROBLEMS = 20
-MOST_OUTCOMES = 200
+MAX_PROBLEMS = 20
+MAX_OUTCOMES = 200
 # How each fate is shown: a badge's look, and a sign for whoever does not see its colour.
 LOOKS = {
     "added": ("is-good", "+"),
@@ -90,12 +90,12 @@ class RosterAdmin(RecordedModelAdmin):
             file = form.cleaned_data["file"]
             try:
                 # One byte more than is taken, so that a longer file is refused without being read whole.
-                roster = upload(file_name=file.name, content=file.read(MOST_BYTES + 1), actor=Actor.of_request(request))
+                roster = upload(file_name=file.name, content=file.read(MAX_BYTES + 1), actor=Actor.of_request(request))
             except Refused as error:
                 form.add_error("file", str(error))
             else:
                 return redirect(roster)
-        context = self._context(request, title="Import people", form=form, columns=COLUMNS, most_rows=MOST_ROWS)
+        context = self._context(request, title="Import people", form=form, columns=COLUMNS, most_rows=MAX_ROWS)
         return TemplateResponse(request, "admin/rosters/upload.html", context, status=422 if form.errors else 200)
 
     def fates_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -113,7 +113,7 @@ class RosterAdmin(RecordedModelAdmin):
             rows=[(fate, FATES[fate["fate"]], *LOOKS[fate["fate"]]) for fate in page],
             wanted=wanted,
             tallies=[(fate.value, label, roster.counts.get(fate.value, 0)) for fate, label in FATES.items()],
-            problems=roster.problems[:MOST_PROBLEMS],
+            problems=roster.problems[:MAX_PROBLEMS],
             has_refused=bool(roster.problems or roster.counts.get("refused")),
             changes=sum(roster.counts.get(fate, 0) for fate in ("added", "changed", "removed")),
             **_progress(roster),
@@ -170,7 +170,7 @@ class RosterAdmin(RecordedModelAdmin):
 
 def _progress(roster: Roster) -> dict[str, Any]:
     """What became of each group, with its deployment as it stands, in one query."""
-    outcomes = roster.outcomes[:MOST_OUTCOMES]
+    outcomes = roster.outcomes[:MAX_OUTCOMES]
     started = Deployment.objects.in_bulk([outcome["deployment"] for outcome in outcomes if outcome["deployment"]])
     rows = [(outcome, started.get(outcome["deployment"])) for outcome in outcomes]
     is_moving = roster.is_under_way or any(deployment is not None and deployment.is_open for _, deployment in rows)

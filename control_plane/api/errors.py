@@ -12,7 +12,7 @@ from control_plane.base.audit.refusals import NotYours, record_refusal
 from control_plane.base.errors import Refused
 from control_plane.deployments.iam_delay import ASK_AGAIN_SECONDS
 
-MOST_PROBLEMS = 5
+MAX_PROBLEMS = 5
 # Pydantic's documentation, "Validation errors".
 OUT_OF_BOUNDS = {"greater_than_equal", "less_than_equal", "int_parsing_size", "finite_number"}
 
@@ -56,6 +56,6 @@ def _refused(api: NinjaAPI, request: HttpRequest, error: Refused) -> HttpRespons
 
 def _malformed(api: NinjaAPI, request: HttpRequest, error: ValidationError) -> HttpResponse:
     """Say where and why, without the values: 400 for a number out of its bounds, 422 for what has another form than it should."""
-    problems = [f"{'.'.join(str(part) for part in one['loc'][2:])}: {one['msg']}" for one in error.errors[:MOST_PROBLEMS]]
+    problems = [f"{'.'.join(str(part) for part in one['loc'][2:])}: {one['msg']}" for one in error.errors[:MAX_PROBLEMS]]
     status = 400 if any(one["type"] in OUT_OF_BOUNDS for one in error.errors) else 422
     return api.create_response(request, {"detail": f"Nothing was changed. {'; '.join(problems)}."}, status=status)

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router, Schema
 
 from control_plane.base.audit.actors import Actor
-from control_plane.research.storage.objects import MOST_KEYS, Deletion, Outcome, delete, restore
+from control_plane.research.storage.objects import MAX_KEYS, Deletion, Outcome, delete, restore
 from control_plane.research.storage.page_session import PageSession, page_place, page_session
 from control_plane.research.storage.sessions import Purpose
 
@@ -20,7 +20,7 @@ Key = Annotated[str, Field(min_length=1, max_length=1024)]
 class Keys(Schema):
     """What to delete."""
 
-    keys: Annotated[list[Key], Field(min_length=1, max_length=MOST_KEYS)]
+    keys: Annotated[list[Key], Field(min_length=1, max_length=MAX_KEYS)]
 
 
 class Marker(Schema):
@@ -33,7 +33,7 @@ class Marker(Schema):
 class Markers(Schema):
     """What to bring back."""
 
-    items: Annotated[list[Marker], Field(min_length=1, max_length=MOST_KEYS)]
+    items: Annotated[list[Marker], Field(min_length=1, max_length=MAX_KEYS)]
 
 
 class Done(Schema):

@@ -17,18 +17,18 @@ from control_plane.research.uploads.names import NameRefused
 
 # The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
 router = Router(tags=["uploads"])
-MOST_IDS = 1000
+MAX_IDS = 1000
 # Browsers' whole numbers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
 # milliseconds (ECMAScript, "Time Values and Time Range"). No browser sends others, so that none of its files is refused for them.
-MOST_WHOLE, MOST_MILLISECONDS = 2**53 - 1, 8_640_000_000_000_000
+MAX_WHOLE, MAX_MILLISECONDS = 2**53 - 1, 8_640_000_000_000_000
 
 
 class File(Schema):
     """One file as the browser knows it."""
 
     path: str = Field(max_length=4096)
-    size: int = Field(ge=0, le=MOST_WHOLE)
-    modified: int = Field(ge=-MOST_MILLISECONDS, le=MOST_MILLISECONDS)
+    size: int = Field(ge=0, le=MAX_WHOLE)
+    modified: int = Field(ge=-MAX_MILLISECONDS, le=MAX_MILLISECONDS)
     kind: str = Field("", max_length=200)
     replaces: str = Field("", max_length=100)
 
@@ -37,7 +37,7 @@ class Start(Schema):
     """Files to begin, and the folder that they go into."""
 
     folder: str = Field(max_length=1024)
-    files: list[File] = Field(max_length=initiate.MOST_FILES)
+    files: list[File] = Field(max_length=initiate.MAX_FILES)
 
 
 class Existing(Schema):
@@ -75,7 +75,7 @@ class Sent(Schema):
 class Finish(Schema):
     """Files to call complete, if S3 holds them."""
 
-    files: list[Sent] = Field(max_length=initiate.MOST_FILES)
+    files: list[Sent] = Field(max_length=initiate.MAX_FILES)
 
 
 class Ended(Schema):
@@ -89,7 +89,7 @@ class Ended(Schema):
 class Remove(Schema):
     """Unfinished uploads to give up."""
 
-    ids: list[RowNumber] = Field(max_length=MOST_IDS)
+    ids: list[RowNumber] = Field(max_length=MAX_IDS)
 
 
 class Removed(Schema):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 # Of a number as text: 18 digits stay below 2**63, the most that a database's integer holds.
-MOST_DIGITS = 18
+MAX_DIGITS = 18
 # The number of a row, in a document that somebody sends.
 RowNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
 # Parameters that say where to go on, which Django and allauth take apart.
@@ -19,7 +19,7 @@ ADDRESSES = ("next",)
 
 def read_number(text: str) -> int | None:
     """Read a number of no sign from text, or None. Python's own would take other scripts' digits, and any length."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 class UnreadableMiddleware:

@@ -7,7 +7,7 @@ from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import GroupManifest
 
 # What a sentence names; the rest is told as a number.
-MOST_NAMED = 5
+MAX_NAMED = 5
 UNCHANGED = "Nothing was changed on AWS."
 
 
@@ -58,5 +58,5 @@ def _without_key(held: GroupManifest, later: GroupManifest) -> set[str]:
 def _names(wanted: GroupManifest, who: set[str]) -> str:
     if "" in who:
         return f"everybody in {wanted.slug}"
-    named = ", ".join(sorted(addresses_of(who).values())[:MOST_NAMED])
-    return f"{named} and {len(who) - MOST_NAMED} more" if len(who) > MOST_NAMED else named
+    named = ", ".join(sorted(addresses_of(who).values())[:MAX_NAMED])
+    return f"{named} and {len(who) - MAX_NAMED} more" if len(who) > MAX_NAMED else named

@@ -16,12 +16,12 @@ from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.notifications.messages import Letter, absolute
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import MOST_RECIPIENTS, put_emails, put_webhook
+from control_plane.notifications.outbox import MAX_RECIPIENTS, put_emails, put_webhook
 from stacks.manifest import names
 
 # Left out of the webhook's document: they grow with the group, and the link shows them. Receivers expect 20 kB at most.
 LARGE = ("plan", "resources")
-MOST_LISTED = 20
+MAX_LISTED = 20
 PREFIX = {
     Notice.Event.SUCCEEDED: "Done",
     Notice.Event.FAILED: "Failed",
@@ -53,7 +53,7 @@ def key(deployment: Deployment, event: Notice.Event, generation: int) -> str:
 
 
 def recipients(deployment: Deployment, event: Notice.Event) -> list[User]:
-    """Return the active people who are told, MOST_RECIPIENTS at most: those who asked first, then administrators."""
+    """Return the active people who are told, MAX_RECIPIENTS at most: those who asked first, then administrators."""
     changes = deployment.changes.all()
     asked = Q(pk__in={change.actor_user_id for change in changes if change.actor_user_id})
     administrators = Q(is_staff=True, is_superuser=True)
@@ -70,7 +70,7 @@ def recipients(deployment: Deployment, event: Notice.Event) -> list[User]:
         case _:
             raise ValueError(f"{event} is not a deployment's state.")
     people = User.objects.filter(wanted, is_active=True).order_by(Case(When(asked, then=0), default=1), "pk")
-    return list(people[:MOST_RECIPIENTS])
+    return list(people[:MAX_RECIPIENTS])
 
 
 def _letter(deployment: Deployment, event: Notice.Event, recipient: User) -> Letter:
@@ -98,9 +98,9 @@ def _path_for(recipient: User, deployment: Deployment) -> str:
 
 
 def _list(summaries: list[str]) -> str:
-    unlisted = len(summaries) - MOST_LISTED
+    unlisted = len(summaries) - MAX_LISTED
     more = [f"- and {unlisted} more"] if unlisted > 0 else []
-    return "\n".join([*(f"- {summary}" for summary in summaries[:MOST_LISTED]), *more])
+    return "\n".join([*(f"- {summary}" for summary in summaries[:MAX_LISTED]), *more])
 
 
 def _what_happened(deployment: Deployment, event: Notice.Event) -> list[str]:

@@ -3,7 +3,7 @@
 import random
 
 # Tries of one deployment before it waits for somebody.
-MOST_TRIES = 6
+MAX_TRIES = 6
 LONGEST_WAIT_SECONDS = 300.0
 
 

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from control_plane.deployments.models import Change, Deployment
 
 # What a page shows of them; the rest is told as a number.
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Covered:
 def covered_by(deployment: Deployment) -> Covered:
     """What this run brings: also what earlier runs of the stack were asked for and did not bring. At most two queries."""
     found = covered_changes(deployment)
-    changes = list(found[: MOST_SHOWN + 1])
-    more = found.count() - MOST_SHOWN if len(changes) > MOST_SHOWN else 0
-    return Covered(generations_covered(deployment), _once(changes[:MOST_SHOWN]), more)
+    changes = list(found[: MAX_SHOWN + 1])
+    more = found.count() - MAX_SHOWN if len(changes) > MAX_SHOWN else 0
+    return Covered(generations_covered(deployment), _once(changes[:MAX_SHOWN]), more)
 
 
 def covered_changes(deployment: Deployment) -> QuerySet[Change]:

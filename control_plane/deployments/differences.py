@@ -6,7 +6,7 @@ from typing import Any, Literal
 HIDDEN = "(not shown)"
 LONGEST_VALUE = 2000
 # What a row holds; of a stack with more, the page could not tell more either.
-MOST_RECORDED = 1000
+MAX_RECORDED = 1000
 
 
 @dataclass(frozen=True)

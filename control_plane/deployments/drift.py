@@ -18,7 +18,7 @@ from control_plane.base import aws
 from control_plane.base.aws import AwsFailure
 from control_plane.deployments import aws_ahead, cloudformation, drift_detection, iam_users, leftovers
 from control_plane.deployments.cloudformation import Observation
-from control_plane.deployments.differences import MOST_RECORDED, Difference, unread
+from control_plane.deployments.differences import MAX_RECORDED, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from stacks.manifest import ManifestError, StoreUnavailable, names
 
@@ -44,7 +44,7 @@ class Progress:
 
     def add(self, differences: list[Difference]) -> None:
         """Keep these too, as far as there is room."""
-        self.found = [*self.found, *(one.to_json() for one in differences)][:MOST_RECORDED]
+        self.found = [*self.found, *(one.to_json() for one in differences)][:MAX_RECORDED]
 
     @property
     def differences(self) -> list[Difference]:

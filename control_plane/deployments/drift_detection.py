@@ -19,7 +19,7 @@ logger = logging.getLogger("cohort.drift")
 
 # Whose values are shown nowhere, whatever AWS tells.
 HIDING = frozenset({"AWS::SecretsManager::Secret"})
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 def begin(stack: Stack, names: Iterable[str]) -> dict[str, str]:
@@ -46,7 +46,7 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
                     failed[name] = answer.get("DetectionStatusReason", "AWS gives no reason")
             if not open_ones or time.monotonic() > deadline:
                 return failed, open_ones
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def read(stack: Stack, name: str, failure: str = "") -> list[Difference]:

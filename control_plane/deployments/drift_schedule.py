@@ -13,7 +13,7 @@ from control_plane.deployments.tasks import check_drift
 NIGHT = range(1, 5)
 CHECK_AGE = timedelta(hours=20)
 CHECK_PATIENCE = timedelta(minutes=15)
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 
 
 def check_drift_by_night() -> None:
@@ -25,7 +25,7 @@ def check_drift_by_night() -> None:
 def compare_restored() -> None:
     """Have the stacks of a restored database compared with AWS, once each."""
     unseen = Q(known_generation__isnull=False, drift_checked_at__isnull=True, generation__gt=0)
-    for pk in Stack.objects.filter(unseen).values_list("pk", flat=True)[:MOST_AT_ONCE]:
+    for pk in Stack.objects.filter(unseen).values_list("pk", flat=True)[:MAX_AT_ONCE]:
         if Stack.objects.filter(unseen, pk=pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now()):
             check_drift.enqueue(pk)
 
@@ -38,7 +38,7 @@ def check_by_night(*, at_any_hour: bool = False) -> int:
     is_time = at_any_hour or now.hour in NIGHT
     due = (old & ~Q(drift_state=DriftState.CHECKING)) | stuck if is_time else stuck
     # No more than a worker checks within the patience, or the same ones would be enqueued again and again.
-    room = max(0, MOST_AT_ONCE - Stack.objects.filter(drift_state=DriftState.CHECKING).exclude(stuck).count())
+    room = max(0, MAX_AT_ONCE - Stack.objects.filter(drift_state=DriftState.CHECKING).exclude(stuck).count())
     started = 0
     deployed = Stack.objects.filter(due, deployed_generation=F("generation"), generation__gt=0)
     for pk in deployed.values_list("pk", flat=True)[:room]:

@@ -70,7 +70,7 @@ REPAIRABLE_STATES = frozenset(
         "UPDATE_FAILED",
     }
 )
-MOST_LISTED = 9
+MAX_LISTED = 9
 BUCKET = "AWS::S3::Bucket"
 
 _NAME_TAKEN = re.compile(r"already ?exists|already ?owned|name .*(taken|in use|not available)", re.IGNORECASE)
@@ -183,8 +183,8 @@ def of_leftovers(left: Sequence[FailedResource]) -> Problem:
 
 
 def _listed(resources: Sequence[FailedResource]) -> str:
-    shown = ", ".join(f"{one.resource_type} “{one.logical_id}”" for one in resources[:MOST_LISTED])
-    return f"{shown} and {len(resources) - MOST_LISTED} more" if len(resources) > MOST_LISTED else shown
+    shown = ", ".join(f"{one.resource_type} “{one.logical_id}”" for one in resources[:MAX_LISTED])
+    return f"{shown} and {len(resources) - MAX_LISTED} more" if len(resources) > MAX_LISTED else shown
 
 
 def of_removal(failed: FailedResource | None, status: str) -> Problem:

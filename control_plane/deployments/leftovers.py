@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
 # A stack that has more than this left is in a worse state than a list can tell.
-MOST_REMEMBERED = 100
+MAX_REMEMBERED = 100
 _REMOVED = frozenset({"DELETE_COMPLETE", "DELETE_SKIPPED"})
 _ABSENT = frozenset({"NoSuchEntity", "NoSuchBucket", "NoSuchBucketPolicy", "ResourceNotFoundException", "404"})
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
@@ -62,7 +62,7 @@ def look(stack: Stack, after: str | None, *, stack_id: str = "") -> list[Leftove
 def still_there(stack: Stack, found: Iterable[Leftover]) -> list[Leftover]:
     """Those of them that AWS holds, or may hold, and that the stack does not hold again. Raises AwsFailure."""
     asked = Lookup(stack)
-    return [one for one in found if not asked.is_gone(one)][:MOST_REMEMBERED]
+    return [one for one in found if not asked.is_gone(one)][:MAX_REMEMBERED]
 
 
 def problem(left: Sequence[Leftover]) -> Problem:

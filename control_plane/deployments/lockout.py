@@ -17,7 +17,7 @@ from control_plane.base import aws
 from control_plane.base.config import config
 from control_plane.deployments.lockout_steps import Step, carry_out, wait_until_seen
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from stacks.manifest import MOST_REVOKED, GroupManifest, denials, names, parse
+from stacks.manifest import MAX_REVOKED, GroupManifest, denials, names, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cohort.denying")
 
 # How often somebody's next wish is taken up within one task; the sweep would take it up too.
-MOST_ROUNDS = 5
+MAX_ROUNDS = 5
 # Types of resources with whose change CloudFormation may take away what was put there beside it.
 CARRIERS = frozenset({"AWS::IAM::Role", "AWS::IAM::Group", "AWS::IAM::User"})
 
@@ -35,7 +35,7 @@ Key = tuple[str, str, str]
 def deny(stack_id: int) -> None:
     """Put on AWS what the newest wanted manifest denies, and see it there. Raises NotDenied; the sweep tries again."""
     done = 0
-    for _ in range(MOST_ROUNDS):
+    for _ in range(MAX_ROUNDS):
         stack = Stack.objects.get(pk=stack_id)
         if stack.generation == done or stack.is_up_to_date:
             return
@@ -109,7 +109,7 @@ def _with_approved_alone(stack: Stack, deployed: GroupManifest, wanted: GroupMan
     members = tuple(one.model_copy(update={"suspended": one.suspended or one.username in suspended}) for one in wanted.members)
     joined = wanted.model_copy(update={"members": members, "suspended": wanted.suspended or deployed.suspended})
     # Beyond what a role holds, what is wanted now comes first.
-    return joined if len(joined.shut_out) <= MOST_REVOKED else wanted
+    return joined if len(joined.shut_out) <= MAX_REVOKED else wanted
 
 
 def _shut_out(stack: Stack, deployed: GroupManifest, wanted: GroupManifest) -> None:

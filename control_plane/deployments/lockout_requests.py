@@ -6,7 +6,7 @@ from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.tasks import deny_now
 from stacks.manifest import GroupManifest, denials
 
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 
 
 def shuts_out_more(before: GroupManifest | None, after: GroupManifest) -> bool:
@@ -19,7 +19,7 @@ def shuts_out_more(before: GroupManifest | None, after: GroupManifest) -> bool:
 
 def deny_pending() -> None:
     """For the sweep: as long as the manifest that denies is not deployed, what it denies is put again."""
-    for stack in _behind().order_by("?")[:MOST_AT_ONCE]:
+    for stack in _behind().order_by("?")[:MAX_AT_ONCE]:
         _enqueue_if_due(stack)
 
 

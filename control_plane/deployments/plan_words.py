@@ -7,7 +7,7 @@ from control_plane.deployments.member_addresses import addresses_of
 from control_plane.deployments.plans import PeopleChange
 
 # What is shown of each list; the rest is told as a number.
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 
 SIGNS = {
     "add": "+",
@@ -61,7 +61,7 @@ def people_rows(changes: Sequence[PeopleChange], names: Mapping[str, str] | None
 
     `names` gives addresses to members whom the database does not hold.
     """
-    usernames = [change.name for change in changes if change.kind == "member"][:MOST_SHOWN]
+    usernames = [change.name for change in changes if change.kind == "member"][:MAX_SHOWN]
     addresses = addresses_of(usernames) | dict(names or {})
     return [_person(change, addresses) for change in changes]
 

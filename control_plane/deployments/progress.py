@@ -6,12 +6,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from control_plane.deployments.backoff import MOST_TRIES
+from control_plane.deployments.backoff import MAX_TRIES
 from control_plane.deployments.durations import duration, elapsed_seconds, expected_seconds
 from control_plane.deployments.models import Deployment
 
 # A page shows so many resources: all of one stack, and the first of those nested in it.
-MOST_RESOURCES = 500
+MAX_RESOURCES = 500
 
 _ACTIONS = {"add": "added", "change": "changed", "replace": "made anew", "remove": "removed"}
 _RESOURCE_STATES = {"waiting": ("…", "waiting"), "running": ("⟳", "under way"), "done": ("✓", "done"), "failed": ("✗", "failed")}
@@ -71,7 +71,7 @@ class Progress:
 def progress_of(deployment: Deployment) -> Progress:
     """Gather it. At most two queries, and none for a run that has ended."""
     now = timezone.now()
-    resources = [_resource(one) for one in deployment.resources[:MOST_RESOURCES]]
+    resources = [_resource(one) for one in deployment.resources[:MAX_RESOURCES]]
     done, most = sum(one.get("state") == "done" for one in deployment.resources), len(deployment.resources)
     by_resource = bool(resources) and deployment.state != Deployment.State.SUCCEEDED
     elapsed = elapsed_seconds(deployment, now)
@@ -138,4 +138,4 @@ def _next_try(deployment: Deployment, now: datetime) -> str:
     if deployment.state != Deployment.State.QUEUED or not deployment.attempts or deployment.not_before is None:
         return ""
     seconds = (deployment.not_before - now).total_seconds()
-    return f"Try {deployment.attempts + 1} of {MOST_TRIES} {f'in {duration(seconds)}' if seconds > 0 else 'begins now'}"
+    return f"Try {deployment.attempts + 1} of {MAX_TRIES} {f'in {duration(seconds)}' if seconds > 0 else 'begins now'}"

@@ -8,7 +8,7 @@ from control_plane.deployments.models import Deployment, DriftState, Stack, Stac
 from control_plane.deployments.progress import resource_name
 
 # What a page shows of the differences; the rest is told as a number.
-MOST_DIFFERENCES = 100
+MAX_DIFFERENCES = 100
 
 _ICONS = {
     DriftState.UNKNOWN: "?",
@@ -59,7 +59,7 @@ def on_aws(stack: Stack) -> OnAws:
     """How the stack stands, for a page. No query."""
     # What is left has a notice of its own, whether a check has run or not.
     rows = [row for one in stack.drift if one.get("status") != "left" for row in _rows(one)]
-    return OnAws(stack, drift_icon(stack.drift_state), rows[:MOST_DIFFERENCES], max(0, len(rows) - MOST_DIFFERENCES))
+    return OnAws(stack, drift_icon(stack.drift_state), rows[:MAX_DIFFERENCES], max(0, len(rows) - MAX_DIFFERENCES))
 
 
 def drift_icon(state: str) -> str:

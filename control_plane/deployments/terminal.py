@@ -7,13 +7,13 @@ from typing import Any
 
 from control_plane.base.config import config
 from control_plane.base.terminal import EXIT_STILL_WAITING, Verb, VerbCommand
-from control_plane.deployments.backoff import MOST_TRIES
+from control_plane.deployments.backoff import MAX_TRIES
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict
 
 EXIT_DEPLOYMENT_FAILED = 1
 WAIT_SECONDS = 1800
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 class DeployingCommand(VerbCommand):
@@ -74,7 +74,7 @@ class DeployingCommand(VerbCommand):
             if until_approval and deployment.state == Deployment.State.APPROVAL:
                 break
             if deployment.is_open:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
             deployment = Deployment.objects.select_related("stack").get(pk=deployment.superseded_by_id or deployment.pk)
         return deployment
 
@@ -83,7 +83,7 @@ def _progress(deployment: Deployment) -> str:
     if deployment.state == Deployment.State.QUEUED:
         if deployment.attempts and deployment.not_before:
             until = f"{deployment.not_before:%H:%M:%S} UTC"
-            return f"       waiting until {until} for try {deployment.attempts + 1} of {MOST_TRIES}: {deployment.error}"
+            return f"       waiting until {until} for try {deployment.attempts + 1} of {MAX_TRIES}: {deployment.error}"
         return "       waiting for the worker"
     if deployment.state == Deployment.State.APPROVAL:
         page = f"{config().site_url}{deployment.get_absolute_url()}"

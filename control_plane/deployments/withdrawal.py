@@ -10,13 +10,13 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.deployments.active_lockout import unchanged_but
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
-from control_plane.deployments.plan_words import MOST_SHOWN, people_rows
+from control_plane.deployments.plan_words import MAX_SHOWN, people_rows
 from control_plane.deployments.plans import people_changes
 from control_plane.deployments.requests import lock, queue
 from control_plane.deployments.signals import deployment_cancelled
 
 # What a sentence names of each part; the rest is told as a number.
-MOST_NAMED = 10
+MAX_NAMED = 10
 GOES_ON = "Going on with what cannot be cancelled"
 
 
@@ -82,7 +82,7 @@ def withdraw(deployment: Deployment, *, actor: Actor) -> Withdrawal:
     if successor is not None and not stack.deployed_generation and successor.changes.count() == 1:
         _end(successor, deployment, actor)
     if withdrawn:
-        details = {"withdrawn": list(withdrawn[:MOST_NAMED]), "goes_on": list(goes_on[:MOST_NAMED])}
+        details = {"withdrawn": list(withdrawn[:MAX_NAMED]), "goes_on": list(goes_on[:MAX_NAMED])}
         record(actor, "deployment.withdraw", stack.name, deployment=deployment.pk, **details)
     return Withdrawal(withdrawn, goes_on, successor)
 
@@ -107,8 +107,8 @@ def _words(held: str, wanted: str, *, widens: bool) -> tuple[str, ...]:
     if not wanted:
         return ()
     changes = [one for one in people_changes(held, wanted) if one.widens == widens]
-    return tuple(f"{row.name} {row.what}" for row in people_rows(changes[:MOST_SHOWN]))
+    return tuple(f"{row.name} {row.what}" for row in people_rows(changes[:MAX_SHOWN]))
 
 
 def _listed(words: tuple[str, ...]) -> str:
-    return "; ".join(words[:MOST_NAMED]) + (f"; and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else "")
+    return "; ".join(words[:MAX_NAMED]) + (f"; and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else "")

@@ -14,7 +14,7 @@ from stacks import bootstrap, names
 TOOLKIT = "CDKToolkit"
 # What every template of CDK's asks for (its rule CheckBootstrapVersion).
 LEAST_VERSION = 6
-MOST_OTHERS, MOST_ROLES = 10, 5000
+MAX_OTHERS, MAX_ROLES = 10, 5000
 ADMINISTRATOR = ":policy/AdministratorAccess"
 
 
@@ -65,15 +65,15 @@ def execution_role(around: Surroundings) -> Iterator[Finding]:
 
 def others(around: Surroundings) -> Iterator[Finding]:
     """Name the account's other CDK bootstraps: whoever deploys by them may often do everything. Cohort's roles may use none."""
-    pages = around.aws("iam").get_paginator("list_roles").paginate(PaginationConfig={"MaxItems": MOST_ROLES})
+    pages = around.aws("iam").get_paginator("list_roles").paginate(PaginationConfig={"MaxItems": MAX_ROLES})
     own = names.cdk_role_arn(around.account, around.region, "cfn-exec-role").rpartition("/")[2]
     found = [one["RoleName"] for page in pages for one in page["Roles"]]
     roles = [name for name in found if re.fullmatch(r"cdk-.+-cfn-exec-role-\d{12}-[a-z0-9-]+", name) and name != own]
     if not roles:
         yield ok("none beside Cohort's")
         return
-    administrators = [name for name in roles[:MOST_OTHERS] if any(one.endswith(ADMINISTRATOR) for one in _attached(around, name))]
-    words = f"{len(roles)} more: {', '.join(roles[:MOST_OTHERS])}"
+    administrators = [name for name in roles[:MAX_OTHERS] if any(one.endswith(ADMINISTRATOR) for one in _attached(around, name))]
+    words = f"{len(roles)} more: {', '.join(roles[:MAX_OTHERS])}"
     if administrators:
         words += f". Administrators: {', '.join(administrators)}"
     yield ok(f"{words}. Cohort uses none of them, and its roles may not either")

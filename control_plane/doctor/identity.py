@@ -8,7 +8,7 @@ from control_plane.doctor.findings import CannotLook, Finding, not_yet, ok, to_d
 from control_plane.doctor.surroundings import Surroundings, code_of
 
 # AWS refuses a request whose time differs by more than five minutes (IAM user guide, "Signature Version 4"), S3 by 15.
-MOST_CLOCK_SECONDS = 300
+MAX_CLOCK_SECONDS = 300
 WRONG_VAR_DIR = "AWS_ENDPOINT_URL is set: if that is a local `make up`'s, export VAR_DIR=$HOME/cohort-site. "
 
 
@@ -48,7 +48,7 @@ def clock(around: Surroundings) -> Iterator[Finding]:
         raise CannotLook("AWS's answer had no date")
     ahead = round(around.clock_ahead)
     words = f"{abs(ahead)} s {'ahead of' if ahead > 0 else 'behind'} AWS's"
-    if abs(ahead) > MOST_CLOCK_SECONDS:
+    if abs(ahead) > MAX_CLOCK_SECONDS:
         yield to_do(words, "AWS refuses what is signed at another time: set the clock (timedatectl set-ntp true).")
     else:
         yield ok(words)

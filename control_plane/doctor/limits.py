@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from control_plane.doctor.findings import Finding, ok, to_do, unknown
-from control_plane.doctor.stacks import MOST_PAGES, stack
+from control_plane.doctor.stacks import MAX_PAGES, stack
 from control_plane.doctor.surroundings import Surroundings, code_of, why_not
 from stacks import names
 from stacks.site import BACKUP_STACK, HOST_STACK
@@ -27,7 +27,7 @@ def quotas(around: Surroundings) -> Iterator[Finding]:
     figures = {f"IAM {name.lower()}": (summary[name], summary[f"{name}Quota"], needed) for name, needed in NEEDED.items()}
     cloudformation = around.aws("cloudformation")
     limits = {one["Name"]: one["Value"] for one in cloudformation.describe_account_limits()["AccountLimits"]}
-    pages = cloudformation.get_paginator("list_stacks").paginate(PaginationConfig={"MaxItems": MOST_PAGES * 100})
+    pages = cloudformation.get_paginator("list_stacks").paginate(PaginationConfig={"MaxItems": MAX_PAGES * 100})
     used = sum(one["StackStatus"] != "DELETE_COMPLETE" for page in pages for one in page["StackSummaries"])
     figures["CloudFormation stacks"] = used, limits["StackLimit"], NEEDED_STACKS
     full = [

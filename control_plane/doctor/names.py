@@ -14,7 +14,7 @@ from control_plane.accounts.validation import validate_name, validate_person_nam
 from control_plane.doctor.findings import Finding, State, ok
 from control_plane.doctor.surroundings import Surroundings
 
-MOST_LISTED = 50
+MAX_LISTED = 50
 
 
 def names(around: Surroundings) -> Iterator[Finding]:
@@ -35,9 +35,9 @@ def names(around: Surroundings) -> Iterator[Finding]:
     if not found:
         yield ok(f"all {count} would be taken today")
         return
-    more = [f"and {len(found) - MOST_LISTED} more"] if len(found) > MOST_LISTED else []
+    more = [f"and {len(found) - MAX_LISTED} more"] if len(found) > MAX_LISTED else []
     seen = f"{len(found)} of {count} would not be taken today, and stay valid"
-    yield Finding(State.OK, seen, "\n".join([*found[:MOST_LISTED], *more]))
+    yield Finding(State.OK, seen, "\n".join([*found[:MAX_LISTED], *more]))
 
 
 def _refusals(validate: Callable[[str], None], name: str) -> list[str]:

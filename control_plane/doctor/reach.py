@@ -16,8 +16,8 @@ from stacks.site import BACKUP_STACK, HOST_STACK
 # As the alarm has it (`stacks.monitoring`).
 LEAST_DAYS = 14
 DIG = "Correct it, then wait for its TTL: dig +short "
-MOST_BUCKETS = 1000
-MOST_NAMED = 10
+MAX_BUCKETS = 1000
+MAX_NAMED = 10
 
 
 def dns(around: Surroundings) -> Iterator[Finding]:
@@ -124,7 +124,7 @@ def cors(around: Surroundings) -> Iterator[Finding]:
     origin, s3 = around.origin, around.aws("s3")
     buckets = _buckets(around)
     wrong, same = [], 0
-    for bucket in buckets[:MOST_BUCKETS]:
+    for bucket in buckets[:MAX_BUCKETS]:
         try:
             rules = s3.get_bucket_cors(Bucket=bucket)["CORSRules"]
         except ClientError as error:
@@ -137,9 +137,9 @@ def cors(around: Surroundings) -> Iterator[Finding]:
         else:
             wrong.append(f"{bucket} ({', '.join(sorted(allowed)) or 'none'})")
     if wrong:
-        more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
+        more = f" and {len(wrong) - MAX_NAMED} more" if len(wrong) > MAX_NAMED else ""
         advice = "sudo cohort platform sync --wait; if it has nothing to do, sudo cohort platform renew --wait"
-        yield to_do(f"{', '.join(wrong[:MOST_NAMED])}{more}: browsers at {origin} cannot send files", advice)
+        yield to_do(f"{', '.join(wrong[:MAX_NAMED])}{more}: browsers at {origin} cannot send files", advice)
     else:
         yield ok(f"{same} analysis buckets let {origin} in" if buckets else "there is no analysis bucket yet")
 

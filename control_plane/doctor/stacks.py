@@ -12,8 +12,8 @@ from stacks.site import BACKUP_STACK, HOST_STACK
 
 WELL = frozenset(["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"])
 # More than an account has room for by default.
-MOST_PAGES = 50
-MOST_NAMED = 10
+MAX_PAGES = 50
+MAX_NAMED = 10
 
 
 def stack(around: Surroundings, name: str) -> dict[str, Any] | None:
@@ -72,7 +72,7 @@ def _one(around: Surroundings, name: str) -> Iterator[Finding]:
 
 def groups(around: Surroundings) -> Iterator[Finding]:
     """Look for stacks of groups and of analysis buckets that CloudFormation left half done, and for those of an older release."""
-    pages = around.aws("cloudformation").get_paginator("list_stacks").paginate(PaginationConfig={"MaxItems": MOST_PAGES * 100})
+    pages = around.aws("cloudformation").get_paginator("list_stacks").paginate(PaginationConfig={"MaxItems": MAX_PAGES * 100})
     ours = [one for page in pages for one in page["StackSummaries"] if _is_ours(one)]
     broken = [
         f"{one['StackName']} ({one['StackStatus']})"
@@ -82,8 +82,8 @@ def groups(around: Surroundings) -> Iterator[Finding]:
     if not ours:
         yield not_yet(5, "there are none yet", "sudo cohort platform sync --wait, on the host.")
     elif broken:
-        more = f" and {len(broken) - MOST_NAMED} more" if len(broken) > MOST_NAMED else ""
-        yield to_do(f"{', '.join(broken[:MOST_NAMED])}{more}", "On the site, Deployments: each has its reason and what to do.")
+        more = f" and {len(broken) - MAX_NAMED} more" if len(broken) > MAX_NAMED else ""
+        yield to_do(f"{', '.join(broken[:MAX_NAMED])}{more}", "On the site, Deployments: each has its reason and what to do.")
     else:
         yield ok(f"{len(ours)} are whole{_older(ours, stack(around, HOST_STACK))}")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from control_plane.access.rosters.services.cells import read_cell
-from control_plane.access.rosters.services.encoding import MOST_BYTES, decode
+from control_plane.access.rosters.services.encoding import MAX_BYTES, decode
 from control_plane.access.rosters.services.read import split
 from control_plane.accounts.validation import fold_name
 from control_plane.neurocaas_import.entries import ImportRefused, shown
@@ -56,7 +56,7 @@ def read_book(path: str) -> AddressBook:
 
 def _text(path: str) -> str:
     with Path(path).open("rb") as file:
-        decoded = decode(file.read(MOST_BYTES + 1))
+        decoded = decode(file.read(MAX_BYTES + 1))
     if decoded.complaint:
         raise ImportRefused(f"{shown(path)} cannot be read. {decoded.complaint} Nothing was changed.")
     return decoded.text

@@ -13,9 +13,9 @@ from control_plane.base.config import config
 from control_plane.base.errors import Refused
 from stacks.manifest import names
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 # CloudFormation takes a longer template only from S3 (its API reference, "CreateChangeSet").
-MOST_INLINE = 51_200
+MAX_INLINE = 51_200
 Found = TypeVar("Found")
 NOTHING_TO_CHANGE = "No updates are to be performed"
 # How long IAM may take until every part of it knows a new name (its user guide, "Troubleshooting": eventual consistency).
@@ -104,7 +104,7 @@ class Aws:
         )
         at = {"StackName": stack, "ChangeSetName": made["Id"]}
         while (now := self.cloudformation.describe_change_set(**at))["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         if now["Status"] != "CREATE_COMPLETE":
             self.cloudformation.delete_change_set(**at)
             raise NotAdopted(f"CloudFormation does not take the users into {stack}: {now.get('StatusReason')}")
@@ -126,7 +126,7 @@ class Aws:
             if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
                 failed = "" if status == "DELETE_COMPLETE" else self._reason(stack)
                 raise NotAdopted(f"CloudFormation left {stack} in the state {status}{failed}. People's keys work as before.")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def user_of(self, unique_id: str, *candidates: str) -> str:
         """Which of these names the user with this unique id has now. Raises NotAdopted where none has it."""
@@ -138,7 +138,7 @@ class Aws:
                     return name
             if time.monotonic() > deadline:
                 raise NotAdopted(f"The IAM user {unique_id} is neither called {' nor '.join(candidates)} any more: was it removed?")
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def user(self, name: str) -> dict[str, Any] | None:
         """An IAM user, or None."""
@@ -152,7 +152,7 @@ class Aws:
 
     def _body(self, stack: str, template: dict[str, Any]) -> dict[str, str]:
         text = json.dumps(template, separators=(",", ":"))
-        if len(text.encode()) <= MOST_INLINE:
+        if len(text.encode()) <= MAX_INLINE:
             return {"TemplateBody": text}
         # CDK's own bucket is there wherever groups are deployed, and what lies in it is removed by nobody's mistake.
         bucket = names.cdk_assets(self.place.account, self.place.region)

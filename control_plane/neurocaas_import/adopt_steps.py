@@ -28,7 +28,7 @@ from control_plane.neurocaas_import.models import Adoption
 from stacks.manifest import names
 
 Tell = Callable[[str], None]
-LOOK_SECONDS = 0.3
+POLL_SECONDS = 0.3
 
 
 class Work:
@@ -202,7 +202,7 @@ def bring(work: Work, stack: Stack) -> None:
         if now.state == Deployment.State.APPROVAL and not asked:
             asked = True
             work.tell(f"{stack.name}: waits for a second administrator (manage.py deployment approve {now.pk})")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         stack.refresh_from_db()
 
 
@@ -240,7 +240,7 @@ def _wait_for_worker(stack: Stack) -> None:
     while Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists():
         if time.monotonic() > deadline:
             raise NotAdopted(f"{stack.name} is being deployed. People's keys work as before; run this again later.")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _remove_group(work: Work, old: str) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from control_plane.base.errors import Refused
 from control_plane.base.visible import visible
 
-MOST_SHOWN = 100
+MAX_SHOWN = 100
 
 
 class ImportRefused(Refused):
@@ -58,7 +58,7 @@ class Entry:
         self.fate = Fate.THERE
 
 
-def shown(value: object, most: int = MOST_SHOWN) -> str:
+def shown(value: object, most: int = MAX_SHOWN) -> str:
     """Anything as one short line of text that every terminal, file and database takes, and that people can act on."""
     text = value if isinstance(value, str) else kind_of(value)
     line = visible(text[:most])

@@ -27,7 +27,7 @@ _FIELDS = {
 }
 _KNOWN_ELSEWHERE = {"", "stage", "uxdata", "affiliates", "lambda"}
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
-MOST_UNKNOWN = 12
+MAX_UNKNOWN = 12
 
 
 @dataclass
@@ -58,8 +58,8 @@ def find_affiliates(profile: Profile) -> list[Affiliate]:
     found += [_stranger(at, value) for at, value in _strangers(profile.document)]
     if unknown:
         names = list(unknown)
-        more = f" and {len(names) - MOST_UNKNOWN} more" if len(names) > MOST_UNKNOWN else ""
-        profile.entry.say(f"Not known, and not looked at: {', '.join(names[:MOST_UNKNOWN])}{more}.")
+        more = f" and {len(names) - MAX_UNKNOWN} more" if len(names) > MAX_UNKNOWN else ""
+        profile.entry.say(f"Not known, and not looked at: {', '.join(names[:MAX_UNKNOWN])}{more}.")
     if not found and not profile.entry.is_refused:
         profile.entry.refuse(
             f"It holds no affiliates: they are expected in the list {PLACE}. Give the right file, or write them there."

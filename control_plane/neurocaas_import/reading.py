@@ -24,11 +24,11 @@ from control_plane.base.sizes import in_words
 from control_plane.neurocaas_import.entries import Entry, shown
 
 FILE_NAME = "user_config_template.json"
-MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 # Python refuses to read longer numbers; nothing in a profile is one.
-MOST_DIGITS = 18
-MOST_NAMED = 5
-MOST_SHOWN_PATH = 300
+MAX_DIGITS = 18
+MAX_NAMED = 5
+MAX_SHOWN_PATH = 300
 
 
 @dataclass
@@ -56,7 +56,7 @@ def read_profiles(paths: Sequence[str]) -> list[Profile]:
     profiles, seen = [], set[str]()
     for place in (place for given in paths for place in _places(Path(given))):
         stack = shown(place.path.absolute().parent.name or "/")
-        profile = Profile(shown(str(place.path), MOST_SHOWN_PATH), stack, Entry("profile", stack))
+        profile = Profile(shown(str(place.path), MAX_SHOWN_PATH), stack, Entry("profile", stack))
         profiles.append(profile)
         if place.note:
             profile.entry.mend(place.note)
@@ -88,7 +88,7 @@ def parse(data: bytes, entry: Entry) -> Any:
             strict=False,
             object_pairs_hook=lambda pairs: _mapping(pairs, doubled),
             parse_constant=lambda word: odd.append(word),
-            parse_int=lambda digits: int(digits) if len(digits) <= MOST_DIGITS else digits,
+            parse_int=lambda digits: int(digits) if len(digits) <= MAX_DIGITS else digits,
         )
     except RecursionError:
         entry.refuse("The file nests lists or mappings too deeply to be a profile. Write it anew, as a profile that is read.")
@@ -143,12 +143,12 @@ def _read(place: _Place, profile: Profile) -> None:
             profile.entry.refuse(f"{FILE_NAME} is not a plain file. Give the folder that holds it.")
             return
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError, RuntimeError) as error:
         profile.entry.refuse(f"{_reason(error)}. See to it that the file can be read, then run this again.")
         return
-    if len(data) > MOST_BYTES:
-        profile.entry.refuse(f"The file has more than {in_words(MOST_BYTES)}, which no profile has. Give the right one.")
+    if len(data) > MAX_BYTES:
+        profile.entry.refuse(f"The file has more than {in_words(MAX_BYTES)}, which no profile has. Give the right one.")
         return
     profile.document = parse(data, profile.entry)
 
@@ -190,8 +190,8 @@ def _mapping(pairs: list[tuple[str, Any]], doubled: list[str]) -> dict[str, Any]
 
 def _some(words: Sequence[str]) -> str:
     different = list(dict.fromkeys(shown(word, 40) for word in words))
-    more = f" and {len(different) - MOST_NAMED} more" if len(different) > MOST_NAMED else ""
-    return ", ".join(different[:MOST_NAMED]) + more
+    more = f" and {len(different) - MAX_NAMED} more" if len(different) > MAX_NAMED else ""
+    return ", ".join(different[:MAX_NAMED]) + more
 
 
 def _is_there(path: Path) -> bool:

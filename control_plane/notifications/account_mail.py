@@ -11,7 +11,7 @@ from cryptography.fernet import InvalidToken
 from control_plane.base.encryption import fernet
 from control_plane.notifications.channels import NotDelivered
 from control_plane.notifications.messages import Message
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 
 _PURPOSE = b"cohort account mail"
 # A link to set a password serves for a day: after that there is no use in sending it.
@@ -37,4 +37,4 @@ def unsealed(notice: Notice) -> Message:
 def forget_unsent(now: datetime) -> int:
     """Give up, and remove the words of, what could not be sent for a day. Returns how many."""
     old = Notice.objects.unsent().filter(event=Notice.Event.ACCOUNT, created_at__lt=now - KEPT).exclude(sealed="")
-    return old.update(sealed="", attempts=MOST_TRIES)
+    return old.update(sealed="", attempts=MAX_TRIES)

@@ -7,14 +7,14 @@ from django.utils import timezone
 
 from control_plane.base.cleaning import cleans, remove_in_steps
 from control_plane.base.config import config
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 
 
 @cleans("old messages")
 def remove_old_notices() -> int:
     """Remove those that nobody will try to deliver any more. Returns how many."""
     before = timezone.now() - timedelta(days=config().cleanup_notice_days)
-    ended = Q(sent_at__isnull=False) | Q(attempts__gte=MOST_TRIES)
+    ended = Q(sent_at__isnull=False) | Q(attempts__gte=MAX_TRIES)
     return remove_in_steps(Notice.objects.filter(ended, created_at__lt=before))
 
 

@@ -8,7 +8,7 @@ from django.db.models import F, PositiveSmallIntegerField, Q, QuerySet
 from django.db.models.functions import Least
 from django.utils import timezone
 
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.notifications.tasks import TASK_WAIT, deliver
 
 
@@ -43,7 +43,7 @@ def try_again(notice_id: int) -> bool:
     has_words = ~Q(event=Notice.Event.ACCOUNT) | ~Q(sealed="")
     waiting = Notice.objects.failed().filter(has_words, pk=notice_id)
     # Of one that was given up, the last try is made once more.
-    tries = Least(F("attempts"), MOST_TRIES - 1, output_field=PositiveSmallIntegerField())
+    tries = Least(F("attempts"), MAX_TRIES - 1, output_field=PositiveSmallIntegerField())
     with transaction.atomic():
         now = timezone.now()
         if not waiting.update(begun_at=now, attempts=tries, not_before=now + TASK_WAIT):

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-MOST_TRIES = 8
+MAX_TRIES = 8
 # A longer subject is cut by most mail programs.
 LONGEST_SUBJECT = 150
 
@@ -35,7 +35,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
 
     def due(self, now: datetime) -> "NoticeQuerySet":
         """Unsent ones whose next try is late, the latest first."""
-        return self.unsent().filter(attempts__lt=MOST_TRIES, not_before__lte=now).order_by("not_before")
+        return self.unsent().filter(attempts__lt=MAX_TRIES, not_before__lte=now).order_by("not_before")
 
     def failed(self) -> "NoticeQuerySet":
         """Unsent ones whose last try failed, while no other was begun or asked for."""
@@ -109,7 +109,7 @@ class Notice(models.Model):
     @property
     def is_given_up(self) -> bool:
         """Whether nobody tries it again unless somebody asks."""
-        return self.sent_at is None and self.attempts >= MOST_TRIES
+        return self.sent_at is None and self.attempts >= MAX_TRIES
 
     @property
     def has_words(self) -> bool:

@@ -18,18 +18,18 @@ from control_plane.notifications.models import Notice, fresh_key
 from control_plane.notifications.tasks import TASK_WAIT, deliver
 
 # Of those who are told of one event, where nothing else limits them; and of those whose e-mails are enqueued at once.
-MOST_RECIPIENTS = 50
-MOST_PER_SWEEP = 200
+MAX_RECIPIENTS = 50
+MAX_PER_SWEEP = 200
 
 
 def put_emails(*, event: Notice.Event, key: str, recipients: Iterable[str], letter: Letter) -> None:
     """Put the same e-mail to each of these addresses into the outbox, but for those who were told `key` already.
 
-    In the transaction that records what is told. Of more than MOST_RECIPIENTS the sweep begins the delivery: the record must not
+    In the transaction that records what is told. Of more than MAX_RECIPIENTS the sweep begins the delivery: the record must not
     wait for it.
     """
     addresses = list(recipients)
-    if len(addresses) <= MOST_RECIPIENTS:
+    if len(addresses) <= MAX_RECIPIENTS:
         for address in addresses:
             _put(event=event, key=key, channel=Notice.Channel.EMAIL, recipient=address, **letter.fields())
         return
@@ -59,12 +59,12 @@ def put_account_mail(*, recipient: str, subject: str, body: str) -> Notice:
 def deliver_due() -> int:
     """Enqueue the next try of each notice that is late: after a failed try, or a worker's death. Returns how many.
 
-    At most MOST_PER_SWEEP at a time. Several workers may sweep at once.
+    At most MAX_PER_SWEEP at a time. Several workers may sweep at once.
     """
     now = timezone.now()
     forget_unsent(now)
     enqueued = 0
-    for notice in Notice.objects.due(now)[:MOST_PER_SWEEP]:
+    for notice in Notice.objects.due(now)[:MAX_PER_SWEEP]:
         with transaction.atomic():
             # Whoever moves the date first enqueues it.
             if Notice.objects.due(now).filter(pk=notice.pk).update(not_before=now + TASK_WAIT):

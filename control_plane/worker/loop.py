@@ -17,7 +17,7 @@ from control_plane.worker.sweep import sweep
 
 logger = logging.getLogger("cohort.worker")
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 # Within 30 s of being asked, a worker has ended: what is under way may end in the first two thirds of that.
 GRACE_SECONDS = 20.0
 RECOVER_SECONDS = 2.0
@@ -79,7 +79,7 @@ class Worker:
                 continue
             if began == 0 and once and self.engine.is_idle:
                 return
-            self.stop.wait(LOOK_SECONDS)
+            self.stop.wait(POLL_SECONDS)
 
     def _is_due(self, what: str, seconds: float) -> bool:
         now = time.monotonic()

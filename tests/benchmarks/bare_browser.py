@@ -19,7 +19,7 @@ from local_aws.server import free_port
 from tests.e2e.browser import ARGUMENTS, find_chromium
 
 DONE = "measured"
-START_SECONDS, MOST_SECONDS = 30, 300
+START_SECONDS, MAX_SECONDS = 30, 300
 # Presses the button when nobody listens any more, and keeps how long it took and which addresses were asked.
 MEASURE = f"""() => {{
   performance.setResourceTimingBufferSize(20000);
@@ -55,10 +55,10 @@ class BareBrowser:
 
     def wait_until_measured(self) -> dict[str, Any]:
         """What `MEASURE` kept: {seconds, asked}. Raises TimeoutError."""
-        deadline = time.monotonic() + MOST_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         while self._title() != DONE:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"The upload did not end within {MOST_SECONDS} seconds.")
+                raise TimeoutError(f"The upload did not end within {MAX_SECONDS} seconds.")
             time.sleep(0.25)
         measured: dict[str, Any] = self.visit(lambda page: page.evaluate("() => window.measured"))
         return measured

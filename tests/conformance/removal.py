@@ -14,8 +14,8 @@ from tests.conformance.targets import Target
 
 # CDK's bootstrap and the policies go last: CloudFormation deletes the other stacks by the role that is in there.
 LAST = (presence.CDK_STACK, names.BOOTSTRAP_STACK)
-LONGEST_SECONDS, LOOK_SECONDS = 1800, 0.5
-MOST_AT_ONCE = 1000
+LONGEST_SECONDS, POLL_SECONDS = 1800, 0.5
+MAX_AT_ONCE = 1000
 
 
 class Stays(RuntimeError):
@@ -106,7 +106,7 @@ def _remove_bucket(target: Target, bucket: str) -> None:
 def _delete(s3: Any, bucket: str, versions: list[dict[str, str]]) -> None:
     if not versions:
         return
-    errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions[:MOST_AT_ONCE], "Quiet": True}).get("Errors", [])
+    errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": versions[:MAX_AT_ONCE], "Quiet": True}).get("Errors", [])
     if errors:
         first = errors[0]
         raise Stays(f"{len(errors)} versions stay, the first: {first['Key']}: {first['Message']}{_until(s3, bucket, first)}")
@@ -146,7 +146,7 @@ def _settled(target: Target, stack_id: str) -> str:
     while (state := presence.stack_state(target, stack_id)).endswith("IN_PROGRESS"):
         if time.monotonic() > deadline:
             raise Stays(f"it is {state} for more than {LONGEST_SECONDS / 60:.0f} minutes")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return state
 
 

@@ -25,7 +25,7 @@ Need = Literal[
 ]
 # A step returns what is worth a note: what was measured, or how AWS decided what no document does.
 Action = Callable[["Tour"], str | None]
-MOST_OF_A_REASON = 600
+MAX_OF_A_REASON = 600
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _run(step: Step, tour: "Tour") -> Row:
         note = step.action(tour) or ""
     except Exception as error:
         said = str(error) or str(traceback.extract_tb(error.__traceback__)[-1].line)
-        reason = f"{type(error).__name__}: {said}"[:MOST_OF_A_REASON]
+        reason = f"{type(error).__name__}: {said}"[:MAX_OF_A_REASON]
         tour.log(f"{step.id}\n{traceback.format_exc()}")
         return Row(step.id, step.subject, step.title, "failed", round(time.monotonic() - began, 2), reason)
     return Row(step.id, step.subject, step.title, "passed", round(time.monotonic() - began, 2), note)

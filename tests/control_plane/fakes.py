@@ -79,7 +79,7 @@ class FakeAws:
         monkeypatch.setattr(cloudformation, "first_failure", lambda *_: self.failure)
         monkeypatch.setattr(cloudformation, "cancel_update", self.cancel_update)
         monkeypatch.setattr(cloudformation, "client", lambda region: self)
-        monkeypatch.setattr(repair, "LOOK_SECONDS", 0)
+        monkeypatch.setattr(repair, "POLL_SECONDS", 0)
         return self
 
 

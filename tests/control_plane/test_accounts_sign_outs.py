@@ -19,7 +19,7 @@ from control_plane.access.groups.services.credentials import member_credentials
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member
 from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
-from control_plane.access.people.sign_outs import MAX_AN_HOUR
+from control_plane.access.people.sign_outs import MAX_PER_HOUR
 from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
 from control_plane.base.audit.models import AuditEvent
@@ -192,7 +192,7 @@ def test_nobody_has_to_approve_that_a_past_cutoff_is_dropped(ada: User, group: G
 
 def test_too_many_cutoffs_to_name_end_every_session(ada: User, grace: User, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    monkeypatch.setattr(manifests, "MOST_REVOKED", 1)
+    monkeypatch.setattr(manifests, "MAX_REVOKED", 1)
     moment = timezone.now().replace(microsecond=0)
     Membership.objects.filter(group=group).update(sessions_not_before=moment)
     manifest = manifests.group_manifest(Group.objects.get(pk=group.pk), 99)
@@ -216,7 +216,7 @@ def test_a_group_that_cannot_be_changed_now_hinders_no_other(ada: User, group: G
 
 def test_signing_out_everywhere_is_limited(ada: User) -> None:
     client = signed_in()
-    for _ in range(MAX_AN_HOUR):
+    for _ in range(MAX_PER_HOUR):
         sign_out_everywhere(client)
     assert "10 times within an hour" in text_of(client.post("/accounts/sessions/", follow=True))
 

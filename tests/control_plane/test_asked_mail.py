@@ -14,7 +14,7 @@ from django_tasks_db.models import DBTaskResult
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.notifications.delivery import deliver
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.notifications.outbox import deliver_due
 from control_plane.notifications.tasks import MESSAGES
 from tests.control_plane.accounts import PASSWORD, delivered, link_in_mail, signed_in, somebody, text_of
@@ -116,12 +116,12 @@ def test_asking_again_while_it_is_being_sent_sends_nothing_twice(broken: pytest.
 def test_a_mail_that_was_given_up_is_sent_again_when_somebody_asks(broken: pytest.MonkeyPatch) -> None:
     client = Client()
     reset(client)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         try_it()
     assert Notice.objects.get().is_given_up
     assert "Nobody tries it again by itself" in text_of(client.get("/accounts/mail/"))
     broken.undo()
-    assert not deliver(Notice.objects.get().pk, MOST_TRIES)
+    assert not deliver(Notice.objects.get().pk, MAX_TRIES)
     client.post("/accounts/mail/again/")
     assert taken_up().sent_at
 

@@ -25,7 +25,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, LogLine
 from control_plane.deployments.requests import request_check
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.research.uploads.models import Upload
 from tests.control_plane.conftest import settle
 
@@ -56,7 +56,7 @@ def test_messages_that_are_old_and_ended_go(group: Group) -> None:
         Notice.objects.filter(pk=row.pk).update(created_at=days_ago(days))
 
     notice("sent@example.org", 91, sent_at=days_ago(91))
-    notice("given-up@example.org", 91, attempts=MOST_TRIES)
+    notice("given-up@example.org", 91, attempts=MAX_TRIES)
     notice("recent@example.org", 89, sent_at=days_ago(89))
     notice("waits@example.org", 91)
     assert clean()["old messages"] == 2

@@ -15,9 +15,9 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from control_plane.research.catalogue import documents
 from control_plane.research.catalogue.checking import check, check_stored, read
 from control_plane.research.catalogue.documents import (
-    MOST_BYTES,
-    MOST_DEPTH,
-    MOST_NODES,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
     OverLimit,
     Unreadable,
     compose,
@@ -161,10 +161,10 @@ def test_anchors_aliases_and_merge_keys_are_read() -> None:
 
 
 HEAVY = {
-    "values": "a: [" + "1," * MOST_NODES + "]\n",
-    "lines": "a:\n" + "- 1\n" * (MOST_NODES + 1),
+    "values": "a: [" + "1," * MAX_NODES + "]\n",
+    "lines": "a:\n" + "- 1\n" * (MAX_NODES + 1),
     "depth": "a: " + "[" * 100_000,
-    "depth by aliases": "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, MOST_DEPTH + 1)),
+    "depth by aliases": "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, MAX_DEPTH + 1)),
     "hexadecimal": "a: 0x" + "f" * 90_000 + "\n",
     "base 60": "%YAML 1.1\n---\na: 1" + ":59" * 20_000 + "\n",
     "base 60 in 1.2": "a: 1" + ":59" * 20_000 + "\n",
@@ -172,7 +172,7 @@ HEAVY = {
     "aliases": "a0: &a0 [1,1,1,1,1,1,1,1,1,1]\n" + "".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9)),
     "merge keys": "a: &a {" + ",".join(f"k{n}: 1" for n in range(1000)) + "}\n" + "".join(f"b{n}: {{<<: *a}}\n" for n in range(99)),
     "letters by aliases": "a: &a " + "x" * 100_000 + "\nb: [" + ",".join(["*a"] * 20) + "]\n",
-    "bytes": "a: " + "x" * MOST_BYTES + "\n",
+    "bytes": "a: " + "x" * MAX_BYTES + "\n",
 }
 
 

@@ -118,7 +118,7 @@ def test_on_the_web_a_key_holder_gets_a_session_and_never_the_key(group: Group, 
 def test_a_program_gone_wild_is_slowed_down_and_an_operator_is_not(
     group: Group, ada: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("control_plane.access.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 2)
+    monkeypatch.setattr("control_plane.access.groups.services.credentials.MAX_SESSIONS_PER_HOUR", 2)
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
     settle(group.stack)
     for _ in range(2):

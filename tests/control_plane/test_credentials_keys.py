@@ -82,7 +82,7 @@ def test_who_has_no_key_is_told_so(group: Group, ada: User, grace: User, operato
 
 
 def test_keys_are_not_replaced_all_day_long(group: Group, holder: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control_plane.access.groups.services.keys.MOST_ROTATIONS_AN_HOUR", 1)
+    monkeypatch.setattr("control_plane.access.groups.services.keys.MAX_ROTATIONS_PER_HOUR", 1)
     rotate_key(group=group, user=holder, actor=on_the_web(holder))
     settle(group.stack)
     with pytest.raises(TooOften):

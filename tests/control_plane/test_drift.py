@@ -70,7 +70,7 @@ def aws(monkeypatch):
     fake = FakeCloudFormation()
     monkeypatch.setattr(cloudformation, "client", lambda region: fake)
     monkeypatch.setattr(cloudformation, "observe", lambda *_: fake.observation)
-    monkeypatch.setattr(drift_detection, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(drift_detection, "POLL_SECONDS", 0)
     with mock_aws():
         yield fake
 

@@ -53,7 +53,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, group: Group) -> Any:
     monkeypatch.setattr(cloudformation, "client", lambda region: fake)
     monkeypatch.setattr(cloudformation, "observe", lambda *_: holding(1))
     monkeypatch.setattr(cloudformation, "resources", lambda *_: [])
-    monkeypatch.setattr(drift_detection, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(drift_detection, "POLL_SECONDS", 0)
     with mock_aws():
         boto3.client("iam").create_role(RoleName="cohort-example-lab", Path="/cohort/example-lab/", AssumeRolePolicyDocument="{}")
         yield fake

@@ -72,7 +72,7 @@ def site(monkeypatch: pytest.MonkeyPatch, group: Group, ada: User, operator: Act
         monkeypatch.setattr(
             cloudformation, "resources", lambda *_: [StackResource("Key1", "AWS::IAM::AccessKey", made.key, "CREATE_COMPLETE")]
         )
-        monkeypatch.setattr(drift_detection, "LOOK_SECONDS", 0)
+        monkeypatch.setattr(drift_detection, "POLL_SECONDS", 0)
         yield made
 
 

@@ -121,7 +121,7 @@ def test_a_count_goes_on_over_the_pages_of_s3_and_tells_how_far_it_is(bucket: An
     # One that was replaced 1985 days ago is over at the next midnight, those of the days before are over already.
     assert found.due_objects == 1999 - 1985
     assert any("earlier versions so far" in line for line in told)
-    monkeypatch.setattr(earlier_versions, "MOST_COUNTED", 10)
+    monkeypatch.setattr(earlier_versions, "MAX_COUNTED", 10)
     assert count([BUCKET], 30, place=PLACE, tell=told.append).is_more
 
 

@@ -23,7 +23,7 @@ from control_plane.access.keys.checking import check_group
 from control_plane.accounts.models import User
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import client_of
@@ -41,7 +41,7 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def place(group: Group, ada: User) -> Place:
+def place(group: Group, ada: User) -> GroupFolder:
     analysis = create_analysis(slug="ephys", name="Ephys", bucket="cohort-ephys", actor=OPERATOR)[0]
     settle(analysis.stack)
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
@@ -68,7 +68,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, operation: str, *errors: Exception) 
     monkeypatch.setattr(BaseClient, "_make_api_call", answer)
 
 
-def test_a_role_just_made_is_being_made_ready(group: Group, ada: User, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_just_made_is_being_made_ready(group: Group, ada: User, place: GroupFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed(group, timedelta())
     refuse(monkeypatch, "AssumeRole", REFUSED)
     with pytest.raises(BeingMadeReady, match="being made ready on AWS"):
@@ -78,7 +78,7 @@ def test_a_role_just_made_is_being_made_ready(group: Group, ada: User, place: Pl
 
 
 def test_a_right_that_never_comes_ends_with_a_message_of_its_own(
-    group: Group, place: Place, monkeypatch: pytest.MonkeyPatch
+    group: Group, place: GroupFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(group, SETTLES)
     refuse(monkeypatch, "AssumeRole", REFUSED)
@@ -87,7 +87,7 @@ def test_a_right_that_never_comes_ends_with_a_message_of_its_own(
     assert not isinstance(refused.value, BeingMadeReady)
 
 
-def test_what_is_no_refusal_is_told_at_once(group: Group, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_refusal_is_told_at_once(group: Group, place: GroupFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed(group, timedelta())
     refuse(monkeypatch, "AssumeRole", EndpointConnectionError(endpoint_url="https://sts"))
     with pytest.raises(NoCredentials, match="AWS gave no credentials: Could not connect") as refused:
@@ -95,7 +95,9 @@ def test_what_is_no_refusal_is_told_at_once(group: Group, place: Place, monkeypa
     assert not isinstance(refused.value, BeingMadeReady)
 
 
-def test_a_page_s_script_is_told_when_to_ask_again(group: Group, ada: User, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_s_script_is_told_when_to_ask_again(
+    group: Group, ada: User, place: GroupFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deployed(group, timedelta())
     address = reverse("api-1:files-session", args=("example-lab", "ephys"))
     client = client_of(ada)
@@ -111,13 +113,15 @@ def test_a_page_s_script_is_told_when_to_ask_again(group: Group, ada: User, plac
     assert client.post(address, "{}", content_type="application/json").json()["settles"] is None
 
 
-def test_a_worker_waits_for_the_role(group: Group, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_waits_for_the_role(group: Group, place: GroupFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     deployed(group, timedelta())
     refuse(monkeypatch, "AssumeRole", REFUSED, REFUSED)
     jobs_client(group, place.analysis).list_objects_v2(Bucket="cohort-ephys")
 
 
-def test_a_page_waits_where_s3_refuses_a_new_grant(group: Group, ada: User, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_waits_where_s3_refuses_a_new_grant(
+    group: Group, ada: User, place: GroupFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The role is there, and what it may do in the bucket is not yet: the page says so, and turns by itself."""
     refusal = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
     client = s3_client(place, Purpose.BROWSE)

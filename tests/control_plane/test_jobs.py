@@ -147,7 +147,7 @@ def test_what_lies_elsewhere_is_refused(lab: Lab, inputs: list[str], config: str
 
 
 def test_none_and_too_many_are_refused(lab: Lab) -> None:
-    for inputs in ([], [f"example-lab/inputs/{number}" for number in range(submitting.MOST_INPUTS + 1)]):
+    for inputs in ([], [f"example-lab/inputs/{number}" for number in range(submitting.MAX_INPUTS + 1)]):
         with pytest.raises(NotSubmittable):
             submit(place=lab.place, inputs=inputs, config_key=CONFIG, token=new_token(), actor=lab.actor)
 
@@ -176,7 +176,7 @@ def test_folders_stand_for_the_files_in_them(lab: Lab) -> None:
 
 
 def test_a_folder_with_too_many_files_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(submitting, "MOST_INPUTS", 3)
+    monkeypatch.setattr(submitting, "MAX_INPUTS", 3)
     lab.put(*(f"example-lab/inputs/many/{number}" for number in range(4)))
     with pytest.raises(NotSubmittable, match="More than 3"):
         expand(lab.place, ["example-lab/inputs/many/"])

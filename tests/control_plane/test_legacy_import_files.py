@@ -107,7 +107,7 @@ def test_a_file_is_read_or_refused_with_its_reason(importer: Importer, content: 
 
 
 def test_a_huge_file_is_refused(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MOST_BYTES", 100)
+    monkeypatch.setattr(reading, "MAX_BYTES", 100)
     report = importer.one(profile(LAB))
     assert report["fate"] == "refused"
 

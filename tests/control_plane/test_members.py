@@ -103,7 +103,7 @@ def test_who_comes_back_is_somebody_new_to_aws(group: Group, ada: User, operator
 def test_too_many_removals_to_name_end_every_session(
     group: Group, ada: User, grace: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(manifests, "MOST_REVOKED", 1)
+    monkeypatch.setattr(manifests, "MAX_REVOKED", 1)
     for user in (ada, grace):
         add_member(group=group, user=user, access=Access.FEDERATED, actor=operator)
         remove_member(group=group, user=user, actor=operator)

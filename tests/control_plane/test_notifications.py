@@ -31,7 +31,7 @@ from control_plane.deployments.announcements import announce
 from control_plane.deployments.models import Change, Deployment
 from control_plane.notifications import delivery, outbox
 from control_plane.notifications.delivery import deliver
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.notifications.outbox import deliver_due
 
 pytestmark = pytest.mark.django_db
@@ -165,7 +165,7 @@ def test_no_more_than_fifty_are_told_and_who_asked_comes_first(deployment: Deplo
     User.objects.bulk_create(User(email=f"a{number}@example.org", is_staff=True, is_superuser=True) for number in range(80))
     Change.objects.update(actor_user=grace)
     told = tell(fail(deployment), "failed")
-    assert len(told) == outbox.MOST_RECIPIENTS
+    assert len(told) == outbox.MAX_RECIPIENTS
     assert "grace@example.org" in told
 
 
@@ -191,7 +191,7 @@ def test_what_is_not_taken_is_tried_again_later_each_time_and_then_given_up(
     break_mail(monkeypatch)
     tell(deployment, "succeeded")
     waits = []
-    for tries in range(1, MOST_TRIES):
+    for tries in range(1, MAX_TRIES):
         notice = Notice.objects.get()
         assert notice.attempts == tries
         assert "connection refused" in notice.last_error
@@ -204,7 +204,7 @@ def test_what_is_not_taken_is_tried_again_later_each_time_and_then_given_up(
     assert waits == [1, 2, 4, 8, 16, 32, 64]
     Notice.objects.update(not_before=timezone.now() - timedelta(days=1))
     assert deliver_due() == 0
-    assert Notice.objects.get().attempts == MOST_TRIES
+    assert Notice.objects.get().attempts == MAX_TRIES
 
 
 def test_the_same_try_is_never_made_twice(deployment: Deployment) -> None:

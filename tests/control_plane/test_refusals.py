@@ -118,7 +118,7 @@ def test_what_is_refused_again_is_counted_by_address_place_and_hour(client: Clie
 
 def test_nobody_fills_the_audit_trail_with_addresses(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     at(monkeypatch, "2026-03-01T10:00:00+00:00")
-    monkeypatch.setattr("control_plane.base.audit.refusals.MOST_ADDRESSES", 3)
+    monkeypatch.setattr("control_plane.base.audit.refusals.MAX_ADDRESSES", 3)
     for number in range(6):
         client.get(f"/admin/nowhere/{number}/")
     client.get("/admin/nowhere/0/")

@@ -58,7 +58,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Removing:
     monkeypatch.setattr(cloudformation, "events_after", lambda *_: next(told, []))
     monkeypatch.setattr(cloudformation, "resources", lambda *_: [StackResource("User1", "AWS::IAM::User", "u")])
     monkeypatch.setattr("control_plane.deployments.lockout.make_way", lambda deployment: None)
-    monkeypatch.setattr(stack_deletion, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(stack_deletion, "POLL_SECONDS", 0)
     return made
 
 

@@ -69,7 +69,7 @@ class FakeCloudFormation:
 
 @pytest.fixture
 def install(monkeypatch):
-    monkeypatch.setattr(repair, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(repair, "POLL_SECONDS", 0)
 
     def with_states(*states):
         aws = FakeCloudFormation(*states)

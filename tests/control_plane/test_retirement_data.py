@@ -139,7 +139,7 @@ def test_a_survey_counts_what_is_there_and_stops_somewhere(lab: Group, bucket: A
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets == [{"bucket": BUCKET, "objects": 4, "bytes": 17, "more": False}]
-    monkeypatch.setattr("control_plane.access.retirement.inventory.MOST_COUNTED", 3)
+    monkeypatch.setattr("control_plane.access.retirement.inventory.MAX_COUNTED", 3)
     work_out(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets[0]["more"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane.access.rosters.services.cells import read_cell, write_cell
-from control_plane.access.rosters.services.encoding import MOST_BYTES
-from control_plane.access.rosters.services.read import MOST_ROWS, Reading, Row, read, read_text
+from control_plane.access.rosters.services.encoding import MAX_BYTES
+from control_plane.access.rosters.services.read import MAX_ROWS, Reading, Row, read, read_text
 
 HEAD = "email,name,group,access,manager,ends_on,action"
 
@@ -72,8 +72,8 @@ def test_whatever_wrote_it(content: bytes) -> None:
         (b"ada@example.org,Ada\n", "email: This column is missing"),
         (b"email,E-Mail\na@example.org,b@example.org\n", "2 columns of this name"),
         (b'email,"name\nada@example.org,Ada\n', "quotation mark is not closed"),
-        (b"x" * (MOST_BYTES + 1), "Split it"),
-        (b"email\n" + b"a@example.org\n" * (MOST_ROWS + 1), "Split it"),
+        (b"x" * (MAX_BYTES + 1), "Split it"),
+        (b"email\n" + b"a@example.org\n" * (MAX_ROWS + 1), "Split it"),
     ],
 )
 def test_what_cannot_be_read_at_all_is_told(content: bytes, says: str) -> None:
@@ -176,9 +176,7 @@ def test_never_is_no_date() -> None:
 
 
 def test_the_whole_of_a_large_file_is_read() -> None:
-    assert (
-        len(rows("email,name\n" + "".join(f"p{number}@example.org,Person {number}\n" for number in range(MOST_ROWS)))) == MOST_ROWS
-    )
+    assert len(rows("email,name\n" + "".join(f"p{number}@example.org,Person {number}\n" for number in range(MAX_ROWS)))) == MAX_ROWS
 
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "''=1", "＝1", "=cmd|' /C calc'!A0"]

@@ -13,7 +13,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.research.analyses.retiring import ask
-from stacks.manifest import MOST_BUCKETS, MOST_STORAGE_STACKS, PlatformManifest, names, parse
+from stacks.manifest import MAX_BUCKETS, MAX_STORAGE_STACKS, PlatformManifest, names, parse
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A storage stack holds two buckets."""
-    monkeypatch.setattr(f"{platform_stack.__module__}.MOST_BUCKETS", 2)
+    monkeypatch.setattr(f"{platform_stack.__module__}.MAX_BUCKETS", 2)
 
 
 def make(slug: str) -> str:
@@ -44,7 +44,7 @@ def fill(stack: Stack, many: int) -> None:
 
 
 def test_the_201st_analysis_goes_into_a_further_stack_and_the_first_one_is_not_touched() -> None:
-    fill(platform_stack(), MOST_BUCKETS - 1)
+    fill(platform_stack(), MAX_BUCKETS - 1)
     assert make("last") == "Cohort-Storage"
     before = manifest_of("Cohort-Storage")
     assert make("one-more") == "Cohort-Storage-2"
@@ -52,7 +52,7 @@ def test_the_201st_analysis_goes_into_a_further_stack_and_the_first_one_is_not_t
     assert (further.number, further.generation, further.buckets) == (2, 1, ("cohort-one-more",))
     assert (further.account, further.region, further.origins) == (before.account, before.region, before.origins)
     assert manifest_of("Cohort-Storage") == before
-    assert len(before.buckets) == MOST_BUCKETS
+    assert len(before.buckets) == MAX_BUCKETS
 
 
 @pytest.mark.usefixtures("small")
@@ -112,9 +112,9 @@ def test_a_further_stack_is_refused_where_the_account_has_room_for_none() -> Non
 
 
 def test_there_is_an_end_to_further_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{platform_stack.__module__}.MOST_BUCKETS", 0)
+    monkeypatch.setattr(f"{platform_stack.__module__}.MAX_BUCKETS", 0)
     stack = platform_stack()
-    Stack.objects.filter(pk=stack.pk).update(name=names.storage_stack(MOST_STORAGE_STACKS))
+    Stack.objects.filter(pk=stack.pk).update(name=names.storage_stack(MAX_STORAGE_STACKS))
     platform_stack()
     with pytest.raises(LimitReached, match=r"less than or equal to 50.*Nothing was changed"):
         make("a1")

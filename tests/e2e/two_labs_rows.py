@@ -20,7 +20,7 @@ from control_plane.accounts.services.addresses import make_link_token
 from control_plane.accounts.services.computers import computers, sign_in
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Preview
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.research.catalogue.requests import ask
 from control_plane.research.jobs.models import Job
 from web.jobs.sharing import SALT
@@ -105,7 +105,7 @@ def _given_up(person: User) -> Notice:
     """A message to this person that nobody took, and that nobody tries by itself any more."""
     now = timezone.now()
     email = {"event": Notice.Event.ACCOUNT, "channel": Notice.Channel.EMAIL, "recipient": person.email, "sealed": "sealed"}
-    return Notice.objects.create(**email, attempts=MOST_TRIES, begun_at=now, failed_at=now, last_error="It did not answer.")
+    return Notice.objects.create(**email, attempts=MAX_TRIES, begun_at=now, failed_at=now, last_error="It did not answer.")
 
 
 def _job(group: Group, user: User) -> Job:

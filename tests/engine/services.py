@@ -95,11 +95,11 @@ def analyses() -> dict[str, str]:
 
 def further_analysis(slug: str, bucket: str) -> int:
     """Make an analysis where every storage stack is full."""
-    most, platform_stack_module.MOST_BUCKETS = platform_stack_module.MOST_BUCKETS, 0
+    most, platform_stack_module.MAX_BUCKETS = platform_stack_module.MAX_BUCKETS, 0
     try:
         return analysis(slug, bucket)
     finally:
-        platform_stack_module.MOST_BUCKETS = most
+        platform_stack_module.MAX_BUCKETS = most
 
 
 def retire_analysis(slug: str) -> None:

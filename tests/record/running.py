@@ -33,7 +33,7 @@ from tests.record import product
 
 PASSWORD = "a long enough password"
 SECRET = "whsec_" + "c2VjcmV0IGJ5dGVz" * 2
-MOST_TASKS = 500
+MAX_TASKS = 500
 LACKING: dict[str, Any] = {"DescribeAccountLimits": {"AccountLimits": [{"Name": "StackLimit", "Value": 2000}]}}
 
 
@@ -92,7 +92,7 @@ class Site:
 
     def work(self) -> None:
         """Do the tasks of the queue until none is left."""
-        for _ in range(MOST_TASKS):
+        for _ in range(MAX_TASKS):
             row = DBTaskResult.objects.ready().first()
             if row is None:
                 return

@@ -15,7 +15,7 @@ from tests.screenshots.studio import Studio
 from tests.screenshots.tours import TOURS, Tour
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs/screenshots"
-MOST_BYTES = 8_500_000
+MAX_BYTES = 8_500_000
 
 
 def main(wanted: list[str]) -> None:
@@ -61,8 +61,8 @@ def _finish(camera: Camera, *, is_whole: bool) -> None:
         camera.write_gallery()
     size = sum(one.stat().st_size for one in FOLDER.iterdir())
     print(f"{len(camera.titles)} states, {size / 1e6:.1f} MB in {FOLDER}")
-    if size > MOST_BYTES:
-        camera.findings.append(f"The folder is larger than {MOST_BYTES / 1e6:.0f} MB.")
+    if size > MAX_BYTES:
+        camera.findings.append(f"The folder is larger than {MAX_BYTES / 1e6:.0f} MB.")
     if camera.findings:
         sys.exit("\n".join(camera.findings))
 

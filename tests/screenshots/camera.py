@@ -10,7 +10,7 @@ from tests.e2e.conftest import serious_findings
 
 WIDTHS = {1280: 900, 390: 844}
 # A long page is shown as far as its sense is clear; the whole folder has to stay small.
-MOST_HEIGHT = 1600
+MAX_HEIGHT = 1600
 PALETTE = Path(__file__).with_name("palette.js").read_text()
 
 
@@ -54,7 +54,7 @@ class Camera:
             # It covers the window, not the page.
             taken = page.screenshot(animations="disabled")
         else:
-            height = min(int(page.evaluate("document.documentElement.scrollHeight")), MOST_HEIGHT)
+            height = min(int(page.evaluate("document.documentElement.scrollHeight")), MAX_HEIGHT)
             clip: FloatRect = {"x": 0, "y": 0, "width": width, "height": height}
             taken = page.screenshot(full_page=True, clip=clip, animations="disabled")
         blank = self.browser.new_page()

@@ -85,7 +85,7 @@ def test_the_largest_group_there_can_be_fits_every_limit(tmp_path: Path) -> None
     bucket = "cohort-" + "x" * 53
     manifest = group_manifest(
         slug="s" * 32,
-        members=holders(limits.MOST_KEY_HOLDERS, key_serial=2, previous_key="active"),
+        members=holders(limits.MAX_KEY_HOLDERS, key_serial=2, previous_key="active"),
         analyses=tuple(AnalysisGrant(bucket=f"{bucket}-{number:02d}", access="read-write") for number in range(60)),
         revoked=tuple(username(2**40 + number) for number in range(120)),
         sessions_not_before=1_700_000_000,

@@ -129,7 +129,7 @@ def test_a_star_is_never_an_origin() -> None:
 
 
 def test_more_key_holders_than_a_stack_holds_are_refused_beforehand() -> None:
-    many = tuple(Member(username=f"m{_base32(number)}", access="keys") for number in range(limits.MOST_KEY_HOLDERS + 1))
+    many = tuple(Member(username=f"m{_base32(number)}", access="keys") for number in range(limits.MAX_KEY_HOLDERS + 1))
     with pytest.raises(ManifestError, match="members hold keys"):
         group_manifest(members=many)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks import denials, names, policies
-from stacks.manifest import MAX_CUT_OFFS, MOST_ANALYSES, MOST_REVOKED, AnalysisGrant, Member
+from stacks.manifest import MAX_ANALYSES, MAX_CUT_OFFS, MAX_REVOKED, AnalysisGrant, Member
 from tests.stacks.builders import GRACE, LISE, group_manifest
 from tests.stacks.simulation import Call, decide
 
@@ -16,7 +16,7 @@ LONGEST_SLUG = "s" * 32
 
 
 def test_the_largest_group_fits_ten_policies_of_iam_s_size() -> None:
-    longest = [f"{number:03d}{'b' * 60}" for number in range(MOST_ANALYSES)]
+    longest = [f"{number:03d}{'b' * 60}" for number in range(MAX_ANALYSES)]
     manifest = group_manifest(
         slug=LONGEST_SLUG,
         region="us-gov-west-1",
@@ -97,12 +97,12 @@ def test_who_only_reads_has_nothing_to_undo() -> None:
 
 
 def test_undoing_and_ended_sessions_together_fit_the_role_s_inline_policies() -> None:
-    members = tuple(f"m{number:05d}".translate(str.maketrans("0189", "wxyz")).ljust(12, "a") for number in range(MOST_REVOKED))
+    members = tuple(f"m{number:05d}".translate(str.maketrans("0189", "wxyz")).ljust(12, "a") for number in range(MAX_REVOKED))
     manifest = group_manifest(
         slug=LONGEST_SLUG,
         region="us-gov-west-1",
         members=tuple(cut_off(username, 2**33 - number) for number, username in enumerate(members[:60])),
-        analyses=tuple(AnalysisGrant(bucket=f"{number:03d}{'b' * 60}", access="read-write") for number in range(MOST_ANALYSES)),
+        analyses=tuple(AnalysisGrant(bucket=f"{number:03d}{'b' * 60}", access="read-write") for number in range(MAX_ANALYSES)),
         revoked=members[60:],
         sessions_not_before=2**33,
     )

@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from stacks.assembly import add_platform, add_stacks
-from stacks.manifest import MOST_BUCKETS, ManifestError, ManifestStore, PlatformManifest, limits, names, open_store, parse
+from stacks.manifest import MAX_BUCKETS, ManifestError, ManifestStore, PlatformManifest, limits, names, open_store, parse
 from tests.stacks.builders import group_manifest, platform_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ def test_what_an_older_release_published_gives_the_template_that_it_gave(tmp_pat
 
 
 def test_a_full_storage_stack_fits_cloudformation(tmp_path: Path) -> None:
-    buckets = tuple(f"cohort-{number:03d}-{'b' * 52}" for number in range(MOST_BUCKETS))
+    buckets = tuple(f"cohort-{number:03d}-{'b' * 52}" for number in range(MAX_BUCKETS))
     assert {len(bucket) for bucket in buckets} == {names.BUCKET.longest}
     store = open_store(str(tmp_path))
     publish(store, platform_manifest(number=2, buckets=buckets, origins=(f"https://{'o' * 200}.example.org",)))

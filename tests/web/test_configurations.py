@@ -9,7 +9,7 @@ from django.test import Client
 from control_plane.access.groups.models import Grant
 from control_plane.base.audit.models import AuditEvent
 from control_plane.research.catalogue.checking import check, read
-from control_plane.research.catalogue.documents import MOST_BYTES
+from control_plane.research.catalogue.documents import MAX_BYTES
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form, services
 from control_plane.research.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
@@ -62,7 +62,7 @@ def described(lab: Lab) -> Lab:
         ("a: &x [1]\nb: [*y]\n", 2, "alias"),
         ("a: 1\nb: \x00\n", 2, "character"),
         ("a: " + "[" * 60 + "]" * 60, 1, "nested deeper"),
-        ("a: " + "x" * MOST_BYTES, 0, "1 MB"),
+        ("a: " + "x" * MAX_BYTES, 0, "1 MB"),
         ("baseline: -1\n", 1, "minimum"),
         ("baseline: 1\nunits: kV\n", 2, "not one of"),
         ("baseline: 1\nsmoothing: 2.5\n", 2, "integer"),

@@ -7,10 +7,10 @@ import pytest
 import yaml as pyyaml
 from ruamel.yaml import YAML
 
-from control_plane.research.catalogue.documents import MOST_BYTES
+from control_plane.research.catalogue.documents import MAX_BYTES
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form
-from control_plane.research.configurations.editing import MOST_FORM_VALUES
+from control_plane.research.configurations.editing import MAX_FORM_VALUES
 from control_plane.research.jobs.models import Job
 from tests.labs import BUCKET, Lab, aws, lab
 from web.configurations.views import _difference
@@ -26,7 +26,7 @@ HEAVY = [
     ("a: 0x" + "f" * 90_000 + "\n").encode(),
     ("%YAML 1.1\n---\na: 1" + ":59" * 20_000 + "\n").encode(),
     ("a: " + "[" * 20_000).encode(),
-    b"a: " + b"x" * MOST_BYTES,
+    b"a: " + b"x" * MAX_BYTES,
     b"a: \xff\xfe\n",
 ]
 
@@ -54,7 +54,7 @@ def test_a_list_of_twenty_thousand_numbers_is_saved_and_edited_as_text(lab: Lab,
     page = lab.client.get(f"{BASE}of/heavy/").content.decode()
     assert 'name="mode" value="text"' in page
     assert "19999.5" in page
-    assert len(events) < 2 * MOST_FORM_VALUES
+    assert len(events) < 2 * MAX_FORM_VALUES
     etag = lab.s3.head_object(Bucket=BUCKET, Key=KEY)["ETag"]
     changed = lab.client.post(f"{BASE}of/heavy/", {"text": LIST + "b: 1\n", "mode": "text", "etag": etag})
     assert changed.status_code == 302
@@ -83,7 +83,7 @@ def test_what_lies_there_and_is_too_much_is_shown_as_text_submitted_unchanged_an
     assert page.status_code == 200
     assert body[:10].decode(errors="replace").strip() in page.content.decode()
     assert "Delete this configuration" in page.content.decode()
-    assert len(events) < 2 * MOST_FORM_VALUES
+    assert len(events) < 2 * MAX_FORM_VALUES
     chosen = {"basket": '["example-lab/inputs/a"]', "config": "heavy", "token": "t"}
     summary = lab.client.post("/groups/example-lab/jobs/ephys/new/", {**chosen, "review": "1"}).content.decode()
     assert "not checked" in summary

@@ -272,7 +272,7 @@ def test_a_browser_without_a_token_gets_none(ada: User) -> None:
 
 
 def test_too_many_sessions_are_told_to_wait(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("control_plane.access.groups.services.credentials.MOST_SESSIONS_AN_HOUR", 1)
+    monkeypatch.setattr("control_plane.access.groups.services.credentials.MAX_SESSIONS_PER_HOUR", 1)
     token = sign_in(ada)["access_token"]
     assert ask(token).status_code == 200
     answer = ask(token)

@@ -14,7 +14,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
 from control_plane.deployments.models import StoredManifest
 from control_plane.research.storage import sessions
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.labs import BUCKET, Lab, make_lab
 
@@ -272,7 +272,7 @@ def test_a_group_that_may_only_read_deletes_and_restores_nothing(reading_lab: La
 
 def test_where_s3_does_not_answer_nothing_is_called_deleted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.put("example-lab/inputs/a")
-    monkeypatch.setattr("control_plane.research.storage.group_folder.Place.bucket", "cohort-is-not-there")
+    monkeypatch.setattr("control_plane.research.storage.group_folder.GroupFolder.bucket", "cohort-is-not-there")
     (item,) = post(lab, "delete", keys=["example-lab/inputs/a"]).json()["items"]
     assert item["marker"] == ""
     assert item["error"]
@@ -286,5 +286,5 @@ def test_a_session_that_may_end_versions_never_leaves(lab: Lab) -> None:
         assert "DeleteObject" not in json.dumps(sessions.session_policy(_place(lab), purpose))
 
 
-def _place(lab: Lab) -> Place:
+def _place(lab: Lab) -> GroupFolder:
     return find_place(group_slug="example-lab", analysis_slug="ephys", user=lab.ada)

@@ -7,7 +7,7 @@ from django.test import Client
 
 from control_plane.base.audit.models import AuditEvent
 from control_plane.research.files.concurrency import AT_ONCE, Slot
-from control_plane.research.files.single import MOST_FIRST_BYTES, download_name
+from control_plane.research.files.single import MAX_FIRST_BYTES, download_name
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
 
@@ -37,9 +37,9 @@ def test_a_key_with_a_dot_segment_brings_that_object_and_no_other(lab: Lab, key:
 @pytest.mark.parametrize("key", DOTS)
 def test_a_preview_brings_the_beginning_of_that_object_and_no_other(lab: Lab, key: str) -> None:
     lab.put("example-lab/inputs/x", "example-lab/inputs/day", "example-lab/inputs/", body=b"another")
-    lab.put(whole := f"example-lab/inputs/{key}", body=b"DOT" * MOST_FIRST_BYTES)
+    lab.put(whole := f"example-lab/inputs/{key}", body=b"DOT" * MAX_FIRST_BYTES)
     assert ask(lab.client, whole, first=5).content == b"DOTDO"
-    assert len(ask(lab.client, whole, first=999_999).content) == MOST_FIRST_BYTES
+    assert len(ask(lab.client, whole, first=999_999).content) == MAX_FIRST_BYTES
     lab.put(whole, body=b"")
     assert ask(lab.client, whole, first=5).content == b""
 

@@ -183,11 +183,11 @@ def test_strangers_get_no_zip(lab: Lab, stranger: Client) -> None:
     assert Client().post(f"{PAGE}zip/", {"path": "", "keys": '[""]'}).status_code == 302
 
 
-@pytest.mark.parametrize("limit", ["MOST_FILES", "MOST_SINGLE"])
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_SINGLE"])
 def test_too_many_files_are_refused_with_what_to_do(lab: Lab, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(archive, limit, 1)
     lab.put("example-lab/inputs/a", "example-lab/inputs/b")
-    answer = ask(lab, "inputs/", [""] if limit == "MOST_FILES" else ["a", "b"])
+    answer = ask(lab, "inputs/", [""] if limit == "MAX_FILES" else ["a", "b"])
     assert answer.status_code == 409
     assert "Choose" in answer.content.decode()
 

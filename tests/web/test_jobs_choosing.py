@@ -161,7 +161,7 @@ def test_what_lacks_is_told_and_the_choice_stays(filled: Lab, given: dict[str, s
 
 
 def test_more_than_one_job_takes_is_told(filled: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = [f"{INPUTS}{number}" for number in range(submitting.MOST_INPUTS + 5)]
+    keys = [f"{INPUTS}{number}" for number in range(submitting.MAX_INPUTS + 5)]
     assert "are too many for one job" in choose(filled, basket=json.dumps(keys), config="first", review="1")
     assert send(filled, basket=json.dumps(keys), config="first", token="t").status_code == 409
     assert Job.objects.count() == written(filled) == 0

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 KEYS = "/groups/example-lab/keys/"
 OWN = "/groups/example-lab/credentials/"
-MOST_QUERIES = 14
+MAX_QUERIES = 14
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_many_keys_are_paged_and_cost_no_more_queries(many: list[User], manager:
         client.get(path)
         with CaptureQueriesContext(connection) as captured:
             page = text(client, path)
-        assert len(captured) <= MOST_QUERIES, [query["sql"] for query in captured]
+        assert len(captured) <= MAX_QUERIES, [query["sql"] for query in captured]
         assert 45 <= page.count("<tr") <= 55
     assert many[60].email in text(client_of(manager), f"{KEYS}?page=2")
 

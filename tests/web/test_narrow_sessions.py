@@ -17,7 +17,7 @@ from control_plane.research.configurations import services as configurations
 from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.storage import objects, presence, sessions
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.sessions import Purpose, s3_client
 from control_plane.research.uploads import complete
 from control_plane.research.uploads.models import Upload
@@ -33,7 +33,7 @@ MIB = 2**20
 Root = Any
 
 
-def made_role(aws: EmbeddedAws, place: Place) -> None:
+def made_role(aws: EmbeddedAws, place: GroupFolder) -> None:
     """The group's role with its policies and boundary, as the group's stack makes it."""
     stack = place.group.stack
     iam = client(aws, "iam", stack.account)
@@ -48,7 +48,7 @@ def made_role(aws: EmbeddedAws, place: Place) -> None:
         iam.put_role_policy(RoleName=name, PolicyName=str(number), PolicyDocument=json.dumps(document))
 
 
-def group_manifest(place: Place) -> GroupManifest:
+def group_manifest(place: GroupFolder) -> GroupManifest:
     stack = place.group.stack
     grants = (AnalysisGrant(bucket=BUCKET, access="read-write"),)
     return GroupManifest(
@@ -67,7 +67,7 @@ def _at_embedded_aws(uploads_aws: EmbeddedAws) -> Iterator[None]:
 
 
 @pytest.fixture
-def real_sessions(uploads_aws: EmbeddedAws, place: Place, _at_embedded_aws: None) -> Iterator[None]:
+def real_sessions(uploads_aws: EmbeddedAws, place: GroupFolder, _at_embedded_aws: None) -> Iterator[None]:
     """The group's role is there, and no session of the test before is kept."""
     sessions._kept.clear()
     try:
@@ -88,18 +88,18 @@ def missing(request: pytest.FixtureRequest, uploads_aws: EmbeddedAws, real_sessi
 
 
 @pytest.fixture
-def root(uploads_aws: EmbeddedAws, place: Place) -> Root:
+def root(uploads_aws: EmbeddedAws, place: GroupFolder) -> Root:
     return client(uploads_aws, "s3", place.group.stack.account)
 
 
 @pytest.fixture
-def member(missing: None, place: Place, actor: Any) -> Person:
+def member(missing: None, place: GroupFolder, actor: Any) -> Person:
     """Ada, whose browser has a session to upload."""
     return Person(s3_client(place, Purpose.UPLOAD), place, actor)
 
 
 @pytest.fixture
-def suspended(uploads_aws: EmbeddedAws, place: Place, real_sessions: None) -> Iterator[None]:
+def suspended(uploads_aws: EmbeddedAws, place: GroupFolder, real_sessions: None) -> Iterator[None]:
     """Every right of the group's role is denied, as the lockout does it."""
     stack = place.group.stack
     iam = client(uploads_aws, "iam", stack.account)
@@ -189,7 +189,7 @@ def test_a_log_that_is_not_there_yet_is_waited_for(member: Person) -> None:
 
 
 @pytest.mark.parametrize("purpose", [Purpose.UPLOAD, Purpose.BROWSE])
-def test_no_session_of_a_page_sets_or_reads_tags(real_sessions: None, place: Place, root: Root, purpose: Purpose) -> None:
+def test_no_session_of_a_page_sets_or_reads_tags(real_sessions: None, place: GroupFolder, root: Root, purpose: Purpose) -> None:
     key = f"{INPUTS}/untagged.csv"
     root.put_object(Bucket=BUCKET, Key=key, Body=b"1")
     s3 = s3_client(place, purpose)
@@ -199,7 +199,7 @@ def test_no_session_of_a_page_sets_or_reads_tags(real_sessions: None, place: Pla
         s3.put_object_tagging(Bucket=BUCKET, Key=key, Tagging={"TagSet": [{"Key": "a", "Value": "1"}]})
 
 
-def test_an_upload_s_session_lists_no_folder_that_it_does_not_write(real_sessions: None, place: Place) -> None:
+def test_an_upload_s_session_lists_no_folder_that_it_does_not_write(real_sessions: None, place: GroupFolder) -> None:
     s3 = s3_client(place, Purpose.UPLOAD)
     s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{INPUTS}/x", MaxKeys=1)
     for prefix in ("example-lab/results/", "example-lab/", "other-lab/inputs/", ""):
@@ -208,7 +208,9 @@ def test_an_upload_s_session_lists_no_folder_that_it_does_not_write(real_session
 
 
 @pytest.fixture(params=["computer", "key"])
-def own_computer(request: pytest.FixtureRequest, uploads_aws: EmbeddedAws, place: Place, real_sessions: None) -> Iterator[Any]:
+def own_computer(
+    request: pytest.FixtureRequest, uploads_aws: EmbeddedAws, place: GroupFolder, real_sessions: None
+) -> Iterator[Any]:
     """S3 from a member's own computer: with a session, or with an access key."""
     if request.param == "computer":
         given = sessions._assume(place.group, "maaaaaaaaaaa", computer_policy(place.group))

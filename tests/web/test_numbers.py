@@ -13,7 +13,7 @@ from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.api import api
 from control_plane.deployments.models import Deployment
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.uploads.models import Upload
 from tests.web.uploader import Person
 
@@ -127,7 +127,9 @@ def address_with(pattern: str, number: str) -> str:
 
 
 @pytest.mark.parametrize("number", [str(2**63), str(10**30), "9" * 4400])
-def test_a_number_in_an_address_that_nothing_has_is_not_found(place: Place, administrator: User, ada: User, number: str) -> None:
+def test_a_number_in_an_address_that_nothing_has_is_not_found(
+    place: GroupFolder, administrator: User, ada: User, number: str
+) -> None:
     addresses = [address_with(pattern, number) for pattern in numbered()]
     assert len(addresses) > 30
     for client in (signed_in(administrator), signed_in(ada)):
@@ -148,7 +150,7 @@ QUERIES = [
 
 @pytest.mark.parametrize("number", ["-1", str(2**63), str(10**30), "9" * 4400, "1e400", "٣"])
 def test_a_number_in_a_query_or_a_form_that_nothing_has_changes_nothing(
-    place: Place, administrator: User, ada: User, number: str
+    place: GroupFolder, administrator: User, ada: User, number: str
 ) -> None:
     run = Deployment.objects.create(stack=place.group.stack, generation=place.group.stack.generation)
     queries = [*QUERIES, (f"/deployments/{run.pk}/live/", "after")]

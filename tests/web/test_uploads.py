@@ -12,11 +12,11 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from control_plane.research.uploads.names import NameRefused, check_folder, make_key
-from control_plane.research.uploads.parts import MIB, MOST_BYTES, part_size
+from control_plane.research.uploads.parts import MAX_BYTES, MIB, part_size
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started
@@ -150,7 +150,7 @@ def test_an_empty_file_is_a_file(person: Person) -> None:
     assert person.finish(upload, b"", person.put(upload, b"")).state == Upload.State.COMPLETE
 
 
-@pytest.mark.parametrize("size", [1, 16 * MIB, 17 * MIB, 200 * 2**30, 2**40, MOST_BYTES])
+@pytest.mark.parametrize("size", [1, 16 * MIB, 17 * MIB, 200 * 2**30, 2**40, MAX_BYTES])
 def test_parts_grow_with_the_file_within_what_s3_takes(size: int) -> None:
     parts = -(-size // part_size(size))
     assert parts <= 10_000
@@ -158,7 +158,7 @@ def test_parts_grow_with_the_file_within_what_s3_takes(size: int) -> None:
 
 
 def test_a_file_that_s3_cannot_take_is_refused(person: Person) -> None:
-    assert "S3 takes 5.5 TB" in person.start(new("huge.bin", MOST_BYTES + 1))[0].detail
+    assert "S3 takes 5.5 TB" in person.start(new("huge.bin", MAX_BYTES + 1))[0].detail
     assert person.start(new("negative.bin", -1))[0].status == "refused"
 
 
@@ -166,13 +166,13 @@ def test_of_two_files_of_one_name_the_first_is_sent(person: Person) -> None:
     assert [one.status for one in person.start(new("twin"), new("twin"))] == ["send", "refused"]
 
 
-def test_a_group_that_may_only_read_sends_nothing(place: Place, actor: Actor) -> None:
+def test_a_group_that_may_only_read_sends_nothing(place: GroupFolder, actor: Actor) -> None:
     place.grant.level = Grant.Level.READ_ONLY
     with pytest.raises(NotGranted, match="only read"):
         initiate.start(place, "inputs", [new("x")], actor)
 
 
-def test_there_is_no_place_for_others_or_before_aws_has_it(place: Place, grace: User, administrator: User) -> None:
+def test_there_is_no_place_for_others_or_before_aws_has_it(place: GroupFolder, grace: User, administrator: User) -> None:
     for user in (grace, administrator):
         with pytest.raises(NotMember):
             find_place(group_slug="example-lab", analysis_slug="ephys", user=user)
@@ -203,7 +203,7 @@ def test_what_s3_has_forgotten_is_not_listed_for_ever(person: Person) -> None:
     assert upload.state == Upload.State.REMOVED
 
 
-def test_the_api_needs_a_session_a_token_and_membership(place: Place, ada: User, grace: User) -> None:
+def test_the_api_needs_a_session_a_token_and_membership(place: GroupFolder, ada: User, grace: User) -> None:
     address = "/api/uploads/example-lab/ephys/start"
     body = {"folder": "inputs", "files": []}
     assert Client().post(address, body, "application/json").status_code == 401
@@ -220,7 +220,7 @@ def test_the_api_needs_a_session_a_token_and_membership(place: Place, ada: User,
     ("analysis", "folder", "status"), [("video", "inputs", 403), ("ephys", "../other-lab/inputs", 422), ("ephys", "results", 422)]
 )
 def test_what_the_group_has_not_is_refused_on_record(
-    s3: Any, place: Place, ada: User, analysis: str, folder: str, status: int
+    s3: Any, place: GroupFolder, ada: User, analysis: str, folder: str, status: int
 ) -> None:
     member, address = Client(), f"/api/uploads/example-lab/{analysis}/start"
     member.force_login(ada)

@@ -10,7 +10,7 @@ from control_plane.access.groups.models import Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws, free_port
@@ -40,7 +40,7 @@ def s3(uploads_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def place(group: Group, ada: User) -> Place:
+def place(group: Group, ada: User) -> GroupFolder:
     analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
     settle(analysis.stack)
     grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
@@ -62,7 +62,7 @@ class Person:
     """A browser, as far as the control plane can tell."""
 
     s3: Any
-    place: Place
+    place: GroupFolder
     actor: Actor
 
     def start(self, *files: initiate.NewFile, folder: str = "inputs") -> list[initiate.Started]:
@@ -95,7 +95,7 @@ class Person:
 
 
 @pytest.fixture
-def person(s3: Any, place: Place, actor: Actor) -> Person:
+def person(s3: Any, place: GroupFolder, actor: Actor) -> Person:
     return Person(s3, place, actor)
 
 

@@ -24,7 +24,7 @@ from control_plane.base.request_input import read_number
 from web.accounts.forms import DeletionForm, NameForm
 from web.accounts.password_forms import ReplaceKeysForm
 
-MOST_LISTED = 50
+MAX_LISTED = 50
 
 
 @require_http_methods(["GET", "POST"])
@@ -152,7 +152,7 @@ def delete(request: HttpRequest) -> HttpResponse:
             logout(request)
             departures.erase_departed()
             return redirect(f"{request.path_info.removesuffix('delete/')}deleted/?groups={len(deployments)}")
-    groups = Membership.objects.wanted().filter(user=user).select_related("group")[:MOST_LISTED]
+    groups = Membership.objects.wanted().filter(user=user).select_related("group")[:MAX_LISTED]
     return render(request, "account/delete.html", {"form": form, "memberships": groups}, status=422 if form.errors else 200)
 
 

@@ -18,7 +18,7 @@ from control_plane.base.errors import Refused
 from control_plane.base.request_input import read_number
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import FIELDS, NotDescribed, describe, entry_of
-from control_plane.research.catalogue.grants import MOST_GROUPS, analyses_of, grant_many, plan
+from control_plane.research.catalogue.grants import MAX_GROUPS, analyses_of, grant_many, plan
 from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import approve, decline
 from web.catalogue.forms import EntryForm, GrantManyForm
@@ -75,7 +75,7 @@ def grant(request: HttpRequest) -> HttpResponse:
     _require_administrator(request)
     given = request.POST if request.method == "POST" else request.GET
     wanted = _numbers(given.get("groups", ""))
-    groups = list(Group.objects.filter(pk__in=wanted[:MOST_GROUPS], retired_at=None).select_related("stack"))
+    groups = list(Group.objects.filter(pk__in=wanted[:MAX_GROUPS], retired_at=None).select_related("stack"))
     form = GrantManyForm(request.POST or None)
     context: dict[str, Any] = {"groups": groups, "form": form, "numbers": ",".join(str(one.pk) for one in groups)}
     if not (request.method == "POST" and form.is_valid()):
@@ -100,7 +100,7 @@ def grant(request: HttpRequest) -> HttpResponse:
 def granted(request: HttpRequest) -> HttpResponse:
     """The deployments that one grant to several groups has started, live while any of them is under way."""
     _require_administrator(request)
-    runs = Deployment.objects.filter(pk__in=_numbers(request.GET.get("runs", ""))[:MOST_GROUPS])
+    runs = Deployment.objects.filter(pk__in=_numbers(request.GET.get("runs", ""))[:MAX_GROUPS])
     page = Paginator(runs.select_related("stack").order_by("pk"), PER_PAGE).get_page(request.GET.get("page"))
     ended = runs.exclude(state__in=Deployment.OPEN).count()
     context = {"page": page, "ended": ended, "is_moving": ended < page.paginator.count}

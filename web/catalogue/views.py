@@ -26,7 +26,7 @@ from web.catalogue.rendering import to_html
 
 PER_PAGE = 25
 # Of the groups that one person is in, on the page of an analysis.
-MOST_GROUPS = 50
+MAX_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _standings(request: HttpRequest, found: Analysis) -> list[Standing]:
         Membership.objects.wanted()
         .filter(user=request.user, group__retired_at=None)
         .select_related("group__stack")
-        .order_by("group__name")[:MOST_GROUPS]
+        .order_by("group__name")[:MAX_GROUPS]
     )
     mine = {one.group_id: one for one in memberships}
     # Before the grants: what is decided between the two is seen as waiting or as granted, never as neither.

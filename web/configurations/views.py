@@ -22,14 +22,14 @@ from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form, services
 from control_plane.research.configurations.services import Changed, NotEditable
 from control_plane.research.storage.folder_views import in_place
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import delete
 
-MOST_DIFF_LINES = 400
+MAX_DIFF_LINES = 400
 # Of a line, and of the lines between the first and the last difference: comparing takes the square of them.
-MOST_DIFF_LETTERS = 500
-MOST_COMPARED_LINES = 1_000
-MOST_REWRITINGS_TOLD = 5
+MAX_DIFF_LETTERS = 500
+MAX_COMPARED_LINES = 1_000
+MAX_REWRITINGS_TOLD = 5
 _HUNK = re.compile(r"(?<=[-+])\d+(?=[, ])")
 
 
@@ -49,7 +49,7 @@ class Draft:
 
 @require_GET
 @in_place
-def index(request: HttpRequest, place: Place) -> HttpResponse:
+def index(request: HttpRequest, place: GroupFolder) -> HttpResponse:
     """All of them."""
     context: dict[str, Any] = {"place": place, "entry": entry_of(place.analysis)}
     try:
@@ -61,7 +61,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @in_place
-def new(request: HttpRequest, place: Place) -> HttpResponse:
+def new(request: HttpRequest, place: GroupFolder) -> HttpResponse:
     """A new one: from the template, or, with `?from=<name>`, from another."""
     entry = entry_of(place.analysis)
     if request.method == "POST":
@@ -80,7 +80,7 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @in_place
-def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+def edit(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
     """One of them, with what it was before."""
     entry = entry_of(place.analysis)
     if request.method == "POST":
@@ -100,7 +100,7 @@ def edit(request: HttpRequest, place: Place, name: str) -> HttpResponse:
 
 @require_POST
 @in_place
-def restore(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+def restore(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
     """Save an old version as the newest."""
     try:
         old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
@@ -112,7 +112,7 @@ def restore(request: HttpRequest, place: Place, name: str) -> HttpResponse:
 
 @require_POST
 @in_place
-def remove(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+def remove(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
     """Delete it; its versions stay, and the page that follows can bring one back."""
     try:
         (outcome,) = delete(place, [services.key_of(place, name)], Actor.of_request(request))
@@ -124,7 +124,7 @@ def remove(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
 
 
-def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpResponse:
+def _post(request: HttpRequest, place: GroupFolder, entry: Entry, name: str) -> HttpResponse:
     """Save, check, or change between form and text. What was typed is never lost."""
     given, action = request.POST, request.POST.get("action", "save")
     draft = Draft(
@@ -155,7 +155,7 @@ def _post(request: HttpRequest, place: Place, entry: Entry, name: str) -> HttpRe
     return _save(request, place, entry, draft, name)
 
 
-def _save(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str) -> HttpResponse:
+def _save(request: HttpRequest, place: GroupFolder, entry: Entry, draft: Draft, name: str) -> HttpResponse:
     try:
         draft.name = name or services.proper_name(draft.name)
         rewritings = services.save(place, draft.name, draft.text, draft.etag, Actor.of_request(request))
@@ -177,12 +177,12 @@ def _told(rewritings: list[Rewriting]) -> str:
     """What was written otherwise than it was typed."""
     if not rewritings:
         return ""
-    told = [f"{one.was[:40]} as {one.written[:40]} (line {one.line})" for one in rewritings[:MOST_REWRITINGS_TOLD]]
+    told = [f"{one.was[:40]} as {one.written[:40]} (line {one.line})" for one in rewritings[:MAX_REWRITINGS_TOLD]]
     more = f", and {len(rewritings) - len(told)} more" if len(rewritings) > len(told) else ""
     return f" Programs that read YAML 1.1 take these for something else, so it has {', '.join(told)}{more}."
 
 
-def _show(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
+def _show(request: HttpRequest, place: GroupFolder, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
     context: dict[str, Any] = {"place": place, "entry": entry, "draft": draft, "name": name, "is_check": status == 200}
     context["wrong_fields"] = {problem.field.partition("[")[0] for problem in draft.problems if problem.field}
     if not draft.is_text_mode:
@@ -198,7 +198,7 @@ def _show(request: HttpRequest, place: Place, entry: Entry, draft: Draft, name: 
     return render(request, "configurations/edit.html", context, status=status)
 
 
-def _gone(request: HttpRequest, place: Place, name: str) -> HttpResponse:
+def _gone(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
     """One that is deleted, or was never there."""
     try:
         known = services.versions(place, name)
@@ -208,7 +208,7 @@ def _gone(request: HttpRequest, place: Place, name: str) -> HttpResponse:
     return render(request, "configurations/gone.html", context, status=200 if known else 404)
 
 
-def _history(request: HttpRequest, place: Place, name: str, present: str) -> dict[str, Any]:
+def _history(request: HttpRequest, place: GroupFolder, name: str, present: str) -> dict[str, Any]:
     """Its versions, and the one that is asked for beside the present one."""
     try:
         context: dict[str, Any] = {"versions": services.versions(place, name)}
@@ -228,9 +228,9 @@ def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, 
     pairs = zip(reversed(old), reversed(new), strict=False)
     end = next((index for index, (one, other) in enumerate(pairs) if one != other), 0)
     old, new = old[: len(old) - max(end - 2, 0)], new[: len(new) - max(end - 2, 0)]
-    if max(len(old), len(new)) > MOST_COMPARED_LINES:
+    if max(len(old), len(new)) > MAX_COMPARED_LINES:
         return [("place", f"They differ from line {same + 1} on, in more lines than are compared here. Download both to compare.")]
-    lines = list(difflib.unified_diff(old, new, was, now, lineterm="", n=2))[2 : MOST_DIFF_LINES + 2]
+    lines = list(difflib.unified_diff(old, new, was, now, lineterm="", n=2))[2 : MAX_DIFF_LINES + 2]
     kinds = {"+": "added", "-": "removed", "@": "place"}
     return [(kinds.get(line[:1], "same"), _numbered(line, max(same - 2, 0))) for line in lines]
 
@@ -239,7 +239,7 @@ def _numbered(line: str, skipped: int) -> str:
     """A line of a diff as it stands in the whole texts."""
     if line.startswith("@@"):
         return _HUNK.sub(lambda number: str(int(number[0]) + skipped), line)
-    return line if len(line) <= MOST_DIFF_LETTERS else f"{line[: MOST_DIFF_LETTERS - 1]}…"
+    return line if len(line) <= MAX_DIFF_LETTERS else f"{line[: MAX_DIFF_LETTERS - 1]}…"
 
 
 def _wants_text(mode: str, text: str) -> bool:
@@ -252,6 +252,6 @@ def _copied(name: str) -> str:
     return name[: services.LONGEST_NAME - len(ending)] + ending if name else ""
 
 
-def address(place: Place, name: str) -> str:
+def address(place: GroupFolder, name: str) -> str:
     """The page of one."""
     return reverse("configurations:edit", args=(place.group.slug, place.analysis.slug, name))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from control_plane.deployments.plan_words import MOST_SHOWN, SIGNS, Row, people_rows
+from control_plane.deployments.plan_words import MAX_SHOWN, SIGNS, Row, people_rows
 from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
 from control_plane.deployments.progress import action_word, resource_name
 
@@ -53,7 +53,7 @@ def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None)
 def _section(title: str, rows: list[Row]) -> Section:
     # What widens comes first: it is what an approver must not miss among many.
     rows = sorted(rows, key=lambda row: not row.widens)
-    return Section(title, rows[:MOST_SHOWN], max(0, len(rows) - MOST_SHOWN))
+    return Section(title, rows[:MAX_SHOWN], max(0, len(rows) - MAX_SHOWN))
 
 
 def _statement(one: StatementChange) -> Row:

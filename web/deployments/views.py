@@ -27,11 +27,11 @@ from web.deployments.plan_table import shown_plan
 
 PER_PAGE = 25
 # The newest lines that a page shows at first, and the most that one look adds.
-MOST_LINES = 1000
+MAX_LINES = 1000
 # The stacks that a confirmation names; the rest is told as a number.
-MOST_NAMED = 50
+MAX_NAMED = 50
 # The longest reason that is kept, in characters.
-MOST_REASON = 400
+MAX_REASON = 400
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
@@ -78,7 +78,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One deployment: how far it is, for whom, what it changes, and its log."""
     deployment = _find(pk)
-    lines = list(deployment.log.order_by("-number")[:MOST_LINES])[::-1]
+    lines = list(deployment.log.order_by("-number")[:MAX_LINES])[::-1]
     context = _status(deployment, lines, after=0) | _parts(deployment, Actor.of_request(request))
     return render(request, "deployments/detail.html", context)
 
@@ -93,7 +93,7 @@ def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
     """
     deployment = _find(pk)
     after = read_number(request.GET.get("after", "")) or 0
-    context = _status(deployment, list(deployment.log.filter(number__gt=after)[:MOST_LINES]), after=after)
+    context = _status(deployment, list(deployment.log.filter(number__gt=after)[:MAX_LINES]), after=after)
     if request.GET.get("seen") != context["seen"]:
         context |= _parts(deployment, Actor.of_request(request)) | {"is_new": True}
     return render(request, "deployments/_live.html", context)
@@ -145,7 +145,7 @@ def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
     """Refuse it: it ends."""
-    reason = " ".join(request.POST.get("reason", "").split())[:MOST_REASON]
+    reason = " ".join(request.POST.get("reason", "").split())[:MAX_REASON]
     try:
         deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
     except Refused as refusal:
@@ -168,7 +168,7 @@ def retry_failed(request: HttpRequest) -> HttpResponse:
         return redirect("deployments:list")
     stacks = left_behind()
     count = stacks.count()
-    context = {"count": count, "stacks": stacks[:MOST_NAMED], "more": max(0, count - MOST_NAMED)}
+    context = {"count": count, "stacks": stacks[:MAX_NAMED], "more": max(0, count - MAX_NAMED)}
     return render(request, "deployments/retry_failed.html", context)
 
 

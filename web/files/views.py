@@ -16,7 +16,7 @@ from control_plane.base.errors import NotFound, Refused
 from control_plane.research.files.archive import Archive
 from control_plane.research.files.browser import browser
 from control_plane.research.files.concurrency import Busy
-from control_plane.research.files.single import MOST_FIRST_BYTES, Single, beginning, download_name
+from control_plane.research.files.single import MAX_FIRST_BYTES, Single, beginning, download_name
 from control_plane.research.storage.folder_views import requested_place
 from control_plane.research.storage.objects import NoAnswer, record_download
 
@@ -99,9 +99,9 @@ def _first(request: HttpRequest) -> int:
     wanted = request.GET.get("first", "")
     if not wanted:
         return 0
-    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= len(str(MOST_FIRST_BYTES))):
+    if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= len(str(MAX_FIRST_BYTES))):
         raise SuspiciousOperation("first is not a number of bytes")
-    return min(max(1, int(wanted)), MOST_FIRST_BYTES)
+    return min(max(1, int(wanted)), MAX_FIRST_BYTES)
 
 
 def _as_download(name: str, length: int) -> dict[str, str]:

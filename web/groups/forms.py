@@ -6,8 +6,8 @@ from django import forms
 
 from control_plane.access.groups.join_policy import LONGEST_NAME
 from control_plane.access.groups.models import Access
-from control_plane.access.groups.services.join_codes import MOST_DAYS, MOST_USES, USUAL_DAYS
-from control_plane.access.groups.services.joining import MOST_NOTE
+from control_plane.access.groups.services.join_codes import MAX_DAYS, MAX_USES, USUAL_DAYS
+from control_plane.access.groups.services.joining import MAX_NOTE
 from control_plane.access.groups.signup import LONGEST_CODE
 from control_plane.accounts.name_field import NameField
 
@@ -39,7 +39,7 @@ class ApproveForm(forms.Form):
 class DeclineForm(forms.Form):
     """What the person is told."""
 
-    note = forms.CharField(max_length=MOST_NOTE, required=False)
+    note = forms.CharField(max_length=MAX_NOTE, required=False)
 
 
 class EndForm(forms.Form):
@@ -67,5 +67,5 @@ class MoveForm(forms.Form):
 class CodeForm(forms.Form):
     """How long a code works, and for how many people."""
 
-    days = forms.IntegerField(min_value=1, max_value=MOST_DAYS, initial=USUAL_DAYS)
-    most_uses = forms.IntegerField(min_value=1, max_value=MOST_USES, required=False)
+    days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=USUAL_DAYS)
+    most_uses = forms.IntegerField(min_value=1, max_value=MAX_USES, required=False)

@@ -16,7 +16,7 @@ from web.groups.access import managed_group, member_of
 
 KEYS_PER_PAGE = 50
 # Keys that are named in a list of those unused, or of those left out; the table has them all.
-MOST_NAMED = 20
+MAX_NAMED = 20
 NO_CHOICE = "Choose one of the times that the page offers. Nothing was changed."
 
 
@@ -31,7 +31,7 @@ def keys(request: HttpRequest, slug: str) -> HttpResponse:
         "page": page,
         "keys": held_keys(group, list(page.object_list)),
         "summary": group_keys(group),
-        "unused": unused_keys(group=group)[:MOST_NAMED],
+        "unused": unused_keys(group=group)[:MAX_NAMED],
         "overlap_form": OverlapForm(),
     }
     return render(request, "home/keys.html", context)
@@ -53,8 +53,8 @@ def rotate_all(request: HttpRequest, slug: str) -> HttpResponse:
     are_made = "1 new key is" if begun.replaced == 1 else f"{begun.replaced} new keys are"
     messages.success(request, f"{are_made} being made, in one deployment. Their holders are told by e-mail.")
     if left_out := list(begun.left_out.values()):
-        more = f" And {len(left_out) - MOST_NAMED} more." if len(left_out) > MOST_NAMED else ""
-        messages.warning(request, f"{len(left_out)} left out. {' '.join(left_out[:MOST_NAMED])}{more}")
+        more = f" And {len(left_out) - MAX_NAMED} more." if len(left_out) > MAX_NAMED else ""
+        messages.warning(request, f"{len(left_out)} left out. {' '.join(left_out[:MAX_NAMED])}{more}")
     return redirect("group_keys", slug)
 
 

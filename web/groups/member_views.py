@@ -20,7 +20,7 @@ from control_plane.base.errors import Refused
 from web.groups.access import managed_group, member_of, person
 from web.groups.forms import AccessForm, EndForm, MoveForm
 
-MOST_OFFERED = 100
+MAX_OFFERED = 100
 
 
 @require_GET
@@ -35,7 +35,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "group": group,
         "membership": membership,
         "place": place,
-        "others": others[:MOST_OFFERED],
+        "others": others[:MAX_OFFERED],
         "accesses": Access.choices,
         "other_access": next(one for one in Access if one != membership.access),
         "may_have_key": group.allows_keys or is_administrator(request.user),

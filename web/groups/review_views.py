@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from control_plane.access.groups.models import Group
 from control_plane.access.review import listing
 from control_plane.access.review.models import Look
-from control_plane.access.review.pages import MOST_FINDINGS, download, table
+from control_plane.access.review.pages import MAX_FINDINGS, download, table
 from control_plane.access.review.schedule import request_look
 from control_plane.access.review.sign_off import hindrance, sign_off, standing
 from control_plane.base.audit.actors import Actor
@@ -18,7 +18,7 @@ from control_plane.base.errors import Refused
 from web.groups.access import managed_group
 from web.groups.review_forms import SignForm
 
-MOST_SIGNED = 12
+MAX_SIGNED = 12
 
 
 @require_safe
@@ -26,7 +26,7 @@ MOST_SIGNED = 12
 def review(request: HttpRequest, slug: str) -> HttpResponse:
     """Who can reach what in the group, what differs, and who signed."""
     group = managed_group(request, slug)
-    history = list(group.sign_offs.defer("lines")[:MOST_SIGNED])
+    history = list(group.sign_offs.defer("lines")[:MAX_SIGNED])
     context = {"group": group, "look": _look(group), "review": standing(group), "history": history}
     return render(request, "review/group.html", table(request, group) | context)
 
@@ -70,13 +70,13 @@ def sign(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, f"You have signed who can reach what in {group.name}.")
             return redirect("group_review", slug)
         messages.error(request, "Open the page again, read it, then sign. Nothing was signed.")
-    differing = list(listing.lines(group=group, only_differences=True)[:MOST_FINDINGS])
+    differing = list(listing.lines(group=group, only_differences=True)[:MAX_FINDINGS])
     context = {
         "group": group,
         "look": seen,
         "hindrance": hindrance(group, seen),
         "counts": listing.counts(group),
-        "findings": list(listing.findings(group)[:MOST_FINDINGS]),
+        "findings": list(listing.findings(group)[:MAX_FINDINGS]),
         "differing": listing.shown(differing, "person"),
         "form": form,
     }

@@ -13,7 +13,7 @@ from control_plane.access.groups.join_progress import Standing, requests_of, sta
 from control_plane.access.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
 from control_plane.access.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
 from control_plane.access.groups.permissions import decidable, may_decide
-from control_plane.access.groups.services.join_codes import MOST_USABLE
+from control_plane.access.groups.services.join_codes import MAX_USABLE
 from control_plane.access.keys.listing import group_keys
 from control_plane.access.review.sign_off import standing
 from control_plane.accounts.permissions import is_administrator
@@ -25,9 +25,9 @@ from web.groups.forms import AskForm, CodeForm
 
 MEMBERS_PER_PAGE = 50
 # What a manager sees of the requests on the group's own page; the queue shows the rest.
-MOST_REQUESTS = 10
+MAX_REQUESTS = 10
 # The analyses of one group that home links to; its own page has them all.
-MOST_ANALYSES = 8
+MAX_ANALYSES = 8
 # The uploads' part of the page, where it is installed.
 UPLOADS = ("uploads/_mine.html", "home/_nothing.html")
 
@@ -84,7 +84,7 @@ def _mine(request: HttpRequest) -> dict[str, Any]:
     user = person(request)
     requests = requests_of(user)
     mine = places(Membership.objects.filter(user=user))
-    attach_usable(mine, MOST_ANALYSES)
+    attach_usable(mine, MAX_ANALYSES)
     asked = standings(requests, mine)
     return {"places": mine, "standings": asked, "look_again": _look_again(mine, asked)}
 
@@ -116,9 +116,9 @@ def _decisions(group: Group) -> dict[str, Any]:
     waiting = group.join_requests.filter(state=JoinRequest.State.WAITING)
     usable = group.join_codes.usable(timezone.now())
     return {
-        "requests": list(waiting.select_related("user", "group", "code")[:MOST_REQUESTS]),
-        "more_requests": max(0, waiting.count() - MOST_REQUESTS),
-        "codes": list(usable[:MOST_USABLE]),
+        "requests": list(waiting.select_related("user", "group", "code")[:MAX_REQUESTS]),
+        "more_requests": max(0, waiting.count() - MAX_REQUESTS),
+        "codes": list(usable[:MAX_USABLE]),
         "ended_codes": list(group.join_codes.exclude(pk__in=usable.values("pk"))[:5]),
         "code_form": CodeForm(),
         "keys": group_keys(group),

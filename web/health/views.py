@@ -27,7 +27,7 @@ from control_plane.notifications import failures
 from control_plane.notifications.models import Notice
 from control_plane.operation.health import figures, metrics, readiness
 
-MOST_MESSAGES = 20
+MAX_MESSAGES = 20
 
 
 @require_safe
@@ -103,7 +103,7 @@ def _context(request: HttpRequest) -> dict[str, Any]:
         "drift": [(label, now.drift.get(state, 0)) for state, label in DriftState.choices],
         "longest_mean": max((stage.mean for stage in now.stages), default=0.0),
         "mail_problem": failures.mail_problem(),
-        "undelivered": failures.undelivered()[:MOST_MESSAGES],
+        "undelivered": failures.undelivered()[:MAX_MESSAGES],
         "most_outcomes": max((outcome.count for outcome in now.outcomes), default=0),
         "versions": {**_versions(), "Database": _database()},
     }

@@ -6,13 +6,13 @@ from django.http import HttpRequest
 
 from control_plane.research.files.browser import browser
 from control_plane.research.jobs.models import Job
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 
 WAITING = "Nothing is there yet. What the back end writes shows here as it comes."
 NONE = "The back end wrote no results. The logs of the data sets, above, say what it did."
 
 
-def results_of(request: HttpRequest, place: Place, job: Job) -> dict[str, Any]:
+def results_of(request: HttpRequest, place: GroupFolder, job: Job) -> dict[str, Any]:
     """The context of `files/_browser.html` on the page of a job. Deleting is left to the files page."""
     return {
         "browser": browser(request, place, root=job.prefix.removeprefix(place.prefix), name=job.name, is_writable=False),

@@ -21,7 +21,7 @@ from control_plane.base.config import config
 from control_plane.research.jobs.finding import find_job
 from control_plane.research.jobs.models import Job
 from control_plane.research.storage.folder_views import in_place, requested_place
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 
 SALT = "cohort.job-link"
 LIFETIME = timedelta(days=30)
@@ -30,7 +30,7 @@ LONGEST_PATH = 1024
 
 @require_POST
 @in_place
-def share(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+def share(request: HttpRequest, place: GroupFolder, timestamp: int) -> HttpResponse:
     """Make a link to the job, or to a folder of its results, and show it."""
     job = find_job(place, timestamp)
     path = _folder(request.POST.get("path", ""))

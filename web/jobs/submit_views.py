@@ -21,7 +21,7 @@ from control_plane.research.jobs.finding import find_job
 from control_plane.research.jobs.protocol import shared_names
 from control_plane.research.jobs.status import look
 from control_plane.research.jobs.submitting import (
-    MOST_INPUTS,
+    MAX_INPUTS,
     NotSubmittable,
     NotWritten,
     Vanished,
@@ -32,7 +32,7 @@ from control_plane.research.jobs.submitting import (
     submit,
 )
 from control_plane.research.storage.folder_views import in_place
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.sessions import Purpose, s3_client
 
 FIRST_SHOWN = 20
@@ -40,7 +40,7 @@ FIRST_SHOWN = 20
 
 @require_http_methods(["GET", "POST"])
 @in_place
-def new(request: HttpRequest, place: Place) -> HttpResponse:
+def new(request: HttpRequest, place: GroupFolder) -> HttpResponse:
     """Choose; each step sends the form, which carries the choice so far. `review` leads to the summary."""
     _require_writable(place)
     given = request.POST if request.method == "POST" else request.GET
@@ -52,7 +52,7 @@ def new(request: HttpRequest, place: Place) -> HttpResponse:
 
 @require_POST
 @in_place
-def send(request: HttpRequest, place: Place) -> HttpResponse:
+def send(request: HttpRequest, place: GroupFolder) -> HttpResponse:
     """Submit what the summary showed. The same form twice is one job."""
     _require_writable(place)
     basket = chosen(place, request.POST)
@@ -84,7 +84,7 @@ def send(request: HttpRequest, place: Place) -> HttpResponse:
 
 @require_POST
 @in_place
-def again(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+def again(request: HttpRequest, place: GroupFolder, timestamp: int) -> HttpResponse:
     """Submit a job's failed data sets again, with the configuration it had."""
     before = find_job(place, timestamp)
     try:
@@ -108,7 +108,7 @@ def again(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
     return redirect(job)
 
 
-def _choose(request: HttpRequest, place: Place, basket: list[str], config: str, refusal: str = "") -> HttpResponse:
+def _choose(request: HttpRequest, place: GroupFolder, basket: list[str], config: str, refusal: str = "") -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
     path = given.get("go", given.get("path", ""))
     search = given.get("search", "") if "go" not in given else ""
@@ -130,7 +130,7 @@ def _choose(request: HttpRequest, place: Place, basket: list[str], config: str, 
 
 def _review(
     request: HttpRequest,
-    place: Place,
+    place: GroupFolder,
     basket: list[str],
     config: str,
     refusal: str = "",
@@ -170,7 +170,7 @@ def _review(
     return render(request, "jobs/review.html", context | _basket(place, basket), status=status)
 
 
-def _require_writable(place: Place) -> None:
+def _require_writable(place: GroupFolder) -> None:
     if not place.is_writable:
         raise PermissionDenied(f"{place.group.name} may only read in {place.analysis.name}, so it submits nothing.")
 
@@ -178,12 +178,12 @@ def _require_writable(place: Place) -> None:
 def _lacks(basket: list[str], config: str) -> str:
     if not basket:
         return "Choose at least one data set."
-    if len(basket) > MOST_INPUTS:
-        return f"More than {MOST_INPUTS:,} data sets are too many for one job. Choose fewer."
+    if len(basket) > MAX_INPUTS:
+        return f"More than {MAX_INPUTS:,} data sets are too many for one job. Choose fewer."
     return "" if config else "Choose a configuration."
 
 
-def _basket(place: Place, basket: list[str]) -> dict[str, Any]:
+def _basket(place: GroupFolder, basket: list[str]) -> dict[str, Any]:
     names = [(key, key.removeprefix(f"{place.prefix}inputs/")) for key in basket]
     return {
         "place": place,

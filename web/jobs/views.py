@@ -18,7 +18,7 @@ from control_plane.research.jobs.protocol import DataSet, Status, file_name, log
 from control_plane.research.jobs.status import Seen, look, note, read_log
 from control_plane.research.jobs.submitting import new_token
 from control_plane.research.storage.folder_views import in_place
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.sessions import Purpose, s3_client
 from web.jobs.results import results_of
 
@@ -42,7 +42,7 @@ class Row:
 
 @require_GET
 @in_place
-def index(request: HttpRequest, place: Place) -> HttpResponse:
+def index(request: HttpRequest, place: GroupFolder) -> HttpResponse:
     """The group's jobs, the newest first, as they were last seen."""
     jobs = Job.objects.filter(group=place.group, analysis=place.analysis).select_related("submitted_by")
     state = request.GET.get("state", "")
@@ -63,7 +63,7 @@ def index(request: HttpRequest, place: Place) -> HttpResponse:
 
 @require_GET
 @in_place
-def job(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+def job(request: HttpRequest, place: GroupFolder, timestamp: int) -> HttpResponse:
     """How it is now: three requests to S3. While it is open the page asks again by itself."""
     found = find_job(place, timestamp)
     context: dict[str, Any] = {"place": place, "job": found, "silent_hours": f"{config().job_silent_hours:g}"}
@@ -91,7 +91,7 @@ def job(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
 
 @require_GET
 @in_place
-def log(request: HttpRequest, place: Place, timestamp: int) -> HttpResponse:
+def log(request: HttpRequest, place: GroupFolder, timestamp: int) -> HttpResponse:
     """A piece of a data set's log, from an offset on; -1 is the end of it. One request to S3."""
     found = find_job(place, timestamp)
     key = _input(found, request.GET.get("set", ""))

@@ -16,7 +16,7 @@ from control_plane.research.storage.group_folder import find_place
 from control_plane.research.uploads.models import Upload
 
 PER_PAGE = 20
-MOST_PLACES = 10
+MAX_PLACES = 10
 
 
 @require_GET
@@ -48,7 +48,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         .filter(user=_person(request), group__memberships__user=request.user.pk, group__memberships__removed_generation=None)
         .order_by("group__slug", "analysis__slug")
         .values("group__slug", "group__name", "analysis__slug", "analysis__name")
-        .annotate(files=Count("pk", distinct=True), bytes=Sum("size"))[:MOST_PLACES]
+        .annotate(files=Count("pk", distinct=True), bytes=Sum("size"))[:MAX_PLACES]
     )
     return render(request, "uploads/_mine_rows.html", {"rows": rows})
 

@@ -15,7 +15,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
 
-MOST_REVEALS_AN_HOUR = 10
+MAX_REVEALS_PER_HOUR = 10
 
 
 class AlreadyRevealed(Refused):
@@ -39,7 +39,7 @@ def reveal_key(membership: Membership, actor: Actor) -> Credentials:
         raise NoCredentials("Your key is being made on AWS. It was not shown; try again in a minute.")
     if revealed_at(membership) is not None:
         raise AlreadyRevealed
-    refuse_too_often(actor, "member.reveal_key", MOST_REVEALS_AN_HOUR)
+    refuse_too_often(actor, "member.reveal_key", MAX_REVEALS_PER_HOUR)
     try:
         key = read_key(membership)
     except (BotoCoreError, ClientError) as error:

@@ -14,7 +14,7 @@ from control_plane.deployments import announcements
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.messages import Letter
 from control_plane.notifications.models import Notice
-from control_plane.notifications.outbox import MOST_RECIPIENTS, put_emails
+from control_plane.notifications.outbox import MAX_RECIPIENTS, put_emails
 
 
 def announce_access(deployment: Deployment, *, brought: int) -> None:
@@ -48,11 +48,11 @@ def announce_access(deployment: Deployment, *, brought: int) -> None:
 
 
 def announce_request(join_request: JoinRequest, event: Notice.Event, recipients: Iterable[str]) -> None:
-    """Tell these addresses, MOST_RECIPIENTS at most, what became of a request to join. In the transaction that records it."""
+    """Tell these addresses, MAX_RECIPIENTS at most, what became of a request to join. In the transaction that records it."""
     put_emails(
         event=event,
         key=f"join request {join_request.pk} {event}",
-        recipients=list(recipients)[:MOST_RECIPIENTS],
+        recipients=list(recipients)[:MAX_RECIPIENTS],
         letter=join_messages.about_request(join_request, event),
     )
 
@@ -60,7 +60,7 @@ def announce_request(join_request: JoinRequest, event: Notice.Event, recipients:
 def announce_about_group(
     group: Group, *, about: str, recipients: Iterable[str], subject: str, paragraphs: list[str], path: str
 ) -> None:
-    """Tell these addresses, MOST_RECIPIENTS at most, something about a group, with a link to the page at `path`.
+    """Tell these addresses, MAX_RECIPIENTS at most, something about a group, with a link to the page at `path`.
 
     `about` names the matter, such as 'key 3 of member 17 stops'; nobody is told the same one twice. The words hold no secret.
     In the transaction that records what is told.
@@ -68,6 +68,6 @@ def announce_about_group(
     put_emails(
         event=Notice.Event.ABOUT_GROUP,
         key=f"group {group.pk} {about}",
-        recipients=list(recipients)[:MOST_RECIPIENTS],
+        recipients=list(recipients)[:MAX_RECIPIENTS],
         letter=Letter(subject, paragraphs, path),
     )

@@ -13,7 +13,7 @@ from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 
 # A page shows so many requests of one person, and so many managers' names for each.
-MOST_SHOWN, MOST_NAMES = 10, 5
+MAX_SHOWN, MAX_NAMES = 10, 5
 # How long after the decision its outcome is still shown.
 DECLINED_FOR, READY_FOR = timedelta(days=14), timedelta(days=1)
 ICONS = {"done": "✓", "now": "⟳", "later": "…", "failed": "✗"}
@@ -99,7 +99,7 @@ def requests_of(user: User) -> list[JoinRequest]:
     somebody who has asked for nothing and for whom the page need not look again.
     """
     found = JoinRequest.objects.filter(user=user).exclude(state=JoinRequest.State.WITHDRAWN)
-    return list(found.select_related("group", "user").order_by("-pk")[: 3 * MOST_SHOWN])
+    return list(found.select_related("group", "user").order_by("-pk")[: 3 * MAX_SHOWN])
 
 
 def standings(requests: Sequence[JoinRequest], places: Sequence[Place]) -> list[Standing]:
@@ -109,7 +109,7 @@ def standings(requests: Sequence[JoinRequest], places: Sequence[Place]) -> list[
     rows = [(request, by_group.get(request.group_id or 0)) for request in requests]
     shown = [(request, place) for request, place in rows if _is_worth_telling(request, place, now - DECLINED_FOR, now - READY_FOR)]
     names = _managers_names(request.group_id for request, _ in shown if request.is_open and request.group_id)
-    return [Standing(request, names.get(request.group_id or 0, "an administrator"), place) for request, place in shown[:MOST_SHOWN]]
+    return [Standing(request, names.get(request.group_id or 0, "an administrator"), place) for request, place in shown[:MAX_SHOWN]]
 
 
 def _is_worth_telling(request: JoinRequest, place: Place | None, declined_since: datetime, ready_since: datetime) -> bool:
@@ -130,4 +130,4 @@ def _managers_names(groups: Iterable[int]) -> dict[int, str]:
     rows = Membership.objects.wanted().filter(group__in=list(groups), is_manager=True, user__is_active=True)
     for membership in rows.select_related("user").order_by("pk"):
         found[membership.group_id].append(membership.user.get_short_name())
-    return {group: f"{', '.join(names[:MOST_NAMES])} or an administrator" for group, names in found.items()}
+    return {group: f"{', '.join(names[:MAX_NAMES])} or an administrator" for group, names in found.items()}

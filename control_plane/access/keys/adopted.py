@@ -24,7 +24,7 @@ from stacks.manifest import GroupManifest, names, parse
 
 logger = logging.getLogger("cohort.keys")
 
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 
 
 def adopt(*, membership: Membership, access_key_id: str, old_user: str) -> AdoptedKey:
@@ -50,7 +50,7 @@ def remove_requested() -> int:
     """Remove the old keys that somebody asked to remove. Level-triggered: what fails is taken up again. Returns how many went."""
     removed = 0
     marked = AdoptedKey.objects.filter(state=AdoptedKey.State.REMOVING).select_related("membership__group__stack")
-    for key in marked.order_by("pk")[:MOST_AT_ONCE]:
+    for key in marked.order_by("pk")[:MAX_AT_ONCE]:
         try:
             remove(key)
             removed += 1

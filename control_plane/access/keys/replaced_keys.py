@@ -21,7 +21,7 @@ from control_plane.deployments.requests import lock
 logger = logging.getLogger("cohort.sweep")
 
 # Old keys that one call deals with: the next sweep goes on.
-MOST_AT_ONCE = 500
+MAX_AT_ONCE = 500
 REMINDED_BEFORE = timedelta(days=2)
 # A new key that comes late (a deployment that failed, or waits for approval) has the old one beside it for so long at least.
 SHORTEST_OVERLAP = timedelta(days=1)
@@ -34,7 +34,7 @@ def end_overlaps() -> int:
     """
     _wait_for_new_keys()
     of_group: dict[int, list[int]] = defaultdict(list)
-    for group_id, pk in _due().order_by("previous_key_until").values_list("group", "pk")[:MOST_AT_ONCE]:
+    for group_id, pk in _due().order_by("previous_key_until").values_list("group", "pk")[:MAX_AT_ONCE]:
         of_group[group_id].append(pk)
     ended = 0
     for group_id, pks in of_group.items():
@@ -57,7 +57,7 @@ def remind_of_old_keys() -> int:
         ~Exists(told), previous_key=PreviousKey.ACTIVE, previous_key_until__gt=now, previous_key_until__lte=now + REMINDED_BEFORE
     )
     reminded = 0
-    for membership in soon.select_related("group", "user").order_by("previous_key_until")[:MOST_AT_ONCE]:
+    for membership in soon.select_related("group", "user").order_by("previous_key_until")[:MAX_AT_ONCE]:
         with transaction.atomic():
             # Of several workers, whoever writes the row tells.
             until = membership.previous_key_until
@@ -88,7 +88,7 @@ def _wait_for_new_keys() -> None:
         new_since__gt=F("group__stack__deployed_generation"),
         previous_key_until__lt=now + SHORTEST_OVERLAP / 2,
     )
-    pks = list(late.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    pks = list(late.values_list("pk", flat=True)[:MAX_AT_ONCE])
     Membership.objects.filter(pk__in=pks, previous_key=PreviousKey.ACTIVE).update(previous_key_until=now + SHORTEST_OVERLAP)
 
 

@@ -17,7 +17,7 @@ from control_plane.base.audit.models import record
 
 CHECK_AGE = timedelta(hours=20)
 # Groups that one sweep has checked; a group may have hundreds of keys, and each takes two requests.
-MOST_AT_ONCE = 20
+MAX_AT_ONCE = 20
 # One that came to nothing is made again sooner.
 FAILED_AGE = timedelta(hours=1)
 
@@ -31,7 +31,7 @@ def start_due_checks() -> int:
     groups = Group.objects.filter(pk__in=holders.values("group"))
     groups = groups.filter(Q(key_check__isnull=True) | Q(key_check__in=KeyCheck.objects.filter(due)))
     started = 0
-    for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+    for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MAX_AT_ONCE]:
         with transaction.atomic():
             # Of several workers, whoever changes the row has it checked.
             check, is_new = KeyCheck.objects.get_or_create(group_id=pk, defaults={"asked_at": now})

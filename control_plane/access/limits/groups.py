@@ -26,7 +26,7 @@ def group_figures(stored: StoredManifest) -> GroupFigures:
 def group_limits() -> dict[str, int]:
     """List the limits that each group is measured against, by the names of `Figures` where it has them."""
     return {
-        "key_holders": limits.MOST_KEY_HOLDERS,
+        "key_holders": limits.MAX_KEY_HOLDERS,
         "resources": limits.RESOURCES_PER_STACK,
         "policies": policies.POLICIES_PER_PRINCIPAL,
         "policy_characters": policies.POLICY_CHARACTERS,

@@ -7,11 +7,11 @@ from django.db.models import Count, F, Q
 from control_plane.access.groups.models import Access, Grant, Membership, ScopedQuerySet
 from control_plane.access.limits.definitions import GROUPS, POLICIES, ROLES, STACKS, USERS
 from control_plane.deployments.models import Stack
-from stacks.manifest import MOST_ANALYSES, limits
+from stacks.manifest import MAX_ANALYSES, limits
 from stacks.manifest import policies as documents
 
 # What surely fits a managed policy, however long the names are. The same on both sides of a comparison, so it may be rough.
-GRANTS_PER_POLICY = MOST_ANALYSES // documents.POLICIES_PER_PRINCIPAL
+GRANTS_PER_POLICY = MAX_ANALYSES // documents.POLICIES_PER_PRINCIPAL
 
 
 def ours(account: str, region: str = "", *, on_aws: bool = False) -> dict[str, int]:

@@ -31,7 +31,7 @@ from control_plane.deployments.models import Deployment
 logger = logging.getLogger("cohort.accounts")
 # Cannot be anybody's: the top-level domain `invalid` is reserved (RFC 2606).
 ERASED_DOMAIN = "deleted.invalid"
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 
 
 class NotConfirmed(Refused):
@@ -67,7 +67,7 @@ def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployme
 def erase_departed() -> int:
     """Erase those who asked for it and to whom AWS gives nothing any more. Returns how many; the sweep calls it."""
     erased = 0
-    for pk in _departed().values_list("pk", flat=True)[:MOST_AT_ONCE]:
+    for pk in _departed().values_list("pk", flat=True)[:MAX_AT_ONCE]:
         with transaction.atomic():
             person = _departed().select_for_update().filter(pk=pk).first()
             if person is not None:

@@ -27,7 +27,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.accounts")
-MOST_PER_SWEEP = 200
+MAX_PER_SWEEP = 200
 
 
 class Erased(Refused):
@@ -131,7 +131,7 @@ def end_leftovers() -> int:
     """
     access = Exists(Membership.objects.wanted().filter(user=OuterRef("pk")))
     requests = Exists(JoinRequest.objects.filter(user=OuterRef("pk"), state__in=JoinRequest.OPEN))
-    people = list(User.objects.filter(Q(access) | Q(requests), is_active=False).order_by("pk")[:MOST_PER_SWEEP])
+    people = list(User.objects.filter(Q(access) | Q(requests), is_active=False).order_by("pk")[:MAX_PER_SWEEP])
     actor = Actor.system("people")
     for group in _groups_of(people):
         try:

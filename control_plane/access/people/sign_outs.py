@@ -20,7 +20,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
 
-MAX_AN_HOUR = 10
+MAX_PER_HOUR = 10
 SIGNED_OUT = "account.signed_out_everywhere"
 
 
@@ -40,8 +40,8 @@ class SignedOut:
 
 
 def sign_out_everywhere(*, user: User, session_key: str, actor: Actor, replace_keys: bool = False) -> SignedOut:
-    """Sign the person out everywhere but in the browser that asks, at most MAX_AN_HOUR times. Raises TooOften."""
-    refuse_too_often(actor, SIGNED_OUT, MAX_AN_HOUR)
+    """Sign the person out everywhere but in the browser that asks, at most MAX_PER_HOUR times. Raises TooOften."""
+    refuse_too_often(actor, SIGNED_OUT, MAX_PER_HOUR)
     with transaction.atomic():
         end_other_sessions(user=user, session_key=session_key, actor=actor)
         record(actor, SIGNED_OUT, user.email)

@@ -16,7 +16,7 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.retirement")
 
-MOST_AT_ONCE = 20
+MAX_AT_ONCE = 20
 State = AnalysisRetirement.State
 
 
@@ -27,7 +27,7 @@ def take_steps() -> None:
         state=State.REMOVING, analysis__removed_generation__lte=F("analysis__stack__deployed_generation")
     )
     for found, step in ((due, _begin_due), (removed, _after_removal)):
-        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MAX_AT_ONCE]:
             try:
                 step(pk)
             except DatabaseError:

@@ -16,7 +16,7 @@ from control_plane.deployments import cloudformation
 logger = logging.getLogger("cohort.retirement")
 
 # Objects that are counted in one bucket; beyond that it says 'more than'.
-MOST_COUNTED = 20_000
+MAX_COUNTED = 20_000
 SURVEYS_KEPT = timedelta(days=30)
 
 
@@ -75,6 +75,6 @@ def _count(bucket: str, group: Group, place: Place) -> dict[str, Any]:
     for page in s3.pages(bucket, f"{group.slug}/", place):
         objects += len(page)
         size += sum(one.size for one in page)
-        if more := objects > MOST_COUNTED:
+        if more := objects > MAX_COUNTED:
             break
     return {"bucket": bucket, "objects": objects, "bytes": size, "more": more}

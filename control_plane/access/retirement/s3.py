@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PER_CALL = 1000
 TAGGED_PER_STEP = 500
 AT_ONCE = 16
-MOST_TAGS = 10
+MAX_TAGS = 10
 GONE = ("NoSuchBucket", "404")
 # What XML 1.0 cannot carry: such keys cannot stand in the body of DeleteObjects.
 _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
@@ -145,7 +145,7 @@ def _tag(s3: "S3Client", bucket: str, key: str) -> bool:
         raise
     others: list[Any] = [tag for tag in tags if tag["Key"] != names.ARCHIVE_TAG]
     wanted = [*others, {"Key": names.ARCHIVE_TAG, "Value": names.ARCHIVE_TAG_VALUE}]
-    if len(wanted) > MOST_TAGS:
+    if len(wanted) > MAX_TAGS:
         return False
     s3.put_object_tagging(Bucket=bucket, Key=key, Tagging={"TagSet": wanted})
     return True

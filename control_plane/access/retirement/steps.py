@@ -20,7 +20,7 @@ from control_plane.notifications.models import Notice
 
 logger = logging.getLogger("cohort.retirement")
 
-MOST_AT_ONCE = 20
+MAX_AT_ONCE = 20
 NOTE = "The group is retired."
 
 
@@ -36,7 +36,7 @@ def take_steps() -> None:
         group__stack__deployed_generation=F("group__stack__generation"),
     )
     for found, step in ((due, _begin_due), (removed, _after_removal)):
-        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MOST_AT_ONCE]:
+        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MAX_AT_ONCE]:
             try:
                 step(pk)
             except DatabaseError:
@@ -70,12 +70,12 @@ def begin(retirement: Retirement, group: Group) -> None:
 
 def take_data() -> list[int]:
     """Take the retirements whose data nobody is at, for the caller to enqueue. Returns their primary keys."""
-    return leases.take_idle(Retirement.objects.filter(state=Retirement.State.DATA), MOST_AT_ONCE)
+    return leases.take_idle(Retirement.objects.filter(state=Retirement.State.DATA), MAX_AT_ONCE)
 
 
 def take_buckets() -> list[int]:
     """Take the retirements of analyses whose bucket nobody empties, for the caller to enqueue. Returns their primary keys."""
-    return leases.take_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MOST_AT_ONCE)
+    return leases.take_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MAX_AT_ONCE)
 
 
 def finish(retirement: Retirement) -> None:

@@ -12,7 +12,7 @@ from stacks.manifest import names
 
 Keys = dict[Can, set[str]]
 # Longer lists of places are cut: a person reads them.
-MOST_PLACES = 12
+MAX_PLACES = 12
 
 
 @dataclass
@@ -175,8 +175,8 @@ def _line(
 def _places(patterns: set[str]) -> str:
     """Keys for a person: without the star at the end, and without what another one takes in."""
     widest = sorted(one for one in patterns if not any(one != other and covers(other, one) for other in patterns))
-    shown = [one.removesuffix("*") or "everywhere" for one in widest[:MOST_PLACES]]
-    more = f" and {len(widest) - MOST_PLACES} more" if len(widest) > MOST_PLACES else ""
+    shown = [one.removesuffix("*") or "everywhere" for one in widest[:MAX_PLACES]]
+    more = f" and {len(widest) - MAX_PLACES} more" if len(widest) > MAX_PLACES else ""
     return ", ".join(shown) + more
 
 

@@ -11,7 +11,7 @@ from control_plane.access.review.export import csv_lines
 
 LINES_PER_PAGE = 50
 # The CSV has the rest.
-MOST_FINDINGS = 50
+MAX_FINDINGS = 50
 CHOICES = (("person", "By person"), ("group", "By group"), ("bucket", "By bucket"))
 
 
@@ -25,8 +25,8 @@ def table(request: HttpRequest, group: Group | None = None) -> dict[str, Any]:
         "page": page,
         "lines": listing.shown(list(page.object_list), asked["by"]),
         "choices": [choice for choice in CHOICES if group is None or choice[0] != "group"],
-        "findings": list(found[:MOST_FINDINGS]),
-        "more_findings": max(0, found.count() - MOST_FINDINGS),
+        "findings": list(found[:MAX_FINDINGS]),
+        "more_findings": max(0, found.count() - MAX_FINDINGS),
     }
 
 

@@ -22,7 +22,7 @@ LOOK_AGE = timedelta(hours=20)
 # After a deployment, and after a look that came to nothing, AWS is asked again no sooner than this.
 PATIENCE = timedelta(minutes=5)
 # Groups that one sweep has looked at; each member who holds a key takes some six requests.
-MOST_AT_ONCE = 10
+MAX_AT_ONCE = 10
 # Asked for by people, of one group.
 AGAIN_AFTER = timedelta(seconds=20)
 
@@ -40,7 +40,7 @@ def start_due_looks() -> int:
     living = Group.objects.filter(~Exists(just_deployed), retired_at=None, stack__deployed_generation__gt=0)
     groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
     found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
-    started = sum(_start(pk, due) for pk in found[:MOST_AT_ONCE])
+    started = sum(_start(pk, due) for pk in found[:MAX_AT_ONCE])
     again = ~Q(error="") | _mended_outside() | Q(Exists(newer_groups_unread()))
     outside = Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | (again & Q(asked_at__lt=now - PATIENCE))
     return started + _start(None, outside)

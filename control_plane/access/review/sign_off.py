@@ -25,9 +25,9 @@ from control_plane.deployments.requests import lock
 logger = logging.getLogger("cohort.review")
 
 FRESH = timedelta(days=1)
-MOST_AT_ONCE = 200
+MAX_AT_ONCE = 200
 # Differences that a sign-off keeps in words; all of them are in its lines.
-MOST_KEPT = 500
+MAX_KEPT = 500
 
 
 class NotSignable(Refused):
@@ -106,7 +106,7 @@ def remind_of_reviews() -> int:
     told = Reminder.objects.filter(group=OuterRef("pk")).order_by("-since").values("since")[:1]
     due = states().filter(is_due=True, stack__deployed_generation__gt=0).annotate(told=Subquery(told))
     reminded = 0
-    for group in due.filter(Q(told__isnull=True) | Q(told__lt=F("since")))[:MOST_AT_ONCE]:
+    for group in due.filter(Q(told__isnull=True) | Q(told__lt=F("since")))[:MAX_AT_ONCE]:
         with transaction.atomic():
             # Whoever makes the row tells.
             _, is_new = Reminder.objects.get_or_create(group=group, since=group.since)
@@ -134,8 +134,8 @@ def _remind(group: Group, since: datetime) -> None:
 
 
 def _differences(group: Group) -> list[str]:
-    told = [f"{one}: {one.detail}" for one in listing.findings(group)[:MOST_KEPT]]
-    differing = Line.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MOST_KEPT]
+    told = [f"{one}: {one.detail}" for one in listing.findings(group)[:MAX_KEPT]]
+    differing = Line.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MAX_KEPT]
     return told + [f"{line.principal}, {line.bucket or 'no bucket'}: {', '.join(line.mark_labels)}" for line in differing]
 
 

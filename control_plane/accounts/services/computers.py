@@ -24,8 +24,8 @@ from control_plane.base.visible import UNSEEN
 
 CLIENT_ID = "cohort-cli"
 SCOPE = "credentials"
-MOST_CHARACTERS = 80
-MOST_SHOWN = 50
+MAX_CHARACTERS = 80
+MAX_SHOWN = 50
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def ensure_client() -> Client:
 
 def clean_name(name: str) -> str:
     """What a computer calls itself, fit to be shown."""
-    return tidy_name(UNSEEN.sub("", name))[:MOST_CHARACTERS] or "a computer without a name"
+    return tidy_name(UNSEEN.sub("", name))[:MAX_CHARACTERS] or "a computer without a name"
 
 
 def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def note_use(token: Token) -> None:
 
 def computers(user: User) -> list[Computer]:
     """The person's computers that are signed in, newest first. In one query."""
-    return [_computer(token) for token in _signed_in(user).order_by("-pk")[:MOST_SHOWN]]
+    return [_computer(token) for token in _signed_in(user).order_by("-pk")[:MAX_SHOWN]]
 
 
 def sign_out(computer_id: int, *, user: User, actor: Actor) -> Computer:

@@ -17,7 +17,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.audit.refusals import NotYours
 
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 
 
 class SessionsAdapter(DefaultUserSessionsAdapter):
@@ -30,9 +30,9 @@ class SessionsAdapter(DefaultUserSessionsAdapter):
 
 
 def open_sessions(user: User) -> list[UserSession]:
-    """Where the person is signed in, newest first, at most MOST_SHOWN. In two queries, however many there are."""
+    """Where the person is signed in, newest first, at most MAX_SHOWN. In two queries, however many there are."""
     known = Session.objects.filter(pk=OuterRef("session_key"), expire_date__gt=timezone.now())
-    rows = list(UserSession.objects.filter(Exists(known), user=user).order_by("-created_at")[:MOST_SHOWN])
+    rows = list(UserSession.objects.filter(Exists(known), user=user).order_by("-created_at")[:MAX_SHOWN])
     # A session from before the password changed is there still, and opens nothing.
     hashed = user.get_session_auth_hash()
     stored = Session.objects.filter(pk__in=[row.session_key for row in rows])

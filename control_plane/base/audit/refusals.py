@@ -10,9 +10,9 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import REFUSED, AuditEvent, record
 
-MOST_CHARACTERS = 400
+MAX_CHARACTERS = 400
 # Of one person in one hour; what they try beyond is counted in one row, so that nobody fills the trail.
-MOST_ADDRESSES = 1_000
+MAX_ADDRESSES = 1_000
 OTHERS = "other addresses"
 
 
@@ -34,10 +34,10 @@ def count_refusal(actor: Actor, target: str, **details: Any) -> None:
 
     if has_counted(target):
         return
-    if rows.count() < MOST_ADDRESSES:
+    if rows.count() < MAX_ADDRESSES:
         record(actor, REFUSED, target, **details)
     elif not has_counted(OTHERS):
-        record(actor, REFUSED, OTHERS, reason=f"more than {MOST_ADDRESSES} addresses within the hour")
+        record(actor, REFUSED, OTHERS, reason=f"more than {MAX_ADDRESSES} addresses within the hour")
 
 
 def record_refusal(request: HttpRequest, reason: Exception) -> None:
@@ -45,8 +45,8 @@ def record_refusal(request: HttpRequest, reason: Exception) -> None:
     if request.user.is_authenticated:
         count_refusal(
             Actor.of_request(request),
-            f"{request.method} {request.path}"[:MOST_CHARACTERS],
-            reason=(str(reason) or type(reason).__name__)[:MOST_CHARACTERS],
+            f"{request.method} {request.path}"[:MAX_CHARACTERS],
+            reason=(str(reason) or type(reason).__name__)[:MAX_CHARACTERS],
         )
 
 

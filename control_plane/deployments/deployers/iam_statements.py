@@ -13,7 +13,7 @@ from math import prod
 from typing import Any, Self
 
 # What a statement is taken apart into, at most; one that would be more is compared as a whole.
-MOST_ATOMS = 5000
+MAX_ATOMS = 5000
 SESSION_NAME = "aws:userid"
 SESSION_BEGAN = "aws:tokenissuetime"
 
@@ -80,7 +80,7 @@ class Statement:
         """It, taken apart into statements of one action, one resource, one principal and one value of each condition."""
         lists = [_parts(targets) for targets in (self.actions, self.resources, self.principals)]
         conditions = [_condition_parts(one) for one in self.condition]
-        if self.whole or prod([*map(len, lists), *map(len, conditions)]) > MOST_ATOMS:
+        if self.whole or prod([*map(len, lists), *map(len, conditions)]) > MAX_ATOMS:
             yield self
             return
         for actions, resources, principals in product(*lists):

@@ -28,7 +28,7 @@ DIFF_SECONDS = 120.0
 # Without a limit Node lets its heap grow for as long as the machine has memory; the engine needs half of this.
 HEAP_MB = 1024
 # Of what CDK says of a failure, in characters.
-MOST_SAID = 1000
+MAX_SAID = 1000
 DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
 
 
@@ -171,7 +171,7 @@ def _failure(message: Message) -> DeployerFailure:
     kind = Failure.RETRYABLE if message["code"] in aws.PASSING_CODES else failures.of_text(text)
     lines = [line.strip() for line in message["message"].splitlines() if line.strip()] or [message["name"]]
     # A heading says nothing without what stands below it.
-    said = " ".join(lines)[:MOST_SAID] if lines[0].endswith(":") else lines[0]
+    said = " ".join(lines)[:MAX_SAID] if lines[0].endswith(":") else lines[0]
     return DeployerFailure(f"CDK could not deploy it: {said}", failures.explain(message["message"]), kind, message["message"])
 
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.config import config
 from control_plane.deployments.announcements import announce
-from control_plane.deployments.backoff import MOST_TRIES
+from control_plane.deployments.backoff import MAX_TRIES
 from control_plane.deployments.models import Change, Deployment, Stack
 from control_plane.deployments.requests import tell_cancelled
 from control_plane.deployments.withdrawal import advice_after
@@ -26,7 +26,7 @@ from control_plane.deployments.withdrawal import advice_after
 WORKER = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 
 ABANDONED = "The worker that ran this stopped before it ended; another one goes on."
-WORN_OUT = f"It was begun {MOST_TRIES} times, and each time the worker stopped before it ended."
+WORN_OUT = f"It was begun {MAX_TRIES} times, and each time the worker stopped before it ended."
 WORN_OUT_ADVICE = "Look into the workers’ logs for why; AWS may be changed in part. Then deploy again."
 
 
@@ -155,7 +155,7 @@ def _cancel(deployment: Deployment, by: str) -> None:
 def _recover(deployment: Deployment) -> Deployment | None:
     Stack.objects.filter(pk=deployment.stack_id).update(lease_owner="", lease_expires_at=None)
     deployment.log_line(ABANDONED)
-    if deployment.attempts >= MOST_TRIES:
+    if deployment.attempts >= MAX_TRIES:
         Deployment.objects.filter(pk=deployment.pk).update(
             state=Deployment.State.FAILED, finished_at=timezone.now(), error=WORN_OUT, advice=WORN_OUT_ADVICE, doing="", percent=100
         )

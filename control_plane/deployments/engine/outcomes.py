@@ -12,7 +12,7 @@ from control_plane.base.config import config
 from control_plane.deployments import counters
 from control_plane.deployments.active_lockout import in_force
 from control_plane.deployments.announcements import announce
-from control_plane.deployments.backoff import MOST_TRIES, backoff
+from control_plane.deployments.backoff import MAX_TRIES, backoff
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.engine import leases
 from control_plane.deployments.engine.heartbeat import LeaseLost
@@ -69,7 +69,7 @@ def failed(
     told |= {"cloudformation_status": status, "stages": deployment.stages}
     with transaction.atomic():
         _give_back(deployment, **({"status": observation.status} if observation else {}), **_remembered(left))
-        if problem.kind == Failure.PERMANENT or deployment.attempts >= MOST_TRIES:
+        if problem.kind == Failure.PERMANENT or deployment.attempts >= MAX_TRIES:
             if problem.kind != Failure.PERMANENT:
                 told["advice"] = f"{problem.advice} It was tried {deployment.attempts} times; it is tried again in half an hour."
             _end(deployment, Deployment.State.FAILED, **told)

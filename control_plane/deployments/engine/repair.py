@@ -16,7 +16,7 @@ from control_plane.deployments.deployers.port import Tell, Tick
 from control_plane.deployments.failures import Problem
 from control_plane.deployments.models import Failure, Stack
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 # States that hold nothing worth keeping: the stack was never complete, or was being removed.
 STILLBORN = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "REVIEW_IN_PROGRESS", "DELETE_FAILED"})
 HALF_DONE = frozenset({"UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"})
@@ -56,7 +56,7 @@ def wait_for_rest(stack: Stack, *, tell: Tell, tick: Tick) -> Observation:
         tick()
         if time.monotonic() > deadline:
             raise NotRepaired(too_long(stack, observation))
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
         observation = cloudformation.observe(stack.name, stack.place)
     return observation
 

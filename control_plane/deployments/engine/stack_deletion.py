@@ -15,7 +15,7 @@ from control_plane.deployments.engine import repair
 from control_plane.deployments.models import Stack
 from control_plane.deployments.plans import Plan, ResourceChange
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 REMOVED = "DELETE_COMPLETE"
 GONE = frozenset({"", REMOVED})
 
@@ -50,7 +50,7 @@ def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observatio
             raise repair.NotRepaired(failures.of_removal(failed, observation.status))
         if time.monotonic() > deadline:
             raise repair.NotRepaired(repair.too_long(stack, observation))
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _tell(name: str, place: Place, seen: str, watcher: Watcher) -> str:

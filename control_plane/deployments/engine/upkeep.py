@@ -16,7 +16,7 @@ logger = logging.getLogger("cohort.sweep")
 
 # What failed for a passing reason, six times over, is taken up again: an outage may last longer than that.
 OUTAGE_WAIT = timedelta(minutes=30)
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 PREVIEWS_KEPT = timedelta(days=1)
 
 
@@ -47,7 +47,7 @@ def take_up_forgotten() -> list[Deployment]:
     on_its_way = Deployment.objects.open().filter(stack=OuterRef("pk"))
     forgotten = Stack.objects.out_of_step().filter(~Exists(on_its_way), ~Exists(waits_for_somebody))
     started = []
-    for pk in forgotten.values_list("pk", flat=True)[:MOST_AT_ONCE]:
+    for pk in forgotten.values_list("pk", flat=True)[:MAX_AT_ONCE]:
         with transaction.atomic():
             stack = lock(pk)
             if stack.is_up_to_date or Deployment.objects.open().filter(stack=stack).exists():

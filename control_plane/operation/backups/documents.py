@@ -16,7 +16,7 @@ LARGEST_MANIFEST = 1_000_000
 # The name says how it was made, so that no old copy has to be read to tell whether it may go.
 _NAME = re.compile(r"cohort-(\d{8}T\d{6}Z)(-manual)?(?:-([2-9]|[1-9]\d))?(\.sqlite3\.gz|\.pgdump)")
 _STAMP = "%Y%m%dT%H%M%SZ"
-MOST_WITHIN_A_SECOND = 99
+MAX_PER_SECOND = 99
 
 
 class Contents(BaseModel):

@@ -10,15 +10,15 @@ from control_plane.access.limits.headroom import Standing, standings, warnings
 from control_plane.deployments.liveness import silent_before
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.deployments.progress import STAGES
-from control_plane.notifications.models import MOST_TRIES, Notice
+from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.operation.backups.services import age
 
 # A worker says that it is there far more often than this.
 # One that is made each day, and two hours for it.
 BACKUP_LATE_SECONDS = 26 * 3600
-MOST_WORKERS = 100
+MAX_WORKERS = 100
 # Labels are ours and few; a fault that makes many must not make the page long.
-MOST_LABELS = 100
+MAX_LABELS = 100
 NOT_AS_DEPLOYED = (DriftState.DRIFTED, DriftState.MISSING)
 
 
@@ -97,7 +97,7 @@ def gather() -> Figures:
     }
     waiting, oldest = queue.get(Deployment.State.QUEUED, (0, None))
     drift = Stack.objects.order_by().values_list("drift_state").annotate(Count("pk"))
-    workers = [_seen(worker, now) for worker in Worker.objects.order_by("-seen_at")[:MOST_WORKERS]]
+    workers = [_seen(worker, now) for worker in Worker.objects.order_by("-seen_at")[:MAX_WORKERS]]
     unsent = Notice.objects.unsent()
     backup_at = age.recorded()
     return Figures(
@@ -114,7 +114,7 @@ def gather() -> Figures:
         backup_at=backup_at,
         backup_age=age.seconds_since(backup_at),
         notices_unsent=unsent.count(),
-        notices_given_up=unsent.filter(attempts__gte=MOST_TRIES).count(),
+        notices_given_up=unsent.filter(attempts__gte=MAX_TRIES).count(),
         quotas=standings(),
     )
 
@@ -126,7 +126,7 @@ def stacks_failed() -> int:
 
 
 def _tallies(name: str) -> list[Counted]:
-    rows = Tally.objects.filter(name=name).order_by("label")[:MOST_LABELS]
+    rows = Tally.objects.filter(name=name).order_by("label")[:MAX_LABELS]
     return [Counted(row.label, row.count, row.seconds) for row in rows]
 
 

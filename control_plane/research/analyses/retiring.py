@@ -22,7 +22,7 @@ from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.jobs.models import Job
 
 # How many groups a refusal names.
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def ask(
@@ -123,7 +123,7 @@ def _refuse_in_use(analysis: Analysis) -> None:
 
 def _named(rows: "QuerySet[Grant] | QuerySet[AccessRequest]") -> str:
     """The groups of these rows in words, the first few by name; empty where there are none."""
-    names = list(rows.values_list("group__name", flat=True)[: MOST_NAMED + 1])
-    if len(names) > MOST_NAMED:
-        return f"{', '.join(names[:MOST_NAMED])} and {rows.count() - MOST_NAMED} more"
+    names = list(rows.values_list("group__name", flat=True)[: MAX_NAMED + 1])
+    if len(names) > MAX_NAMED:
+        return f"{', '.join(names[:MAX_NAMED])} and {rows.count() - MAX_NAMED} more"
     return ", ".join(names)

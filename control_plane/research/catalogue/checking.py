@@ -18,13 +18,13 @@ from referencing.jsonschema import EMPTY_REGISTRY
 
 from control_plane.research.catalogue.documents import Node, OverLimit, Problem, Rewriting, Unreadable, compose, values
 
-MOST_TOLD = 20
+MAX_TOLD = 20
 # So many are looked for, of which the first by line are told.
-MOST_FOUND = 200
+MAX_FOUND = 200
 
 
 def check(text: str, template: str = "", schema: str = "") -> list[Problem]:
-    """All that is wrong with a configuration, errors first, MOST_TOLD at most. Warnings do not keep it from being saved."""
+    """All that is wrong with a configuration, errors first, MAX_TOLD at most. Warnings do not keep it from being saved."""
     try:
         return _problems(text, template, schema)
     except Unreadable as refused:
@@ -45,9 +45,9 @@ def check_stored(text: str, template: str = "", schema: str = "") -> list[Proble
 def _problems(text: str, template: str, schema: str) -> list[Problem]:
     root, rewritings = _mapping(text)
     found = _against_schema(root, schema) if schema.strip() else _against_template(root, template)
-    problems = [*islice(found, MOST_FOUND), *map(_ambiguous, rewritings[:MOST_FOUND])]
+    problems = [*islice(found, MAX_FOUND), *map(_ambiguous, rewritings[:MAX_FOUND])]
     problems.sort(key=lambda one: (one.is_warning, one.line))
-    return problems[:MOST_TOLD]
+    return problems[:MAX_TOLD]
 
 
 def read(text: str) -> dict[str, Any]:

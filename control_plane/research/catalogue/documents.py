@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from control_plane.research.catalogue.scalars import (
-    MOST_DIGITS,
+    MAX_DIGITS,
     NEWEST,
     Reading,
     TooManyDigits,
@@ -25,9 +25,9 @@ from control_plane.research.catalogue.scalars import (
 )
 
 # Of the text, and of what it holds once every alias is written out.
-MOST_BYTES = 1_000_000
-MOST_NODES = 100_000
-MOST_DEPTH = 50
+MAX_BYTES = 1_000_000
+MAX_NODES = 100_000
+MAX_DEPTH = 50
 _PREFIX = "tag:yaml.org,2002:"
 _SCALAR_TAGS = ("str", "int", "float", "bool", "null", "timestamp")
 _ANCHOR = re.compile(r"&\S+(?:\s+#[^\n]*\n)*\s*")
@@ -108,10 +108,10 @@ class Document:
         return self.root.size if self.root else 0
 
 
-def compose(text: str, *, most_nodes: int = MOST_NODES) -> Document:
+def compose(text: str, *, most_nodes: int = MAX_NODES) -> Document:
     """Read a text. Raises OverLimit for what is too much, and Unreadable for what is no YAML; both name the line."""
-    if len(text) > MOST_BYTES or len(text.encode(errors="replace")) > MOST_BYTES:
-        raise OverLimit(Problem(f"It has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have."))
+    if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
+        raise OverLimit(Problem(f"It has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have."))
     if found := _UNWRITABLE.search(text.removeprefix("\ufeff")):
         line = text.count("\n", 0, found.start()) + 1
         raise Unreadable(Problem(f"It holds a character that YAML does not take (code {ord(found[0])}).", line))
@@ -212,7 +212,7 @@ class _Composer:
             reading = self.reading(text, tag, is_plain=is_plain)
         except TooManyDigits:
             raise OverLimit(
-                Problem(f"A number has more than {MOST_DIGITS} digits. Write it in quotes if it is text.", line, column)
+                Problem(f"A number has more than {MAX_DIGITS} digits. Write it in quotes if it is text.", line, column)
             ) from None
         except ValueError:
             raise Unreadable(Problem(f"The tag !!{tag} does not fit {text[:40]!r}; leave it out.", line, column)) from None
@@ -283,12 +283,12 @@ class _Composer:
         self.weight += node.weight
         if self.nodes > self.most_nodes:
             raise OverLimit(Problem(f"It holds more than {self.most_nodes:,} values.", line, column))
-        if self.weight > MOST_BYTES:
+        if self.weight > MAX_BYTES:
             raise OverLimit(
-                Problem(f"It holds more than {MOST_BYTES // 1_000_000} MB once each alias is written out.", line, column)
+                Problem(f"It holds more than {MAX_BYTES // 1_000_000} MB once each alias is written out.", line, column)
             )
-        if len(self.stack) + height > MOST_DEPTH:
-            raise OverLimit(Problem(f"It is nested deeper than {MOST_DEPTH} levels.", line, column))
+        if len(self.stack) + height > MAX_DEPTH:
+            raise OverLimit(Problem(f"It is nested deeper than {MAX_DEPTH} levels.", line, column))
 
     def put(self, node: Node) -> None:
         if not self.stack:

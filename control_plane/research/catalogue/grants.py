@@ -16,7 +16,7 @@ from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment, Stack
 
 Which = Literal["default", "all", "some"]
-MOST_GROUPS, MOST_ANALYSES = 500, 200
+MAX_GROUPS, MAX_ANALYSES = 500, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
     require_administrator(actor)
     if not analyses or not groups:
         raise Refused("Choose at least one analysis and one group. Nothing was changed.")
-    if len(groups) > MOST_GROUPS or len(analyses) > MOST_ANALYSES:
-        raise Refused(f"At most {MOST_ANALYSES} analyses and {MOST_GROUPS} groups at once. Nothing was changed.")
+    if len(groups) > MAX_GROUPS or len(analyses) > MAX_ANALYSES:
+        raise Refused(f"At most {MAX_ANALYSES} analyses and {MAX_GROUPS} groups at once. Nothing was changed.")
     with transaction.atomic():
         # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
         # groups have, so that whoever is second leaves alone what the first has granted.

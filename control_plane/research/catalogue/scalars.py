@@ -14,7 +14,7 @@ Kind = Literal["text", "bool", "int", "float", "null", "timestamp", "merge", "br
 Reading = tuple[Kind, Any]
 Version = tuple[int, int]
 
-MOST_DIGITS = 400
+MAX_DIGITS = 400
 NEWEST: Version = (1, 2)
 
 _ORDINARY = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -48,17 +48,17 @@ _ODD = re.compile(r"[-+]?\.?_[0-9_]*")
 
 
 class TooManyDigits(ValueError):
-    """A number that is longer than MOST_DIGITS."""
+    """A number that is longer than MAX_DIGITS."""
 
 
 def read_scalar(text: str, version: Version = NEWEST) -> Reading:
     """Read a scalar without quotes as this site does, in the version that its document names.
 
-    Raises TooManyDigits for what either version takes for a number of more than MOST_DIGITS characters.
+    Raises TooManyDigits for what either version takes for a number of more than MAX_DIGITS characters.
     """
     if text and text[0] not in _FIRST:
         return "text", text
-    if len(text) > MOST_DIGITS and is_number(text):
+    if len(text) > MAX_DIGITS and is_number(text):
         raise TooManyDigits
     return _read_11(text) if version == (1, 1) else _read_12(text)
 
@@ -94,7 +94,7 @@ def read_tagged(kind: str, text: str) -> Reading:
     """Read a scalar that has one of YAML's own tags. Raises ValueError for what readers of the versions may differ on."""
     if kind == "str":
         return "text", text
-    if len(text) > MOST_DIGITS and is_number(text):
+    if len(text) > MAX_DIGITS and is_number(text):
         raise TooManyDigits
     found, value = _read_12(text)
     if not _alike(_read_11(text), (found, value)) or (kind, found) == ("int", "float"):
@@ -164,7 +164,7 @@ def _integer(text: str, *, octal: tuple[str, ...]) -> int:
 def _base_60(text: str, make: type[int] | type[float]) -> float | int:
     sign = -1 if text.startswith("-") else 1
     total: float | int = 0
-    if len(text) > MOST_DIGITS:
+    if len(text) > MAX_DIGITS:
         return total
     *whole, last = text.replace("_", "").lstrip("+-").split(":")
     for part in whole:

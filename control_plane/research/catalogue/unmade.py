@@ -22,7 +22,7 @@ from stacks.manifest import names
 
 REASON_CHARACTERS = 1000
 # Groups and requests that a refusal names.
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
@@ -204,8 +204,8 @@ def _why_made(analysis: Analysis, stack: Stack) -> str:
 
 def _refuse_granted(analysis: Analysis) -> None:
     grants = Grant.objects.filter(analysis=analysis).not_ended().select_related("group").order_by("group__slug")
-    if slugs := list(grants.values_list("group__slug", flat=True)[: MOST_NAMED + 1]):
-        named = ", ".join(slugs[:MOST_NAMED]) + (" and more" if len(slugs) > MOST_NAMED else "")
+    if slugs := list(grants.values_list("group__slug", flat=True)[: MAX_NAMED + 1]):
+        named = ", ".join(slugs[:MAX_NAMED]) + (" and more" if len(slugs) > MAX_NAMED else "")
         raise NameTaken(
             f"{analysis.name} is granted to {named}. Nothing was changed; revoke that first, wait until AWS has it, and try again."
         )

@@ -11,10 +11,10 @@ from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from control_plane.research.catalogue.documents import OverLimit, Problem, Unreadable, compose, portable_text
-from control_plane.research.catalogue.scalars import MOST_DIGITS, NEWEST, is_ambiguous, read_scalar
+from control_plane.research.catalogue.scalars import MAX_DIGITS, NEWEST, is_ambiguous, read_scalar
 
 # More than this nobody fills in as a form, and reading it for one takes a second: it is changed as text.
-MOST_FORM_VALUES = 1_000
+MAX_FORM_VALUES = 1_000
 # What ruamel.yaml raises for text that looks like YAML and is none, besides its own.
 NO_YAML = (YAMLError, ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError, AttributeError)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
@@ -25,7 +25,7 @@ def editable(text: str) -> CommentedMap:
 
     None is where one value stands at several places: a field would change it at all of them.
     """
-    document = compose(text, most_nodes=MOST_FORM_VALUES)
+    document = compose(text, most_nodes=MAX_FORM_VALUES)
     if document.has_references or document.version != NEWEST:
         raise Unreadable(Problem("It has anchors, merge keys or a %YAML line, so it is changed as text."))
     loaded = _loaded(text)
@@ -60,8 +60,8 @@ def number(typed: str) -> Any:
     typed = typed.strip()
     if not typed:
         return None
-    if len(typed) > MOST_DIGITS:
-        raise OverLimit(Problem(f"A number has at most {MOST_DIGITS} digits."))
+    if len(typed) > MAX_DIGITS:
+        raise OverLimit(Problem(f"A number has at most {MAX_DIGITS} digits."))
     for make in (int, float):
         try:
             value = make(typed)
@@ -74,7 +74,7 @@ def number(typed: str) -> Any:
 
 def scalar(typed: str) -> Any:
     """One line of a list: a number, true or false, nothing, or else text. Raises OverLimit."""
-    if _DECIMAL.fullmatch(typed) and len(typed) <= MOST_DIGITS:
+    if _DECIMAL.fullmatch(typed) and len(typed) <= MAX_DIGITS:
         # As it was typed, 0.10 too.
         point = typed.index(".")
         return ScalarFloat(float(typed), width=len(typed), prec=point, m_sign=typed[0] if typed[0] == "-" else False, m_lead0=0)

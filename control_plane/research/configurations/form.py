@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 
-from control_plane.research.catalogue.documents import MOST_NODES, OverLimit, Problem, Unreadable, compose
+from control_plane.research.catalogue.documents import MAX_NODES, OverLimit, Problem, Unreadable, compose
 from control_plane.research.configurations.editing import editable, fragment, number, quoted, scalar, written
 
 EMPTY = "{}\n"
@@ -195,8 +195,8 @@ def _nested(typed: str) -> Any:
 
 def _lines(typed: str, *, holds_text: bool) -> list[Any]:
     lines = [line.strip() for line in typed.split("\n") if line.strip()]
-    if len(lines) > MOST_NODES:
-        raise OverLimit(Problem(f"It has more than {MOST_NODES:,} lines."))
+    if len(lines) > MAX_NODES:
+        raise OverLimit(Problem(f"It has more than {MAX_NODES:,} lines."))
     return [quoted(line) for line in lines] if holds_text else [scalar(line) for line in lines]
 
 

@@ -13,14 +13,14 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import NotFound, Refused
 from control_plane.base.visible import UNSEEN, visible
-from control_plane.research.catalogue.documents import MOST_BYTES, Rewriting, Unreadable, portable_text
+from control_plane.research.catalogue.documents import MAX_BYTES, Rewriting, Unreadable, portable_text
 from control_plane.research.configurations.names import (
     CONFIGURATION_ENDINGS,
     CONFIGURATIONS,
     configuration_file,
     configuration_name,
 )
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.presence import is_missing, status_of
 from control_plane.research.storage.sessions import Purpose, s3_client
@@ -28,7 +28,7 @@ from control_plane.research.storage.sessions import Purpose, s3_client
 LONGEST_NAME = 100
 # In bytes; S3 takes 1,024 with the folders before it.
 LONGEST_KEY = 900
-MOST_VERSIONS = 50
+MAX_VERSIONS = 50
 # Of a file that is too much to be changed here, as much is shown.
 SHOWN_BYTES = 100_000
 # With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
@@ -87,7 +87,7 @@ class Version:
     is_latest: bool
 
 
-def list_configurations(place: Place) -> list[Configuration]:
+def list_configurations(place: GroupFolder) -> list[Configuration]:
     """The group's configurations by name, a thousand at most, with one request. Raises NoAnswer."""
     prefix = f"{place.prefix}{CONFIGURATIONS}"
     try:
@@ -102,7 +102,7 @@ def list_configurations(place: Place) -> list[Configuration]:
     return found
 
 
-def key_of(place: Place, name: str) -> str:
+def key_of(place: GroupFolder, name: str) -> str:
     """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
     if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
         raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
@@ -120,7 +120,7 @@ def proper_name(name: str) -> str:
     return name
 
 
-def read(place: Place, name: str, version: str = "") -> Text:
+def read(place: GroupFolder, name: str, version: str = "") -> Text:
     """What it holds, or held in that version. Raises NotFound, InvalidConfiguration (of which NotEditable) or NoAnswer."""
     key = key_of(place, name)
     more: Any = {"VersionId": version} if version else {}
@@ -129,7 +129,7 @@ def read(place: Place, name: str, version: str = "") -> Text:
         answer = client.get_object(Bucket=place.bucket, Key=key, **more)
         size = answer["ContentLength"]
         body = answer["Body"]
-        content = body.read(SHOWN_BYTES) if size > MOST_BYTES else body.read()
+        content = body.read(SHOWN_BYTES) if size > MAX_BYTES else body.read()
         body.close()
     except ClientError as error:
         # S3 says 400 of a version that is none, and 405 of one that is a deletion.
@@ -138,9 +138,9 @@ def read(place: Place, name: str, version: str = "") -> Text:
         raise _no_answer(error) from error
     except BotoCoreError as error:
         raise _no_answer(error) from error
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise NotEditable(
-            f"{visible(name)} has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have.",
+            f"{visible(name)} has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have.",
             content.decode("utf-8-sig", errors="replace"),
         )
     try:
@@ -153,11 +153,11 @@ def read(place: Place, name: str, version: str = "") -> Text:
     return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
 
 
-def versions(place: Place, name: str) -> list[Version]:
-    """Its versions, the newest first, MOST_VERSIONS at most, with one request. Raises NoAnswer."""
+def versions(place: GroupFolder, name: str) -> list[Version]:
+    """Its versions, the newest first, MAX_VERSIONS at most, with one request. Raises NoAnswer."""
     key = key_of(place, name)
     try:
-        answer = s3_client(place, Purpose.BROWSE).list_object_versions(Bucket=place.bucket, Prefix=key, MaxKeys=MOST_VERSIONS)
+        answer = s3_client(place, Purpose.BROWSE).list_object_versions(Bucket=place.bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
     except (BotoCoreError, ClientError) as error:
         raise _no_answer(error) from error
     return [
@@ -167,7 +167,7 @@ def versions(place: Place, name: str) -> list[Version]:
     ]
 
 
-def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
+def save(place: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
     """Save it as the newest version; what was there before is kept. Returns what was written so that every reader takes it alike.
 
     `expected_etag` is that of the text that was changed, empty for a new one. Raises Changed if something else lies there,
@@ -182,7 +182,7 @@ def save(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -
     return rewritings
 
 
-def bring_back(place: Place, name: str, version: str, actor: Actor) -> Text:
+def bring_back(place: GroupFolder, name: str, version: str, actor: Actor) -> Text:
     """Save an old version as the newest, as it was read. Returns it. Raises as `read` and `save` do."""
     old = read(place, name, version)
     try:
@@ -195,14 +195,14 @@ def bring_back(place: Place, name: str, version: str, actor: Actor) -> Text:
     return old
 
 
-def _put(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -> None:
+def _put(place: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> None:
     key = key_of(place, name)
     if not place.is_writable:
         raise NotGranted(f"{place.group.name} may only read in {place.analysis.name}. Nothing was saved.")
     content = text.encode()
-    if len(content) > MOST_BYTES:
+    if len(content) > MAX_BYTES:
         raise InvalidConfiguration(
-            f"It has more than the {MOST_BYTES // 1_000_000} MB that a configuration may have. Nothing was saved."
+            f"It has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have. Nothing was saved."
         )
     _refuse_changed(place, name, expected_etag)
     condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
@@ -228,7 +228,7 @@ def _put(place: Place, name: str, text: str, expected_etag: str, actor: Actor) -
     )
 
 
-def _refuse_changed(place: Place, name: str, expected_etag: str) -> None:
+def _refuse_changed(place: GroupFolder, name: str, expected_etag: str) -> None:
     try:
         there = read(place, name)
     except NotFound:

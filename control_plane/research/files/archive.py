@@ -11,12 +11,12 @@ from zipstream import ZipStream
 from control_plane.base.errors import LimitReached, NotFound
 from control_plane.research.files.concurrency import Slot
 from control_plane.research.files.hidden import is_shown
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import Stored, check_keys, list_below, look_up, read
 
-MOST_FILES = 100_000
+MAX_FILES = 100_000
 # Single files are looked up one by one; who wants more takes their folder.
-MOST_SINGLE = 5_000
+MAX_SINGLE = 5_000
 # Small objects are fetched ahead of their turn, because otherwise each would cost the way to S3 and back.
 SMALL_BYTES = 1024 * 1024
 AHEAD = 16
@@ -30,7 +30,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2
 class Archive:
     """A zip of these files. Holds one of the few slots until it is closed, which its response does."""
 
-    def __init__(self, place: Place, base: str, keys: Sequence[str]) -> None:
+    def __init__(self, place: GroupFolder, base: str, keys: Sequence[str]) -> None:
         """Look up what the keys name: files, or whole folders (ending in a slash). Raises Busy, LimitReached, NotFound."""
         self._slot = Slot()
         self._ahead: _ReadAhead | None = None
@@ -60,7 +60,7 @@ class Archive:
 class _ReadAhead:
     """The files' contents in their order, the next few small ones already on their way."""
 
-    def __init__(self, place: Place, files: Sequence[Stored]) -> None:
+    def __init__(self, place: GroupFolder, files: Sequence[Stored]) -> None:
         self._place, self._files = place, files
         self._pool = ThreadPoolExecutor(READERS)
         self._coming: dict[int, Future[bytes]] = {}
@@ -88,19 +88,19 @@ class _ReadAhead:
         return b"".join(read(self._place, stored))
 
 
-def find_files(place: Place, keys: Sequence[str]) -> list[Stored]:
+def find_files(place: GroupFolder, keys: Sequence[str]) -> list[Stored]:
     """What the keys name, each object once, without what is hidden. Raises LimitReached or NotFound."""
     check_keys(place, keys, may_have_dots=True)
     single = [key for key in keys if not key.endswith("/")]
-    if len(single) > MOST_SINGLE:
-        raise LimitReached(f"These are {len(single):,} single files; a zip takes {MOST_SINGLE:,}. Choose whole folders instead.")
+    if len(single) > MAX_SINGLE:
+        raise LimitReached(f"These are {len(single):,} single files; a zip takes {MAX_SINGLE:,}. Choose whole folders instead.")
     found = {stored.key: stored for stored in look_up(place, single)}
     for folder in (key for key in keys if key.endswith("/")):
         for stored in list_below(place, folder):
             if is_shown(stored.key.removeprefix(place.prefix)):
                 found[stored.key] = stored
-            if len(found) > MOST_FILES:
-                raise LimitReached(f"These are more than {MOST_FILES:,} files, which is what a zip takes. Choose fewer folders.")
+            if len(found) > MAX_FILES:
+                raise LimitReached(f"These are more than {MAX_FILES:,} files, which is what a zip takes. Choose fewer folders.")
     if not found:
         raise NotFound("There is nothing in what you chose.")
     return list(found.values())

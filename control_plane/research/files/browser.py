@@ -5,14 +5,14 @@ from django.middleware.csrf import get_token
 from django.urls import reverse
 
 from control_plane.base.content_policy import allow_folder
-from control_plane.research.files.archive import MOST_FILES, MOST_SINGLE
+from control_plane.research.files.archive import MAX_FILES, MAX_SINGLE
 from control_plane.research.files.hidden import HIDDEN_FILE, HIDDEN_PART
-from control_plane.research.storage.group_folder import Place
-from control_plane.research.storage.objects import CLEANABLE_FOLDERS, MOST_KEYS
+from control_plane.research.storage.group_folder import GroupFolder
+from control_plane.research.storage.objects import CLEANABLE_FOLDERS, MAX_KEYS
 
 
 def browser(
-    request: HttpRequest, place: Place, *, root: str = "", name: str = "", is_writable: bool | None = None
+    request: HttpRequest, place: GroupFolder, *, root: str = "", name: str = "", is_writable: bool | None = None
 ) -> dict[str, object]:
     """What the browser's script needs to know; no secret is in it. It shows what lies below `root` in the group's folder.
 
@@ -34,7 +34,7 @@ def browser(
         "writable": place.is_writable if is_writable is None else is_writable,
         "cleanable": CLEANABLE_FOLDERS,
         "hidden": {"names": [HIDDEN_FILE], "within": [HIDDEN_PART]},
-        "most_keys": MOST_KEYS,
-        "most_single": MOST_SINGLE,
-        "most_files": MOST_FILES,
+        "most_keys": MAX_KEYS,
+        "most_single": MAX_SINGLE,
+        "most_files": MAX_FILES,
     }

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 from control_plane.research.files.archive import safe_names
 from control_plane.research.files.concurrency import Slot
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import Stored, check_keys, look_up, read, read_first
 
-MOST_FIRST_BYTES = 256_000
+MAX_FIRST_BYTES = 256_000
 
 
 class Single:
     """One object, sent while it is read. Holds one of the few slots until it is closed, which its response does."""
 
-    def __init__(self, place: Place, key: str) -> None:
+    def __init__(self, place: GroupFolder, key: str) -> None:
         """Look it up. Raises Busy, PermissionDenied for a key that is not the group's, NotFound or NoAnswer."""
         check_keys(place, [key], may_have_dots=True)
         self._slot = Slot()
@@ -37,7 +37,7 @@ class Single:
         self._slot.close()
 
 
-def beginning(place: Place, key: str, most: int) -> tuple[Stored, bytes]:
+def beginning(place: GroupFolder, key: str, most: int) -> tuple[Stored, bytes]:
     """Look the object up and read its first bytes, for a preview. Raises as `Single` does, but for Busy."""
     check_keys(place, [key], may_have_dots=True)
     (stored,) = look_up(place, [key])

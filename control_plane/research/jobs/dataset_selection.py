@@ -9,8 +9,8 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import QueryDict
 
 from control_plane.research.jobs.protocol import INPUTS
-from control_plane.research.jobs.submitting import MOST_INPUTS
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.jobs.submitting import MAX_INPUTS
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import NoAnswer, check_keys
 from control_plane.research.storage.sessions import Purpose, s3_client
 
@@ -47,7 +47,7 @@ class Folder:
         return [(part, "/".join(parts[: index + 1]) + "/") for index, part in enumerate(parts)]
 
 
-def look_into(place: Place, path: str, search: str = "", after: str = "") -> Folder:
+def look_into(place: GroupFolder, path: str, search: str = "", after: str = "") -> Folder:
     """A page of a folder below `inputs/`, with one request. `search` is how names have to begin. Raises NoAnswer."""
     prefix = f"{place.prefix}{INPUTS}{path}"
     check_keys(place, [prefix])
@@ -67,7 +67,7 @@ def look_into(place: Place, path: str, search: str = "", after: str = "") -> Fol
     return Folder(path, search, tuple(items), last if listed.get("IsTruncated") else "")
 
 
-def chosen(place: Place, given: QueryDict) -> list[str]:
+def chosen(place: GroupFolder, given: QueryDict) -> list[str]:
     """The choice so far: what the form carries, what was ticked on this page, and without what was taken out.
 
     Raises SuspiciousOperation for what no form of ours sends, PermissionDenied for keys outside `inputs/`.
@@ -86,7 +86,7 @@ def chosen(place: Place, given: QueryDict) -> list[str]:
     without = set(given.getlist("without"))
     found = [key for key in dict.fromkeys([*kept, *ticked]) if key not in without]
     check_keys(place, found, folders=["inputs"])
-    return found[: MOST_INPUTS + 1]
+    return found[: MAX_INPUTS + 1]
 
 
 def covered(key: str, basket: set[str]) -> bool:

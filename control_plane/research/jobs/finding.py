@@ -2,10 +2,10 @@
 
 from control_plane.base.audit.refusals import NotYours
 from control_plane.research.jobs.models import Job
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 
 
-def find_job(place: Place, timestamp: int) -> Job:
+def find_job(place: GroupFolder, timestamp: int) -> Job:
     """The job of this place with this timestamp. Raises NotYours."""
     found = (
         Job.objects.select_related("submitted_by", "resubmits")

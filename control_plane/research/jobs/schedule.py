@@ -10,7 +10,7 @@ from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.tasks import look_at_job
 
 # Each takes three requests.
-MOST_AT_ONCE = 50
+MAX_AT_ONCE = 50
 # A job that was silent for long is looked at now and then; one that is older than this, on its own page alone.
 SILENT_WAIT = timedelta(minutes=15)
 OLDEST = timedelta(days=60)
@@ -23,7 +23,7 @@ def look_at_open_jobs() -> int:
     silent = Q(state=Job.State.SILENT) & Q(looked_at__gte=now - SILENT_WAIT)
     due = Job.objects.open().filter(late, submitted_at__gt=now - OLDEST).exclude(silent)
     started = 0
-    for pk, seen in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MOST_AT_ONCE]:
+    for pk, seen in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
         # Whoever moves the time looks: two workers never both do.
         if Job.objects.filter(pk=pk, looked_at=seen).update(looked_at=now):
             look_at_job.enqueue(pk)

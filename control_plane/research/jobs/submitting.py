@@ -23,7 +23,7 @@ from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.jobs import protocol
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Certificate, Status
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import NoAnswer, check_keys, has_dot_segment, list_below
 from control_plane.research.storage.presence import head, status_of
 from control_plane.research.storage.sessions import Purpose, s3_client
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # The predecessor's back ends start a machine for each data set.
-MOST_INPUTS = 1000
-MOST_FOLDERS = 20
+MAX_INPUTS = 1000
+MAX_FOLDERS = 20
 LOOKS_AT_ONCE = 8
 # Whoever made the row writes the object within this; after it, the next one does.
 WRITING = timedelta(minutes=1)
@@ -69,15 +69,15 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def expand(place: Place, chosen: Sequence[str]) -> list[str]:
+def expand(place: GroupFolder, chosen: Sequence[str]) -> list[str]:
     """The data sets that were chosen: a folder (a key that ends in a slash) stands for all the files in it.
 
     Raises PermissionDenied for what does not lie in `inputs/`, NotSubmittable for too many or none, NoAnswer.
     """
     check_keys(place, chosen, folders=["inputs"])
     folders = [key for key in chosen if key.endswith("/")]
-    if len(folders) > MOST_FOLDERS:
-        raise NotSubmittable(f"{len(folders)} folders are more than the {MOST_FOLDERS} that one job takes. {NOTHING} Choose fewer.")
+    if len(folders) > MAX_FOLDERS:
+        raise NotSubmittable(f"{len(folders)} folders are more than the {MAX_FOLDERS} that one job takes. {NOTHING} Choose fewer.")
     found: dict[str, None] = {}
     for key in chosen:
         inside = (one.key for one in list_below(place, key)) if key.endswith("/") else iter([key])
@@ -90,9 +90,9 @@ def expand(place: Place, chosen: Sequence[str]) -> list[str]:
                 )
             if not one.endswith("/"):
                 found.setdefault(one)
-            if len(found) > MOST_INPUTS:
+            if len(found) > MAX_INPUTS:
                 raise NotSubmittable(
-                    f"More than {MOST_INPUTS:,} data sets are too many for one job. {NOTHING} Submit them as several jobs."
+                    f"More than {MAX_INPUTS:,} data sets are too many for one job. {NOTHING} Submit them as several jobs."
                 )
     if not found:
         raise NotSubmittable(f"No data set was chosen, or the folders are empty. {NOTHING} Choose files in inputs/.")
@@ -101,7 +101,7 @@ def expand(place: Place, chosen: Sequence[str]) -> list[str]:
 
 def submit(
     *,
-    place: Place,
+    place: GroupFolder,
     inputs: Sequence[str],
     config_key: str,
     token: str,
@@ -122,8 +122,8 @@ def submit(
         return _finish(place, known)
     check_keys(place, inputs, folders=["inputs"])
     check_keys(place, [config_key], folders=["configs"])
-    if not inputs or len(inputs) > MOST_INPUTS:
-        raise NotSubmittable(f"A job has 1 to {MOST_INPUTS:,} data sets, not {len(inputs):,}. {NOTHING}")
+    if not inputs or len(inputs) > MAX_INPUTS:
+        raise NotSubmittable(f"A job has 1 to {MAX_INPUTS:,} data sets, not {len(inputs):,}. {NOTHING}")
     if gone := _missing(place, [*(key for key in inputs if key not in listed), config_key]):
         raise Vanished(gone)
     job, is_new = _make(place, list(dict.fromkeys(inputs)), config_key, token, actor, resubmits)
@@ -152,7 +152,7 @@ def body_of(job: Job) -> bytes:
     return protocol.submission(job.inputs, job.config_key, job.timestamp, job.instance_type)
 
 
-def job_of(place: Place, token: str) -> Job | None:
+def job_of(place: GroupFolder, token: str) -> Job | None:
     """The job that this form has become, if it has. Raises NotYours if that is somebody else's."""
     known = Job.objects.filter(token=token).select_related("group", "analysis").first()
     if known and (known.group_id, known.analysis_id, known.submitted_by_id) != (
@@ -164,7 +164,9 @@ def job_of(place: Place, token: str) -> Job | None:
     return known
 
 
-def _make(place: Place, inputs: list[str], config_key: str, token: str, actor: Actor, resubmits: Job | None) -> tuple[Job, bool]:
+def _make(
+    place: GroupFolder, inputs: list[str], config_key: str, token: str, actor: Actor, resubmits: Job | None
+) -> tuple[Job, bool]:
     if actor.user is not None and actor.user.pk != place.membership.user_id:
         raise PermissionDenied(f"Only the member themself may submit. {NOTHING}")
     try:
@@ -203,7 +205,7 @@ def _make(place: Place, inputs: list[str], config_key: str, token: str, actor: A
     return job, True
 
 
-def _finish(place: Place, job: Job, *, is_mine: bool = False) -> Job:
+def _finish(place: GroupFolder, job: Job, *, is_mine: bool = False) -> Job:
     """Have the object written, unless it is, or somebody is at it."""
     if job.written_at or (not is_mine and timezone.now() - job.submitted_at < WRITING):
         return job
@@ -233,7 +235,7 @@ def write(client: "S3Client", job: Job) -> None:
     job.save(update_fields=["written_at"])
 
 
-def _missing(place: Place, keys: Sequence[str]) -> list[str]:
+def _missing(place: GroupFolder, keys: Sequence[str]) -> list[str]:
     """Those of these keys that S3 does not hold. Raises NoAnswer, also where S3 refuses to tell."""
     client = s3_client(place, Purpose.BROWSE)
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # Versions that are looked at; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
-MOST_COUNTED = 5_000_000
+MAX_COUNTED = 5_000_000
 # S3 lists so many versions with one call (its API reference).
 PER_PAGE = 1000
 # How often the count tells how far it is.
@@ -73,7 +73,7 @@ def count(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) ->
             for size, since in page.earlier:
                 found.add(size, since, is_due=ends_at(since, days) <= now)
             seen += page.listed
-            if seen >= MOST_COUNTED:
+            if seen >= MAX_COUNTED:
                 found.is_more = True
                 return found
             if number % PAGES_BETWEEN == 0:

@@ -13,12 +13,12 @@ from django.views.decorators.cache import never_cache
 from control_plane.access.groups.errors import BeingMadeReady, NoCredentials, NotGranted, NotMember, Suspended
 from control_plane.accounts.models import User
 from control_plane.base.audit.refusals import NotYours
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 
-View = Callable[Concatenate[HttpRequest, Place, ...], HttpResponse]
+View = Callable[Concatenate[HttpRequest, GroupFolder, ...], HttpResponse]
 
 
-def requested_place(request: HttpRequest, slug: str, analysis: str) -> Place:
+def requested_place(request: HttpRequest, slug: str, analysis: str) -> GroupFolder:
     """The place of this group and analysis for who asks. Raises NotYours, PermissionDenied (suspended), or NoCredentials."""
     if not isinstance(request.user, User):
         raise NotYours

@@ -11,7 +11,7 @@ from stacks.manifest import names
 
 
 @dataclass(frozen=True)
-class Place:
+class GroupFolder:
     """A member's way into `s3://<bucket>/<group>/`. `grant` and `membership` are wanted and in force."""
 
     group: Group
@@ -53,7 +53,7 @@ class Place:
         return f"https://{self.bucket}.s3.{self.region}.{suffix}"
 
 
-def find_place(*, group_slug: str, analysis_slug: str, user: User) -> Place:
+def find_place(*, group_slug: str, analysis_slug: str, user: User) -> GroupFolder:
     """The place of this group and analysis, for a member. In two queries.
 
     Raises NotMember if the person is not in the group, or there is no such group (the same, so that nobody learns which
@@ -75,4 +75,4 @@ def find_place(*, group_slug: str, analysis_slug: str, user: User) -> Place:
         raise NoCredentials(f"AWS could not make the bucket of {grant.analysis.name} yet. Ask an administrator of this site.")
     if AccessState.ADDING in (membership.access_state, grant.access_state):
         raise NoCredentials("Your access is still being made on AWS. Nothing was changed; try again in a minute.")
-    return Place(membership.group, grant.analysis, membership, grant)
+    return GroupFolder(membership.group, grant.analysis, membership, grant)

@@ -15,7 +15,7 @@ from control_plane.base.audit.models import record
 from control_plane.base.errors import NotFound, Refused
 from control_plane.base.visible import visible
 from control_plane.research.storage import presence
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.presence import status_of
 from control_plane.research.storage.sessions import WRITABLE_FOLDERS, Purpose, s3_client
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Where members may delete; S3 takes this many keys in one DeleteObjects (its API reference).
 CLEANABLE_FOLDERS = (*WRITABLE_FOLDERS, "results")
-MOST_KEYS = 1000
+MAX_KEYS = 1000
 CHUNK_BYTES = 1024 * 1024
 AT_ONCE = 8
 # A transfer that S3 or the network breaks off goes on where it stood, so often without a byte in between.
@@ -73,7 +73,7 @@ def has_dot_segment(key: str) -> bool:
     return not {".", ".."}.isdisjoint(key.split("/"))
 
 
-def check_keys(place: Place, keys: Iterable[str], *, folders: Sequence[str] = (), may_have_dots: bool = False) -> None:
+def check_keys(place: GroupFolder, keys: Iterable[str], *, folders: Sequence[str] = (), may_have_dots: bool = False) -> None:
     """Raise PermissionDenied for a key outside the group's own prefix (and these folders of it), or one that climbs out.
 
     `may_have_dots` is for callers that have S3 itself look for the very key. Even then one that, read as a path, leads out of the
@@ -93,7 +93,7 @@ def check_keys(place: Place, keys: Iterable[str], *, folders: Sequence[str] = ()
             )
 
 
-def list_below(place: Place, prefix: str) -> Iterator[Stored]:
+def list_below(place: GroupFolder, prefix: str) -> Iterator[Stored]:
     """Every object whose key begins with the prefix, in S3's order, a thousand with each call. Raises NoAnswer."""
     pages = s3_client(place, Purpose.BROWSE).get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=prefix)
     try:
@@ -104,7 +104,7 @@ def list_below(place: Place, prefix: str) -> Iterator[Stored]:
         raise _no_answer(error) from error
 
 
-def look_up(place: Place, keys: Sequence[str]) -> list[Stored]:
+def look_up(place: GroupFolder, keys: Sequence[str]) -> list[Stored]:
     """These objects, in this order. Raises NotFound naming one that is not there, or NoAnswer."""
     client = s3_client(place, Purpose.BROWSE)
 
@@ -121,7 +121,7 @@ def look_up(place: Place, keys: Sequence[str]) -> list[Stored]:
         return list(pool.map(look, keys))
 
 
-def read(place: Place, stored: Stored) -> Iterator[bytes]:
+def read(place: GroupFolder, stored: Stored) -> Iterator[bytes]:
     """The object's content in pieces, whole and unchanged. Raises Broken where that cannot be had."""
     offset, failures = 0, 0
     while offset < stored.size:
@@ -139,7 +139,7 @@ def read(place: Place, stored: Stored) -> Iterator[bytes]:
                 raise Broken(f"{stored.key} broke off at {offset} of {stored.size} bytes: {error}") from error
 
 
-def read_first(place: Place, stored: Stored, most: int) -> bytes:
+def read_first(place: GroupFolder, stored: Stored, most: int) -> bytes:
     """The object's first bytes, `most` of them at most. Raises NotFound where it is not as it was looked up, or NoAnswer."""
     if not stored.size:
         # S3 refuses a range of nothing.
@@ -156,7 +156,7 @@ def read_first(place: Place, stored: Stored, most: int) -> bytes:
         raise _no_answer(error) from error
 
 
-def record_download(place: Place, prefix: str, files: Sequence[Stored], actor: Actor) -> None:
+def record_download(place: GroupFolder, prefix: str, files: Sequence[Stored], actor: Actor) -> None:
     """Put on record that the server sends these files."""
     record(
         actor,
@@ -169,10 +169,10 @@ def record_download(place: Place, prefix: str, files: Sequence[Stored], actor: A
     )
 
 
-def delete(place: Place, keys: Sequence[str], actor: Actor) -> list[Outcome]:
+def delete(place: GroupFolder, keys: Sequence[str], actor: Actor) -> list[Outcome]:
     """Hide these objects behind delete markers, which `restore` takes away again; no version is lost.
 
-    At most MOST_KEYS, each in the folders that members may clean. Raises PermissionDenied before anything is deleted.
+    At most MAX_KEYS, each in the folders that members may clean. Raises PermissionDenied before anything is deleted.
     """
     _require_write(place)
     check_keys(place, keys, folders=CLEANABLE_FOLDERS, may_have_dots=True)
@@ -181,10 +181,10 @@ def delete(place: Place, keys: Sequence[str], actor: Actor) -> list[Outcome]:
     return outcomes
 
 
-def restore(place: Place, deletions: Sequence[Deletion], actor: Actor) -> list[Outcome]:
+def restore(place: GroupFolder, deletions: Sequence[Deletion], actor: Actor) -> list[Outcome]:
     """Take these delete markers away, so that what they hide is there again. Anything but a delete marker is refused.
 
-    At most MOST_KEYS. Raises PermissionDenied before anything is changed.
+    At most MAX_KEYS. Raises PermissionDenied before anything is changed.
     """
     _require_write(place)
     check_keys(place, [one.key for one in deletions], folders=CLEANABLE_FOLDERS, may_have_dots=True)
@@ -248,7 +248,7 @@ def _delete_alone(client: "S3Client", bucket: str, key: str) -> Outcome:
         return Outcome(key, error=_explain(error))
 
 
-def _pieces(place: Place, stored: Stored, offset: int) -> Iterator[bytes]:
+def _pieces(place: GroupFolder, stored: Stored, offset: int) -> Iterator[bytes]:
     # Asked for anew each time: a long download outlives a session.
     client = s3_client(place, Purpose.BROWSE)
     more: Any = {"Range": f"bytes={offset}-"} if offset else {}
@@ -256,14 +256,14 @@ def _pieces(place: Place, stored: Stored, offset: int) -> Iterator[bytes]:
     yield from answer["Body"].iter_chunks(CHUNK_BYTES)
 
 
-def _require_write(place: Place) -> None:
+def _require_write(place: GroupFolder) -> None:
     if not place.is_writable:
         raise PermissionDenied(
             f"{place.group.name} may only read in {place.analysis.name}. Nothing was changed; ask an administrator to let it write."
         )
 
 
-def _record(actor: Actor, action: str, place: Place, outcomes: Sequence[Outcome]) -> None:
+def _record(actor: Actor, action: str, place: GroupFolder, outcomes: Sequence[Outcome]) -> None:
     # After the deed, because S3 knows no transaction; what S3 refused is on record too.
     done = [one for one in outcomes if not one.error]
     record(

@@ -9,7 +9,7 @@ from ninja import Schema
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.iam_delay import settles_at
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from control_plane.research.storage.sessions import Purpose, hand_out
 
 
@@ -31,14 +31,14 @@ class PageSession(Schema):
     prefix: str
 
 
-def page_place(request: HttpRequest, group: str, analysis: str) -> Place:
+def page_place(request: HttpRequest, group: str, analysis: str) -> GroupFolder:
     """The place of this group and analysis for the person who asks. Raises what `find_place` raises."""
     # Whoever is not signed in was turned away before.
     assert isinstance(request.user, User)  # noqa: S101
     return find_place(group_slug=group, analysis_slug=analysis, user=request.user)
 
 
-def page_session(request: HttpRequest, response: HttpResponse, place: Place, purpose: Purpose) -> PageSession:
+def page_session(request: HttpRequest, response: HttpResponse, place: GroupFolder, purpose: Purpose) -> PageSession:
     """Hand out credentials for this purpose, in an answer that nothing keeps. Raises what `hand_out` raises."""
     given = hand_out(place, purpose, Actor.of_request(request))
     response["Cache-Control"] = "no-store"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 # Versions of a key that are looked through, which is one page of S3's.
-MOST_VERSIONS = 1000
+MAX_VERSIONS = 1000
 
 
 def head(client: "S3Client", bucket: str, key: str, **more: Any) -> "HeadObjectOutputTypeDef | None":
@@ -53,7 +53,7 @@ def _is_there(client: "S3Client", bucket: str, key: str) -> bool:
 
 def _has_version(client: "S3Client", bucket: str, key: str, version: str) -> bool:
     """Whether the version is there; also where there are more than were looked through."""
-    page = client.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=MOST_VERSIONS)
+    page = client.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
     listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
     is_cut = page.get("IsTruncated", False) and all(one["Key"] == key for one in listed)
     return is_cut or any((one["Key"], one["VersionId"]) == (key, version) for one in listed)

@@ -26,7 +26,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.config import config
 from control_plane.deployments.iam_delay import DENIED, is_settling, until_settled
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ JOBS_SESSION = "cohort-jobs"
 # Of S3: what is refused where there is no right, and where there is no object.
 READS = frozenset({"GetObject", "HeadObject"})
 # A client holds about a megabyte.
-MOST_KEPT = 50
+MAX_KEPT = 50
 CONNECTIONS = 16
 
 
-def session_policy(place: Place, purpose: Purpose) -> dict[str, Any]:
+def session_policy(place: GroupFolder, purpose: Purpose) -> dict[str, Any]:
     """What a session for this purpose may do: never more than the group's own policies, on this one bucket and folder.
 
     IAM takes at most 2,048 characters (IAM user guide, "IAM and STS quotas").
@@ -89,7 +89,7 @@ def session_policy(place: Place, purpose: Purpose) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def open_session(place: Place, purpose: Purpose) -> Credentials:
+def open_session(place: GroupFolder, purpose: Purpose) -> Credentials:
     """Credentials for this purpose, from the group's role in the member's name. Raises NotGranted or NoCredentials."""
     if purpose in WRITING and not place.is_writable:
         raise NotGranted(
@@ -101,7 +101,7 @@ def open_session(place: Place, purpose: Purpose) -> Credentials:
     return credentials
 
 
-def hand_out(place: Place, purpose: Purpose, actor: Actor) -> Credentials:
+def hand_out(place: GroupFolder, purpose: Purpose, actor: Actor) -> Credentials:
     """Credentials for a page, with a record that they were handed out. Only BROWSE and UPLOAD leave the server."""
     if purpose not in (Purpose.BROWSE, Purpose.UPLOAD):
         raise ValueError(f"A session to {purpose} does not leave the server.")
@@ -143,7 +143,7 @@ def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def s3_client(place: Place, purpose: Purpose) -> "S3Client":
+def s3_client(place: GroupFolder, purpose: Purpose) -> "S3Client":
     """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
     # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
     # that AWS holds: a deployment may have ended every session that began before it. The member's own cut-off does so at once.
@@ -166,7 +166,7 @@ def _wait_for_iam(stack_id: int, parsed: dict[str, Any], model: "OperationModel"
 def _kept_client(key: _Key, place: aws.Place, open_one: Callable[[], Credentials]) -> "S3Client":
     kept = _kept.get(key)
     if kept is None or kept.expires - timezone.now() < RENEW_BEFORE:
-        if len(_kept) >= MOST_KEPT:
+        if len(_kept) >= MAX_KEPT:
             _kept.clear()
         credentials = open_one()
         kept = _kept[key] = _Kept(_client(place, credentials), credentials.expiration or timezone.now())
@@ -198,7 +198,7 @@ def _client(place: aws.Place, credentials: Credentials) -> "S3Client":
     )
 
 
-def _list(place: Place) -> dict[str, Any]:
+def _list(place: GroupFolder) -> dict[str, Any]:
     return _allow(["s3:ListBucket", "s3:ListBucketVersions"], place.arn) | {
         "Condition": {"StringLike": {"s3:prefix": [f"{place.prefix}*"]}}
     }

@@ -14,7 +14,7 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.audit.refusals import count_refusal
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.presence import head
 from control_plane.research.storage.sessions import Purpose, s3_client
 from control_plane.research.uploads.models import Upload, UploadQuerySet
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 8
-MOST_NAMED = 20
+MAX_NAMED = 20
 # From so many small files on, listings are asked for them first; beyond so many pages, S3 is asked for each file that is left.
-LISTED_FROM, MOST_LISTED, MOST_PAGES = 10, 1000, 2
+LISTED_FROM, MAX_LISTED, MAX_PAGES = 10, 1000, 2
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class _Verdict:
     is_ours: bool = False
 
 
-def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
+def finish(place: GroupFolder, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
     """Call files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
 
     What S3 holds otherwise is taken away again (a version stays), and must be sent anew. Raises NoCredentials.
@@ -86,7 +86,7 @@ def finish(place: Place, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
     return [judged.get(one.id) or _ended_before(one.id, rows.get(one.id)) for one in sent]
 
 
-def remove(place: Place, ids: Sequence[int], actor: Actor) -> int:
+def remove(place: GroupFolder, ids: Sequence[int], actor: Actor) -> int:
     """Give unfinished uploads up: S3 drops the parts that it holds. Returns how many. Raises NoCredentials."""
     rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=ids)}
     _note_others(place, ids, rows, actor)
@@ -97,12 +97,12 @@ def remove(place: Place, ids: Sequence[int], actor: Actor) -> int:
             "upload.remove",
             f"s3://{place.bucket}/{place.prefix}",
             files=len(removed),
-            first=[upload.key for upload in removed[:MOST_NAMED]],
+            first=[upload.key for upload in removed[:MAX_NAMED]],
         )
     return len(removed)
 
 
-def abandon(place: Place, uploads: Sequence[Upload]) -> list[Upload]:
+def abandon(place: GroupFolder, uploads: Sequence[Upload]) -> list[Upload]:
     """Have S3 drop what it holds of these, and close their rows; those that S3 would not drop stay. Returns the others."""
     if not uploads:
         return []
@@ -116,18 +116,18 @@ def abandon(place: Place, uploads: Sequence[Upload]) -> list[Upload]:
     return gone
 
 
-def _mine(place: Place) -> UploadQuerySet:
+def _mine(place: GroupFolder) -> UploadQuerySet:
     return Upload.objects.of(group=place.group, analysis=place.analysis, user=place.membership.user)
 
 
-def _note_others(place: Place, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
+def _note_others(place: GroupFolder, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
     """Put on record that somebody named uploads that are not theirs here. They are answered as if there were none."""
     if others := sorted({one for one in ids if one not in mine}):
         reason = "Uploads of somebody else's, of another place, or that are not known."
-        count_refusal(actor, f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MOST_NAMED])
+        count_refusal(actor, f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MAX_NAMED])
 
 
-def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
+def _listed(place: GroupFolder, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
     """What S3 lists of these keys: one call where each file alone would be one. Whatever it does not tell is asked for alone."""
     found: dict[str, ObjectTypeDef] = {}
     if len(keys) < LISTED_FROM:
@@ -141,11 +141,11 @@ def _listed(place: Place, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
             Prefix=place.prefix,
             # A key without its last character comes before it.
             StartAfter=first[:-1],
-            PaginationConfig={"PageSize": min(MOST_LISTED, 2 * len(keys))},
+            PaginationConfig={"PageSize": min(MAX_LISTED, 2 * len(keys))},
         )
     )
     try:
-        for page in islice(pages, MOST_PAGES):
+        for page in islice(pages, MAX_PAGES):
             found |= {one["Key"]: one for one in page.get("Contents", [])}
             if last in found:
                 break
@@ -162,7 +162,7 @@ def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: S
     return _Verdict(upload, Upload.State.COMPLETE, etag=found["ETag"])
 
 
-def _judge(client: "S3Client", place: Place, upload: Upload, sent: Sent) -> _Verdict:
+def _judge(client: "S3Client", place: GroupFolder, upload: Upload, sent: Sent) -> _Verdict:
     """Compare what S3 holds with what was sent. In a thread: no database."""
     try:
         found = head(client, place.bucket, upload.key, ChecksumMode="ENABLED")
@@ -192,13 +192,13 @@ def _difference(found: "HeadObjectOutputTypeDef", upload: Upload, sent: Sent) ->
     return ""
 
 
-def _take_away(place: Place, verdicts: Iterable[_Verdict]) -> None:
+def _take_away(place: GroupFolder, verdicts: Iterable[_Verdict]) -> None:
     keys = [verdict.upload.key for verdict in verdicts]
     if keys:
         s3_client(place, Purpose.DELETE).delete_objects(Bucket=place.bucket, Delete={"Objects": [{"Key": key} for key in keys]})
 
 
-def _keep(place: Place, verdicts: Sequence[_Verdict], actor: Actor) -> None:
+def _keep(place: GroupFolder, verdicts: Sequence[_Verdict], actor: Actor) -> None:
     ended = [verdict for verdict in verdicts if verdict.state != Upload.State.SENDING]
     if not ended:
         return
@@ -218,8 +218,8 @@ def _keep(place: Place, verdicts: Sequence[_Verdict], actor: Actor) -> None:
             f"s3://{place.bucket}/{place.prefix}",
             files=len(complete),
             bytes=sum(upload.size for upload in complete),
-            first=[upload.key for upload in complete[:MOST_NAMED]],
-            wrong=[upload.key for upload in wrong[:MOST_NAMED]],
+            first=[upload.key for upload in complete[:MAX_NAMED]],
+            wrong=[upload.key for upload in wrong[:MAX_NAMED]],
         )
 
 
@@ -229,7 +229,7 @@ def _ended_before(upload_id: int, upload: Upload | None) -> Ended:
     return Ended(upload_id, upload.state, "" if upload.state == Upload.State.COMPLETE else "It was removed. Add the file again.")
 
 
-def _drop(client: "S3Client", place: Place, upload: Upload) -> bool:
+def _drop(client: "S3Client", place: GroupFolder, upload: Upload) -> bool:
     if not upload.upload_id:
         return True
     try:

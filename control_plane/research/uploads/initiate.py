@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
-from control_plane.research.storage.group_folder import Place
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.presence import head
 from control_plane.research.storage.sessions import Purpose, s3_client
 from control_plane.research.uploads.complete import abandon
@@ -23,10 +23,10 @@ from control_plane.research.uploads.parts import is_multipart, part_size
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MOST_FILES = 500
+MAX_FILES = 500
 # S3 calls at the same time for one request; each file that goes in parts needs two.
 CALLS_AT_ONCE = 8
-MOST_NAMED = 20
+MAX_NAMED = 20
 # S3 ends abandoned uploads itself after a week (`stacks.storage_stack.ABANDONED_UPLOAD_DAYS`).
 FORGET_UNFINISHED = timedelta(days=8)
 FORGET_ENDED = timedelta(days=30)
@@ -80,13 +80,13 @@ class _Asked:
     stale: list[Upload] = field(default_factory=list)
 
 
-def start(place: Place, folder: str, files: Sequence[NewFile], actor: Actor) -> list[Started]:
-    """Begin these files, in their order; at most MOST_FILES. One that is refused keeps no other from going on.
+def start(place: GroupFolder, folder: str, files: Sequence[NewFile], actor: Actor) -> list[Started]:
+    """Begin these files, in their order; at most MAX_FILES. One that is refused keeps no other from going on.
 
     Raises NameRefused for a bad folder or too many files, NotGranted where the group may only read, NoCredentials.
     """
-    if len(files) > MOST_FILES:
-        raise NameRefused(f"At most {MOST_FILES} files can be begun at once; these are {len(files)}. Nothing was begun.")
+    if len(files) > MAX_FILES:
+        raise NameRefused(f"At most {MAX_FILES} files can be begun at once; these are {len(files)}. Nothing was begun.")
     folder = check_folder(folder)
     client = s3_client(place, Purpose.UPLOAD)
     forget_old(place)
@@ -105,7 +105,7 @@ def start(place: Place, folder: str, files: Sequence[NewFile], actor: Actor) -> 
     return [answers.get(index) or _answer(asked[index]) for index in range(len(files))]
 
 
-def forget_old(place: Place) -> None:
+def forget_old(place: GroupFolder) -> None:
     """Remove this person's rows here that S3 has forgotten, and those that ended long ago."""
     now = timezone.now()
     mine = Upload.objects.of(group=place.group, analysis=place.analysis, user=place.membership.user)
@@ -122,7 +122,7 @@ def _refuse_twins(asked: dict[int, _Asked], answers: dict[int, Started]) -> None
         taken.add(one.key)
 
 
-def _look_up(place: Place, asked: Iterable[_Asked]) -> None:
+def _look_up(place: GroupFolder, asked: Iterable[_Asked]) -> None:
     """Find what was begun before: the same file goes on, another one of that name is begun anew. And what has arrived."""
     arrived = {
         (upload.key, upload.size, upload.modified): upload
@@ -146,7 +146,7 @@ def _look_up(place: Place, asked: Iterable[_Asked]) -> None:
                 one.stale.append(upload)
 
 
-def _ask_s3(client: "S3Client", place: Place, one: _Asked) -> None:
+def _ask_s3(client: "S3Client", place: GroupFolder, one: _Asked) -> None:
     """For a file that goes in parts: begin it, unless it was begun or something is there. In a thread: no database."""
     if one.known:
         return
@@ -168,7 +168,7 @@ def _ask_s3(client: "S3Client", place: Place, one: _Asked) -> None:
         one.answer = Started("refused", key=one.key, detail=f"S3 did not take it: {error}. It is not there.", can_retry=True)
 
 
-def look(client: "S3Client", place: Place, key: str) -> Existing | None:
+def look(client: "S3Client", place: GroupFolder, key: str) -> Existing | None:
     """What S3 holds under a key. Raises what boto3 raises."""
     found = head(client, place.bucket, key, ChecksumMode="ENABLED")
     if found is None:
@@ -178,7 +178,7 @@ def look(client: "S3Client", place: Place, key: str) -> Existing | None:
     return Existing(found["ContentLength"], found["ETag"], checksum, found["LastModified"].isoformat())
 
 
-def _keep(place: Place, folder: str, asked: Iterable[_Asked], actor: Actor) -> None:
+def _keep(place: GroupFolder, folder: str, asked: Iterable[_Asked], actor: Actor) -> None:
     """Make the rows, all at once, and say who began what."""
     fresh = [one for one in asked if one.answer is None and one.known is None]
     abandon(place, [upload for one in asked if one.answer is None for upload in one.stale])
@@ -208,7 +208,7 @@ def _keep(place: Place, folder: str, asked: Iterable[_Asked], actor: Actor) -> N
                 f"s3://{place.bucket}/{place.prefix}",
                 files=len(fresh),
                 bytes=sum(one.file.size for one in fresh),
-                first=[one.key for one in fresh[:MOST_NAMED]],
+                first=[one.key for one in fresh[:MAX_NAMED]],
             )
     rows = Upload.objects.unfinished().filter(
         analysis=place.analysis, user=place.membership.user, key__in=[one.key for one in fresh]

@@ -6,7 +6,7 @@ from control_plane.base.visible import visible
 from control_plane.research.storage.sessions import WRITABLE_FOLDERS
 
 # S3 user guide, "Naming Amazon S3 objects": a key is at most 1,024 bytes of UTF-8.
-MOST_KEY_BYTES = 1024
+MAX_KEY_BYTES = 1024
 
 
 class NameRefused(ValueError):
@@ -36,9 +36,9 @@ def make_key(prefix: str, folder: str, path: str) -> str:
         _check_segment(segment, path)
     key = f"{prefix}{folder}{path}"
     length = len(key.encode())
-    if length > MOST_KEY_BYTES:
+    if length > MAX_KEY_BYTES:
         raise NameRefused(
-            f"The name is too long: with its folders it has {length} bytes, and S3 takes {MOST_KEY_BYTES}. "
+            f"The name is too long: with its folders it has {length} bytes, and S3 takes {MAX_KEY_BYTES}. "
             "Shorten it, and add it again."
         )
     return key

@@ -7,20 +7,20 @@ from control_plane.base.sizes import in_words
 from control_plane.research.uploads.names import NameRefused
 
 MIB = 2**20
-MOST_BYTES = 5 * 2**40
+MAX_BYTES = 5 * 2**40
 # Also the largest file that goes in one request.
 SMALLEST_PART = 16 * MIB
 # Fewer than S3's 10,000, so that rounding up to whole mebibytes never passes it.
-MOST_PARTS = 9_000
+MAX_PARTS = 9_000
 
 
 def part_size(size: int) -> int:
     """Bytes of each part but the last for a file of `size` bytes; it grows with the file. Raises NameRefused."""
     if size < 0:
         raise NameRefused("The file has no size. Add it again.")
-    if size > MOST_BYTES:
-        raise NameRefused(f"The file has {in_words(size)}; S3 takes {in_words(MOST_BYTES)}. Split it, and add the pieces.")
-    needed = -(-size // MOST_PARTS)
+    if size > MAX_BYTES:
+        raise NameRefused(f"The file has {in_words(size)}; S3 takes {in_words(MAX_BYTES)}. Split it, and add the pieces.")
+    needed = -(-size // MAX_PARTS)
     return max(SMALLEST_PART, -(-needed // MIB) * MIB)
 
 

@@ -35,7 +35,7 @@ READ = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion")
 # The role may also end versions, to undo deletions. A session that leaves the server may not.
 WRITE = ("s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # The helper asks once an hour for each group; this leaves room for several computers, and none for a program gone wild.
-MOST_SESSIONS_AN_HOUR = 60
+MAX_SESSIONS_PER_HOUR = 60
 # How exactly it is kept when a membership was last used.
 USE_KEPT = timedelta(minutes=10)
 
@@ -73,7 +73,7 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
     if not (actor.is_operator or (actor.user is not None and actor.user.pk == user.pk)):
         raise PermissionDenied("Only the member may ask for these credentials. None were made.")
     membership = find_membership(group, user)
-    refuse_too_often(actor, "member.credentials", MOST_SESSIONS_AN_HOUR)
+    refuse_too_often(actor, "member.credentials", MAX_SESSIONS_PER_HOUR)
     try:
         hands_out_key = actor.is_operator and membership.access == Access.KEYS
         credentials = read_key(membership) if hands_out_key else _session(membership)

@@ -22,7 +22,7 @@ logger = logging.getLogger("cohort.sweep")
 
 LONGEST = timedelta(days=10 * 366)
 # People whom one call ends or reminds: the next sweep goes on.
-MOST_AT_ONCE = 500
+MAX_AT_ONCE = 500
 
 
 def set_end(*, group: Group, user: User, ends_at: datetime | None, actor: Actor) -> Membership:
@@ -65,7 +65,7 @@ def end_due() -> int:
     """End the memberships whose time is over: those of one group in one deployment. Returns how many."""
     due = Membership.objects.wanted().filter(ends_at__lte=timezone.now()).order_by("ends_at")
     of_group: dict[int, list[int]] = defaultdict(list)
-    for group_id, user_id in due.values_list("group", "user")[:MOST_AT_ONCE]:
+    for group_id, user_id in due.values_list("group", "user")[:MAX_AT_ONCE]:
         of_group[group_id].append(user_id)
     return sum(_end_in(group_id, user_ids) for group_id, user_ids in of_group.items())
 
@@ -75,7 +75,7 @@ def remind_of_ends() -> int:
     soon = timezone.now() + timedelta(days=config().reminder_days)
     due = Membership.objects.wanted().filter(ends_at__lte=soon, ends_at__gt=timezone.now(), reminded_at__isnull=True)
     reminded = 0
-    for membership in due.select_related("group", "user").order_by("ends_at")[:MOST_AT_ONCE]:
+    for membership in due.select_related("group", "user").order_by("ends_at")[:MAX_AT_ONCE]:
         with transaction.atomic():
             # Whoever writes the date first tells.
             mine = Membership.objects.wanted().filter(pk=membership.pk, ends_at=membership.ends_at, reminded_at__isnull=True)

@@ -14,10 +14,10 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import LimitReached
 
-USUAL_DAYS, MOST_DAYS = 30, 365
-MOST_USES = 10_000
+USUAL_DAYS, MAX_DAYS = 30, 365
+MAX_USES = 10_000
 # So that a page can show them all, and so that somebody looks before making yet another.
-MOST_USABLE = 20
+MAX_USABLE = 20
 
 
 def make_join_code(*, group: Group, actor: Actor, days: int = USUAL_DAYS, most_uses: int | None = None) -> tuple[JoinCode, str]:
@@ -64,8 +64,8 @@ def use_code(code: JoinCode) -> None:
 def _make(group: Group, actor: Actor, days: int, most_uses: int | None) -> tuple[JoinCode, str]:
     refuse_retiring(group)
     now = timezone.now()
-    if JoinCode.objects.usable(now).filter(group=group).count() >= MOST_USABLE:
-        raise LimitReached(f"{group.name} has {MOST_USABLE} codes that work. Nothing was changed; withdraw one of them first.")
+    if JoinCode.objects.usable(now).filter(group=group).count() >= MAX_USABLE:
+        raise LimitReached(f"{group.name} has {MAX_USABLE} codes that work. Nothing was changed; withdraw one of them first.")
     text = make_code()
     row = JoinCode.objects.create(
         group=group,
@@ -80,7 +80,7 @@ def _make(group: Group, actor: Actor, days: int, most_uses: int | None) -> tuple
 
 
 def _check_terms(days: int, most_uses: int | None) -> None:
-    if not 1 <= days <= MOST_DAYS:
-        raise InvalidTerms(f"A code works for 1 to {MOST_DAYS} days. Nothing was made.")
-    if most_uses is not None and not 1 <= most_uses <= MOST_USES:
-        raise InvalidTerms(f"A code can be used once to {MOST_USES:,} times. Nothing was made.")
+    if not 1 <= days <= MAX_DAYS:
+        raise InvalidTerms(f"A code works for 1 to {MAX_DAYS} days. Nothing was made.")
+    if most_uses is not None and not 1 <= most_uses <= MAX_USES:
+        raise InvalidTerms(f"A code can be used once to {MAX_USES:,} times. Nothing was made.")

@@ -27,9 +27,9 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from control_plane.notifications.models import Notice
 
-MOST_WRONG_CODES = 10
+MAX_WRONG_CODES = 10
 WRONG_CODES_WITHIN = timedelta(hours=1)
-MOST_NOTE = 400
+MAX_NOTE = 400
 
 logger = logging.getLogger("cohort.joining")
 
@@ -108,7 +108,7 @@ def approve(
 
 def decline(request: JoinRequest, *, actor: Actor, note: str = "") -> None:
     """Refuse the request; `note` is told to the person. Raises NotOpen or PermissionDenied."""
-    note = " ".join(note.split())[:MOST_NOTE]
+    note = " ".join(note.split())[:MAX_NOTE]
     with transaction.atomic():
         request = JoinRequest.objects.select_related("user", "group").get(pk=request.pk)
         if request.group is None:
@@ -135,7 +135,7 @@ def _find_code(text: str, user: User, actor: Actor) -> JoinCode:
     wrong = AuditEvent.objects.filter(
         action="join.code_refused", actor_user=user, at__gt=timezone.now() - WRONG_CODES_WITHIN
     ).count()
-    if wrong >= MOST_WRONG_CODES:
+    if wrong >= MAX_WRONG_CODES:
         raise TooManyTries("You gave too many codes that do not work. Nothing was changed; try again in an hour.")
     try:
         return find_usable_code(text)

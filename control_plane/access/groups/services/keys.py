@@ -28,7 +28,7 @@ from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.requests import lock
 from stacks.manifest import ManifestError
 
-MOST_ROTATIONS_AN_HOUR = 10
+MAX_ROTATIONS_PER_HOUR = 10
 NO_OVERLAP = timedelta(0)
 USUAL_OVERLAP = timedelta(days=7)
 LONGEST_OVERLAP = timedelta(days=90)
@@ -79,7 +79,7 @@ def rotate_key(*, group: Group, user: User, actor: Actor, overlap: timedelta = U
     if not may_replace(actor, group, user):
         raise PermissionDenied("Only the member, the group's managers and administrators may replace a key. Nothing was changed.")
     check_overlap(overlap)
-    refuse_too_often(actor, "member.rotate_key", MOST_ROTATIONS_AN_HOUR)
+    refuse_too_often(actor, "member.rotate_key", MAX_ROTATIONS_PER_HOUR)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         membership = _holder(group, user)
@@ -98,7 +98,7 @@ def rotate_group_keys(*, group: Group, actor: Actor, overlap: timedelta = USUAL_
     """
     require_manager(actor, group)
     check_overlap(overlap)
-    refuse_too_often(actor, "group.rotate_keys", MOST_ROTATIONS_AN_HOUR)
+    refuse_too_often(actor, "group.rotate_keys", MAX_ROTATIONS_PER_HOUR)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("user").order_by("user__email")

@@ -10,7 +10,7 @@ from control_plane.base.config import config
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import (
-    MOST_REVOKED,
+    MAX_REVOKED,
     AnalysisGrant,
     GroupManifest,
     ManifestError,
@@ -35,11 +35,11 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
     members = list(group.memberships.wanted().order_by("username"))
     cut_off = {member.username: moment for member in members if (moment := cut_off_of(member)) and member.suspended_at is None}
     # Too many to name: everybody's sessions end, and those who are still members get new ones.
-    can_name = len(revoked) + suspended <= MOST_REVOKED
+    can_name = len(revoked) + suspended <= MAX_REVOKED
     if not can_name:
         all_cut_off: int | None = max(int(time.time()), *cut_off.values(), 0)
     else:
-        all_cut_off = max(cut_off.values()) if len(revoked) + suspended + len(cut_off) > MOST_REVOKED else None
+        all_cut_off = max(cut_off.values()) if len(revoked) + suspended + len(cut_off) > MAX_REVOKED else None
     parts = _parts(members, previous_manifest(stack, generation))
     try:
         return GroupManifest.build(

@@ -12,7 +12,7 @@ from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_again, lock, request_deployment
-from stacks.manifest import MOST_BUCKETS, names
+from stacks.manifest import MAX_BUCKETS, names
 
 
 def origins() -> tuple[str, ...]:
@@ -44,7 +44,7 @@ def stack_with_room() -> Stack:
     held = Count("analyses", filter=Q(analyses__removed_generation__isnull=True))
     platforms = Stack.objects.filter(kind=Stack.Kind.PLATFORM).annotate(held=held).order_by("pk")
     stacks = list(platforms.values_list("pk", "name", "held"))
-    with_room = next((pk for pk, _, buckets in stacks if buckets < MOST_BUCKETS), None)
+    with_room = next((pk for pk, _, buckets in stacks if buckets < MAX_BUCKETS), None)
     if with_room is not None:
         return first if with_room == first.pk else lock(with_room)
     return _further_stack(first, max(names.storage_number(name) for _, name, _ in stacks) + 1)

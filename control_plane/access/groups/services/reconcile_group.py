@@ -26,7 +26,7 @@ from stacks.manifest import AnalysisGrant, GroupManifest, Member
 # What a manifest's member and a membership both say.
 FIELDS = ("access", "key_serial", "previous_key", "suspended")
 # Whom a sentence names; the rest is told as a number.
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -240,5 +240,5 @@ def _end(rows: QuerySet[Any], generation: int) -> None:
 
 
 def _listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - MOST_NAMED} more" if len(words) > MOST_NAMED else ""
-    return f"{', '.join(words[:MOST_NAMED])}{more}"
+    more = f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else ""
+    return f"{', '.join(words[:MAX_NAMED])}{more}"

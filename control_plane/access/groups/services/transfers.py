@@ -20,7 +20,7 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.sweep")
 
-MOST_AT_ONCE = 200
+MAX_AT_ONCE = 200
 
 
 def move_member(*, source: Group, target: Group, user: User, actor: Actor, access: Access | None = None) -> Deployment:
@@ -64,7 +64,7 @@ def finish_moves() -> int:
         replaced_by__removed_generation__isnull=True,
         replaced_by__added_generation__lte=F("replaced_by__group__stack__deployed_generation"),
     )
-    groups = arrived.order_by("group").values_list("group", flat=True).distinct()[:MOST_AT_ONCE]
+    groups = arrived.order_by("group").values_list("group", flat=True).distinct()[:MAX_AT_ONCE]
     return sum(_end_old(group_id, arrived) for group_id in groups)
 
 
@@ -72,7 +72,7 @@ def _end_old(group_id: int, arrived: ScopedQuerySet) -> int:
     with transaction.atomic():
         group = Group.objects.get(pk=group_id)
         group.stack = lock(group.stack_id)
-        users = [membership.user for membership in arrived.filter(group=group).select_related("user")[:MOST_AT_ONCE]]
+        users = [membership.user for membership in arrived.filter(group=group).select_related("user")[:MAX_AT_ONCE]]
         if users:
             deployment = let_go(group, users, Actor.system("moves"))
             logger.info("%s: %d members are in another group now; deployment %s ends this one", group, len(users), deployment.pk)
@@ -82,7 +82,7 @@ def _end_old(group_id: int, arrived: ScopedQuerySet) -> int:
 def _keep_unreplaced() -> None:
     """Who was removed from the new group before the old access ended stays where they were: nobody asked for neither."""
     given_up = Membership.objects.wanted().filter(replaced_by__removed_generation__isnull=False)
-    for membership in given_up.select_related("group", "user")[:MOST_AT_ONCE]:
+    for membership in given_up.select_related("group", "user")[:MAX_AT_ONCE]:
         with transaction.atomic():
             if given_up.filter(pk=membership.pk).update(replaced_by=None):
                 record(Actor.system("moves"), "member.move_given_up", f"{membership.user.email} in {membership.group.slug}")

@@ -17,8 +17,8 @@ _OTHERS = (
     (b"\xff\xfe", "The file’s letters are UTF-16, as Excel’s “Unicode text” are."),
     (b"\xfe\xff", "The file’s letters are UTF-16, as Excel’s “Unicode text” are."),
 )
-MOST_BYTES = 2_000_000
-MOST_EXAMPLES = 8
+MAX_BYTES = 2_000_000
+MAX_EXAMPLES = 8
 # What people write in a roster with Windows-1252: Latin letters, and the marks of its punctuation where they stand in a text. In
 # other encodings the same bytes are signs within words, capitals after small letters, or words without any plain letter.
 _SMALL, _CAPITAL = "a-zß-öø-ÿœšžƒ", "A-ZÀ-ÖØ-ÞŒŠŽŸ"
@@ -41,8 +41,8 @@ class Decoded(NamedTuple):
 
 def decode(content: bytes) -> Decoded:
     """Read a file's letters, or say what is wrong with them and what to do."""
-    if len(content) > MOST_BYTES:
-        return _no(f"The file has {len(content):,} bytes, and {MOST_BYTES:,} are taken at once. Split it. Nothing was read.")
+    if len(content) > MAX_BYTES:
+        return _no(f"The file has {len(content):,} bytes, and {MAX_BYTES:,} are taken at once. Split it. Nothing was read.")
     for start, what in _OTHERS:
         if content.startswith(start):
             return _no(f"{what} {_SAVE}")
@@ -64,8 +64,8 @@ def _windows(content: bytes) -> Decoded | None:
     if _IMPLAUSIBLE.search(text):
         return None
     words = list(dict.fromkeys(_BEYOND_ASCII.findall(text)))
-    more = f" and {len(words) - MOST_EXAMPLES} more" if len(words) > MOST_EXAMPLES else ""
-    examples = f"{', '.join(word[:40] for word in words[:MOST_EXAMPLES])}{more}"
+    more = f" and {len(words) - MAX_EXAMPLES} more" if len(words) > MAX_EXAMPLES else ""
+    examples = f"{', '.join(word[:40] for word in words[:MAX_EXAMPLES])}{more}"
     note = f"The file’s letters were read as Windows-1252, as Excel’s plain CSV has them: {examples}. If that is not how they are"
     return Decoded(text, note=f"{note} written, save it as “CSV UTF-8” instead.")
 

@@ -19,9 +19,9 @@ from control_plane.accounts.validation import tidy_name, validate_email, validat
 from control_plane.base.visible import visible
 
 COLUMNS = ("email", "name", "group", "access", "manager", "ends_on", "action")
-MOST_ROWS = 10_000
-MOST_CHARACTERS = 120
-MOST_COMPLAINT = 400
+MAX_ROWS = 10_000
+MAX_CHARACTERS = 120
+MAX_COMPLAINT = 400
 # What parts the cells where no `sep=` line says it.
 SEPARATORS = (",", ";", "\t")
 ADD, REMOVE = "add", "remove"
@@ -89,8 +89,8 @@ def read_text(text: str, *, note: str = "") -> Reading:
         return Reading(problems=(Problem(1, "", f"The file is empty. Its first line names the columns: {', '.join(COLUMNS)}."),))
     head, *rest = lines
     columns, problems, is_fatal = _columns(head, separator)
-    if len(rest) > MOST_ROWS:
-        problems.append(Problem(head[0], "", f"The file has {len(rest)} rows, and {MOST_ROWS} are taken at once. Split it."))
+    if len(rest) > MAX_ROWS:
+        problems.append(Problem(head[0], "", f"The file has {len(rest)} rows, and {MAX_ROWS} are taken at once. Split it."))
         is_fatal = True
     if is_fatal:
         return Reading(problems=tuple(problems))
@@ -236,19 +236,19 @@ class _Cells:
             self._complain("email", "The address is missing.")
         else:
             self._check("email", validate_email, address)
-        return address if len(address) <= MOST_CHARACTERS * 3 else _short(address)
+        return address if len(address) <= MAX_CHARACTERS * 3 else _short(address)
 
     def name(self) -> str:
         name = tidy_name(self.values.get("name", ""))
-        if len(name) > MOST_CHARACTERS:
-            self._complain("name", f"A name has at most {MOST_CHARACTERS} characters.")
+        if len(name) > MAX_CHARACTERS:
+            self._complain("name", f"A name has at most {MAX_CHARACTERS} characters.")
         else:
             self._check("name", validate_person_name, name)
-        return name[:MOST_CHARACTERS]
+        return name[:MAX_CHARACTERS]
 
     def group(self) -> str:
         group = " ".join(self.values.get("group", "").split())
-        if len(group) > MOST_CHARACTERS or not group.isprintable():
+        if len(group) > MAX_CHARACTERS or not group.isprintable():
             self._complain("group", "This is no group’s slug or name.")
             return _short(group)
         return group
@@ -281,7 +281,7 @@ class _Cells:
             self._complain(column, " ".join(error.messages))
 
     def _complain(self, column: str, text: str) -> None:
-        self.problems.append(Problem(self.line, column, text[:MOST_COMPLAINT]))
+        self.problems.append(Problem(self.line, column, text[:MAX_COMPLAINT]))
 
 
 def _short(text: str) -> str:

@@ -16,7 +16,7 @@ from control_plane.base.errors import Refused
 logger = logging.getLogger("cohort.rosters")
 # A worker notes each group's end; one that says nothing for so long has gone.
 PATIENCE = timedelta(minutes=30)
-MOST_NOTE = 400
+MAX_NOTE = 400
 
 
 def apply_waiting(roster_id: int) -> None:
@@ -71,5 +71,5 @@ def note_plan(roster: Roster, plan: Plan) -> None:
 
 def _put_back(roster: Roster, note: str) -> None:
     """Show the dry run again, as it would be now, and say why."""
-    roster.state, roster.note = Roster.State.CHECKED, note[:MOST_NOTE]
+    roster.state, roster.note = Roster.State.CHECKED, note[:MAX_NOTE]
     note_plan(roster, make_plan(read_text(roster.text)))

@@ -11,7 +11,7 @@ from control_plane.access.retirement.management.commands.retire import waits
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, LOOK_SECONDS
+from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS
 from control_plane.research.analyses.retiring import ask, undo
 
 
@@ -59,7 +59,7 @@ class Command(VerbCommand):
         while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
             if (now := progress(retirement) or standing(retirement)) != told:
                 self.stderr.write(told := now)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             retirement = _fresh(retirement)
         lines = [line for line in (standing(retirement), progress(retirement)) if line]
         self.show(options, {"retirement": analysis_retirement_as_dict(retirement)}, "\n".join(lines))

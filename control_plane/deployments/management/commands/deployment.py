@@ -10,7 +10,7 @@ from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.deployments.terminal import DeployingCommand
 from stacks.manifest import names
 
-MOST_LISTED = 100
+MAX_LISTED = 100
 # What `show` prints on lines of its own, or leaves to --json.
 ELSEWHERE = ("changes", "resources", "plan", "covers", "stages")
 
@@ -21,7 +21,7 @@ class Command(DeployingCommand):
     help = "Look at deployments and their logs; approve, cancel and repeat them."
 
     def add_verbs(self) -> None:
-        listing = self.verb("list", self.list, f"List the newest deployments (at most {MOST_LISTED}).")
+        listing = self.verb("list", self.list, f"List the newest deployments (at most {MAX_LISTED}).")
         listing.add_argument("--group", metavar="slug", help="Only this group's.")
         listing.add_argument("--state", choices=Deployment.State.values, help="Only those in this state.")
         _which(self.verb("show", self.show_one, "Show a deployment."))
@@ -39,7 +39,7 @@ class Command(DeployingCommand):
             deployments = deployments.filter(stack__name=names.group_stack(options["group"]))
         if options["state"]:
             deployments = deployments.filter(state=options["state"])
-        documents = [deployment_as_dict(deployment) for deployment in deployments[:MOST_LISTED]]
+        documents = [deployment_as_dict(deployment) for deployment in deployments[:MAX_LISTED]]
         rows = [
             [
                 str(one["id"]),

@@ -11,9 +11,9 @@ from control_plane.deployments.drift_schedule import check_by_night
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.serializers import stack_as_dict
 from control_plane.deployments.stack_status import on_aws, worst_first
-from control_plane.deployments.terminal import LOOK_SECONDS, WAIT_SECONDS, DeployingCommand
+from control_plane.deployments.terminal import POLL_SECONDS, WAIT_SECONDS, DeployingCommand
 
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 EXIT_DIFFERS = 1
 
 
@@ -23,7 +23,7 @@ class Command(DeployingCommand):
     help = "Look at stacks, compare AWS with what was deployed, and put it back."
 
     def add_verbs(self) -> None:
-        self.verb("list", self.list, f"List the stacks, those that need a look first (at most {MOST_LISTED}).")
+        self.verb("list", self.list, f"List the stacks, those that need a look first (at most {MAX_LISTED}).")
         _which(self.verb("show", self.show_one, "Show a stack, and what differs on AWS."))
         check = self.verb("check", self.compare, "Have a worker compare AWS with what was deployed.")
         _which(check)
@@ -35,7 +35,7 @@ class Command(DeployingCommand):
         _which(ours)
 
     def list(self, options: dict[str, Any]) -> None:
-        stacks = worst_first()[:MOST_LISTED]
+        stacks = worst_first()[:MAX_LISTED]
         rows = [[one.name, f"{one.deployed_generation}/{one.generation}", one.drift_state, one.status] for one in stacks]
         self.show(options, [stack_as_dict(one) for one in stacks], table(rows, ["STACK", "HELD/WANTED", "DRIFT", "CLOUDFORMATION"]))
 
@@ -49,7 +49,7 @@ class Command(DeployingCommand):
         deadline = time.monotonic() + (options["timeout"] if options["wait"] else 0)
         stack.refresh_from_db()
         while stack.drift_state == DriftState.CHECKING and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             stack.refresh_from_db()
         self.show(options, stack_as_dict(stack), _described(stack))
         if not options["wait"]:

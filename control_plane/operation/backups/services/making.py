@@ -10,7 +10,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.operation.backups.databases import Database, Dump
-from control_plane.operation.backups.documents import MOST_WITHIN_A_SECOND, BackupManifest, new_name
+from control_plane.operation.backups.documents import MAX_PER_SECOND, BackupManifest, new_name
 from control_plane.operation.backups.errors import BackupFailed, BackupsError, NameInUse
 from control_plane.operation.backups.packing import sha256
 from control_plane.operation.backups.services.checking import check_file
@@ -61,7 +61,7 @@ def create(*, actor: Actor, tell: Tell, is_scheduled: bool = False) -> Made:
 
 
 def _put(store: BackupStore, dump: Dump, engine: str, packed: Path, *, is_manual: bool) -> str:
-    for number in range(1, MOST_WITHIN_A_SECOND + 1):
+    for number in range(1, MAX_PER_SECOND + 1):
         name = new_name(dump.began_at, engine, number, is_manual=is_manual)
         try:
             store.put(name, packed)

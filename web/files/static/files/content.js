@@ -5,8 +5,8 @@ import { count, ending, kindOf, plural, size } from "./format.js";
 
 const TEXT_BYTES = 64_000;
 const TABLE_BYTES = 256_000;
-const MOST_ROWS = 100;
-const MOST_COLUMNS = 50;
+const MAX_ROWS = 100;
+const MAX_COLUMNS = 50;
 const LARGE_IMAGE = 30_000_000;
 const WATCH_SECONDS = 3600;
 // S3 may know no type, or a wrong one, and a browser believes what it is told.
@@ -47,17 +47,17 @@ const asTable = async (source, file, signal) => {
   const isCut = file.size > TABLE_BYTES;
   const text = decode(await firstBytes(source, file, TABLE_BYTES, signal), isCut);
   if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
-  const { rows, isWhole } = parseRows(text.replace(/^\ufeff/, ""), guessDelimiter(text), { most: MOST_ROWS, isCut });
+  const { rows, isWhole } = parseRows(text.replace(/^\ufeff/, ""), guessDelimiter(text), { most: MAX_ROWS, isCut });
   if (!rows.length) return [note(file.size ? "No whole row lies in the part that is shown. Download it to see it." : "The file is empty.")];
   const columns = Math.max(...rows.map((row) => row.length));
-  const shown = rows.map((row) => row.slice(0, MOST_COLUMNS));
+  const shown = rows.map((row) => row.slice(0, MAX_COLUMNS));
   const [head, ...body] = shown;
   const fields = (row, tag, more = {}) => row.map((field) => el(tag, { ...more, textContent: field }));
   const table = el("table", { className: "table table-sm table-striped files-csv" },
     el("thead", {}, el("tr", {}, ...fields(head, "th", { scope: "col" }))),
     el("tbody", {}, ...body.map((row) => el("tr", {}, ...fields(row, "td")))));
   const says = [isWhole ? plural(rows.length, "row") : `The first ${plural(rows.length, "row")}`];
-  if (columns > MOST_COLUMNS) says.push(`the first ${MOST_COLUMNS} of ${count(columns)} columns`);
+  if (columns > MAX_COLUMNS) says.push(`the first ${MAX_COLUMNS} of ${count(columns)} columns`);
   return [note(`${says.join(", ")}.`), el("div", { className: "table-responsive", tabIndex: 0, role: "region", "aria-label": "Rows" }, table)];
 };
 

@@ -4,9 +4,9 @@ import { el } from "./dom.js";
 import { plural, size } from "./format.js";
 import { pages } from "./loading.js";
 
-const MOST_TOLD = 10;
+const MAX_TOLD = 10;
 // Brought back one by one at S3, so each request is a few seconds' worth.
-const MOST_BACK = 250;
+const MAX_BACK = 250;
 
 const batches = (list, most) => Array.from({ length: Math.ceil(list.length / most) }, (_, index) => list.slice(index * most, (index + 1) * most));
 
@@ -110,8 +110,8 @@ export class Deleting {
     this.#part("go").hidden = true;
     this.#part("cancel").textContent = "Close";
     this.#part("line").textContent = `${plural(done, "file")} deleted; these are as they were, unless it says otherwise:`;
-    const shown = problems.slice(0, MOST_TOLD).map(({ key, error }) => el("li", { textContent: `${visible(key.startsWith(prefix) ? key.slice(prefix.length) : key)}: ${error}` }));
-    if (problems.length > MOST_TOLD) shown.push(el("li", { textContent: `and ${plural(problems.length - MOST_TOLD, "further one")}.` }));
+    const shown = problems.slice(0, MAX_TOLD).map(({ key, error }) => el("li", { textContent: `${visible(key.startsWith(prefix) ? key.slice(prefix.length) : key)}: ${error}` }));
+    if (problems.length > MAX_TOLD) shown.push(el("li", { textContent: `and ${plural(problems.length - MAX_TOLD, "further one")}.` }));
     this.#part("problems").replaceChildren(...shown);
     this.#part("cancel").focus();
   }
@@ -133,7 +133,7 @@ export class Deleting {
     const left = [];
     let back = 0;
     try {
-      for (const batch of batches(items, MOST_BACK)) {
+      for (const batch of batches(items, MAX_BACK)) {
         text.textContent = `Bringing back ${plural(back, "file")} of ${plural(items.length, "file")}…`;
         const failed = new Map((await this.#server.restore(batch)).items.filter(({ error }) => error).map(({ key, error }) => [key, error]));
         back += batch.length - failed.size;

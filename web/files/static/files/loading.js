@@ -1,7 +1,7 @@
 // Lists a folder from S3, a thousand entries with each call, and hands on what each call brought.
 
 // Beyond this a page would hold too much; whoever has more narrows the folder.
-export const MOST_LISTED = 500_000;
+export const MAX_LISTED = 500_000;
 const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
 
 const sleep = (milliseconds, signal) => new Promise((resolve, reject) => {
@@ -54,7 +54,7 @@ export class Loading {
       for await (const page of pages(this.bucket, { prefix: this.prefix, delimiter: this.isDeep ? "" : "/", signal, onWait })) {
         this.state = "loading";
         this.#put(page);
-        if (this.shelf.names.length >= MOST_LISTED) {
+        if (this.shelf.names.length >= MAX_LISTED) {
           this.state = "full";
           break;
         }

@@ -7,7 +7,7 @@ import { Choice } from "./choice.js";
 import { Deleting } from "./deleting.js";
 import { el } from "./dom.js";
 import { count, plural, size } from "./format.js";
-import { Loading, MOST_LISTED } from "./loading.js";
+import { Loading, MAX_LISTED } from "./loading.js";
 import { Preview } from "./preview.js";
 import { Server } from "./server.js";
 import { Shelf } from "./shelf.js";
@@ -177,7 +177,7 @@ const TELLS = {
   offline: (so) => `${so} so far. S3 does not answer; it is tried again by itself…`,
   done: (so) => so,
   stopped: (so) => `${so} looked through, then stopped.`,
-  full: () => `The first ${count(MOST_LISTED)} files. Go into a folder to see all of it.`,
+  full: () => `The first ${count(MAX_LISTED)} files. Go into a folder to see all of it.`,
   failed: (so) => (shelf.names.length ? `${so}, and then it failed.` : ""),
 };
 

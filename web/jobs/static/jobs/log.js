@@ -2,9 +2,9 @@
 import { visibleLines } from "../cohort/visible.js";
 
 const EVERY_MS = 2000;
-const MOST_LINES = 5000;
+const MAX_LINES = 5000;
 // From the beginning, pieces follow each other until the whole is there, or as much as the page keeps.
-const MOST_PIECES = 50;
+const MAX_PIECES = 50;
 
 const section = document.getElementById("log");
 const part = (name) => section.querySelector(`[data-part="${name}"]`);
@@ -31,8 +31,8 @@ function show(piece) {
     text.append(visibleLines(piece.text));
     const lines = text.textContent.split("\n");
     // Whoever reads a log in the browser reads its end; the file itself lies below.
-    if (lines.length > MOST_LINES) {
-      text.textContent = lines.slice(-MOST_LINES).join("\n");
+    if (lines.length > MAX_LINES) {
+      text.textContent = lines.slice(-MAX_LINES).join("\n");
       isCut = true;
     }
   }
@@ -42,7 +42,7 @@ function show(piece) {
   offset = piece.offset;
   size = piece.size;
   isOpen = piece.is_open;
-  const more = isCut ? ` The last ${MOST_LINES} lines are shown; the file is in the folder logs below.` : "";
+  const more = isCut ? ` The last ${MAX_LINES} lines are shown; the file is in the folder logs below.` : "";
   part("said").textContent = piece.is_there ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}` : "The back end has written no log of it yet.";
 }
 
@@ -78,7 +78,7 @@ part("begin").addEventListener("click", async () => {
 });
 
 async function readAll(from) {
-  for (let count = 0; count < MOST_PIECES; count += 1) {
+  for (let count = 0; count < MAX_PIECES; count += 1) {
     const piece = await read(from);
     show(piece);
     if (piece.offset <= from || piece.offset >= piece.size) break;

@@ -2,7 +2,7 @@ import { csrfToken } from "./csrf.js";
 
 // The control plane: credentials, beginning and finishing files. Both are gathered, so that many small files are few requests.
 
-const MOST_TRIES = 6;
+const MAX_TRIES = 6;
 
 // What the control plane answered instead of doing it.
 export class Refused extends Error {
@@ -46,7 +46,7 @@ export class Control {
           continue;
         }
         const isPassing = error.status === 0 || error.status >= 500;
-        if (!isPassing || (error.status !== 0 && tries >= MOST_TRIES)) throw error;
+        if (!isPassing || (error.status !== 0 && tries >= MAX_TRIES)) throw error;
         await sleep(Math.min(30_000, 500 * 2 ** tries) * (0.5 + Math.random() / 2));
       }
     }

@@ -1,7 +1,7 @@
 // What needs the person, in words, below the dashboard: files that are there already, and files that could not be sent.
 import { visible } from "../cohort/visible.js";
 
-const MOST_SHOWN = 50;
+const MAX_SHOWN = 50;
 
 const element = (tag, className, text) => {
   const made = document.createElement(tag);
@@ -65,7 +65,7 @@ export class Notes {
         row.append(button);
       }
       this.#rows.set(item, row);
-      if (this.#list.childElementCount < MOST_SHOWN) this.#list.append(row);
+      if (this.#list.childElementCount < MAX_SHOWN) this.#list.append(row);
     }
     this.#count();
   }
@@ -77,7 +77,7 @@ export class Notes {
   #count() {
     const asks = this.#items("asks").length;
     const failed = this.#retried().length;
-    if (!this.#list.childElementCount) for (const row of [...this.#rows.values()].slice(0, MOST_SHOWN)) this.#list.append(row);
+    if (!this.#list.childElementCount) for (const row of [...this.#rows.values()].slice(0, MAX_SHOWN)) this.#list.append(row);
     const hidden = this.#rows.size - this.#list.childElementCount;
     this.#more.textContent = hidden > 0 ? `and ${hidden} more` : "";
     this.#root.querySelector("[data-asks]").hidden = asks < 2;

@@ -4,15 +4,15 @@ import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
 
 // Files whose bytes are on the way at the same time. More would not be faster: a browser has six connections to a host.
-const MOST_FILES = 6;
-const MOST_LARGE = 2;
+const MAX_FILES = 6;
+const MAX_LARGE = 2;
 // Small files that are begun with one request, and large ones, for each of which the control plane asks S3.
 const BEGUN_AT_ONCE = 200;
 const LARGE_AT_ONCE = 4;
 const FINISH = { most: 200, wait: 1000 };
 // As in web/uploads/parts.py.
 const LARGE = 16 * 1024 * 1024;
-const MOST_RESTARTS = 2;
+const MAX_RESTARTS = 2;
 
 // Stopped by the person while something was being asked for it.
 const STOPPED = new Set(["paused", "removed", "left"]);
@@ -123,12 +123,12 @@ export class Queue {
 
   #pump() {
     if (this.#isPaused) return;
-    while (this.#active < MOST_FILES) {
-      const at = this.#ready.findIndex((item) => !isLarge(item) || this.#large < MOST_LARGE);
+    while (this.#active < MAX_FILES) {
+      const at = this.#ready.findIndex((item) => !isLarge(item) || this.#large < MAX_LARGE);
       if (at < 0) break;
       this.#run(this.#ready.splice(at, 1)[0]);
     }
-    if (this.#ready.length < MOST_FILES && this.#waiting.length && !this.#isStarting) this.#begin();
+    if (this.#ready.length < MAX_FILES && this.#waiting.length && !this.#isStarting) this.#begin();
   }
 
   #take() {
@@ -224,7 +224,7 @@ export class Queue {
     if (STOPPED.has(item.state)) return;
     if (error instanceof Exists) {
       await this.#compare(item, null);
-    } else if (error instanceof Forgotten && item.restarts < MOST_RESTARTS) {
+    } else if (error instanceof Forgotten && item.restarts < MAX_RESTARTS) {
       item.restarts += 1;
       await this.#control.remove([item.started.id]).catch(() => {});
       this.add([item]);

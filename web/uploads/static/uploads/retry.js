@@ -1,8 +1,8 @@
 // Trying again: with growing waits, for as long as it makes sense.
 import { FileChanged } from "./checksums.js";
 
-const MOST_TRIES = 8;
-const MOST_RENEWALS = 3;
+const MAX_TRIES = 8;
+const MAX_RENEWALS = 3;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 
@@ -25,7 +25,7 @@ const wait = (ms, signal) => new Promise((resolve, reject) => {
 });
 
 // Do `work` until it succeeds. `watch` is told what is waited for; `renew` is called before a try after expired credentials.
-// A lost connection is waited for without end; what S3 answers is tried MOST_TRIES times; a refusal is thrown at once. A conflict is
+// A lost connection is waited for without end; what S3 answers is tried MAX_TRIES times; a refusal is thrown at once. A conflict is
 // one too, unless `conflicts` says that the same request may succeed after it.
 export const persist = async (work, care) => {
   const { signal, watch = () => {}, renew = () => {}, onSlow = () => {}, checkFile = async () => {}, conflicts = false } = care;
@@ -40,7 +40,7 @@ export const persist = async (work, care) => {
       if (error.name === "AbortError" || error instanceof FileChanged) throw error;
       // A file that changed looks to the browser like a lost connection.
       await checkFile();
-      if (error.isExpired && renewals < MOST_RENEWALS) {
+      if (error.isExpired && renewals < MAX_RENEWALS) {
         renewals += 1;
         renew();
         continue;
@@ -48,7 +48,7 @@ export const persist = async (work, care) => {
       const isSlow = SLOW.has(error.status);
       if (!error.isConnection && !isSlow && !(conflicts && isConflict(error))) throw error;
       tries += error.isConnection ? 0 : 1;
-      if (tries >= MOST_TRIES) throw error;
+      if (tries >= MAX_TRIES) throw error;
       if (!isConflict(error)) onSlow();
       const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** waits) * (0.5 + Math.random() / 2);
       const trouble = error.code === "BeingMadeReady" ? `${error.message} Waiting for it.` : `S3 is busy or has trouble (${error.code}). Trying again.`;

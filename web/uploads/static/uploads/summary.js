@@ -1,7 +1,7 @@
 // What became of every file that the browser handed over: the lines' numbers add up to how many there were.
 import { visible } from "../cohort/visible.js";
 
-const MOST_NAMED = 200;
+const MAX_NAMED = 200;
 const count = (number, one, many = `${one}s`) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 const SENT = (number) => `${count(number, "file")} sent.`;
@@ -40,7 +40,7 @@ export class Summary {
     const all = lines(account);
     // Before anything was begun there is nothing to account for.
     this.#root.hidden = account.added === account.chosen;
-    const state = JSON.stringify([account.added, all.map(([what, number, , items]) => [what, number, items.slice(0, MOST_NAMED).map(({ path, message }) => [path, message])])]);
+    const state = JSON.stringify([account.added, all.map(([what, number, , items]) => [what, number, items.slice(0, MAX_NAMED).map(({ path, message }) => [path, message])])]);
     if (state === this.#shown) return;
     this.#shown = state;
     this.#root.querySelector("[data-added]").textContent = `Of ${count(account.added, "file")} that you added:`;
@@ -60,12 +60,12 @@ export class Summary {
     const list = element("ul", "", "mb-0");
     list.tabIndex = 0;
     list.setAttribute("aria-label", "Their names");
-    for (const { path, message } of items.slice(0, MOST_NAMED)) {
+    for (const { path, message } of items.slice(0, MAX_NAMED)) {
       const line = element("li", "", "text-break");
       line.append(element("strong", visible(path)), ` ${message}`);
       list.append(line);
     }
-    if (items.length > MOST_NAMED) list.append(element("li", `and ${count(items.length - MOST_NAMED, "other")}`));
+    if (items.length > MAX_NAMED) list.append(element("li", `and ${count(items.length - MAX_NAMED, "other")}`));
     return list;
   }
 }

@@ -18,7 +18,7 @@ from control_plane.access.retirement.serializers import (
 )
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand, table
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, LOOK_SECONDS, WAIT_SECONDS
+from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS, WAIT_SECONDS
 
 COUNT_SECONDS = 60
 
@@ -50,7 +50,7 @@ class Command(VerbCommand):
         survey = request_survey(group, actor=self.actor)
         deadline = time.monotonic() + options["timeout"]
         while survey.state == Survey.State.WAITING and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             survey.refresh_from_db()
         found = preview(group, survey)
         lines = [f"If {group.name} ({group.slug}) is retired, this ends:", *(f"  {one}" for one in found.ends)]
@@ -98,7 +98,7 @@ class Command(VerbCommand):
         while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
             if (now := _progress(retirement)) != told:
                 self.stderr.write(told := now)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             retirement = _fresh(retirement)
         lines = [standing(retirement), *(f"  {place_in_words(retirement, one)}" for one in retirement.places.all())]
         self.show(options, {"retirement": retirement_as_dict(retirement)}, "\n".join(lines))

@@ -7,7 +7,7 @@ from typing import Any
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.groups.services.members import find_user
 from control_plane.access.rosters.services.apply import ChangedMeanwhile, Outcome, apply
-from control_plane.access.rosters.services.encoding import MOST_BYTES
+from control_plane.access.rosters.services.encoding import MAX_BYTES
 from control_plane.access.rosters.services.export import export
 from control_plane.access.rosters.services.plan import FATES, Fate, Plan, make_plan
 from control_plane.access.rosters.services.read import Reading, read
@@ -15,7 +15,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, DeployingCommand
 
 # Rows of each fate on a terminal; with --json there are all.
-MOST_SHOWN = 200
+MAX_SHOWN = 200
 
 
 class Command(DeployingCommand):
@@ -92,7 +92,7 @@ class Command(DeployingCommand):
         """The file's rows. A file that cannot be read at all is refused, with all that is wrong with it."""
         try:
             with options["file"].open("rb") as file:
-                reading = read(file.read(MOST_BYTES + 1))
+                reading = read(file.read(MAX_BYTES + 1))
         except OSError as error:
             self.refuse(f"{options['file']} could not be read: {error.strerror}. Nothing was changed.", options)
         if not reading.rows:
@@ -121,7 +121,7 @@ def _as_text(plan: Plan) -> str:
         rows = [verdict for verdict in plan.verdicts if verdict.fate == fate]
         if rows:
             lines += ["", f"{FATES[fate]}: {len(rows)}"]
-            lines += [f"  line {one.row.line}: {one.row.email} {one.group}: {one.what}" for one in rows[:MOST_SHOWN]]
-            if len(rows) > MOST_SHOWN:
-                lines.append(f"  and {len(rows) - MOST_SHOWN} more (--json shows all)")
+            lines += [f"  line {one.row.line}: {one.row.email} {one.group}: {one.what}" for one in rows[:MAX_SHOWN]]
+            if len(rows) > MAX_SHOWN:
+                lines.append(f"  and {len(rows) - MAX_SHOWN} more (--json shows all)")
     return "\n".join([*lines, "", f"digest {plan.digest}"]).strip()

@@ -13,7 +13,7 @@ from control_plane.operation.backups.services.restoring import Restored, restore
 from control_plane.operation.backups.site import site_store
 
 EXIT_BAD_BACKUP = 1
-MOST_LISTED = 100
+MAX_LISTED = 100
 BAR = 20
 
 
@@ -29,8 +29,8 @@ class Command(VerbCommand):
             action="store_true",
             help="For a timer: the copy is thinned out later. Without it, the copy is one made by hand, which is kept.",
         )
-        listed = self.verb("list", self.list, f"List the finished backups, newest first (at most {MOST_LISTED}).")
-        listed.add_argument("--limit", type=int, default=MOST_LISTED, help="How many at most.")
+        listed = self.verb("list", self.list, f"List the finished backups, newest first (at most {MAX_LISTED}).")
+        listed.add_argument("--limit", type=int, default=MAX_LISTED, help="How many at most.")
         verified = self.verb("verify", self.verify, "Restore a backup into a temporary database and compare it with its manifest.")
         verified.add_argument("name", nargs="?", default=LATEST, help=f"A backup's name, or {LATEST} (the default).")
         verified.add_argument("--all", action="store_true", help="Verify all of them; exit status 1 says that one is bad.")

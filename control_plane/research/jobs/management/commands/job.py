@@ -12,11 +12,11 @@ from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import log_key
 from control_plane.research.jobs.status import Seen, look, note, read_log
 from control_plane.research.jobs.submitting import expand, new_token, submit
-from control_plane.research.storage.group_folder import Place, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_place
 from control_plane.research.storage.sessions import jobs_client
 
-MOST_LISTED = 50
-LOOK_SECONDS = 2.0
+MAX_LISTED = 50
+POLL_SECONDS = 2.0
 EXIT_FAILED = 1
 WAIT_SECONDS = 86_400
 
@@ -27,7 +27,7 @@ class Command(DeployingCommand):
     help = "List jobs, submit one in a member's name, follow it, and print its logs."
 
     def add_verbs(self) -> None:
-        listing = self.verb("list", self.list, f"List a group's newest {MOST_LISTED} jobs.")
+        listing = self.verb("list", self.list, f"List a group's newest {MAX_LISTED} jobs.")
         listing.add_argument("group", metavar="slug")
         listing.add_argument("--analysis")
         self._of_job(self.verb("show", self.show_one, "Look in S3 how a job is, and show it."))
@@ -50,7 +50,7 @@ class Command(DeployingCommand):
         jobs = Job.objects.filter(group__slug=options["group"]).select_related("group", "analysis", "submitted_by")
         if options["analysis"]:
             jobs = jobs.filter(analysis__slug=options["analysis"])
-        found = list(jobs[:MOST_LISTED])
+        found = list(jobs[:MAX_LISTED])
         rows = [
             [str(job.pk), job.name, job.state, f"{job.done_count}/{len(job.inputs)}", str(job.failed_count), job.submitted_by.email]
             for job in found
@@ -81,7 +81,7 @@ class Command(DeployingCommand):
         while job.is_open and time.monotonic() < deadline:
             if (now := _progress(job)) != told:
                 self.stderr.write(told := now)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
             job, seen = self._look(options)
         self.show(options, job_as_dict(job) | seen_as_dict(seen), f"{_progress(job)}\n{job.name}: {job.get_state_display()}")
         if job.state != Job.State.SUCCEEDED:
@@ -153,7 +153,7 @@ def _find(name: str) -> Job:
     return found[0]
 
 
-def _place(options: dict[str, Any]) -> Place:
+def _place(options: dict[str, Any]) -> GroupFolder:
     return find_place(group_slug=options["group"], analysis_slug=options["analysis"], user=find_user(options["email"]))
 
 
