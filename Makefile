@@ -23,7 +23,7 @@ help:
 	@echo "make test    run all the tests (T=tests/stacks runs some)"
 	@echo "make conformance   try the main path on the embedded AWS, or AWS=localstack, or AWS=account AWS_PROFILE=..., and write docs/conformance.md"
 	@echo "make bench   measure how fast it is, beside its peers, and write docs/benchmarks.md"
-	@echo "make screenshots   take pictures of every page into docs/screenshots, with axe-core's eye on each"
+	@echo "make screenshots   take pictures of every page into var/screenshots, with axe-core's eye on each"
 	@echo "make docs    build the documentation into site/, which is served at /docs/; draw the database and the tables of settings anew"
 	@echo "make lint    run all the checks"
 	@echo "make format  put the code into shape"

@@ -63,7 +63,7 @@ class Camera:
         path.write_bytes(small)
 
     def write_gallery(self) -> None:
-        """A page that shows all the pictures, one line each."""
+        """Write a page that shows all the pictures, one line each."""
         assert self.folder
         lines = [
             "# Every page, as people see it",
