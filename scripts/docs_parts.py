@@ -1,4 +1,4 @@
-"""The parts of the documentation that follow from the code: the settings, the models, and the picture of the database.
+"""The parts of the documentation that follow from the code: the settings, the models, the picture of the database, and the floors.
 
 Without an argument they are written into docs/; with `--check` nothing is written, and the exit status is 1 if something differs.
 """
@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
 
 import diagram  # noqa: E402
 import django  # noqa: E402
+import floors  # noqa: E402
 from django.apps import apps  # noqa: E402
 from pydantic import AliasChoices, BaseModel, SecretStr  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
@@ -54,6 +55,9 @@ def parts() -> Iterator[tuple[Path, str]]:
     yield with_part(settings, text, "site", site_table())
     models = DOCS / "data-model.md"
     yield with_part(models, models.read_text(), "models", models_tables())
+    structure = DOCS / "development/structure.md"
+    _, text = with_part(structure, structure.read_text(), "floors", floors.picture())
+    yield with_part(structure, text, "rooms", floors.rooms())
 
 
 def with_part(path: Path, page: str, name: str, text: str) -> tuple[Path, str]:

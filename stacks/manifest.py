@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
 from stacks import denials, limits, names, policies
+from stacks._manifest_errors import explain, path_of
 from stacks._store import ManifestNotFound, ManifestStore, StoreUnavailable, open_store
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "ManifestError",
     "ManifestNotFound",
     "ManifestStore",
+    "ManifestTooNew",
     "Member",
     "PlatformManifest",
     "StoreUnavailable",
@@ -78,6 +80,10 @@ class ManifestError(ValueError):
     """A manifest that does not fit the schema. The message names every bad field and says what it should be."""
 
 
+class ManifestTooNew(ManifestError):
+    """A manifest of a newer release: it holds something that this one cannot read, and that may grant or deny access."""
+
+
 def _check_origin(origin: str) -> str:
     if not _ORIGIN.fullmatch(origin):
         raise ValueError("must be scheme, host and port alone, such as https://cohort.example.org, and never '*'")
@@ -127,13 +133,20 @@ class AnalysisGrant(_Part):
 
 
 class Manifest(_Part):
-    """What both kinds of manifest share: version, generation, place and tags."""
+    """What both kinds of manifest share: version, generation, place and tags.
+
+    `ignorable` names fields that neither grant nor deny (`members.<name>` for one of a member), so that a release that does not
+    know them leaves them out. It refuses any other field that it does not know.
+    """
 
     version: Literal[1] = VERSION
     generation: Generation
     account: AccountId
     region: Region
     tags: Annotated[dict[TagKey, TagValue], Field(max_length=40)] = {}
+    ignorable: Annotated[tuple[str, ...], Field(max_length=40, strict=False)] = Field(
+        default=(), exclude_if=lambda names: not names
+    )
 
     @model_validator(mode="after")
     def _keep_own_tags(self) -> Self:
@@ -149,7 +162,7 @@ class Manifest(_Part):
         try:
             return cls(**fields)
         except ValidationError as error:
-            raise ManifestError(_explain(error)) from error
+            raise ManifestError(explain(error)) from error
 
     def to_json(self) -> str:
         """The canonical text: sorted keys, two spaces, a newline at the end. Equal manifests give equal text."""
@@ -282,7 +295,7 @@ _ADAPTER: TypeAdapter[GroupManifest | PlatformManifest] = TypeAdapter(AnyManifes
 
 
 def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
-    """Read a manifest from its JSON text. Raises ManifestError naming the field, or the version if it is not known."""
+    """Read a manifest from its JSON text. Raises ManifestError naming the field; ManifestTooNew for what a newer release wrote."""
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -291,9 +304,14 @@ def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
         raise ManifestError("The manifest is nested too deeply to be one.") from error
     _check_version(document)
     try:
-        return _ADAPTER.validate_python(document)
+        return _ADAPTER.validate_python(_without_ignorable(document))
     except ValidationError as error:
-        raise ManifestError(_explain(error)) from error
+        if unknown := [path_of(problem["loc"]) for problem in error.errors() if problem["type"] == "extra_forbidden"]:
+            raise ManifestTooNew(
+                f"{explain(error)} This release does not know {', '.join(unknown)}, which may grant or deny access, so it reads "
+                "nothing of the manifest. Update this release if a newer one wrote it."
+            ) from error
+        raise ManifestError(explain(error)) from error
 
 
 def read_group(store: ManifestStore, slug: str) -> GroupManifest:
@@ -335,10 +353,30 @@ def _check_version(document: object) -> None:
         raise ManifestError("The manifest must be a JSON object.")
     version = document.get("version")
     if version != VERSION or isinstance(version, bool):
-        raise ManifestError(
+        raise ManifestTooNew(
             f"The manifest's version is {version!r}; this release reads version {VERSION}. Update whichever of the control plane "
             "and this checkout is older."
         )
+
+
+def _without_ignorable(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the fields that the writer says neither grant nor deny, and that this release does not know."""
+    listed = document.get("ignorable")
+    ignorable = {name for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
+    if not ignorable:
+        return document
+    known = GroupManifest.model_fields.keys() | PlatformManifest.model_fields.keys()
+    kept = {name: value for name, value in document.items() if name in known or name not in ignorable}
+    for field, part in (("members", Member), ("analyses", AnalysisGrant)):
+        if isinstance(rows := kept.get(field), list):
+            kept[field] = [_known_or_not_listed(row, part, field, ignorable) for row in rows]
+    return kept
+
+
+def _known_or_not_listed(row: Any, part: type[_Part], field: str, ignorable: set[str]) -> Any:
+    if not isinstance(row, dict):
+        return row
+    return {name: value for name, value in row.items() if name in part.model_fields or f"{field}.{name}" not in ignorable}
 
 
 def _iso(moment: int) -> str:
@@ -349,16 +387,3 @@ def _iso(moment: int) -> str:
 def _check_distinct(field: str, values: list[str]) -> None:
     if doubled := sorted({value for value in values if values.count(value) > 1}) if len(set(values)) != len(values) else []:
         raise ValueError(f"{field}: {', '.join(doubled)} stands there more than once")
-
-
-def _explain(error: ValidationError) -> str:
-    problems = [
-        f"{_field(problem['loc'])}{problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_url=False, include_input=False)
-    ]
-    return "The manifest does not fit the schema: " + "; ".join(problems) + "."
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    path = ".".join(str(part) for part in location if part not in ("group", "platform"))
-    return f"{path}: " if path else ""

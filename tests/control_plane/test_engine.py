@@ -1,5 +1,6 @@
 """A run: what it records is what CloudFormation says, whatever happens on the way."""
 
+import json
 import threading
 from pathlib import Path
 
@@ -168,6 +169,20 @@ def test_a_stored_manifest_that_is_damaged_is_a_failed_deployment_that_names_the
     assert (only_deployment().state, only_deployment().failure) == ("failed", Failure.PERMANENT)
     assert "slug" in only_deployment().error
     assert aws.deployed == []
+
+
+def test_a_manifest_of_a_newer_release_waits_for_a_worker_that_can_read_it(group, aws):
+    stored = StoredManifest.objects.get()
+    StoredManifest.objects.update(text=json.dumps(json.loads(stored.text) | {"denied_actions": ["s3:PutObject"]}))
+    reconcile_all(aws)
+    deployment = only_deployment()
+    assert (deployment.state, deployment.failure) == ("queued", Failure.RETRYABLE)
+    assert "denied_actions" in deployment.error
+    assert "worker of the newer release" in deployment.advice
+    StoredManifest.objects.update(text=stored.text)
+    Deployment.objects.update(not_before=timezone.now())
+    reconcile_all(aws)
+    assert only_deployment().state == "succeeded"
 
 
 def test_a_defect_of_ours_leaves_no_deployment_running_for_ever(group, aws):

@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks import manifest
-from stacks.manifest import AnalysisGrant, GroupManifest, ManifestError, Member, PlatformManifest, limits, names, open_store, parse
+from stacks.manifest import (
+    AnalysisGrant,
+    GroupManifest,
+    ManifestError,
+    ManifestTooNew,
+    Member,
+    PlatformManifest,
+    limits,
+    names,
+    open_store,
+    parse,
+)
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
@@ -184,3 +195,31 @@ def _base32(number: int) -> str:
 def test_a_manifest_that_is_nested_too_deeply_is_refused() -> None:
     with pytest.raises(ManifestError, match="too deeply"):
         parse("[" * 100_000)
+
+
+def with_field(name: str, value: object, **more: object) -> str:
+    """The text of a manifest as a newer release could write it."""
+    return json.dumps(json.loads(group_manifest().to_json()) | {name: value} | more)
+
+
+@pytest.mark.parametrize("document", [with_field("denied_actions", ["s3:PutObject"]), with_field("version", 2)])
+def test_what_a_newer_release_may_deny_by_is_refused_and_named(document: str) -> None:
+    with pytest.raises(ManifestTooNew, match=r"denied_actions.*may grant or deny|version is 2"):
+        parse(document)
+
+
+def test_what_a_newer_release_says_is_neither_granting_nor_denying_is_left_out() -> None:
+    written = json.loads(with_field("cost_centre", "17", ignorable=["cost_centre", "members.note", "tags"]))
+    written["members"][0]["note"] = "on leave"
+    read = parse(json.dumps(written))
+    assert isinstance(read, GroupManifest)
+    assert read.model_copy(update={"ignorable": ()}) == group_manifest()
+    written["members"][0]["denied"] = True
+    with pytest.raises(ManifestTooNew, match=r"members\.0\.denied"):
+        parse(json.dumps(written))
+
+
+def test_a_field_that_is_known_counts_however_it_is_listed() -> None:
+    suspended = parse(with_field("suspended", True, ignorable=["suspended"]))
+    assert isinstance(suspended, GroupManifest)
+    assert suspended.suspended

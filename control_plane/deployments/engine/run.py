@@ -22,7 +22,7 @@ from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
 from control_plane.deployments.signals import pre_execute
-from stacks.manifest import GroupManifest, ManifestError, StoreUnavailable, open_store, parse
+from stacks.manifest import GroupManifest, ManifestError, ManifestTooNew, StoreUnavailable, open_store, parse
 
 logger = logging.getLogger("cohort.engine")
 
@@ -321,6 +321,9 @@ def _problem_of(error: Exception) -> Problem:
         return of_aws(error)
     if isinstance(error, DeployerFailure | repair.NotRepaired):
         return error.problem
+    if isinstance(error, ManifestTooNew):
+        advice = f"{aws.NOTHING_CHANGED} A worker of the newer release deploys it; it is tried again by itself."
+        return Problem(str(error), advice, Failure.RETRYABLE)
     if isinstance(error, ManifestError):
         return Problem(str(error), f"{aws.NOTHING_CHANGED} Correct it, then deploy again.", Failure.PERMANENT)
     if isinstance(error, StoreUnavailable):
