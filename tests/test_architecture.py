@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
 from tests import environment
 
@@ -209,3 +210,11 @@ def test_the_site_s_account_and_region_are_read_in_one_module() -> None:
     for path in product_without(AWS, CONFIG):
         used = {name.lower() for name in identifiers(path) | strings(path)}
         assert used & {"cohort_account", "cohort_region"} == set(), path
+
+
+def test_every_folder_with_an_app_is_installed() -> None:
+    """Else its templates, static files and models are not found, and nothing says so before a page is opened."""
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts) for top in ("control_plane", "web") for path in (ROOT / top).rglob("apps.py")
+    }
+    assert folders - {config.name for config in apps.get_app_configs()} == set()
