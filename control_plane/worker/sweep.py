@@ -14,7 +14,7 @@ from control_plane.access.keys.schedule import start_due_checks
 from control_plane.access.limits.schedule import read_when_due
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import end_leftovers
-from control_plane.access.retirement.due import take_steps
+from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.access.review.schedule import start_due_looks
 from control_plane.access.review.sign_off import remind_of_reviews
 from control_plane.access.rosters.services.waiting import take_up_stuck
@@ -61,7 +61,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     read_when_due,
     start_due_looks,
     remind_of_reviews,
-    take_steps,
+    continue_retirements,
     look_at_open_jobs,
     deliver_due,
     end_leftovers,
