@@ -8,7 +8,7 @@ from django.db import DatabaseError
 from control_plane.access.groups.services.expiry import end_due, remind_of_ends
 from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
 from control_plane.access.groups.services.transfers import finish_moves
-from control_plane.access.keys.adopted import remove_requested
+from control_plane.access.keys.adopted import remove_requested_keys
 from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_keys
 from control_plane.access.keys.schedule import start_due_checks
 from control_plane.access.limits.schedule import read_when_due
@@ -55,7 +55,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     drop_past_cut_offs,
     remind_of_ends,
     end_overlaps,
-    remove_requested,
+    remove_requested_keys,
     remind_of_old_keys,
     start_due_checks,
     read_when_due,

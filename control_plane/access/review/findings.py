@@ -59,7 +59,7 @@ def _missing(compared: Compared) -> Iterable[Finding]:
 
 def _keys(compared: Compared) -> Iterable[Finding]:
     """Keys that neither the stack made nor somebody brought along from the predecessor."""
-    brought = AdoptedKey.objects.there().filter(membership__in=compared.memberships).values_list("access_key_id", flat=True)
+    brought = AdoptedKey.objects.held_by_aws().filter(membership__in=compared.memberships).values_list("access_key_id", flat=True)
     known, members = {*compared.holding.made_keys, *brought}, _members_by_user(compared)
     for user in compared.holding.users.values():
         for key in user.keys:
