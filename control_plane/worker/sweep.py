@@ -15,7 +15,7 @@ from control_plane.access.limits.schedule import read_when_due
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import end_leftovers
 from control_plane.access.retirement.schedule import continue_retirements
-from control_plane.access.review.schedule import start_due_looks
+from control_plane.access.review.schedule import start_due_scans
 from control_plane.access.review.sign_off import remind_of_reviews
 from control_plane.access.rosters.services.waiting import take_up_stuck
 from control_plane.base.config import config
@@ -59,7 +59,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     remind_of_old_keys,
     start_due_checks,
     read_when_due,
-    start_due_looks,
+    start_due_scans,
     remind_of_reviews,
     continue_retirements,
     look_at_open_jobs,
@@ -71,4 +71,4 @@ STEPS: tuple[Callable[[], object], ...] = (
     forget_previews,
 )
 # What asks IAM how things are, with nothing that waits for it.
-ASKING = frozenset({start_due_checks, read_when_due, start_due_looks})
+ASKING = frozenset({start_due_checks, read_when_due, start_due_scans})
