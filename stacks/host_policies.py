@@ -49,7 +49,7 @@ SHUT_OUT = ("iam:Delete*Policy", "iam:DeleteAccessKey", "iam:Put*Policy", "iam:U
 # All that CloudFormation reads of a bucket when it looks for drift, used by us or not (registry, AWS::S3::Bucket, read handler),
 # save that it lists: whoever may see every bucket's settings is not to see what lies in them.
 READ_BUCKETS = ("s3:Get*Configuration", "s3:GetBucket*", "s3:ListTagsForResource")
-# A principal that no stack holds, and an administrator decided to remove (`control_plane.access.review.removing`).
+# A principal that no stack holds, and an administrator decided to remove (`control_plane.access.review.unmanaged_removal`).
 REMOVE_STRAYS = (
     *("iam:DeleteGroup", "iam:DeleteLoginProfile", "iam:DeleteRole", "iam:DeleteUser", "iam:Detach*Policy"),
     "iam:RemoveUserFromGroup",

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
 from control_plane.access.groups.models import Analysis
-from control_plane.access.retirement.analysis_serializers import progress, standing
+from control_plane.access.retirement.analysis_serializers import analysis_retirement_status, progress
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
@@ -71,7 +71,7 @@ def _page(request: HttpRequest, pk: int, model_admin: ModelAdmin[Any]) -> HttpRe
         except Refused as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, standing(retirement))
+            messages.success(request, analysis_retirement_status(retirement))
             return redirect("admin:groups_analysis_retire_page", pk=pk)
     context = {
         **model_admin.admin_site.each_context(request),
@@ -93,7 +93,7 @@ def _undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Offer the analysis again."""
     analysis = _analysis(request, pk)
     try:
-        messages.success(request, standing(undo(analysis=analysis, actor=Actor.of_request(request))))
+        messages.success(request, analysis_retirement_status(undo(analysis=analysis, actor=Actor.of_request(request))))
     except Refused as error:
         messages.error(request, str(error))
     return redirect("admin:groups_analysis_retire_page", pk=pk)
@@ -116,7 +116,7 @@ def _standing(analysis: Analysis) -> dict[str, Any]:
         "analysis": analysis,
         "retirement": retirement,
         "icon": ICONS[AnalysisRetirement.State(retirement.state)],
-        "standing": standing(retirement),
+        "standing": analysis_retirement_status(retirement),
         "progress": progress(retirement),
         "has_failed": deployment is not None and deployment.state == Deployment.State.FAILED,
     }

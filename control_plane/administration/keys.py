@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from control_plane.access.keys.listing import is_unused, unused_before
+from control_plane.access.keys.listing import is_unused, unused_cutoff
 from control_plane.access.keys.models import KeyUse
 from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.base.config import config
@@ -26,7 +26,7 @@ class UseFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[KeyUse]) -> QuerySet[KeyUse]:
         match self.value():
             case "unused":
-                return queryset.filter(pk__in=KeyUse.objects.unused_since(unused_before()).values("pk"))
+                return queryset.filter(pk__in=KeyUse.objects.unused_since(unused_cutoff()).values("pk"))
             case "never":
                 return queryset.filter(last_used_at__isnull=True)
         return queryset

@@ -15,8 +15,8 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWid
 
 from control_plane.access.groups.models import Group
 from control_plane.access.retirement.models import DataChoice, Retirement, Survey
-from control_plane.access.retirement.requests import ask, request_survey, undo
-from control_plane.access.retirement.serializers import place_in_words, preview, standing
+from control_plane.access.retirement.requests import request_retirement, request_survey, undo_retirement
+from control_plane.access.retirement.serializers import place_in_words, preview, retirement_status
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.config import config
@@ -85,7 +85,7 @@ def _page(request: HttpRequest, pk: int, model_admin: ModelAdmin[Any]) -> HttpRe
     form = RetireForm(request.POST or None, slug=group.slug)
     if request.method == "POST" and form.is_valid():
         try:
-            retirement = ask(
+            retirement = request_retirement(
                 group=group,
                 confirmation=form.cleaned_data["confirmation"],
                 data=DataChoice(form.cleaned_data["objects"]),
@@ -94,7 +94,7 @@ def _page(request: HttpRequest, pk: int, model_admin: ModelAdmin[Any]) -> HttpRe
         except Refused as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, standing(retirement))
+            messages.success(request, retirement_status(retirement))
             return redirect("admin:groups_group_retire_page", pk=pk)
     context = {
         **model_admin.admin_site.each_context(request),
@@ -118,7 +118,7 @@ def _undo(request: HttpRequest, pk: int) -> HttpResponse:
     group = _group(request, pk)
     if request.method == "POST":
         try:
-            messages.success(request, standing(undo(group=group, actor=Actor.of_request(request))))
+            messages.success(request, retirement_status(undo_retirement(group=group, actor=Actor.of_request(request))))
         except Refused as error:
             messages.error(request, str(error))
     return redirect("admin:groups_group_retire_page", pk=pk)
@@ -149,7 +149,7 @@ def _standing(request: HttpRequest, group: Group) -> dict[str, Any]:
         "group": group,
         "retirement": retirement,
         "icon": ICONS[Retirement.State(retirement.state)],
-        "standing": standing(retirement),
+        "standing": retirement_status(retirement),
         "places": [place_in_words(retirement, one) for one in retirement.places.all()],
         "former": former[:MAX_FORMER],
         "more_former": max(0, former.count() - MAX_FORMER),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.access.keys.models import AdoptedKey
-from control_plane.access.keys.schedule import request_removal
+from control_plane.access.keys.schedule import request_adopted_key_removal
 from control_plane.base.audit.actors import Actor
 from control_plane.base.aws import AwsFailure, Place, explained
 from control_plane.base.errors import NotFound
@@ -104,9 +104,9 @@ def _keys(options: dict[str, Any]) -> None:
         key = AdoptedKey.objects.select_related("membership__group__stack", "membership__user").filter(access_key_id=options["key"])
         if (found := key.first()) is None:
             raise NotFound(f"There is no old key {options['key']!r}. Nothing was changed; `manage.py legacy keys list` shows them.")
-        shown = [request_removal(found, actor=_actor(command))]
+        shown = [request_adopted_key_removal(found, actor=_actor(command))]
     else:
-        rows = AdoptedKey.objects.all() if options["all"] else AdoptedKey.objects.there()
+        rows = AdoptedKey.objects.all() if options["all"] else AdoptedKey.objects.held_by_aws()
         shown = list(rows.select_related("membership__group", "membership__user"))
     document = keys_as_document(shown)
     command.show(options, document, keys_as_text(document))

@@ -8,14 +8,14 @@ from django.db import DatabaseError
 from control_plane.access.groups.services.expiry import end_due, remind_of_ends
 from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
 from control_plane.access.groups.services.transfers import finish_moves
-from control_plane.access.keys.adopted import remove_requested
+from control_plane.access.keys.adopted import remove_requested_keys
 from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_keys
 from control_plane.access.keys.schedule import start_due_checks
 from control_plane.access.limits.schedule import read_when_due
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import end_leftovers
-from control_plane.access.retirement.due import take_steps
-from control_plane.access.review.schedule import start_due_looks
+from control_plane.access.retirement.schedule import continue_retirements
+from control_plane.access.review.schedule import start_due_scans
 from control_plane.access.review.sign_off import remind_of_reviews
 from control_plane.access.rosters.services.waiting import take_up_stuck
 from control_plane.base.config import config
@@ -55,13 +55,13 @@ STEPS: tuple[Callable[[], object], ...] = (
     drop_past_cut_offs,
     remind_of_ends,
     end_overlaps,
-    remove_requested,
+    remove_requested_keys,
     remind_of_old_keys,
     start_due_checks,
     read_when_due,
-    start_due_looks,
+    start_due_scans,
     remind_of_reviews,
-    take_steps,
+    continue_retirements,
     look_at_open_jobs,
     deliver_due,
     end_leftovers,
@@ -71,4 +71,4 @@ STEPS: tuple[Callable[[], object], ...] = (
     forget_previews,
 )
 # What asks IAM how things are, with nothing that waits for it.
-ASKING = frozenset({start_due_checks, read_when_due, start_due_looks})
+ASKING = frozenset({start_due_checks, read_when_due, start_due_scans})

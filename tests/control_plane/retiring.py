@@ -8,9 +8,9 @@ from django.utils import timezone
 from control_plane.access.groups.models import Access, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.access.groups.services.members import add_member
-from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.models import Retirement
-from control_plane.access.retirement.requests import ask
+from control_plane.access.retirement.requests import request_retirement
+from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import StoredManifest
@@ -32,7 +32,7 @@ def lab(group: Group, ada: User, operator: Actor) -> Group:
 
 
 def ask_for(lab: Group, **more: Any) -> Retirement:
-    return ask(group=lab, confirmation=lab.slug, actor=OPERATOR, **more)
+    return request_retirement(group=lab, confirmation=lab.slug, actor=OPERATOR, **more)
 
 
 def newest_manifest(group: Group) -> Any:
@@ -46,8 +46,8 @@ def make_due(retirement: Retirement) -> None:
 def carry_out(retirement: Retirement) -> Retirement:
     """Due, begun, and as if AWS had removed it."""
     make_due(retirement)
-    take_steps()
+    continue_retirements()
     settle(retirement.group.stack)
-    take_steps()
+    continue_retirements()
     retirement.refresh_from_db()
     return retirement

@@ -18,11 +18,11 @@ from control_plane.access.groups.errors import AnalysisRetired, NameTaken
 from control_plane.access.groups.models import Access, Analysis, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
 from control_plane.access.groups.services.members import add_member
-from control_plane.access.retirement import emptying, leases, s3
-from control_plane.access.retirement.due import take_steps
+from control_plane.access.retirement import bucket_cleanup, leases, s3
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.inventory import buckets_of
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
+from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -79,9 +79,9 @@ def buckets_wanted(analysis: Analysis) -> tuple[str, ...]:
 def carry_out(retirement: AnalysisRetirement) -> AnalysisRetirement:
     """Due, begun, and as if AWS had let go of the bucket."""
     AnalysisRetirement.objects.filter(pk=retirement.pk).update(due_at=timezone.now())
-    take_steps()
+    continue_retirements()
     settle(retirement.analysis.stack)
-    take_steps()
+    continue_retirements()
     retirement.refresh_from_db()
     return retirement
 
@@ -90,7 +90,7 @@ def work_to_the_end(retirement: AnalysisRetirement) -> None:
     slices = 0
     retirement.refresh_from_db()
     while retirement.state == State.EMPTYING:
-        emptying.work_on(retirement.pk)
+        bucket_cleanup.clean_up_bucket(retirement.pk)
         retirement.refresh_from_db()
         slices += 1
         assert slices < 50
@@ -183,7 +183,7 @@ def test_a_bucket_that_aws_did_not_make_for_us_is_never_emptied(epi: Analysis, b
     for choice in BucketChoice:
         with pytest.raises(RetirementRefused, match=r"AWS has not made cohort-epi yet\. Nothing was changed"):
             ask_for(epi, choice, at_once=True)
-    take_steps()
+    continue_retirements()
     assert len(bucket.list_object_versions(Bucket=BUCKET)["Versions"]) == 5
 
 
@@ -241,12 +241,12 @@ def test_a_deleted_bucket_is_gone_with_every_version_and_upload_and_no_other_is_
 
 def test_nothing_is_deleted_before_aws_has_let_go_of_the_bucket(made: Analysis, bucket: Any) -> None:
     retirement = ask_for(made, BucketChoice.DELETE, at_once=True)
-    take_steps()
+    continue_retirements()
     Deployment.objects.filter(pk=retirement.deployment_id).update(
         state=Deployment.State.FAILED, error="AWS said no.", advice="Look."
     )
-    take_steps()
-    emptying.work_on(retirement.pk)
+    continue_retirements()
+    bucket_cleanup.clean_up_bucket(retirement.pk)
     retirement.refresh_from_db()
     assert retirement.state == State.REMOVING
     assert len(bucket.list_object_versions(Bucket=BUCKET)["Versions"]) == 5
@@ -257,17 +257,17 @@ def test_a_worker_that_dies_amid_a_bucket_is_followed_by_another(
 ) -> None:
     monkeypatch.setattr(s3, "PER_CALL", 2)
     retirement = carry_out(ask_for(made, BucketChoice.DELETE))
-    steps, real = iter(range(100)), emptying._step
+    steps, real = iter(range(100)), bucket_cleanup._step
 
     def dying(*arguments: Any) -> bool:
         if next(steps) == 1:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(emptying, "_step", dying)
+    monkeypatch.setattr(bucket_cleanup, "_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        emptying.work_on(retirement.pk)
-    emptying.work_on(retirement.pk)
+        bucket_cleanup.clean_up_bucket(retirement.pk)
+    bucket_cleanup.clean_up_bucket(retirement.pk)
     retirement.refresh_from_db()
     assert retirement.objects_done == 2, "the dead worker's lease holds still"
     AnalysisRetirement.objects.filter(pk=retirement.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
@@ -280,7 +280,7 @@ def test_a_large_bucket_is_emptied_in_short_slices(made: Analysis, bucket: Any, 
     monkeypatch.setattr(s3, "PER_CALL", 2)
     monkeypatch.setattr(leases, "SLICE_SECONDS", 0.0)
     retirement = carry_out(ask_for(made, BucketChoice.DELETE))
-    emptying.work_on(retirement.pk)
+    bucket_cleanup.clean_up_bucket(retirement.pk)
     retirement.refresh_from_db()
     assert (retirement.state, retirement.lease_owner) == (State.EMPTYING, "")
     assert retirement.objects_done < 6
@@ -299,7 +299,7 @@ def test_what_is_written_meanwhile_is_told_and_removed_too(made: Analysis, bucke
 
     with monkeypatch.context() as patched:
         patched.setattr(s3, "delete_bucket", late)
-        emptying.work_on(retirement.pk)
+        bucket_cleanup.clean_up_bucket(retirement.pk)
     retirement.refresh_from_db()
     assert retirement.state == State.EMPTYING
     assert "cohort-epi is not empty: something wrote to it" in retirement.error

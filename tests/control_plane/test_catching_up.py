@@ -15,9 +15,9 @@ from control_plane.access.groups.services.keys import rotate_key
 from control_plane.access.groups.services.manifests import group_manifest as manifest_of
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.access.groups.services.suspension import suspend_group, suspend_members
-from control_plane.access.review import deciding, schedule, unmanaged
-from control_plane.access.review.deciding import NotDecided
+from control_plane.access.review import schedule, unmanaged, unmanaged_decisions
 from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.unmanaged_decisions import NotDecided
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -83,7 +83,7 @@ def waiting(held: GroupManifest, *, names_everybody: bool = True) -> UnmanagedRe
 
 
 def take_over(row: UnmanagedResource, people: dict[str, str]) -> Deployment | None:
-    return deciding.take_over(row, confirmation=NAME, people=people, actor=OPERATOR)
+    return unmanaged_decisions.take_over(row, confirmation=NAME, people=people, actor=OPERATOR)
 
 
 def wanted_of(deployment: Deployment | None) -> GroupManifest:
@@ -95,7 +95,7 @@ def test_a_known_group_becomes_what_aws_holds_and_nothing_is_deployed(
     people: dict[str, Membership], held: GroupManifest, group: Group
 ) -> None:
     row = waiting(held)
-    told = " ".join(deciding.outlook(row))
+    told = " ".join(unmanaged_decisions.preview_take_over(row))
     assert "stay out: grace@example.org." in told
     assert take_over(row, {LISE: LISES}) is None
     group.refresh_from_db()
@@ -129,7 +129,7 @@ def test_who_was_removed_without_a_key_is_told_of_where_aws_does_not_know_them(
 ) -> None:
     keyed = held.model_copy(update={"members": tuple(one for one in held.members if one.access == "keys"), "suspended": True})
     row = waiting(keyed, names_everybody=False)
-    assert "does not tell of members without a key (1 here)" in " ".join(deciding.outlook(row))
+    assert "does not tell of members without a key (1 here)" in " ".join(unmanaged_decisions.preview_take_over(row))
     take_over(row, {LISE: LISES})
     wanted = set(Membership.objects.wanted().filter(group=group).values_list("username", flat=True))
     assert wanted == {people["ada"].username, people["linus"].username, LISE}
@@ -150,7 +150,7 @@ def test_a_suspension_that_was_lifted_after_the_backup_stays_lifted(group: Group
     suspend_group(group=group, actor=OPERATOR)
     restore(group)
     row = waiting(held)
-    assert "no longer suspended" in " ".join(deciding.outlook(row))
+    assert "no longer suspended" in " ".join(unmanaged_decisions.preview_take_over(row))
     assert take_over(row, {LISE: LISES}) is None
     group.refresh_from_db()
     assert group.suspended_at is None
@@ -165,7 +165,7 @@ def test_what_was_asked_for_since_the_restore_comes_on_top(
     suspend_members(group=group, users=[linus], actor=OPERATOR)
     add_member(group=group, user=dora, access=Access.FEDERATED, actor=OPERATOR)
     row = waiting(held)
-    assert "since the restore" in " ".join(deciding.outlook(row))
+    assert "since the restore" in " ".join(unmanaged_decisions.preview_take_over(row))
     wanted = {one.username: one for one in wanted_of(take_over(row, {LISE: LISES})).members}
     assert wanted[LISE] == next(one for one in held.members if one.username == LISE)
     assert wanted[people["linus"].username].suspended
@@ -197,14 +197,14 @@ def test_who_was_added_anew_since_the_restore_gets_back_what_they_had(held: Grou
 def test_a_bucket_that_no_analysis_here_has_is_told_of_and_lost(held: GroupManifest) -> None:
     lost = AnalysisGrant(bucket="cohort-lost", access="read-only")
     row = waiting(held.model_copy(update={"analyses": (lost, *held.analyses)}))
-    assert "the group loses them: cohort-lost." in " ".join(deciding.outlook(row))
+    assert "the group loses them: cohort-lost." in " ".join(unmanaged_decisions.preview_take_over(row))
     assert [one.bucket for one in wanted_of(take_over(row, {LISE: LISES})).analyses] == ["cohort-video"]
 
 
 def test_a_known_group_is_decided_about_as_it_was_read_and_by_administrators(held: GroupManifest, group: Group, ada: User) -> None:
     row = waiting(held)
     with pytest.raises(PermissionDenied):
-        deciding.take_over(row, confirmation=NAME, people={}, actor=Actor(label=ada.email, channel="web", user=ada))
+        unmanaged_decisions.take_over(row, confirmation=NAME, people={}, actor=Actor(label=ada.email, channel="web", user=ada))
     with pytest.raises(NotDecided, match="no such member"):
         take_over(row, {GRACE: LISES})
     running = Deployment.objects.create(stack=group.stack, generation=2, state=Deployment.State.RUNNING)
@@ -215,7 +215,7 @@ def test_a_known_group_is_decided_about_as_it_was_read_and_by_administrators(hel
     with pytest.raises(NotDecided, match="by now AWS holds generation 10"):
         take_over(row, {})
     with pytest.raises(NotDecided, match="Deploy what the database says"):
-        deciding.remove(row, confirmation=NAME, actor=OPERATOR)
+        unmanaged_decisions.remove(row, confirmation=NAME, actor=OPERATOR)
     assert Membership.objects.wanted().count() == 3
 
 
@@ -250,16 +250,16 @@ def test_what_was_decided_on_the_stack_s_page_waits_no_more(client: Client, admi
 
 def test_a_known_group_is_read_once_it_is_seen_to_have_changed(held: GroupManifest) -> None:
     """Whichever comes first after a restore, the look at everything or the comparison of the group's stack."""
-    long_ago = timezone.now() - 2 * schedule.PATIENCE
+    long_ago = timezone.now() - 2 * schedule.MIN_RESCAN_DELAY
     look = Look.objects.create(group=None, asked_at=long_ago, finished_at=timezone.now())
     assert unmanaged.is_unknown(UnmanagedResource(kind="stack", name=NAME, slug="example-lab"))
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     look.refresh_from_db()
     assert look.asked_at is not None
     assert look.asked_at > long_ago
     waiting(held)
     Look.objects.filter(pk=look.pk).update(asked_at=long_ago)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     look.refresh_from_db()
     assert look.asked_at == long_ago
     Stack.objects.filter(name=NAME).update(newer_generation=0)

@@ -12,7 +12,7 @@ from moto import mock_aws
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.members import add_member
 from control_plane.access.groups.services.suspension import suspend_members
-from control_plane.access.keys.adopted import adopt, note_on_stack
+from control_plane.access.keys.adopted import adopt, update_adopted_key_ids
 from control_plane.access.keys.models import AdoptedKey
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -99,7 +99,7 @@ def test_a_key_that_somebody_brought_along_is_none_that_was_added(site: Site) ->
     adopt(membership=Membership.objects.get(), access_key_id=added, old_user="ada-old")
     assert checked()[0] == DriftState.IN_SYNC
     AdoptedKey.objects.update(state=AdoptedKey.State.REMOVED)
-    note_on_stack(Stack.objects.get().pk)
+    update_adopted_key_ids(Stack.objects.get().pk)
     assert checked()[0] == DriftState.DRIFTED
 
 

@@ -16,7 +16,7 @@ from control_plane.access.groups.services.keys import end_overlap, rotate_key
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.access.keys import checking
 from control_plane.access.keys.checking import check_group
-from control_plane.access.keys.listing import held_keys, holders, unused_keys
+from control_plane.access.keys.listing import held_keys, key_holders, unused_keys
 from control_plane.access.keys.models import KeyCheck, KeyUse
 from control_plane.access.keys.schedule import CHECK_AGE, start_due_checks
 from control_plane.access.keys.tasks import check_group_keys
@@ -111,7 +111,7 @@ def test_of_two_keys_the_newer_is_the_present_one(group: Group, holder: User, us
     new = key_on_aws(holder)
     check_group(group)
     assert set(KeyUse.objects.values_list("access_key_id", "serial")) == {(old, 1), (new, 2)}
-    (held,) = held_keys(group, list(holders(group)))
+    (held,) = held_keys(group, list(key_holders(group)))
     assert held.present is not None
     assert held.previous is not None
     assert (held.present.access_key_id, held.previous.access_key_id, held.old_key) == (new, old, "still works")
@@ -143,7 +143,7 @@ def test_keys_that_nobody_uses_are_listed_never_used_ones_first(group: Group, ad
     KeyUse.objects.filter(membership__user=hedy).update(made_at=ago(400))
     assert [use.membership.user for use in unused_keys()] == [hedy, ada]
     assert [use.membership.user for use in unused_keys(days=1)] == [hedy, ada, grace]
-    assert {one.membership.user: one.is_unused for one in held_keys(group, list(holders(group)))} == {
+    assert {one.membership.user: one.is_unused for one in held_keys(group, list(key_holders(group)))} == {
         ada: True,
         grace: False,
         hedy: True,

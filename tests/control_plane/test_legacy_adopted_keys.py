@@ -61,18 +61,18 @@ def manifest(group: Group) -> str:
 
 @pytest.mark.usefixtures("at_once")
 def test_it_is_removed_when_asked_and_only_it(aws: Any, key: AdoptedKey) -> None:
-    asked = schedule.request_removal(key, actor=OPERATOR)
+    asked = schedule.request_adopted_key_removal(key, actor=OPERATOR)
     assert asked.state == AdoptedKey.State.REMOVING
     assert on_aws(aws, key)
-    assert adopted.remove_requested() == 1
+    assert adopted.remove_requested_keys() == 1
     assert not on_aws(aws, key)
     key.refresh_from_db()
     assert (key.state, key.removed_at is not None) == ("removed", True)
-    assert adopted.remove_requested() == 0
+    assert adopted.remove_requested_keys() == 0
     actions = list(AuditEvent.objects.filter(action__startswith="legacy.").values_list("action", flat=True))
     assert sorted(actions) == ["legacy.key_removed", "legacy.remove_key"]
     with pytest.raises(NoOldKey, match="gone already"):
-        schedule.request_removal(key, actor=OPERATOR)
+        schedule.request_adopted_key_removal(key, actor=OPERATOR)
 
 
 def test_one_that_is_gone_on_aws_counts_as_removed(aws: Any, key: AdoptedKey) -> None:
@@ -112,15 +112,15 @@ def test_it_stays_to_be_removed_while_aws_does_not_answer(key: AdoptedKey, monke
 
     with monkeypatch.context() as busy:
         busy.setattr(adopted, "remove", fail)
-        assert adopted.remove_requested() == 0
-    assert adopted.remove_requested() == 1
+        assert adopted.remove_requested_keys() == 0
+    assert adopted.remove_requested_keys() == 1
 
 
 def test_the_member_may_and_a_stranger_may_not(key: AdoptedKey, grace: User) -> None:
     with pytest.raises(PermissionDenied):
-        schedule.request_removal(key, actor=Actor(label="grace", channel="web", user=grace))
+        schedule.request_adopted_key_removal(key, actor=Actor(label="grace", channel="web", user=grace))
     member = Actor(label="ada", channel="web", user=key.person)
-    assert schedule.request_removal(key, actor=member).state == AdoptedKey.State.REMOVING
+    assert schedule.request_adopted_key_removal(key, actor=member).state == AdoptedKey.State.REMOVING
 
 
 def test_it_stays_until_there_is_a_key_beside_it(key: AdoptedKey) -> None:
@@ -128,7 +128,7 @@ def test_it_stays_until_there_is_a_key_beside_it(key: AdoptedKey) -> None:
     stack.deployed_generation = 1
     stack.save()
     with pytest.raises(NoOldKey, match="no new key yet"):
-        schedule.request_removal(key, actor=OPERATOR)
+        schedule.request_adopted_key_removal(key, actor=OPERATOR)
 
 
 def test_the_members_own_key_is_not_replaced_meanwhile(group: Group, ada: User, key: AdoptedKey) -> None:

@@ -17,9 +17,9 @@ from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members, remove_members
 from control_plane.access.limits import aws_use, schedule
 from control_plane.access.limits.definitions import GROUPS, PER_PRINCIPAL, POLICIES, ROLES, STACKS, USERS
-from control_plane.access.limits.headroom import standings
+from control_plane.access.limits.headroom import list_headroom
 from control_plane.access.limits.models import Reading, Usage
-from control_plane.access.limits.own_use import ours
+from control_plane.access.limits.own_use import count_own_use
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.aws import AwsUnreachable, Place
@@ -161,12 +161,12 @@ def test_the_settings_know_better(group: Group, operator: Actor, settings_say: A
 def test_ours_is_what_the_rows_say(group: Group, operator: Actor) -> None:
     account, region = config().cohort_account, config().cohort_region
     add_members(group=group, users=people(101), access=Access.KEYS, actor=operator)
-    assert ours(account, region, on_aws=True) == dict.fromkeys((USERS, GROUPS, ROLES, POLICIES, STACKS), 0)
-    assert ours(account, region) == {USERS: 101, GROUPS: 1, ROLES: 1, POLICIES: 0, STACKS: 2}
+    assert count_own_use(account, region, on_aws=True) == dict.fromkeys((USERS, GROUPS, ROLES, POLICIES, STACKS), 0)
+    assert count_own_use(account, region) == {USERS: 101, GROUPS: 1, ROLES: 1, POLICIES: 0, STACKS: 2}
     settle(group.stack)
-    assert ours(account, region, on_aws=True) == ours(account, region)
-    assert ours(account, "eu-west-1")[STACKS] == 1
-    assert ours("999999999999", region)[ROLES] == 0
+    assert count_own_use(account, region, on_aws=True) == count_own_use(account, region)
+    assert count_own_use(account, "eu-west-1")[STACKS] == 1
+    assert count_own_use("999999999999", region)[ROLES] == 0
 
 
 @pytest.fixture
@@ -179,13 +179,13 @@ def aws() -> Iterator[None]:
 
 def test_aws_is_asked_and_what_it_says_is_kept(aws: None, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws_use, "_cloudformation", lambda region: {"Stacks": 7, "StackLimit": 2000})
-    aws_use.read(config().cohort_account)
+    aws_use.read_aws_use(config().cohort_account)
     kept = {row.name: (row.region, row.used, row.limit) for row in Usage.objects.all()}
     assert kept[USERS] == ("", 0, 5000)
     assert kept[STACKS] == (config().cohort_region, 7, 2000)
     assert kept[PER_PRINCIPAL][1] is None
     assert Reading.objects.get().read_at is not None
-    found = {one.name: one for one in standings()}
+    found = {one.name: one for one in list_headroom()}
     assert (found[ROLES].used, found[ROLES].wanted) == (0, 1)
     assert PER_PRINCIPAL not in found
 
@@ -197,8 +197,8 @@ def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatc
         raise AwsUnreachable("no network")
 
     monkeypatch.setattr(aws_use, "_iam", silent)
-    with pytest.raises(aws_use.NotRead, match="no network"):
-        aws_use.read(config().cohort_account)
+    with pytest.raises(aws_use.AwsUseNotRead, match="no network"):
+        aws_use.read_aws_use(config().cohort_account)
     assert Reading.objects.get().error == "no network"
     assert Usage.objects.get().used == 10
 

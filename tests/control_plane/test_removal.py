@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Access, AccessState, Group, Membership
 from control_plane.access.groups.services.members import add_member
-from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.models import Retirement
-from control_plane.access.retirement.requests import ask
+from control_plane.access.retirement.requests import request_retirement
+from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments import cloudformation, drift
@@ -68,7 +68,7 @@ def retiring(group: Group, ada: Any, aws: Removing) -> Retirement:
     settle(group.stack)
     group.stack.refresh_from_db()
     aws.stacks[NAME] = holding(group.stack.generation)
-    return ask(group=group, confirmation=group.slug, actor=OPERATOR, at_once=True)
+    return request_retirement(group=group, confirmation=group.slug, actor=OPERATOR, at_once=True)
 
 
 def refreshed(retirement: Retirement) -> Retirement:
@@ -87,7 +87,7 @@ def test_the_stack_is_removed_and_not_deployed(retiring: Retirement, aws: Removi
     assert lines[-1] == f"{NAME} is removed from AWS"
     assert Membership.objects.get().access_state == AccessState.ENDED
     assert read_group(open_store(config().manifest_store), "example-lab").retired
-    take_steps()
+    continue_retirements()
     assert refreshed(retiring).state == Retirement.State.DONE
 
 
@@ -104,7 +104,7 @@ def test_what_holds_it_is_told_with_what_to_do_and_is_tried_again_when_asked(ret
     assert (deployment.state, deployment.failure) == ("failed", Failure.PERMANENT)
     assert "could not remove AWS::IAM::ManagedPolicy “Policy1”" in deployment.error
     assert "Detach that on AWS" in deployment.advice
-    take_steps()
+    continue_retirements()
     assert refreshed(retiring).state == Retirement.State.REMOVING
     aws.ends_in = None
     deploy_again(deployment, actor=OPERATOR)

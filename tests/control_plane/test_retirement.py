@@ -21,10 +21,10 @@ from control_plane.access.groups.services.join_codes import find_usable_code, ma
 from control_plane.access.groups.services.joining import approve, ask_to_join
 from control_plane.access.groups.services.members import add_member
 from control_plane.access.groups.services.suspension import resume_group, suspend_group
-from control_plane.access.retirement.due import take_steps
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.models import Retirement, Survey
-from control_plane.access.retirement.requests import ask, undo
+from control_plane.access.retirement.requests import request_retirement, undo_retirement
+from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -63,14 +63,14 @@ def test_asking_suspends_the_group_at_once_and_lets_nobody_in(lab: Group, grace:
 def test_undoing_brings_it_back_as_it_was(lab: Group, grace: User, operator: Actor) -> None:
     _, text = make_join_code(group=lab, actor=operator)
     ask_for(lab)
-    undo(group=lab, actor=operator)
+    undo_retirement(group=lab, actor=operator)
     lab.refresh_from_db()
     assert lab.suspended_at is None
     assert not newest_manifest(lab).suspended
     assert find_usable_code(text).group == lab
     add_member(group=lab, user=grace, access=Access.FEDERATED, actor=operator)
     with pytest.raises(RetirementRefused, match="is not being retired"):
-        undo(group=lab, actor=operator)
+        undo_retirement(group=lab, actor=operator)
     assert set(AuditEvent.objects.filter(target=f"group {lab.slug}").values_list("action", flat=True)) >= {
         "group.retire",
         "group.unretire",
@@ -80,7 +80,7 @@ def test_undoing_brings_it_back_as_it_was(lab: Group, grace: User, operator: Act
 def test_a_group_that_was_suspended_before_stays_so_if_it_is_undone(lab: Group, operator: Actor) -> None:
     suspend_group(group=lab, actor=operator)
     ask_for(lab)
-    undo(group=lab, actor=operator)
+    undo_retirement(group=lab, actor=operator)
     lab.refresh_from_db()
     assert lab.suspended_at is not None
 
@@ -88,27 +88,29 @@ def test_a_group_that_was_suspended_before_stays_so_if_it_is_undone(lab: Group, 
 @pytest.mark.parametrize("confirmation", ["", "example", "example-lab-2", "Example Lab"])
 def test_another_slug_confirms_nothing(lab: Group, operator: Actor, confirmation: str) -> None:
     with pytest.raises(RetirementRefused, match="is not the group's slug"):
-        ask(group=lab, confirmation=confirmation, actor=operator)
+        request_retirement(group=lab, confirmation=confirmation, actor=operator)
     assert not Retirement.objects.exists()
 
 
 def test_only_administrators_and_at_once_only_from_the_terminal(lab: Group, ada: User, administrator: User) -> None:
     manager = Actor(label=ada.email, channel="web", user=ada)
     with pytest.raises(PermissionDenied):
-        ask(group=lab, confirmation=lab.slug, actor=manager)
+        request_retirement(group=lab, confirmation=lab.slug, actor=manager)
     with pytest.raises(RetirementRefused, match="terminal"):
-        ask(group=lab, confirmation=lab.slug, actor=Actor(label="a", channel="web", user=administrator), at_once=True)
+        request_retirement(
+            group=lab, confirmation=lab.slug, actor=Actor(label="a", channel="web", user=administrator), at_once=True
+        )
 
 
 def test_when_it_is_due_everything_ends_and_the_record_stays(lab: Group, ada: User, grace: User, operator: Actor) -> None:
     _, text = make_join_code(group=lab, actor=operator)
     request = ask_to_join(user=grace, actor=operator, code=text)
     retirement = ask_for(lab)
-    take_steps()
+    continue_retirements()
     assert not Stack.objects.get(pk=lab.stack_id).is_retired, "it is not due yet"
     make_due(retirement)
-    take_steps()
-    take_steps()
+    continue_retirements()
+    continue_retirements()
     retirement.refresh_from_db()
     assert retirement.state == Retirement.State.REMOVING
     manifest = newest_manifest(lab)
@@ -116,9 +118,9 @@ def test_when_it_is_due_everything_ends_and_the_record_stays(lab: Group, ada: Us
     assert retirement.deployment is not None
     assert Deployment.objects.open().filter(stack=lab.stack_id).count() == 1
     with pytest.raises(RetirementRefused, match="cannot be undone"):
-        undo(group=lab, actor=operator)
+        undo_retirement(group=lab, actor=operator)
     settle(lab.stack)
-    take_steps()
+    continue_retirements()
     retirement.refresh_from_db()
     lab.refresh_from_db()
     assert retirement.state == Retirement.State.DONE

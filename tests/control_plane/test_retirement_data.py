@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from control_plane.access.groups.models import Analysis, Group
 from control_plane.access.retirement import data_cleanup, s3
-from control_plane.access.retirement.inventory import work_out
+from control_plane.access.retirement.inventory import run_survey
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.aws import Place
@@ -46,7 +46,7 @@ def work_to_the_end(retirement: Retirement) -> int:
     slices = 0
     retirement.refresh_from_db()
     while retirement.state == Retirement.State.DATA:
-        data_cleanup.work_on(retirement.pk)
+        data_cleanup.clean_up_data(retirement.pk)
         slices += 1
         retirement.refresh_from_db()
         assert slices < 50
@@ -97,8 +97,8 @@ def test_a_worker_that_dies_amid_the_data_is_followed_by_another(
 
     monkeypatch.setattr(data_cleanup, "_step", dying)
     with pytest.raises(KeyboardInterrupt):
-        data_cleanup.work_on(retirement.pk)
-    data_cleanup.work_on(retirement.pk)
+        data_cleanup.clean_up_data(retirement.pk)
+    data_cleanup.clean_up_data(retirement.pk)
     assert retirement.places.get().objects_done == 2, "the dead worker's lease holds still"
     Retirement.objects.filter(pk=retirement.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     work_to_the_end(retirement)
@@ -114,7 +114,7 @@ def test_what_s3_refuses_is_told_and_tried_again(lab: Group, bucket: Any, monkey
 
     with monkeypatch.context() as patched:
         patched.setattr(s3, "delete_step", refuse)
-        data_cleanup.work_on(retirement.pk)
+        data_cleanup.clean_up_data(retirement.pk)
     retirement.refresh_from_db()
     assert retirement.state == Retirement.State.DATA
     assert "raining" in retirement.error
@@ -136,11 +136,11 @@ def test_a_bucket_that_is_not_there_holds_nothing_up(lab: Group) -> None:
 def test_a_survey_counts_what_is_there_and_stops_somewhere(lab: Group, bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("control_plane.deployments.cloudformation.resources", lambda *_: [])
     survey = Survey.objects.create(group=lab)
-    work_out(survey.pk)
+    run_survey(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets == [{"bucket": BUCKET, "objects": 4, "bytes": 17, "more": False}]
     monkeypatch.setattr("control_plane.access.retirement.inventory.MAX_COUNTED", 3)
-    work_out(survey.pk)
+    run_survey(survey.pk)
     survey.refresh_from_db()
     assert survey.buckets[0]["more"]
 
@@ -152,14 +152,14 @@ def test_each_bucket_is_asked_for_where_its_storage_stack_lies(lab: Group, monke
     stack.save(update_fields=["account", "region"])
     asked: list[tuple[str, Place]] = []
 
-    def step(bucket: str, *others: Any) -> s3.Step:
+    def step(bucket: str, *others: Any) -> s3.StepResult:
         asked.append((bucket, others[-1]))
-        return s3.Step(is_last=True)
+        return s3.StepResult(is_last=True)
 
     monkeypatch.setattr("control_plane.deployments.cloudformation.resources", lambda *_: [])
     monkeypatch.setattr(s3, "pages", lambda *arguments: iter([[]] if step(*arguments) else []))
     monkeypatch.setattr(s3, "archive_step", step)
-    work_out(Survey.objects.create(group=lab).pk)
+    run_survey(Survey.objects.create(group=lab).pk)
     retirement = carry_out(ask_for(lab, data=DataChoice.ARCHIVE))
     work_to_the_end(retirement)
     assert asked == [(BUCKET, there)] * 2

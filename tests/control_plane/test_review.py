@@ -22,8 +22,8 @@ from control_plane.access.groups.services.credentials import note_use
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.access.review import listing, schedule
 from control_plane.access.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
-from control_plane.access.review.scan import NotNow, look, look_outside
-from control_plane.access.review.sign_off import NotSignable, remind_of_reviews, sign_off, standing
+from control_plane.access.review.scan import StackIsChanging, scan_group, scan_outside_groups
+from control_plane.access.review.sign_off import NotSignable, remind_of_reviews, sign_off, sign_off_status
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -61,7 +61,7 @@ def marks(**where: Any) -> set[str]:
 
 
 def test_what_was_deployed_is_as_granted(lab: OnAws, group: Group, ada: User, grace: User) -> None:
-    look(group)
+    scan_group(group)
     assert kinds() == set()
     told = {(line.membership.user.email, line.bucket): line for line in Line.objects.all() if line.membership}
     assert {key: (line.rights, line.marks) for key, line in told.items()} == {
@@ -86,7 +86,7 @@ def test_each_change_from_outside_is_found(lab: OnAws, group: Group, ada: User) 
         Bucket="cohort-video",
         Policy=json.dumps({"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}]}),
     )
-    look(group)
+    scan_group(group)
     kind = Finding.Kind
     assert kinds() == {
         *(kind.FOREIGN_POLICY, kind.UNKNOWN_KEY, kind.FOREIGN_USER, kind.UNKNOWN_USER, kind.NO_BOUNDARY, kind.BUCKET_POLICY)
@@ -109,13 +109,13 @@ def test_who_is_missing_or_denied_on_aws_is_marked(lab: OnAws, group: Group, ada
     shut["Condition"] = {"StringLike": {"aws:userid": [f"*:{username}"]}}  # type: ignore[assignment]
     document = json.dumps({"Version": "2012-10-17", "Statement": [shut]})
     lab.iam.put_role_policy(RoleName="cohort-example-lab", PolicyName="ended-sessions", PolicyDocument=document)
-    look(group)
+    scan_group(group)
     assert marks(membership__user=ada) == {Mark.NOT_ON_AWS}
     assert marks(membership__user=grace) == {Mark.DENIED, Mark.DENIED_ONLY}
     assert not Line.objects.filter(can_read=True).exists()
     assert kinds() == {Finding.Kind.MISSING}
     Membership.objects.filter(user=grace).update(suspended_at=timezone.now())
-    look(group)
+    scan_group(group)
     assert marks(membership__user=grace) == {Mark.DENIED, Mark.SUSPENDED}
     assert not Line.objects.filter(membership__user=grace, differs=True).exists()
 
@@ -124,7 +124,7 @@ def test_a_suspension_that_aws_does_not_hold_and_a_changed_grant_are_marked(lab:
     Membership.objects.filter(user=ada).update(suspended_at=timezone.now())
     Grant.objects.filter(analysis__slug="ephys").update(level=Grant.Level.READ_ONLY)
     Grant.objects.filter(analysis__slug="video").update(level=Grant.Level.READ_WRITE)
-    look(group)
+    scan_group(group)
     assert Mark.LETS_IN in marks(membership__user=ada)
     assert Mark.WIDER in marks(bucket="cohort-ephys")
     assert Mark.NARROWER in marks(bucket="cohort-video")
@@ -134,46 +134,46 @@ def test_what_comes_and_goes_is_no_difference(lab: OnAws, group: Group, ada: Use
     new = User.objects.create_user("new@example.org")
     add_member(group=group, user=new, access=Access.KEYS, actor=OPERATOR)
     remove_member(group=group, user=ada, actor=OPERATOR)
-    look(group)
+    scan_group(group)
     assert marks(membership__user=new) == {Mark.ADDING}
     assert marks(membership__user=ada) == {Mark.REMOVING}
     assert not Line.objects.filter(differs=True).exists()
 
 
 def test_nothing_is_looked_at_while_it_is_deployed(lab: OnAws, group: Group) -> None:
-    look(group)
+    scan_group(group)
     Deployment.objects.filter(stack=group.stack).update(state=Deployment.State.RUNNING)
-    with pytest.raises(NotNow):
-        look(group)
+    with pytest.raises(StackIsChanging):
+        scan_group(group)
     assert Line.objects.count() == 4
     assert "is being deployed" in Look.objects.get(group=group).error
 
 
 def test_a_user_of_no_group_is_found(lab: OnAws) -> None:
     lab.iam.create_user(UserName="ghost", Path="/cohort/gone-lab/")
-    look_outside()
+    scan_outside_groups()
     assert [(one.kind, one.name, one.path) for one in UnmanagedResource.objects.all()] == [("user", "ghost", "/cohort/gone-lab/")]
 
 
 def test_the_sweep_has_each_group_looked_at_once_a_day_and_after_a_deployment(lab: OnAws, group: Group, at_once: None) -> None:
-    assert schedule.start_due_looks() == 2
-    assert schedule.start_due_looks() == 0
-    look(group)
+    assert schedule.start_due_scans() == 2
+    assert schedule.start_due_scans() == 0
+    scan_group(group)
     Look.objects.update(asked_at=timezone.now() - timedelta(minutes=10))
-    assert schedule.start_due_looks() == 0
+    assert schedule.start_due_scans() == 0
     Look.objects.filter(group=group).update(generation=0)
-    assert schedule.start_due_looks() == 1
-    assert schedule.start_due_looks() == 0
+    assert schedule.start_due_scans() == 1
+    assert schedule.start_due_scans() == 0
     Look.objects.update(asked_at=timezone.now() - timedelta(hours=21))
-    assert schedule.start_due_looks() == 2
+    assert schedule.start_due_scans() == 2
 
 
 def test_a_manager_may_have_it_looked_at_but_not_twice_at_once(lab: OnAws, group: Group, ada: User, grace: User) -> None:
-    schedule.request_look(group, actor=Actor(label=grace.email, channel="web", user=grace))
+    schedule.request_scan(group, actor=Actor(label=grace.email, channel="web", user=grace))
     with pytest.raises(TooOften):
-        schedule.request_look(group, actor=Actor(label=grace.email, channel="web", user=grace))
+        schedule.request_scan(group, actor=Actor(label=grace.email, channel="web", user=grace))
     with pytest.raises(PermissionDenied):
-        schedule.request_look(group, actor=Actor(label=ada.email, channel="web", user=ada))
+        schedule.request_scan(group, actor=Actor(label=ada.email, channel="web", user=ada))
 
 
 def test_signing_needs_a_fresh_look_and_keeps_what_was_seen(lab: OnAws, group: Group, ada: User, grace: User) -> None:
@@ -181,7 +181,7 @@ def test_signing_needs_a_fresh_look_and_keeps_what_was_seen(lab: OnAws, group: G
     with pytest.raises(NotSignable, match="not looked at yet"):
         sign_off(group=group, actor=manager, looked_at=timezone.now())
     lab.iam.create_access_key(UserName=user_of(ada))
-    seen = look(group)
+    seen = scan_group(group)
     assert seen.finished_at is not None
     with pytest.raises(NotSignable, match="looked at again"):
         sign_off(group=group, actor=manager, looked_at=seen.finished_at - timedelta(seconds=1))
@@ -202,13 +202,13 @@ def test_managers_are_reminded_once_a_period(lab: OnAws, group: Group, grace: Us
     assert remind_of_reviews() == 0
     Group.objects.update(created_at=timezone.now() - timedelta(days=91))
     group.refresh_from_db()
-    assert standing(group).is_due
+    assert sign_off_status(group).is_due
     assert (remind_of_reviews(), remind_of_reviews()) == (1, 0)
     told = Notice.objects.get(event=Notice.Event.ABOUT_GROUP)
     assert (told.recipient, told.path) == (grace.email, "/groups/example-lab/review/")
-    seen = look(group)
+    seen = scan_group(group)
     sign_off(group=group, actor=OPERATOR, looked_at=seen.finished_at or timezone.now())
-    assert not standing(group).is_due
+    assert not sign_off_status(group).is_due
     SignOff.objects.update(at=timezone.now() - timedelta(days=91))
     assert (remind_of_reviews(), remind_of_reviews()) == (1, 0)
 
@@ -234,7 +234,7 @@ def test_the_csv_is_what_the_page_shows_and_runs_no_formula(
     lab: OnAws, group: Group, administrator: User, client: Client, ada: User
 ) -> None:
     Membership.objects.update(added_by="=cmd()")
-    look(group)
+    scan_group(group)
     client.force_login(administrator)
     response = client.get("/review/csv/")
     rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
@@ -255,7 +255,7 @@ def test_pages_take_a_fixed_number_of_queries(
     Membership.objects.bulk_create(
         Membership(group=group, user=one, access=Access.FEDERATED, added_generation=generation, added_by="x") for one in people
     )
-    look(group)
+    scan_group(group)
     assert Line.objects.count() == 404
     client.force_login(administrator)
     with django_assert_max_num_queries(12):
@@ -287,22 +287,22 @@ def test_who_may_see_it(lab: OnAws, group: Group, ada: User, grace: User, client
 def test_removing_somebody_everywhere_shows_in_the_review(
     lab: OnAws, group: Group, ada: User, administrator: User, client: Client
 ) -> None:
-    look(group)
+    scan_group(group)
     client.force_login(administrator)
     assert b"Example Lab" in client.get(f"/review/people/{ada.pk}/remove/").content
     answer = client.post(f"/review/people/{ada.pk}/remove/", follow=True)
     assert b"in 1 deployment;" in answer.content
     ada.refresh_from_db()
     assert not ada.is_active
-    look(group)
+    scan_group(group)
     assert marks(membership__user=ada) == {Mark.REMOVING}
     settle(group.stack)
-    look(group)
+    scan_group(group)
     assert marks(principal__startswith="cohort-example-lab-m") == {Mark.NOT_IN_DATABASE}
 
 
 def test_a_manager_signs_on_the_page(lab: OnAws, group: Group, grace: User, client: Client) -> None:
-    seen = look(group)
+    seen = scan_group(group)
     assert seen.finished_at is not None
     client.force_login(grace)
     page = client.get("/groups/example-lab/review/sign/")
@@ -331,11 +331,11 @@ def test_the_command_tells_the_same(lab: OnAws, group: Group, capsys: pytest.Cap
 
 
 def test_a_retired_group_is_not_shown(lab: OnAws, group: Group) -> None:
-    look(group)
+    scan_group(group)
     Group.objects.update(retired_at=timezone.now())
-    assert not listing.lines().exists()
-    assert schedule.start_due_looks() == 1, "what lies outside every group, alone"
-    look_outside()
+    assert not listing.review_lines().exists()
+    assert schedule.start_due_scans() == 1, "what lies outside every group, alone"
+    scan_outside_groups()
     told = set(UnmanagedResource.objects.values_list("kind", "name"))
     own = {("role", "cohort-example-lab"), ("iam-group", "cohort-example-lab")}
     assert told == {("user", name) for name in lab.keys} | own, "now nobody's"

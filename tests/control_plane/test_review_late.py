@@ -15,7 +15,7 @@ from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import scan, schedule
 from control_plane.access.review.models import Finding, Line, Look
-from control_plane.access.review.scan import look
+from control_plane.access.review.scan import scan_group
 from control_plane.access.review.sign_off import NotSignable, sign_off
 from control_plane.access.review.tasks import look_at_group
 from control_plane.accounts.models import User
@@ -60,7 +60,7 @@ def test_a_group_without_key_holders_is_answered_for(lab: OnAws, group: Group, a
     settle(group.stack)
     lab.undeploy_keys()
     only_under_paths(monkeypatch)
-    look(group)
+    scan_group(group)
     assert kinds() == set()
     assert {(line.membership.user.email, line.differs) for line in Line.objects.all() if line.membership} == {
         ("grace@example.org", False)
@@ -74,11 +74,11 @@ def test_what_is_missing_is_told_and_a_missing_right_is_not_taken_for_it(
     lab.undeploy_keys()
     with monkeypatch.context() as patched:
         only_under_paths(patched)
-        look(group)
+        scan_group(group)
         assert kinds() == {"missing"}
     only_under_paths(monkeypatch, may_look=False)
     with pytest.raises(NotAllowed):
-        look(group)
+        scan_group(group)
 
 
 def test_one_group_that_cannot_be_looked_at_hides_no_other(
@@ -106,17 +106,17 @@ def test_what_differs_right_after_a_deployment_is_told_and_looked_at_again(
     """IAM may show what there was before (`iam_delay`): here it shows late that Ada's user is in the group."""
     just_deployed(group)
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    look(group)
+    scan_group(group)
     assert marks() == {"not-on-aws"}
     page = client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
     assert "it may only be late" in page
     lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert marks() == {"not-on-aws"}, "looked at again before IAM must show it"
     just_deployed(group, ago=iam_delay.SETTLES)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert enqueued(group) == 1
-    look(group)
+    scan_group(group)
     assert marks() == set()
     assert "it may only be late" not in client_of(grace).get(f"{group.get_absolute_url()}review/").content.decode()
 
@@ -124,54 +124,54 @@ def test_what_differs_right_after_a_deployment_is_told_and_looked_at_again(
 def test_what_differs_long_after_a_deployment_is_not_said_to_be_late(lab: OnAws, group: Group, ada: User) -> None:
     just_deployed(group, ago=iam_delay.SETTLES)
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    look(group)
+    scan_group(group)
     assert marks() == {"not-on-aws"}
     assert Look.objects.get(group=group).asked_at is not None
 
 
 def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> None:
     just_deployed(group)
-    assert schedule.start_due_looks() == 1, "more than what belongs to no group"
+    assert schedule.start_due_scans() == 1, "more than what belongs to no group"
     just_deployed(group, ago=iam_delay.SETTLES)
-    assert schedule.start_due_looks() == 1
+    assert schedule.start_due_scans() == 1
     assert set(Look.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
 
 
 def test_a_scan_is_due_after_any_run_whatever_its_generation(lab: OnAws, group: Group, ada: User, administrator: User) -> None:
     """A repair deploys no new generation: what was red stayed red until somebody looked."""
-    long_ago = timezone.now() - schedule.PATIENCE - iam_delay.SETTLES
+    long_ago = timezone.now() - schedule.MIN_RESCAN_DELAY - iam_delay.SETTLES
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
-    look(group)
+    scan_group(group)
     Look.objects.filter(group=group).update(asked_at=long_ago, finished_at=long_ago)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert enqueued(group) == 0, "looked again, and nothing has changed"
     lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
     repair = request_repair(group.stack, actor=OPERATOR)
     Deployment.objects.filter(pk=repair.pk).update(state="failed", finished_at=timezone.now() - iam_delay.SETTLES)
     with pytest.raises(NotSignable, match="was deployed since"):
         sign_off(group=group, actor=OPERATOR, looked_at=long_ago)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert enqueued(group) == 1
-    look(group)
+    scan_group(group)
     assert marks() == set()
     Look.objects.filter(group=group).update(asked_at=long_ago)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert enqueued(group) == 1, "the same run makes it due once"
 
 
 def test_what_belongs_to_no_group_is_looked_for_again_after_any_run(lab: OnAws, group: Group) -> None:
     lab.iam.create_user(UserName="stray", Path="/cohort/gone-lab/")
-    long_ago = timezone.now() - schedule.PATIENCE - iam_delay.SETTLES
-    scan.look_outside()
+    long_ago = timezone.now() - schedule.MIN_RESCAN_DELAY - iam_delay.SETTLES
+    scan.scan_outside_groups()
     Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
     assert enqueued(None) == 0
     just_deployed(group, ago=iam_delay.SETTLES)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert enqueued(None) == 1
     lab.iam.delete_user(UserName="stray")
-    scan.look_outside()
+    scan.scan_outside_groups()
     Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
-    schedule.start_due_looks()
+    schedule.start_due_scans()
     assert enqueued(None) == 1, "nothing was found, so that the daily look is enough"
 
 

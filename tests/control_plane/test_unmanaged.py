@@ -14,9 +14,9 @@ from django.utils import timezone
 from control_plane.access.groups.models import Access, Analysis, Group, Membership
 from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.manifests import group_manifest as manifest_of
-from control_plane.access.review import deciding, deployed_manifest, removing, scan, schedule, unmanaged
-from control_plane.access.review.deciding import NotDecided
+from control_plane.access.review import deployed_manifest, scan, schedule, unmanaged, unmanaged_decisions, unmanaged_removal
 from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.unmanaged_decisions import NotDecided
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -90,8 +90,8 @@ def on_aws(
     monkeypatch.setattr(cloudformation, "nested_stacks", lambda *_: nested)
 
 
-def read(manifest: GroupManifest | PlatformManifest) -> deployed_manifest.Held:
-    return deployed_manifest.read_held(manifest.stack_name, Place(manifest.account, manifest.region))
+def read(manifest: GroupManifest | PlatformManifest) -> deployed_manifest.DeployedManifest:
+    return deployed_manifest.read_deployed_manifest(manifest.stack_name, Place(manifest.account, manifest.region))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_stack_that_was_rolled_back_is_not_told_from_its_template(monkeypatch:
 def test_taking_over_makes_rows_of_what_aws_holds_and_asks_for_nothing(buckets: list[Analysis], ada: User) -> None:
     row = waiting()
     people = {ADA: "Ada@example.org", GRACE: "grace@example.org"}
-    deployment = deciding.take_over(row, confirmation=NAME, people=people, name="New Lab", actor=OPERATOR)
+    deployment = unmanaged_decisions.take_over(row, confirmation=NAME, people=people, name="New Lab", actor=OPERATOR)
     group = Group.objects.select_related("stack").get(slug="new-lab")
     assert (deployment, group.name, group.stack.generation, group.stack.deployed_generation) == (None, "New Lab", 5, 5)
     assert not Deployment.objects.filter(stack=group.stack).exists()
@@ -146,7 +146,7 @@ def test_taking_over_makes_rows_of_what_aws_holds_and_asks_for_nothing(buckets: 
 
 
 def test_whoever_has_no_address_is_removed_and_every_open_session_ends(buckets: list[Analysis], ada: User) -> None:
-    deployment = deciding.take_over(waiting(), confirmation=NAME, people={ADA: ada.email, GRACE: " "}, actor=OPERATOR)
+    deployment = unmanaged_decisions.take_over(waiting(), confirmation=NAME, people={ADA: ada.email, GRACE: " "}, actor=OPERATOR)
     assert deployment is not None
     newest = deployment.stack.manifests.get(generation=6)
     wanted = GroupManifest.model_validate_json(newest.text)
@@ -166,7 +166,7 @@ def test_whoever_has_no_address_is_removed_and_every_open_session_ends(buckets: 
 def test_addresses_that_make_no_sense_change_nothing(buckets: list[Analysis], people: dict[str, str], error: type[Refused]) -> None:
     row = waiting()
     with pytest.raises(error, match="Nothing was changed"):
-        deciding.take_over(row, confirmation=NAME, people=people, actor=OPERATOR)
+        unmanaged_decisions.take_over(row, confirmation=NAME, people=people, actor=OPERATOR)
     assert not Group.objects.exists()
     assert UnmanagedResource.objects.get().state == "waiting"
 
@@ -174,11 +174,11 @@ def test_addresses_that_make_no_sense_change_nothing(buckets: list[Analysis], pe
 def test_a_group_is_not_taken_over_before_its_analyses_which_can_be(administrator: User) -> None:
     row, storage = waiting(), waiting(platform_manifest(generation=3))
     with pytest.raises(NotFound, match="cohort-ephys, cohort-video"):
-        deciding.take_over(row, confirmation=NAME, people={}, actor=OPERATOR)
-    deciding.take_over(storage, confirmation="Cohort-Storage", people={}, actor=OPERATOR)
+        unmanaged_decisions.take_over(row, confirmation=NAME, people={}, actor=OPERATOR)
+    unmanaged_decisions.take_over(storage, confirmation="Cohort-Storage", people={}, actor=OPERATOR)
     assert set(Analysis.objects.values_list("bucket", flat=True)) == {"cohort-ephys", "cohort-video"}
     assert Stack.objects.get(name="Cohort-Storage").is_up_to_date
-    deciding.take_over(row, confirmation=NAME, people={ADA: "a@example.org", GRACE: "b@example.org"}, actor=OPERATOR)
+    unmanaged_decisions.take_over(row, confirmation=NAME, people={ADA: "a@example.org", GRACE: "b@example.org"}, actor=OPERATOR)
     assert Group.objects.get().grants.wanted().count() == 2
 
 
@@ -187,7 +187,7 @@ def test_removing_a_group_s_stack_is_a_deployment_and_its_slug_stays_taken(*, is
     row = waiting()
     if not is_read:
         UnmanagedResource.objects.update(manifest="", generation=0, problem="It could not be read.")
-    deployment = deciding.remove(row, confirmation=NAME, actor=OPERATOR)
+    deployment = unmanaged_decisions.remove(row, confirmation=NAME, actor=OPERATOR)
     group = Group.objects.select_related("stack").get(slug="new-lab")
     assert deployment is not None
     assert (deployment.stack, group.stack.is_retired, group.stack.is_up_to_date) == (group.stack, True, False)
@@ -198,19 +198,19 @@ def test_removing_a_group_s_stack_is_a_deployment_and_its_slug_stays_taken(*, is
 
 def test_a_storage_stack_is_not_removed(administrator: User) -> None:
     with pytest.raises(NotDecided, match="gives nobody access"):
-        deciding.remove(waiting(platform_manifest()), confirmation="Cohort-Storage", actor=OPERATOR)
+        unmanaged_decisions.remove(waiting(platform_manifest()), confirmation="Cohort-Storage", actor=OPERATOR)
 
 
 def test_decisions_are_an_administrator_s_need_the_name_typed_and_are_made_once(ada: User, buckets: list[Analysis]) -> None:
     row, somebody = waiting(), Actor(label=ada.email, channel="web", user=ada)
-    for decide in (deciding.remove, partial(deciding.take_over, people={})):
+    for decide in (unmanaged_decisions.remove, partial(unmanaged_decisions.take_over, people={})):
         with pytest.raises(PermissionDenied):
             decide(row, confirmation=NAME, actor=somebody)
         with pytest.raises(NotDecided, match="type Group-new-lab"):
             decide(row, confirmation="new-lab", actor=OPERATOR)
-    deciding.remove(row, confirmation=NAME, actor=OPERATOR)
+    unmanaged_decisions.remove(row, confirmation=NAME, actor=OPERATOR)
     with pytest.raises(NotDecided, match="does not wait"):
-        deciding.remove(row, confirmation=NAME, actor=OPERATOR)
+        unmanaged_decisions.remove(row, confirmation=NAME, actor=OPERATOR)
 
 
 def test_the_page_shows_what_waits_and_both_decisions(client: Client, administrator: User, buckets: list[Analysis]) -> None:
@@ -241,21 +241,21 @@ def test_a_stack_that_was_changed_after_the_backup_is_named_there_too(client: Cl
 
 def test_a_restored_database_is_compared_at_once() -> None:
     looks = Look.objects.create(group=None, asked_at=timezone.now(), finished_at=timezone.now())
-    assert schedule.start_due_looks() == 0
+    assert schedule.start_due_scans() == 0
     schedule.mark_restored("default")
     looks.refresh_from_db()
     assert looks.asked_at is None
-    assert schedule.start_due_looks() == 1
+    assert schedule.start_due_scans() == 1
 
 
 def test_what_came_to_be_known_meanwhile_is_not_removed(monkeypatch: pytest.MonkeyPatch, group: Group, ada: User) -> None:
     settle(group.stack)
     Membership.objects.create(group=group, user=ada, username=ADA, access=Access.KEYS, added_generation=1, added_by="x")
-    monkeypatch.setattr(removing, "_iam", lambda: pytest.fail("IAM was asked"))
+    monkeypatch.setattr(unmanaged_removal, "_iam", lambda: pytest.fail("IAM was asked"))
     row = UnmanagedResource.objects.create(
         kind="user", name=f"cohort-example-lab-{ADA}", path="/cohort/example-lab/", slug="example-lab", state="removing"
     )
-    removing.carry_out(row.pk)
+    unmanaged_removal.remove_from_aws(row.pk)
     assert not UnmanagedResource.objects.exists()
 
 
@@ -264,9 +264,9 @@ def test_what_a_stack_that_could_not_be_read_came_to_is_said(monkeypatch: pytest
         raise StoreUnavailable("The store is away.")
 
     monkeypatch.setattr(unmanaged, "_sightings", lambda: [unmanaged.Sighting("stack", NAME, "us-east-1", slug="new-lab")])
-    monkeypatch.setattr(unmanaged, "read_held", fail)
-    scan.look_outside()
+    monkeypatch.setattr(unmanaged, "read_deployed_manifest", fail)
+    scan.scan_outside_groups()
     row = UnmanagedResource.objects.get()
     assert "The store is away" in row.problem
     with pytest.raises(NotDecided, match="The store is away"):
-        deciding.take_over(row, confirmation=NAME, people={}, actor=OPERATOR)
+        unmanaged_decisions.take_over(row, confirmation=NAME, people={}, actor=OPERATOR)

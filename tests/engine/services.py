@@ -21,7 +21,7 @@ from control_plane.access.groups.services.members import add_new_or_known, find_
 from control_plane.access.groups.services.platform_stack import platform_stack, sync_platform  # noqa: E402
 from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict  # noqa: E402
 from control_plane.access.retirement.models import BucketChoice  # noqa: E402
-from control_plane.access.review import deciding, scan  # noqa: E402
+from control_plane.access.review import scan, unmanaged_decisions  # noqa: E402
 from control_plane.access.review.models import UnmanagedResource  # noqa: E402
 from control_plane.base.audit.actors import Actor  # noqa: E402
 from control_plane.base.errors import Refused  # noqa: E402
@@ -166,7 +166,7 @@ def repair(slug: str) -> int:
 
 def look_outside() -> None:
     """Ask AWS for what the database does not know."""
-    scan.look_outside()
+    scan.scan_outside_groups()
 
 
 def unmanaged() -> list[dict[str, Any]]:
@@ -177,13 +177,15 @@ def unmanaged() -> list[dict[str, Any]]:
 
 def take_over(name: str, people: dict[str, str]) -> int | None:
     """Take a group over with these people, by username."""
-    deployment = deciding.take_over(deciding.find_unmanaged(name), confirmation=name, people=people, actor=ACTOR)
+    deployment = unmanaged_decisions.take_over(
+        unmanaged_decisions.find_unmanaged(name), confirmation=name, people=people, actor=ACTOR
+    )
     return deployment.pk if deployment else None
 
 
 def remove_unmanaged(name: str, kind: str) -> None:
     """Have something removed that the database does not know."""
-    deciding.remove(deciding.find_unmanaged(name, kind), confirmation=name, actor=ACTOR)
+    unmanaged_decisions.remove(unmanaged_decisions.find_unmanaged(name, kind), confirmation=name, actor=ACTOR)
 
 
 @transaction.atomic

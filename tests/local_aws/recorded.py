@@ -264,7 +264,7 @@ OTHER_ROWS = (
             f"{_OURS}iam_delay.py": ("NoSuchEntity",),
             f"{_OURS}leftovers.py": ("NoSuchEntity",),
             f"{_OURS}iam_users.py": ("NoSuchEntity", "NoSuchEntityException"),
-            "control_plane/access/review/removing.py": ("NoSuchEntityException",),
+            "control_plane/access/review/unmanaged_removal.py": ("NoSuchEntityException",),
             f"{_OURS}failures.py": ("cannot be found",),
             "control_plane/neurocaas_import/adopt_aws.py": ("NoSuchEntity",),
             "control_plane/doctor/bootstrap.py": ("NoSuchEntity",),
@@ -285,7 +285,7 @@ OTHER_ROWS = (
     }),
     Row(f"{_SECRETS}test_secret_not_found", "get_secret_value_not_found_ex", asked.no_secret, {
         f"{_OURS}leftovers.py": ("ResourceNotFoundException",),
-        "control_plane/access/review/removing.py": ("ResourceNotFoundException",),
+        "control_plane/access/review/unmanaged_removal.py": ("ResourceNotFoundException",),
         "control_plane/doctor/reach.py": ("ResourceNotFoundException",),
         "control_plane/doctor/surroundings.py": ("ResourceNotFoundException",),
         f"{_OURS}failures.py": ("can't find",),

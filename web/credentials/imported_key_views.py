@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from control_plane.access.computers.access import own_membership
-from control_plane.access.keys.schedule import old_keys, request_removal
+from control_plane.access.keys.schedule import adopted_keys, request_adopted_key_removal
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
@@ -22,12 +22,12 @@ def remove(request: HttpRequest, slug: str) -> HttpResponse:
     if not isinstance(request.user, User):
         raise TypeError("The view lets in only people who are signed in.")
     membership = own_membership(request.user, slug)
-    key = old_keys(membership).select_related("membership__group__stack", "membership__user").first()
+    key = adopted_keys(membership).select_related("membership__group__stack", "membership__user").first()
     if key is None:
         messages.error(request, "You have no key from before Cohort (any more). Nothing was changed.")
         return redirect("credentials:page", slug=slug)
     try:
-        request_removal(key, actor=Actor.of_request(request))
+        request_adopted_key_removal(key, actor=Actor.of_request(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.access.groups.services.keys import OldKey, end_overlap, remove_old_keys, rotate_group_keys, rotate_key
 from control_plane.access.keys.forms import OldKeyForm, OverlapForm
-from control_plane.access.keys.listing import group_keys, held_keys, holders, unused_keys
+from control_plane.access.keys.listing import group_key_summary, held_keys, key_holders, unused_keys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from web.groups.access import managed_group, member_of
@@ -25,12 +25,12 @@ NO_CHOICE = "Choose one of the times that the page offers. Nothing was changed."
 def keys(request: HttpRequest, slug: str) -> HttpResponse:
     """Who holds a key, how old it is, when it was last used, and what became of the one before."""
     group = managed_group(request, slug)
-    page = Paginator(holders(group), KEYS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(key_holders(group), KEYS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "group": group,
         "page": page,
         "keys": held_keys(group, list(page.object_list)),
-        "summary": group_keys(group),
+        "summary": group_key_summary(group),
         "unused": unused_keys(group=group)[:MAX_NAMED],
         "overlap_form": OverlapForm(),
     }

@@ -10,9 +10,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from control_plane.access.groups.models import Group
 from control_plane.access.review import listing
 from control_plane.access.review.models import Look
-from control_plane.access.review.pages import MAX_FINDINGS, download, table
-from control_plane.access.review.schedule import request_look
-from control_plane.access.review.sign_off import hindrance, sign_off, standing
+from control_plane.access.review.pages import MAX_FINDINGS, csv_response, lines_context
+from control_plane.access.review.schedule import request_scan
+from control_plane.access.review.sign_off import reason_not_signable, sign_off, sign_off_status
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from web.groups.access import managed_group
@@ -27,8 +27,8 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
     """Who can reach what in the group, what differs, and who signed."""
     group = managed_group(request, slug)
     history = list(group.sign_offs.defer("lines")[:MAX_SIGNED])
-    context = {"group": group, "look": _look(group), "review": standing(group), "history": history}
-    return render(request, "review/group.html", table(request, group) | context)
+    context = {"group": group, "look": _look(group), "review": sign_off_status(group), "history": history}
+    return render(request, "review/group.html", lines_context(request, group) | context)
 
 
 @require_safe
@@ -36,7 +36,7 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
 def as_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
     """The same as a file."""
     group = managed_group(request, slug)
-    return download(request, f"access-review-{group.slug}-{timezone.now():%Y-%m-%d}", group)
+    return csv_response(request, f"access-review-{group.slug}-{timezone.now():%Y-%m-%d}", group)
 
 
 @require_POST
@@ -45,7 +45,7 @@ def look(request: HttpRequest, slug: str) -> HttpResponse:
     """Have a worker ask AWS now."""
     group = managed_group(request, slug)
     try:
-        request_look(group, actor=Actor.of_request(request))
+        request_scan(group, actor=Actor.of_request(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:
@@ -70,14 +70,14 @@ def sign(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, f"You have signed who can reach what in {group.name}.")
             return redirect("group_review", slug)
         messages.error(request, "Open the page again, read it, then sign. Nothing was signed.")
-    differing = list(listing.lines(group=group, only_differences=True)[:MAX_FINDINGS])
+    differing = list(listing.review_lines(group=group, only_differences=True)[:MAX_FINDINGS])
     context = {
         "group": group,
         "look": seen,
-        "hindrance": hindrance(group, seen),
+        "hindrance": reason_not_signable(group, seen),
         "counts": listing.counts(group),
         "findings": list(listing.findings(group)[:MAX_FINDINGS]),
-        "differing": listing.shown(differing, "person"),
+        "differing": listing.review_rows(differing, "person"),
         "form": form,
     }
     return render(request, "review/sign.html", context)

@@ -14,8 +14,8 @@ from control_plane.access.groups.models import Access, AccessState, Grant, Group
 from control_plane.access.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
 from control_plane.access.groups.permissions import decidable, may_decide
 from control_plane.access.groups.services.join_codes import MAX_USABLE
-from control_plane.access.keys.listing import group_keys
-from control_plane.access.review.sign_off import standing
+from control_plane.access.keys.listing import group_key_summary
+from control_plane.access.review.sign_off import sign_off_status
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment
@@ -121,7 +121,7 @@ def _decisions(group: Group) -> dict[str, Any]:
         "codes": list(usable[:MAX_USABLE]),
         "ended_codes": list(group.join_codes.exclude(pk__in=usable.values("pk"))[:5]),
         "code_form": CodeForm(),
-        "keys": group_keys(group),
-        "review": standing(group),
+        "keys": group_key_summary(group),
+        "review": sign_off_status(group),
         "accesses": Access.choices,
     }

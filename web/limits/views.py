@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from control_plane.access.limits.groups import group_figures, group_limits
-from control_plane.access.limits.headroom import standings, warnings
+from control_plane.access.limits.group_figures import group_figures, group_limits
+from control_plane.access.limits.headroom import list_headroom, nearly_used_up
 from control_plane.access.limits.models import Reading
 from control_plane.accounts.permissions import is_administrator
 from control_plane.deployments.models import StoredManifest
@@ -23,13 +23,13 @@ def page(request: HttpRequest) -> HttpResponse:
     """What the account uses, and a page of groups."""
     if not is_administrator(request.user):
         raise PermissionDenied("Quotas are shown to administrators. Your own groups are on your home page.")
-    found = standings()
+    found = list_headroom()
     newest = StoredManifest.objects.filter(generation=F("stack__generation"), stack__group__isnull=False)
     groups = Paginator(newest.select_related("stack__group").order_by("stack__group__slug"), GROUPS_PER_PAGE)
     shown = groups.get_page(request.GET.get("page"))
     context = {
         "standings": found,
-        "warnings": warnings(found),
+        "warnings": nearly_used_up(found),
         "readings": Reading.objects.order_by("account"),
         "page": shown,
         "groups": [group_figures(one) for one in shown],

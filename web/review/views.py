@@ -12,12 +12,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from control_plane.access.people.removals import foresee, remove_people
-from control_plane.access.review import deciding, listing
-from control_plane.access.review.deciding import members
+from control_plane.access.review import listing, unmanaged_decisions
 from control_plane.access.review.models import Look, UnmanagedResource
-from control_plane.access.review.pages import download, table
-from control_plane.access.review.schedule import request_all
-from control_plane.access.review.sign_off import states
+from control_plane.access.review.pages import csv_response, lines_context
+from control_plane.access.review.schedule import request_all_scans
+from control_plane.access.review.sign_off import groups_by_sign_off
+from control_plane.access.review.unmanaged_decisions import unknown_members
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
@@ -48,7 +48,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "more_unmanaged": max(0, waiting.count() - MAX_UNMANAGED),
         "newer": list(newer[:MAX_UNMANAGED]),
     }
-    return render(request, "review/page.html", table(request) | shown)
+    return render(request, "review/page.html", lines_context(request) | shown)
 
 
 @require_safe
@@ -56,7 +56,7 @@ def page(request: HttpRequest) -> HttpResponse:
 def as_csv(request: HttpRequest) -> HttpResponseBase:
     """The same as a file."""
     _require_administrator(request)
-    return download(request, f"access-review-{timezone.now():%Y-%m-%d}")
+    return csv_response(request, f"access-review-{timezone.now():%Y-%m-%d}")
 
 
 @require_safe
@@ -64,7 +64,7 @@ def as_csv(request: HttpRequest) -> HttpResponseBase:
 def signed(request: HttpRequest) -> HttpResponse:
     """How every group stands with its sign-offs, longest overdue first."""
     _require_administrator(request)
-    shown = Paginator(states(), GROUPS_PER_PAGE).get_page(request.GET.get("page"))
+    shown = Paginator(groups_by_sign_off(), GROUPS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "review/signed.html", {"page": shown, "groups": list(shown.object_list)})
 
 
@@ -72,7 +72,7 @@ def signed(request: HttpRequest) -> HttpResponse:
 @login_required
 def look(request: HttpRequest) -> HttpResponse:
     """Have every group looked at."""
-    groups = request_all(actor=Actor.of_request(request))
+    groups = request_all_scans(actor=Actor.of_request(request))
     messages.success(request, f"AWS is being asked about {groups} groups, a few at a time. Reload this page in a while.")
     return redirect("review:page")
 
@@ -105,11 +105,11 @@ def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """One thing that AWS holds and the database does not know, with the two decisions about it."""
     _require_administrator(request)
     row = get_object_or_404(listing.unmanaged(), pk=pk)
-    held = members(row)
+    held = unknown_members(row)
     context = {
         "row": row,
-        "group": deciding.known_group(row),
-        "outlook": deciding.outlook(row),
+        "group": unmanaged_decisions.known_group(row),
+        "outlook": unmanaged_decisions.preview_take_over(row),
         "members": held[:MAX_MEMBERS],
         "more_members": max(0, len(held) - MAX_MEMBERS),
     }
@@ -122,10 +122,10 @@ def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """Make its group, or its analyses, known again."""
     _require_administrator(request)
     row = get_object_or_404(UnmanagedResource, pk=pk)
-    people = {one.username: request.POST.get(f"person-{one.username}", "") for one in members(row)}
+    people = {one.username: request.POST.get(f"person-{one.username}", "") for one in unknown_members(row)}
     typed = {"confirmation": request.POST.get("confirmation", ""), "name": request.POST.get("name", "")}
     actor = Actor.of_request(request)
-    return _decide(request, row, lambda: deciding.take_over(row, people=people, actor=actor, **typed), "taken over")
+    return _decide(request, row, lambda: unmanaged_decisions.take_over(row, people=people, actor=actor, **typed), "taken over")
 
 
 @require_POST
@@ -136,7 +136,7 @@ def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(UnmanagedResource, pk=pk)
     confirmation = request.POST.get("confirmation", "")
     actor = Actor.of_request(request)
-    return _decide(request, row, lambda: deciding.remove(row, confirmation=confirmation, actor=actor), "being removed")
+    return _decide(request, row, lambda: unmanaged_decisions.remove(row, confirmation=confirmation, actor=actor), "being removed")
 
 
 def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], told: str) -> HttpResponse:

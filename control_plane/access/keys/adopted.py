@@ -1,7 +1,7 @@
-"""The keys that people brought along from the predecessor: a second key beside their own, until it is removed.
+"""Adopted keys, which the predecessor made: a second key beside a member's own, until it is removed.
 
-CloudFormation does not know of them, and cannot remove a user who has such a key. So Cohort removes them itself: when somebody
-asks, and always before a deployment that takes the user away.
+CloudFormation does not know of them, and cannot delete a user who has such a key. So Cohort removes them itself: on request,
+and always before a deployment that deletes the user.
 """
 
 import logging
@@ -24,33 +24,33 @@ from stacks.manifest import GroupManifest, names, parse
 
 logger = logging.getLogger("cohort.keys")
 
-MAX_AT_ONCE = 50
+MAX_KEYS_PER_SWEEP = 50
 
 
 def adopt(*, membership: Membership, access_key_id: str, old_user: str) -> AdoptedKey:
-    """Note a key that a member brought along, and on the stack that it is none that somebody added. Atomic."""
+    """Record a member's key of the predecessor, and on the stack that it is expected there. Atomic."""
     with transaction.atomic():
         key = AdoptedKey.objects.create(membership=membership, access_key_id=access_key_id, old_user=old_user)
-        note_on_stack(membership.group.stack_id)
+        update_adopted_key_ids(membership.group.stack_id)
     return key
 
 
-def note_on_stack(stack_id: int) -> None:
-    """Have the stack's row name the adopted keys that AWS still holds. In the transaction that changes one of them.
+def update_adopted_key_ids(stack_id: int) -> None:
+    """Set the stack's `adopted_key_ids` to those that AWS still holds. In the transaction that changes one of them.
 
-    The stack is locked, so that of two who change keys of one group the second sees what the first did.
+    The stack is locked, so that of two changes to one group's keys the second sees the first.
     """
     stack = lock(stack_id)
-    there = AdoptedKey.objects.there().filter(membership__group__stack=stack)
+    there = AdoptedKey.objects.held_by_aws().filter(membership__group__stack=stack)
     stack.adopted_key_ids = list(there.order_by("pk").values_list("access_key_id", flat=True))
     stack.save(update_fields=["adopted_key_ids"])
 
 
-def remove_requested() -> int:
-    """Remove the old keys that somebody asked to remove. Level-triggered: what fails is taken up again. Returns how many went."""
+def remove_requested_keys() -> int:
+    """Remove the adopted keys whose removal was requested. A failure is tried again. Returns how many were removed."""
     removed = 0
     marked = AdoptedKey.objects.filter(state=AdoptedKey.State.REMOVING).select_related("membership__group__stack")
-    for key in marked.order_by("pk")[:MAX_AT_ONCE]:
+    for key in marked.order_by("pk")[:MAX_KEYS_PER_SWEEP]:
         try:
             remove(key)
             removed += 1
@@ -60,7 +60,7 @@ def remove_requested() -> int:
 
 
 def remove_before_deploying(stack: Stack, manifest: str) -> None:
-    """Remove the old keys of those who hold a key no more by this manifest, so that AWS can remove their users.
+    """Remove the adopted keys of members who hold no key by this manifest, so that CloudFormation can delete their users.
 
     Raises AwsFailure.
     """
@@ -68,13 +68,13 @@ def remove_before_deploying(stack: Stack, manifest: str) -> None:
     if not isinstance(wanted, GroupManifest):
         return
     holders = [member.username for member in wanted.members if member.access == "keys"]
-    ending = AdoptedKey.objects.there().filter(membership__group__stack=stack).exclude(membership__username__in=holders)
+    ending = AdoptedKey.objects.held_by_aws().filter(membership__group__stack=stack).exclude(membership__username__in=holders)
     for key in ending.select_related("membership__group__stack"):
         remove(key)
 
 
 def remove(key: AdoptedKey) -> None:
-    """Remove the key from AWS, and note it. Does nothing where it is gone. Raises AwsFailure."""
+    """Remove the key from AWS, and record that. Does nothing where it is gone. Raises AwsFailure."""
     membership = key.membership
     with aws.explained():
         client = aws.client("iam", membership.group.stack.place)
@@ -86,8 +86,8 @@ def remove(key: AdoptedKey) -> None:
             if code_of(error) != MISSING and not (is_denied and not Lookups(client, membership.group.stack).has("user", user)):
                 raise
     with transaction.atomic():
-        there = AdoptedKey.objects.there().filter(pk=key.pk)
+        there = AdoptedKey.objects.held_by_aws().filter(pk=key.pk)
         if there.update(state=AdoptedKey.State.REMOVED, removed_at=timezone.now()):
             target = f"{membership.user.email} in {membership.group.slug}"
-            note_on_stack(membership.group.stack_id)
+            update_adopted_key_ids(membership.group.stack_id)
             record(Actor.system("worker"), "legacy.key_removed", target, before={"access_key_id": key.access_key_id})

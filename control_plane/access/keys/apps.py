@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class KeysConfig(AppConfig):
-    """Members' access keys as AWS knows them: how old, last used when, and which may go."""
+    """Members' access keys on AWS: age, last use, and keys that are about to end."""
 
     name = "control_plane.access.keys"
 

@@ -1,6 +1,6 @@
-"""Asking IAM about members' access keys: which there are, how old, and last used when. For workers and the terminal.
+"""Checks of members' access keys with IAM: which exist, how old, and last used when. For workers and the terminal.
 
-The web process has no right to ask IAM: pages show what was found here.
+The web process has no right to ask IAM: pages show what a check kept.
 """
 
 import logging
@@ -24,42 +24,42 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("cohort.keys")
 
-# What IAM says of a key; the rest of the row stays.
-_SAID = ["membership", "serial", "is_active", "made_at", "last_used_at", "last_service", "checked_at"]
+# Fields that IAM's answer updates; the rest of the row stays.
+_REFRESHED_FIELDS = ["membership", "serial", "is_active", "made_at", "last_used_at", "last_service", "checked_at"]
 # IAM answers some twenty requests a second, for everybody in the account: the SDK slows down where it says so.
 
 
 def check_group(group: Group) -> int:
-    """Ask IAM about the keys of a group's members and keep what it says. Returns how many keys there are. Raises AwsFailure."""
+    """Read the keys of a group's members from IAM, and keep them. Returns how many keys there are. Raises AwsFailure."""
     now = timezone.now()
     KeyCheck.objects.update_or_create(group=group, defaults={"asked_at": now})
     try:
-        found = _ask(group)
+        uses = _read_uses(group)
     except AwsFailure as error:
         KeyCheck.objects.filter(group=group).update(error=str(error)[:400])
         logger.warning("%s: IAM did not tell of its keys: %s", group, error)
         raise
     with transaction.atomic():
-        # Two checks at once do not get into each other's way.
-        KeyUse.objects.bulk_create(found, update_conflicts=True, unique_fields=["access_key_id"], update_fields=_SAID)
-        KeyUse.objects.filter(membership__group=group).exclude(access_key_id__in=[use.access_key_id for use in found]).delete()
+        # An upsert, so that two checks at once do not fail.
+        KeyUse.objects.bulk_create(uses, update_conflicts=True, unique_fields=["access_key_id"], update_fields=_REFRESHED_FIELDS)
+        KeyUse.objects.filter(membership__group=group).exclude(access_key_id__in=[use.access_key_id for use in uses]).delete()
         KeyCheck.objects.filter(group=group).update(error="", finished_at=timezone.now())
-    return len(found)
+    return len(uses)
 
 
-def _ask(group: Group) -> list[KeyUse]:
+def _read_uses(group: Group) -> list[KeyUse]:
     holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("group__stack").order_by("pk")
     client: IAMClient = aws.iam(group.stack.place)
-    lookups, found = Lookups(client, group.stack), []
+    lookups, uses = Lookups(client, group.stack), []
     with aws.explained():
         for membership in holders:
             keys = _keys_of(client, lookups, names.user(group.slug, membership.username))
-            found += [_use_of(client, key, membership, serial) for serial, key in _numbered(membership, keys)]
-    return found
+            uses += [_use_of(client, key, membership, serial) for serial, key in _numbered(membership, keys)]
+    return uses
 
 
 def _keys_of(client: "IAMClient", lookups: Lookups, user: str) -> list["AccessKeyMetadataTypeDef"]:
-    """The user's keys, newest first; none where AWS has no such user, not yet or not any more."""
+    """Return the user's keys, newest first; none where AWS has no such user, not yet or not any more."""
     keys = lookups.find(lambda: client.list_access_keys(UserName=user)["AccessKeyMetadata"]) or []
     return sorted(keys, key=lambda key: key["CreateDate"], reverse=True)
 
@@ -67,7 +67,7 @@ def _keys_of(client: "IAMClient", lookups: Lookups, user: str) -> list["AccessKe
 def _numbered(
     membership: Membership, keys: Iterable["AccessKeyMetadataTypeDef"]
 ) -> Iterable[tuple[int, "AccessKeyMetadataTypeDef"]]:
-    """Each key with its serial: the newest is the present one, or the one before where that is still being made."""
+    """Return each key with its serial: the newest is the present key, or the one before while that is still being made."""
     newest = membership.key_serial if key_is_in_force(membership) else membership.key_serial - 1
     return ((max(1, newest - back), key) for back, key in enumerate(keys))
 

@@ -1,4 +1,4 @@
-"""What pages about keys ask for. Whether it makes sense is the services' word."""
+"""Forms of the pages about keys. The services validate what the forms cannot."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ OVERLAPS = (
 
 
 class OverlapForm(forms.Form):
-    """How long an old key works beside the new one."""
+    """Overlap: how long an old key works beside the new one."""
 
     overlap = forms.ChoiceField(choices=OVERLAPS, initial=USUAL_OVERLAP.days, required=False)
 
@@ -27,6 +27,6 @@ class OverlapForm(forms.Form):
 
 
 class OldKeyForm(OverlapForm):
-    """What becomes of an old key, and, where it is brought back, for how long."""
+    """Decision about an old key and, where it is reactivated, for how long."""
 
     wish = forms.TypedChoiceField(choices=[(wish.value, wish.value) for wish in OldKey], coerce=OldKey)

@@ -1,4 +1,4 @@
-"""Members' keys for pages and commands: a fixed number of queries, whatever the number of keys."""
+"""Listings of members' keys for pages and commands, in a fixed number of queries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from control_plane.deployments.models import StoredManifest
 
 @dataclass(frozen=True)
 class HeldKeys:
-    """One member's keys: the present one, and the one before as long as it is there. What IAM said last may be missing."""
+    """A member's present key, and the one before while it exists. Either is None until IAM has told of it."""
 
     membership: Membership
     asked_at: datetime | None
@@ -25,28 +25,28 @@ class HeldKeys:
 
     @property
     def is_being_made(self) -> bool:
-        """Whether AWS does not hold the present key yet."""
+        """True until AWS holds the present key."""
         return not key_is_in_force(self.membership)
 
     @property
     def made_at(self) -> datetime | None:
-        """When the present key was made, as far as it is known."""
+        """The time at which the present key was made, or asked for where IAM has not told of it."""
         return self.present.made_at if self.present else self.asked_at
 
     @property
     def is_unused(self) -> bool:
-        """Whether the present key works, and nobody used it for so long that it had better go."""
+        """True if the present key works and was unused for so long that it should be removed."""
         return not self.is_being_made and self.present is not None and is_unused(self.present)
 
     @property
     def old_key(self) -> str:
-        """What became of the key before, in a person's words; empty where there is none."""
+        """The state of the key before, in words; empty where there is none."""
         return PreviousKey(self.membership.previous_key).label if self.membership.previous_key else ""
 
 
 @dataclass(frozen=True)
-class GroupKeys:
-    """How a group's keys stand at a glance."""
+class GroupKeySummary:
+    """Summary of a group's keys: how many hold one, are unused, or have an old one."""
 
     holders: int
     unused: int
@@ -56,41 +56,41 @@ class GroupKeys:
 
 
 def is_unused(use: KeyUse) -> bool:
-    """As `KeyUseQuerySet.unused_since`, for one key that is at hand."""
-    return use.is_active and (use.last_used_at or use.made_at) < unused_before()
+    """Return whether a loaded key is unused; as `KeyUseQuerySet.unused_since` does in the database."""
+    return use.is_active and (use.last_used_at or use.made_at) < unused_cutoff()
 
 
-def unused_before(days: int | None = None) -> datetime:
-    """A key that was last used before this moment is unused; the site's own number of days, unless another is given."""
+def unused_cutoff(days: int | None = None) -> datetime:
+    """Return the moment before which a key's last use makes it unused: `days` ago, by default the site's number of days."""
     return timezone.now() - timedelta(days=config().key_unused_days if days is None else days)
 
 
-def holders(group: Group) -> ScopedQuerySet:
-    """The memberships of a group that hold a key, or are being given one."""
+def key_holders(group: Group) -> ScopedQuerySet:
+    """Return the memberships of a group that hold a key, or are being given one."""
     return group.memberships.wanted().filter(access=Access.KEYS).select_related("user").order_by("user__email")
 
 
 def held_keys(group: Group, memberships: Sequence[Membership]) -> list[HeldKeys]:
-    """The keys of these memberships of the group, in two queries."""
+    """Return the keys of these memberships of the group, in two queries."""
     uses = {(use.membership_id, use.serial): use for use in KeyUse.objects.filter(membership__in=memberships)}
     for membership in memberships:
         membership.group = group
     asked = _asked_at(group, memberships)
     return [
         HeldKeys(
-            membership=one,
-            asked_at=asked.get(key_generation(one)),
-            present=uses.get((one.pk, one.key_serial)),
-            previous=uses.get((one.pk, one.key_serial - 1)) if one.previous_key else None,
+            membership=membership,
+            asked_at=asked.get(key_generation(membership)),
+            present=uses.get((membership.pk, membership.key_serial)),
+            previous=uses.get((membership.pk, membership.key_serial - 1)) if membership.previous_key else None,
         )
-        for one in memberships
+        for membership in memberships
     ]
 
 
-def group_keys(group: Group) -> GroupKeys:
-    """How the group's keys stand, in three queries."""
-    counted = holders(group).order_by().aggregate(holders=Count("pk"), old=Count("pk", filter=~Q(previous_key="")))
-    return GroupKeys(
+def group_key_summary(group: Group) -> GroupKeySummary:
+    """Summarise the group's keys, in three queries."""
+    counted = key_holders(group).order_by().aggregate(holders=Count("pk"), old=Count("pk", filter=~Q(previous_key="")))
+    return GroupKeySummary(
         holders=counted["holders"],
         unused=unused_keys(group=group).count(),
         old=counted["old"],
@@ -100,14 +100,14 @@ def group_keys(group: Group) -> GroupKeys:
 
 
 def unused_keys(*, group: Group | None = None, days: int | None = None) -> KeyUseQuerySet:
-    """The keys that work and were not used for so many days, by what IAM said last: those never used come first."""
-    found = KeyUse.objects.of_members().unused_since(unused_before(days))
+    """Return the active keys not used for so many days, by what IAM said last: those never used come first."""
+    keys = KeyUse.objects.of_members().unused_since(unused_cutoff(days))
     if group is not None:
-        found = found.filter(membership__group=group)
-    return found.select_related("membership__group", "membership__user")
+        keys = keys.filter(membership__group=group)
+    return keys.select_related("membership__group", "membership__user")
 
 
 def _asked_at(group: Group, memberships: Sequence[Membership]) -> dict[int, datetime]:
-    since = {key_generation(one) for one in memberships}
+    since = {key_generation(membership) for membership in memberships}
     manifests = StoredManifest.objects.filter(stack=group.stack_id, generation__in=since)
     return dict(manifests.values_list("generation", "created_at"))

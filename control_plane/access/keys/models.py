@@ -1,6 +1,6 @@
-"""Members' access keys: what IAM last said of each, what was told of the ends of old ones, and those that the predecessor made.
+"""Models of members' access keys: what IAM last said of each, reminders of old keys' ends, and adopted keys.
 
-No secret is here.
+They hold no secret.
 """
 
 from datetime import datetime
@@ -14,22 +14,22 @@ from control_plane.accounts.models import User
 
 
 class KeyUseQuerySet(models.QuerySet["KeyUse"]):
-    """Keys, by what a list asks."""
+    """Query set of keys, as lists need them."""
 
     def of_members(self) -> Self:
-        """The present and old keys of people whom nobody has asked to take out; not those that were replaced since."""
+        """Filter the present and old keys of members who are not being removed; keys that were replaced since are left out."""
         present = Q(serial=F("membership__key_serial"))
         old = Q(serial=F("membership__key_serial") - 1) & ~Q(membership__previous_key="")
         return self.filter(present | old, membership__removed_generation__isnull=True)
 
     def unused_since(self, moment: datetime) -> Self:
-        """Those that work, and that nobody has used since then."""
+        """Filter the active keys that nobody has used since then."""
         never = Q(last_used_at__isnull=True, made_at__lt=moment)
         return self.filter(never | Q(last_used_at__lt=moment), is_active=True)
 
 
 class KeyUse(models.Model):
-    """One access key that IAM held when it was asked last. Its identifier is no secret."""
+    """An access key that IAM held at the last check. Its identifier is no secret."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="key_uses")
     serial = models.PositiveIntegerField(help_text="Which of the member's keys it is, counted from 1.")
@@ -52,7 +52,7 @@ class KeyUse(models.Model):
 
 
 class KeyCheck(models.Model):
-    """When IAM was last asked about the keys of a group's members, and what came in the way."""
+    """The last check of a group's keys with IAM, and its error if it failed."""
 
     group = models.OneToOneField(Group, on_delete=models.CASCADE, related_name="key_check")
     asked_at = models.DateTimeField(db_index=True)
@@ -64,7 +64,7 @@ class KeyCheck(models.Model):
 
 
 class OldKeyReminder(models.Model):
-    """A member was told that the key before this one is about to stop."""
+    """A reminder that was sent to a member: the key before this one is about to stop."""
 
     membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="+")
     key_serial = models.PositiveIntegerField()
@@ -78,18 +78,18 @@ class OldKeyReminder(models.Model):
 
 
 class AdoptedKeyQuerySet(models.QuerySet["AdoptedKey"]):
-    """Keys of the predecessor, by what is to be done about them."""
+    """Query set of adopted keys."""
 
-    def there(self) -> Self:
-        """Those that AWS holds still."""
+    def held_by_aws(self) -> Self:
+        """Filter the keys that AWS still holds."""
         return self.exclude(state=AdoptedKey.State.REMOVED)
 
 
 class AdoptedKey(models.Model):
-    """An access key that the predecessor made. CloudFormation does not know of it, so Cohort removes it itself."""
+    """An access key that the predecessor made. CloudFormation does not know it, so Cohort removes it itself."""
 
     class State(models.TextChoices):
-        """What becomes of it."""
+        """State of an adopted key."""
 
         IN_USE = "in-use", "works"
         REMOVING = "removing", "is being removed"
@@ -114,5 +114,5 @@ class AdoptedKey(models.Model):
 
     @property
     def person(self) -> User:
-        """Whose it is."""
+        """The person whose key it is."""
         return self.membership.user

@@ -1,4 +1,4 @@
-"""Receivers of the signals that floors below send: keys that would be in a deployment's way are removed first."""
+"""Receivers of the signals that floors below send: adopted keys that would make a deployment fail are removed first."""
 
 from django.dispatch import receiver
 
@@ -9,5 +9,5 @@ from control_plane.deployments.signals import pre_execute
 
 @receiver(pre_execute, dispatch_uid="keys")
 def on_pre_execute(*, stack: Stack, manifest: str, **_: object) -> None:
-    """Remove the adopted keys of users whom AWS is to remove. Raises AwsFailure."""
+    """Remove the adopted keys of users whom the deployment deletes. Raises AwsFailure."""
     remove_before_deploying(stack, manifest)

@@ -1,4 +1,4 @@
-"""Old keys whose time is over: they are made inactive, and removed a while later. The sweep does it; holders are told before."""
+"""End of replaced keys: the sweep reminds their holders, makes them inactive after the overlap, and removes them later."""
 
 import logging
 from collections import defaultdict
@@ -20,21 +20,21 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.sweep")
 
-# Old keys that one call deals with: the next sweep goes on.
-MAX_AT_ONCE = 500
+# Old keys that one call ends: the next sweep goes on.
+MAX_KEYS_PER_SWEEP = 500
 REMINDED_BEFORE = timedelta(days=2)
 # A new key that comes late (a deployment that failed, or waits for approval) has the old one beside it for so long at least.
 SHORTEST_OVERLAP = timedelta(days=1)
 
 
 def end_overlaps() -> int:
-    """Make the old keys inactive whose time is over, and remove those that were inactive long enough. Returns how many.
+    """Make old keys inactive whose overlap is over, and remove those that were inactive long enough. Returns how many.
 
-    Those of one group in one deployment. No old key ends before AWS holds the new one.
+    One deployment ends all of a group. No old key ends before AWS holds the new one.
     """
     _wait_for_new_keys()
     of_group: dict[int, list[int]] = defaultdict(list)
-    for group_id, pk in _due().order_by("previous_key_until").values_list("group", "pk")[:MAX_AT_ONCE]:
+    for group_id, pk in _due().order_by("previous_key_until").values_list("group", "pk")[:MAX_KEYS_PER_SWEEP]:
         of_group[group_id].append(pk)
     ended = 0
     for group_id, pks in of_group.items():
@@ -48,18 +48,21 @@ def end_overlaps() -> int:
 
 
 def remind_of_old_keys() -> int:
-    """Tell those whose old key is about to stop, once. Returns how many."""
+    """Remind members, once, that their old key is about to stop. Returns how many."""
     now = timezone.now()
-    told = OldKeyReminder.objects.filter(
+    reminders = OldKeyReminder.objects.filter(
         membership=OuterRef("pk"), key_serial=OuterRef("key_serial"), until=OuterRef("previous_key_until")
     )
     soon = _with_old_key().filter(
-        ~Exists(told), previous_key=PreviousKey.ACTIVE, previous_key_until__gt=now, previous_key_until__lte=now + REMINDED_BEFORE
+        ~Exists(reminders),
+        previous_key=PreviousKey.ACTIVE,
+        previous_key_until__gt=now,
+        previous_key_until__lte=now + REMINDED_BEFORE,
     )
     reminded = 0
-    for membership in soon.select_related("group", "user").order_by("previous_key_until")[:MAX_AT_ONCE]:
+    for membership in soon.select_related("group", "user").order_by("previous_key_until")[:MAX_KEYS_PER_SWEEP]:
         with transaction.atomic():
-            # Of several workers, whoever writes the row tells.
+            # Of several workers, the one that writes the row sends the reminder.
             until = membership.previous_key_until
             _, is_new = OldKeyReminder.objects.get_or_create(membership=membership, key_serial=membership.key_serial, until=until)
             if is_new:
@@ -81,14 +84,14 @@ def _due() -> ScopedQuerySet:
 
 
 def _wait_for_new_keys() -> None:
-    """Put off the end of old keys whose new one is not there yet: nobody is to be left with too little time to change over."""
+    """Postpone the end of old keys whose new one is not deployed yet, so that everybody has time to change over."""
     now = timezone.now()
     late = _with_old_key().filter(
         previous_key=PreviousKey.ACTIVE,
         new_since__gt=F("group__stack__deployed_generation"),
         previous_key_until__lt=now + SHORTEST_OVERLAP / 2,
     )
-    pks = list(late.values_list("pk", flat=True)[:MAX_AT_ONCE])
+    pks = list(late.values_list("pk", flat=True)[:MAX_KEYS_PER_SWEEP])
     Membership.objects.filter(pk__in=pks, previous_key=PreviousKey.ACTIVE).update(previous_key_until=now + SHORTEST_OVERLAP)
 
 
@@ -97,7 +100,7 @@ def _end_in(group_id: int, pks: list[int]) -> int:
     with transaction.atomic():
         group = Group.objects.get(pk=group_id)
         group.stack = lock(group.stack_id)
-        # Somebody may have brought one back or removed it since.
+        # One may have been reactivated or removed since.
         due = list(_due().filter(group=group, pk__in=pks).select_related("user").order_by("pk"))
         if not due:
             return 0

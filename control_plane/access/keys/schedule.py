@@ -1,4 +1,4 @@
-"""Requests about members' access keys that workers carry out: to ask IAM about them, and to remove one that was brought along."""
+"""Schedule of key checks, and requests to remove an adopted key, which workers carry out."""
 
 from datetime import timedelta
 
@@ -16,24 +16,24 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 
 CHECK_AGE = timedelta(hours=20)
-# Groups that one sweep has checked; a group may have hundreds of keys, and each takes two requests.
-MAX_AT_ONCE = 20
-# One that came to nothing is made again sooner.
+# Groups that one sweep starts a check of; a group may have hundreds of keys, and each takes two requests.
+MAX_GROUPS_PER_SWEEP = 20
+# A failed check is repeated sooner.
 FAILED_AGE = timedelta(hours=1)
 
 
 def start_due_checks() -> int:
-    """Have workers ask about the groups that nobody asked about for a day. Returns how many groups."""
-    forget_ended()
+    """Enqueue checks of the groups whose last one is a day old. Returns how many groups."""
+    delete_ended_key_uses()
     now = timezone.now()
     holders = Membership.objects.wanted().filter(access=Access.KEYS)
     due = Q(asked_at__lt=now - CHECK_AGE) | (Q(asked_at__lt=now - FAILED_AGE) & ~Q(error=""))
     groups = Group.objects.filter(pk__in=holders.values("group"))
     groups = groups.filter(Q(key_check__isnull=True) | Q(key_check__in=KeyCheck.objects.filter(due)))
     started = 0
-    for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MAX_AT_ONCE]:
+    for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MAX_GROUPS_PER_SWEEP]:
         with transaction.atomic():
-            # Of several workers, whoever changes the row has it checked.
+            # Of several workers, the one that changes the row enqueues the check.
             check, is_new = KeyCheck.objects.get_or_create(group_id=pk, defaults={"asked_at": now})
             if is_new or KeyCheck.objects.filter(due, pk=check.pk).update(asked_at=now, error=""):
                 check_group_keys.enqueue(pk)
@@ -41,18 +41,18 @@ def start_due_checks() -> int:
     return started
 
 
-def forget_ended() -> None:
-    """Remove what is known of the keys of memberships that have ended: AWS holds none of them."""
+def delete_ended_key_uses() -> None:
+    """Delete the key uses of memberships that have ended: AWS holds none of their keys."""
     KeyUse.objects.filter(membership__removed_generation__lte=F("membership__group__stack__deployed_generation")).delete()
 
 
-def old_keys(membership: Membership) -> QuerySet[AdoptedKey]:
-    """What a member brought along and still has."""
-    return AdoptedKey.objects.there().filter(membership=membership)
+def adopted_keys(membership: Membership) -> QuerySet[AdoptedKey]:
+    """Return a member's adopted keys that AWS still holds."""
+    return AdoptedKey.objects.held_by_aws().filter(membership=membership)
 
 
-def request_removal(key: AdoptedKey, *, actor: Actor) -> AdoptedKey:
-    """Have a worker remove an old key. The member, the group's managers and administrators may.
+def request_adopted_key_removal(key: AdoptedKey, *, actor: Actor) -> AdoptedKey:
+    """Have a worker remove an adopted key. The member, the group's managers and administrators may.
 
     Raises NoOldKey if it is gone already or there is no key of Cohort's own beside it yet, or PermissionDenied.
     """

@@ -1,15 +1,15 @@
-"""What a worker does about keys, beside deploying."""
+"""Tasks about keys, besides deployments."""
 
 from django_tasks import task
 
 from control_plane.access.groups.models import Group
-from control_plane.access.keys.adopted import remove_requested
+from control_plane.access.keys.adopted import remove_requested_keys
 
 
 @task()
 def check_group_keys(group_id: int) -> None:
-    """See `checking.check_group`."""
-    # For workers alone: whoever enqueues this needs none of what asks AWS.
+    """Check a group's keys with IAM: see `checking.check_group`."""
+    # For workers only: whoever enqueues this needs none of what asks AWS.
     from control_plane.access.keys.checking import check_group
 
     check_group(Group.objects.select_related("stack").get(pk=group_id))
@@ -17,5 +17,5 @@ def check_group_keys(group_id: int) -> None:
 
 @task()
 def remove_old_keys() -> None:
-    """See `adopted.remove_requested`."""
-    remove_requested()
+    """Remove adopted keys: see `adopted.remove_requested_keys`."""
+    remove_requested_keys()

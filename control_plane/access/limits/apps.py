@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class LimitsConfig(AppConfig):
-    """What the AWS account uses of its limits, and what is refused before it would pass one."""
+    """Use of the AWS account's limits, and the refusal of changes that would exceed one."""
 
     name = "control_plane.access.limits"
     # As its tables are called.

@@ -1,37 +1,37 @@
-"""Asking AWS what the account uses of its quotas."""
+"""Use of the account's quotas, as AWS tells it."""
 
 from django.utils import timezone
 
 from control_plane.access.limits.definitions import QUOTAS
 from control_plane.access.limits.models import Reading, Usage
-from control_plane.access.limits.own_use import ours
+from control_plane.access.limits.own_use import count_own_use
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.base.errors import Refused
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Stack
 
-# Of a stack that was removed only its record is left, which counts for nothing.
-REMOVED = "DELETE_COMPLETE"
+# A deleted stack leaves a record, which does not count.
+DELETED_STATUS = "DELETE_COMPLETE"
 
 
-class NotRead(Refused):
-    """AWS did not tell. What it told before is kept."""
+class AwsUseNotRead(Refused):
+    """AWS did not answer. Its last answer is kept."""
 
 
-def read(account: str) -> list[Usage]:
-    """Ask AWS and keep what it says, in every region that we have stacks in. Raises NotRead."""
+def read_aws_use(account: str) -> list[Usage]:
+    """Read the quotas from AWS and keep them, in every region that we have stacks in. Raises AwsUseNotRead."""
     now = timezone.now()
     regions = {Place.of_site().region, *Stack.objects.filter(account=account).values_list("region", flat=True)}
     try:
-        told = {"": _iam(Place(account, min(regions)))} | {
+        figures_by_region = {"": _iam(Place(account, min(regions)))} | {
             region: _cloudformation(Place(account, region)) for region in sorted(regions)
         }
     except aws.AwsFailure as error:
         Reading.objects.update_or_create(account=account, defaults={"asked_at": now, "error": str(error)[:500]})
-        raise NotRead(f"AWS did not tell what the account uses: {error} What it told before is kept.") from error
-    for region, figures in told.items():
-        held = ours(account, region, on_aws=True)
+        raise AwsUseNotRead(f"AWS did not tell what the account uses: {error} What it told before is kept.") from error
+    for region, figures in figures_by_region.items():
+        held = count_own_use(account, region, on_aws=True)
         for quota in QUOTAS:
             if quota.is_regional == bool(region):
                 values = {
@@ -56,5 +56,5 @@ def _cloudformation(place: Place) -> dict[str, int]:
     with aws.explained():
         limits = client.describe_account_limits()["AccountLimits"]
         pages = client.get_paginator("list_stacks").paginate()
-        stacks = sum(one["StackStatus"] != REMOVED for page in pages for one in page["StackSummaries"])
-    return {one["Name"]: one["Value"] for one in limits} | {"Stacks": stacks}
+        stacks = sum(summary["StackStatus"] != DELETED_STATUS for page in pages for summary in page["StackSummaries"])
+    return {limit["Name"]: limit["Value"] for limit in limits} | {"Stacks": stacks}

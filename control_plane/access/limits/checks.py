@@ -1,6 +1,6 @@
-"""Refusing beforehand what would pass a limit of AWS, with what to do about it. A limit that is not known never refuses.
+"""Refusal of changes that would exceed a limit of AWS, with what to do about it. An unknown limit never refuses.
 
-Every change of a group's manifest passes here, whichever service made it; one that makes nothing more is never refused.
+Every change of a group's manifest is checked here, whichever service made it; one that adds nothing is never refused.
 """
 
 from collections.abc import Iterable
@@ -16,37 +16,37 @@ from control_plane.access.limits.definitions import (
     STACKS,
     USERS,
 )
-from control_plane.access.limits.headroom import limit_of, standing
+from control_plane.access.limits.headroom import effective_limit, headroom_of
 from control_plane.access.limits.models import Usage
-from control_plane.access.limits.own_use import ours
+from control_plane.access.limits.own_use import count_own_use
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Stack
 from stacks.manifest import GroupManifest, limits, policies
 
-# Below this share of a limit two who add at the same time cannot both pass it; above, one waits for the other.
+# Below this share of a limit two concurrent changes cannot exceed it together; above, one waits for the other.
 LOCK_FROM_PERCENT = 90
 
 
 def require_room(stack: Stack, before: GroupManifest | None, after: GroupManifest) -> None:
-    """Refuse a change of a group that would pass a limit. In the transaction that makes it. Raises LimitReached."""
+    """Refuse a change of a group that would exceed a limit. In the transaction that makes it. Raises LimitReached."""
     try:
         needed = limits.figures(after)
         held = limits.figures(before) if before else None
     except policies.PolicyTooLarge as error:
         raise LimitReached(f"{error} Nothing was changed.") from error
     _check_group(stack, needed, held)
-    now, then = _of_account(needed), _of_account(held)
-    if grown := [name for name, many in now.items() if many > then[name]]:
+    now, then = _account_use(needed), _account_use(held)
+    if grown := [name for name, count in now.items() if count > then[name]]:
         _check_account(stack, grown)
 
 
 def require_room_for_stack(stack: Stack) -> None:
-    """Refuse a further stack, whose row is there already, that would pass the account's limit. Raises LimitReached."""
+    """Refuse a further stack, whose row exists already, that would exceed the account's limit. Raises LimitReached."""
     _check_account(stack, (STACKS,))
 
 
-def _of_account(figures: limits.Figures | None) -> dict[str, int]:
-    """What a group takes of the account's quotas."""
+def _account_use(figures: limits.Figures | None) -> dict[str, int]:
+    """Return what a group uses of the account's quotas, by the quotas' names."""
     if figures is None:
         return dict.fromkeys((USERS, GROUPS, ROLES, POLICIES, STACKS), 0)
     return {
@@ -59,17 +59,17 @@ def _of_account(figures: limits.Figures | None) -> dict[str, int]:
 
 
 def _check_group(stack: Stack, needed: limits.Figures, held: limits.Figures | None) -> None:
-    """What one group may hold, however much room the account has."""
-    told = dict(Usage.objects.filter(account=stack.account, region="").values_list("name", "limit"))
-    for name, many, before, default in (
+    """Refuse what one group may not hold, however much headroom the account has. Raises LimitReached."""
+    limits_on_aws = dict(Usage.objects.filter(account=stack.account, region="").values_list("name", "limit"))
+    for name, needed_now, held_before, default in (
         (PER_PRINCIPAL, needed.policies, held.policies if held else 0, policies.POLICIES_PER_PRINCIPAL),
         (CHARACTERS, needed.policy_characters, held.policy_characters if held else 0, policies.POLICY_CHARACTERS),
     ):
         quota = BY_NAME[name]
-        limit = limit_of(quota, told.get(name)) or default
-        if many > max(limit, before):
+        limit = effective_limit(quota, limits_on_aws.get(name)) or default
+        if needed_now > max(limit, held_before):
             raise LimitReached(
-                f"{stack.title} would need {many:,} where AWS allows {limit:,} ({quota.title.lower()}). Nothing was changed. "
+                f"{stack.title} would need {needed_now:,} where AWS allows {limit:,} ({quota.title.lower()}). Nothing was changed. "
                 f"{quota.advice} {ASK_AWS}."
             )
     if needed.all_resources > max(limits.RESOURCES_PER_OPERATION, held.all_resources if held else 0):
@@ -82,20 +82,21 @@ def _check_group(stack: Stack, needed: limits.Figures, held: limits.Figures | No
 def _check_account(stack: Stack, grown: Iterable[str]) -> None:
     rows = Usage.objects.filter(account=stack.account, region__in=("", stack.region), name__in=grown, used__isnull=False)
     rows = rows.order_by("region", "name")
-    counted = ours(stack.account, stack.region)
-    if any(standing(row, counted[row.name]).percent >= LOCK_FROM_PERCENT for row in rows):
+    counted = count_own_use(stack.account, stack.region)
+    if any(headroom_of(row, counted[row.name]).percent >= LOCK_FROM_PERCENT for row in rows):
         rows = rows.select_for_update()
-        # Evaluated before counting again: who held the rows has committed by then.
+        # Evaluated before counting again: by then, whoever held the rows has committed.
         locked = list(rows)
-        counted = ours(stack.account, stack.region)
+        counted = count_own_use(stack.account, stack.region)
     else:
         locked = list(rows)
     for row in locked:
-        found = standing(row, counted[row.name])
-        if found.limit is not None and found.wanted > found.limit:
+        headroom = headroom_of(row, counted[row.name])
+        if headroom.limit is not None and headroom.wanted > headroom.limit:
             raise LimitReached(
-                f"The AWS account would need {found.wanted:,} {_in_sentence(found.title)}, and its limit is {found.limit:,}. "
-                f"Nothing was changed. {BY_NAME[row.name].advice} {ASK_AWS}. “Quotas” in the administration shows what is used."
+                f"The AWS account would need {headroom.wanted:,} {_in_sentence(headroom.title)}, and its limit is "
+                f"{headroom.limit:,}. Nothing was changed. {BY_NAME[row.name].advice} {ASK_AWS}. "
+                "“Quotas” in the administration shows what is used."
             )
 
 

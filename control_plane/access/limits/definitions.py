@@ -1,4 +1,4 @@
-"""The quotas that matter here: what people call them, where AWS tells them, and what to do before one is passed.
+"""Definitions of the quotas: titles, AWS's names of their figures, and advice before one is exceeded.
 
 IAM tells its own by GetAccountSummary, CloudFormation by DescribeAccountLimits (their API references).
 """
@@ -12,7 +12,7 @@ ASK_AWS = "ask AWS for a higher quota (Service Quotas in its console)"
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota of an account. `used` and `limit` are AWS's own names for its figures; without `used` only the limit is told."""
+    """A quota of an account. `used` and `limit` are AWS's names of its figures; without `used`, AWS tells only the limit."""
 
     name: str
     title: str
@@ -23,12 +23,12 @@ class Quota:
 
     @property
     def is_regional(self) -> bool:
-        """Whether it is counted in each region by itself."""
+        """True if AWS counts it in each region separately."""
         return self.name.startswith("cloudformation")
 
     @property
     def override(self) -> int | None:
-        """The limit that the settings say, if they do."""
+        """The limit from the settings, or None."""
         return getattr(config(), self.setting) if self.setting else None
 
 

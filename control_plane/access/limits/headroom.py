@@ -1,4 +1,4 @@
-"""How close the account is to each of its quotas: what AWS said last, and what was asked for since."""
+"""Headroom of the account's quotas: what AWS said last, and what was requested since."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -6,17 +6,17 @@ from typing import Any, Literal
 
 from control_plane.access.limits.definitions import BY_NAME, Quota
 from control_plane.access.limits.models import Usage
-from control_plane.access.limits.own_use import ours
+from control_plane.access.limits.own_use import count_own_use
 
-# From here on people are warned.
+# From this share on people are warned.
 WARN_PERCENT = 80
 State = Literal["unknown", "ample", "close", "full"]
-WORDS: dict[State, str] = {"unknown": "limit not known", "ample": "ample", "close": "nearly used up", "full": "used up"}
+STATE_WORDS: dict[State, str] = {"unknown": "limit not known", "ample": "ample", "close": "nearly used up", "full": "used up"}
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One quota: `used` of `limit` on AWS when it was read, and `wanted` with all that is asked for by now."""
+class Headroom:
+    """Headroom of a quota: `used` of `limit` on AWS when it was read, and `wanted` with all that is requested by now."""
 
     account: str
     region: str
@@ -29,58 +29,58 @@ class Standing:
 
     @property
     def percent(self) -> int:
-        """How much of the limit is wanted; 0 where it is not known."""
+        """The share of the limit that is wanted, in percent; 0 where the limit is not known."""
         return 0 if self.limit is None else 100 if self.limit == 0 else 100 * self.wanted // self.limit
 
     @property
     def state(self) -> State:
-        """How that is."""
+        """The state of the headroom."""
         if self.limit is None:
             return "unknown"
         return "full" if self.wanted >= self.limit else "close" if self.percent >= WARN_PERCENT else "ample"
 
     @property
     def word(self) -> str:
-        """The state for people."""
-        return WORDS[self.state]
+        """The state in words."""
+        return STATE_WORDS[self.state]
 
     @property
     def free(self) -> int | None:
-        """How many more there is room for."""
+        """The number of further ones that fit; None where the limit is not known."""
         return None if self.limit is None else max(0, self.limit - self.wanted)
 
     def as_dict(self) -> dict[str, Any]:
-        """For commands."""
+        """Return the headroom as JSON, for commands."""
         return asdict(self) | {"percent": self.percent, "state": self.state}
 
 
-def standings() -> list[Standing]:
-    """Every quota that AWS told the use of. Three queries for each region, of which there are few, and one more."""
+def list_headroom() -> list[Headroom]:
+    """Return the headroom of every quota whose use AWS told. One query, and three for each region, of which there are few."""
     rows = [row for row in Usage.objects.filter(used__isnull=False) if row.name in BY_NAME]
     counted: dict[tuple[str, str], dict[str, int]] = {}
-    # What counts in all regions is told with any of them, and those come last.
+    # Global quotas are counted with any region, and come last in this order.
     for account, region in sorted({(row.account, row.region) for row in rows}, reverse=True):
-        elsewhere = next((found for (other, _), found in counted.items() if other == account), None) if not region else None
-        counted[account, region] = elsewhere or ours(account, region)
-    return [standing(row, counted[row.account, row.region][row.name]) for row in rows]
+        elsewhere = next((use for (other, _), use in counted.items() if other == account), None) if not region else None
+        counted[account, region] = elsewhere or count_own_use(account, region)
+    return [headroom_of(row, counted[row.account, row.region][row.name]) for row in rows]
 
 
-def standing(row: Usage, ours_now: int) -> Standing:
-    """One quota, given how much of it is ours with all that is asked for."""
+def headroom_of(row: Usage, ours_now: int) -> Headroom:
+    """Return a quota's headroom, given how much of it is ours with all that is requested."""
     quota = BY_NAME[row.name]
     used = row.used or 0
-    # What is not ours stays as AWS last told; of what is, the rows know better.
+    # The use by others stays as AWS last told; the rows know ours better.
     foreign = max(0, used - row.ours)
-    return Standing(
-        row.account, row.region, row.name, quota.title, used, foreign + ours_now, limit_of(quota, row.limit), row.read_at
+    return Headroom(
+        row.account, row.region, row.name, quota.title, used, foreign + ours_now, effective_limit(quota, row.limit), row.read_at
     )
 
 
-def limit_of(quota: Quota, told: int | None) -> int | None:
-    """The limit: what the settings say, or else AWS."""
-    return told if quota.override is None else quota.override
+def effective_limit(quota: Quota, aws_limit: int | None) -> int | None:
+    """Return the limit from the settings, else from AWS."""
+    return aws_limit if quota.override is None else quota.override
 
 
-def warnings(found: list[Standing]) -> list[Standing]:
-    """Those of which there is little left, the fullest first."""
-    return sorted((one for one in found if one.state in ("close", "full")), key=lambda one: -one.percent)
+def nearly_used_up(quotas: list[Headroom]) -> list[Headroom]:
+    """Return the quotas that are nearly or fully used up, the fullest first."""
+    return sorted((quota for quota in quotas if quota.state in ("close", "full")), key=lambda quota: -quota.percent)

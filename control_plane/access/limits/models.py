@@ -1,10 +1,10 @@
-"""What AWS last said about the account's limits. The limits of one group need no rows: its manifest tells."""
+"""Models of the account's limits, as AWS last told them. The limits of one group need no rows: its manifest has them."""
 
 from django.db import models
 
 
 class Reading(models.Model):
-    """When an account was last asked, and how that ended."""
+    """The last reading of an account's quotas, and how it ended."""
 
     account = models.CharField(max_length=12, unique=True)
     asked_at = models.DateTimeField(help_text="When a worker was last told to ask.")
@@ -16,7 +16,7 @@ class Reading(models.Model):
 
 
 class Usage(models.Model):
-    """How much of one quota the account uses, in one region or, where that is empty, in all."""
+    """The account's use of one quota, in one region or, where that is empty, in all."""
 
     account = models.CharField(max_length=12)
     region = models.CharField(max_length=32, blank=True)

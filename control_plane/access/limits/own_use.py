@@ -1,4 +1,4 @@
-"""How much of each quota Cohort's own groups use, by the database: on AWS now, or with all that is already asked for."""
+"""Use of each quota by Cohort's own groups, by the database: on AWS now, or with all that is already requested."""
 
 from collections import Counter
 
@@ -10,29 +10,29 @@ from control_plane.deployments.models import Stack
 from stacks.manifest import MAX_ANALYSES, limits
 from stacks.manifest import policies as documents
 
-# What surely fits a managed policy, however long the names are. The same on both sides of a comparison, so it may be rough.
+# Grants that fit a managed policy, however long the names are. Both sides of a comparison use it, so it may be rough.
 GRANTS_PER_POLICY = MAX_ANALYSES // documents.POLICIES_PER_PRINCIPAL
 
 
-def ours(account: str, region: str = "", *, on_aws: bool = False) -> dict[str, int]:
-    """What our groups use in the account, and of what is counted by region in this one. In three queries.
+def count_own_use(account: str, region: str = "", *, on_aws: bool = False) -> dict[str, int]:
+    """Count what our groups use in the account and, of the regional quotas, in this region. In three queries.
 
-    What is to be removed counts until AWS has let go of it. With `on_aws`, what was not deployed yet does not count.
+    What is being removed counts until AWS has removed it. With `on_aws`, what was not deployed yet does not count.
     """
     holders = _held(Membership.objects.filter(access=Access.KEYS), on_aws).filter(group__stack__account=account)
     of_groups = Counter(dict(_by_group(holders)))
     grants = _held(Grant.objects.all(), on_aws).filter(group__stack__account=account)
-    # A group whose removal is done keeps its row.
+    # A removed group keeps its row.
     stacks = Stack.objects.filter(account=account).exclude(is_retired=True, deployed_generation__gte=F("generation"))
     if on_aws:
         stacks = stacks.filter(deployed_generation__gt=0)
     tallied = stacks.aggregate(roles=Count("pk", filter=Q(kind=Stack.Kind.GROUP)), here=Count("pk", filter=Q(region=region)))
-    nested = sum(-(-max(0, many - limits.HOLDERS_PER_PART) // limits.HOLDERS_PER_PART) for many in of_groups.values())
+    nested = sum(-(-max(0, count - limits.HOLDERS_PER_PART) // limits.HOLDERS_PER_PART) for count in of_groups.values())
     return {
         USERS: sum(of_groups.values()),
         GROUPS: len(of_groups),
         ROLES: tallied["roles"],
-        POLICIES: sum(-(-many // GRANTS_PER_POLICY) for _, many in _by_group(grants)),
+        POLICIES: sum(-(-count // GRANTS_PER_POLICY) for _, count in _by_group(grants)),
         STACKS: tallied["here"] + nested,
     }
 

@@ -1,4 +1,4 @@
-"""Receivers of the signals that floors below send: what would pass a limit of AWS is refused."""
+"""Receivers of the signals that floors below send: changes that would exceed a limit of AWS are refused."""
 
 from django.dispatch import receiver
 
@@ -10,7 +10,7 @@ from stacks.manifest import GroupManifest
 
 @receiver(manifest_proposed, dispatch_uid="quotas")
 def on_manifest_proposed(*, stack: Stack, before: GroupManifest | None, after: GroupManifest | None, **_: object) -> None:
-    """Refuse what would pass a limit. Raises LimitReached."""
+    """Refuse what would exceed a limit. Raises LimitReached."""
     if after is None:
         require_room_for_stack(stack)
     else:

@@ -1,4 +1,4 @@
-"""Asking workers to read what the account uses of its quotas: about hourly."""
+"""Schedule of reading the account's quotas: about hourly."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from control_plane.base.config import config
 
 
 def read_when_due() -> None:
-    """Have a worker ask, if the last time is long enough ago. Whoever changes the row asks: two workers never both do."""
+    """Enqueue a reading if the last one is old enough. Only whoever changes the row enqueues: two workers never both do."""
     now, account = timezone.now(), Place.of_site().account
     due = now - timedelta(seconds=config().quota_read_seconds)
     reading, is_new = Reading.objects.get_or_create(account=account, defaults={"asked_at": now})

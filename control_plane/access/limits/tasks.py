@@ -1,18 +1,18 @@
-"""What a worker does for quotas: the web process may ask neither IAM nor CloudFormation."""
+"""Tasks about quotas: the web process may ask neither IAM nor CloudFormation."""
 
 import logging
 
 from django_tasks import task
 
-from control_plane.access.limits.aws_use import NotRead, read
+from control_plane.access.limits.aws_use import AwsUseNotRead, read_aws_use
 
 logger = logging.getLogger("cohort.quotas")
 
 
 @task()
 def read_quotas(account: str) -> None:
-    """See `reading.read`. That AWS did not answer is on record, and asked again when it is due."""
+    """Read the quotas from AWS: see `aws_use.read_aws_use`. A failure is kept, and tried again when it is due."""
     try:
-        read(account)
-    except NotRead as error:
+        read_aws_use(account)
+    except AwsUseNotRead as error:
         logger.warning("%s", error)

@@ -1,5 +1,4 @@
-"""Groups and analyses that end: the survey before, the waiting period, and what becomes of the data.
+"""Retirement of groups and analyses: the survey before, the waiting period, and the cleanup of the data.
 
-May import groups and what lies below. Receives `deployment_succeeded`; whether a group is being retired stands on the group
-itself.
+May import groups and what lies below. Receives `deployment_succeeded`; `Group.retires_at` says whether a group is being retired.
 """

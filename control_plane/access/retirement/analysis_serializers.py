@@ -7,7 +7,7 @@ from control_plane.access.retirement.serializers import deployment_trouble, iso
 from control_plane.base.sizes import in_words
 from control_plane.deployments.serializers import deployment_as_dict
 
-# What became of a bucket, for whoever wants its analysis back.
+# Outcome of a bucket, for whoever wants its analysis back.
 KEPT = (
     "{bucket} was kept as it is, but Cohort cannot take it in again. To work on with its data, make a new analysis with a bucket "
     "of its own, and have an administrator of the AWS account copy the objects: aws s3 sync s3://{bucket} s3://<new bucket>."
@@ -15,8 +15,8 @@ KEPT = (
 DELETED = "{bucket} was deleted with all that it held. Make a new analysis under another name."
 
 
-def standing(retirement: AnalysisRetirement) -> str:
-    """Where a retirement stands, in a few sentences."""
+def analysis_retirement_status(retirement: AnalysisRetirement) -> str:
+    """Describe the status of an analysis's retirement, in a few sentences."""
     analysis, state = retirement.analysis, AnalysisRetirement.State(retirement.state)
     match state:
         case AnalysisRetirement.State.WAITING:
@@ -37,14 +37,14 @@ def standing(retirement: AnalysisRetirement) -> str:
 
 
 def progress(retirement: AnalysisRetirement) -> str:
-    """How many objects of its bucket are deleted; empty where none are to be."""
+    """Describe how many versions of its bucket are deleted; empty where none are to be."""
     if retirement.bucket == BucketChoice.KEEP or retirement.state == AnalysisRetirement.State.WAITING:
         return ""
     return f"{retirement.objects_done:,} versions deleted ({in_words(retirement.bytes_done)})"
 
 
 def analysis_retirement_as_dict(retirement: AnalysisRetirement) -> dict[str, Any]:
-    """For commands that print JSON."""
+    """Return an analysis's retirement as JSON, for commands."""
     return {
         "id": retirement.pk,
         "analysis": retirement.analysis.slug,

@@ -1,4 +1,4 @@
-"""What an analysis's retirement does by itself when it is due. Each step is found in the rows, so no worker's death loses one."""
+"""Automatic steps of an analysis's retirement. Each is derived from the rows, so no worker's death loses one."""
 
 import logging
 
@@ -16,18 +16,18 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.retirement")
 
-MAX_AT_ONCE = 20
+MAX_RETIREMENTS_PER_SWEEP = 20
 State = AnalysisRetirement.State
 
 
-def take_steps() -> None:
-    """Begin what is due, and go on where AWS has let go of a bucket. One that fails does not stop the others."""
+def advance_analysis_retirements() -> None:
+    """Begin the retirements that are due, and continue those whose bucket left its stack. A failure does not stop the others."""
     due = AnalysisRetirement.objects.filter(state=State.WAITING, due_at__lte=timezone.now())
     removed = AnalysisRetirement.objects.filter(
         state=State.REMOVING, analysis__removed_generation__lte=F("analysis__stack__deployed_generation")
     )
-    for found, step in ((due, _begin_due), (removed, _after_removal)):
-        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MAX_AT_ONCE]:
+    for retirements, step in ((due, _begin_due), (removed, _after_removal)):
+        for pk in retirements.order_by("due_at").values_list("pk", flat=True)[:MAX_RETIREMENTS_PER_SWEEP]:
             try:
                 step(pk)
             except DatabaseError:
@@ -37,7 +37,7 @@ def take_steps() -> None:
 
 
 def begin(retirement: AnalysisRetirement, stack: Stack) -> None:
-    """Have the bucket taken out of its stack, which is locked; AWS keeps the bucket itself. In the caller's transaction."""
+    """Request the bucket's removal from its stack, which is locked; AWS keeps the bucket. In the caller's transaction."""
     analysis = retirement.analysis
     analysis.removed_generation = stack.generation + 1
     analysis.save(update_fields=["removed_generation"])
@@ -51,7 +51,7 @@ def begin(retirement: AnalysisRetirement, stack: Stack) -> None:
 
 
 def finish(retirement: AnalysisRetirement) -> None:
-    """Nothing is left to do: the analysis is a record from now on."""
+    """Mark the retirement as done: only the analysis's record is left."""
     with transaction.atomic():
         ours = AnalysisRetirement.objects.filter(pk=retirement.pk, state__in=(State.REMOVING, State.EMPTYING))
         if not ours.update(state=State.DONE, finished_at=timezone.now(), error="", lease_owner="", lease_until=None):
@@ -67,7 +67,7 @@ def _begin_due(pk: int) -> None:
     with transaction.atomic():
         stack = lock(Analysis.objects.get(retirements=pk).stack_id)
         retirement = AnalysisRetirement.objects.select_for_update(of=("self",)).select_related("analysis").get(pk=pk)
-        # Somebody may have undone it, or another worker begun it, since we looked.
+        # It may have been undone, or begun by another worker, since it was selected.
         if retirement.state == State.WAITING and retirement.due_at <= timezone.now():
             begin(retirement, stack)
 

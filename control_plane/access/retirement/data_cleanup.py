@@ -1,4 +1,4 @@
-"""A retired group's data, archived or deleted by a worker in short slices that another worker can go on with."""
+"""Cleanup of a retired group's data: archived or deleted in short slices that any worker can continue."""
 
 import time
 
@@ -11,14 +11,14 @@ from control_plane.base.aws import Place
 from control_plane.deployments.models import Stack
 
 
-def work_on(retirement_id: int) -> bool:
-    """Go on with the data of one retirement for a while. For a worker. Returns whether a task is to go on with what is left."""
+def clean_up_data(retirement_id: int) -> bool:
+    """Archive or delete the data of one retirement for one slice. For a worker. Returns whether a task is to continue."""
     rows = Retirement.objects.filter(state=Retirement.State.DATA).select_related("group__stack")
-    return leases.work_on(rows, retirement_id, work=_slice, finish=finish)
+    return leases.run_slice(rows, retirement_id, work=_slice, finish=finish)
 
 
 def _slice(retirement: Retirement, token: str) -> bool:
-    """Steps until the time is up. Returns whether nothing is left. Raises S3Failure or LeaseLost."""
+    """Take steps until the slice's time is up. Returns whether nothing is left. Raises S3Failure or LeaseLost."""
     deadline = time.monotonic() + leases.SLICE_SECONDS
     for folder in retirement.places.filter(is_done=False):
         place = _place_of(folder)
@@ -49,6 +49,6 @@ def _step(retirement: Retirement, folder: DataPlace, place: Place, token: str) -
 
 
 def _place_of(folder: DataPlace) -> Place:
-    """Where the bucket lies: in the place of its storage stack, or the group's own if its analysis has been removed."""
+    """Return the bucket's account and region: its storage stack's, or the group's own if its analysis has been removed."""
     storage = Stack.objects.filter(analyses__bucket=folder.bucket).first()
     return (storage or folder.retirement.group.stack).place

@@ -1,4 +1,4 @@
-"""Requests about the end of a group or an analysis that make no sense, or come too late."""
+"""Errors of retirement: requests that are invalid, or come too late."""
 
 from control_plane.base.errors import Refused
 

@@ -1,4 +1,4 @@
-"""What a group has, counted before it is retired: from the database at once, and from AWS by a worker."""
+"""Inventory of a group before it is retired: counted in the database at once, and on AWS by a worker."""
 
 import logging
 from collections import Counter
@@ -15,13 +15,13 @@ from control_plane.deployments import cloudformation
 
 logger = logging.getLogger("cohort.retirement")
 
-# Objects that are counted in one bucket; beyond that it says 'more than'.
+# Objects that are counted in one bucket; people read 'more than' beyond that.
 MAX_COUNTED = 20_000
 SURVEYS_KEPT = timedelta(days=30)
 
 
-def what_ends(group: Group) -> dict[str, int]:
-    """How many members, keys, analyses, join codes and open requests end with the group. In a few queries."""
+def count_what_ends(group: Group) -> dict[str, int]:
+    """Count the members, keys, analyses, join codes and open requests that end with the group. A few queries."""
     members = group.memberships.wanted()
     holders = members.filter(access=Access.KEYS)
     return {
@@ -34,20 +34,21 @@ def what_ends(group: Group) -> dict[str, int]:
 
 
 def buckets_of(group: Group) -> list[str]:
-    """The buckets in which the group may have left anything: those of every analysis that it ever had and that were made.
+    """Return the buckets that may hold the group's data: those of every analysis that was made and ever granted to it.
 
-    Not the deleted ones: whoever else in the world wants it can have a deleted bucket's name.
+    Deleted buckets are left out: anybody in the world can have taken the name of one since.
     """
     return list(_places_of_buckets(group))
 
 
-def work_out(survey_id: int) -> None:
-    """Count, and record it. For a worker."""
+def run_survey(survey_id: int) -> None:
+    """Count what the group has on AWS, and keep it on the survey. For a worker. A failure is kept on the survey too."""
     survey = Survey.objects.select_related("group__stack").get(pk=survey_id)
     stack, group = survey.group.stack, survey.group
     try:
-        found = cloudformation.resources(stack.name, stack.place)
-        survey.resources = dict(sorted(Counter(one.type for one in found if one.type != cloudformation.NESTED).items()))
+        resources = cloudformation.resources(stack.name, stack.place)
+        types = Counter(resource.type for resource in resources if resource.type != cloudformation.NESTED)
+        survey.resources = dict(sorted(types.items()))
         survey.buckets = [_count(bucket, group, place) for bucket, place in _places_of_buckets(group).items()]
     except (AwsFailure, s3.S3Failure) as error:
         logger.warning("%s: what it has could not be counted: %s", group, error)
@@ -57,16 +58,16 @@ def work_out(survey_id: int) -> None:
     survey.save(update_fields=["resources", "buckets", "state", "error"])
 
 
-def forget_surveys() -> None:
-    """Remove those that nobody looks at any more."""
+def delete_old_surveys() -> None:
+    """Delete the surveys that are older than SURVEYS_KEPT."""
     Survey.objects.filter(asked_at__lt=timezone.now() - SURVEYS_KEPT).delete()
 
 
 def _places_of_buckets(group: Group) -> dict[str, Place]:
     gone = AnalysisRetirement.objects.filter(bucket=BucketChoice.DELETE, state=AnalysisRetirement.State.DONE)
     analyses = Analysis.objects.filter(grants__group=group, unmade_reason="").exclude(retirements__in=gone)
-    found = analyses.order_by("bucket").distinct().values_list("bucket", "stack__account", "stack__region")
-    return {bucket: Place(account, region) for bucket, account, region in found}
+    rows = analyses.order_by("bucket").distinct().values_list("bucket", "stack__account", "stack__region")
+    return {bucket: Place(account, region) for bucket, account, region in rows}
 
 
 def _count(bucket: str, group: Group, place: Place) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def _count(bucket: str, group: Group, place: Place) -> dict[str, Any]:
     more = False
     for page in s3.pages(bucket, f"{group.slug}/", place):
         objects += len(page)
-        size += sum(one.size for one in page)
+        size += sum(listed.size for listed in page)
         if more := objects > MAX_COUNTED:
             break
     return {"bucket": bucket, "objects": objects, "bytes": size, "more": more}

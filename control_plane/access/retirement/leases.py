@@ -1,4 +1,4 @@
-"""Work on data that takes long: done by workers in short slices, one worker at a time, each going on where the last one stopped."""
+"""Leases on long data cleanups: workers run short slices, one worker at a time, each continuing where the last one stopped."""
 
 import logging
 import uuid
@@ -13,44 +13,46 @@ from control_plane.access.retirement import s3
 
 logger = logging.getLogger("cohort.retirement")
 
-# How long one task goes on before it lets others have their turn.
+# Duration of one task, before it yields to others.
 SLICE_SECONDS = 15.0
-# A worker that died is taken to have done so after this long without a step.
-LEASE = timedelta(minutes=2)
-RETRY = timedelta(minutes=5)
-# How long a task that is enqueued has before another is.
+# A worker without a step for so long is taken to be dead.
+LEASE_DURATION = timedelta(minutes=2)
+RETRY_DELAY = timedelta(minutes=5)
+# Wait before another task is enqueued for a row that has one.
 TASK_WAIT = timedelta(minutes=2)
 
 
 class LeaseLost(RuntimeError):
-    """Another worker goes on with it."""
+    """Another worker has taken the row's lease."""
 
 
-def free(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Those of these rows that no worker is at."""
+def without_lease(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the rows that no worker holds a lease on."""
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now()))
 
 
-def take_idle(rows: QuerySet[Any], most: int) -> list[int]:
-    """Take the rows that no worker is at and whose time has come, for the caller to enqueue. Returns their primary keys.
+def claim_idle(rows: QuerySet[Any], limit: int) -> list[int]:
+    """Claim the due rows that no worker holds a lease on, for the caller to enqueue. Returns their primary keys.
 
-    One that is not enqueued after all is idle again after TASK_WAIT.
+    A row that is not enqueued after all is idle again after TASK_WAIT.
     """
     now = timezone.now()
-    idle = free(rows).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
+    idle = without_lease(rows).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
     # Whoever moves the date first enqueues it.
-    found = list(idle.values_list("pk", flat=True)[:most])
-    return [pk for pk in found if idle.filter(pk=pk).update(not_before=now + TASK_WAIT)]
+    candidates = list(idle.values_list("pk", flat=True)[:limit])
+    return [pk for pk in candidates if idle.filter(pk=pk).update(not_before=now + TASK_WAIT)]
 
 
-def work_on(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], finish: Callable[[Any], object]) -> bool:
-    """Take one of these rows, do a slice of its `work`, and `finish` it if that was the last. Returns whether a task is to go on.
+def run_slice(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], finish: Callable[[Any], object]) -> bool:
+    """Lease one of these rows, run a slice of its `work`, and `finish` it if that was the last.
 
-    `work` is called with the row and the lease's token, calls `renew` beside each of its steps, and returns whether nothing is
-    left. What S3 refuses is noted on the row, and tried again later.
+    Returns whether a task is to continue.
+
+    `work` is called with the row and the lease's token, calls `renew` after each of its steps, and returns whether nothing is
+    left. A failure of S3 is kept on the row, and tried again later.
     """
     token = uuid.uuid4().hex
-    if not free(rows).filter(pk=pk).update(lease_owner=token, lease_until=timezone.now() + LEASE):
+    if not without_lease(rows).filter(pk=pk).update(lease_owner=token, lease_until=timezone.now() + LEASE_DURATION):
         return False
     row = rows.get(pk=pk)
     try:
@@ -60,20 +62,20 @@ def work_on(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], f
         return False
     except s3.S3Failure as error:
         logger.warning("%s: %s", row, error)
-        _let_go(row, token, error=str(error), not_before=timezone.now() + RETRY)
+        _release(row, token, error=str(error), not_before=timezone.now() + RETRY_DELAY)
         return False
-    # Until the task that follows has had its turn, the sweep starts no second one.
-    _let_go(row, token, error="", not_before=timezone.now() + TASK_WAIT)
+    # The sweep enqueues no second task until the one that follows has had its turn.
+    _release(row, token, error="", not_before=timezone.now() + TASK_WAIT)
     if is_done:
         finish(row)
     return not is_done
 
 
 def renew(row: Any, token: str) -> None:
-    """Hold the row for another while. Raises LeaseLost."""
-    if not type(row).objects.filter(pk=row.pk, lease_owner=token).update(lease_until=timezone.now() + LEASE):
+    """Renew the row's lease. Raises LeaseLost."""
+    if not type(row).objects.filter(pk=row.pk, lease_owner=token).update(lease_until=timezone.now() + LEASE_DURATION):
         raise LeaseLost
 
 
-def _let_go(row: Any, token: str, **fields: object) -> None:
+def _release(row: Any, token: str, **fields: object) -> None:
     type(row).objects.filter(pk=row.pk, lease_owner=token).update(lease_owner="", lease_until=None, **fields)

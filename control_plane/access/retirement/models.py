@@ -1,4 +1,4 @@
-"""Groups and analyses that are being retired or were, what becomes of their data, and what was counted beforehand."""
+"""Models of retirement: retirements of groups and analyses, cleanup of their data, and surveys beforehand."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from control_plane.deployments.models import Deployment
 
 
 class DataChoice(models.TextChoices):
-    """What becomes of a retired group's objects in S3."""
+    """Choice for a retired group's objects in S3."""
 
     KEEP = "keep", "Keep: nothing in S3 changes"
     ARCHIVE = "archive", "Archive: moved to S3’s cheapest class, from which they can be asked back within hours"
@@ -21,17 +21,17 @@ class DataChoice(models.TextChoices):
 
 
 class RetirementManager(models.Manager["Retirement"]):
-    """Retirements of groups, and how one begins."""
+    """Manager of groups' retirements, which notes a new one on the group."""
 
     def open(self, *, group: Group, due_at: datetime, **fields: Any) -> "Retirement":
-        """Note the wish to retire a group, and on the group when that is to be. In the caller's transaction."""
+        """Create a group's retirement, and set `Group.retires_at` to its date. In the caller's transaction."""
         group.retires_at = due_at
         group.save(update_fields=["retires_at"])
         return self.create(group=group, due_at=due_at, **fields)
 
 
 class Retirement(models.Model):
-    """One wish to retire a group, and how far it is. A group has at most one that is open."""
+    """A request to retire a group, and its progress. A group has at most one that is open."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "waits, and can be undone"
@@ -76,24 +76,24 @@ class Retirement(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether it has yet to end."""
+        """True until the retirement is done or undone."""
         return self.state in self.OPEN
 
     @property
     def can_be_undone(self) -> bool:
-        """Whether nothing has been carried out yet."""
+        """True until the retirement begins to be carried out."""
         return self.state == self.State.WAITING
 
 
 class BucketChoice(models.TextChoices):
-    """What becomes of a retired analysis's bucket."""
+    """Choice for a retired analysis's bucket."""
 
     KEEP = "keep", "Keep: the bucket and all that it holds stay in the AWS account"
     DELETE = "delete", "Delete: the bucket, and every object in it with all its versions, for good"
 
 
 class AnalysisRetirement(models.Model):
-    """One wish to retire an analysis, and how far it is. An analysis has at most one that was not undone."""
+    """A request to retire an analysis, and its progress. An analysis has at most one that was not undone."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "waits, and can be undone"
@@ -134,17 +134,17 @@ class AnalysisRetirement(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether it has yet to end."""
+        """True until the retirement is done or undone."""
         return self.state in self.OPEN
 
     @property
     def can_be_undone(self) -> bool:
-        """Whether nothing has been carried out yet."""
+        """True until the retirement begins to be carried out."""
         return self.state == self.State.WAITING
 
 
 class DataPlace(models.Model):
-    """The group's folder in one analysis bucket, and how far a worker is there."""
+    """The group's folder in one analysis bucket, and the progress of its cleanup."""
 
     retirement = models.ForeignKey(Retirement, on_delete=models.CASCADE, related_name="places")
     bucket = models.CharField(max_length=63)
@@ -165,7 +165,7 @@ class DataPlace(models.Model):
 
 
 class Survey(models.Model):
-    """What a worker found of a group on AWS, for whoever thinks of retiring it."""
+    """A worker's count of what a group has on AWS, made before it is retired."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "being worked out"

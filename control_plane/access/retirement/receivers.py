@@ -1,4 +1,4 @@
-"""Receivers of the signals that floors below send: what is being retired goes on once AWS has let go of it."""
+"""Receivers of the signals that floors below send: a retirement continues once its deployment has succeeded."""
 
 from django.dispatch import receiver
 
@@ -9,6 +9,6 @@ from control_plane.deployments.signals import deployment_succeeded
 
 @receiver(deployment_succeeded, dispatch_uid="retirement")
 def on_deployment_succeeded(*, deployment: Deployment, **_: object) -> None:
-    """A retired group's stack is removed, a retired analysis's bucket taken out of its own: both go on from there."""
+    """Continue retirements whose group's stack is deleted, or whose analysis's bucket has left its stack."""
     if deployment.stack.is_retired or deployment.stack.kind == Stack.Kind.PLATFORM:
         go_on_retiring.enqueue()

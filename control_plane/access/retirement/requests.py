@@ -1,4 +1,4 @@
-"""Asking for a group to be retired, and undoing it while there is time; and having counted beforehand what it has."""
+"""Requests to retire a group, to undo that while there is time, and to survey it beforehand."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from control_plane.access.groups.lifecycle import refuse_retiring
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.suspension import resume_group, suspend_group
 from control_plane.access.retirement.errors import RetirementRefused
-from control_plane.access.retirement.inventory import buckets_of, what_ends
+from control_plane.access.retirement.inventory import buckets_of, count_what_ends
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.access.retirement.steps import begin
 from control_plane.access.retirement.tasks import work_out_survey
@@ -20,14 +20,16 @@ from control_plane.base.audit.models import record
 from control_plane.base.config import config
 from control_plane.deployments.requests import lock
 
-# A survey that is not older is used again.
-FRESH = timedelta(minutes=10)
+# A survey that is not older is reused.
+SURVEY_REUSE_AGE = timedelta(minutes=10)
 
 
-def ask(*, group: Group, confirmation: str, actor: Actor, data: DataChoice = DataChoice.KEEP, at_once: bool = False) -> Retirement:
-    """Have a group retired after RETIREMENT_DAYS. It is suspended now, and nobody can join it or be added.
+def request_retirement(
+    *, group: Group, confirmation: str, actor: Actor, data: DataChoice = DataChoice.KEEP, at_once: bool = False
+) -> Retirement:
+    """Request a group's retirement after RETIREMENT_DAYS. It is suspended now, and nobody can join it or be added.
 
-    `confirmation` is the group's slug as the person typed it. `at_once` leaves no time to undo it; only from the terminal.
+    `confirmation` is the group's slug as the person typed it. `at_once` leaves no time to undo it, and is for the terminal only.
     Raises RetirementRefused, BeingRetired or PermissionDenied.
     """
     require_administrator(actor)
@@ -50,13 +52,13 @@ def ask(*, group: Group, confirmation: str, actor: Actor, data: DataChoice = Dat
             asked_at=now,
             due_at=now if at_once else now + timedelta(days=config().retirement_days),
             was_suspended=group.suspended_at is not None,
-            counts=what_ends(group),
+            counts=count_what_ends(group),
         )
         if data != DataChoice.KEEP:
-            _note_places(retirement)
+            _create_data_places(retirement)
         after = {"data": data.value, "due_at": retirement.due_at.isoformat(), "counts": retirement.counts}
         record(actor, "group.retire", f"group {group.slug}", after=after, retirement=retirement.pk)
-        _tell(retirement)
+        _announce(retirement)
         if at_once:
             begin(retirement, group)
         elif not retirement.was_suspended:
@@ -64,8 +66,8 @@ def ask(*, group: Group, confirmation: str, actor: Actor, data: DataChoice = Dat
     return retirement
 
 
-def undo(*, group: Group, actor: Actor) -> Retirement:
-    """Give the group its access back, as it was. Raises RetirementRefused once it is being carried out, or PermissionDenied."""
+def undo_retirement(*, group: Group, actor: Actor) -> Retirement:
+    """Undo a retirement: the access comes back as it was. Raises RetirementRefused once it has begun, or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
         group = Group.objects.select_for_update().get(pk=group.pk)
@@ -86,14 +88,14 @@ def undo(*, group: Group, actor: Actor) -> Retirement:
         if not retirement.was_suspended:
             resume_group(group=group, actor=actor)
         record(actor, "group.unretire", f"group {group.slug}", retirement=retirement.pk)
-        _tell(retirement)
+        _announce(retirement)
     return retirement
 
 
 def request_survey(group: Group, *, actor: Actor) -> Survey:
-    """Have a worker count what the group has on AWS; one that was counted a moment ago is used again. Raises PermissionDenied."""
+    """Have a worker count what the group has on AWS; a recent survey is reused. Raises PermissionDenied."""
     require_administrator(actor)
-    recent = group.surveys.exclude(state=Survey.State.FAILED).filter(asked_at__gt=timezone.now() - FRESH).first()
+    recent = group.surveys.exclude(state=Survey.State.FAILED).filter(asked_at__gt=timezone.now() - SURVEY_REUSE_AGE).first()
     if recent is not None:
         return recent
     survey = Survey.objects.create(group=group, asked_by=actor.user)
@@ -101,16 +103,18 @@ def request_survey(group: Group, *, actor: Actor) -> Survey:
     return survey
 
 
-def _note_places(retirement: Retirement) -> None:
-    """A row for each bucket, with what was counted there, if that was done."""
+def _create_data_places(retirement: Retirement) -> None:
+    """Create a row for each bucket, with what the last survey counted there, if there was one."""
     survey = retirement.group.surveys.filter(state=Survey.State.DONE).first()
-    counted = {one["bucket"]: one for one in survey.buckets} if survey else {}
+    counted = {bucket["bucket"]: bucket for bucket in survey.buckets} if survey else {}
     for bucket in buckets_of(retirement.group):
-        one = counted.get(bucket, {})
-        DataPlace.objects.create(retirement=retirement, bucket=bucket, expected=one.get("objects"), is_more=one.get("more", False))
+        figures = counted.get(bucket, {})
+        DataPlace.objects.create(
+            retirement=retirement, bucket=bucket, expected=figures.get("objects"), is_more=figures.get("more", False)
+        )
 
 
-def _tell(retirement: Retirement) -> None:
+def _announce(retirement: Retirement) -> None:
     group = retirement.group
     members = group.memberships.wanted().filter(user__is_active=True).order_by("-is_manager", "pk")
     if retirement.state == Retirement.State.UNDONE:

@@ -1,11 +1,11 @@
-"""Retirements and what was counted before them, as data and in words, for pages and commands."""
+"""Retirements and surveys as data and in words, for pages and commands."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from control_plane.access.groups.models import Group
-from control_plane.access.retirement.inventory import what_ends
+from control_plane.access.retirement.inventory import count_what_ends
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.base.sizes import in_words
 from control_plane.deployments.models import Deployment
@@ -22,7 +22,7 @@ _ENDS = {
 
 @dataclass(frozen=True)
 class Preview:
-    """What goes and what stays if the group is retired, in words."""
+    """Preview of a group's retirement, in words: what ends, and what is on AWS."""
 
     ends: list[str]
     resources: list[str]
@@ -30,14 +30,14 @@ class Preview:
 
 
 def preview(group: Group, survey: Survey) -> Preview:
-    """As far as it is known now. A few queries."""
-    ends = [f"{count:,} {_ENDS[name][0 if count == 1 else 1]}" for name, count in what_ends(group).items()]
+    """Describe what the group's retirement ends, as far as the survey knows. A few queries."""
+    ends = [f"{count:,} {_ENDS[name][0 if count == 1 else 1]}" for name, count in count_what_ends(group).items()]
     resources = [f"{count:,} × {_type(name)}" for name, count in survey.resources.items()]
-    return Preview(ends, resources, [_bucket(one) for one in survey.buckets])
+    return Preview(ends, resources, [_bucket(bucket) for bucket in survey.buckets])
 
 
 def place_in_words(retirement: Retirement, place: DataPlace) -> str:
-    """How far the data in one bucket is."""
+    """Describe the progress of the data in one bucket."""
     verb = "versions deleted" if retirement.data == DataChoice.DELETE else "objects tagged for the archive"
     words = f"{place.bucket}: {place.objects_done:,} {verb} ({in_words(place.bytes_done)})"
     if place.left_out:
@@ -50,7 +50,7 @@ def place_in_words(retirement: Retirement, place: DataPlace) -> str:
 
 
 def retirement_as_dict(retirement: Retirement) -> dict[str, Any]:
-    """For commands that print JSON."""
+    """Return a retirement as JSON, for commands."""
     return {
         "id": retirement.pk,
         "group": retirement.group.slug,
@@ -68,33 +68,33 @@ def retirement_as_dict(retirement: Retirement) -> dict[str, Any]:
         "deployment": deployment_as_dict(retirement.deployment) if retirement.deployment else None,
         "places": [
             {
-                "bucket": one.bucket,
-                "objects": one.objects_done,
-                "bytes": one.bytes_done,
-                "left_out": one.left_out,
-                "expected": one.expected,
-                "more": one.is_more,
-                "done": one.is_done,
+                "bucket": place.bucket,
+                "objects": place.objects_done,
+                "bytes": place.bytes_done,
+                "left_out": place.left_out,
+                "expected": place.expected,
+                "more": place.is_more,
+                "done": place.is_done,
             }
-            for one in retirement.places.all()
+            for place in retirement.places.all()
         ],
     }
 
 
 def survey_as_dict(group: Group, survey: Survey) -> dict[str, Any]:
-    """For commands that print JSON."""
+    """Return a survey as JSON, for commands."""
     return {
         "group": group.slug,
         "state": survey.state,
-        "ends": what_ends(group),
+        "ends": count_what_ends(group),
         "resources": survey.resources,
         "buckets": survey.buckets,
         "error": survey.error,
     }
 
 
-def standing(retirement: Retirement) -> str:
-    """Where a retirement stands, in one sentence or two."""
+def retirement_status(retirement: Retirement) -> str:
+    """Describe the status of a group's retirement, in a sentence or two."""
     group, state = retirement.group, Retirement.State(retirement.state)
     match state:
         case Retirement.State.WAITING:
@@ -112,16 +112,16 @@ def standing(retirement: Retirement) -> str:
 
 
 def deployment_trouble(deployment: Deployment | None) -> str:
-    """What went wrong with the deployment that removes it, as a further sentence; empty if nothing did."""
+    """Describe why the removal's deployment failed, as a further sentence; empty if it did not."""
     if deployment is None or deployment.state not in (Deployment.State.FAILED, Deployment.State.CANCELLED):
         return ""
     return f" Deployment {deployment.pk} {deployment.get_state_display()}: {deployment.error} {deployment.advice}"
 
 
-def _bucket(one: dict[str, Any]) -> str:
-    more = "more than " if one["more"] else ""
-    noun = "object" if one["objects"] == 1 else "objects"
-    return f"{one['bucket']}: {more}{one['objects']:,} {noun}, {more}{in_words(one['bytes'])}"
+def _bucket(bucket: dict[str, Any]) -> str:
+    more = "more than " if bucket["more"] else ""
+    noun = "object" if bucket["objects"] == 1 else "objects"
+    return f"{bucket['bucket']}: {more}{bucket['objects']:,} {noun}, {more}{in_words(bucket['bytes'])}"
 
 
 def _type(name: str) -> str:
@@ -129,5 +129,5 @@ def _type(name: str) -> str:
 
 
 def iso(moment: datetime | None) -> str | None:
-    """A moment for JSON."""
+    """Format a moment for JSON."""
     return moment.isoformat() if moment else None

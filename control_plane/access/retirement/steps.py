@@ -1,4 +1,4 @@
-"""What a retirement does by itself, when it is due: each step is found in the rows, so that no worker's death loses one."""
+"""Automatic steps of a group's retirement. Each is derived from the rows, so no worker's death loses one."""
 
 import logging
 from typing import Any
@@ -11,7 +11,7 @@ from control_plane.access.groups.announcements import announce_request
 from control_plane.access.groups.models import Group, JoinRequest
 from control_plane.access.groups.services.manifests import group_manifest
 from control_plane.access.retirement import analysis_steps, leases
-from control_plane.access.retirement.inventory import forget_surveys
+from control_plane.access.retirement.inventory import delete_old_surveys
 from control_plane.access.retirement.models import AnalysisRetirement, DataChoice, Retirement
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -20,14 +20,14 @@ from control_plane.notifications.models import Notice
 
 logger = logging.getLogger("cohort.retirement")
 
-MAX_AT_ONCE = 20
-NOTE = "The group is retired."
+MAX_RETIREMENTS_PER_SWEEP = 20
+DECLINE_NOTE = "The group is retired."
 
 
-def take_steps() -> None:
-    """Begin what is due, and go on with what AWS has removed; of groups, then of analyses.
+def advance_retirements() -> None:
+    """Begin the retirements that are due, and continue those that AWS has removed: groups', then analyses'.
 
-    One that fails does not stop the others.
+    A failure does not stop the others.
     """
     due = Retirement.objects.filter(state=Retirement.State.WAITING, due_at__lte=timezone.now())
     removed = Retirement.objects.filter(
@@ -35,20 +35,20 @@ def take_steps() -> None:
         group__stack__is_retired=True,
         group__stack__deployed_generation=F("group__stack__generation"),
     )
-    for found, step in ((due, _begin_due), (removed, _after_removal)):
-        for pk in found.order_by("due_at").values_list("pk", flat=True)[:MAX_AT_ONCE]:
+    for retirements, step in ((due, _begin_due), (removed, _after_removal)):
+        for pk in retirements.order_by("due_at").values_list("pk", flat=True)[:MAX_RETIREMENTS_PER_SWEEP]:
             try:
                 step(pk)
             except DatabaseError:
                 raise
             except Exception:
                 logger.exception("retirement %d: a step failed; it is tried again with the next sweep", pk)
-    analysis_steps.take_steps()
-    forget_surveys()
+    analysis_steps.advance_analysis_retirements()
+    delete_old_surveys()
 
 
 def begin(retirement: Retirement, group: Group) -> None:
-    """End everything in the group, whose stack is locked, and have AWS remove it. In the caller's transaction."""
+    """End everything in the group, whose stack is locked, and request its removal from AWS. In the caller's transaction."""
     actor, now = Actor.system("retirement"), timezone.now()
     _end_members(group, actor)
     group.grants.wanted().update(removed_generation=group.stack.generation + 1, removed_at=now)
@@ -68,25 +68,25 @@ def begin(retirement: Retirement, group: Group) -> None:
     logger.info("%s: its retirement is due; deployment %s removes it from AWS", group, deployment.pk)
 
 
-def take_data() -> list[int]:
-    """Take the retirements whose data nobody is at, for the caller to enqueue. Returns their primary keys."""
-    return leases.take_idle(Retirement.objects.filter(state=Retirement.State.DATA), MAX_AT_ONCE)
+def claim_data_cleanups() -> list[int]:
+    """Claim the retirements whose data no worker is cleaning up, for the caller to enqueue. Returns their primary keys."""
+    return leases.claim_idle(Retirement.objects.filter(state=Retirement.State.DATA), MAX_RETIREMENTS_PER_SWEEP)
 
 
-def take_buckets() -> list[int]:
-    """Take the retirements of analyses whose bucket nobody empties, for the caller to enqueue. Returns their primary keys."""
-    return leases.take_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MAX_AT_ONCE)
+def claim_bucket_cleanups() -> list[int]:
+    """Claim the analyses' retirements whose bucket no worker is emptying, for the caller to enqueue. Returns their primary keys."""
+    return leases.claim_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MAX_RETIREMENTS_PER_SWEEP)
 
 
 def finish(retirement: Retirement) -> None:
-    """Nothing is left to do: the group is a record from now on."""
+    """Mark the retirement as done: only the group's record is left."""
     with transaction.atomic():
         now = timezone.now()
         ours = Retirement.objects.filter(pk=retirement.pk, state__in=(Retirement.State.REMOVING, Retirement.State.DATA))
         if not ours.update(state=Retirement.State.DONE, finished_at=now, error="", lease_owner="", lease_until=None):
             return
         Group.objects.filter(pk=retirement.group_id).update(retired_at=now, retires_at=None)
-        details: dict[str, Any] = {"data": retirement.data, "places": _places(retirement)}
+        details: dict[str, Any] = {"data": retirement.data, "places": _places_as_dicts(retirement)}
         record(Actor.system("retirement"), "group.retired", f"group {retirement.group.slug}", retirement=retirement.pk, **details)
     logger.info("%s is retired", retirement.group)
 
@@ -96,7 +96,7 @@ def _begin_due(pk: int) -> None:
         group = Group.objects.select_for_update().get(retirements=pk)
         group.stack = lock(group.stack_id)
         retirement = Retirement.objects.select_for_update().get(pk=pk)
-        # Somebody may have undone it, or another worker begun it, since we looked.
+        # It may have been undone, or begun by another worker, since it was selected.
         if retirement.state == Retirement.State.WAITING and retirement.due_at <= timezone.now():
             begin(retirement, group)
 
@@ -119,15 +119,15 @@ def _end_members(group: Group, actor: Actor) -> None:
 
 def _decline_requests(group: Group, actor: Actor) -> None:
     for request in group.join_requests.filter(state__in=JoinRequest.OPEN).select_related("user"):
-        request.state, request.note = JoinRequest.State.DECLINED, NOTE
+        request.state, request.note = JoinRequest.State.DECLINED, DECLINE_NOTE
         request.decided_at, request.decided_by = timezone.now(), actor.label
         request.save(update_fields=["state", "note", "decided_at", "decided_by"])
-        record(actor, "join.decline", f"{request.user.email}, {request.place}", request=request.pk, note=NOTE)
+        record(actor, "join.decline", f"{request.user.email}, {request.place}", request=request.pk, note=DECLINE_NOTE)
         announce_request(request, Notice.Event.JOIN_DECLINED, [request.user.email])
 
 
-def _places(retirement: Retirement) -> list[dict[str, Any]]:
+def _places_as_dicts(retirement: Retirement) -> list[dict[str, Any]]:
     return [
-        {"bucket": one.bucket, "objects": one.objects_done, "bytes": one.bytes_done, "left_out": one.left_out}
-        for one in retirement.places.all()
+        {"bucket": place.bucket, "objects": place.objects_done, "bytes": place.bytes_done, "left_out": place.left_out}
+        for place in retirement.places.all()
     ]

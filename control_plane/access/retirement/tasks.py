@@ -1,4 +1,4 @@
-"""What a worker does for groups and analyses that are being retired."""
+"""Tasks of retirement, for groups and analyses."""
 
 from django_tasks import task
 
@@ -7,35 +7,35 @@ from control_plane.access.retirement import inventory, steps
 
 @task()
 def work_out_survey(survey_id: int) -> None:
-    """See `surveys.work_out`."""
-    inventory.work_out(survey_id)
+    """Count what a group has on AWS: see `inventory.run_survey`."""
+    inventory.run_survey(survey_id)
 
 
 @task()
 def work_on_data(retirement_id: int) -> None:
-    """See `data.work_on`."""
-    # For workers alone: whoever asks for a retirement needs none of what changes S3.
+    """Archive or delete a retired group's data: see `data_cleanup.clean_up_data`."""
+    # For workers only: whoever requests a retirement needs none of what changes S3.
     from control_plane.access.retirement import data_cleanup
 
-    if data_cleanup.work_on(retirement_id):
+    if data_cleanup.clean_up_data(retirement_id):
         work_on_data.enqueue(retirement_id)
 
 
 @task()
 def empty_bucket(retirement_id: int) -> None:
-    """See `emptying.work_on`."""
-    # For workers alone: whoever asks for a retirement needs none of what changes S3.
-    from control_plane.access.retirement import emptying
+    """Empty a retired analysis's bucket: see `bucket_cleanup.clean_up_bucket`."""
+    # For workers only: whoever requests a retirement needs none of what changes S3.
+    from control_plane.access.retirement import bucket_cleanup
 
-    if emptying.work_on(retirement_id):
+    if bucket_cleanup.clean_up_bucket(retirement_id):
         empty_bucket.enqueue(retirement_id)
 
 
 @task()
 def go_on_retiring() -> None:
-    """See `steps.take_steps`; then have the data worked on, and the buckets emptied, that no worker is at."""
-    steps.take_steps()
-    for retirement_id in steps.take_data():
+    """Advance the retirements (see `steps.advance_retirements`), then enqueue the cleanups that no worker is at."""
+    steps.advance_retirements()
+    for retirement_id in steps.claim_data_cleanups():
         work_on_data.enqueue(retirement_id)
-    for retirement_id in steps.take_buckets():
+    for retirement_id in steps.claim_bucket_cleanups():
         empty_bucket.enqueue(retirement_id)

@@ -1,4 +1,5 @@
-"""The access review: what AWS really holds, compared with the records, and managers' sign-off.
+"""Access review: what AWS really holds, compared with the records, and managers' sign-off.
 
-May import catalogue, keys, groups and what lies below. `due` asks, `tasks` enqueue, `looking` and `removing` do it on workers.
+May import catalogue, keys, groups and what lies below. `schedule` requests scans, `tasks` hands them to workers, and `scan` and
+`unmanaged_removal` carry them out there.
 """

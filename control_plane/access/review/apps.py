@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class ReviewConfig(AppConfig):
-    """Who can reach what: as AWS holds it, compared with the database, and signed by the groups' managers."""
+    """Access review: access on AWS, compared with the database and signed off by the groups' managers."""
 
     name = "control_plane.access.review"

@@ -1,7 +1,7 @@
-"""What policies let a principal reach in S3, from their documents alone. Pure: no AWS, no database.
+"""Effective access of a principal in S3, evaluated from policy documents alone. Pure: no AWS, no database.
 
-Where a document cannot be judged to the end (a condition, a pattern that overlaps another), more is said to be allowed than may
-be, never less: a review must not overlook anything. The rules are those of the IAM user guide, "Policy evaluation logic".
+Where a document cannot be evaluated exactly (a condition, a pattern that overlaps another), the result allows more than IAM
+does, never less: a review must not overlook anything. The rules are those of the IAM user guide, "Policy evaluation logic".
 """
 
 import re
@@ -13,8 +13,8 @@ from typing import Any
 Document = dict[str, Any]
 
 
-class Can(StrEnum):
-    """What can be done to the files of a bucket."""
+class Right(StrEnum):
+    """A right to the files of a bucket."""
 
     LIST = "list"
     READ = "read"
@@ -24,118 +24,126 @@ class Can(StrEnum):
 
 
 ACTIONS = {
-    "s3:ListBucket": Can.LIST,
-    "s3:ListBucketVersions": Can.LIST,
-    "s3:GetObject": Can.READ,
-    "s3:GetObjectTagging": Can.READ,
-    "s3:GetObjectVersion": Can.READ,
-    "s3:PutObject": Can.WRITE,
-    "s3:PutObjectTagging": Can.WRITE,
-    "s3:DeleteObject": Can.DELETE,
-    "s3:DeleteObjectVersion": Can.PURGE,
+    "s3:ListBucket": Right.LIST,
+    "s3:ListBucketVersions": Right.LIST,
+    "s3:GetObject": Right.READ,
+    "s3:GetObjectTagging": Right.READ,
+    "s3:GetObjectVersion": Right.READ,
+    "s3:PutObject": Right.WRITE,
+    "s3:PutObjectTagging": Right.WRITE,
+    "s3:DeleteObject": Right.DELETE,
+    "s3:DeleteObjectVersion": Right.PURGE,
 }
-# About a bucket, not its objects.
-LISTING = ("s3:ListBucket", "s3:ListBucketVersions")
-# They let nobody see or change a file that the actions above do not.
-HARMLESS = ("s3:GetBucketLocation", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
-ANYTHING: Document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+# Actions on a bucket, not on its objects.
+LIST_ACTIONS = ("s3:ListBucket", "s3:ListBucketVersions")
+# These show or change no file that the actions above do not.
+HARMLESS_ACTIONS = ("s3:GetBucketLocation", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+ALLOW_ALL: Document = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 S3_ARN = re.compile(r"arn:[^:]*:s3:::(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, order=True)
-class Place:
-    """A bucket and the keys in it, as patterns with `*` and `?`."""
+class KeyPattern:
+    """Pattern of a bucket's name and of the keys in it, each with `*` and `?`."""
 
     bucket: str
     keys: str
 
-    def covers(self, other: "Place") -> bool:
-        """Whether everything in the other place lies in this one."""
+    def covers(self, other: "KeyPattern") -> bool:
+        """Return whether this pattern matches everything that the other does."""
         return covers(self.bucket, other.bucket) and covers(self.keys, other.keys)
 
 
 @dataclass
-class Reach:
-    """What a principal can do where. `beyond`: actions that have nothing to do with files."""
+class EffectiveAccess:
+    """Effective access of a principal: key patterns by right. `non_s3_actions` are those that have nothing to do with files."""
 
-    places: dict[Can, set[Place]] = field(default_factory=dict)
+    patterns: dict[Right, set[KeyPattern]] = field(default_factory=dict)
     denied_sessions: tuple[str, ...] = ()
     is_denied: bool = False
-    beyond: tuple[str, ...] = ()
+    non_s3_actions: tuple[str, ...] = ()
 
     def denies(self, session: str) -> bool:
-        """Whether everything is denied to a role's session of this name."""
+        """Return whether everything is denied to a role's session of this name."""
         return self.is_denied or any(covers(pattern, f"AROA:{session}") for pattern in self.denied_sessions)
 
-    def in_buckets(self) -> dict[str, dict[Can, set[str]]]:
-        """The same by bucket: what can be done to which keys."""
-        found: dict[str, dict[Can, set[str]]] = {}
-        for can, places in self.places.items():
-            for place in places:
-                found.setdefault(place.bucket, {}).setdefault(can, set()).add(place.keys)
-        return found
+    def in_buckets(self) -> dict[str, dict[Right, set[str]]]:
+        """Return the rights by bucket, each with its key patterns."""
+        by_bucket: dict[str, dict[Right, set[str]]] = {}
+        for right, patterns in self.patterns.items():
+            for pattern in patterns:
+                by_bucket.setdefault(pattern.bucket, {}).setdefault(right, set()).add(pattern.keys)
+        return by_bucket
 
 
 def covers(pattern: str, other: str) -> bool:
-    """Whether a pattern with `*` and `?` takes in all that another one does (or the text itself)."""
+    """Return whether a pattern with `*` and `?` matches all that another does (or the text itself)."""
     expression = "".join(".*" if letter == "*" else "." if letter == "?" else re.escape(letter) for letter in pattern)
     return re.fullmatch(expression, other, re.DOTALL) is not None
 
 
-def work_out(identity: Iterable[Document], boundary: Document | None = None) -> Reach:
-    """What these policies let whoever carries them do, within the boundary if there is one."""
-    allowing = [one for one in _statements(identity) if one.get("Effect") == "Allow"]
+def evaluate_policies(identity: Iterable[Document], boundary: Document | None = None) -> EffectiveAccess:
+    """Evaluate identity policies within a permissions boundary, if there is one."""
+    allowing = [statement for statement in _statements(identity) if statement.get("Effect") == "Allow"]
     bounds = _statements([boundary]) if boundary is not None else []
-    denying = [one for one in [*_statements(identity), *bounds] if one.get("Effect") == "Deny"]
-    places: dict[Can, set[Place]] = {}
-    for action, can in ACTIONS.items():
-        found = _places(allowing, action)
+    allowing_bounds = [statement for statement in bounds if statement.get("Effect") == "Allow"]
+    denying = [statement for statement in [*_statements(identity), *bounds] if statement.get("Effect") == "Deny"]
+    patterns: dict[Right, set[KeyPattern]] = {}
+    for action, right in ACTIONS.items():
+        allowed = _allowed_patterns(allowing, action)
         if boundary is not None:
-            found = _meet(found, _places([one for one in bounds if one.get("Effect") == "Allow"], action))
-        denied = _places([one for one in denying if not one.get("Condition")], action)
-        found = {place for place in found if not any(one.covers(place) for one in denied)}
-        places.setdefault(can, set()).update(_widest(found))
-    beyond = _beyond(allowing)
-    if boundary is not None and not _beyond([one for one in bounds if one.get("Effect") == "Allow"]):
+            allowed = _intersection(allowed, _allowed_patterns(allowing_bounds, action))
+        denied = _allowed_patterns([statement for statement in denying if not statement.get("Condition")], action)
+        allowed = {pattern for pattern in allowed if not any(other.covers(pattern) for other in denied)}
+        patterns.setdefault(right, set()).update(_widest(allowed))
+    beyond = _non_s3_actions(allowing)
+    if boundary is not None and not _non_s3_actions(allowing_bounds):
         beyond = ()
-    return Reach(
-        places={can: found for can, found in places.items() if found},
+    return EffectiveAccess(
+        patterns={right: allowed for right, allowed in patterns.items() if allowed},
         denied_sessions=tuple(sorted(_denied_sessions(denying))),
-        is_denied=any(_denies_all(one) and not one.get("Condition") for one in denying),
-        beyond=beyond,
+        is_denied=any(_denies_all(statement) and not statement.get("Condition") for statement in denying),
+        non_s3_actions=beyond,
     )
 
 
 def _statements(documents: Iterable[Document]) -> list[dict[str, Any]]:
-    return [statement for document in documents for statement in _each(document.get("Statement"))]
+    return [statement for document in documents for statement in _as_list(document.get("Statement"))]
 
 
-def _each(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]
 
 
-def _names(statement: dict[str, Any], action: str) -> bool:
-    """Whether the statement is about this action. Actions are compared without regard to capitals."""
+def _applies_to(statement: dict[str, Any], action: str) -> bool:
+    """Return whether the statement applies to this action. Actions are compared case-insensitively."""
     if "NotAction" in statement:
-        return not any(covers(one.lower(), action.lower()) for one in _each(statement["NotAction"]))
-    return any(covers(one.lower(), action.lower()) for one in _each(statement.get("Action")))
+        return not any(covers(name.lower(), action.lower()) for name in _as_list(statement["NotAction"]))
+    return any(covers(name.lower(), action.lower()) for name in _as_list(statement.get("Action")))
 
 
-def _places(statements: Iterable[dict[str, Any]], action: str) -> set[Place]:
-    return {place for one in statements if _names(one, action) for place in _of_statement(one, action)}
+def _allowed_patterns(statements: Iterable[dict[str, Any]], action: str) -> set[KeyPattern]:
+    return {
+        pattern
+        for statement in statements
+        if _applies_to(statement, action)
+        for pattern in _patterns_of_statement(statement, action)
+    }
 
 
-def _of_statement(statement: dict[str, Any], action: str) -> Iterable[Place]:
+def _patterns_of_statement(statement: dict[str, Any], action: str) -> Iterable[KeyPattern]:
     if "NotResource" in statement:
-        # All but something: to allow it is to allow nearly all, to deny it is not counted on.
-        return [Place("*", "*")] if statement.get("Effect") == "Allow" else []
-    prefixes = _prefixes(statement) if action in LISTING else None
-    return [place for one in _each(statement.get("Resource")) for place in _of_resource(one, action, prefixes)]
+        # Everything but some resources: an allow counts as all, a deny as nothing, so that no access is overlooked.
+        return [KeyPattern("*", "*")] if statement.get("Effect") == "Allow" else []
+    prefixes = _prefixes(statement) if action in LIST_ACTIONS else None
+    return [
+        pattern for resource in _as_list(statement.get("Resource")) for pattern in _patterns_of_resource(resource, action, prefixes)
+    ]
 
 
-def _of_resource(resource: str, action: str, prefixes: list[str] | None) -> Iterable[Place]:
+def _patterns_of_resource(resource: str, action: str, prefixes: list[str] | None) -> Iterable[KeyPattern]:
     match = S3_ARN.fullmatch(resource)
     if resource == "*":
         bucket, slash, keys = "*", "/", "*"
@@ -143,33 +151,33 @@ def _of_resource(resource: str, action: str, prefixes: list[str] | None) -> Iter
         return []
     else:
         bucket, slash, keys = match[1].partition("/")
-    if action in LISTING:
+    if action in LIST_ACTIONS:
         if slash and resource != "*" and bucket != "*":
             return []
-        return [Place(bucket, prefix) for prefix in prefixes or ["*"]]
+        return [KeyPattern(bucket, prefix) for prefix in prefixes or ["*"]]
     if not slash:
-        # A star at the end of a bucket's name stands for the slash and the keys too.
-        return [Place(bucket, "*")] if bucket.endswith("*") else []
-    return [Place(bucket, keys)]
+        # A `*` at the end of a bucket's name matches the slash and the keys too.
+        return [KeyPattern(bucket, "*")] if bucket.endswith("*") else []
+    return [KeyPattern(bucket, keys)]
 
 
 def _prefixes(statement: dict[str, Any]) -> list[str] | None:
-    """Where a right to list is bound to, if its condition says so."""
+    """Return the prefixes to which a condition restricts listing; None without such a condition."""
     for operator, conditions in (statement.get("Condition") or {}).items():
         for key, values in conditions.items():
             if key.lower() == "s3:prefix" and operator in ("StringLike", "StringEquals"):
-                return [str(one) for one in _each(values)]
+                return [str(prefix) for prefix in _as_list(values)]
     return None
 
 
-def _meet(one: set[Place], other: set[Place]) -> set[Place]:
-    """What lies in both."""
-    return {place for left in one for right in other if (place := _narrower(left, right)) is not None}
+def _intersection(left_patterns: set[KeyPattern], right_patterns: set[KeyPattern]) -> set[KeyPattern]:
+    """Return the patterns of what both sets match."""
+    return {overlap for left in left_patterns for right in right_patterns if (overlap := _overlap_of(left, right)) is not None}
 
 
-def _narrower(left: Place, right: Place) -> Place | None:
+def _overlap_of(left: KeyPattern, right: KeyPattern) -> KeyPattern | None:
     bucket, keys = _overlap(left.bucket, right.bucket), _overlap(left.keys, right.keys)
-    return None if bucket is None or keys is None else Place(bucket, keys)
+    return None if bucket is None or keys is None else KeyPattern(bucket, keys)
 
 
 def _overlap(left: str, right: str) -> str | None:
@@ -177,52 +185,52 @@ def _overlap(left: str, right: str) -> str | None:
         return left
     if covers(left, right):
         return right
-    fixed = [one.split("*")[0].split("?")[0] for one in (left, right)]
+    fixed = [pattern.split("*")[0].split("?")[0] for pattern in (left, right)]
     is_apart = not (fixed[0].startswith(fixed[1]) or fixed[1].startswith(fixed[0]))
-    # Two patterns that may have something in common: the longer one, which says more than is allowed at the most.
-    return None if is_apart or not all({"*", "?"} & set(one) for one in (left, right)) else max(left, right, key=len)
+    # Two patterns that may overlap: the longer one stands for the overlap, and allows more than it at most.
+    return None if is_apart or not all({"*", "?"} & set(pattern) for pattern in (left, right)) else max(left, right, key=len)
 
 
-def _widest(places: set[Place]) -> set[Place]:
-    """Without those that others take in."""
-    return {place for place in places if not any(one != place and one.covers(place) for one in places)}
+def _widest(patterns: set[KeyPattern]) -> set[KeyPattern]:
+    """Return the patterns that no other covers."""
+    return {pattern for pattern in patterns if not any(other != pattern and other.covers(pattern) for other in patterns)}
 
 
 def _denies_all(statement: dict[str, Any]) -> bool:
-    return "*" in _each(statement.get("Resource")) and all(_names(statement, action) for action in ACTIONS)
+    return "*" in _as_list(statement.get("Resource")) and all(_applies_to(statement, action) for action in ACTIONS)
 
 
 def _denied_sessions(denying: Sequence[dict[str, Any]]) -> Iterable[str]:
-    """The sessions, by patterns of `aws:userid`, to which everything is denied."""
+    """Return the sessions, as patterns of `aws:userid`, to which everything is denied."""
     for statement in denying:
         condition = statement.get("Condition") or {}
         if _denies_all(statement) and list(condition) in (["StringLike"], ["StringEquals"]):
             [conditions] = condition.values()
             if [key.lower() for key in conditions] == ["aws:userid"]:
-                yield from (str(one) for values in conditions.values() for one in _each(values))
+                yield from (str(session) for values in conditions.values() for session in _as_list(values))
 
 
-def _beyond(allowing: Iterable[dict[str, Any]]) -> tuple[str, ...]:
-    """The allowed actions that are neither about files nor harmless."""
-    allowing = [one for one in allowing if not _only_by_way_of_s3(one)]
-    known = {name.lower() for name in (*ACTIONS, *HARMLESS)}
-    actions = {one for statement in allowing for one in _each(statement.get("Action"))}
-    found = {one for one in actions if one.lower() not in known}
-    return tuple(sorted(found | ({"all but a few"} if any("NotAction" in one for one in allowing) else set())))
+def _non_s3_actions(allowing: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the allowed actions that are neither about files nor harmless."""
+    allowing = [statement for statement in allowing if not _is_kms_through_s3(statement)]
+    known = {name.lower() for name in (*ACTIONS, *HARMLESS_ACTIONS)}
+    actions = {action for statement in allowing for action in _as_list(statement.get("Action"))}
+    beyond = {action for action in actions if action.lower() not in known}
+    return tuple(sorted(beyond | ({"all but a few"} if any("NotAction" in statement for statement in allowing) else set())))
 
 
-def _only_by_way_of_s3(statement: dict[str, Any]) -> bool:
-    """Whether it allows the use of keys where S3 asks for it, which shows nobody a file that the rights to files do not."""
-    actions = [str(one).lower() for one in _each(statement.get("Action"))]
+def _is_kms_through_s3(statement: dict[str, Any]) -> bool:
+    """Return whether it allows KMS keys through S3 alone: that shows no file which the rights to files do not."""
+    actions = [str(action).lower() for action in _as_list(statement.get("Action"))]
     services = [
         str(value)
         for conditions in (statement.get("Condition") or {}).values()
         for key, values in conditions.items()
         if key.lower() == "kms:viaservice"
-        for value in _each(values)
+        for value in _as_list(values)
     ]
     return (
         bool(actions and services)
-        and all(one.startswith("kms:") for one in actions)
-        and all(one.startswith("s3.") for one in services)
+        and all(action.startswith("kms:") for action in actions)
+        and all(service.startswith("s3.") for service in services)
     )

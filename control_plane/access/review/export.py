@@ -1,4 +1,4 @@
-"""The review as a CSV for a spreadsheet: line by line, however long it is."""
+"""CSV export of the review, streamed line by line."""
 
 import csv
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 def csv_lines(
     lines: QuerySet[Line], findings: QuerySet[Finding], unmanaged: QuerySet[UnmanagedResource] | None = None
 ) -> Iterator[str]:
-    """The file's lines, each with its end of line; what is not as it should be, and what nobody knows, comes last.
+    """Yield the file's lines, each with its end of line: the review's lines, then findings, then unmanaged resources.
 
     One query per thousand rows.
     """
@@ -31,7 +31,7 @@ def csv_lines(
     keys = list(lines.values_list("pk", flat=True))
     for start in range(0, len(keys), ROWS_PER_QUERY):
         rows = {row.pk: row for row in lines.filter(pk__in=keys[start : start + ROWS_PER_QUERY])}
-        # One that a look has replaced meanwhile is left out.
+        # A line that a scan has replaced meanwhile is left out.
         for key in keys[start : start + ROWS_PER_QUERY]:
             if key in rows:
                 yield writer.writerow([_harmless(cell) for cell in _line(rows[key])])
@@ -52,7 +52,7 @@ def _line(line: Line) -> list[str]:
         line.write_to,
         Access(membership.access).value if membership else "",
         line.principal,
-        _moment(listing.since(line)),
+        _moment(listing.accessible_since(line)),
         listing.granted_by(line),
         _moment(listing.last_used(line)),
         "; ".join(line.mark_labels),
@@ -87,7 +87,7 @@ def _harmless(value: str) -> str:
 
 
 class _Echo:
-    """A file that gives each line back instead of keeping it."""
+    """A file whose `write` returns the line instead of keeping it."""
 
     def write(self, text: str) -> str:
         return text

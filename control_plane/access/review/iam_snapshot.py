@@ -1,6 +1,6 @@
-"""Reading what IAM holds of a group, and what its buckets' own policies say. For workers and the terminal; it changes nothing.
+"""Snapshot of a group in IAM, and of its buckets' policies. For workers and the terminal; it changes nothing on AWS.
 
-The web process has no right to ask IAM: pages show what was found (see `looking`).
+The web process has no right to ask IAM: pages show what a scan kept (see `scan`).
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from control_plane.access.groups.models import Group
-from control_plane.access.review.effective_access import ANYTHING, Document, Reach, work_out
+from control_plane.access.review.effective_access import ALLOW_ALL, Document, EffectiveAccess, evaluate_policies
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation
@@ -31,7 +31,7 @@ NO_BUCKET_POLICY = ("NoSuchBucket", "NoSuchBucketPolicy", "404")
 
 @dataclass(frozen=True)
 class HeldKey:
-    """One access key of a user."""
+    """An access key of a user."""
 
     access_key_id: str
     is_active: bool
@@ -40,7 +40,7 @@ class HeldKey:
 
 @dataclass(frozen=True)
 class Policy:
-    """One policy that a principal carries, itself or by a group. `arn` is empty for an inline one."""
+    """A policy that a principal has, itself or through a group. `arn` is empty for an inline one."""
 
     name: str
     arn: str
@@ -50,7 +50,7 @@ class Policy:
 
 @dataclass
 class Principal:
-    """A user or role, with all that decides what it can reach."""
+    """A user or role, with everything that decides its effective access."""
 
     name: str
     path: str
@@ -62,14 +62,14 @@ class Principal:
     other_groups: list[str] = field(default_factory=list)
     trust: Document = field(default_factory=dict)
 
-    def reach(self) -> Reach:
-        """What it can reach."""
-        return work_out([one.document for one in (*self.policies, *self.by_group)], self.boundary)
+    def effective_access(self) -> EffectiveAccess:
+        """Evaluate what the principal can reach in S3."""
+        return evaluate_policies([policy.document for policy in (*self.policies, *self.by_group)], self.boundary)
 
 
 @dataclass
-class Holding:
-    """What IAM holds of one group. `made_keys` are those that its stack made."""
+class IamSnapshot:
+    """A group's principals and policies on AWS. `made_keys` are the keys that its stack made."""
 
     role: Principal | None
     users: dict[str, Principal]
@@ -80,13 +80,13 @@ class Holding:
     made_keys: set[str]
 
 
-def read(group: Group, buckets: Iterable[str]) -> Holding:
-    """Ask IAM, CloudFormation and S3. Raises AwsFailure."""
-    return _Reader(group).read(buckets)
+def read_snapshot(group: Group, buckets: Iterable[str]) -> IamSnapshot:
+    """Read a group's snapshot from IAM, CloudFormation and S3. Raises AwsFailure."""
+    return _SnapshotReader(group).read(buckets)
 
 
-class _Reader:
-    """One reading of one group: each managed policy is read once."""
+class _SnapshotReader:
+    """Reader of one group's snapshot: each managed policy is read once."""
 
     def __init__(self, group: Group) -> None:
         self._group = group
@@ -96,34 +96,36 @@ class _Reader:
         self._managed: dict[str, Policy] = {}
         self._groups: dict[str, list[Policy]] = {}
 
-    def read(self, buckets: Iterable[str]) -> Holding:
+    def read(self, buckets: Iterable[str]) -> IamSnapshot:
         stack = self._group.stack
         with aws.explained():
             own = names.iam_group(self._group.slug)
-            users = {one.name: one for one in self._users()}
+            users = {user.name: user for user in self._users()}
             members = self._members(own)
             group_policies = self._policies_of_group(own) if members is not None else []
-            foreign = [one for one in members or [] if one["UserName"] not in users]
-            held = Holding(
+            foreign = [user for user in members or [] if user["UserName"] not in users]
+            held = IamSnapshot(
                 role=self._role(names.role(self._group.slug)),
                 users=users,
-                foreign={one["UserName"]: Principal(one["UserName"], one["Path"], by_group=group_policies) for one in foreign},
+                foreign={user["UserName"]: Principal(user["UserName"], user["Path"], by_group=group_policies) for user in foreign},
                 has_iam_group=members is not None,
                 group_policies=group_policies,
                 bucket_policies=_bucket_policies(buckets, stack.place),
                 made_keys=set(),
             )
         held.made_keys = {
-            one.physical_id for one in cloudformation.resources(stack.name, stack.place) if one.type == "AWS::IAM::AccessKey"
+            resource.physical_id
+            for resource in cloudformation.resources(stack.name, stack.place)
+            if resource.type == "AWS::IAM::AccessKey"
         }
         return held
 
     def _users(self) -> Iterable[Principal]:
         for page in self._iam.get_paginator("list_users").paginate(PathPrefix=self._path):
             for user in page["Users"]:
-                # One that goes meanwhile is gone.
-                if found := self._lookups.find(partial(self._user, user["UserName"], user["Path"])):
-                    yield found
+                # A user that is deleted meanwhile is left out.
+                if principal := self._lookups.find(partial(self._user, user["UserName"], user["Path"])):
+                    yield principal
 
     def _user(self, name: str, path: str) -> Principal:
         user = self._iam.get_user(UserName=name)["User"]
@@ -131,50 +133,56 @@ class _Reader:
         attached = self._iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
         inline = self._iam.list_user_policies(UserName=name)["PolicyNames"]
         own = names.iam_group(self._group.slug)
-        found = Principal(
+        principal = Principal(
             name,
             path,
             policies=[
-                *(self._policy(one["PolicyArn"], one["PolicyName"]) for one in attached),
-                *(_inline(one, partial(self._iam.get_user_policy, UserName=name, PolicyName=one)) for one in inline),
+                *(self._policy(policy["PolicyArn"], policy["PolicyName"]) for policy in attached),
+                *(
+                    _inline(policy_name, partial(self._iam.get_user_policy, UserName=name, PolicyName=policy_name))
+                    for policy_name in inline
+                ),
             ],
-            by_group=[policy for one in groups for policy in self._policies_of_group(one["GroupName"])],
-            keys=[self._key(dict(one)) for one in self._iam.list_access_keys(UserName=name)["AccessKeyMetadata"]],
-            other_groups=[one["GroupName"] for one in groups if one["GroupName"] != own],
+            by_group=[policy for group in groups for policy in self._policies_of_group(group["GroupName"])],
+            keys=[self._key(dict(key)) for key in self._iam.list_access_keys(UserName=name)["AccessKeyMetadata"]],
+            other_groups=[group["GroupName"] for group in groups if group["GroupName"] != own],
         )
-        return self._bounded(found, user.get("PermissionsBoundary"))
+        return self._with_boundary(principal, user.get("PermissionsBoundary"))
 
     def _role(self, name: str) -> Principal | None:
-        def look() -> Principal:
+        def find_role() -> Principal:
             role = self._iam.get_role(RoleName=name)["Role"]
             attached = self._iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
             inline = self._iam.list_role_policies(RoleName=name)["PolicyNames"]
-            found = Principal(
+            principal = Principal(
                 name,
                 role["Path"],
                 policies=[
-                    *(self._policy(one["PolicyArn"], one["PolicyName"]) for one in attached),
-                    *(_inline(one, partial(self._iam.get_role_policy, RoleName=name, PolicyName=one)) for one in inline),
+                    *(self._policy(policy["PolicyArn"], policy["PolicyName"]) for policy in attached),
+                    *(
+                        _inline(policy_name, partial(self._iam.get_role_policy, RoleName=name, PolicyName=policy_name))
+                        for policy_name in inline
+                    ),
                 ],
                 trust=_as_document(role.get("AssumeRolePolicyDocument")),
             )
-            return self._bounded(found, role.get("PermissionsBoundary"))
+            return self._with_boundary(principal, role.get("PermissionsBoundary"))
 
-        return self._lookups.find(look)
+        return self._lookups.find(find_role)
 
-    def _bounded(self, principal: Principal, boundary: Any) -> Principal:
+    def _with_boundary(self, principal: Principal, boundary: Any) -> Principal:
         if boundary:
             principal.boundary_arn = boundary["PermissionsBoundaryArn"]
             principal.boundary = self._policy(principal.boundary_arn, "boundary").document
         return principal
 
     def _members(self, name: str) -> list[dict[str, str]] | None:
-        """The users in an IAM group; None where there is no such group."""
+        """Return the users in an IAM group; None where there is no such group."""
         return self._lookups.find(
             lambda: [
-                {"UserName": one["UserName"], "Path": one["Path"]}
+                {"UserName": user["UserName"], "Path": user["Path"]}
                 for page in self._iam.get_paginator("get_group").paginate(GroupName=name)
-                for one in page["Users"]
+                for user in page["Users"]
             ]
         )
 
@@ -184,27 +192,30 @@ class _Reader:
                 attached = self._iam.list_attached_group_policies(GroupName=name)["AttachedPolicies"]
                 inline = self._iam.list_group_policies(GroupName=name)["PolicyNames"]
                 self._groups[name] = [
-                    *(self._policy(one["PolicyArn"], one["PolicyName"]) for one in attached),
-                    *(_inline(one, partial(self._iam.get_group_policy, GroupName=name, PolicyName=one)) for one in inline),
+                    *(self._policy(policy["PolicyArn"], policy["PolicyName"]) for policy in attached),
+                    *(
+                        _inline(policy_name, partial(self._iam.get_group_policy, GroupName=name, PolicyName=policy_name))
+                        for policy_name in inline
+                    ),
                 ]
             except ClientError as error:
                 if not _is_refusal(error):
                     raise
-                # A group of somebody else's, which the worker may not read.
-                self._groups[name] = [Policy(f"group {name}", f"group {name}", ANYTHING, is_readable=False)]
+                # A foreign group, which the worker may not read.
+                self._groups[name] = [Policy(f"group {name}", f"group {name}", ALLOW_ALL, is_readable=False)]
         return self._groups[name]
 
     def _policy(self, arn: str, name: str) -> Policy:
         if arn not in self._managed:
             try:
                 version = self._iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
-                found = self._iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
-                self._managed[arn] = Policy(name, arn, _as_document(found["Document"]))
+                answer = self._iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+                self._managed[arn] = Policy(name, arn, _as_document(answer["Document"]))
             except ClientError as error:
                 if not _is_refusal(error):
                     raise
-                # The worker may read ours alone. What another one allows is not known, so it counts as all there is.
-                self._managed[arn] = Policy(name, arn, ANYTHING, is_readable=False)
+                # The worker may read our policies only. What another allows is not known, so it counts as everything.
+                self._managed[arn] = Policy(name, arn, ALLOW_ALL, is_readable=False)
         return self._managed[arn]
 
     def _key(self, key: dict[str, Any]) -> HeldKey:
@@ -214,19 +225,19 @@ class _Reader:
 
 def _bucket_policies(buckets: Iterable[str], place: Place) -> dict[str, Document]:
     s3 = aws.client("s3", place, config=aws.PATIENT)
-    found = {}
+    documents = {}
     for bucket in buckets:
         if answer := _unless_gone(partial(s3.get_bucket_policy, Bucket=bucket)):
-            found[bucket] = _as_document(answer["Policy"])
-    return found
+            documents[bucket] = _as_document(answer["Policy"])
+    return documents
 
 
-def _inline(name: str, ask: Callable[[], Any]) -> Policy:
-    return Policy(name, "", _as_document(ask()["PolicyDocument"]))
+def _inline(name: str, request: Callable[[], Any]) -> Policy:
+    return Policy(name, "", _as_document(request()["PolicyDocument"]))
 
 
 def _as_document(value: Any) -> Document:
-    """IAM's answers are documents that the SDK has read already; S3's are text."""
+    """Return the policy document as a dict: the SDK has parsed IAM's answers, and S3's are text."""
     return dict(json.loads(value) if isinstance(value, str) else value or {})
 
 
@@ -234,10 +245,10 @@ def _is_refusal(error: ClientError) -> bool:
     return code_of(error) in DENIED
 
 
-def _unless_gone(ask: Callable[[], _T]) -> _T | None:
-    """What S3 answers, or None where there is no such bucket, or none of its policies."""
+def _unless_gone(request: Callable[[], _T]) -> _T | None:
+    """Return what S3 answers, or None where there is no such bucket or it has no policy."""
     try:
-        return ask()
+        return request()
     except ClientError as error:
         if code_of(error) in NO_BUCKET_POLICY:
             return None

@@ -1,4 +1,4 @@
-"""The review for pages, commands and the CSV: found, searched and ordered in the database, in a fixed number of queries."""
+"""Listings of the review for pages, commands and the CSV: filtered, searched and sorted in a fixed number of queries."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,18 +10,18 @@ from control_plane.access.groups.models import Access, Group
 from control_plane.access.review.models import Finding, Line, Look, UnmanagedResource
 from control_plane.deployments.models import Deployment, Stack
 
-# What the lines stand together by.
+# Orders of the lines, by what groups them.
 ORDERS: dict[str, tuple[Any, ...]] = {
     "person": (F("membership__user__email").asc(nulls_last=True), "principal", "group__slug", "bucket", "pk"),
     "group": ("group__slug", F("membership__user__email").asc(nulls_last=True), "principal", "bucket", "pk"),
     "bucket": ("bucket", "group__slug", F("membership__user__email").asc(nulls_last=True), "principal", "pk"),
 }
-LONGEST_SEARCH = 100
+MAX_SEARCH_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A line in a person's words. `heading`: what it stands beneath, where that is another than the line's before."""
+class ReviewRow:
+    """A line as it is shown. `heading` is set on the first line of each person, group or bucket, and empty on the others."""
 
     line: Line
     person: str
@@ -31,123 +31,125 @@ class Shown:
     heading: str = ""
 
 
-def lines(*, group: Group | None = None, by: str = "person", search: str = "", only_differences: bool = False) -> QuerySet[Line]:
-    """The lines of a group, or of all, that the search finds in person, principal, group or bucket."""
-    # Of a retired group nothing is on AWS, and nobody looks there any more.
-    found = (
+def review_lines(
+    *, group: Group | None = None, by: str = "person", search: str = "", only_differences: bool = False
+) -> QuerySet[Line]:
+    """Return the lines of a group, or of all, that match the search by person, principal, group or bucket."""
+    # A retired group has nothing on AWS and is scanned no more.
+    lines = (
         Line.objects.filter(group__retired_at=None)
         .select_related("group", "membership__user", "grant")
-        .annotate(member_since=_brought("membership"), grant_since=_brought("grant"))
+        .annotate(member_since=_deployed_at("membership"), grant_since=_deployed_at("grant"))
     )
     if group is not None:
-        found = found.filter(group=group)
+        lines = lines.filter(group=group)
     if only_differences:
-        found = found.filter(differs=True)
-    for word in search[:LONGEST_SEARCH].split():
+        lines = lines.filter(differs=True)
+    for word in search[:MAX_SEARCH_CHARACTERS].split():
         places = ("membership__user__email", "membership__user__name", "principal", "group__slug", "group__name", "bucket")
-        found = found.filter(_any_holds(places, word))
-    return found.order_by(*ORDERS.get(by, ORDERS["person"]))
+        lines = lines.filter(_any_contains(places, word))
+    return lines.order_by(*ORDERS.get(by, ORDERS["person"]))
 
 
-def shown(rows: list[Line], by: str) -> list[Shown]:
-    """These lines in words, each with its heading where a new one begins. No queries."""
-    found, before = [], None
+def review_rows(rows: list[Line], by: str) -> list[ReviewRow]:
+    """Return these lines as they are shown, each with its heading where a new one begins. No queries."""
+    shown, before = [], None
     for line in rows:
         person = line.membership.user.email if line.membership else "nobody that the database knows"
         heading = {"group": str(line.group), "bucket": line.bucket or "no bucket"}.get(by, person)
-        found.append(
-            Shown(
+        shown.append(
+            ReviewRow(
                 line=line,
                 person=person,
-                since=since(line),
+                since=accessible_since(line),
                 granted_by=granted_by(line),
                 last_used_at=last_used(line),
                 heading=heading if heading != before else "",
             )
         )
         before = heading
-    return found
+    return shown
 
 
-def since(line: Line) -> datetime | None:
-    """Since when the person can reach it: the later of when AWS had the membership and the grant."""
+def accessible_since(line: Line) -> datetime | None:
+    """Return since when the person can reach it: the later of when the membership and the grant were deployed."""
     given = [
         getattr(line, "member_since", None) or (line.membership.created_at if line.membership else None),
         getattr(line, "grant_since", None) or (line.grant.created_at if line.grant else None),
     ]
-    return max((one for one in given if one), default=None) if line.membership else None
+    return max((moment for moment in given if moment), default=None) if line.membership else None
 
 
 def granted_by(line: Line) -> str:
-    """Who let the person in, and who gave the group the bucket."""
-    who = [one.added_by for one in (line.membership, line.grant) if one is not None]
-    return " / ".join(dict.fromkeys(one or "unknown" for one in who))
+    """Name whoever added the member, and whoever granted the bucket to the group."""
+    who = [row.added_by for row in (line.membership, line.grant) if row is not None]
+    return " / ".join(dict.fromkeys(name or "unknown" for name in who))
 
 
 def last_used(line: Line) -> datetime | None:
-    """When credentials were last handed out, or a key was last used."""
+    """Return when credentials were last handed out or a key was last used; None for neither."""
     handed = line.membership.last_used_at if line.membership else None
-    return max((one for one in (handed, line.key_last_used_at) if one), default=None)
+    return max((moment for moment in (handed, line.key_last_used_at) if moment), default=None)
 
 
 def findings(group: Group | None = None) -> QuerySet[Finding]:
-    """What is not as Cohort makes it: of one group, or everywhere."""
-    found = Finding.objects.exclude(look__group__retired_at__isnull=False).select_related("look__group", "membership__user")
-    return found.filter(look__group=group) if group is not None else found
+    """Return the findings of one group, or all of them."""
+    all_findings = Finding.objects.exclude(look__group__retired_at__isnull=False).select_related("look__group", "membership__user")
+    return all_findings.filter(look__group=group) if group is not None else all_findings
 
 
 def unmanaged() -> QuerySet[UnmanagedResource]:
-    """What AWS holds under our names and the database does not know, stacks first.
+    """Return the resources that AWS holds under our names and the database does not know, stacks first.
 
-    With `is_known`: whether the database knows the stack, of which AWS holds what was changed after the backup.
+    Annotated with `is_known`: whether the database knows the stack, which was changed on AWS after the backup.
     """
     stack = UnmanagedResource.Kind.STACK
     known = Stack.objects.filter(name=OuterRef("name"))
-    found = UnmanagedResource.objects.annotate(is_known=Q(kind=stack) & Exists(known))
-    # A known stack's may have been decided about on the stack's page.
-    found = found.exclude(kind=stack, name__in=Stack.objects.filter(newer_generation=0).values("name"))
-    return found.order_by(Case(When(kind=stack, then=0), default=1), "kind", "name", "pk")
+    resources = UnmanagedResource.objects.annotate(is_known=Q(kind=stack) & Exists(known))
+    # A known stack is left out once it was decided about on the stack's page.
+    resources = resources.exclude(kind=stack, name__in=Stack.objects.filter(newer_generation=0).values("name"))
+    return resources.order_by(Case(When(kind=stack, then=0), default=1), "kind", "name", "pk")
 
 
 def newer_stacks() -> QuerySet[Stack]:
-    """The stacks that AWS holds in a state which the database does not know."""
+    """Return the stacks whose state on AWS is newer than the database."""
     return Stack.objects.filter(newer_generation__gt=0).select_related("group")
 
 
 def newer_groups_unread() -> QuerySet[Stack]:
-    """The groups' stacks among them of which it was not read yet what AWS holds now."""
-    read = UnmanagedResource.objects.filter(
+    """Return the groups' stacks among `newer_stacks` whose present manifest was not read from AWS yet."""
+    already_read = UnmanagedResource.objects.filter(
         kind=UnmanagedResource.Kind.STACK, name=OuterRef("name"), generation=OuterRef("newer_generation")
     )
-    return newer_stacks().filter(~Exists(read), kind=Stack.Kind.GROUP)
+    return newer_stacks().filter(~Exists(already_read), kind=Stack.Kind.GROUP)
 
 
 def counts(group: Group) -> dict[str, int]:
-    """How much there is to sign."""
-    found = Line.objects.filter(group=group).aggregate(
+    """Count what a sign-off covers: lines, people, buckets, key holders, differing lines and findings."""
+    counted = Line.objects.filter(group=group).aggregate(
         lines=Count("pk"),
         people=Count("membership__user", distinct=True),
         buckets=Count("bucket", distinct=True, filter=~Q(bucket="")),
         key_holders=Count("membership", distinct=True, filter=Q(membership__access=Access.KEYS)),
         differing=Count("pk", filter=Q(differs=True)),
     )
-    return {**found, "findings": findings(group).count()}
+    return {**counted, "findings": findings(group).count()}
 
 
 def is_current(look: Look | None, group: Group) -> bool:
-    """Whether what was seen is what AWS holds now, as far as we deployed it. One query."""
+    """Return whether no deployment has run since the scan, so that it shows what AWS holds now. One query."""
     if look is None or look.finished_at is None or look.generation != group.stack.deployed_generation:
         return False
     return not runs_since(group.stack_id, look.finished_at).exists()
 
 
 def runs_since(stack: int | OuterRef, moment: datetime | OuterRef) -> QuerySet[Deployment]:
-    """The runs of a stack that ended after a scan began: any of them may have changed what AWS holds."""
+    """Return the runs of a stack that ended after a scan began: any of them may have changed what AWS holds."""
     return Deployment.objects.filter(stack=stack, finished_at__gt=moment)
 
 
-def _brought(what: str) -> Subquery:
-    """When the first deployment ended that brought the row."""
+def _deployed_at(what: str) -> Subquery:
+    """Return when the first deployment that contained the row ended."""
     ended = Deployment.objects.filter(
         stack=OuterRef("group__stack"),
         state=Deployment.State.SUCCEEDED,
@@ -157,8 +159,8 @@ def _brought(what: str) -> Subquery:
     return Subquery(ended.order_by("generation", "pk").values("finished_at")[:1])
 
 
-def _any_holds(places: tuple[str, ...], word: str) -> Q:
-    found = Q()
+def _any_contains(places: tuple[str, ...], word: str) -> Q:
+    condition = Q()
     for place in places:
-        found |= Q(**{f"{place}__icontains": word})
-    return found
+        condition |= Q(**{f"{place}__icontains": word})
+    return condition

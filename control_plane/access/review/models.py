@@ -1,4 +1,4 @@
-"""What IAM held when it was looked at, line by line; what differed; and who signed it. No secret is here."""
+"""Models of the access review: scans, lines, findings, unmanaged resources and sign-offs. They hold no secret."""
 
 from django.conf import settings
 from django.db import models
@@ -10,7 +10,7 @@ from control_plane.base.aws import Place
 
 
 class Mark(models.TextChoices):
-    """How a line of the review stands against the database."""
+    """Mark of a line: how it compares with the database."""
 
     NOT_IN_DATABASE = "not-in-database", "on AWS but not in the database"
     NOT_ON_AWS = "not-on-aws", "in the database but not on AWS"
@@ -24,12 +24,12 @@ class Mark(models.TextChoices):
     REMOVING = "removing", "being taken away"
 
 
-# These say that AWS and the database disagree; the others are as they should be.
+# These mean that AWS and the database disagree; the other marks are expected.
 DIFFERENCES = (Mark.NOT_IN_DATABASE, Mark.NOT_ON_AWS, Mark.WIDER, Mark.NARROWER, Mark.LETS_IN, Mark.DENIED_ONLY)
 
 
 class Look(models.Model):
-    """When IAM was last looked at for a group, or, without one, for what belongs to no group."""
+    """The last scan of AWS for a group or, without one, for what belongs to no group."""
 
     group = models.OneToOneField(Group, null=True, on_delete=models.CASCADE, related_name="review_look")
     asked_at = models.DateTimeField(null=True, db_index=True, help_text="None where it is wanted as soon as can be.")
@@ -38,7 +38,7 @@ class Look(models.Model):
     error = models.CharField(max_length=400, blank=True)
 
     class Meta:
-        # The database takes two rows without a group for different ones.
+        # A unique constraint on a nullable column alone would allow several rows without a group.
         constraints = (models.UniqueConstraint(Coalesce("group", Value(0)), name="one_look_each"),)
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class Look(models.Model):
 
 
 class Line(models.Model):
-    """What one person, or a principal that nobody knows, can reach in one bucket."""
+    """Access of one person, or of a principal that the database does not know, to one bucket."""
 
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="review_lines")
     membership = models.ForeignKey(Membership, null=True, on_delete=models.CASCADE, related_name="review_lines")
@@ -71,21 +71,21 @@ class Line(models.Model):
 
     @property
     def rights(self) -> str:
-        """What it may do, in words."""
+        """The rights in words."""
         able = (("list", self.can_list), ("read", self.can_read), ("write", self.can_write), ("delete", self.can_delete))
         return ", ".join(word for word, can in able if can) or "nothing"
 
     @property
     def mark_labels(self) -> list[str]:
-        """Its marks in words."""
+        """The marks in words."""
         return [Mark(mark).label for mark in self.marks]
 
 
 class Finding(models.Model):
-    """Something on AWS that is not as Cohort makes it."""
+    """A difference on AWS from what Cohort makes."""
 
     class Kind(models.TextChoices):
-        """What it is."""
+        """Kind of finding."""
 
         UNKNOWN_USER = "unknown-user", "a user whom the database does not know"
         FOREIGN_USER = "foreign-user", "a foreign user in the group"
@@ -113,13 +113,13 @@ class Finding(models.Model):
 
 
 class UnmanagedResource(models.Model):
-    """Something that AWS holds under our names and this database does not know: it waits for a decision.
+    """A resource that AWS holds under our names and this database does not know: it waits for a decision.
 
-    As after a backup was restored that is older than it is. It is gone from here once it is taken over, or AWS holds it no more.
+    It may be newer than the backup that was restored. The row is deleted once it is taken over, or AWS no longer holds it.
     """
 
     class Kind(models.TextChoices):
-        """What it is."""
+        """Kind of resource."""
 
         STACK = "stack", "a stack"
         USER = "user", "an IAM user"
@@ -128,7 +128,7 @@ class UnmanagedResource(models.Model):
         SECRET = "secret", "a secret"
 
     class State(models.TextChoices):
-        """How far it is."""
+        """State of the decision."""
 
         WAITING = "waiting", "waits for a decision"
         REMOVING = "removing", "is being removed"
@@ -161,18 +161,18 @@ class UnmanagedResource(models.Model):
 
     @property
     def place(self) -> Place:
-        """The account and region that it is in; of what IAM holds, the site's region."""
+        """The account and region that it is in; the site's region for what IAM holds."""
         site = Place.of_site()
         return Place(site.account, self.region or site.region)
 
     @property
     def working_keys(self) -> int:
-        """How many access keys of it work."""
-        return sum(int(one["keys"]) for one in self.users)
+        """The number of its active access keys."""
+        return sum(int(user["keys"]) for user in self.users)
 
 
 class SignOff(models.Model):
-    """A manager looked at who can reach what in their group, and put their name to it. Never changed."""
+    """A manager's confirmation of who can reach what in their group. Never changed."""
 
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="sign_offs")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -193,7 +193,7 @@ class SignOff(models.Model):
 
 
 class Reminder(models.Model):
-    """That a group's managers were told that a review is due, for the period since `since`."""
+    """A reminder that was sent to a group's managers: a review is due for the period since `since`."""
 
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="+")
     since = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""Looking at what IAM holds of a group, and keeping what was found. For workers and the terminal."""
+"""Scans of a group's access on AWS, which keep what was found. For workers and the terminal."""
 
 import logging
 
@@ -7,9 +7,9 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Group
 from control_plane.access.review import unmanaged
-from control_plane.access.review.comparison import Compared, lines
-from control_plane.access.review.findings import findings
-from control_plane.access.review.iam_snapshot import read
+from control_plane.access.review.comparison import Comparison, build_lines
+from control_plane.access.review.findings import build_findings
+from control_plane.access.review.iam_snapshot import read_snapshot
 from control_plane.access.review.models import Finding, Line, Look, UnmanagedResource
 from control_plane.base.aws import AwsFailure
 from control_plane.base.errors import Refused
@@ -20,71 +20,72 @@ logger = logging.getLogger("cohort.review")
 ROWS_AT_ONCE = 500
 
 
-class NotNow(Refused):
-    """What AWS holds is being changed: it would differ by right."""
+class StackIsChanging(Refused):
+    """A deployment is changing the stack: AWS and the database are expected to differ."""
 
 
-def look(group: Group) -> Look:
-    """Ask AWS what the group's principals can reach, compare it with the database, and keep both. Raises AwsFailure or NotNow.
+def scan_group(group: Group) -> Look:
+    """Read what the group's principals can reach, compare it with the database, and keep both.
 
-    What differs right after a deployment may only be IAM's delay: it is kept, and the sweep looks again once that is over.
+    A difference right after a deployment may only be IAM's delay: it is kept, and the sweep scans again once that is over.
+    Raises AwsFailure or StackIsChanging.
     """
-    found, _ = Look.objects.get_or_create(group=group)
-    Look.objects.filter(pk=found.pk).update(asked_at=timezone.now())
+    scan, _ = Look.objects.get_or_create(group=group)
+    Look.objects.filter(pk=scan.pk).update(asked_at=timezone.now())
     try:
-        _read(found, group)
-    except (AwsFailure, NotNow) as error:
-        Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
+        _read(scan, group)
+    except (AwsFailure, StackIsChanging) as error:
+        Look.objects.filter(pk=scan.pk).update(error=str(error)[:400])
         raise
-    found.refresh_from_db()
-    return found
+    scan.refresh_from_db()
+    return scan
 
 
-def look_outside() -> Look:
-    """Ask AWS for what it holds under our names and the database does not know. Raises AwsFailure."""
-    found, _ = Look.objects.get_or_create(group=None)
+def scan_outside_groups() -> Look:
+    """Scan AWS for what it holds under our names and the database does not know. Raises AwsFailure."""
+    scan, _ = Look.objects.get_or_create(group=None)
     began = timezone.now()
-    Look.objects.filter(pk=found.pk).update(asked_at=began)
+    Look.objects.filter(pk=scan.pk).update(asked_at=began)
     try:
         unmanaged.scan()
     except AwsFailure as error:
-        Look.objects.filter(pk=found.pk).update(error=str(error)[:400])
+        Look.objects.filter(pk=scan.pk).update(error=str(error)[:400])
         raise
-    # Of what was found, one scan reads a part: the next one goes on soon.
+    # One scan reads a part of what was found: the next one follows soon.
     again = {"asked_at": None} if UnmanagedResource.objects.filter(read_at=None).exists() else {}
-    Look.objects.filter(pk=found.pk).update(finished_at=began, error="", **again)
-    found.refresh_from_db()
-    return found
+    Look.objects.filter(pk=scan.pk).update(finished_at=began, error="", **again)
+    scan.refresh_from_db()
+    return scan
 
 
-def _read(found: Look, group: Group) -> None:
+def _read(scan: Look, group: Group) -> None:
     began = timezone.now()
     group.stack = Stack.objects.get(pk=group.stack_id)
     generation = group.stack.deployed_generation
     _refuse_while_changing(group, generation)
     grants = list(group.grants.not_ended().filter(analysis__unmade_reason="").select_related("analysis", "group__stack"))
-    holding = read(group, sorted({grant.analysis.bucket for grant in grants}))
+    holding = read_snapshot(group, sorted({grant.analysis.bucket for grant in grants}))
     with transaction.atomic():
-        # What changed while AWS was asked would be compared with what it is not.
+        # A change made while AWS was read would be compared with the state before it.
         _refuse_while_changing(group, generation)
         memberships = list(group.memberships.not_ended().select_related("user", "group__stack"))
         group.refresh_from_db(fields=["suspended_at"])
-        for one in (*memberships, *grants):
-            one.group = group
-        compared = Compared(group, memberships, grants, holding)
-        seen, strange = lines(compared), findings(compared)
+        for row in (*memberships, *grants):
+            row.group = group
+        compared = Comparison(group, memberships, grants, holding)
+        seen, strange = build_lines(compared), build_findings(compared)
         Line.objects.filter(group=group).delete()
         Line.objects.bulk_create(seen, batch_size=ROWS_AT_ONCE)
-        _keep(found, strange)
+        _keep(scan, strange)
         is_provisional = bool(strange or any(line.differs for line in seen)) and is_settling(group.stack_id)
         again = {"asked_at": None} if is_provisional else {}
-        Look.objects.filter(pk=found.pk).update(finished_at=began, generation=generation, error="", **again)
+        Look.objects.filter(pk=scan.pk).update(finished_at=began, generation=generation, error="", **again)
 
 
-def _keep(found: Look, rows: list[Finding]) -> None:
-    found.findings.all().delete()
+def _keep(scan: Look, rows: list[Finding]) -> None:
+    scan.findings.all().delete()
     for row in rows:
-        row.look = found
+        row.look = scan
     Finding.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
 
 
@@ -92,5 +93,5 @@ def _refuse_while_changing(group: Group, generation: int) -> None:
     stack = Stack.objects.get(pk=group.stack_id)
     is_running = Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists()
     if is_running or stack.deployed_generation != generation:
-        raise NotNow(f"{group.name} is being deployed. Nothing was looked at; look again once that has ended.")
+        raise StackIsChanging(f"{group.name} is being deployed. Nothing was looked at; look again once that has ended.")
     group.stack = stack

@@ -1,4 +1,4 @@
-"""Which groups are to be looked at, and asking for it. A page that does so needs none of AWS's modules."""
+"""Schedule of scans, and requests for one. A page that requests a scan needs none of AWS's modules."""
 
 from datetime import timedelta
 
@@ -18,54 +18,54 @@ from control_plane.base.errors import TooOften
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
 
-LOOK_AGE = timedelta(hours=20)
-# After a deployment, and after a look that came to nothing, AWS is asked again no sooner than this.
-PATIENCE = timedelta(minutes=5)
-# Groups that one sweep has looked at; each member who holds a key takes some six requests.
-MAX_AT_ONCE = 10
-# Asked for by people, of one group.
-AGAIN_AFTER = timedelta(seconds=20)
+SCAN_AGE = timedelta(hours=20)
+# After a deployment, and after a scan that failed, AWS is scanned again no sooner than this.
+MIN_RESCAN_DELAY = timedelta(minutes=5)
+# Groups that one sweep starts a scan of; each member who holds a key takes some six requests.
+MAX_GROUPS_PER_SWEEP = 10
+# Least time between two scans of one group that people request.
+MIN_REQUEST_INTERVAL = timedelta(seconds=20)
 
 
-def start_due_looks() -> int:
-    """Have workers look at the groups for which a run ended since, or that nobody looked at for a day. Returns how many looks.
+def start_due_scans() -> int:
+    """Enqueue scans of the groups with a run since their last one, or without a scan for a day. Returns how many scans.
 
     Any run counts, whatever its generation and however it ended: a repair brings what is there already, and a failed run may
     have changed a part.
     """
     now = timezone.now()
-    due = _due(now - PATIENCE, now - LOOK_AGE)
-    # So soon after a deployment IAM may show what there was before it.
+    due = _due(now - MIN_RESCAN_DELAY, now - SCAN_AGE)
+    # So soon after a deployment IAM may still show the state before it.
     just_deployed = Deployment.objects.filter(stack=OuterRef("stack"), finished_at__gt=now - SETTLES)
     living = Group.objects.filter(~Exists(just_deployed), retired_at=None, stack__deployed_generation__gt=0)
     groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
-    found = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
-    started = sum(_start(pk, due) for pk in found[:MAX_AT_ONCE])
-    again = ~Q(error="") | _mended_outside() | Q(Exists(newer_groups_unread()))
-    outside = Q(asked_at=None) | Q(asked_at__lt=now - LOOK_AGE) | (again & Q(asked_at__lt=now - PATIENCE))
+    due_groups = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
+    started = sum(_start(pk, due) for pk in due_groups[:MAX_GROUPS_PER_SWEEP])
+    again = ~Q(error="") | _may_be_resolved_outside() | Q(Exists(newer_groups_unread()))
+    outside = Q(asked_at=None) | Q(asked_at__lt=now - SCAN_AGE) | (again & Q(asked_at__lt=now - MIN_RESCAN_DELAY))
     return started + _start(None, outside)
 
 
-def request_look(group: Group, *, actor: Actor) -> None:
-    """Have a worker look at a group now. Its managers and administrators may. Raises TooOften or PermissionDenied."""
+def request_scan(group: Group, *, actor: Actor) -> None:
+    """Have a worker scan a group now. Its managers and administrators may. Raises TooOften or PermissionDenied."""
     require_manager(actor, group)
     now = timezone.now()
     with transaction.atomic():
         look, is_new = Look.objects.get_or_create(group=group, defaults={"asked_at": now})
-        mine = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - AGAIN_AFTER), pk=look.pk)
+        mine = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - MIN_REQUEST_INTERVAL), pk=look.pk)
         if not (is_new or mine.update(asked_at=now)):
             raise TooOften("AWS was asked about this group just now. Nothing was started; reload the page in a moment.")
         record(actor, "review.look", group.slug)
         transaction.on_commit(lambda: look_at_group.enqueue(group.pk))
 
 
-def request_all(*, actor: Actor) -> int:
-    """Have every group looked at: a few now, the rest by the sweep. Administrators may. Returns how many groups."""
+def request_all_scans(*, actor: Actor) -> int:
+    """Have every group scanned: a few now, the rest by the sweep. Administrators may. Returns how many groups."""
     require_administrator(actor)
     with transaction.atomic():
         wanted = Look.objects.update(asked_at=None)
         record(actor, "review.look", "every group")
-    start_due_looks()
+    start_due_scans()
     return wanted
 
 
@@ -76,21 +76,21 @@ def _due(recent: object, old: object) -> Q:
     return Q(asked_at=None) | Q(asked_at__lt=old) | ((changed | ~Q(error="")) & Q(asked_at__lt=recent))
 
 
-def _mended_outside() -> Q:
-    """Whether something waits for a decision, and a run of any stack may have removed it since."""
+def _may_be_resolved_outside() -> Q:
+    """Build the condition that something waits for a decision and a run of any stack may have removed it since."""
     ended = Deployment.objects.filter(finished_at__gt=OuterRef("finished_at"))
     return Q(Exists(UnmanagedResource.objects.all())) & Q(Exists(ended))
 
 
 def mark_restored(using: str) -> None:
-    """In a database that was restored: have everything looked at, since AWS may hold what was made after the backup."""
+    """Have everything scanned in a restored database, since AWS may hold what was made after the backup."""
     Look.objects.using(using).update(asked_at=None)
 
 
 def _start(group_id: int | None, due: Q) -> int:
     now = timezone.now()
     with transaction.atomic():
-        # Of several workers, whoever changes the row has it looked at.
+        # Of several workers, the one that changes the row enqueues the scan.
         look, is_new = Look.objects.get_or_create(group=group_id and Group(pk=group_id), defaults={"asked_at": now})
         mine = Look.objects.filter(pk__in=Look.objects.filter(due, pk=look.pk).values("pk"))
         if not (is_new or mine.update(asked_at=now)):

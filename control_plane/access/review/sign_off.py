@@ -1,4 +1,4 @@
-"""A manager's sign-off of who can reach what in a group: when it is due, what is signed, and the reminder."""
+"""Managers' sign-off of who can reach what in a group: when it is due, what is signed, and the reminder."""
 
 import logging
 from dataclasses import dataclass
@@ -24,53 +24,53 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.review")
 
-FRESH = timedelta(days=1)
-MAX_AT_ONCE = 200
+MAX_SCAN_AGE = timedelta(days=1)
+MAX_GROUPS_PER_SWEEP = 200
 # Differences that a sign-off keeps in words; all of them are in its lines.
-MAX_KEPT = 500
+MAX_DIFFERENCES_KEPT = 500
 
 
 class NotSignable(Refused):
-    """What was to be signed is not what AWS holds now."""
+    """The scan to be signed is missing, too old, or not what AWS holds now."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How a group stands with its sign-offs."""
+class SignOffStatus:
+    """Sign-off status of a group: the last sign-off, and when the next is due."""
 
     last: SignOff | None
     due_at: datetime
 
     @property
     def is_due(self) -> bool:
-        """Whether the group's manager has to look now."""
+        """True once a sign-off is due."""
         return self.due_at <= timezone.now()
 
 
-def standing(group: Group) -> Standing:
-    """How a group stands. One query."""
+def sign_off_status(group: Group) -> SignOffStatus:
+    """Return a group's sign-off status. One query."""
     last = group.sign_offs.first()
-    return Standing(last, (last.at if last else group.created_at) + _period())
+    return SignOffStatus(last, (last.at if last else group.created_at) + _period())
 
 
-def states() -> QuerySet[Any]:
-    """The groups, longest overdue first, each with `signed_at`, `signed_by`, `since` and `is_due`."""
+def groups_by_sign_off() -> QuerySet[Any]:
+    """Return the groups, longest overdue first, each with `signed_at`, `signed_by`, `since` and `is_due`."""
     last = SignOff.objects.filter(group=OuterRef("pk")).order_by("-at", "-pk")
-    found: QuerySet[Any] = Group.objects.filter(retired_at=None).annotate(
+    groups: QuerySet[Any] = Group.objects.filter(retired_at=None).annotate(
         signed_at=Subquery(last.values("at")[:1], output_field=DateTimeField(null=True)),
         signed_by=Subquery(last.values("by")[:1]),
     )
-    found = found.annotate(since=Coalesce("signed_at", "created_at"))
+    groups = groups.annotate(since=Coalesce("signed_at", "created_at"))
     due = Case(When(since__lte=timezone.now() - _period(), then=Value(value=True)), default=Value(value=False))
-    ordered: QuerySet[Any] = found.annotate(is_due=due).select_related("review_look", "stack").order_by("since", "slug")
+    ordered: QuerySet[Any] = groups.annotate(is_due=due).select_related("review_look", "stack").order_by("since", "slug")
     return ordered
 
 
-def hindrance(group: Group, look: Look | None) -> str:
-    """Why what was seen cannot be signed now; empty if it can."""
+def reason_not_signable(group: Group, look: Look | None) -> str:
+    """Return why the scan cannot be signed now; empty if it can."""
     if look is None or look.finished_at is None:
         return "AWS was not looked at yet. Choose “Look now” first."
-    if look.finished_at < timezone.now() - FRESH:
+    if look.finished_at < timezone.now() - MAX_SCAN_AGE:
         return "AWS was looked at more than a day ago. Choose “Look now” first."
     if not listing.is_current(look, group):
         return "The group was deployed since AWS was looked at. Choose “Look now” first."
@@ -78,12 +78,12 @@ def hindrance(group: Group, look: Look | None) -> str:
 
 
 def sign_off(*, group: Group, actor: Actor, looked_at: datetime, note: str = "") -> SignOff:
-    """Put the actor's name to what was seen at `looked_at`. Raises NotSignable or PermissionDenied."""
+    """Record the actor's sign-off of the scan that finished at `looked_at`. Raises NotSignable or PermissionDenied."""
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
         look = Look.objects.filter(group=group).first()
-        if reason := hindrance(group, look):
+        if reason := reason_not_signable(group, look):
             raise NotSignable(f"Nothing was signed. {reason}")
         if look is None or look.finished_at != looked_at:
             raise NotSignable("AWS was looked at again since you opened the page. Nothing was signed; read it again, then sign.")
@@ -95,20 +95,25 @@ def sign_off(*, group: Group, actor: Actor, looked_at: datetime, note: str = "")
             looked_at=looked_at,
             counts=listing.counts(group),
             differences=_differences(group),
-            lines=_lines(group),
+            lines=_signed_lines(group),
         )
         record(actor, "review.sign", group.slug, looked_at=looked_at.isoformat(), **signed.counts)
     return signed
 
 
 def remind_of_reviews() -> int:
-    """Tell managers, once a period, that a review is due; administrators where there is no manager. Returns how many groups."""
-    told = Reminder.objects.filter(group=OuterRef("pk")).order_by("-since").values("since")[:1]
-    due = states().filter(is_due=True, stack__deployed_generation__gt=0).annotate(told=Subquery(told))
+    """Remind managers, once a period, that a review is due; administrators where there is no manager.
+
+    Returns how many groups.
+    """
+    last_reminder = Reminder.objects.filter(group=OuterRef("pk")).order_by("-since").values("since")[:1]
+    due = (
+        groups_by_sign_off().filter(is_due=True, stack__deployed_generation__gt=0).annotate(reminded_since=Subquery(last_reminder))
+    )
     reminded = 0
-    for group in due.filter(Q(told__isnull=True) | Q(told__lt=F("since")))[:MAX_AT_ONCE]:
+    for group in due.filter(Q(reminded_since__isnull=True) | Q(reminded_since__lt=F("since")))[:MAX_GROUPS_PER_SWEEP]:
         with transaction.atomic():
-            # Whoever makes the row tells.
+            # Of several workers, the one that makes the row sends the reminder.
             _, is_new = Reminder.objects.get_or_create(group=group, since=group.since)
             if is_new:
                 _remind(group, group.since)
@@ -134,20 +139,20 @@ def _remind(group: Group, since: datetime) -> None:
 
 
 def _differences(group: Group) -> list[str]:
-    told = [f"{one}: {one.detail}" for one in listing.findings(group)[:MAX_KEPT]]
-    differing = Line.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MAX_KEPT]
-    return told + [f"{line.principal}, {line.bucket or 'no bucket'}: {', '.join(line.mark_labels)}" for line in differing]
+    differences = [f"{finding}: {finding.detail}" for finding in listing.findings(group)[:MAX_DIFFERENCES_KEPT]]
+    differing = Line.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MAX_DIFFERENCES_KEPT]
+    return differences + [f"{line.principal}, {line.bucket or 'no bucket'}: {', '.join(line.mark_labels)}" for line in differing]
 
 
-def _lines(group: Group) -> list[list[str]]:
-    """By opaque names: a person who is erased later is erased from here too."""
-    found = Line.objects.filter(group=group).select_related("membership").order_by("principal", "bucket", "pk")
+def _signed_lines(group: Group) -> list[list[str]]:
+    """Return the lines that are signed, by opaque usernames: a person who is erased later is erased from here too."""
+    lines = Line.objects.filter(group=group).select_related("membership").order_by("principal", "bucket", "pk")
     return [
         [
             *(line.membership.username if line.membership else line.principal, line.bucket, line.prefix),
             *(line.rights, ", ".join(line.mark_labels)),
         ]
-        for line in found
+        for line in lines
     ]
 
 

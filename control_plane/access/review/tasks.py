@@ -1,4 +1,4 @@
-"""What a worker does for the access review: the web process may not ask IAM."""
+"""Tasks of the access review: the web process may not ask IAM."""
 
 import logging
 
@@ -11,24 +11,27 @@ logger = logging.getLogger("cohort.review")
 
 @task()
 def look_at_group(group_id: int | None) -> None:
-    """See `looking.look`; without a group, `looking.look_outside`. What came in the way is on record, and tried again when due."""
+    """Scan a group (see `scan.scan_group`); without one, see `scan.scan_outside_groups`.
+
+    A failure is kept on the scan's row, and tried again when it is due.
+    """
     # For workers alone: whoever enqueues this needs none of what asks AWS.
-    from control_plane.access.review.scan import NotNow, look, look_outside
+    from control_plane.access.review.scan import StackIsChanging, scan_group, scan_outside_groups
     from control_plane.base.aws import AwsFailure
 
     try:
         if group_id is None:
-            look_outside()
+            scan_outside_groups()
         else:
-            look(Group.objects.select_related("stack").get(pk=group_id))
-    except (AwsFailure, NotNow) as error:
+            scan_group(Group.objects.select_related("stack").get(pk=group_id))
+    except (AwsFailure, StackIsChanging) as error:
         logger.warning("the access review could not look: %s", error)
 
 
 @task()
 def remove_unmanaged(pk: int) -> None:
-    """See `removing.carry_out`."""
+    """Remove an unmanaged resource: see `unmanaged_removal.remove_from_aws`."""
     # For workers alone: whoever enqueues this needs none of what asks AWS.
-    from control_plane.access.review.removing import carry_out
+    from control_plane.access.review.unmanaged_removal import remove_from_aws
 
-    carry_out(pk)
+    remove_from_aws(pk)

@@ -15,7 +15,7 @@ from cryptography import x509
 from django.db import DatabaseError
 from django.utils import timezone
 
-from control_plane.access.limits.headroom import standings
+from control_plane.access.limits.headroom import list_headroom
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.base.config import config
@@ -106,7 +106,7 @@ def certificate_days() -> float | None:
 
 def quota_used() -> float | None:
     """Percent of the account's fullest quota that is used, with all that is asked for; None before AWS was asked."""
-    return max((float(one.percent) for one in standings() if one.limit is not None), default=None)
+    return max((float(one.percent) for one in list_headroom() if one.limit is not None), default=None)
 
 
 MEASURES: dict[str, tuple[str, Callable[[], float | None]]] = {

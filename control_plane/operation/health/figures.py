@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Count, Min, OuterRef, Subquery
 from django.utils import timezone
 
-from control_plane.access.limits.headroom import Standing, standings, warnings
+from control_plane.access.limits.headroom import Headroom, list_headroom, nearly_used_up
 from control_plane.deployments.liveness import silent_before
 from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
 from control_plane.deployments.progress import STAGES
@@ -70,12 +70,12 @@ class Figures:
     backup_age: float
     notices_unsent: int
     notices_given_up: int
-    quotas: list[Standing]
+    quotas: list[Headroom]
 
     @property
-    def scarce(self) -> list[Standing]:
+    def scarce(self) -> list[Headroom]:
         """The account's quotas of which little is left."""
-        return warnings(self.quotas)
+        return nearly_used_up(self.quotas)
 
     @property
     def is_backup_late(self) -> bool:
@@ -115,7 +115,7 @@ def gather() -> Figures:
         backup_age=age.seconds_since(backup_at),
         notices_unsent=unsent.count(),
         notices_given_up=unsent.filter(attempts__gte=MAX_TRIES).count(),
-        quotas=standings(),
+        quotas=list_headroom(),
     )
 
 

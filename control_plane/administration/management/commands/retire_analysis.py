@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 from control_plane.access.groups.services.analyses import find_analysis
-from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict, progress, standing
+from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict, analysis_retirement_status, progress
 from control_plane.access.retirement.errors import RetirementRefused
-from control_plane.access.retirement.management.commands.retire import waits
+from control_plane.access.retirement.management.commands.retire import add_wait_options
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand
 from control_plane.deployments.models import Deployment
@@ -26,11 +26,11 @@ class Command(VerbCommand):
         asked.add_argument("--confirm", required=True, metavar="BUCKET", help="The name of its bucket.")
         asked.add_argument("--bucket", choices=BucketChoice.values, default=BucketChoice.KEEP, help="What becomes of its bucket.")
         asked.add_argument("--now", action="store_true", help="Without the time in which it can be undone.")
-        waits(asked)
+        add_wait_options(asked)
         self.verb("undo", self.undo, "Offer an analysis again that waits to be retired.").add_argument("slug")
         told = self.verb("status", self.status, "Say how far an analysis's retirement is.")
         told.add_argument("slug")
-        waits(told)
+        add_wait_options(told)
 
     def ask(self, options: dict[str, Any]) -> None:
         retirement = ask(
@@ -57,11 +57,11 @@ class Command(VerbCommand):
         deadline, told = time.monotonic() + options.get("timeout", 0), ""
         retirement = _fresh(retirement)
         while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
-            if (now := progress(retirement) or standing(retirement)) != told:
+            if (now := progress(retirement) or analysis_retirement_status(retirement)) != told:
                 self.stderr.write(told := now)
             time.sleep(POLL_SECONDS)
             retirement = _fresh(retirement)
-        lines = [line for line in (standing(retirement), progress(retirement)) if line]
+        lines = [line for line in (analysis_retirement_status(retirement), progress(retirement)) if line]
         self.show(options, {"retirement": analysis_retirement_as_dict(retirement)}, "\n".join(lines))
         if options["wait"] and retirement.is_open:
             sys.exit(EXIT_DEPLOYMENT_FAILED if _is_stuck(retirement) else EXIT_STILL_WAITING)

@@ -1,4 +1,4 @@
-"""`manage.py keys`: which access keys there are, how old, and last used when."""
+"""`manage.py keys`: list members' access keys with their age and last use, and check them with IAM."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from control_plane.access.groups.services.groups import find_group
 from control_plane.access.keys.checking import check_group
 from control_plane.access.keys.listing import unused_keys
 from control_plane.access.keys.models import KeyUse
-from control_plane.access.keys.schedule import forget_ended
+from control_plane.access.keys.schedule import delete_ended_key_uses
 from control_plane.base.aws import AwsFailure
 from control_plane.base.terminal import VerbCommand, table
 
@@ -30,29 +30,37 @@ class Command(VerbCommand):
         if days is not None and days < 0:
             self.refuse("--unused-days is a number of days, from 0. Nothing was listed.", options)
         if days is not None:
-            found = unused_keys(group=group, days=days)
+            keys = unused_keys(group=group, days=days)
         else:
-            found = KeyUse.objects.of_members().select_related("membership__group", "membership__user")
-            found = found.filter(membership__group=group) if group else found
-        documents = [_as_dict(use) for use in found]
+            keys = KeyUse.objects.of_members().select_related("membership__group", "membership__user")
+            keys = keys.filter(membership__group=group) if group else keys
+        documents = [_as_dict(use) for use in keys]
         rows = [
-            [one["group"], one["email"], one["access_key_id"], one["state"], _day(one["made_at"]), *_use(one)] for one in documents
+            [
+                document["group"],
+                document["email"],
+                document["access_key_id"],
+                document["state"],
+                _day(document["made_at"]),
+                *_use(document),
+            ]
+            for document in documents
         ]
         self.show(options, documents, table(rows, ["GROUP", "MEMBER", "KEY", "STATE", "MADE", "LAST USED", "FOR"]))
 
     def ask(self, options: dict[str, Any]) -> None:
         holders = Membership.objects.wanted().filter(access=Access.KEYS)
         groups = [find_group(options["group"])] if options["group"] else Group.objects.filter(pk__in=holders.values("group"))
-        forget_ended()
-        told, failed = {}, {}
+        delete_ended_key_uses()
+        counted, failed = {}, {}
         for group in groups:
             try:
-                told[group.slug] = check_group(group)
+                counted[group.slug] = check_group(group)
             except AwsFailure as error:
                 failed[group.slug] = str(error)
-        text = [f"{slug}: {count} keys" for slug, count in told.items()]
+        text = [f"{slug}: {count} keys" for slug, count in counted.items()]
         text += [f"{slug}: not known. {error}" for slug, error in failed.items()]
-        self.show(options, {"keys": told, "failed": failed}, "\n".join(text) or "Nobody holds an access key.")
+        self.show(options, {"keys": counted, "failed": failed}, "\n".join(text) or "Nobody holds an access key.")
         if failed:
             raise SystemExit(1)
 
@@ -79,5 +87,5 @@ def _use(document: dict[str, Any]) -> list[str]:
 
 
 def _day(moment: str | None) -> str:
-    """The day of a moment."""
+    """Return the date of an ISO timestamp, or `never`."""
     return moment.partition("T")[0] if moment else "never"

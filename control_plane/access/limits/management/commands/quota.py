@@ -1,13 +1,13 @@
-"""`manage.py quota ...`: what the account uses of AWS's limits."""
+"""`manage.py quota ...`: show what the account uses of AWS's limits, or read it anew."""
 
 from typing import Any
 
-from control_plane.access.limits.aws_use import read
-from control_plane.access.limits.headroom import standings
+from control_plane.access.limits.aws_use import read_aws_use
+from control_plane.access.limits.headroom import list_headroom
 from control_plane.base.aws import Place
 from control_plane.base.terminal import VerbCommand, table
 
-HEAD = ["Quota", "Region", "Used on AWS", "With what is asked for", "Limit", "Percent", "State"]
+COLUMNS = ["Quota", "Region", "Used on AWS", "With what is asked for", "Limit", "Percent", "State"]
 
 
 class Command(VerbCommand):
@@ -20,22 +20,22 @@ class Command(VerbCommand):
         self.verb("read", self.read, "Ask AWS now, then show it.")
 
     def show_all(self, options: dict[str, Any]) -> None:
-        found = standings()
+        quotas = list_headroom()
         rows = [
             [
-                one.title,
-                one.region or "all",
-                str(one.used),
-                str(one.wanted),
-                "not known" if one.limit is None else str(one.limit),
-                "" if one.limit is None else f"{one.percent}%",
-                one.word,
+                quota.title,
+                quota.region or "all",
+                str(quota.used),
+                str(quota.wanted),
+                "not known" if quota.limit is None else str(quota.limit),
+                "" if quota.limit is None else f"{quota.percent}%",
+                quota.word,
             ]
-            for one in found
+            for quota in quotas
         ]
-        text = table(rows, HEAD) if rows else "AWS was not asked yet: `manage.py quota read` does, as does a worker each hour."
-        self.show(options, [one.as_dict() for one in found], text)
+        text = table(rows, COLUMNS) if rows else "AWS was not asked yet: `manage.py quota read` does, as does a worker each hour."
+        self.show(options, [quota.as_dict() for quota in quotas], text)
 
     def read(self, options: dict[str, Any]) -> None:
-        read(Place.of_site().account)
+        read_aws_use(Place.of_site().account)
         self.show_all(options)

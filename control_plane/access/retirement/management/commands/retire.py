@@ -1,4 +1,4 @@
-"""`manage.py retire`: end a group, undo that while there is time, and see how far it is."""
+"""`manage.py retire`: retire a group, undo that while there is time, and show its status."""
 
 import sys
 import time
@@ -8,12 +8,12 @@ from typing import Any
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.models import DataChoice, Retirement, Survey
-from control_plane.access.retirement.requests import ask, request_survey, undo
+from control_plane.access.retirement.requests import request_retirement, request_survey, undo_retirement
 from control_plane.access.retirement.serializers import (
     place_in_words,
     preview,
     retirement_as_dict,
-    standing,
+    retirement_status,
     survey_as_dict,
 )
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand, table
@@ -24,7 +24,7 @@ COUNT_SECONDS = 60
 
 
 class Command(VerbCommand):
-    """The end of groups from a terminal."""
+    """Retirement of groups from a terminal."""
 
     help = "Retire a group: its access goes, its record stays, and its data is kept, archived or deleted."
 
@@ -37,11 +37,11 @@ class Command(VerbCommand):
         asked.add_argument("--confirm", required=True, metavar="SLUG", help="The group's slug once more.")
         asked.add_argument("--data", choices=DataChoice.values, default=DataChoice.KEEP, help="What becomes of its objects in S3.")
         asked.add_argument("--now", action="store_true", help="Without the time in which it can be undone.")
-        waits(asked)
+        add_wait_options(asked)
         self.verb("undo", self.undo, "Give a group its access back that waits to be retired.").add_argument("slug")
-        told = self.verb("status", self.status, "Say how far a group's retirement is.")
-        told.add_argument("slug")
-        waits(told)
+        status = self.verb("status", self.status, "Say how far a group's retirement is.")
+        status.add_argument("slug")
+        add_wait_options(status)
         listed = self.verb("list", self.list, "List the retirements, newest first.")
         listed.add_argument("--limit", type=int, default=100, help="How many at most (default 100).")
 
@@ -52,12 +52,12 @@ class Command(VerbCommand):
         while survey.state == Survey.State.WAITING and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             survey.refresh_from_db()
-        found = preview(group, survey)
-        lines = [f"If {group.name} ({group.slug}) is retired, this ends:", *(f"  {one}" for one in found.ends)]
+        shown = preview(group, survey)
+        lines = [f"If {group.name} ({group.slug}) is retired, this ends:", *(f"  {line}" for line in shown.ends)]
         if survey.state == Survey.State.DONE:
-            lines += ["AWS removes:", *(f"  {one}" for one in found.resources or ["nothing"])]
+            lines += ["AWS removes:", *(f"  {line}" for line in shown.resources or ["nothing"])]
             lines += [f"This stays in S3, unless --data says otherwise, under {group.slug}/ in:"]
-            lines += [f"  {one}" for one in found.buckets or ["no bucket"]]
+            lines += [f"  {line}" for line in shown.buckets or ["no bucket"]]
         else:
             lines.append(survey.error or "What is on AWS is not counted yet: is a worker running? Ask again in a while.")
         self.show(options, survey_as_dict(group, survey), "\n".join(lines))
@@ -65,7 +65,7 @@ class Command(VerbCommand):
             sys.exit(EXIT_STILL_WAITING)
 
     def ask(self, options: dict[str, Any]) -> None:
-        retirement = ask(
+        retirement = request_retirement(
             group=find_group(options["slug"]),
             confirmation=options["confirm"],
             data=DataChoice(options["data"]),
@@ -75,7 +75,7 @@ class Command(VerbCommand):
         self._follow(options, retirement)
 
     def undo(self, options: dict[str, Any]) -> None:
-        self._follow(options | {"wait": False}, undo(group=find_group(options["slug"]), actor=self.actor))
+        self._follow(options | {"wait": False}, undo_retirement(group=find_group(options["slug"]), actor=self.actor))
 
     def status(self, options: dict[str, Any]) -> None:
         group = find_group(options["slug"])
@@ -85,29 +85,32 @@ class Command(VerbCommand):
         self._follow(options, retirement)
 
     def list(self, options: dict[str, Any]) -> None:
-        found = Retirement.objects.select_related("group", "deployment__stack").prefetch_related("places", "deployment__changes")
-        retirements = list(found[: max(0, options["limit"])])
-        rows = [[one.group.slug, one.state, one.data, f"{one.due_at:%Y-%m-%d %H:%M}", one.asked_by] for one in retirements]
-        documents = [retirement_as_dict(one) for one in retirements]
+        queryset = Retirement.objects.select_related("group", "deployment__stack").prefetch_related("places", "deployment__changes")
+        retirements = list(queryset[: max(0, options["limit"])])
+        rows = [
+            [retirement.group.slug, retirement.state, retirement.data, f"{retirement.due_at:%Y-%m-%d %H:%M}", retirement.asked_by]
+            for retirement in retirements
+        ]
+        documents = [retirement_as_dict(retirement) for retirement in retirements]
         self.show(options, documents, table(rows, ["GROUP", "STATE", "DATA", "DUE (UTC)", "ASKED BY"]))
 
     def _follow(self, options: dict[str, Any], retirement: Retirement) -> None:
-        """Print where it stands; with --wait, once it has ended or something is in its way."""
-        deadline, told = time.monotonic() + options.get("timeout", 0), ""
+        """Print the retirement's status; with --wait, once it has ended or is stuck."""
+        deadline, reported = time.monotonic() + options.get("timeout", 0), ""
         retirement = _fresh(retirement)
         while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
-            if (now := _progress(retirement)) != told:
-                self.stderr.write(told := now)
+            if (now := _progress(retirement)) != reported:
+                self.stderr.write(reported := now)
             time.sleep(POLL_SECONDS)
             retirement = _fresh(retirement)
-        lines = [standing(retirement), *(f"  {place_in_words(retirement, one)}" for one in retirement.places.all())]
+        lines = [retirement_status(retirement), *(f"  {place_in_words(retirement, place)}" for place in retirement.places.all())]
         self.show(options, {"retirement": retirement_as_dict(retirement)}, "\n".join(lines))
         if options["wait"] and retirement.is_open:
             sys.exit(EXIT_DEPLOYMENT_FAILED if _is_stuck(retirement) else EXIT_STILL_WAITING)
 
 
-def waits(parser: ArgumentParser) -> None:
-    """Add --wait and --timeout, for what goes on after its deployment."""
+def add_wait_options(parser: ArgumentParser) -> None:
+    """Add --wait and --timeout, for a retirement goes on after its deployment."""
     parser.add_argument("--wait", action="store_true", help="Wait for its end; the exit status says whether it came.")
     parser.add_argument("--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS}).")
 
@@ -117,17 +120,17 @@ def _fresh(retirement: Retirement) -> Retirement:
 
 
 def _is_stuck(retirement: Retirement) -> bool:
-    """Whether the removal ended otherwise, and waits for somebody."""
+    """Return whether the removal's deployment failed or was cancelled, so that somebody has to act."""
     deployment = retirement.deployment
     ended = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
     return ended and retirement.state == Retirement.State.REMOVING
 
 
 def _progress(retirement: Retirement) -> str:
-    places = [place_in_words(retirement, one) for one in retirement.places.all() if not one.is_done]
+    places = [place_in_words(retirement, place) for place in retirement.places.all() if not place.is_done]
     if retirement.state == Retirement.State.DATA and places:
         return places[0]
     deployment = retirement.deployment
     if retirement.state == Retirement.State.REMOVING and deployment is not None:
         return f"{deployment.percent:3d}%  {deployment.doing or deployment.get_state_display()}"
-    return standing(retirement)
+    return retirement_status(retirement)

@@ -1,4 +1,4 @@
-"""A retired analysis's bucket, emptied by a worker in short slices that another worker can go on with, and then deleted."""
+"""Cleanup of a retired analysis's bucket: emptied in short slices that any worker can continue, then deleted."""
 
 import time
 
@@ -9,14 +9,14 @@ from control_plane.access.retirement.analysis_steps import finish
 from control_plane.access.retirement.models import AnalysisRetirement
 
 
-def work_on(retirement_id: int) -> bool:
-    """Go on with one bucket for a while. For a worker. Returns whether a task is to go on with what is left."""
+def clean_up_bucket(retirement_id: int) -> bool:
+    """Empty one bucket for one slice. For a worker. Returns whether a task is to continue."""
     rows = AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING).select_related("analysis__stack")
-    return leases.work_on(rows, retirement_id, work=_slice, finish=finish)
+    return leases.run_slice(rows, retirement_id, work=_slice, finish=finish)
 
 
 def _slice(retirement: AnalysisRetirement, token: str) -> bool:
-    """Steps until the time is up. Returns whether the bucket is gone. Raises S3Failure or LeaseLost."""
+    """Take steps until the slice's time is up. Returns whether the bucket is gone. Raises S3Failure or LeaseLost."""
     deadline = time.monotonic() + leases.SLICE_SECONDS
     while time.monotonic() <= deadline:
         if _step(retirement, token):

@@ -1,6 +1,6 @@
-"""Removing from AWS what no stack holds and an administrator decided to remove. For workers.
+"""Removal from AWS of unmanaged resources that no stack holds, as an administrator decided. For workers.
 
-A stack is not removed here: its group becomes known and is retired (see `deciding`).
+A stack is not removed here: its group becomes known and is retired (see `unmanaged_decisions`).
 """
 
 import logging
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("cohort.review")
 
 Kind = UnmanagedResource.Kind
-# Until then a secret can be brought back (Secrets Manager takes 7 to 30 days).
+# Until then a secret can be restored (Secrets Manager takes 7 to 30 days).
 SECRET_RECOVERY_DAYS = 7
 
 
-def carry_out(pk: int) -> None:
-    """Remove one thing that was decided to be removed, unless the database knows it by now. What fails is on its row.
+def remove_from_aws(pk: int) -> None:
+    """Remove one resource as decided, unless the database knows it by now. A failure is kept on its row.
 
-    What AWS could not do just then is tried again by the next scan.
+    A passing failure of AWS leaves the row to be removed, and the next scan tries again.
     """
     row = UnmanagedResource.objects.filter(pk=pk, state=UnmanagedResource.State.REMOVING).first()
     if row is None:
@@ -42,8 +42,8 @@ def carry_out(pk: int) -> None:
             _REMOVERS[Kind(row.kind)](row)
     except AwsFailure as error:
         state = UnmanagedResource.State.REMOVING if error.is_passing else UnmanagedResource.State.WAITING
-        told = f"{error} What was removed before that stays removed."[:500]
-        UnmanagedResource.objects.filter(pk=pk).update(state=state, error=told)
+        problem = f"{error} What was removed before that stays removed."[:500]
+        UnmanagedResource.objects.filter(pk=pk).update(state=state, error=problem)
         logger.warning("%s could not be removed: %s", row, error)
         return
     with transaction.atomic():
@@ -54,44 +54,44 @@ def carry_out(pk: int) -> None:
 
 def _remove_user(row: UnmanagedResource) -> None:
     iam, name = _iam(), row.name
-    if name not in _listed(iam, "list_users", "Users", "UserName", PathPrefix=row.path):
+    if name not in _list_all(iam, "list_users", "Users", "UserName", PathPrefix=row.path):
         return
-    # What lets in goes first.
-    for key in _listed(iam, "list_access_keys", "AccessKeyMetadata", "AccessKeyId", UserName=name):
+    # What gives access goes first.
+    for key in _list_all(iam, "list_access_keys", "AccessKeyMetadata", "AccessKeyId", UserName=name):
         iam.delete_access_key(UserName=name, AccessKeyId=key)
     try:
         iam.delete_login_profile(UserName=name)
     except iam.exceptions.NoSuchEntityException:
         logger.debug("%s has no password for the console", name)
-    for group in _listed(iam, "list_groups_for_user", "Groups", "GroupName", UserName=name):
+    for group in _list_all(iam, "list_groups_for_user", "Groups", "GroupName", UserName=name):
         iam.remove_user_from_group(UserName=name, GroupName=group)
-    _take_policies(iam, "user", UserName=name)
+    _remove_policies(iam, "user", UserName=name)
     iam.delete_user(UserName=name)
 
 
 def _remove_role(row: UnmanagedResource) -> None:
     iam, name = _iam(), row.name
-    if name not in _listed(iam, "list_roles", "Roles", "RoleName", PathPrefix=row.path):
+    if name not in _list_all(iam, "list_roles", "Roles", "RoleName", PathPrefix=row.path):
         return
-    _take_policies(iam, "role", RoleName=name)
+    _remove_policies(iam, "role", RoleName=name)
     iam.delete_role(RoleName=name)
 
 
 def _remove_iam_group(row: UnmanagedResource) -> None:
     iam, name = _iam(), row.name
-    if name not in _listed(iam, "list_groups", "Groups", "GroupName", PathPrefix=row.path):
+    if name not in _list_all(iam, "list_groups", "Groups", "GroupName", PathPrefix=row.path):
         return
-    for user in _listed(iam, "get_group", "Users", "UserName", GroupName=name):
+    for user in _list_all(iam, "get_group", "Users", "UserName", GroupName=name):
         iam.remove_user_from_group(UserName=user, GroupName=name)
-    _take_policies(iam, "group", GroupName=name)
+    _remove_policies(iam, "group", GroupName=name)
     iam.delete_group(GroupName=name)
 
 
-def _take_policies(iam: "IAMClient", kind: Literal["user", "role", "group"], **named: str) -> None:
-    """Take a principal's inline policies away, and those that are attached to it: IAM deletes none that has any."""
-    for policy in _listed(iam, f"list_{kind}_policies", "PolicyNames", None, **named):
+def _remove_policies(iam: "IAMClient", kind: Literal["user", "role", "group"], **named: str) -> None:
+    """Delete a principal's inline policies and detach the others: IAM deletes no principal that has any."""
+    for policy in _list_all(iam, f"list_{kind}_policies", "PolicyNames", None, **named):
         getattr(iam, f"delete_{kind}_policy")(**named, PolicyName=policy)
-    for arn in _listed(iam, f"list_attached_{kind}_policies", "AttachedPolicies", "PolicyArn", **named):
+    for arn in _list_all(iam, f"list_attached_{kind}_policies", "AttachedPolicies", "PolicyArn", **named):
         getattr(iam, f"detach_{kind}_policy")(**named, PolicyArn=arn)
 
 
@@ -103,12 +103,12 @@ def _remove_secret(row: UnmanagedResource) -> None:
         logger.debug("%s is gone already", row)
 
 
-def _no_stack(row: UnmanagedResource) -> None:
+def _refuse_stack(row: UnmanagedResource) -> None:
     raise ValueError(f"{row.name} is a stack, which is removed by a deployment.")
 
 
 _REMOVERS: dict[str, Callable[[UnmanagedResource], None]] = {
-    Kind.STACK: _no_stack,
+    Kind.STACK: _refuse_stack,
     Kind.USER: _remove_user,
     Kind.ROLE: _remove_role,
     Kind.IAM_GROUP: _remove_iam_group,
@@ -120,6 +120,6 @@ def _iam() -> "IAMClient":
     return aws.iam(Place.of_site())
 
 
-def _listed(iam: "IAMClient", call: str, key: str, member: str | None, **named: str) -> list[Any]:
+def _list_all(iam: "IAMClient", call: str, key: str, member: str | None, **named: str) -> list[Any]:
     pages = iam.get_paginator(call).paginate(**named)  # type: ignore[call-overload]
-    return [one if member is None else one[member] for page in pages for one in page[key]]
+    return [item if member is None else item[member] for page in pages for item in page[key]]

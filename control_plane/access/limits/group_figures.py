@@ -1,4 +1,4 @@
-"""What one group takes of the limits of its own, by the manifest that was asked for last."""
+"""Figures of one group, by its latest manifest, against the limits that apply to each group."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class GroupFigures:
 
 
 def group_figures(stored: StoredManifest) -> GroupFigures:
-    """Of the group whose manifest this is; `stack.group` should be loaded."""
+    """Return the figures of a manifest's group; `stack.group` should be loaded. Raises TypeError for any other manifest."""
     manifest = parse(stored.text)
     if not isinstance(manifest, GroupManifest):
         raise TypeError(f"{stored} is no group's.")
@@ -24,7 +24,7 @@ def group_figures(stored: StoredManifest) -> GroupFigures:
 
 
 def group_limits() -> dict[str, int]:
-    """List the limits that each group is measured against, by the names of `Figures` where it has them."""
+    """Return the limits that each group is measured against, by the names of `Figures` where it has them."""
     return {
         "key_holders": limits.MAX_KEY_HOLDERS,
         "resources": limits.RESOURCES_PER_STACK,

@@ -1,4 +1,4 @@
-"""The two decisions about what AWS holds and the database does not know: take it over, or have it removed.
+"""Decisions about unmanaged resources, which AWS holds and the database does not know: take over, or remove.
 
 Neither asks AWS: a stack's rows are made from what a scan read, and what is to change there is a deployment or a worker's task.
 """
@@ -42,30 +42,30 @@ class NotDecided(Refused):
 
 
 def find_unmanaged(name: str, kind: str = "") -> UnmanagedResource:
-    """What waits for a decision under this name. Raises NotFound, or NotDecided where several things have the name."""
+    """Return the unmanaged resource with this name. Raises NotFound, or NotDecided where several have the name."""
     named = UnmanagedResource.objects.filter(name=name)
-    found = list((named.filter(kind=kind) if kind else named)[:2])
-    if not found:
+    resources = list((named.filter(kind=kind) if kind else named)[:2])
+    if not resources:
         raise NotFound(f"Nothing called {name!r} waits for a decision. {NOTHING_CHANGED}; `manage.py review unmanaged` lists it.")
-    if len(found) > 1:
+    if len(resources) > 1:
         raise NotDecided(f"{name!r} is the name of several things. {NOTHING_CHANGED}; say which by its kind.")
-    return found[0]
+    return resources[0]
 
 
 def take_over(
     resource: UnmanagedResource, *, confirmation: str, people: Mapping[str, str], name: str = "", actor: Actor
 ) -> Deployment | None:
-    """Make a stack's group, or its analyses, known again. AWS is left as it is but for who has no address in `people`.
+    """Make a stack's group, or its analyses, known again. AWS is left as it is but for members without an address in `people`.
 
     `people` are e-mail addresses by username; an account is made where there is none. Whoever has a username on AWS and none here
     is shut out at once and removed by the deployment that is returned. A group that the database knows is brought to what AWS
-    holds in the same way (`catching_up`); `name` is for one that it does not. Raises NotDecided and other refusals,
+    holds in the same way (`reconcile_group.catch_up`); `name` is for one that it does not. Raises NotDecided and other refusals,
     PermissionDenied.
     """
     require_administrator(actor)
     with transaction.atomic():
         row = _confirmed(resource, confirmation)
-        held = _held(row)
+        held = _manifest_of(row)
         if isinstance(held, PlatformManifest):
             check_drift.enqueue(make_storage_known(held=held, status=row.status, actor=actor).pk)
             row.delete()
@@ -77,14 +77,14 @@ def take_over(
             known = _people(held.members, people, actor)
             group = make_known(held=held, status=row.status, name=name, people=known, actor=actor)
             left_out = [member.username for member in held.members if member.username not in known]
-            deployment = _leave_out(group, left_out, actor) if left_out else None
+            deployment = _remove_left_out(group, left_out, actor) if left_out else None
         check_drift.enqueue(group.stack_id)
         row.delete()
     return deployment
 
 
 def remove(resource: UnmanagedResource, *, confirmation: str, actor: Actor) -> Deployment | None:
-    """Have it removed from AWS: a group's stack as a retired group's, whose data stays; anything else by a worker's task.
+    """Request the removal from AWS: a group's stack is retired and its data stays; anything else is left to a worker's task.
 
     Returns the deployment that removes a stack. Raises NotDecided and other refusals, PermissionDenied.
     """
@@ -105,8 +105,8 @@ def remove(resource: UnmanagedResource, *, confirmation: str, actor: Actor) -> D
     return None
 
 
-def members(row: UnmanagedResource) -> list[Member]:
-    """The members whom a group's stack stands for and the database does not know."""
+def unknown_members(row: UnmanagedResource) -> list[Member]:
+    """Return the members that a group's stack gives access to and the database does not know."""
     held = parse(row.manifest) if row.manifest else None
     if not isinstance(held, GroupManifest):
         return []
@@ -115,14 +115,14 @@ def members(row: UnmanagedResource) -> list[Member]:
 
 
 def known_group(row: UnmanagedResource) -> Group | None:
-    """The group whose stack was changed after the backup, where the database knows it."""
+    """Return the group whose stack was changed after the backup; None where the database does not know it."""
     if row.kind != Kind.STACK:
         return None
     return Group.objects.select_related("stack").filter(stack__name=row.name).first()
 
 
-def outlook(row: UnmanagedResource) -> list[str]:
-    """What taking a group over changes in a database that knows it, in sentences; nothing of any other."""
+def preview_take_over(row: UnmanagedResource) -> list[str]:
+    """Describe, in sentences, what taking over changes in a group that the database knows; empty for any other."""
     group, held = known_group(row), parse(row.manifest) if row.manifest else None
     if group is None or not isinstance(held, GroupManifest):
         return []
@@ -130,7 +130,7 @@ def outlook(row: UnmanagedResource) -> list[str]:
 
 
 def _confirmed(resource: UnmanagedResource, confirmation: str) -> UnmanagedResource:
-    """The row, locked. Raises NotDecided unless it waits still and its name was typed."""
+    """Lock the row and return it. Raises NotDecided unless it still waits for a decision and its name was typed."""
     row = UnmanagedResource.objects.select_for_update().filter(pk=resource.pk).first()
     if row is None or row.state != UnmanagedResource.State.WAITING:
         raise NotDecided(f"{resource.name} does not wait for a decision any more. {NOTHING_CHANGED}.")
@@ -141,7 +141,7 @@ def _confirmed(resource: UnmanagedResource, confirmation: str) -> UnmanagedResou
     return row
 
 
-def _held(row: UnmanagedResource) -> GroupManifest | PlatformManifest:
+def _manifest_of(row: UnmanagedResource) -> GroupManifest | PlatformManifest:
     if not row.manifest:
         reason = row.problem or ("It was not read yet." if row.kind == Kind.STACK else "Only a stack can be taken over.")
         raise NotDecided(f"{row.name} cannot be taken over. {reason} {NOTHING_CHANGED}.")
@@ -151,7 +151,7 @@ def _held(row: UnmanagedResource) -> GroupManifest | PlatformManifest:
 def _catch_up(
     group: Group, row: UnmanagedResource, held: GroupManifest, people: Mapping[str, str], actor: Actor
 ) -> Deployment | None:
-    """Bring a group that the database knows to what AWS holds. A deployment follows where that is not what is wanted here."""
+    """Bring a known group's rows to what AWS holds. A deployment follows where they want something else."""
     stack = group.stack = lock(group.stack_id)
     refuse_retiring(group)
     if stack.newer_generation != held.generation:
@@ -162,14 +162,14 @@ def _catch_up(
         )
     if running := Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).first():
         raise NotDecided(f"Deployment {running.pk} of {group.name} is under way. {NOTHING_CHANGED}; try again once it has ended.")
-    found = differences(group, held, names_everybody=row.names_everybody)
-    known = _people(found.unknown, people, actor)
+    changes = differences(group, held, names_everybody=row.names_everybody)
+    known = _people(changes.unknown, people, actor)
     aws_ahead.accept(stack, held, row.status)
-    catch_up(group, found, held, known, actor)
-    left_out = [*(member.username for member in found.unknown if member.username not in known), *found.removed_here]
+    catch_up(group, changes, held, known, actor)
+    left_out = [*(member.username for member in changes.unknown if member.username not in known), *changes.removed_here]
     if left_out:
-        return _leave_out(group, left_out, actor)
-    if found.has_wishes or found.unknown_buckets:
+        return _remove_left_out(group, left_out, actor)
+    if changes.has_wishes or changes.unknown_buckets:
         return request_group_deployment(group, f"Bringing {group.name} to what is wanted here after a restore", actor)
     return None
 
@@ -183,8 +183,8 @@ def _people(unknown: Sequence[Member], people: Mapping[str, str], actor: Actor) 
     return {username: find_or_create_user(address, actor=actor) for username, address in given.items()}
 
 
-def _leave_out(group: Group, left_out: list[str], actor: Actor) -> Deployment:
-    """Have AWS let go of members whom nobody knows: their keys stop at once, and so do all sessions that are open."""
+def _remove_left_out(group: Group, left_out: list[str], actor: Actor) -> Deployment:
+    """Remove members who have no account here: their keys are denied at once, and all open sessions end."""
     deny_now.enqueue(group.stack_id)
     moment = int(time.time())
     deployment = request_deployment(
@@ -203,10 +203,10 @@ def _retire(row: UnmanagedResource, actor: Actor) -> Deployment | None:
         raise NotDecided(
             f"{row.name} holds analysis buckets and gives nobody access. {NOTHING_CHANGED}; take it over and retire its analyses."
         )
-    held = _held_or_nothing(row)
+    held = _manifest_or_empty(row)
     empty = held.model_copy(update={"members": (), "analyses": (), "suspended": False})
     group = make_known(held=empty, status=row.status, name=_free_name(row.slug), people={}, actor=actor)
-    # What it really holds: whoever has a key there is shut out by it, before the deployment.
+    # Store what it really holds: the lockout reads it, and denies every key there before the deployment.
     group.stack.manifests.filter(generation=held.generation).update(text=held.to_json())
     keys = sum(member.access == "keys" for member in held.members)
     counts = {"members": len(held.members), "keys": keys, "analyses": len(held.analyses), "join_codes": 0, "requests": 0}
@@ -220,8 +220,8 @@ def _retire(row: UnmanagedResource, actor: Actor) -> Deployment | None:
     return retirement.deployment
 
 
-def _held_or_nothing(row: UnmanagedResource) -> GroupManifest:
-    """What the stack stands for; of one that could not be read, that it is there."""
+def _manifest_or_empty(row: UnmanagedResource) -> GroupManifest:
+    """Return the stack's manifest, or an empty one where it could not be read."""
     held = parse(row.manifest) if row.manifest else None
     if isinstance(held, GroupManifest):
         return held
@@ -229,6 +229,6 @@ def _held_or_nothing(row: UnmanagedResource) -> GroupManifest:
 
 
 def _free_name(slug: str) -> str:
-    """A name for a group of which only the record is to stay."""
+    """Return a free name for a group of which only the record stays."""
     is_taken = Group.objects.filter(folded_name=fold_name(slug)).exists() or look_alike_of(slug, Group.objects.all())
     return f"{slug} (removed)" if is_taken else slug
