@@ -1,4 +1,4 @@
-"""What is in force on AWS ahead of a deployment: whom the lockout has shut out already, in words for pages and commands."""
+"""The lockout that is active on AWS ahead of a deployment: the people shut out already, in words for pages and commands."""
 
 from django.utils import timezone
 
@@ -6,19 +6,22 @@ from control_plane.deployments.member_addresses import addresses_of
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import GroupManifest
 
-# What a sentence names; the rest is told as a number.
-MAX_NAMED = 5
+# Members that a sentence names; the others are only counted.
+MAX_NAMED_MEMBERS = 5
 UNCHANGED = "Nothing was changed on AWS."
 
 
-def unchanged_but(stack: Stack) -> str:
-    """Say what is in force though no deployment brought it, and that nothing else was changed on AWS. At most three queries."""
-    told = in_force(stack)
-    return f"{told} Nothing else was changed on AWS." if told else UNCHANGED
+def describe_unchanged(stack: Stack) -> str:
+    """Describe the active lockout, and say that nothing else was changed on AWS. At most three queries."""
+    lockout = describe_active_lockout(stack)
+    return f"{lockout} Nothing else was changed on AWS." if lockout else UNCHANGED
 
 
-def in_force(stack: Stack) -> str:
-    """Say whom the lockout has shut out, or is about to, ahead of the deployment; empty where nobody. At most three queries."""
+def describe_active_lockout(stack: Stack) -> str:
+    """Describe the members whom the lockout has shut out, or is about to, ahead of the deployment.
+
+    Empty if there are none. At most three queries.
+    """
     held, wanted = (
         StoredManifest.objects.group_at(stack, stack.deployed_generation),
         StoredManifest.objects.group_at(stack, stack.generation),
@@ -29,34 +32,37 @@ def in_force(stack: Stack) -> str:
     acted = StoredManifest.objects.group_at(stack, stack.denied_generation) if has_acted else None
     since = f" since {timezone.localtime(stack.denied_at):%H:%M:%S} UTC" if stack.denied_at else ""
     words = []
-    for find, what in ((_shut_out, "everything is denied to {}"), (_without_key, "the access key no longer works of {}")):
-        who = find(held, wanted)
-        done = who & find(held, acted) if acted else set[str]()
+    for find, effect in ((_shut_out, "everything is denied to {}"), (_without_key, "the access key no longer works of {}")):
+        usernames = find(held, wanted)
+        done = usernames & find(held, acted) if acted else set[str]()
         if done:
-            words.append(f"In force already{since}, ahead of the deployment: {what.format(_names(wanted, done))}.")
-        if who - done:
-            words.append(f"In force within seconds, ahead of the deployment: {what.format(_names(wanted, who - done))}.")
+            words.append(f"In force already{since}, ahead of the deployment: {effect.format(_names(wanted, done))}.")
+        if usernames - done:
+            words.append(f"In force within seconds, ahead of the deployment: {effect.format(_names(wanted, usernames - done))}.")
     return " ".join(words)
 
 
 def _shut_out(held: GroupManifest, later: GroupManifest) -> set[str]:
-    """Whom the later manifest shuts out and the one that AWS holds does not; an empty name stands for the whole group."""
+    """Return the usernames that the later manifest shuts out and the held one does not.
+
+    An empty username stands for the whole group.
+    """
     if later.suspended and not held.suspended:
         return {""}
-    # Who was never let in has nothing to lose.
-    members = {one.username for one in held.members}
-    left = members - {one.username for one in later.members}
+    # Members whom AWS does not hold yet have no access to lose.
+    members = {member.username for member in held.members}
+    left = members - {member.username for member in later.members}
     return (members.intersection(later.shut_out) | left) - set(held.shut_out)
 
 
 def _without_key(held: GroupManifest, later: GroupManifest) -> set[str]:
-    """Whose key is to work no more, though they are members still: they get in by short-lived credentials."""
-    holders = {one.username for one in held.members if one.access == "keys"}
-    return holders & {one.username for one in later.members if one.access != "keys"}
+    """Return the usernames that lose their access key and stay members, with short-lived credentials."""
+    holders = {member.username for member in held.members if member.access == "keys"}
+    return holders & {member.username for member in later.members if member.access != "keys"}
 
 
-def _names(wanted: GroupManifest, who: set[str]) -> str:
-    if "" in who:
+def _names(wanted: GroupManifest, usernames: set[str]) -> str:
+    if "" in usernames:
         return f"everybody in {wanted.slug}"
-    named = ", ".join(sorted(addresses_of(who).values())[:MAX_NAMED])
-    return f"{named} and {len(who) - MAX_NAMED} more" if len(who) > MAX_NAMED else named
+    named = ", ".join(sorted(addresses_of(usernames).values())[:MAX_NAMED_MEMBERS])
+    return f"{named} and {len(usernames) - MAX_NAMED_MEMBERS} more" if len(usernames) > MAX_NAMED_MEMBERS else named

@@ -21,7 +21,7 @@ from stacks.manifest import names
 
 # Left out of the webhook's document: they grow with the group, and the link shows them. Receivers expect 20 kB at most.
 LARGE = ("plan", "resources")
-MAX_LISTED = 20
+MAX_LISTED_CHANGES = 20
 PREFIX = {
     Notice.Event.SUCCEEDED: "Done",
     Notice.Event.FAILED: "Failed",
@@ -31,29 +31,29 @@ PREFIX = {
 
 
 def announce(deployment: Deployment, event: str) -> None:
-    """Have a deployment's end, or its wait for approval, told. `event` is a `Notice.Event`.
+    """Announce a deployment's end, or its wait for approval, by e-mail and webhook. `event` is a `Notice.Event`.
 
-    Must be called within the transaction that records what is told, once all of that is recorded: a later change of the error or
-    the advice is not told any more. Calling it again for the same end adds nothing.
+    Must be called within the transaction that records what is announced, once all of that is recorded: a later change of the
+    error or the advice is not announced. Calling it again for the same end adds nothing.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("announce needs the transaction that records what is told.")
     event = Notice.Event(event)
-    told = key(deployment, event, deployment.generation)
-    # As it is written: another process may have noted an approval, or that somebody cancels it.
-    written = Deployment.objects.select_related("stack").prefetch_related("changes").get(pk=deployment.pk)
-    for person in recipients(written, event):
-        put_emails(event=event, key=told, recipients=[person.email], letter=_letter(written, event, person))
-    put_webhook(event=event, key=told, document_type=f"deployment.{event}", data=_data(written))
+    key = announcement_key(deployment, event, deployment.generation)
+    # Read anew: another process may have recorded an approval, or a request to cancel.
+    recorded = Deployment.objects.select_related("stack").prefetch_related("changes").get(pk=deployment.pk)
+    for person in recipients(recorded, event):
+        put_emails(event=event, key=key, recipients=[person.email], letter=_letter(recorded, event, person))
+    put_webhook(event=event, key=key, document_type=f"deployment.{event}", data=_data(recorded))
 
 
-def key(deployment: Deployment, event: Notice.Event, generation: int) -> str:
-    """Name what is told of a deployment: a later generation needs approval, and is announced, anew."""
+def announcement_key(deployment: Deployment, event: Notice.Event, generation: int) -> str:
+    """Return the dedupe key of an announcement: a later generation needs approval, and is announced, anew."""
     return f"deployment {deployment.pk} generation {generation} {event}"
 
 
 def recipients(deployment: Deployment, event: Notice.Event) -> list[User]:
-    """Return the active people who are told, MAX_RECIPIENTS at most: those who asked first, then administrators."""
+    """Return the active users to notify, MAX_RECIPIENTS at most: first those who asked for the changes, then administrators."""
     changes = deployment.changes.all()
     asked = Q(pk__in={change.actor_user_id for change in changes if change.actor_user_id})
     administrators = Q(is_staff=True, is_superuser=True)
@@ -85,7 +85,7 @@ def _letter(deployment: Deployment, event: Notice.Event, recipient: User) -> Let
 
 
 def _data(deployment: Deployment) -> dict[str, Any]:
-    """Return what the webhook is told: the deployment without its log, plan and resources."""
+    """Return the webhook's document: the deployment without its log, plan and resources."""
     data = {name: value for name, value in deployment_as_dict(deployment).items() if name not in LARGE}
     return {**data, "url": absolute(deployment.get_absolute_url())}
 
@@ -98,9 +98,9 @@ def _path_for(recipient: User, deployment: Deployment) -> str:
 
 
 def _list(summaries: list[str]) -> str:
-    unlisted = len(summaries) - MAX_LISTED
+    unlisted = len(summaries) - MAX_LISTED_CHANGES
     more = [f"- and {unlisted} more"] if unlisted > 0 else []
-    return "\n".join([*(f"- {summary}" for summary in summaries[:MAX_LISTED]), *more])
+    return "\n".join([*(f"- {summary}" for summary in summaries[:MAX_LISTED_CHANGES]), *more])
 
 
 def _what_happened(deployment: Deployment, event: Notice.Event) -> list[str]:

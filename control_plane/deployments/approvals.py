@@ -1,4 +1,4 @@
-"""A second administrator's word before a change goes to AWS, where REQUIRE_APPROVAL asks for one."""
+"""Approval of a change by a second administrator before it goes to AWS, where REQUIRE_APPROVAL asks for one."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -7,10 +7,10 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
-from control_plane.deployments.cancelling import end, refuse_if_nothing_can_be
+from control_plane.deployments.cancelling import end_waiting, refuse_if_not_cancellable
 from control_plane.deployments.covered_changes import covered_changes
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import lock, tell_cancelled
+from control_plane.deployments.requests import announce_cancelled, lock
 
 
 class NotApprovable(Refused):
@@ -40,15 +40,15 @@ def reject(deployment: Deployment, *, actor: Actor, reason: str = "") -> Deploym
     """
     with transaction.atomic():
         deployment = _waiting(deployment, actor)
-        refuse_if_nothing_can_be(deployment, actor=actor, error=NotApprovable)
-        end(deployment, f"Not approved by {actor.label}{f': {reason}' if reason else '.'}", actor=actor)
+        refuse_if_not_cancellable(deployment, actor=actor, error=NotApprovable)
+        end_waiting(deployment, f"Not approved by {actor.label}{f': {reason}' if reason else '.'}", actor=actor)
         record(actor, "deployment.reject", deployment.stack.name, deployment=deployment.pk, reason=reason)
-        tell_cancelled(deployment)
+        announce_cancelled(deployment)
     return deployment
 
 
 def may_decide(deployment: Deployment, actor: Actor) -> bool:
-    """Whether this actor asked for none of what the deployment covers: nobody approves their own."""
+    """Return whether this actor asked for none of what the deployment covers: nobody approves their own changes."""
     changes = covered_changes(deployment)
     return all(change.actor != actor.label and (actor.user is None or change.actor_user_id != actor.user.pk) for change in changes)
 

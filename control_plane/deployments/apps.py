@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class DeploymentsConfig(AppConfig):
-    """The engine that makes AWS agree with the database."""
+    """Deployments app: stacks and the engine that makes AWS agree with the database."""
 
     name = "control_plane.deployments"
     verbose_name = "Deployments"

@@ -1,4 +1,4 @@
-"""A database that is older than AWS, as after a backup was restored: what AWS holds beyond it is kept until somebody decides.
+"""Stacks that AWS holds in a newer generation than the database, as after a restored backup: kept until somebody decides.
 
 Generations only ever grow, and a row has the next one before AWS does. So a stack that holds a generation which this database
 never asked for was changed after the backup was made. Deploying to it would undo that in silence.
@@ -10,23 +10,23 @@ from django.db.models import F
 
 from control_plane.base.aws import NOTHING_CHANGED
 from control_plane.deployments.cloudformation import Observation
-from control_plane.deployments.failures import Problem
+from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.models import DriftState, Failure, Stack, StoredManifest, Worker
 from control_plane.deployments.published import published_manifest
 from stacks.manifest import GroupManifest, Manifest
 
 
 def mark_restored(using: str) -> None:
-    """In a database that was restored: have every stack compared with AWS before anything is deployed to it."""
+    """Mark every stack of a restored database for comparison with AWS, before anything is deployed to it."""
     Stack.objects.using(using).update(
         known_generation=F("generation"), newer_generation=0, drift_state=DriftState.UNKNOWN, drift_checked_at=None, drift=[]
     )
-    # They lived when the backup was made.
+    # They were alive when the backup was made.
     Worker.objects.using(using).delete()
 
 
-def note(stack: Stack, observation: Observation) -> bool:
-    """Record whether AWS holds what this database never asked for, and return it. Raises StoreUnavailable."""
+def record_newer_generation(stack: Stack, observation: Observation) -> bool:
+    """Record and return whether AWS holds a generation that this database never asked for. Raises StoreUnavailable."""
     row = Stack.objects.get(pk=stack.pk)
     newer = observation.generation if _is_newer(row, observation.generation) else 0
     in_step = not newer and observation.generation == row.deployed_generation
@@ -37,9 +37,9 @@ def note(stack: Stack, observation: Observation) -> bool:
     return bool(newer)
 
 
-def problem(stack: Stack) -> Problem:
-    """For the record of a run that does not begin, because somebody has to decide."""
-    return Problem(
+def newer_generation_problem(stack: Stack) -> DeploymentProblem:
+    """Describe why a run does not begin: somebody has to decide about the newer generation on AWS."""
+    return DeploymentProblem(
         f"AWS holds generation {stack.newer_generation} of {stack.title}, which this database does not know: it was changed after "
         "the backup that was restored here.",
         f"{NOTHING_CHANGED} Open the stack’s page for what differs; then take over what AWS holds of a group, on the access "
@@ -49,7 +49,7 @@ def problem(stack: Stack) -> Problem:
 
 
 def accept(stack: Stack, held: Manifest, status: str) -> None:
-    """Take what AWS holds for what was deployed of a locked stack; the caller's rows are to say the same.
+    """Record what AWS holds as the deployed state of a locked stack; the caller makes its own rows say the same.
 
     What this database asked for since comes after it: its newest generation then holds what AWS does, until the next one.
     """
@@ -59,7 +59,7 @@ def accept(stack: Stack, held: Manifest, status: str) -> None:
         StoredManifest.objects.update_or_create(stack=stack, generation=generation, defaults={"text": text})
     changes: dict[str, object] = {"generation": newest, "deployed_generation": held.generation, "status": status}
     changes |= {"known_generation": None, "newer_generation": 0}
-    # Which template that is, nobody here has seen; whether all is as it was deployed is looked at anew.
+    # This database has never seen that template, so drift is checked anew.
     changes |= {"template_digest": "", "drift_state": DriftState.UNKNOWN, "drift": []}
     for name, value in changes.items():
         setattr(stack, name, value)
@@ -67,7 +67,10 @@ def accept(stack: Stack, held: Manifest, status: str) -> None:
 
 
 def federated_differences(stack: Stack) -> Iterator[tuple[str, bool]]:
-    """Members without keys, as (username, whether AWS has them and the database has not), if their manifest is published still."""
+    """Yield members without keys that differ, as (username, whether AWS has them and the database has not).
+
+    Nothing if AWS's manifest is no longer the one that is published.
+    """
     theirs = published_manifest(stack)
     ours = StoredManifest.objects.at(stack, stack.deployed_generation)
     if not (isinstance(theirs, GroupManifest) and theirs.generation == stack.newer_generation):
@@ -85,6 +88,6 @@ def _is_newer(stack: Stack, held: int) -> bool:
 
 
 def _is_foreign(stack: Stack, held: int) -> bool:
-    """Whether what was published under this number is not what this database has under it (a snapshot of the disk, say)."""
+    """Return whether the manifest published under this generation differs from the database's own, as after a disk snapshot."""
     published = published_manifest(stack)
     return published is not None and published.generation == held and published != StoredManifest.objects.at(stack, held)

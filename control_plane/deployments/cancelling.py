@@ -1,4 +1,4 @@
-"""Cancel deployments: what they were to bring is withdrawn, and what takes access away goes on."""
+"""Cancellation of deployments: what they were to give is withdrawn, and what takes access away goes on."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -7,8 +7,8 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.requests import NotCancellable, lock, tell_cancelled
-from control_plane.deployments.withdrawal import advice_after, foresee
+from control_plane.deployments.requests import NotCancellable, announce_cancelled, lock
+from control_plane.deployments.withdrawal import preview_withdrawal, withdraw_and_advise
 
 
 def cancel(deployment: Deployment, *, actor: Actor) -> Deployment:
@@ -23,34 +23,34 @@ def cancel(deployment: Deployment, *, actor: Actor) -> Deployment:
         deployment = Deployment.objects.select_for_update().get(pk=deployment.pk)
         if not deployment.is_open or deployment.cancel_requested_at:
             raise NotCancellable(f"Deployment {deployment.pk} has ended or is being cancelled already. Nothing was changed.")
-        refuse_if_nothing_can_be(deployment, actor=actor, error=NotCancellable)
+        refuse_if_not_cancellable(deployment, actor=actor, error=NotCancellable)
         deployment.cancel_requested_at, deployment.cancel_requested_by = timezone.now(), actor.label
         deployment.save(update_fields=["cancel_requested_at", "cancel_requested_by"])
         if deployment.state in Deployment.WAITING:
-            end(deployment, f"Cancelled by {actor.label} before it began.", actor=actor)
+            end_waiting(deployment, f"Cancelled by {actor.label} before it began.", actor=actor)
         record(actor, "deployment.cancel", deployment.stack.name, deployment=deployment.pk, state=deployment.state)
         if deployment.state == Deployment.State.CANCELLED:
-            tell_cancelled(deployment)
+            announce_cancelled(deployment)
     return deployment
 
 
-def end(deployment: Deployment, error: str, *, actor: Actor) -> None:
-    """End one that waits, and withdraw what it was to bring. In the transaction that records why."""
+def end_waiting(deployment: Deployment, error: str, *, actor: Actor) -> None:
+    """End a waiting deployment, and withdraw what it was to give. In the transaction that records why."""
     deployment.state, deployment.finished_at, deployment.percent = Deployment.State.CANCELLED, timezone.now(), 100
     deployment.error = error
     deployment.save(update_fields=["state", "finished_at", "percent", "error"])
-    deployment.advice = advice_after(deployment, actor=actor)
+    deployment.advice = withdraw_and_advise(deployment, actor=actor)
     deployment.save(update_fields=["advice"])
 
 
-def refuse_if_nothing_can_be(deployment: Deployment, *, actor: Actor, error: type[ValueError]) -> None:
+def refuse_if_not_cancellable(deployment: Deployment, *, actor: Actor, error: type[ValueError]) -> None:
     """Raise `error` for a deployment that only takes access away, replaces keys or locks out."""
     state = deployment.state
-    # Whoever looks for the deployment that waits must not find this one.
+    # The rehearsal looks for the stack's waiting deployment, and must not find this one.
     with transaction.atomic():
         Deployment.objects.filter(pk=deployment.pk).update(state=Deployment.State.CANCELLED)
-        foreseen = foresee(deployment, actor=actor)
+        withdrawal = preview_withdrawal(deployment, actor=actor)
         Deployment.objects.filter(pk=deployment.pk).update(state=state)
-    if foreseen.is_refused:
-        what = "; ".join(foreseen.goes_on[:5])
-        raise error(f"Deployment {deployment.pk} has nothing that can be cancelled: {what}. It goes on. Nothing was changed.")
+    if withdrawal.is_refused:
+        parts = "; ".join(withdrawal.goes_on[:5])
+        raise error(f"Deployment {deployment.pk} has nothing that can be cancelled: {parts}. It goes on. Nothing was changed.")

@@ -1,4 +1,4 @@
-"""Log lines of deployments that ended long ago, and background tasks that are done."""
+"""Cleaning steps: log lines of old deployments, and ended background tasks."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from control_plane.deployments.models import LogLine
 
 @cleans("old log lines")
 def remove_old_lines() -> int:
-    """Remove the lines of deployments that ended long ago; what they did and for whom stays. Returns how many."""
+    """Remove the lines of deployments that ended long ago; the deployments and their changes stay. Returns how many."""
     before = timezone.now() - timedelta(days=config().cleanup_log_days)
     return remove_in_steps(LogLine.objects.filter(deployment__finished_at__lt=before))
 

@@ -1,4 +1,4 @@
-"""What CloudFormation itself says about a stack, and what we ask of it beside deploying. An exit code is never taken for it."""
+"""CloudFormation's own description of a stack, and calls to it beside deploying. It counts, never a deployer's exit code."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,14 +36,14 @@ class Observation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether CloudFormation calls the last change of the stack complete."""
+        """True if CloudFormation calls the last change of the stack complete."""
         return self.status in COMPLETE
 
     @property
     def is_in_progress(self) -> bool:
-        """Whether CloudFormation is at work on it, cleaning up included: until then a removed member's key may still work.
+        """True while CloudFormation is at work on it, cleaning up included: until then a removed member's key may still work.
 
-        A stack in review has a change set and waits for nobody knows whom.
+        A stack in review does not count: it has a change set, and nothing is at work on it.
         """
         return self.status.endswith("_IN_PROGRESS") and self.status != "REVIEW_IN_PROGRESS"
 
@@ -70,7 +70,7 @@ class StackResource:
 
 
 def observe(stack_name: str, place: Place) -> Observation:
-    """Ask CloudFormation for a stack. Raises AwsFailure."""
+    """Describe a stack as CloudFormation holds it. Raises AwsFailure."""
     with explained():
         try:
             described = client(place).describe_stacks(StackName=stack_name)["Stacks"][0]
@@ -83,9 +83,9 @@ def observe(stack_name: str, place: Place) -> Observation:
 
 
 def template(stack_name: str, place: Place) -> dict[str, Any] | None:
-    """Get the template that CloudFormation has of a stack, an empty one where there is no stack. Raises AwsFailure.
+    """Return the template that CloudFormation has of a stack, an empty one where there is no stack. Raises AwsFailure.
 
-    None where it is not JSON, and so none that CDK wrote.
+    None if it is not JSON, and so was not written by CDK.
     """
     with explained():
         try:
@@ -98,7 +98,7 @@ def template(stack_name: str, place: Place) -> dict[str, Any] | None:
 
 
 def newest_event(stack_name: str, place: Place) -> str:
-    """The id of the stack's newest event, which what comes after is told by; empty where there is none. Raises AwsFailure."""
+    """Return the id of the stack's newest event, as a mark for later events; empty if there is none. Raises AwsFailure."""
     with explained():
         try:
             events = client(place).describe_stack_events(StackName=stack_name)["StackEvents"]
@@ -110,10 +110,10 @@ def newest_event(stack_name: str, place: Place) -> str:
 
 
 def first_failure(stack_name: str, place: Place, after: str) -> FailedResource | None:
-    """The first resource that failed after the event `after`: the one that the others were cancelled for. Raises AwsFailure.
+    """Return the first resource that failed after the event `after`: the one that the others were cancelled for.
 
-    Of a nested stack CloudFormation tells only that something in it failed, or, once all is changed but for what it could not
-    remove there, nothing: then the nested stack's own events say what.
+    Of a nested stack CloudFormation reports only that something in it failed, or, once all is changed but for what it could not
+    remove there, nothing: then the nested stack's own events are read. Raises AwsFailure.
     """
     with explained():
         events = _events_after(stack_name, place, after)
@@ -127,9 +127,9 @@ def first_failure(stack_name: str, place: Place, after: str) -> FailedResource |
 
 
 def all_events_after(stack_name: str, place: Place, after: str) -> "list[StackEventTypeDef]":
-    """A stack's events since the event `after`, then those of each stack nested in it since that time; each newest first.
+    """Return a stack's events since the event `after`, then those of each stack nested in it since that time, newest first.
 
-    Nothing where there is no such stack. Raises ClientError.
+    Empty if there is no such stack. Raises ClientError.
     """
     try:
         events = _events_after(stack_name, place, after)
@@ -143,7 +143,7 @@ def all_events_after(stack_name: str, place: Place, after: str) -> "list[StackEv
 def _nested_events(
     within: "list[StackEventTypeDef]", events: "list[StackEventTypeDef]", place: Place
 ) -> "Iterator[list[StackEventTypeDef]]":
-    """The events of each nested stack that `within` names, newest first, since the oldest of its parent's `events`."""
+    """Yield the events of each nested stack that `within` names, newest first, since the oldest of its parent's `events`."""
     nested = {event.get("PhysicalResourceId", "") for event in within if event.get("ResourceType") == STACK_TYPE}
     for stack_id in sorted(nested - {"", *(event.get("StackId", "") for event in events)}):
         since = min(event["Timestamp"] for event in events)
@@ -151,14 +151,14 @@ def _nested_events(
 
 
 def _events_after(stack_name: str, place: Place, after: str) -> "list[StackEventTypeDef]":
-    """A stack's events, newest first, back to the one with this id."""
-    found: list[StackEventTypeDef] = []
+    """Return a stack's events, newest first, back to the event with the id `after`, exclusive."""
+    events: list[StackEventTypeDef] = []
     for page in client(place).get_paginator("describe_stack_events").paginate(StackName=stack_name):
         for event in page["StackEvents"]:
             if event["EventId"] == after:
-                return found
-            found.append(event)
-    return found
+                return events
+            events.append(event)
+    return events
 
 
 def _oldest_failure(events: "list[StackEventTypeDef]") -> "StackEventTypeDef | None":
@@ -177,27 +177,27 @@ def _reason(event: "StackEventTypeDef") -> str:
 
 
 def nested_stacks(stack_name: str, place: Place) -> dict[str, str]:
-    """The stacks nested in a stack: their ids by their logical names. Raises AwsFailure."""
+    """Return the ids of the stacks nested in a stack, by their logical names. Raises AwsFailure."""
     with explained():
         pages = client(place).get_paginator("list_stack_resources").paginate(StackName=stack_name)
         return {
-            one["LogicalResourceId"]: one["PhysicalResourceId"]
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
             for page in pages
-            for one in page["StackResourceSummaries"]
-            if one["ResourceType"] == STACK_TYPE and one.get("PhysicalResourceId")
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceType"] == STACK_TYPE and resource.get("PhysicalResourceId")
         }
 
 
 def events_after(stack_name: str, place: Place, after: str) -> list[StackEvent]:
-    """What happened since the event `after`, oldest first; nothing where there is no such stack. Raises AwsFailure."""
-    found: list[StackEvent] = []
+    """Return the events since the event `after`, oldest first; empty if there is no such stack. Raises AwsFailure."""
+    events: list[StackEvent] = []
     with explained():
         try:
             for page in client(place).get_paginator("describe_stack_events").paginate(StackName=stack_name):
                 for event in page["StackEvents"]:
                     if event["EventId"] == after:
-                        return found[::-1]
-                    found.append(
+                        return events[::-1]
+                    events.append(
                         StackEvent(
                             event["EventId"],
                             event.get("LogicalResourceId", ""),
@@ -209,35 +209,35 @@ def events_after(stack_name: str, place: Place, after: str) -> list[StackEvent]:
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
-    return found[::-1]
+    return events[::-1]
 
 
 def resources(stack_name: str, place: Place) -> list[StackResource]:
-    """What a stack holds now, what is in nested stacks included; nothing where there is no such stack. Raises AwsFailure."""
-    found: list[StackResource] = []
+    """Return the resources of a stack and of those nested in it; empty if there is no such stack. Raises AwsFailure."""
+    held: list[StackResource] = []
     with explained():
         try:
             for page in client(place).get_paginator("list_stack_resources").paginate(StackName=stack_name):
-                for one in page["StackResourceSummaries"]:
-                    if one["ResourceStatus"] == "DELETE_COMPLETE":
+                for summary in page["StackResourceSummaries"]:
+                    if summary["ResourceStatus"] == "DELETE_COMPLETE":
                         continue
-                    found.append(
+                    held.append(
                         StackResource(
-                            one["LogicalResourceId"],
-                            one["ResourceType"],
-                            one.get("PhysicalResourceId", ""),
-                            one["ResourceStatus"],
+                            summary["LogicalResourceId"],
+                            summary["ResourceType"],
+                            summary.get("PhysicalResourceId", ""),
+                            summary["ResourceStatus"],
                         )
                     )
         except ClientError as error:
             if "does not exist" not in str(error):
                 raise
-    nested = [one.physical_id for one in found if one.type == NESTED and one.physical_id]
-    return [*found, *(inner for name in nested for inner in resources(name, place))]
+    nested = [resource.physical_id for resource in held if resource.type == NESTED and resource.physical_id]
+    return [*held, *(inner for name in nested for inner in resources(name, place))]
 
 
 def cancel_update(stack_name: str, place: Place) -> bool:
-    """Have CloudFormation take back the update under way. False if it cannot any more. Raises AwsFailure."""
+    """Cancel the update under way, and return whether CloudFormation still could. Raises AwsFailure."""
     with explained():
         try:
             client(place).cancel_update_stack(StackName=stack_name)
@@ -250,7 +250,7 @@ def cancel_update(stack_name: str, place: Place) -> bool:
 
 @lru_cache(maxsize=8)
 def client(place: Place) -> "CloudFormationClient":
-    """A client for a place, kept: making one costs more than a call. It may be used from every thread."""
+    """Return the cached client of a place: making one costs more than a call. It is thread-safe."""
     retries = BotoConfig(
         connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3}, max_pool_connections=40
     )

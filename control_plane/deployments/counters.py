@@ -8,18 +8,18 @@ from control_plane.deployments.models import Tally
 
 
 def add(name: str, label: str, seconds: float = 0.0, count: int = 1) -> None:
-    """Add to a tally, which begins at nothing. Any number of workers may do so at once, and none loses another's.
+    """Add to a counter, creating it at zero. Safe for any number of workers at once.
 
     The row stays locked until the caller's transaction ends, so this comes last in it.
     """
     if not _added(name, label, seconds, count):
-        # Whoever makes the row first, everybody adds to it.
+        # Several workers may create the row at once: one succeeds, and all add to it.
         Tally.objects.bulk_create([Tally(name=name, label=label)], ignore_conflicts=True)
         _added(name, label, seconds, count)
 
 
 def add_each(name: str, seconds: Mapping[str, float]) -> None:
-    """Count one more under each of these labels, with its seconds. In a transaction.
+    """Add one to the counter of each label, with its seconds. Needs a transaction.
 
     The rows are made, and locked, in one order: an UPDATE of several locks them as they lie on the disk, which changes with
     each, and two workers at once would wait for each other for ever.
@@ -28,7 +28,10 @@ def add_each(name: str, seconds: Mapping[str, float]) -> None:
     if missing := sorted(seconds.keys() - set(rows.values_list("label", flat=True))):
         Tally.objects.bulk_create([Tally(name=name, label=label) for label in missing], ignore_conflicts=True)
     list(rows.select_for_update().order_by("label").values_list("pk"))
-    spent = Case(*(When(label=label, then=Value(one)) for label, one in sorted(seconds.items())), output_field=FloatField())
+    spent = Case(
+        *(When(label=label, then=Value(spent_seconds)) for label, spent_seconds in sorted(seconds.items())),
+        output_field=FloatField(),
+    )
     rows.update(count=F("count") + 1, seconds=F("seconds") + spent)
 
 

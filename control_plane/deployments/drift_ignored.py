@@ -1,4 +1,4 @@
-"""What CloudFormation reports as drift where there is none: each with where AWS's own users reported it, and why it is harmless.
+"""False drift: differences that CloudFormation reports where there are none, each with its public report and why it is harmless.
 
 A difference is left out only where it has exactly this form and, where the real thing could have that form too, only if the service
 itself answers that all is as deployed. An entry that AWS has mended does no harm.
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import PropertyDifferenceTypeDef
 
 ROADMAP = "https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues"
-# How CloudFormation writes that a property is not there.
+# CloudFormation's ways to write that a property is missing.
 NOTHING = frozenset({"", "null", "-", "false"})
 
 
 @dataclass(frozen=True)
 class FalseDrift:
-    """One false report. `is_harmless` is given the bucket's name, its place and the expected value."""
+    """One kind of false drift. `is_harmless` is given the bucket's name, its place and the expected value."""
 
     resource_type: str
     path: re.Pattern[str]
@@ -37,16 +37,16 @@ class FalseDrift:
 def _is_encrypted(bucket: str, place: Place, expected: Any) -> bool:
     answer = aws.client("s3", place).get_bucket_encryption(Bucket=bucket)
     held = {
-        one["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
-        for one in answer["ServerSideEncryptionConfiguration"]["Rules"]
-        if "ApplyServerSideEncryptionByDefault" in one
+        rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+        for rule in answer["ServerSideEncryptionConfiguration"]["Rules"]
+        if "ApplyServerSideEncryptionByDefault" in rule
     }
-    return held == _found("SSEAlgorithm", expected)
+    return held == _values("SSEAlgorithm", expected)
 
 
 def _is_owned(bucket: str, place: Place, expected: Any) -> bool:
     answer = aws.client("s3", place).get_bucket_ownership_controls(Bucket=bucket)
-    return {one["ObjectOwnership"] for one in answer["OwnershipControls"]["Rules"]} == _found("ObjectOwnership", expected)
+    return {rule["ObjectOwnership"] for rule in answer["OwnershipControls"]["Rules"]} == _values("ObjectOwnership", expected)
 
 
 def _is_zero(bucket: str, place: Place, expected: Any) -> bool:
@@ -79,33 +79,33 @@ FALSE_DRIFT = (
 
 
 def why_ignored(resource_type: str, physical_id: str, place: Place, difference: "PropertyDifferenceTypeDef") -> str:
-    """The reason for which a property that is reported as removed is none that differs; empty if it counts."""
+    """Return why a property that is reported as removed is no drift; empty if it is."""
     if difference["ActualValue"] not in NOTHING:
         return ""
     for entry in FALSE_DRIFT:
         if entry.resource_type != resource_type or not entry.path.fullmatch(difference["PropertyPath"]):
             continue
         try:
-            if entry.is_harmless(physical_id, place, _read(difference["ExpectedValue"])):
+            if entry.is_harmless(physical_id, place, _parsed(difference["ExpectedValue"])):
                 return f"{entry.reason} ({entry.source})"
         except (ClientError, BotoCoreError):
-            # Whoever cannot tell reports it.
+            # What cannot be verified is reported.
             continue
     return ""
 
 
-def _read(value: str) -> Any:
+def _parsed(value: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError):
         return value
 
 
-def _found(name: str, value: Any) -> set[str]:
-    """Every value of this name within a document; the value itself where the path led to it."""
+def _values(name: str, value: Any) -> set[str]:
+    """Return every value of this name within a document; the value itself if the path led to it."""
     if isinstance(value, dict):
         own = {str(value[name])} if name in value else set()
-        return own.union(*(_found(name, one) for one in value.values() if isinstance(one, dict | list)))
+        return own.union(*(_values(name, inner) for inner in value.values() if isinstance(inner, dict | list)))
     if isinstance(value, list):
-        return set().union(*(_found(name, one) for one in value))
+        return set().union(*(_values(name, inner) for inner in value))
     return {str(value)}

@@ -1,4 +1,4 @@
-"""Drift checks that are due: each night, and once after a restore. The sweep and a command ask; a task does each (`drift`)."""
+"""Schedule of drift checks: nightly, and once after a restore. The sweep and a command enqueue; a task checks (`drift`)."""
 
 from datetime import timedelta
 
@@ -9,40 +9,40 @@ from control_plane.base.config import config
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.tasks import check_drift
 
-# Hours (UTC) in which stacks are checked that were not for a day.
+# Hours (UTC) in which stacks are checked whose last check is older than CHECK_AGE.
 NIGHT = range(1, 5)
 CHECK_AGE = timedelta(hours=20)
 CHECK_PATIENCE = timedelta(minutes=15)
-MAX_AT_ONCE = 50
+MAX_CHECKS_AT_ONCE = 50
 
 
 def check_drift_by_night() -> None:
-    """As `check_by_night`, where the site wants it."""
+    """Start the drift checks that are due, if the site has them enabled (COHORT_DRIFT_CHECK)."""
     if config().cohort_drift_check:
-        check_by_night()
+        start_due_drift_checks()
 
 
 def compare_restored() -> None:
-    """Have the stacks of a restored database compared with AWS, once each."""
+    """Start a drift check of each stack of a restored database, once."""
     unseen = Q(known_generation__isnull=False, drift_checked_at__isnull=True, generation__gt=0)
-    for pk in Stack.objects.filter(unseen).values_list("pk", flat=True)[:MAX_AT_ONCE]:
+    for pk in Stack.objects.filter(unseen).values_list("pk", flat=True)[:MAX_CHECKS_AT_ONCE]:
         if Stack.objects.filter(unseen, pk=pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now()):
             check_drift.enqueue(pk)
 
 
-def check_by_night(*, at_any_hour: bool = False) -> int:
-    """Enqueue the checks that are due, a few at a time. Returns how many."""
+def start_due_drift_checks(*, at_any_hour: bool = False) -> int:
+    """Enqueue the drift checks that are due, MAX_CHECKS_AT_ONCE under way at most. Returns how many."""
     now = timezone.now()
     stuck = Q(drift_state=DriftState.CHECKING, drift_checked_at__lt=now - CHECK_PATIENCE)
     old = Q(drift_checked_at__isnull=True) | Q(drift_checked_at__lt=now - CHECK_AGE)
     is_time = at_any_hour or now.hour in NIGHT
     due = (old & ~Q(drift_state=DriftState.CHECKING)) | stuck if is_time else stuck
-    # No more than a worker checks within the patience, or the same ones would be enqueued again and again.
-    room = max(0, MAX_AT_ONCE - Stack.objects.filter(drift_state=DriftState.CHECKING).exclude(stuck).count())
+    # No more than a worker checks within CHECK_PATIENCE, or the same stacks would be enqueued again and again.
+    room = max(0, MAX_CHECKS_AT_ONCE - Stack.objects.filter(drift_state=DriftState.CHECKING).exclude(stuck).count())
     started = 0
     deployed = Stack.objects.filter(due, deployed_generation=F("generation"), generation__gt=0)
     for pk in deployed.values_list("pk", flat=True)[:room]:
-        # Whoever changes the row checks it: two workers never both do.
+        # The conditional update claims the row, so that two workers never enqueue the same check.
         if Stack.objects.filter(due, pk=pk).update(drift_state=DriftState.CHECKING, drift_checked_at=now):
             check_drift.enqueue(pk)
             started += 1

@@ -1,28 +1,28 @@
-"""How long a deployment has taken, and how long it will probably take, going by earlier ones."""
+"""Durations of deployments: elapsed, expected by earlier runs, and in words."""
 
 from datetime import datetime
 from statistics import median
 
 from control_plane.deployments.models import Deployment, Stack
 
-# So many of the newest runs say how long the next one takes: enough that one slow run does not, few enough to follow a change.
-RUNS = 10
+# Newest runs that the expected duration is the median of: enough to outweigh one slow run, few enough to follow a change.
+RECENT_RUNS = 10
 
 
 def elapsed_seconds(deployment: Deployment, now: datetime) -> float | None:
-    """Since the run began, or how long it lasted; None if it has not begun."""
+    """Return the seconds since the run began, or that it lasted; None if it has not begun."""
     if deployment.started_at is None:
         return None
     return max(0.0, ((deployment.finished_at or now) - deployment.started_at).total_seconds())
 
 
 def expected_seconds(stack: Stack) -> float | None:
-    """The median of the stack's last runs that succeeded, else of its kind's; None if there are none. At most two queries."""
+    """Return the median of the stack's last successful runs, else of its kind's; None if there are none. At most two queries."""
     return _median({"stack": stack}) or _median({"stack__kind": stack.kind})
 
 
 def duration(seconds: float) -> str:
-    """For people: '0.4 s', '6 s', '2 min 5 s', '1 h 3 min'."""
+    """Return seconds in words: '0.4 s', '6 s', '2 min 5 s', '1 h 3 min'."""
     if seconds < 1:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -37,7 +37,7 @@ def _median(where: dict[str, object]) -> float | None:
     runs = (
         Deployment.objects.filter(state=Deployment.State.SUCCEEDED, started_at__isnull=False, finished_at__isnull=False, **where)
         .order_by("-pk")
-        .values_list("started_at", "finished_at")[:RUNS]
+        .values_list("started_at", "finished_at")[:RECENT_RUNS]
     )
     spans = [(finished - started).total_seconds() for started, finished in runs if started and finished]
     return median(spans) if spans else None

@@ -1,4 +1,4 @@
-"""Wait for IAM: what a deployment just made or changed may not work, or not be seen, for a while.
+"""IAM's eventual consistency: what a deployment just made or changed may not work, or not be seen, for a while.
 
 IAM is eventually consistent (IAM user guide, "Troubleshoot IAM", "Changes that I make are not always immediately visible"). The
 guide gives no number; changes usually take seconds.
@@ -14,13 +14,13 @@ from tenacity import Retrying, retry_if_exception, wait_exponential_jitter
 
 from control_plane.deployments.models import Deployment
 
-# How long after a change of ours a refusal may be IAM's delay. Later it is a refusal.
+# How long after a change of ours a refusal may be due to IAM's delay.
 SETTLES = timedelta(seconds=60)
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.2, 5.0
-# What pages and programs wait before they ask again.
+FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.2, 5.0
+# Time that pages and programs wait before they ask again.
 ASK_AGAIN_SECONDS = 2
 DENIED = ("AccessDenied", "AccessDeniedException")
-# A key that is not known yet is answered by the latter two (by S3, and by the others).
+# The latter two are for a key that is not known yet (from S3, and from the other services).
 REFUSED = (*DENIED, "InvalidAccessKeyId", "InvalidClientTokenId")
 MISSING = "NoSuchEntity"
 
@@ -45,7 +45,7 @@ def until_settled(ask: Callable[[], _T], stack_id: int, is_late: Callable[[BaseE
     For workers and the terminal: it sleeps between tries. Raises what `ask` raises in the end; any other error at once.
     """
     again = retry_if_exception(lambda error: is_late(error) and is_settling(stack_id))
-    wait = wait_exponential_jitter(initial=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS)
+    wait = wait_exponential_jitter(initial=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS)
     return Retrying(retry=again, wait=wait, reraise=True)(ask)
 
 

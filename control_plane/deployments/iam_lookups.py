@@ -1,4 +1,4 @@
-"""Look in IAM for what may not be there.
+"""Lookups in IAM of principals that may not exist.
 
 The ARN of a user, group or role that is not there has no path, since nobody knows it: to whoever may look under paths alone, as
 the worker may (`stacks.host_policies`), IAM answers AccessDenied, not NoSuchEntity (Service Authorization Reference, "Actions,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Lookups:
+class IamLookups:
     """Lookups about one stack's principals, by names that lie under its group's path."""
 
     def __init__(self, client: "IAMClient", stack: Stack) -> None:
@@ -49,7 +49,7 @@ class Lookups:
 
     @cached_property
     def _may_look(self) -> bool:
-        """Whether the right itself is there. The statement that gives it names the boundary too, which has no path."""
+        """True if the worker has the right to look. The statement that gives it names the boundary too, which has no path."""
         try:
             self._client.get_policy(PolicyArn=self._boundary)
         except ClientError as error:

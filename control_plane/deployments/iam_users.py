@@ -1,4 +1,4 @@
-"""What IAM itself says about a group's principals, beside what CloudFormation believes of them.
+"""IAM's own view of a group's principals, beside CloudFormation's drift detection.
 
 CloudFormation compares what the template names. It does not see keys, passwords for the console and policies that somebody gave to
 a user, nor users that somebody put into the group. Boundaries, group memberships and what the template attaches it does see. SSH
@@ -25,26 +25,26 @@ USER, GROUP, ROLE, KEY = "AWS::IAM::User", "AWS::IAM::Group", "AWS::IAM::Role", 
 MEMBERSHIP, LOGIN = "AWS::IAM::UserToGroupAddition", "AWS::IAM::LoginProfile"
 INLINE = {USER: "AWS::IAM::UserPolicy", GROUP: "AWS::IAM::GroupPolicy", ROLE: "AWS::IAM::RolePolicy"}
 # Policies that are put on principals before the deployment that makes them part of the stack.
-AT_ONCE = frozenset({denials.SUSPENDED, denials.ENDED_SESSIONS})
+LOCKOUT_POLICIES = frozenset({denials.SUSPENDED, denials.ENDED_SESSIONS})
 _KINDS = {USER: "user", GROUP: "group", ROLE: "role"}
 _REFUSED = ("AccessDenied", "AccessDeniedException")
 
 
 def users_under(path: str, place: Place) -> set[str]:
-    """The names of the IAM users under a path. Raises AwsFailure."""
+    """Return the names of the IAM users under a path. Raises AwsFailure."""
     with aws.explained():
         pages = aws.client("iam", place).get_paginator("list_users").paginate(PathPrefix=path)
         return {user["UserName"] for page in pages for user in page["Users"]}
 
 
 @dataclass(frozen=True)
-class Deployed:
-    """What a group's stack gives its principals: its keys, and the names of inline policies by type and principal."""
+class DeployedAccess:
+    """Access that a group's stack gives its principals: its keys, and the names of inline policies by type and principal."""
 
     manifest: GroupManifest
     keys: frozenset[str]
     template: dict[str, Any]
-    # Whether something is on its way, for which people are shut out already.
+    # Whether a later generation is wanted, for which the lockout may have put denials already.
     is_behind: bool = False
 
     @property
@@ -55,88 +55,89 @@ class Deployed:
     @property
     def users(self) -> set[str]:
         """The IAM users of the members who hold keys."""
-        return {names.user(self.manifest.slug, one.username) for one in self.manifest.members if one.access == "keys"}
+        return {names.user(self.manifest.slug, member.username) for member in self.manifest.members if member.access == "keys"}
 
     def inline(self, kind: str, name: str) -> set[str]:
-        """The inline policies that a principal of this type is to carry."""
+        """Return the names of the inline policies that a principal of this type is to have."""
         if kind == USER:
-            # A user may be in a nested stack, whose template is another.
-            denied = denials.all_denials(self.manifest)
-            found = {one.policy_name for one in denied if one.kind == "user" and one.principal == name}
+            # A user may be in a nested stack, which has a template of its own.
+            all_denials = denials.all_denials(self.manifest)
+            policies = {denial.policy_name for denial in all_denials if denial.kind == "user" and denial.principal == name}
         else:
             resources = self.template.get("Resources", {}).values()
-            properties = [one.get("Properties", {}) for one in resources if one.get("Type") == kind]
-            found = {policy["PolicyName"] for one in properties for policy in one.get("Policies", [])}
-        return found | AT_ONCE if self.is_behind else found
+            properties = [resource.get("Properties", {}) for resource in resources if resource.get("Type") == kind]
+            policies = {policy["PolicyName"] for values in properties for policy in values.get("Policies", [])}
+        return policies | LOCKOUT_POLICIES if self.is_behind else policies
 
 
-def additions(deployed: Deployed, told: Iterable[Difference]) -> list[Difference]:
-    """What somebody gave the group's role and IAM group, and who else is in that group. Raises AwsFailure.
+def additions(deployed: DeployedAccess, reported: Iterable[Difference]) -> list[Difference]:
+    """Return what was added to the group's role and IAM group outside Cohort, other users in that group included.
 
-    `told` is what CloudFormation reports, which is not told twice; what is gone by its word is not looked for.
+    `reported` is what CloudFormation reports: it is not reported twice, and principals that are gone are not looked up. Raises
+    AwsFailure.
     """
-    told = list(told)
+    reported = list(reported)
     reader = _Reader(deployed)
     slug = deployed.manifest.slug
-    looks: list[tuple[str, str, Callable[[], list[Difference]]]] = [(ROLE, names.role(slug), reader.role)]
+    lookups: list[tuple[str, str, Callable[[], list[Difference]]]] = [(ROLE, names.role(slug), reader.role)]
     if deployed.users:
-        looks.append((GROUP, names.iam_group(slug), reader.group))
-    found: list[Difference] = []
+        lookups.append((GROUP, names.iam_group(slug), reader.group))
+    differences: list[Difference] = []
     with aws.explained():
-        for kind, name, look in looks:
-            if not any(one.type == kind and one.status == "deleted" for one in told):
-                found += _looked_at(kind, name, look)
-    return [one for one in found if not _is_told(one, told)]
+        for kind, name, look in lookups:
+            if not any(difference.type == kind and difference.status == "deleted" for difference in reported):
+                differences += _look_up(kind, name, look)
+    return [difference for difference in differences if not _is_reported(difference, reported)]
 
 
-def additions_to(deployed: Deployed, user: str) -> list[Difference]:
-    """What somebody gave one user of the group: keys, a password, policies. Four questions. Raises AwsFailure."""
+def additions_to_user(deployed: DeployedAccess, user: str) -> list[Difference]:
+    """Return the keys, password and policies added to one user outside Cohort, by four requests. Raises AwsFailure."""
     with aws.explained():
-        return _looked_at(USER, user, lambda: _Reader(deployed).user(user))
+        return _look_up(USER, user, lambda: _Reader(deployed).user(user))
 
 
-def take_back(deployed: Deployed, recorded: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Delete what our own rights can of the additions that a check recorded, unless they are ours by now.
+def delete_additions(deployed: DeployedAccess, recorded: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Delete the additions that a check recorded, as far as our own rights go, unless they are deployed by now.
 
     Yields a line on each for the log; what fails is one too. Raises AwsFailure.
     """
     iam = aws.iam(deployed.place)
     kinds = {INLINE[kind]: kind for kind in INLINE}
-    for one in recorded:
-        kind, name = one["type"], one["logical_id"]
-        if one["status"] != "added" or not (kind == KEY or kind in kinds):
+    for difference in recorded:
+        kind, name = difference["type"], difference["logical_id"]
+        if difference["status"] != "added" or not (kind == KEY or kind in kinds):
             continue
-        for what in (told["path"] for told in one["properties"]):
-            if what in (deployed.keys if kind == KEY else deployed.inline(kinds[kind], name)):
+        for identifier in (changed["path"] for changed in difference["properties"]):
+            if identifier in (deployed.keys if kind == KEY else deployed.inline(kinds[kind], name)):
                 continue
             with aws.explained():
-                yield _delete(iam, kind, name, what)
+                yield _delete(iam, kind, name, identifier)
 
 
-def _delete(iam: "IAMClient", kind: str, name: str, what: str) -> str:
+def _delete(iam: "IAMClient", kind: str, name: str, identifier: str) -> str:
     calls: dict[str, Callable[[], object]] = {
-        KEY: lambda: iam.delete_access_key(UserName=name, AccessKeyId=what),
-        INLINE[USER]: lambda: iam.delete_user_policy(UserName=name, PolicyName=what),
-        INLINE[GROUP]: lambda: iam.delete_group_policy(GroupName=name, PolicyName=what),
-        INLINE[ROLE]: lambda: iam.delete_role_policy(RoleName=name, PolicyName=what),
+        KEY: lambda: iam.delete_access_key(UserName=name, AccessKeyId=identifier),
+        INLINE[USER]: lambda: iam.delete_user_policy(UserName=name, PolicyName=identifier),
+        INLINE[GROUP]: lambda: iam.delete_group_policy(GroupName=name, PolicyName=identifier),
+        INLINE[ROLE]: lambda: iam.delete_role_policy(RoleName=name, PolicyName=identifier),
     }
-    thing = "the access key" if kind == KEY else "the inline policy"
+    noun = "the access key" if kind == KEY else "the inline policy"
     try:
         calls[kind]()
     except ClientError as error:
         code = error.response["Error"].get("Code", "")
         if code == "NoSuchEntity":
-            return f"{thing} {what} of {name} is gone already"
+            return f"{noun} {identifier} of {name} is gone already"
         if code in _REFUSED:
-            return f"{thing} {what} of {name} could not be deleted; delete it in IAM: {error}"
+            return f"{noun} {identifier} of {name} could not be deleted; delete it in IAM: {error}"
         raise
-    return f"deleted {thing} {what} of {name}, which was added outside Cohort"
+    return f"deleted {noun} {identifier} of {name}, which was added outside Cohort"
 
 
 class _Reader:
-    """Asks IAM about one group's principals. Raises ClientError."""
+    """Reader of one group's principals in IAM. Methods raise ClientError."""
 
-    def __init__(self, deployed: Deployed) -> None:
+    def __init__(self, deployed: DeployedAccess) -> None:
         self._deployed = deployed
         self._iam: IAMClient = aws.iam(deployed.place)
 
@@ -150,10 +151,12 @@ class _Reader:
         name = names.iam_group(self._deployed.manifest.slug)
         inline = self._listed("list_group_policies", "PolicyNames", GroupName=name)
         attached = self._listed("list_attached_group_policies", "AttachedPolicies", GroupName=name)
-        members = sorted({one["UserName"] for one in self._listed("get_group", "Users", GroupName=name)} - self._deployed.users)
+        members = sorted({user["UserName"] for user in self._listed("get_group", "Users", GroupName=name)} - self._deployed.users)
         note = f"is in the IAM group {name}, which gives it the group’s access. Remove it from that group in IAM."
-        found = [Difference("resource", one, MEMBERSHIP, "added", [_property(name)], f"The user {one} {note}") for one in members]
-        return [*self._inline(GROUP, name, inline), *self._attached(GROUP, name, attached), *found]
+        memberships = [
+            Difference("resource", user, MEMBERSHIP, "added", [_property(name)], f"The user {user} {note}") for user in members
+        ]
+        return [*self._inline(GROUP, name, inline), *self._attached(GROUP, name, attached), *memberships]
 
     def user(self, name: str) -> list[Difference]:
         keys = self._listed("list_access_keys", "AccessKeyMetadata", UserName=name)
@@ -185,24 +188,24 @@ class _Reader:
         )
         return [Difference("resource", user, LOGIN, "added", [], note)]
 
-    def _inline(self, kind: str, name: str, there: Iterable[str]) -> list[Difference]:
-        others = sorted(set(there) - self._deployed.inline(kind, name))
+    def _inline(self, kind: str, name: str, existing: Iterable[str]) -> list[Difference]:
+        others = sorted(set(existing) - self._deployed.inline(kind, name))
         return [
             Difference(
                 "resource",
                 name,
                 INLINE[kind],
                 "added",
-                [_property(one)],
-                f"The {_KINDS[kind]} {name} has an inline policy “{one}” that Cohort did not put there. Repair deletes it.",
+                [_property(policy)],
+                f"The {_KINDS[kind]} {name} has an inline policy “{policy}” that Cohort did not put there. Repair deletes it.",
             )
-            for one in others
+            for policy in others
         ]
 
-    def _attached(self, kind: str, name: str, there: Iterable[dict[str, Any]]) -> list[Difference]:
-        # The stack's own lie under the group's path; what else is attached from there, CloudFormation sees. Users have none.
+    def _attached(self, kind: str, name: str, existing: Iterable[dict[str, Any]]) -> list[Difference]:
+        # The stack's own policies lie under the group's path; others attached from there, CloudFormation sees. Users have none.
         ours = "" if kind == USER else f":policy{names.iam_path(self._deployed.manifest.slug)}"
-        others = sorted(one["PolicyArn"] for one in there if not (ours and ours in one["PolicyArn"]))
+        others = sorted(policy["PolicyArn"] for policy in existing if not (ours and ours in policy["PolicyArn"]))
         return [
             Difference(
                 "resource",
@@ -216,29 +219,31 @@ class _Reader:
             for arn in others
         ]
 
-    def _listed(self, call: str, key: str, **named: str) -> list[Any]:
-        return [one for page in self._iam.get_paginator(call).paginate(**named) for one in page[key]]  # type: ignore[call-overload]
+    def _listed(self, call: str, key: str, **arguments: str) -> list[Any]:
+        return [item for page in self._iam.get_paginator(call).paginate(**arguments) for item in page[key]]  # type: ignore[call-overload]
 
 
-def _looked_at(kind: str, name: str, look: Callable[[], list[Difference]]) -> list[Difference]:
+def _look_up(kind: str, name: str, look: Callable[[], list[Difference]]) -> list[Difference]:
     try:
         return look()
     except ClientError as error:
         code = error.response["Error"].get("Code", "")
         if code == "NoSuchEntity":
-            # CloudFormation tells that it is gone.
+            # CloudFormation reports that it is gone.
             return []
         if code in _REFUSED:
-            # Our rights name paths: so IAM answers of what we may not read, and of what is not there.
+            # Our rights name paths: IAM answers so both without the right and if the principal does not exist.
             return [unread(name, kind, str(error))]
         raise
 
 
-def _is_told(difference: Difference, told: Iterable[Difference]) -> bool:
-    """Whether CloudFormation reports this addition too: of the same type of principal, by its name or ARN."""
+def _is_reported(difference: Difference, reported: Iterable[Difference]) -> bool:
+    """Return whether CloudFormation reports this addition too: of the same type of principal, by its name or ARN."""
     kind = {value: key for key, value in INLINE.items()}.get(difference.type, difference.type)
-    ours = [one["path"] if difference.type in INLINE.values() else one["actual"] for one in difference.properties]
-    theirs = [prop["actual"] for one in told if one.type == kind and one.status == "changed" for prop in one.properties]
+    ours = [changed["path"] if difference.type in INLINE.values() else changed["actual"] for changed in difference.properties]
+    theirs = [
+        changed["actual"] for other in reported if other.type == kind and other.status == "changed" for changed in other.properties
+    ]
     return bool(ours) and all(any(own in their for their in theirs) for own in ours)
 
 

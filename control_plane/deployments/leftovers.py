@@ -1,4 +1,4 @@
-"""What CloudFormation could not remove and left on AWS: found in the events, remembered on the stack's row until it is gone.
+"""Leftovers: resources that CloudFormation could not remove, found in its events and kept on the stack's row until they are gone.
 
 CloudFormation tries three times to remove what an update takes away, then skips it, calls the update complete and knows of it no
 more (AWS knowledge centre, "Why is my CloudFormation stack stuck in ..._CLEANUP_IN_PROGRESS?"). A key of it may still work.
@@ -14,15 +14,15 @@ from botocore.exceptions import ClientError
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation, iam_users
-from control_plane.deployments.failures import FailedResource, Problem, of_leftovers
+from control_plane.deployments.failures import DeploymentProblem, FailedResource, problem_from_leftovers
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import names
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
-# A stack that has more than this left is in a worse state than a list can tell.
-MAX_REMEMBERED = 100
+# Of more leftovers than this, a list would help nobody.
+MAX_LEFTOVERS = 100
 _REMOVED = frozenset({"DELETE_COMPLETE", "DELETE_SKIPPED"})
 _ABSENT = frozenset({"NoSuchEntity", "NoSuchBucket", "NoSuchBucketPolicy", "ResourceNotFoundException", "404"})
 _REFUSED = frozenset({"AccessDenied", "AccessDeniedException"})
@@ -39,39 +39,39 @@ class Leftover:
     owner: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """For the stack's row."""
+        """Return it as JSON data, for the stack's row."""
         return asdict(self)
 
 
-def known(stack: Stack) -> list[Leftover]:
-    """Those that the stack's row remembers."""
-    return [Leftover(**one) for one in stack.leftovers]
+def remembered_leftovers(stack: Stack) -> list[Leftover]:
+    """Return the leftovers that the stack's row remembers."""
+    return [Leftover(**document) for document in stack.leftovers]
 
 
-def look(stack: Stack, after: str | None, *, stack_id: str = "") -> list[Leftover]:
-    """What is left on AWS: of those that are remembered, and of those whose removal failed since the event `after`.
+def find_leftovers(stack: Stack, after: str | None, *, stack_id: str = "") -> list[Leftover]:
+    """Return what is left on AWS of the remembered leftovers, and of resources whose removal failed since the event `after`.
 
-    With `after` None no event is looked at. Raises AwsFailure.
+    With `after` None no events are read. Raises AwsFailure.
     """
-    found = {one.physical_id: one for one in known(stack)}
+    candidates = {leftover.physical_id: leftover for leftover in remembered_leftovers(stack)}
     if after is not None:
-        found |= {one.physical_id: one for one in failed_removals(stack_id or stack.name, stack.place, after)}
-    return still_there(stack, found.values()) if found else []
+        candidates |= {leftover.physical_id: leftover for leftover in failed_removals(stack_id or stack.name, stack.place, after)}
+    return still_there(stack, candidates.values()) if candidates else []
 
 
-def still_there(stack: Stack, found: Iterable[Leftover]) -> list[Leftover]:
-    """Those of them that AWS holds, or may hold, and that the stack does not hold again. Raises AwsFailure."""
-    asked = Lookup(stack)
-    return [one for one in found if not asked.is_gone(one)][:MAX_REMEMBERED]
+def still_there(stack: Stack, candidates: Iterable[Leftover]) -> list[Leftover]:
+    """Return those that AWS holds, or may hold, and that the stack does not hold again. Raises AwsFailure."""
+    lookup = LeftoverLookup(stack)
+    return [leftover for leftover in candidates if not lookup.is_gone(leftover)][:MAX_LEFTOVERS]
 
 
-def problem(left: Sequence[Leftover]) -> Problem:
-    """For the record of a run that leaves these."""
-    return of_leftovers([FailedResource(_named(one), one.type, one.reason) for one in left])
+def leftovers_problem(left: Sequence[Leftover]) -> DeploymentProblem:
+    """Describe the failure of a run that leaves these."""
+    return problem_from_leftovers([FailedResource(_named(leftover), leftover.type, leftover.reason) for leftover in left])
 
 
 def failed_removals(stack_name: str, place: Place, after: str) -> list[Leftover]:
-    """The resources whose last attempt at removal since the event `after` failed, in nested stacks too. Raises AwsFailure."""
+    """Return resources whose last removal since the event `after` failed, in nested stacks too. Raises AwsFailure."""
     with aws.explained():
         events = cloudformation.all_events_after(stack_name, place, after)
     last: dict[tuple[str, str], StackEventTypeDef] = {}
@@ -95,20 +95,24 @@ def _leftover(event: "StackEventTypeDef") -> Leftover:
 
 
 def _owner(properties: str) -> str:
-    """The user of an access key, as the event's properties have it."""
+    """Return the user of an access key, from the event's resource properties; empty if they do not name one."""
     try:
-        told = json.loads(properties)
+        document = json.loads(properties)
     except (ValueError, RecursionError):
         return ""
-    return str(told.get("UserName", "")) if isinstance(told, dict) else ""
+    return str(document.get("UserName", "")) if isinstance(document, dict) else ""
 
 
-def _named(one: Leftover) -> str:
-    return one.logical_id if one.physical_id in ("", one.logical_id) else f"{one.logical_id} ({one.physical_id})"
+def _named(leftover: Leftover) -> str:
+    return (
+        leftover.logical_id
+        if leftover.physical_id in ("", leftover.logical_id)
+        else f"{leftover.logical_id} ({leftover.physical_id})"
+    )
 
 
-class Lookup:
-    """Asks AWS whether leftovers are gone, each question once. What cannot be told is taken to be there."""
+class LeftoverLookup:
+    """Lookup of whether leftovers are gone, with each answer cached. What cannot be told is taken to exist."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -117,29 +121,29 @@ class Lookup:
         self._held: set[str] | None = None
         self._may_look: bool | None = None
 
-    def is_gone(self, one: Leftover) -> bool:
-        """Whether AWS holds it no more, or the stack holds it again. Raises AwsFailure."""
+    def is_gone(self, leftover: Leftover) -> bool:
+        """Return whether AWS no longer holds it, or the stack holds it again. Raises AwsFailure."""
         with aws.explained():
-            return self._is_absent(one) or one.physical_id in self._in_stack()
+            return self._is_absent(leftover) or leftover.physical_id in self._in_stack()
 
-    def _is_absent(self, one: Leftover) -> bool:
-        name, place = one.physical_id, self._stack.place
-        if one.type == "AWS::IAM::User":
-            return name not in self._users_there()
-        if one.type == "AWS::IAM::AccessKey":
-            return self._is_key_absent(one)
-        if one.type == cloudformation.STACK_TYPE:
+    def _is_absent(self, leftover: Leftover) -> bool:
+        name, place = leftover.physical_id, self._stack.place
+        if leftover.type == "AWS::IAM::User":
+            return name not in self._existing_users()
+        if leftover.type == "AWS::IAM::AccessKey":
+            return self._is_key_absent(leftover)
+        if leftover.type == cloudformation.STACK_TYPE:
             return cloudformation.observe(name, place).status in ("", "DELETE_COMPLETE")
-        if (ask := self._questions(name).get(one.type)) is None:
+        if (ask := self._requests_by_type(name).get(leftover.type)) is None:
             return False
         try:
-            # A secret that is to be deleted after its days of grace gives its value to nobody.
+            # A secret that is scheduled for deletion can no longer be read.
             return "DeletedDate" in ask()
         except ClientError as error:
-            return self._says_absent(error)
+            return self._means_absent(error)
 
-    def _questions(self, name: str) -> dict[str, Callable[[], Any]]:
-        """What is asked about a resource of each type, by its name alone."""
+    def _requests_by_type(self, name: str) -> dict[str, Callable[[], Any]]:
+        """Return the request that looks up a resource by its name, by resource type."""
         place = self._stack.place
         return {
             "AWS::IAM::Group": lambda: self._iam.get_group(GroupName=name, MaxItems=1),
@@ -150,24 +154,24 @@ class Lookup:
             "AWS::S3::BucketPolicy": lambda: aws.client("s3", place).get_bucket_policy(Bucket=name),
         }
 
-    def _users_there(self) -> set[str]:
-        """By the list under the group's path: asked for one user that is not there, IAM answers that we may not ask."""
+    def _existing_users(self) -> set[str]:
+        """Return the users under the group's path, by a list: IAM denies access if asked for a single user that does not exist."""
         if self._users is None:
             slug = _slug(self._stack)
             self._users = iam_users.users_under(names.iam_path(slug), self._stack.place) if slug else set()
         return self._users
 
-    def _is_key_absent(self, one: Leftover) -> bool:
-        # An event that does not tell whose it is leaves every user of the group to be asked.
-        owners = self._users_there() & {one.owner} if one.owner else self._users_there()
+    def _is_key_absent(self, leftover: Leftover) -> bool:
+        # If the event does not name the key's user, every user of the group is searched.
+        owners = self._existing_users() & {leftover.owner} if leftover.owner else self._existing_users()
         pages = (page for user in sorted(owners) for page in self._iam.get_paginator("list_access_keys").paginate(UserName=user))
-        return one.physical_id not in {key["AccessKeyId"] for page in pages for key in page["AccessKeyMetadata"]}
+        return leftover.physical_id not in {key["AccessKeyId"] for page in pages for key in page["AccessKeyMetadata"]}
 
-    def _says_absent(self, error: ClientError) -> bool:
-        """Whether the answer means that it is not there. Raises the error where it means something else.
+    def _means_absent(self, error: ClientError) -> bool:
+        """Return whether the error means that the resource does not exist. Raises the error if it means something else.
 
-        Our rights name paths, and the name of what is not there has none: IAM then answers AccessDenied, as to whoever may not
-        look at all. Where we may look at the group's role, which is there, it is the former.
+        Our rights name paths, and what does not exist has none: IAM then answers AccessDenied, as without the right to look at
+        all. If the group's role, which exists, can be read, AccessDenied means that the resource does not exist.
         """
         code = error.response["Error"].get("Code", "")
         if code in _ABSENT:
@@ -188,11 +192,11 @@ class Lookup:
     def _in_stack(self) -> set[str]:
         if self._held is None:
             held = cloudformation.resources(self._stack.name, self._stack.place)
-            self._held = {one.physical_id for one in held if not one.status.startswith("DELETE_")}
+            self._held = {resource.physical_id for resource in held if not resource.status.startswith("DELETE_")}
         return self._held
 
 
 def _slug(stack: Stack) -> str:
-    """The group's, or nothing for the platform."""
+    """Return the group's slug, or an empty string for a platform stack."""
     manifest = StoredManifest.objects.group_at(stack, stack.generation)
     return manifest.slug if manifest else ""

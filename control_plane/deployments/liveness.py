@@ -6,5 +6,5 @@ WORKER_SILENT_SECONDS = 60
 
 
 def silent_before(now: datetime) -> datetime:
-    """Return the moment: a worker that was seen last before it is taken for dead."""
+    """Return the time limit: a worker that was last seen before it is taken for dead."""
     return now - timedelta(seconds=WORKER_SILENT_SECONDS)

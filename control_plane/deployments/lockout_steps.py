@@ -1,4 +1,4 @@
-"""Carry out the steps of a lockout: each stands alone, whatever becomes of the others, and each is seen before it counts."""
+"""Steps of a lockout: each is carried out whatever becomes of the others, and verified before it counts."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ from control_plane.base.aws import AwsFailure
 from control_plane.deployments.iam_delay import (
     DENIED,
     FIRST_WAIT_SECONDS,
-    LONGEST_WAIT_SECONDS,
+    MAX_WAIT_SECONDS,
     MISSING,
     SETTLES,
     code_of,
     is_absence,
     until_settled,
 )
-from control_plane.deployments.iam_lookups import Lookups
+from control_plane.deployments.iam_lookups import IamLookups
 from control_plane.deployments.models import Stack
 
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ logger = logging.getLogger("cohort.denying")
 
 
 class NotSeen(Exception):
-    """IAM took a change and does not show it."""
+    """IAM accepted a change and does not show it."""
 
 
-class NotDenied(AwsFailure):
-    """Some steps of a lockout came to nothing; the message names each with the reason. The others were carried out."""
+class LockoutIncomplete(AwsFailure):
+    """Some steps of a lockout failed; the message names each with the reason. The others were carried out."""
 
     advice = "The others were carried out. It is tried again by itself; if that goes on, check the rights of the worker."
     is_passing = True
 
 
 @dataclass(frozen=True)
-class Step:
+class LockoutStep:
     """One change of one principal."""
 
     kind: Literal["role", "user", "group"]
@@ -48,12 +48,12 @@ class Step:
     change: Callable[[], None]
 
 
-def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step], is_over: Callable[[], bool]) -> None:
-    """Carry out every step. What is about a principal that is not there is done with. Raises NotDenied once all were tried.
+def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[LockoutStep], is_over: Callable[[], bool]) -> None:
+    """Carry out every step; one whose principal does not exist counts as done. Raises LockoutIncomplete once all were tried.
 
-    Once the wish is over, a deployment may have taken the principal away: nobody waits for it any more.
+    Once `is_over`, a deployment may have removed the principal: then it is no longer waited for.
     """
-    lookups = Lookups(client, stack)
+    lookups = IamLookups(client, stack)
     failed, absent = {}, []
     for step in steps:
         try:
@@ -63,7 +63,7 @@ def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step], is_over:
                 absent.append(step)
             else:
                 failed[step] = error
-    # Whoever was made a moment ago may not be there for everybody yet: after all that need not wait.
+    # A principal made a moment ago may not be visible yet; these come last, after the steps that need not wait.
     for step in absent:
         try:
             until_settled(step.change, stack.pk, lambda error: is_absence(error) and not is_over())
@@ -71,15 +71,15 @@ def carry_out(client: "IAMClient", stack: Stack, steps: Sequence[Step], is_over:
             if not _is_gone(lookups, step, error):
                 failed[step] = error
     if failed:
-        told = "; ".join(f"{step.kind} {step.principal}: {error}" for step, error in failed.items())
-        raise NotDenied(f"{stack}: {len(failed)} of {len(steps)} could not be denied at once. {told}")
+        reasons = "; ".join(f"{step.kind} {step.principal}: {error}" for step, error in failed.items())
+        raise LockoutIncomplete(f"{stack}: {len(failed)} of {len(steps)} could not be denied at once. {reasons}")
 
 
 def wait_until_seen(is_there: Callable[[], bool], what: str) -> None:
-    """Return once IAM shows a change that it took just now. Raises NotSeen if it does not for as long as its delay may be."""
+    """Wait until IAM shows a change that it just accepted. Raises NotSeen if it does not within its longest delay (SETTLES)."""
     retrying = Retrying(
         retry=retry_if_exception(is_absence) | retry_if_result(lambda seen: not seen),
-        wait=wait_exponential_jitter(initial=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+        wait=wait_exponential_jitter(initial=FIRST_WAIT_SECONDS, max=MAX_WAIT_SECONDS),
         stop=stop_after_delay(SETTLES),
         retry_error_callback=lambda _: False,
     )
@@ -87,8 +87,8 @@ def wait_until_seen(is_there: Callable[[], bool], what: str) -> None:
         raise NotSeen(f"{what} was put, and IAM does not show it after {SETTLES.total_seconds():.0f} s")
 
 
-def _is_gone(lookups: Lookups, step: Step, error: BaseException) -> bool:
-    """Whether there is no such principal: to whoever may act under paths alone, IAM says AccessDenied of it."""
+def _is_gone(lookups: IamLookups, step: LockoutStep, error: BaseException) -> bool:
+    """Return whether the principal does not exist, of which IAM says AccessDenied to rights that name paths."""
     if code_of(error) == MISSING:
         return True
     try:

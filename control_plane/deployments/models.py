@@ -12,7 +12,7 @@ from stacks.manifest import GroupManifest, PlatformManifest, parse
 
 
 class DriftState(models.TextChoices):
-    """Whether AWS still holds what was deployed."""
+    """Drift of a stack: how AWS compares with what was deployed."""
 
     UNKNOWN = "unknown", "not checked yet"
     CHECKING = "checking", "being checked"
@@ -23,10 +23,10 @@ class DriftState(models.TextChoices):
 
 
 class StackQuerySet(models.QuerySet["Stack"]):
-    """Stacks, by what the engine asks."""
+    """Queries of stacks."""
 
     def out_of_step(self) -> "StackQuerySet":
-        """Those whose wanted generation AWS was not yet seen to hold."""
+        """Return the stacks whose wanted generation AWS was not yet seen to hold."""
         return self.filter(deployed_generation__lt=F("generation"))
 
 
@@ -103,12 +103,12 @@ class Stack(models.Model):
 
     @property
     def is_up_to_date(self) -> bool:
-        """Whether CloudFormation holds what is wanted."""
+        """True if CloudFormation was seen to hold the wanted generation."""
         return self.generation == self.deployed_generation
 
     @property
     def needs_decision(self) -> bool:
-        """Whether AWS holds what this database does not know, as after a backup was restored."""
+        """True if AWS holds a generation that this database does not know, as after a backup was restored."""
         return self.newer_generation > 0
 
 
@@ -148,14 +148,14 @@ class StoredManifest(models.Model):
 
 
 class DeploymentQuerySet(models.QuerySet["Deployment"]):
-    """Deployments, by what a page asks."""
+    """Queries of deployments."""
 
     def open(self) -> "DeploymentQuerySet":
-        """Those that have not ended."""
+        """Return the deployments that have not ended."""
         return self.filter(state__in=Deployment.OPEN)
 
     def urgent_first(self) -> "DeploymentQuerySet":
-        """Failed ones that nothing has mended since, then those under way, then the rest; newest first within each."""
+        """Order by urgency: failed without a later deployment, then under way, then the rest; newest first within each."""
         mended = Deployment.objects.filter(stack=models.OuterRef("stack"), pk__gt=models.OuterRef("pk"))
         rank = models.Case(
             models.When(Q(state=Deployment.State.FAILED) & ~models.Exists(mended), then=0),
@@ -168,7 +168,7 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
 
 
 class Failure(models.TextChoices):
-    """What kind of failure a try met, which decides what follows."""
+    """Kind of a try's failure, which decides what follows."""
 
     RETRYABLE = "retryable", "tried again by itself"
     REPAIRABLE = "repairable", "repaired and tried again by itself"
@@ -242,17 +242,17 @@ class Deployment(models.Model):
 
     @property
     def lease(self) -> str:
-        """What its worker writes into the stack's row while it runs: another for each try, so that none holds another's."""
+        """The lease owner that its worker writes into the stack's row while it runs: a different one for each try."""
         return f"{self.worker}/{self.pk}/{self.attempts}"
 
     def log_line(self, text: str) -> None:
-        """Add one line to the log. While it runs, only its worker may."""
+        """Add one line to the log. While the deployment runs, only its worker may."""
         last = self.log.order_by("-number").values_list("number", flat=True).first() or 0
         LogLine.objects.create(deployment=self, number=last + 1, text=text)
 
     @property
     def took(self) -> str:
-        """How long the run lasted, for people: '6 s', '2 min 5 s'; empty if it did not run or has not ended."""
+        """The run's duration in words: '6 s', '2 min 5 s'; empty if it did not run or has not ended."""
         if not (self.started_at and self.finished_at):
             return ""
         minutes, seconds = divmod(round((self.finished_at - self.started_at).total_seconds()), 60)
@@ -260,7 +260,7 @@ class Deployment(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether it has yet to end."""
+        """True until it has ended."""
         return self.state in self.OPEN
 
 
@@ -297,7 +297,7 @@ class LogLine(models.Model):
         return self.text
 
     def as_dict(self) -> dict[str, Any]:
-        """For commands that print JSON."""
+        """Return it as JSON data, for commands."""
         return {"number": self.number, "at": self.at.isoformat(), "text": self.text}
 
 

@@ -1,4 +1,4 @@
-"""Words for what a plan changes: for pages, and for the record of a deployment that was cancelled."""
+"""A plan's changes in words, for pages and for the record of a cancelled deployment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from control_plane.deployments.member_addresses import addresses_of
 from control_plane.deployments.plans import PeopleChange
 
-# What is shown of each list; the rest is told as a number.
-MAX_SHOWN = 200
+# Changes shown of each list; the others are only counted.
+MAX_SHOWN_CHANGES = 200
 
 SIGNS = {
     "add": "+",
@@ -44,39 +44,39 @@ _SUSPENSION = {"suspended": "is suspended: everything is denied", "resumed": "is
 
 
 @dataclass(frozen=True)
-class Row:
-    """One thing that changes. `technical` is AWS's own word for it."""
+class PlanRow:
+    """One change in words. `technical` is AWS's own name for what changes."""
 
     sign: str
     name: str
     what: str
     technical: str
     widens: bool = False
-    # What a page says of one that widens.
+    # The page's note on a change that widens access.
     widens_how: str = "lets somebody do more"
 
 
-def people_rows(changes: Sequence[PeopleChange], names: Mapping[str, str] | None = None) -> list[Row]:
-    """Put the changes of people and data into words, people by their addresses, in at most one query.
+def people_rows(changes: Sequence[PeopleChange], names: Mapping[str, str] | None = None) -> list[PlanRow]:
+    """Describe the changes of people and data in words, people by their addresses. At most one query.
 
     `names` gives addresses to members whom the database does not hold.
     """
-    usernames = [change.name for change in changes if change.kind == "member"][:MAX_SHOWN]
+    usernames = [change.name for change in changes if change.kind == "member"][:MAX_SHOWN_CHANGES]
     addresses = addresses_of(usernames) | dict(names or {})
     return [_person(change, addresses) for change in changes]
 
 
-def _person(change: PeopleChange, addresses: Mapping[str, str]) -> Row:
+def _person(change: PeopleChange, addresses: Mapping[str, str]) -> PlanRow:
     known = addresses.get(change.name, "") if change.kind == "member" else ""
     words = change.detail.split(", ")
     suspension = next((_SUSPENSION[word] for word in words if word in _SUSPENSION), "")
     what = suspension if suspension and change.change == "changes" else _PEOPLE_WORDS[change.kind, change.change]
-    told = [_DETAILS.get(word, word.replace("serial", "number")) for word in words if word not in _SUSPENSION]
-    detail = ", ".join([*filter(None, told), *(["suspended"] if "suspended" in words and change.change == "joins" else [])])
+    details = [_DETAILS.get(word, word.replace("serial", "number")) for word in words if word not in _SUSPENSION]
+    detail = ", ".join([*filter(None, details), *(["suspended"] if "suspended" in words and change.change == "joins" else [])])
     subject = {"member": "", "analysis": "the analysis’s bucket ", "bucket": "the bucket ", "group": "the group ", "versions": ""}[
         change.kind
     ]
-    return Row(
+    return PlanRow(
         sign=SIGNS[change.change],
         name=known or f"{subject}{change.name}",
         what=f"{what} ({detail})" if detail and change.change != "leaves" else what,

@@ -1,4 +1,4 @@
-"""What a deployment will change: resources and IAM statements by the templates, members and analyses by the manifests."""
+"""Plans of deployments: changes of resources and IAM statements by the templates, of members and analyses by the manifests."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Self
@@ -54,10 +54,10 @@ class PeopleChange:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that one deployment will change.
+    """Changes that one deployment will make.
 
-    `permissions` is "broadening" where that cannot be told, and the most is assumed; `names_resources` is false where it is not
-    known which resources change.
+    `permissions` is "broadening" if that cannot be told, as the broadest change is assumed; `names_resources` is false if it is
+    not known which resources change.
     """
 
     permissions: Permissions = "none"
@@ -68,55 +68,60 @@ class Plan:
 
     @property
     def broadens(self) -> bool:
-        """Whether anybody can do more on AWS afterwards."""
+        """True if anybody can do more on AWS afterwards."""
         return (
-            self.permissions == "broadening" or any(one.widens for one in self.statements) or any(one.widens for one in self.people)
+            self.permissions == "broadening"
+            or any(statement.widens for statement in self.statements)
+            or any(change.widens for change in self.people)
         )
 
     def for_manifests(self, held: str, wanted: str) -> Self:
-        """The same with the people whose access differs between two manifests; see `people_changes`. Raises ManifestError.
+        """Return the plan with the people whose access differs between two manifests; see `people_changes`. Raises ManifestError.
 
         A denial of sessions in the names of people who are no members afterwards lets nobody do more when it goes: a name is
         used for one membership alone, and whoever was removed is denied for as long as a session lasts.
         """
         after = parse(wanted)
-        members = {one.username for one in after.members} if isinstance(after, GroupManifest) else set[str]()
+        members = {member.username for member in after.members} if isinstance(after, GroupManifest) else set[str]()
         statements = [
-            replace(one, widens=False) if one.sessions and not members.intersection(one.sessions) else one
-            for one in self.statements
+            replace(statement, widens=False) if statement.sessions and not members.intersection(statement.sessions) else statement
+            for statement in self.statements
         ]
         return replace(self, statements=statements, people=people_changes(held, wanted))
 
     def to_json(self) -> dict[str, Any]:
-        """For the database."""
+        """Return it as JSON data, for the database."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Self:
-        """From the database; an empty document is an empty plan."""
+        """Read it from the database; an empty document is an empty plan."""
         return cls(
             permissions=document.get("permissions", "none"),
-            resources=[ResourceChange(**one) for one in document.get("resources", [])],
-            statements=[StatementChange(**one) for one in document.get("statements", [])],
-            people=[PeopleChange(**one) for one in document.get("people", [])],
+            resources=[ResourceChange(**change) for change in document.get("resources", [])],
+            statements=[StatementChange(**change) for change in document.get("statements", [])],
+            people=[PeopleChange(**change) for change in document.get("people", [])],
             names_resources=document.get("names_resources", True),
         )
 
 
-def told(statements: list[StatementChange], resources: list[ResourceChange] | None) -> Plan:
-    """The plan of what was compared; None where it is not known which resources change."""
+def plan_from_comparison(statements: list[StatementChange], resources: list[ResourceChange] | None) -> Plan:
+    """Return the plan of compared templates; `resources` is None if it is not known which resources change."""
     return Plan("non-broadening" if statements else "none", resources or [], statements, names_resources=resources is not None)
 
 
 def needs_approval(deployment: Deployment, plan: Plan) -> bool:
-    """Whether a second administrator has to approve this plan first (REQUIRE_APPROVAL), and none has yet."""
+    """Return whether a second administrator has to approve this plan first (REQUIRE_APPROVAL), and none has yet."""
     if deployment.approved_generation == deployment.generation:
         return False
     return config().require_approval == "always" or (config().require_approval == "broadening" and plan.broadens)
 
 
 def people_changes(base: str, wanted: str) -> list[PeopleChange]:
-    """Whose access differs between two manifests (texts; `base` is empty where AWS holds none). Raises ManifestError."""
+    """Return the people and data whose access differs between two manifests. Raises ManifestError.
+
+    Both are texts; `base` is empty if AWS holds none.
+    """
     after = parse(wanted)
     before = parse(base) if base else None
     if isinstance(after, PlatformManifest):
@@ -133,13 +138,13 @@ def people_changes(base: str, wanted: str) -> list[PeopleChange]:
 
 
 def ends_sooner(before: int | None, after: int | None) -> bool:
-    """Whether earlier versions that are kept so many days (None: for ever) are to be kept fewer."""
+    """Return whether earlier versions that are kept so many days (None: for ever) are to be kept fewer."""
     return after is not None and (before is None or after < before)
 
 
 def _versions(before: PlatformManifest | None, after: PlatformManifest) -> list[PeopleChange]:
     was, days = before.earlier_versions_days if before else None, after.earlier_versions_days
-    # In buckets that are made with it, or where there are none, the rule ends nothing that is kept now.
+    # In new buckets, or without any, the rule ends no version that is kept now.
     if was == days or before is None or not before.buckets:
         return []
     detail = f"for {days} days" if days else "for ever"
@@ -147,16 +152,19 @@ def _versions(before: PlatformManifest | None, after: PlatformManifest) -> list[
 
 
 def _gives_more(before: str, after: str) -> bool:
-    """From federated to a key, from reading to writing, or a person or a key let in again; a key's rotation gives nobody more."""
+    """Return whether access widens: federated to key, read to write, or a person or key let in again; a key's rotation does not."""
     was, now = before.split(", "), after.split(", ")
     is_let_in = ("suspended" in was and "suspended" not in now) or ("key before inactive" in was and "key before active" in now)
     return is_let_in or (now[0] in ("keys", "read-write") and now[0] != was[0])
 
 
 def _members(manifest: GroupManifest | None, before: GroupManifest | None = None) -> dict[str, str]:
-    """Each member's access in words, beginning with its kind; `before` tells who is resumed."""
-    suspended = {one.username for one in before.members if one.suspended} if before else set()
-    return {one.username: _access(one, was_suspended=one.username in suspended) for one in (manifest.members if manifest else ())}
+    """Return each member's access in words, beginning with its kind; `before` tells who is resumed."""
+    suspended = {member.username for member in before.members if member.suspended} if before else set()
+    return {
+        member.username: _access(member, was_suspended=member.username in suspended)
+        for member in (manifest.members if manifest else ())
+    }
 
 
 def _access(member: Member, *, was_suspended: bool) -> str:
@@ -176,7 +184,7 @@ def _suspension(before: GroupManifest | None, after: GroupManifest) -> list[Peop
 
 
 def _analyses(manifest: GroupManifest | None) -> dict[str, str]:
-    return {one.bucket: one.access for one in manifest.analyses} if manifest else {}
+    return {analysis.bucket: analysis.access for analysis in manifest.analyses} if manifest else {}
 
 
 def _came_and_went(

@@ -1,4 +1,4 @@
-"""Previews of changes: the services run and are rolled back, and a worker compares the manifest (`preview_worker`)."""
+"""Previews of changes: a rehearsal in a transaction that is rolled back, and a worker's comparison (`preview_worker`)."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,16 @@ from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Preview, StoredManifest
 from control_plane.deployments.tasks import work_out_preview
 
-# Where the session keeps who the members of its last preview are: their names for AWS are made up anew by each rehearsal.
+# Session key of the last preview's members by their usernames, which each rehearsal makes up anew.
 SESSION_KEY = "preview_people"
 
 
 class _RolledBack(Exception):
-    """Ends the transaction of a rehearsal."""
+    """Rolls back the transaction of a rehearsal."""
 
 
 def request_preview(perform: Callable[[], Deployment], *, actor: Actor) -> Preview:
-    """Rehearse `perform`, which must change nothing but the database, and have a worker say what it would do on AWS.
+    """Rehearse `perform`, which must change nothing but the database, and have a worker compute what it would change on AWS.
 
     Raises what `perform` raises: a request that would be refused is refused here too.
     """

@@ -1,4 +1,4 @@
-"""How far a deployment is, in words and numbers that a page can show as they are."""
+"""Progress of a deployment, in words and numbers that a page shows as they are."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from control_plane.deployments.backoff import MAX_TRIES
 from control_plane.deployments.durations import duration, elapsed_seconds, expected_seconds
 from control_plane.deployments.models import Deployment
 
-# A page shows so many resources: all of one stack, and the first of those nested in it.
+# Resources that a page shows: all of one stack, and the first of those nested in it.
 MAX_RESOURCES = 500
 
 _ACTIONS = {"add": "added", "change": "changed", "replace": "made anew", "remove": "removed"}
@@ -51,7 +51,7 @@ class StageBar:
 
 @dataclass(frozen=True)
 class Progress:
-    """`value` of `most` is how far the bar is; `counted` says it by resource, where the plan is known."""
+    """Progress for a page: the bar is at `value` of `most`; `counted` says it by resource, if the plan is known."""
 
     value: int
     most: int
@@ -64,21 +64,21 @@ class Progress:
 
     @property
     def label(self) -> str:
-        """What a reader who does not see the bar is told."""
+        """The bar's text for screen readers."""
         return self.counted or f"{self.value} %"
 
 
 def progress_of(deployment: Deployment) -> Progress:
-    """Gather it. At most two queries, and none for a run that has ended."""
+    """Return the deployment's progress. At most two queries, and none for a run that has ended."""
     now = timezone.now()
-    resources = [_resource(one) for one in deployment.resources[:MAX_RESOURCES]]
-    done, most = sum(one.get("state") == "done" for one in deployment.resources), len(deployment.resources)
+    resources = [_resource(resource) for resource in deployment.resources[:MAX_RESOURCES]]
+    done, total = sum(resource.get("state") == "done" for resource in deployment.resources), len(deployment.resources)
     by_resource = bool(resources) and deployment.state != Deployment.State.SUCCEEDED
     elapsed = elapsed_seconds(deployment, now)
     return Progress(
         value=done if by_resource else deployment.percent,
-        most=most if by_resource else 100,
-        counted=f"{done} of {most} resources" if resources else "",
+        most=total if by_resource else 100,
+        counted=f"{done} of {total} resources" if resources else "",
         resources=resources,
         stages=_bars(deployment.stages),
         elapsed="" if elapsed is None else duration(elapsed),
@@ -88,35 +88,35 @@ def progress_of(deployment: Deployment) -> Progress:
 
 
 def resource_name(cloudformation_type: str) -> str:
-    """'IAM Role' for 'AWS::IAM::Role'."""
+    """Return a resource type in words: 'IAM Role' for 'AWS::IAM::Role'."""
     return cloudformation_type.removeprefix("AWS::").replace("::", " ")
 
 
 def action_word(action: str) -> str:
-    """What happens to a resource, as a past participle."""
+    """Return an action as a past participle, such as 'added'."""
     return _ACTIONS.get(action, action)
 
 
-def _resource(one: dict[str, Any]) -> ResourceRow:
-    state = one.get("state", "waiting")
+def _resource(resource: dict[str, Any]) -> ResourceRow:
+    state = resource.get("state", "waiting")
     icon, word = _RESOURCE_STATES.get(state, ("…", state))
-    seconds = one.get("seconds")
+    seconds = resource.get("seconds")
     return ResourceRow(
-        logical_id=one.get("logical_id", ""),
-        type=resource_name(one.get("type", "")),
-        action=action_word(one.get("action", "")),
+        logical_id=resource.get("logical_id", ""),
+        type=resource_name(resource.get("type", "")),
+        action=action_word(resource.get("action", "")),
         state=state,
         icon=icon,
         word=word,
-        reason=one.get("reason") or "",
+        reason=resource.get("reason") or "",
         took=duration(seconds) if seconds else "",
     )
 
 
 def _bars(stages: dict[str, float]) -> list[StageBar]:
-    """The stages in the order in which they follow each other, which JSON in a database need not keep."""
+    """Return the stages in their order, which JSON in a database need not keep."""
     known = [(name, float(stages[name])) for name in STAGES if name in stages]
-    # A tenth of a second and less is too short to see; the whole is never nothing.
+    # Never zero, so that it can be divided by; very short stages get a width that can be seen.
     whole = max(sum(seconds for _, seconds in known), 0.001)
     bars, before = [], 0.0
     for name, seconds in known:
@@ -134,7 +134,7 @@ def _expected(deployment: Deployment) -> str:
 
 
 def _next_try(deployment: Deployment, now: datetime) -> str:
-    """'Try 2 of 6 in 20 s', while a further try waits."""
+    """Return when the next try begins, as 'Try 2 of 6 in 20 s'; empty if none waits."""
     if deployment.state != Deployment.State.QUEUED or not deployment.attempts or deployment.not_before is None:
         return ""
     seconds = (deployment.not_before - now).total_seconds()

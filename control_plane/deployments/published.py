@@ -6,7 +6,7 @@ from stacks.manifest import GroupManifest, ManifestNotFound, PlatformManifest, o
 
 
 def published_manifest(stack: Stack) -> GroupManifest | PlatformManifest | None:
-    """Read what was published under the stack's name last; None where nothing was. Raises StoreUnavailable or ManifestError."""
+    """Return the manifest last published for a stack; None if there is none. Raises StoreUnavailable or ManifestError."""
     newest = StoredManifest.objects.at(stack, stack.generation)
     if newest is None:
         return None

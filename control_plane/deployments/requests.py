@@ -1,4 +1,4 @@
-"""Asking for a deployment: a new generation, its manifest and the run that brings it, in the caller's transaction."""
+"""Requests for deployments: a new generation, its manifest and its run, in the caller's transaction."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ MakeManifest = Callable[[int], Manifest]
 
 
 def lock(stack_id: int) -> Stack:
-    """The stack's row, locked until the transaction ends, so that changes to one stack follow each other."""
+    """Lock the stack's row until the transaction ends, so that changes to one stack follow each other, and return it."""
     return Stack.objects.select_for_update().get(pk=stack_id)
 
 
@@ -39,7 +39,7 @@ def request_deployment(stack: Stack, *, make_manifest: MakeManifest, summary: st
     """Bump the locked `stack`'s generation, store its manifest and have it deployed.
 
     `make_manifest` is called with the new generation, after the caller's own changes. The change joins the deployment that
-    waits already, or starts one. Must be called within a transaction; if that is rolled back, nothing was asked for.
+    waits already, or adds one. Must be called within a transaction; if that is rolled back, nothing was requested.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("request_deployment needs the transaction of the change itself.")
@@ -47,8 +47,8 @@ def request_deployment(stack: Stack, *, make_manifest: MakeManifest, summary: st
     stack.save(update_fields=["generation"])
     manifest = make_manifest(stack.generation)
     StoredManifest.objects.create(stack=stack, generation=stack.generation, text=manifest.to_json())
-    deployment = queue(stack)
-    _note(deployment, summary, actor)
+    deployment = queue_deployment(stack)
+    _add_change(deployment, summary, actor)
     return deployment
 
 
@@ -63,8 +63,8 @@ def deploy_again(deployment: Deployment, *, actor: Actor) -> Deployment:
         if stack.is_up_to_date:
             raise NothingToRetry(f"{stack.title} is up to date: AWS holds what is wanted. Nothing was started.")
         _refuse_open(stack)
-        successor = queue(stack)
-        _note(successor, f"Deploying {stack.title} again", actor)
+        successor = queue_deployment(stack)
+        _add_change(successor, f"Deploying {stack.title} again", actor)
         record(actor, "deployment.retry", stack.name, before={"deployment": deployment.pk}, deployment=successor.pk)
     return successor
 
@@ -80,7 +80,7 @@ def retry_all(*, actor: Actor) -> list[Deployment]:
         try:
             started.append(deploy_again(last, actor=actor))
         except NothingToRetry:
-            # Somebody, or a worker, was faster: what we wanted is on its way.
+            # Somebody, or a worker, has queued it meanwhile.
             continue
     return started
 
@@ -98,16 +98,16 @@ def request_repair(stack: Stack, *, actor: Actor) -> Deployment:
             )
         if not stack.generation:
             raise NothingToRetry(f"Nothing was ever asked for {stack.title}. Nothing was started.")
-        deployment = queue(stack)
+        deployment = queue_deployment(stack)
         deployment.revert_drift = True
         deployment.save(update_fields=["revert_drift"])
-        _note(deployment, f"Repairing {stack.title}", actor)
+        _add_change(deployment, f"Repairing {stack.title}", actor)
         record(actor, "stack.repair", stack.name, before={"drift": stack.drift_state}, deployment=deployment.pk)
     return deployment
 
 
 def request_check(stack: Stack, *, actor: Actor) -> None:
-    """Have a worker look soon whether AWS still holds what was deployed. Raises PermissionDenied."""
+    """Have a worker check the stack for drift soon. Raises PermissionDenied."""
     require_administrator(actor)
     Stack.objects.filter(pk=stack.pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now())
     record(actor, "stack.check", stack.name)
@@ -125,7 +125,7 @@ def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
         ours = _keeping_versions(
             parse(StoredManifest.objects.get(stack=stack, generation=stack.generation).text), published_manifest(stack)
         )
-        # Above AWS's, so that no generation ever means two things.
+        # Above AWS's generation, so that none ever names two manifests.
         stack.generation = max(stack.generation, newer)
         stack.known_generation, stack.newer_generation = newer, 0
         stack.save(update_fields=["generation", "known_generation", "newer_generation"])
@@ -139,16 +139,16 @@ def deploy_ours(stack: Stack, *, actor: Actor) -> Deployment:
     return deployment
 
 
-def tell_cancelled(deployment: Deployment) -> None:
-    """Tell who wants to know, and count it, in the transaction that records the end."""
+def announce_cancelled(deployment: Deployment) -> None:
+    """Announce and count a cancelled deployment, in the transaction that records the end."""
     announce(deployment, Deployment.State.CANCELLED.value)
     counters.add("outcome", Deployment.State.CANCELLED.value)
 
 
-def queue(stack: Stack) -> Deployment:
-    """The deployment that waits for the locked stack, made if there is none. Needs a transaction.
+def queue_deployment(stack: Stack) -> Deployment:
+    """Return the waiting deployment of the locked stack, adding it if there is none. Needs a transaction.
 
-    One that waited for approval, or for a further try, starts afresh: what is wanted has changed since.
+    One that waited for approval, or for a further try, is reset: what is wanted has changed since.
     """
     deployment = Deployment.objects.filter(stack=stack, state__in=Deployment.WAITING).first()
     if deployment is None:
@@ -160,7 +160,7 @@ def queue(stack: Stack) -> Deployment:
     return deployment
 
 
-def _note(deployment: Deployment, summary: str, actor: Actor) -> None:
+def _add_change(deployment: Deployment, summary: str, actor: Actor) -> None:
     Change.objects.create(
         deployment=deployment,
         generation=deployment.generation,
@@ -171,12 +171,12 @@ def _note(deployment: Deployment, summary: str, actor: Actor) -> None:
 
 
 def _refuse_open(stack: Stack) -> None:
-    if open_one := Deployment.objects.open().filter(stack=stack).first():
-        raise NothingToRetry(f"Deployment {open_one.pk} of {stack.title} is on its way already. Nothing more was started.")
+    if open_deployment := Deployment.objects.open().filter(stack=stack).first():
+        raise NothingToRetry(f"Deployment {open_deployment.pk} of {stack.title} is on its way already. Nothing more was started.")
 
 
 def _keeping_versions(ours: Manifest, theirs: Manifest | None) -> Manifest:
-    """Ours, with earlier versions kept as long as what AWS holds keeps them: that they end sooner is confirmed by nobody here."""
+    """Return our manifest, with earlier versions kept at least as long as by AWS's: nobody has confirmed that they end sooner."""
     if not (isinstance(ours, PlatformManifest) and isinstance(theirs, PlatformManifest)):
         return ours
     if not ends_sooner(theirs.earlier_versions_days, ours.earlier_versions_days):
@@ -185,7 +185,7 @@ def _keeping_versions(ours: Manifest, theirs: Manifest | None) -> Manifest:
 
 
 def _again(manifest: Manifest, generation: int) -> Manifest:
-    """The same for a later generation. Who is on AWS alone has no name here, so every session that is open ends."""
+    """Return the manifest for a later generation. Members known to AWS alone cannot be named, so every open session ends."""
     changes: dict[str, int] = {"generation": generation}
     if isinstance(manifest, GroupManifest):
         changes["sessions_not_before"] = int(time.time())

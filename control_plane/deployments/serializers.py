@@ -1,4 +1,4 @@
-"""Deployments and stacks as data, for commands that print JSON."""
+"""Deployments and stacks as JSON data, for commands and the webhook."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from control_plane.deployments.models import Deployment, Stack
 
 
 def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
-    """What a deployment is, whom it is for and how it ended. Times are ISO 8601 in UTC, spans are in seconds.
+    """Return a deployment with its changes and its end. Times are ISO 8601 in UTC, durations are in seconds.
 
     `covers` names the generations that it brings; `from` is past `to` where it brings the same one again.
     """
@@ -46,7 +46,7 @@ def deployment_as_dict(deployment: Deployment) -> dict[str, Any]:
 
 
 def stack_as_dict(stack: Stack) -> dict[str, Any]:
-    """Where a stack stands: what is wanted, what AWS holds, and what differs there."""
+    """Return a stack: what is wanted, what AWS holds, and what differs there."""
     return {
         "name": stack.name,
         "kind": stack.kind,

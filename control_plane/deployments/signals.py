@@ -1,8 +1,8 @@
-"""What deployments tell those who depend on them, who are not imported here."""
+"""Signals of deployments to the apps above them, which are not imported here."""
 
 from django.dispatch import Signal
 
-# A deployment was cancelled or refused. Sent by `withdrawing`, with the `deployment`, its locked `stack`, whose
+# A deployment was cancelled or refused. Sent by `withdrawal`, with the `deployment`, its locked `stack`, whose
 # `deployed_generation` AWS holds, and the `actor`, in the transaction that records the end. A receiver takes back the rows that
 # asked for more than AWS holds, up to the deployment's generation, never those that take access away; and returns the deployment
 # that it requested for what is left, or None. What a receiver raises rolls the cancelling back.

@@ -1,4 +1,4 @@
-"""How stacks stand: in step with what is wanted, and as deployed, or not."""
+"""Status of stacks, for pages: up to date or not, as deployed or drifted."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, When
 from control_plane.deployments.models import Deployment, DriftState, Stack, StackQuerySet
 from control_plane.deployments.progress import resource_name
 
-# What a page shows of the differences; the rest is told as a number.
+# Differences that a page shows; the others are only counted.
 MAX_DIFFERENCES = 100
 
 _ICONS = {
@@ -36,8 +36,8 @@ class DifferenceRow:
 
 
 @dataclass(frozen=True)
-class OnAws:
-    """What a page says of a stack on AWS."""
+class StackStatus:
+    """Status of one stack on AWS, for a page."""
 
     stack: Stack
     icon: str
@@ -46,29 +46,29 @@ class OnAws:
 
     @property
     def is_checking(self) -> bool:
-        """Whether a worker is looking, or about to."""
+        """True while a drift check runs or waits."""
         return self.stack.drift_state == DriftState.CHECKING
 
     @property
     def can_repair(self) -> bool:
-        """Whether there is something to put back."""
+        """True if a repair would put something back."""
         return self.stack.drift_state in (DriftState.DRIFTED, DriftState.MISSING) and not self.stack.needs_decision
 
 
-def on_aws(stack: Stack) -> OnAws:
-    """How the stack stands, for a page. No query."""
-    # What is left has a notice of its own, whether a check has run or not.
-    rows = [row for one in stack.drift if one.get("status") != "left" for row in _rows(one)]
-    return OnAws(stack, drift_icon(stack.drift_state), rows[:MAX_DIFFERENCES], max(0, len(rows) - MAX_DIFFERENCES))
+def status_of(stack: Stack) -> StackStatus:
+    """Return the stack's status, for a page. No query."""
+    # Leftovers have a notice of their own, whether a check has run or not.
+    rows = [row for difference in stack.drift if difference.get("status") != "left" for row in _rows(difference)]
+    return StackStatus(stack, drift_icon(stack.drift_state), rows[:MAX_DIFFERENCES], max(0, len(rows) - MAX_DIFFERENCES))
 
 
 def drift_icon(state: str) -> str:
-    """A sign that goes with the state's words."""
+    """Return the icon of a drift state."""
     return _ICONS[DriftState(state)]
 
 
 def worst_first() -> StackQuerySet:
-    """Changed or gone outside Cohort first, then out of step, then those that could not be checked, then the rest; by name."""
+    """Order stacks by urgency: drifted or missing first, then out of step, then unchecked, then the rest; by name within each."""
     rank = Case(
         When(Q(drift_state__in=(DriftState.DRIFTED, DriftState.MISSING)) | Q(newer_generation__gt=0), then=0),
         When(Q(deployed_generation__lt=F("generation")), then=1),
@@ -80,7 +80,7 @@ def worst_first() -> StackQuerySet:
 
 
 def left_behind() -> StackQuerySet:
-    """Out of step, deployed before, and nothing on its way: what “Deploy again what failed” takes up."""
+    """Return the stacks that “Deploy again what failed” deploys: out of step, deployed before, and no deployment open."""
     ran = Deployment.objects.filter(stack=OuterRef("pk"))
     return Stack.objects.out_of_step().filter(Exists(ran), ~Exists(ran.filter(state__in=Deployment.OPEN)))
 
@@ -95,10 +95,10 @@ def _rows(difference: dict[str, object]) -> list[DifferenceRow]:
             resource=str(difference.get("logical_id") or "") or f"the {difference.get('what')}",
             type=resource_name(str(difference.get("type", ""))),
             status=_STATUS_WORDS.get(status, status),
-            path=str(one.get("path", "")),
-            expected=str(one.get("expected", "")),
-            actual=str(one.get("actual", "")),
+            path=str(changed.get("path", "")),
+            expected=str(changed.get("expected", "")),
+            actual=str(changed.get("actual", "")),
             note=str(difference.get("note", "")),
         )
-        for one in properties
+        for changed in properties
     ]

@@ -1,26 +1,26 @@
-"""Work that a worker does beside deploying. Deployments themselves need no task: their rows say what waits."""
+"""Tasks that a worker does beside deploying. Deployments themselves need no task: their rows say what waits."""
 
 from typing import Any
 
 from django_tasks import task
 
-# A worker does what is in this queue beside all else, so that it waits for nothing.
+# The queue that a worker serves in a thread of its own, so that its tasks wait for nothing else.
 URGENT = "urgent"
 
 
 @task()
 def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
-    """See `drift.check`; `progress` is what an earlier step hands on. What is left is a task of its own, behind what waits."""
+    """Check a stack for drift (`drift.check`). `progress` is the state of an earlier step; a further step is a task of its own."""
     # For workers alone: whoever enqueues this needs none of the engine's modules.
     from control_plane.deployments.drift import check
 
-    if (left := check(stack_id, progress)) is not None:
-        check_drift.enqueue(stack_id, left)
+    if (rest := check(stack_id, progress)) is not None:
+        check_drift.enqueue(stack_id, rest)
 
 
 @task()
 def work_out_preview(preview_id: int) -> None:
-    """See `preview_worker.work_out`."""
+    """Compute a preview's plan (`preview_worker.work_out`)."""
     # For workers alone: whoever enqueues this needs neither CDK nor the engine.
     from control_plane.deployments.deployers.preview_worker import work_out
 
@@ -29,7 +29,7 @@ def work_out_preview(preview_id: int) -> None:
 
 @task(priority=100, queue_name=URGENT)
 def deny_now(stack_id: int) -> None:
-    """See `lockout.deny`."""
+    """Put a stack's newest denials on AWS at once (`lockout.deny`)."""
     # For workers alone: whoever enqueues this asks no IAM.
     from control_plane.deployments.lockout import deny
 

@@ -1,4 +1,4 @@
-"""Commands whose verbs deploy: they wait for a deployment, show its progress, and end with a status that says how it ended."""
+"""Base of commands that deploy: wait for a deployment, show its progress, and exit with a status that says how it ended."""
 
 import sys
 import time
@@ -33,7 +33,7 @@ class DeployingCommand(VerbCommand):
         return parser
 
     def follow(self, options: dict[str, Any], deployment: Deployment, document: dict[str, Any], text: str) -> None:
-        """Print what was started; with --wait, wait for its end, print that, and end with a status that says it."""
+        """Print what was started; with --wait, wait for its end, print it, and exit with a status that says how it ended."""
         if options["wait"]:
             deployment = self._wait(deployment, options["timeout"], until_approval=options["until_approval"])
         self.show(options, document | {"deployment": deployment_as_dict(deployment)}, f"{text}\n{_summary(deployment)}")
@@ -45,32 +45,32 @@ class DeployingCommand(VerbCommand):
     def follow_all(
         self, options: dict[str, Any], deployments: list[Deployment], document: dict[str, Any], text: str, *, status: int = 0
     ) -> None:
-        """As `follow`, for something that started any number of deployments. `status` is what else the command came to."""
+        """Follow any number of deployments, as `follow` does one. `status` is the exit status of the rest of the command."""
         if options["wait"]:
             deadline = time.monotonic() + options["timeout"]
             deployments = self._wait_for_all(deployments, deadline, until_approval=options["until_approval"])
-        document = document | {"deployments": [deployment_as_dict(one) for one in deployments]}
+        document = document | {"deployments": [deployment_as_dict(deployment) for deployment in deployments]}
         self.show(options, document, "\n".join([text, *map(_summary, deployments)]))
-        if status or any(one.state in (Deployment.State.FAILED, Deployment.State.CANCELLED) for one in deployments):
+        if status or any(deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED) for deployment in deployments):
             sys.exit(status or EXIT_DEPLOYMENT_FAILED)
-        if options["wait"] and any(one.is_open for one in deployments):
+        if options["wait"] and any(deployment.is_open for deployment in deployments):
             sys.exit(EXIT_STILL_WAITING)
 
     def _wait_for_all(self, deployments: list[Deployment], deadline: float, *, until_approval: bool) -> list[Deployment]:
-        """One after the other. What comes after one that waits for approval may need it, and is waited for no longer either."""
+        """Wait for deployments one after the other. After one that waits for approval, the later ones are not waited for either."""
         seen = list[Deployment]()
-        for one in deployments:
+        for deployment in deployments:
             is_stopped = until_approval and any(before.state == Deployment.State.APPROVAL for before in seen)
             seconds = 0.0 if is_stopped else max(0.0, deadline - time.monotonic())
-            seen.append(self._wait(one, seconds, until_approval=until_approval))
+            seen.append(self._wait(deployment, seconds, until_approval=until_approval))
         return seen
 
     def _wait(self, deployment: Deployment, seconds: float, *, until_approval: bool) -> Deployment:
-        """Until it ends or the time is up; one that goes on in a later deployment is followed there."""
-        deadline, told = time.monotonic() + seconds, ""
+        """Wait until it ends or the time is up; one that goes on in a later deployment is followed there."""
+        deadline, shown = time.monotonic() + seconds, ""
         while (deployment.is_open or deployment.superseded_by_id) and time.monotonic() < deadline:
-            if (now := _progress(deployment)) != told:
-                self.stderr.write(told := now)
+            if (now := _progress(deployment)) != shown:
+                self.stderr.write(shown := now)
             if until_approval and deployment.state == Deployment.State.APPROVAL:
                 break
             if deployment.is_open:

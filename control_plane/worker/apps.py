@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class WorkerConfig(AppConfig):
-    """The process that deploys, carries out tasks and does what is due."""
+    """Worker app: the process that deploys, carries out tasks and runs periodic steps."""
 
     name = "control_plane.worker"

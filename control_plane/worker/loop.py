@@ -1,4 +1,4 @@
-"""A worker's loop: deploy what waits, sweep now and then, and do the smaller tasks beside it, until somebody says stop."""
+"""Worker loop: claims deployments and sweeps until it is stopped, with tasks in threads of their own."""
 
 import logging
 import threading
@@ -18,19 +18,19 @@ from control_plane.worker.sweep import sweep
 logger = logging.getLogger("cohort.worker")
 
 POLL_SECONDS = 0.05
-# Within 30 s of being asked, a worker has ended: what is under way may end in the first two thirds of that.
+# A worker ends within 30 s of being asked to: runs under way may end in the first two thirds of that.
 GRACE_SECONDS = 20.0
 RECOVER_SECONDS = 2.0
 PING_SECONDS = 10.0
 
 
 class Worker:
-    """One worker process. `stop` may be set from a signal handler."""
+    """Worker process: engine, task threads and loop. `stop` may be set from a signal handler."""
 
     def __init__(self, name: str = leases.WORKER, engine: Engine | None = None) -> None:
         self.stop = threading.Event()
         self.engine = engine or Engine(name)
-        # Beside the others: what must not wait for a task that takes long, and what a server elsewhere may hold up.
+        # Queues with a thread of their own: urgent tasks must not wait for long ones, and messages may be held up by other servers.
         self._tasks = [
             _task_worker("*", name, without=MESSAGES),
             *(_task_worker(queue, f"{queue}-{name}") for queue in (URGENT, MESSAGES)),
@@ -38,13 +38,13 @@ class Worker:
         self._due: dict[str, float] = {}
 
     def run(self, *, once: bool = False) -> bool:
-        """Until `stop` is set; with `once`, until nothing waits and nothing is under way.
+        """Run until `stop` is set; with `once`, until nothing waits and nothing is under way.
 
         Returns whether all of its threads have ended.
         """
         logger.info("worker %s looks for deployments", self.engine.name)
         self.engine.start()
-        tasks = [threading.Thread(target=self._do_tasks, args=(one, once), name="tasks", daemon=True) for one in self._tasks]
+        tasks = [threading.Thread(target=self._do_tasks, args=(worker, once), name="tasks", daemon=True) for worker in self._tasks]
         for thread in tasks:
             thread.start()
         pings = threading.Thread(target=self._ping, name="pings", daemon=True)
@@ -56,8 +56,8 @@ class Worker:
                     thread.join()
         finally:
             logger.info("worker %s stops", self.engine.name)
-            for one in self._tasks:
-                one.running = False
+            for worker in self._tasks:
+                worker.running = False
             self.stop.set()
             has_ended = self.engine.stop(GRACE_SECONDS)
             for thread in tasks:

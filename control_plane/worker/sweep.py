@@ -1,4 +1,4 @@
-"""The one list of periodic maintenance steps, and the sweep that does them."""
+"""Periodic maintenance steps, in one list, and the sweep that runs them."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from control_plane.access.rosters.services.waiting import take_up_stuck
 from control_plane.base.config import config
 from control_plane.deployments.deployers._environment import clear_work_folder
 from control_plane.deployments.drift_schedule import check_drift_by_night, compare_restored
-from control_plane.deployments.engine.upkeep import bring_forgotten, forget_previews, take_over_abandoned
+from control_plane.deployments.engine.upkeep import forget_previews, requeue_out_of_step, take_over_abandoned
 from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.notifications.outbox import deliver_due
 from control_plane.research.jobs.schedule import look_at_open_jobs
@@ -30,23 +30,23 @@ logger = logging.getLogger("cohort.sweep")
 
 
 def sweep() -> None:
-    """Do it all once. Any number of workers may do so at the same time."""
+    """Run every step once. Any number of workers may do so at the same time."""
     for step in STEPS:
-        if step in ASKING and not config().cohort_iam_checks:
+        if step in IAM_CHECKS and not config().cohort_iam_checks:
             continue
         try:
             step()
         except DatabaseError:
-            # Nothing that follows could do better; the worker waits for the database.
+            # The steps that follow would fail too; the worker waits for the database.
             raise
         except Exception:
             logger.exception("sweep: %s failed; the rest goes on, and it is tried again with the next sweep", step.__qualname__)
 
 
-# In this order. Each is bounded, and takes up by itself what it did not get to.
+# In this order. Each is bounded, and does the rest in a later sweep.
 STEPS: tuple[Callable[[], object], ...] = (
     take_over_abandoned,
-    bring_forgotten,
+    requeue_out_of_step,
     deny_pending,
     compare_restored,
     check_drift_by_night,
@@ -70,5 +70,5 @@ STEPS: tuple[Callable[[], object], ...] = (
     clear_work_folder,
     forget_previews,
 )
-# What asks IAM how things are, with nothing that waits for it.
-ASKING = frozenset({start_due_checks, read_when_due, start_due_scans})
+# Steps that only read from IAM, and that nothing waits for.
+IAM_CHECKS = frozenset({start_due_checks, read_when_due, start_due_scans})

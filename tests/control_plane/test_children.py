@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from control_plane.deployments.deployers._json_child import Child, ChildDied, Kept
+from control_plane.deployments.deployers._json_child import Child, ChildDied, KeptChild
 from tests.control_plane.processes import is_alive, wait_until
 
 STAND_IN = """
@@ -56,14 +56,14 @@ def child():
 
 @pytest.fixture
 def kept():
-    keeps = Kept("the stand-in", command(), os.environ)
+    keeps = KeptChild("the stand-in", command(), os.environ)
     yield keeps
     keeps.end()
 
 
 def greet(child, name="ada"):
-    with child.talk({"op": "greet", "name": name}) as conversation:
-        return conversation.hear(10)["text"]
+    with child.request({"op": "greet", "name": name}) as conversation:
+        return conversation.receive(10)["text"]
 
 
 def test_it_works(child):
@@ -72,9 +72,9 @@ def test_it_works(child):
 
 
 def test_each_answer_goes_to_whoever_asked(child):
-    one, other = child.talk({"op": "keep", "name": "one"}), child.talk({"op": "keep", "name": "other"})
+    one, other = child.request({"op": "keep", "name": "one"}), child.request({"op": "keep", "name": "other"})
     child.send({"op": "answer all, the last first"})
-    assert (one.hear(10)["text"], other.hear(10)["text"]) == ("one", "other")
+    assert (one.receive(10)["text"], other.receive(10)["text"]) == ("one", "other")
 
 
 def test_many_threads_may_ask_at_once(child):
@@ -92,40 +92,40 @@ def test_many_threads_may_ask_at_once(child):
 
 
 def test_one_that_says_nothing_is_waited_for_no_longer_than_asked(child):
-    with child.talk({"op": "keep", "name": "x"}) as conversation:
-        assert conversation.hear(0.05) is None
+    with child.request({"op": "keep", "name": "x"}) as conversation:
+        assert conversation.receive(0.05) is None
     assert child.is_alive
 
 
 def test_one_that_dies_in_the_middle_is_said_to_everybody_who_waits(child):
-    waiting = child.talk({"op": "keep", "name": "x"})
-    with child.talk({"op": "die"}) as conversation, pytest.raises(ChildDied, match="the stand-in ended unexpectedly"):
-        conversation.hear(10)
+    waiting = child.request({"op": "keep", "name": "x"})
+    with child.request({"op": "die"}) as conversation, pytest.raises(ChildDied, match="the stand-in ended unexpectedly"):
+        conversation.receive(10)
     with pytest.raises(ChildDied):
-        waiting.hear(10)
+        waiting.receive(10)
 
 
 def test_one_that_hangs_can_be_ended_with_its_own_children(child):
-    with child.talk({"op": "pid of a child"}) as conversation:
-        grandchild = conversation.hear(10)["pid"]
+    with child.request({"op": "pid of a child"}) as conversation:
+        grandchild = conversation.receive(10)["pid"]
     os.kill(child.pid, signal.SIGSTOP)
-    with child.talk({"op": "greet", "name": "x"}) as conversation:
-        assert conversation.hear(0.05) is None
+    with child.request({"op": "greet", "name": "x"}) as conversation:
+        assert conversation.receive(0.05) is None
         child.kill()
         with pytest.raises(ChildDied):
-            conversation.hear(10)
+            conversation.receive(10)
     wait_until(lambda: not is_alive(grandchild))
 
 
 def test_nobody_can_talk_to_the_dead(child):
     child.kill()
     with pytest.raises(ChildDied):
-        child.talk({"op": "greet", "name": "x"})
+        child.request({"op": "greet", "name": "x"})
 
 
 def test_what_is_no_answer_to_anybody_does_no_harm(child):
-    with child.talk({"op": "junk"}) as conversation:
-        assert conversation.hear(10)["text"] == "after all that"
+    with child.request({"op": "junk"}) as conversation:
+        assert conversation.receive(10)["text"] == "after all that"
     assert greet(child) == "hello ada"
 
 
@@ -156,7 +156,7 @@ def test_a_successor_takes_over_once_it_is_ready(kept):
 
 
 def test_one_that_cannot_start_is_said(capfd):
-    broken = Kept("the stand-in", command("broken"), os.environ)
+    broken = KeptChild("the stand-in", command("broken"), os.environ)
     with pytest.raises(ChildDied, match="did not start"):
         broken.get()
     # Its last words are where the worker's log goes.

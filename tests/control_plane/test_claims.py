@@ -30,8 +30,8 @@ def join(group, user):
 
 def put_back(deployment, **more):
     with transaction.atomic():
-        assert leases.give_back(deployment)
-        return leases.put_back(deployment, **more)
+        assert leases.release(deployment)
+        return leases.requeue(deployment, **more)
 
 
 def test_it_works(group):
@@ -85,7 +85,7 @@ def test_a_run_covers_all_that_is_wanted_when_it_begins(group, ada):
 
 
 def test_right_after_a_run_began_further_changes_have_time_to_join_the_next(group, ada, monkeypatch):
-    leases.give_back(*leases.claim("one", 1))
+    leases.release(*leases.claim("one", 1))
     Deployment.objects.update(state="succeeded")
     join(group, ada)
     assert not leases.has_waiting()
@@ -161,7 +161,7 @@ def test_a_lease_is_prolonged_by_its_own_holder_alone(group):
     assert Stack.objects.get().lease_expires_at > timezone.now()
     Stack.objects.update(lease_owner="another")
     assert not leases.confirm(deployment)
-    assert leases.prolong([deployment]) == {deployment.pk}
+    assert leases.renew([deployment]) == {deployment.pk}
 
 
 def test_an_earlier_try_does_not_hold_the_lease_of_a_later_one(group):
@@ -170,8 +170,8 @@ def test_an_earlier_try_does_not_hold_the_lease_of_a_later_one(group):
     leases.recover_abandoned()
     second = claim_one()
     assert second.pk == first.pk
-    assert leases.prolong([first]) == {first.pk}
-    assert not leases.give_back(first)
+    assert leases.renew([first]) == {first.pk}
+    assert not leases.release(first)
     assert Stack.objects.get().lease_owner == second.lease
 
 

@@ -12,7 +12,7 @@ from moto import mock_aws
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation
-from control_plane.deployments.failures import FailedResource, of_aws
+from control_plane.deployments.failures import FailedResource, problem_from_aws
 from control_plane.deployments.models import Failure
 from local_aws.server import free_port
 
@@ -72,7 +72,7 @@ def test_each_refusal_is_named_and_says_what_to_do(error: Exception, becomes: ty
     with pytest.raises(aws.AwsFailure) as failure:
         cloudformation.observe("Group-x", PLACE)
     assert type(failure.value) is becomes
-    assert of_aws(failure.value).kind == (Failure.RETRYABLE if becomes in PASSES else Failure.PERMANENT)
+    assert problem_from_aws(failure.value).kind == (Failure.RETRYABLE if becomes in PASSES else Failure.PERMANENT)
     assert "Nothing was changed on AWS" in failure.value.advice
 
 

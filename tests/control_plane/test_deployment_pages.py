@@ -17,7 +17,7 @@ from control_plane.access.groups.services.suspension import suspend_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from control_plane.deployments.active_lockout import in_force
+from control_plane.deployments.active_lockout import describe_active_lockout
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
 from tests.control_plane.conftest import settle
@@ -316,9 +316,9 @@ def test_a_key_that_the_lockout_stopped_and_a_suspended_group_are_told_too(group
     settle(group.stack)
     change_access(group=group, user=ada, access=Access.FEDERATED, actor=operator)
     stack = Stack.objects.get(pk=group.stack.pk)
-    assert "the access key no longer works of ada@example.org." in in_force(stack)
+    assert "the access key no longer works of ada@example.org." in describe_active_lockout(stack)
     suspend_group(group=group, actor=operator)
     stack.refresh_from_db()
-    assert "everything is denied to everybody in example-lab." in in_force(stack)
+    assert "everything is denied to everybody in example-lab." in describe_active_lockout(stack)
     settle(stack)
-    assert in_force(stack) == ""
+    assert describe_active_lockout(stack) == ""

@@ -143,7 +143,7 @@ def test_a_secret_s_value_is_shown_nowhere(stack, aws):
 def test_a_long_value_is_cut(stack, aws):
     aws.drifts = [resource_drift("MODIFIED", value="x" * 5000)]
     _, (difference,) = found(stack)
-    assert difference["properties"][0]["actual"] == "x" * differences.LONGEST_VALUE + "…"
+    assert difference["properties"][0]["actual"] == "x" * differences.MAX_VALUE_CHARACTERS + "…"
 
 
 def test_a_stack_that_somebody_deployed_otherwise_is_shown(stack, aws):

@@ -17,7 +17,7 @@ from control_plane.deployments.cloudformation import FailedResource
 from control_plane.deployments.deployers.port import DeployerFailure, DeployerMissing
 from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.engine import leases
-from control_plane.deployments.failures import Problem
+from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
 from tests.control_plane.conftest import settle
@@ -270,7 +270,7 @@ def test_the_assembly_s_template_is_remembered_for_the_drift_check(group, aws, t
 
 
 def test_a_stack_that_could_not_be_synthesised_fails_with_its_own_reason(group, aws, tmp_path):
-    problem = Problem("The group has too many analyses.", "Revoke some.", Failure.PERMANENT)
+    problem = DeploymentProblem("The group has too many analyses.", "Revoke some.", Failure.PERMANENT)
     deployment = run_one(aws, assembly=Assembly(tmp_path, {}, {"Group-example-lab": problem}))
     assert (deployment.state, deployment.error) == ("failed", "The group has too many analyses.")
     assert aws.deployed == []

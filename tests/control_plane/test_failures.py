@@ -3,7 +3,7 @@
 import botocore.session
 import pytest
 
-from control_plane.deployments.failures import FailedResource, of_resource, of_state, of_text
+from control_plane.deployments.failures import FailedResource, classify_text, problem_from_resource, problem_from_state
 from control_plane.deployments.models import Failure
 
 R, P, M = Failure.RETRYABLE, Failure.PERMANENT, Failure.REPAIRABLE
@@ -41,7 +41,7 @@ BACK = "UPDATE_ROLLBACK_COMPLETE"
     ],
 )
 def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
-    problem = of_resource(FailedResource("User2", "AWS::IAM::User", reason), status)
+    problem = problem_from_resource(FailedResource("User2", "AWS::IAM::User", reason), status)
     assert problem.kind == kind
     assert advice in problem.advice
     assert problem.error == f"CloudFormation could not make AWS::IAM::User “User2”: {reason}"
@@ -72,7 +72,7 @@ def test_a_resource_s_reason_says_what_follows(status, reason, kind, advice):
     ],
 )
 def test_a_message_of_the_network_or_of_aws_tells_whether_it_passes(text, kind):
-    assert of_text(text) == kind
+    assert classify_text(text) == kind
 
 
 HANDLER_CODES = {
@@ -102,7 +102,7 @@ HANDLER_CODES = {
 def test_each_handler_error_code_is_tried_again_or_waits_for_somebody(code, kind):
     """CloudFormation CLI user guide, "Resource type handler error codes"; the codes are those of the SDK's own model."""
     reason = f'Resource handler returned message: "Exceeded attempts to wait" (RequestToken: 1f3, HandlerErrorCode: {code})'
-    assert of_resource(FailedResource("User2", "AWS::IAM::User", reason), BACK).kind == kind
+    assert problem_from_resource(FailedResource("User2", "AWS::IAM::User", reason), BACK).kind == kind
 
 
 def test_every_handler_error_code_of_the_sdk_is_decided():
@@ -113,12 +113,12 @@ def test_every_handler_error_code_of_the_sdk_is_decided():
 
 def test_a_name_in_a_lasting_failure_s_message_makes_nothing_pass():
     reason = "identifier 'cohort-timeout-lab-maaaaaaaaaaa' already exists. (RequestToken: 1, HandlerErrorCode: AlreadyExists)"
-    assert of_text(reason) == P
+    assert classify_text(reason) == P
 
 
 def test_a_general_failure_whose_message_says_that_it_passes_is_tried_again():
     reason = "Rate exceeded (Service: Iam, Status Code: 400) (RequestToken: 1, HandlerErrorCode: GeneralServiceException)"
-    assert of_text(reason) == R
+    assert classify_text(reason) == R
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_a_general_failure_whose_message_says_that_it_passes_is_tried_again():
     ],
 )
 def test_what_somebody_else_is_changing_at_this_moment_is_tried_again(text):
-    assert of_text(text) == R
+    assert classify_text(text) == R
 
 
 def test_what_aws_holds_is_said():
-    assert "AWS holds nothing" in of_state("", 0, 1).advice
-    assert "holds what it held before" in of_state("UPDATE_ROLLBACK_COMPLETE", 1, 2).advice
-    assert "The stack is now UPDATE_COMPLETE." in of_state("UPDATE_COMPLETE", 1, 2).advice
+    assert "AWS holds nothing" in problem_from_state("", 0, 1).advice
+    assert "holds what it held before" in problem_from_state("UPDATE_ROLLBACK_COMPLETE", 1, 2).advice
+    assert "The stack is now UPDATE_COMPLETE." in problem_from_state("UPDATE_COMPLETE", 1, 2).advice
 
 
 @pytest.mark.parametrize(("status", "kind"), [("UPDATE_COMPLETE", P), ("", P), ("ROLLBACK_COMPLETE", M), ("UPDATE_FAILED", M)])
 def test_a_state_with_a_known_way_out_is_repaired(status, kind):
-    problem = of_state(status, 1, 2)
+    problem = problem_from_state(status, 1, 2)
     assert problem.kind == kind
     assert "holds generation 1 instead of 2" in problem.error

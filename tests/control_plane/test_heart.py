@@ -100,13 +100,13 @@ def test_a_database_that_does_not_answer_for_a_while_does_not_stop_it(monkeypatc
     answers = iter([DatabaseError("gone"), DatabaseError("still gone")])
     beats = []
 
-    def prolong(held):
+    def renew(held):
         if error := next(answers, None):
             raise error
         beats.append(held)
         return set()
 
-    monkeypatch.setattr(leases, "prolong", prolong)
+    monkeypatch.setattr(leases, "renew", renew)
     beating = Heartbeat("worker")
     beating.start()
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from control_plane.deployments.deployers.iam_comparison import Resources, compare
-from control_plane.deployments.plans import StatementChange, told
+from control_plane.deployments.plans import StatementChange, plan_from_comparison
 from stacks import denials, policies
 from stacks.manifest import AnalysisGrant, GroupManifest, Member
 from tests.stacks.builders import ADA, GRACE, LISE, group_manifest
@@ -66,7 +66,7 @@ def widening(before: Resources, after: Resources) -> list[StatementChange]:
 
 def between(before: GroupManifest, after: GroupManifest) -> bool:
     """Whether a plan lets somebody do more by its statements, once it is known who is a member."""
-    plan = told(compare([of_group(before)], [of_group(after)], now=NOW), [])
+    plan = plan_from_comparison(compare([of_group(before)], [of_group(after)], now=NOW), [])
     return any(one.widens for one in plan.for_manifests(before.to_json(), after.to_json()).statements)
 
 

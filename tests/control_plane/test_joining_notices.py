@@ -170,14 +170,16 @@ def test_hundreds_who_come_at_once_are_left_to_the_sweep(group: Group, operator:
 def test_the_engine_tells_members_as_it_records_the_end(group: Group, ada: User, operator: Actor) -> None:
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
     (deployment,) = leases.claim("one", 10)
-    outcomes.succeeded(deployment, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}), "")
+    outcomes.record_success(deployment, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}), "")
     assert told() == {ada.email: "You are in: Example Lab"}
 
 
 def test_a_cancelled_run_tells_what_it_had_brought_all_the_same(group: Group, ada: User, administrator: User) -> None:
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=actor_of(administrator))
     (deployment,) = leases.claim("one", 10)
-    outcomes.cancelled(deployment, administrator.email, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}))
+    outcomes.record_cancellation(
+        deployment, administrator.email, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"})
+    )
     assert told() == {
         administrator.email: "Cancelled: Making the group Example Lab and 1 more",
         ada.email: "You are in: Example Lab",

@@ -281,7 +281,7 @@ def test_where_our_rights_name_paths_a_refusal_means_that_it_is_gone_if_we_may_l
     held: Any, monkeypatch: pytest.MonkeyPatch, may_look: bool
 ) -> None:
     """What is not there has no path, so IAM decides on its name alone and answers AccessDenied (IAM user guide, "IAM ARNs")."""
-    asked = leftovers.Lookup(Stack.objects.get())
+    asked = leftovers.LeftoverLookup(Stack.objects.get())
     refusal = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetGroup")
 
     def refuse(**_: object) -> object:

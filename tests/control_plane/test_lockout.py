@@ -19,7 +19,7 @@ from control_plane.access.groups.services.suspension import suspend_members
 from control_plane.accounts.models import User
 from control_plane.deployments import iam_delay, lockout_steps
 from control_plane.deployments.lockout import deny
-from control_plane.deployments.lockout_steps import NotDenied
+from control_plane.deployments.lockout_steps import LockoutIncomplete
 from control_plane.deployments.models import Deployment
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
@@ -92,7 +92,7 @@ def test_one_that_fails_is_named_and_hinders_no_other(
     busy = ClientError({"Error": {"Code": "ServiceFailure", "Message": "busy"}}, "PutUserPolicy")
     with monkeypatch.context() as patched:
         spoil(patched, lambda operation, said: busy if operation == "PutUserPolicy" and said["UserName"] == adas else None)
-        with pytest.raises(NotDenied, match=f"1 of 3 could not be denied at once. user {adas}"):
+        with pytest.raises(LockoutIncomplete, match=f"1 of 3 could not be denied at once. user {adas}"):
             deny(group.stack.pk)
     assert carries(iam, graces) == ["suspended"]
     group.stack.refresh_from_db()
@@ -104,7 +104,7 @@ def test_a_missing_right_is_not_taken_for_a_user_who_is_gone(
 ) -> None:
     suspend_members(group=group, users=[ada], actor=OPERATOR)
     spoil(monkeypatch, lambda operation, said: denied(operation) if operation == "PutUserPolicy" else None)
-    with pytest.raises(NotDenied, match="not authorized to perform: iam:PutUserPolicy"):
+    with pytest.raises(LockoutIncomplete, match="not authorized to perform: iam:PutUserPolicy"):
         deny(group.stack.pk)
 
 
@@ -149,7 +149,7 @@ def test_a_denial_that_iam_never_shows_is_not_said_to_hold(
     suspend_members(group=group, users=[ada], actor=OPERATOR)
     monkeypatch.setattr(lockout_steps, "SETTLES", timedelta(seconds=0.5))
     spoil(monkeypatch, lambda operation, said: denied(operation) if operation == "GetUserPolicy" else None)
-    with pytest.raises(NotDenied, match="IAM does not show it"):
+    with pytest.raises(LockoutIncomplete, match="IAM does not show it"):
         deny(group.stack.pk)
     group.stack.refresh_from_db()
     assert group.stack.denied_at is None

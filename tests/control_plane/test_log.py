@@ -4,7 +4,7 @@ import pytest
 
 from control_plane.deployments.deployers.port import ResourceEvent
 from control_plane.deployments.engine import run_log
-from control_plane.deployments.engine.run_log import LONGEST_LINE, DeploymentLog, NotOurs
+from control_plane.deployments.engine.run_log import MAX_LINE_CHARACTERS, DeploymentLog, DeploymentTakenOver
 from control_plane.deployments.models import Deployment, LogLine
 from tests.control_plane.fakes import PLAN, claim_one
 
@@ -74,8 +74,8 @@ def test_a_further_try_goes_on_after_the_lines_of_the_first(deployment):
 def test_blank_lines_are_left_out_and_long_ones_cut(deployment):
     written = DeploymentLog(deployment)
     written.write("  ")
-    written.write("x" * (LONGEST_LINE + 1))
-    assert stored() == [(1, "x" * LONGEST_LINE)]
+    written.write("x" * (MAX_LINE_CHARACTERS + 1))
+    assert stored() == [(1, "x" * MAX_LINE_CHARACTERS)]
 
 
 @pytest.mark.usefixtures("at_once")
@@ -130,7 +130,7 @@ def test_who_lost_the_deployment_writes_neither_lines_nor_progress(deployment, t
     written = DeploymentLog(deployment)
     written.write("mine")
     Deployment.objects.update(**taken_over)
-    with pytest.raises(NotOurs):
+    with pytest.raises(DeploymentTakenOver):
         written.step("Still at it", 50)
     assert stored() == [(1, "mine")]
     assert Deployment.objects.get().percent == 0
@@ -140,6 +140,6 @@ def test_who_lost_the_deployment_writes_neither_lines_nor_progress(deployment, t
 def test_two_writers_never_mix(deployment):
     one, other = DeploymentLog(deployment), DeploymentLog(deployment)
     other.write("the other's")
-    with pytest.raises(NotOurs):
+    with pytest.raises(DeploymentTakenOver):
         one.write("mine")
     assert stored() == [(1, "the other's")]

@@ -52,7 +52,7 @@ def test_changes_after_a_restore_wait_however_many_there_are(
     assert "does not know" in ended.error
     assert aws.deployed == []
     assert Stack.objects.get().newer_generation == 3
-    assert upkeep.take_up_forgotten() == []
+    assert upkeep.queue_out_of_step() == []
 
 
 def test_what_aws_got_from_the_backup_s_own_past_is_no_reason_to_wait(

@@ -9,7 +9,7 @@ import pytest
 from control_plane.deployments.deployers import preview_worker, toolchain
 from control_plane.deployments.deployers.port import DeployerFailure
 from control_plane.deployments.deployers.synthesis import Assembly
-from control_plane.deployments.failures import Problem
+from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.models import Failure, Preview
 from control_plane.deployments.plans import Plan, ResourceChange
 from tests.stacks.builders import ADA, group_manifest
@@ -63,7 +63,7 @@ def test_it_works(worker):
 
 
 def test_a_manifest_that_cannot_be_synthesised_is_said(worker):
-    worker.problems = {"Group-example-lab": Problem("Too many analyses.", "", Failure.PERMANENT)}
+    worker.problems = {"Group-example-lab": DeploymentProblem("Too many analyses.", "", Failure.PERMANENT)}
     assert (worked_out().state, worked_out().error) == (Preview.State.FAILED, "Too many analyses.")
 
 

@@ -20,7 +20,7 @@ from control_plane.deployments.cloudformation import Observation, StackEvent, St
 from control_plane.deployments.engine import stack_deletion
 from control_plane.deployments.engine.engine import _manifests
 from control_plane.deployments.engine.leases import recover_abandoned
-from control_plane.deployments.engine.upkeep import take_up_forgotten
+from control_plane.deployments.engine.upkeep import queue_out_of_step
 from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
@@ -57,7 +57,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Removing:
     told = iter([[USER]])
     monkeypatch.setattr(cloudformation, "events_after", lambda *_: next(told, []))
     monkeypatch.setattr(cloudformation, "resources", lambda *_: [StackResource("User1", "AWS::IAM::User", "u")])
-    monkeypatch.setattr("control_plane.deployments.lockout.make_way", lambda deployment: None)
+    monkeypatch.setattr("control_plane.deployments.lockout.clear_stale_denials", lambda deployment: None)
     monkeypatch.setattr(stack_deletion, "POLL_SECONDS", 0)
     return made
 
@@ -184,7 +184,7 @@ def test_what_aws_holds_beyond_a_restored_database_is_kept(retiring: Retirement,
 
 def test_a_forgotten_removal_is_taken_up(retiring: Retirement, aws: Removing) -> None:
     Deployment.objects.filter(stack=retiring.group.stack).update(state=Deployment.State.SUPERSEDED)
-    assert [one.stack.name for one in take_up_forgotten()] == [NAME]
+    assert [one.stack.name for one in queue_out_of_step()] == [NAME]
     assert run_one(aws).state == "succeeded"
 
 

@@ -119,7 +119,7 @@ def test_what_takes_too_long_is_looked_at_again_later(install, monkeypatch):
     assert error.value.problem.kind == Failure.RETRYABLE
 
 
-@pytest.mark.parametrize("state", sorted(repair.STILLBORN))
+@pytest.mark.parametrize("state", sorted(repair.DELETE_FIRST_STATES))
 def test_a_stack_that_was_never_complete_is_removed_so_that_it_can_be_made_again(install, state):
     aws = install(state, "DELETE_IN_PROGRESS", GONE)
     observation, half_done, told, _ = settled()

@@ -252,8 +252,8 @@ def real():
 def test_the_real_one_starts_and_answers(real):
     real.warm()
     child = real._child()
-    with child.talk({"op": "ping"}) as conversation:
-        assert conversation.hear(10)["event"] == "pong"
+    with child.request({"op": "ping"}) as conversation:
+        assert conversation.receive(10)["event"] == "pong"
 
 
 def test_an_assembly_that_is_not_there_is_an_error_and_the_process_stays(real, tmp_path):

@@ -22,7 +22,7 @@ from control_plane.access.groups.services.members import add_member, leave, remo
 from control_plane.access.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from control_plane.deployments.lockout import deny, make_way
+from control_plane.deployments.lockout import clear_stale_denials, deny
 from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
@@ -246,7 +246,7 @@ def test_what_no_deployment_carried_out_does_not_stay(group: Group, holder: User
         deployment = remove_member(group=group, user=holder, actor=OPERATOR)
     else:
         deployment = resume_members(group=group, users=[holder], actor=OPERATOR)
-    make_way(deployment)
+    clear_stale_denials(deployment)
     match then:
         case "resumed":
             assert denied(iam, holder) == set()

@@ -8,9 +8,9 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from control_plane.base.config import config
-from control_plane.deployments.drift_schedule import check_by_night
+from control_plane.deployments.drift_schedule import start_due_drift_checks
 from control_plane.deployments.engine import leases
-from control_plane.deployments.engine.upkeep import take_up_forgotten
+from control_plane.deployments.engine.upkeep import queue_out_of_step
 from control_plane.deployments.models import Deployment, DriftState, Failure, Preview, Stack
 from control_plane.worker.sweep import sweep
 from tests.control_plane.conftest import settle
@@ -39,7 +39,7 @@ def last_run(stack, state, failure="", ended_ago=timedelta(hours=2)):
 
 
 def test_it_works(stack):
-    (deployment,) = take_up_forgotten()
+    (deployment,) = queue_out_of_step()
     assert (deployment.state, deployment.generation) == ("queued", stack.generation)
     assert (deployment.changes.get().summary, deployment.changes.get().actor) == (
         "Bringing Example Lab to what is wanted",
@@ -48,15 +48,15 @@ def test_it_works(stack):
 
 
 def test_two_sweeps_do_not_do_it_twice(stack):
-    assert len(take_up_forgotten()) == 1
-    assert take_up_forgotten() == []
+    assert len(queue_out_of_step()) == 1
+    assert queue_out_of_step() == []
     assert Deployment.objects.open().count() == 1
 
 
 def test_what_is_up_to_date_or_on_its_way_is_left_alone(group):
-    assert take_up_forgotten() == []
+    assert queue_out_of_step() == []
     settle(group.stack)
-    assert take_up_forgotten() == []
+    assert queue_out_of_step() == []
 
 
 @pytest.mark.parametrize(
@@ -73,19 +73,19 @@ def test_what_is_up_to_date_or_on_its_way_is_left_alone(group):
 )
 def test_what_waits_for_somebody_waits_and_what_may_have_passed_is_tried_again(stack, state, failure, ended_ago, taken_up):
     last_run(stack, state, failure, ended_ago)
-    assert len(take_up_forgotten()) == taken_up
+    assert len(queue_out_of_step()) == taken_up
 
 
 def test_what_was_refused_of_an_older_generation_does_not_hold_up_a_newer_one(stack):
     last_run(stack, "failed", Failure.PERMANENT)
     Stack.objects.update(generation=stack.generation + 1)
-    assert len(take_up_forgotten()) == 1
+    assert len(queue_out_of_step()) == 1
 
 
 def test_the_newest_run_alone_says_whether_somebody_is_waited_for(stack):
     last_run(stack, "failed", Failure.PERMANENT)
     last_run(stack, "failed", Failure.RETRYABLE)
-    assert len(take_up_forgotten()) == 1
+    assert len(queue_out_of_step()) == 1
 
 
 def checks():
@@ -95,33 +95,33 @@ def checks():
 def test_each_stack_s_drift_is_checked_at_night_and_once(group, it_is):
     settle(group.stack)
     it_is(NIGHT)
-    assert (check_by_night(), check_by_night(), checks()) == (1, 0, 1)
+    assert (start_due_drift_checks(), start_due_drift_checks(), checks()) == (1, 0, 1)
     assert Stack.objects.get().drift_state == DriftState.CHECKING
 
 
 def test_by_day_no_drift_is_checked(group, it_is):
     settle(group.stack)
     it_is(DAY)
-    assert (check_by_night(), checks()) == (0, 0)
+    assert (start_due_drift_checks(), checks()) == (0, 0)
 
 
 def test_a_stack_that_was_checked_today_or_is_out_of_step_is_left_alone(group, it_is):
     it_is(NIGHT)
-    assert check_by_night() == 0
+    assert start_due_drift_checks() == 0
     settle(group.stack)
     Stack.objects.update(drift_state=DriftState.IN_SYNC, drift_checked_at=NIGHT - timedelta(hours=19))
-    assert check_by_night() == 0
+    assert start_due_drift_checks() == 0
     Stack.objects.update(drift_checked_at=NIGHT - timedelta(hours=21))
-    assert check_by_night() == 1
+    assert start_due_drift_checks() == 1
 
 
 def test_a_check_that_got_lost_is_made_again_by_day_too(group, it_is):
     settle(group.stack)
     Stack.objects.update(drift_state=DriftState.CHECKING, drift_checked_at=DAY - timedelta(minutes=14))
     it_is(DAY)
-    assert check_by_night() == 0
+    assert start_due_drift_checks() == 0
     Stack.objects.update(drift_checked_at=DAY - timedelta(minutes=16))
-    assert (check_by_night(), check_by_night()) == (1, 0)
+    assert (start_due_drift_checks(), start_due_drift_checks()) == (1, 0)
 
 
 def test_the_nightly_check_can_be_turned_off(group, it_is, monkeypatch):

@@ -8,7 +8,7 @@ from django.utils import timezone
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.groups import create_group
 from control_plane.base.audit.actors import Actor
-from control_plane.deployments.durations import RUNS, duration, expected_seconds
+from control_plane.deployments.durations import RECENT_RUNS, duration, expected_seconds
 from control_plane.deployments.models import Deployment, Stack
 
 pytestmark = pytest.mark.django_db
@@ -22,10 +22,10 @@ def ran(stack: Stack, seconds: float, state: str = Deployment.State.SUCCEEDED) -
 
 
 def test_it_is_the_median_of_the_last_runs_that_succeeded(group: Group) -> None:
-    for seconds in (500, *range(1, RUNS + 1)):
+    for seconds in (500, *range(1, RECENT_RUNS + 1)):
         ran(group.stack, seconds)
     ran(group.stack, 900, Deployment.State.FAILED)
-    assert expected_seconds(group.stack) == (RUNS + 1) / 2
+    assert expected_seconds(group.stack) == (RECENT_RUNS + 1) / 2
 
 
 def test_a_new_stack_goes_by_others_of_its_kind(group: Group, operator: Actor) -> None:

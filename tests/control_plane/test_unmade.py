@@ -15,7 +15,7 @@ from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.engine import outcomes
-from control_plane.deployments.failures import FailedResource, of_resource
+from control_plane.deployments.failures import FailedResource, problem_from_resource
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.research.catalogue.grants import analyses_of
 from control_plane.research.catalogue.models import AccessRequest, Entry
@@ -94,13 +94,13 @@ def test_a_permanent_failure_over_a_bucket_is_handed_on_and_another_is_not(taken
         tasks = DBTaskResult.objects.filter(task_path__endswith="leave_out_unmade")
         return [one.args_kwargs["args"] for one in tasks]
 
-    monkeypatch.setattr(outcomes, "_give_back", lambda *_, **__: None)
+    monkeypatch.setattr(outcomes, "_release", lambda *_, **__: None)
     deployment = Deployment.objects.open().select_related("stack").get(stack=taken.stack)
     bucket = FailedResource(names.bucket_logical_id("cohort-taken"), "AWS::S3::Bucket", TAKEN)
     passing = FailedResource(bucket.logical_id, "AWS::S3::Bucket", "Rate exceeded")
-    outcomes.failed(deployment, of_resource(passing, "UPDATE_ROLLBACK_COMPLETE"), None)
+    outcomes.record_failure(deployment, problem_from_resource(passing, "UPDATE_ROLLBACK_COMPLETE"), None)
     assert handed() == []
-    outcomes.failed(deployment, of_resource(bucket, "UPDATE_ROLLBACK_COMPLETE"), None)
+    outcomes.record_failure(deployment, problem_from_resource(bucket, "UPDATE_ROLLBACK_COMPLETE"), None)
     assert handed() == [[taken.stack_id, {bucket.logical_id: TAKEN}]]
 
 

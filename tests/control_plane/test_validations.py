@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from control_plane.base.aws import Place
 from control_plane.deployments.deployers.port import DeployerFailure
 from control_plane.deployments.engine import validations
-from control_plane.deployments.failures import FailedResource, of_refused
+from control_plane.deployments.failures import FailedResource, problem_from_refused
 from control_plane.deployments.models import Failure
 
 PLACE = Place("111122223333", "us-east-1")
@@ -19,7 +19,9 @@ TAKEN = "Resource of type 'AWS::S3::Bucket' with identifier 'cohort-taken' alrea
 POINTS = (
     "Validation failed with 1 error(s). Call DescribeEvents to retrieve the full list of issues with resource and property details"
 )
-OF_CHANGE_SET = DeployerFailure("CDK could not deploy it", "", told="Early validation failed for change set cdk-deploy-change-set:")
+OF_CHANGE_SET = DeployerFailure(
+    "CDK could not deploy it", "", output="Early validation failed for change set cdk-deploy-change-set:"
+)
 OF_STACK = FailedResource("Cohort-Storage", "AWS::CloudFormation::Stack", POINTS)
 
 
@@ -59,19 +61,21 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def test_a_refused_change_set_names_each_resource_of_its_newest_validation(asked: list[dict[str, Any]]) -> None:
-    found = validations.of_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET)
+    found = validations.refused_in_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET)
     assert found == [FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)]
     assert [(one["StackName"], one["ChangeSetName"]) for one in asked] == [("Cohort-Storage", "cdk-deploy-change-set")]
 
 
 def test_a_stack_s_event_that_only_points_to_the_others_is_followed(asked: list[dict[str, Any]]) -> None:
-    assert validations.of_operation("Cohort-Storage", PLACE, OF_STACK) == [FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)]
+    assert validations.refused_in_operation("Cohort-Storage", PLACE, OF_STACK) == [
+        FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)
+    ]
     assert "ChangeSetName" not in asked[0]
 
 
 def test_another_failure_asks_nothing(asked: list[dict[str, Any]]) -> None:
-    assert validations.of_change_set("Cohort-Storage", PLACE, DeployerFailure("x", "", told="socket hang up")) == []
-    assert validations.of_operation("Cohort-Storage", PLACE, FailedResource("Bucket1", "AWS::S3::Bucket", POINTS)) == []
+    assert validations.refused_in_change_set("Cohort-Storage", PLACE, DeployerFailure("x", "", output="socket hang up")) == []
+    assert validations.refused_in_operation("Cohort-Storage", PLACE, FailedResource("Bucket1", "AWS::S3::Bucket", POINTS)) == []
     assert asked == []
 
 
@@ -82,11 +86,11 @@ def test_without_an_answer_the_failure_keeps_its_own_words(code: str, monkeypatc
 
     pages = SimpleNamespace(paginate=refuse)
     monkeypatch.setattr(validations, "client", lambda region: SimpleNamespace(get_paginator=lambda name: pages))
-    assert validations.of_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET) == []
+    assert validations.refused_in_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET) == []
 
 
 def test_the_message_names_the_bucket_and_says_that_nothing_was_changed() -> None:
-    problem = of_refused([FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)])
+    problem = problem_from_refused([FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)])
     assert "cohort-taken" in problem.error
     assert problem.advice.startswith("Nothing was changed on AWS by this try. All AWS accounts share the names of buckets")
     assert problem.kind == Failure.PERMANENT

@@ -15,7 +15,7 @@ SERVICES = ("s3", "iam", "sts", "cloudformation", "secretsmanager", "kms", "ssm"
 # What the left side of a comparison with a code, a status or a message of AWS's looks like here.
 _CODE = re.compile(r"\bcode\b|_?code_of\(|_code\(|\[?.Code.\]?")
 _STATUS = re.compile(r"status_of\(|\b(?:status|answered)\b|HTTPStatusCode|_head\(")
-_TEXT = re.compile(r"str\(error\)|reason|\.told\b", re.IGNORECASE)
+_TEXT = re.compile(r"str\(error\)|reason|failure\.output\b", re.IGNORECASE)
 _ASKS_AWS = re.compile(r"botocore|status_of|control_plane(\.| import )aws|deployments(\.| import )cloudformation|boto3")
 _STATE = re.compile(r"([A-Z]+(_[A-Z]+)*)?_(COMPLETE|FAILED|IN_PROGRESS|SKIPPED|ERROR)")
 _DRIFT = frozenset({"MODIFIED", "DELETED", "UNKNOWN", "NOT_CHECKED", "IN_SYNC"})

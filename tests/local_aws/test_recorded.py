@@ -88,13 +88,13 @@ PASSING = {
 
 
 def test_no_recorded_refusal_that_lasts_is_tried_again() -> None:
-    passing = {message for message in recorded.messages() if failures.of_text(message) == Failure.RETRYABLE}
+    passing = {message for message in recorded.messages() if failures.classify_text(message) == Failure.RETRYABLE}
     assert passing == PASSING
 
 
 @pytest.mark.parametrize("message", sorted(PASSING))
 def test_a_recorded_refusal_that_passes_is_tried_again(message: str) -> None:
-    assert failures.of_text(message) == Failure.RETRYABLE
+    assert failures.classify_text(message) == Failure.RETRYABLE
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_recorded_refusal_that_passes_is_tried_again(message: str) -> None:
 )
 def test_a_recorded_refusal_is_explained(words: str, advice: str) -> None:
     (message,) = {message for message in recorded.messages() if words in message}
-    assert advice in failures.explain(message)
+    assert advice in failures.advice_for(message)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_recorded_refusal_is_explained(words: str, advice: str) -> None:
 def test_what_aws_says_of_a_thing_that_is_gone_has_the_next_try_put_it_back(words: str) -> None:
     assert words in recorded.messages()
     failed = failures.FailedResource("Thing", "AWS::IAM::User", words)
-    assert failures.of_resource(failed, "UPDATE_ROLLBACK_COMPLETE").revert_drift
+    assert failures.problem_from_resource(failed, "UPDATE_ROLLBACK_COMPLETE").revert_drift
 
 
 def test_a_match_that_is_in_no_table_is_found(tmp_path: Path) -> None:

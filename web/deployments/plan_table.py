@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from control_plane.deployments.plan_words import MAX_SHOWN, SIGNS, Row, people_rows
+from control_plane.deployments.plan_words import MAX_SHOWN_CHANGES, SIGNS, PlanRow, people_rows
 from control_plane.deployments.plans import Plan, ResourceChange, StatementChange
 from control_plane.deployments.progress import action_word, resource_name
 
@@ -25,7 +25,7 @@ class Section:
     """Things of one sort; `more` counts those that are not shown."""
 
     title: str
-    rows: list[Row]
+    rows: list[PlanRow]
     more: int
 
 
@@ -50,17 +50,17 @@ def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None)
     return ShownPlan(_verdict(plan), plan.broadens, _counts(plan), [section for section in sections if section.rows])
 
 
-def _section(title: str, rows: list[Row]) -> Section:
+def _section(title: str, rows: list[PlanRow]) -> Section:
     # What widens comes first: it is what an approver must not miss among many.
     rows = sorted(rows, key=lambda row: not row.widens)
-    return Section(title, rows[:MAX_SHOWN], max(0, len(rows) - MAX_SHOWN))
+    return Section(title, rows[:MAX_SHOWN_CHANGES], max(0, len(rows) - MAX_SHOWN_CHANGES))
 
 
-def _statement(one: StatementChange) -> Row:
+def _statement(one: StatementChange) -> PlanRow:
     where = " ".join(
         part for part in (f"on {one.resource}" if one.resource else "", f"for {one.principal}" if one.principal else "") if part
     )
-    return Row(
+    return PlanRow(
         sign=SIGNS[one.change],
         name=one.actions or one.resource,
         what=_STATEMENT_WORDS.get((one.change, one.effect), "is attached" if one.change == "add" else "is detached"),
@@ -69,9 +69,9 @@ def _statement(one: StatementChange) -> Row:
     )
 
 
-def _resource(one: ResourceChange) -> Row:
+def _resource(one: ResourceChange) -> PlanRow:
     properties = f": {', '.join(one.properties)}" if one.properties else ""
-    return Row(SIGNS[one.action], resource_name(one.type), f"{action_word(one.action)}{properties}", one.logical_id)
+    return PlanRow(SIGNS[one.action], resource_name(one.type), f"{action_word(one.action)}{properties}", one.logical_id)
 
 
 def _verdict(plan: Plan) -> str:

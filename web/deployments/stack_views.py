@@ -14,7 +14,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.deployments import requests
 from control_plane.deployments.models import Deployment, Stack
-from control_plane.deployments.stack_status import drift_icon, on_aws, worst_first
+from control_plane.deployments.stack_status import drift_icon, status_of, worst_first
 from web.deployments.views import for_administrators
 
 PER_PAGE = 25
@@ -43,7 +43,7 @@ def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
     stack = get_object_or_404(Stack.objects.select_related("group"), name=name)
     context = {
         "stack": stack,
-        "on_aws": on_aws(stack),
+        "on_aws": status_of(stack),
         "deployments": stack.deployments.select_related("stack").prefetch_related("changes")[:NEWEST],
     }
     return render(request, "deployments/stack.html", context)
@@ -54,7 +54,7 @@ def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
 def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
     """How the stack stands now, as a replacement for that part of a page."""
     stack = get_object_or_404(Stack, pk=pk)
-    return render(request, "deployments/_on_aws.html", {"on_aws": on_aws(stack), "back": request.GET.get("back", "")})
+    return render(request, "deployments/_on_aws.html", {"on_aws": status_of(stack), "back": request.GET.get("back", "")})
 
 
 @require_POST

@@ -18,7 +18,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.base.request_input import read_number
 from control_plane.deployments import approvals, cancelling, requests
-from control_plane.deployments.active_lockout import unchanged_but
+from control_plane.deployments.active_lockout import describe_unchanged
 from control_plane.deployments.covered_changes import covered_by, headline
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
@@ -184,7 +184,7 @@ def _status(deployment: Deployment, lines: list[LogLine], *, after: int) -> dict
         "lines": lines,
         "after": lines[-1].number if lines else after,
         "seen": _seen(deployment),
-        "unchanged": unchanged_but(deployment.stack) if deployment.state in Deployment.WAITING else "",
+        "unchanged": describe_unchanged(deployment.stack) if deployment.state in Deployment.WAITING else "",
     }
 
 

@@ -19,7 +19,7 @@ from control_plane.access.review.sign_off import sign_off_status
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment
-from control_plane.deployments.stack_status import on_aws
+from control_plane.deployments.stack_status import status_of
 from web.groups.access import person, visible_group
 from web.groups.forms import AskForm, CodeForm
 
@@ -73,7 +73,7 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
     context["look_again"] = _is_moving(deployment, shown, context["grants"])
     if request.headers.get("HX-Request"):
         return render(request, "home/_group.html", context)
-    context["on_aws"] = on_aws(found.stack) if is_administrator(request.user) else None
+    context["on_aws"] = status_of(found.stack) if is_administrator(request.user) else None
     if decides:
         context |= _decisions(found)
     return render(request, "home/group.html", context)

@@ -41,7 +41,7 @@ def announce_access(deployment: Deployment, *, brought: int) -> None:
         addresses = people.filter(is_active=True).order_by("pk").values_list("email", flat=True).distinct()
         put_emails(
             event=event,
-            key=announcements.key(deployment, event, brought),
+            key=announcements.announcement_key(deployment, event, brought),
             recipients=[address for address in addresses if address not in told],
             letter=letter,
         )

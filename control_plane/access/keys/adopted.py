@@ -17,7 +17,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.aws import AwsFailure
 from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
-from control_plane.deployments.iam_lookups import Lookups
+from control_plane.deployments.iam_lookups import IamLookups
 from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import lock
 from stacks.manifest import GroupManifest, names, parse
@@ -83,7 +83,7 @@ def remove(key: AdoptedKey) -> None:
             client.delete_access_key(UserName=user, AccessKeyId=key.access_key_id)
         except ClientError as error:
             is_denied = code_of(error) in DENIED
-            if code_of(error) != MISSING and not (is_denied and not Lookups(client, membership.group.stack).has("user", user)):
+            if code_of(error) != MISSING and not (is_denied and not IamLookups(client, membership.group.stack).has("user", user)):
                 raise
     with transaction.atomic():
         there = AdoptedKey.objects.held_by_aws().filter(pk=key.pk)

@@ -15,7 +15,7 @@ from control_plane.access.groups.services.keys import key_is_in_force
 from control_plane.access.keys.models import KeyCheck, KeyUse
 from control_plane.base import aws
 from control_plane.base.aws import AwsFailure
-from control_plane.deployments.iam_lookups import Lookups
+from control_plane.deployments.iam_lookups import IamLookups
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check_group(group: Group) -> int:
 def _read_uses(group: Group) -> list[KeyUse]:
     holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("group__stack").order_by("pk")
     client: IAMClient = aws.iam(group.stack.place)
-    lookups, uses = Lookups(client, group.stack), []
+    lookups, uses = IamLookups(client, group.stack), []
     with aws.explained():
         for membership in holders:
             keys = _keys_of(client, lookups, names.user(group.slug, membership.username))
@@ -58,7 +58,7 @@ def _read_uses(group: Group) -> list[KeyUse]:
     return uses
 
 
-def _keys_of(client: "IAMClient", lookups: Lookups, user: str) -> list["AccessKeyMetadataTypeDef"]:
+def _keys_of(client: "IAMClient", lookups: IamLookups, user: str) -> list["AccessKeyMetadataTypeDef"]:
     """Return the user's keys, newest first; none where AWS has no such user, not yet or not any more."""
     keys = lookups.find(lambda: client.list_access_keys(UserName=user)["AccessKeyMetadata"]) or []
     return sorted(keys, key=lambda key: key["CreateDate"], reverse=True)

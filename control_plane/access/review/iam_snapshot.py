@@ -18,7 +18,7 @@ from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.iam_delay import DENIED, code_of
-from control_plane.deployments.iam_lookups import Lookups
+from control_plane.deployments.iam_lookups import IamLookups
 from stacks.manifest import names
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class _SnapshotReader:
         self._group = group
         self._path = names.iam_path(group.slug)
         self._iam: IAMClient = aws.iam(group.stack.place)
-        self._lookups = Lookups(self._iam, group.stack)
+        self._lookups = IamLookups(self._iam, group.stack)
         self._managed: dict[str, Policy] = {}
         self._groups: dict[str, list[Policy]] = {}
 

@@ -1,4 +1,4 @@
-"""`python _die_with_parent.py command ...`: runs a command that does not outlive whoever started us.
+"""`python _die_with_parent.py command ...`: run a command that does not outlive the process that started this one.
 
 Our standard input is a pipe from the worker. It ends when the worker does, even by SIGKILL; then the command and all its
 children are ended too, so that no `cdk deploy` goes on that nobody watches.

@@ -15,7 +15,7 @@ WITHHELD = frozenset(
 
 
 def child_environment() -> dict[str, str]:
-    """Ours, without secrets that are none of AWS's, and with Node and Python on the path.
+    """Return this process's environment without secrets other than AWS's, and with Node and Python on the path.
 
     On the embedded AWS CDK finds nothing of the person's own, neither in the environment nor in its home.
     """
@@ -34,14 +34,14 @@ def child_environment() -> dict[str, str]:
 
 
 def work_folder() -> Path:
-    """Where assemblies lie while they are deployed."""
+    """Return the folder of assemblies under deployment, making it if it is missing."""
     folder = config().var_dir / "cdk"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def clear_work_folder() -> None:
-    """Remove what killed workers left behind: what is older than any deployment can last."""
+    """Remove what killed workers left behind: everything older than a deployment can last."""
     oldest = time.time() - 2 * config().cohort_deploy_seconds
     for path in work_folder().iterdir():
         if path.stat().st_mtime < oldest:

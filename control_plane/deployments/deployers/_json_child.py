@@ -1,6 +1,6 @@
-"""A child process that is kept: one JSON object a line to it and from it, each belonging to a request by its `id`.
+"""Long-lived child process: JSON Lines to it and from it, each object belonging to a request by its `id`.
 
-It dies with us: it reads its standard input, which ends when we do, however that happens.
+It dies with its parent: it reads its standard input, which ends when the parent does, however that happens.
 """
 
 import itertools
@@ -27,7 +27,7 @@ class ChildDied(RuntimeError):
 
 
 class Conversation:
-    """One request to a child and what it says about it. Use as a context manager."""
+    """One request to a child, with its answers. Use as a context manager."""
 
     def __init__(self, child: "Child", number: int) -> None:
         self._child, self._number = child, number
@@ -39,12 +39,12 @@ class Conversation:
     def __exit__(self, *exception: object) -> None:
         self._child.forget(self._number)
 
-    def say(self, message: Message) -> None:
-        """Tell the child something about this request. Raises ChildDied."""
+    def send(self, message: Message) -> None:
+        """Send the child a further message of this request. Raises ChildDied."""
         self._child.send({**message, "id": self._number})
 
-    def hear(self, seconds: float) -> Message | None:
-        """The child's next word, or None if it says nothing for so long. Raises ChildDied."""
+    def receive(self, seconds: float) -> Message | None:
+        """Return the child's next message, or None if none comes within `seconds`. Raises ChildDied."""
         try:
             message = self._messages.get(timeout=seconds)
         except queue.Empty:
@@ -54,12 +54,12 @@ class Conversation:
         return message
 
     def deliver(self, message: Message | None) -> None:
-        """Called by the child's reader; None says that the child has died."""
+        """Queue a message of the child; None says that the child has died. Called by the child's reader thread."""
         self._messages.put(message)
 
 
 class Child:
-    """A running process. `ready` is set once it has said so, and `is_alive` falls when it ends."""
+    """A running child process. `ready` is set once it reports ready, or has ended."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         self.name = name
@@ -74,25 +74,25 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process runs."""
+        """True while the process runs."""
         return self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process id."""
         return self._process.pid
 
-    def talk(self, request: Message) -> Conversation:
-        """Send a request. Raises ChildDied."""
+    def request(self, message: Message) -> Conversation:
+        """Send a request, and return its conversation. Raises ChildDied."""
         number = next(self._numbers)
         conversation = Conversation(self, number)
         with self._lock:
             self._conversations[number] = conversation
-        self.send({**request, "id": number})
+        self.send({**message, "id": number})
         return conversation
 
     def send(self, message: Message) -> None:
-        """Write one line. Raises ChildDied."""
+        """Write one message as a line. Raises ChildDied."""
         line = (json.dumps(message) + "\n").encode()
         with self._lock:
             try:
@@ -104,16 +104,16 @@ class Child:
                 raise ChildDied(f"{self.name} ended unexpectedly") from error
 
     def forget(self, number: int) -> None:
-        """Drop what may still come for this request."""
+        """Drop messages that may still come for this request."""
         with self._lock:
             self._conversations.pop(number, None)
 
     def wait_ready(self, seconds: float = START_SECONDS) -> bool:
-        """Whether it said within this time that it is ready."""
+        """Wait until the child is ready, and return whether it is, within `seconds`."""
         return self.ready.wait(seconds) and self.is_alive
 
     def kill(self) -> None:
-        """End it at once, with all its own children."""
+        """End the process at once, with all its own children."""
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -126,7 +126,7 @@ class Child:
         for line in self._process.stdout:
             self._dispatch(line)
         self._process.wait()
-        # Whoever waits for it to be ready must not wait for ever.
+        # Unblocks `wait_ready`, which then sees that the process has ended.
         self.ready.set()
         with self._lock:
             waiting = list(self._conversations.values())
@@ -150,8 +150,8 @@ class Child:
             conversation.deliver(message)
 
 
-class Kept:
-    """A child that is started when it is first needed, and again whenever it has died."""
+class KeptChild:
+    """Owner of a child that is started when first needed, and again whenever it has died."""
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         self._name, self._command, self._env = name, command, env
@@ -159,7 +159,7 @@ class Kept:
         self._child: Child | None = None
 
     def get(self) -> Child:
-        """The running child, ready to be talked to. Raises ChildDied if it does not start."""
+        """Return the running child, ready for requests. Raises ChildDied if it does not start."""
         with self._lock:
             if self._child is None or not self._child.is_alive:
                 self._child = Child(self._name, self._command, self._env)
@@ -170,13 +170,13 @@ class Kept:
         return child
 
     def warm(self) -> None:
-        """Start it without waiting for it."""
+        """Start the child without waiting for it."""
         with self._lock:
             if self._child is None or not self._child.is_alive:
                 self._child = Child(self._name, self._command, self._env)
 
     def replace(self, child: Child) -> None:
-        """Start a successor and let the old one end once the successor is ready; requests meanwhile go to the old one."""
+        """Start a successor, and end the old child once the successor is ready; until then requests go to the old one."""
         successor = Child(self._name, self._command, self._env)
         if not successor.wait_ready():
             successor.kill()
@@ -200,5 +200,5 @@ class Kept:
 
     @property
     def pid(self) -> int | None:
-        """The child's process, if one runs."""
+        """The child's process id, if one runs."""
         return self.running.pid if self.running is not None else None

@@ -1,4 +1,4 @@
-"""A child process whose output is read as it comes, and who is ended with all its own children."""
+"""Child process whose output is streamed line by line, and that is ended with all its own children."""
 
 import os
 import selectors
@@ -11,7 +11,7 @@ from pathlib import Path
 
 TICK_SECONDS = 1.0
 GRACE_SECONDS = 5.0
-LEASH = Path(__file__).with_name("_die_with_parent.py")
+DIE_WITH_PARENT = Path(__file__).with_name("_die_with_parent.py")
 
 
 class TimedOut(TimeoutError):
@@ -27,13 +27,15 @@ def run_streaming(
     on_tick: Callable[[], None],
     seconds: float,
 ) -> int:
-    """Run `command`; give each line of its output and errors to `on_line`. Returns its exit status. Raises TimedOut.
+    """Run `command`, and pass each line of its output and errors to `on_line`. Returns its exit status. Raises TimedOut.
+
+    `on_tick` is called at least every TICK_SECONDS.
 
     Whatever ends this call early (a time-out, an error in a callback) ends the process and its children too.
     """
     process = subprocess.Popen(
         # Isolated from the environment's Python settings and from site-packages, so that it starts in no time.
-        [sys.executable, "-I", "-S", str(LEASH), *command],
+        [sys.executable, "-I", "-S", str(DIE_WITH_PARENT), *command],
         cwd=cwd,
         env=env,
         stdin=subprocess.PIPE,

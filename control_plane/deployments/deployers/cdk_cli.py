@@ -1,4 +1,4 @@
-"""The plain `cdk deploy`, as a platform engineer would run it by hand: the way that always works."""
+"""Deployer that runs the plain `cdk deploy`, as a platform engineer would by hand: the fallback that always works."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from control_plane.deployments.deployers._subprocess import TimedOut, run_stream
 from control_plane.deployments.deployers.iam_comparison import compare
 from control_plane.deployments.deployers.port import Declined, DeployerFailure, ResourceEvent, Target, Watcher
 from control_plane.deployments.models import Failure
-from control_plane.deployments.plans import Plan, told
+from control_plane.deployments.plans import Plan, plan_from_comparison
 
 # CDK's `--progress events`: 'Stack |  3/10 | 1:02:03 AM | CREATE_COMPLETE | AWS::IAM::Role | Federated/Role (FederatedRole1)'.
 _EVENT = re.compile(
@@ -28,10 +28,10 @@ _LAST_LINES = 12
 
 
 class CdkCli:
-    """Runs the CDK command line, with an output folder of its own: two of them on one folder lock each other out."""
+    """Deployer that runs the CDK command line, each time with an output folder of its own, since CDK locks it."""
 
     def deploy(self, target: Target, watcher: Watcher) -> None:
-        """See Deployer. Ends the CLI with all its children when it takes longer than COHORT_DEPLOY_SECONDS."""
+        """Deploy; see `Deployer`. Ends the CLI with all its children when it takes longer than COHORT_DEPLOY_SECONDS."""
         program = config().cohort_cdk
         if not Path(program).exists() and shutil.which(program) is None:
             raise DeployerFailure(
@@ -51,11 +51,11 @@ class CdkCli:
 
     def _run(self, command: list[str], watcher: Watcher) -> None:
         watcher.line("$ " + shlex.join(["cdk", *command[1:4]]))
-        seconds, last = config().cohort_deploy_seconds, list[str]()
+        seconds, last_lines = config().cohort_deploy_seconds, list[str]()
 
         def on_line(line: str) -> None:
-            last.append(line)
-            del last[:-_LAST_LINES]
+            last_lines.append(line)
+            del last_lines[:-_LAST_LINES]
             watcher.line(line)
             if event := _EVENT.search(line):
                 watcher.resource(ResourceEvent(event["id"] or event["what"], event["type"], event["status"]))
@@ -71,19 +71,19 @@ class CdkCli:
                 Failure.RETRYABLE,
             ) from error
         if status != 0:
-            told = "\n".join(last)
+            output = "\n".join(last_lines)
             raise DeployerFailure(
                 f"`cdk {command[1]}` ended with status {status}.",
                 "The log's last lines say why. Correct the cause, then deploy again.",
-                failures.of_text(told),
-                told,
+                failures.classify_text(output),
+                output,
             )
 
 
 def plan_of(target: Target) -> Plan | None:
     """Compare what the target's assembly allows with what CloudFormation has of the stack. Raises AwsFailure.
 
-    None where that cannot be told: what is in nested stacks stands in templates of their own.
+    None if that cannot be compared: the resources of nested stacks are in templates of their own.
     """
     if target.assembly is None or target.place is None:
         return None
@@ -91,11 +91,11 @@ def plan_of(target: Target) -> Plan | None:
     held = cloudformation.template(target.stack_name, target.place)
     if held is None or _has_nested(held) or _has_nested(wanted):
         return None
-    return told(compare([held.get("Resources", {})], [wanted.get("Resources", {})], now=datetime.now(UTC)), None)
+    return plan_from_comparison(compare([held.get("Resources", {})], [wanted.get("Resources", {})], now=datetime.now(UTC)), None)
 
 
 def _has_nested(template: dict[str, Any]) -> bool:
-    return any(one.get("Type") == "AWS::CloudFormation::Stack" for one in template.get("Resources", {}).values())
+    return any(resource.get("Type") == "AWS::CloudFormation::Stack" for resource in template.get("Resources", {}).values())
 
 
 def _app(target: Target, output: str) -> list[str]:
@@ -108,7 +108,7 @@ def _synthesis(target: Target, output: str) -> list[str]:
 
 
 def _deployment(target: Target, output: str) -> list[str]:
-    # What was compared is what is deployed.
+    # The assembly that was compared is the one that is deployed.
     source = ["--exclusively", target.stack_name, "--app", str(target.assembly)] if target.assembly else _app(target, output)
     return [
         "deploy",

@@ -1,6 +1,6 @@
-"""IAM statements as sets of requests: what one of them matches, and whether others match all of that.
+"""IAM statements as sets of requests: the requests that one matches, and whether others match all of them.
 
-Whatever cannot be told for certain counts as not matched, so that a comparison may ask too often and never too seldom.
+What cannot be decided counts as not matched, so that a comparison may report broader access too often, never too seldom.
 """
 
 import json
@@ -12,7 +12,7 @@ from itertools import product
 from math import prod
 from typing import Any, Self
 
-# What a statement is taken apart into, at most; one that would be more is compared as a whole.
+# Atoms that a statement is split into, at most; one that would be more is compared as a whole.
 MAX_ATOMS = 5000
 SESSION_NAME = "aws:userid"
 SESSION_BEGAN = "aws:tokenissuetime"
@@ -22,25 +22,25 @@ Condition = tuple[tuple[str, str, frozenset[str]], ...]
 
 @dataclass(frozen=True)
 class Targets:
-    """Patterns of actions, resources or principals; `excludes` where the statement names what it leaves out."""
+    """Patterns of actions, resources or principals; `excludes` for NotAction, NotResource and NotPrincipal."""
 
     values: frozenset[str] = frozenset()
     excludes: bool = False
 
     @classmethod
-    def read(cls, statement: Mapping[str, Any], word: str) -> Self:
-        """What a statement says of `word`, such as Action, or of NotAction."""
+    def from_statement(cls, statement: Mapping[str, Any], word: str) -> Self:
+        """Read a statement's element `word`, such as Action, or its negation, such as NotAction."""
         excludes = f"Not{word}" in statement
         return cls(frozenset(_texts(statement.get(f"Not{word}" if excludes else word))), excludes)
 
     def within(self, other: Self, *, folds_case: bool = False) -> bool:
-        """Whether the other takes in all that this one does."""
+        """Return whether the other matches all that this one does."""
         if self == other:
             return True
         narrow, wide = (other, self) if self.excludes and other.excludes else (self, other)
         if self.excludes != other.excludes:
             return not other.excludes and "*" in other.values
-        return all(any(matches(pattern, one, folds_case=folds_case) for pattern in wide.values) for one in narrow.values)
+        return all(any(matches(pattern, value, folds_case=folds_case) for pattern in wide.values) for value in narrow.values)
 
     def __str__(self) -> str:
         return ("everything but " if self.excludes else "") + ", ".join(sorted(self.values))
@@ -48,7 +48,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement. `whole` is its text where it is no object that could be taken apart (an intrinsic function, say)."""
+    """One policy statement. `whole` is its text if it is no object that could be read (an intrinsic function, say)."""
 
     effect: str
     actions: Targets = Targets()
@@ -58,15 +58,15 @@ class Statement:
     whole: str = ""
 
     @classmethod
-    def read(cls, document: Any) -> Self:
-        """One statement of a policy's document, as a template has it."""
+    def from_document(cls, document: Any) -> Self:
+        """Read one statement of a policy document, as a template has it."""
         if not isinstance(document, Mapping) or document.get("Effect") not in ("Allow", "Deny"):
             return cls("Unknown", whole=text_of(document))
-        actions, resources, principals = (Targets.read(document, word) for word in ("Action", "Resource", "Principal"))
+        actions, resources, principals = (Targets.from_statement(document, word) for word in ("Action", "Resource", "Principal"))
         return cls(document["Effect"], actions, resources, principals, _condition(document.get("Condition")))
 
     def within(self, other: Self) -> bool:
-        """Whether the other matches every request that this one matches. Their effects do not count."""
+        """Return whether the other matches every request that this one matches. Their effects do not count."""
         if self.whole or other.whole:
             return self.whole == other.whole
         return (
@@ -77,9 +77,9 @@ class Statement:
         )
 
     def atoms(self) -> Iterator[Self]:
-        """It, taken apart into statements of one action, one resource, one principal and one value of each condition."""
+        """Split it into statements of one action, one resource, one principal and one value of each condition."""
         lists = [_parts(targets) for targets in (self.actions, self.resources, self.principals)]
-        conditions = [_condition_parts(one) for one in self.condition]
+        conditions = [_condition_parts(condition) for condition in self.condition]
         if self.whole or prod([*map(len, lists), *map(len, conditions)]) > MAX_ATOMS:
             yield self
             return
@@ -88,7 +88,7 @@ class Statement:
                 yield replace(self, actions=actions, resources=resources, principals=principals, condition=tuple(condition))
 
     def is_over(self, session_seconds: int, now: datetime) -> bool:
-        """Whether it is about sessions alone that all ended by themselves, where none lasts longer than that."""
+        """Return whether it applies only to sessions that have all ended by now, if none lasts longer than `session_seconds`."""
         for operator, key, values in self.condition:
             if key == SESSION_BEGAN and operator in ("DateLessThan", "DateLessThanEquals"):
                 moments = [_moment(value) for value in values]
@@ -97,46 +97,48 @@ class Statement:
 
     @property
     def session_names(self) -> frozenset[str]:
-        """The names of the sessions that it is about, where it is about those of certain names alone."""
+        """The names of the sessions that it applies to, if it applies to certain sessions alone; else empty."""
         for operator, key, values in self.condition:
             if key == SESSION_NAME and operator in ("StringLike", "StringEquals"):
-                found = {re.fullmatch(r"\*:([A-Za-z0-9]+)", value) for value in values}
-                return frozenset(one[1] for one in found if one) if None not in found else frozenset()
+                names = {re.fullmatch(r"\*:([A-Za-z0-9]+)", value) for value in values}
+                return frozenset(name[1] for name in names if name) if None not in names else frozenset()
         return frozenset()
 
 
 def statements_of(document: Any) -> list[Statement]:
-    """The statements of a policy's document; an intrinsic function in its place is one that says nothing."""
+    """Return the statements of a policy document; an intrinsic function in its place is one statement of unknown effect."""
     if document is None:
         return []
     if not isinstance(document, Mapping) or "Statement" not in document:
-        return [Statement.read(document)]
-    found = document["Statement"]
-    return [Statement.read(one) for one in (found if isinstance(found, list) else [found])]
+        return [Statement.from_document(document)]
+    statements = document["Statement"]
+    return [Statement.from_document(statement) for statement in (statements if isinstance(statements, list) else [statements])]
 
 
 def uncovered(statement: Statement, others: Sequence[Statement]) -> list[Statement]:
-    """What of a statement is matched by none of the others."""
+    """Return the atoms of a statement that none of the others matches."""
     if any(statement.within(other) for other in others):
         return []
     return [atom for atom in statement.atoms() if not any(atom.within(other) for other in others)]
 
 
 def matches(pattern: str, text: str, *, folds_case: bool = False) -> bool:
-    """Whether all that `text` stands for (it may be a pattern itself) fits the pattern."""
+    """Return whether all that `text` stands for (it may be a pattern itself) matches the pattern."""
     if folds_case:
         pattern, text = pattern.lower(), text.lower()
     if pattern == text or pattern == "*":
         return True
     if "?" in pattern and ("*" in text or "${" in text):
         return False
-    # Of the literal pieces between asterisks none may be matched by an asterisk of the text: they are of the text itself.
-    expression = "".join(".*" if one == "*" else "[^*]" if one == "?" else re.escape(one) for one in pattern)
+    # Literal pieces of the pattern must be found in the text itself: an asterisk of the text matches none of them.
+    expression = "".join(
+        ".*" if character == "*" else "[^*]" if character == "?" else re.escape(character) for character in pattern
+    )
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
 def text_of(value: Any) -> str:
-    """A value of a template in words: text as it is, a reference as `${Logical.Attribute}`."""
+    """Return a template's value as text: a string as it is, a reference as `${Logical.Attribute}`."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping) and len(value) == 1:
@@ -146,28 +148,28 @@ def text_of(value: Any) -> str:
         if function == "Fn::GetAtt":
             return f"${{{argument if isinstance(argument, str) else '.'.join(map(text_of, argument))}}}"
         if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2 and isinstance(argument[1], list):
-            return str(argument[0]).join(text_of(one) for one in argument[1])
+            return str(argument[0]).join(text_of(part) for part in argument[1])
         if function == "Fn::Sub" and isinstance(argument, str):
             return argument
     return json.dumps(value, sort_keys=True)
 
 
 def condition_text(statement: Statement) -> str:
-    """Its condition as IAM writes one; empty where it has none."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the statement's condition as IAM writes one; empty if it has none."""
+    operators: dict[str, dict[str, Any]] = {}
     for operator, key, values in statement.condition:
-        found.setdefault(operator, {})[key] = sorted(values) if len(values) != 1 else next(iter(values))
-    return json.dumps(found) if found else ""
+        operators.setdefault(operator, {})[key] = sorted(values) if len(values) != 1 else next(iter(values))
+    return json.dumps(operators) if operators else ""
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Texts of a list, of one value, or of principals by their kind."""
+    """Yield the texts of a list, of one value, or of principals by their kind."""
     if isinstance(value, list):
-        for one in value:
-            yield text_of(one)
+        for item in value:
+            yield text_of(item)
     elif isinstance(value, Mapping) and not any(key == "Ref" or key.startswith("Fn::") for key in value):
         for kind, inner in value.items():
-            yield from (f"{kind}:{one}" for one in _texts(inner))
+            yield from (f"{kind}:{text}" for text in _texts(inner))
     elif value is not None:
         yield text_of(value)
 
@@ -177,18 +179,18 @@ def _condition(value: Any) -> Condition:
         return ()
     if not isinstance(value, Mapping):
         return (("Unknown", "", frozenset({text_of(value)})),)
-    found = []
+    parts = []
     for operator, keys in sorted(value.items()):
         if not isinstance(keys, Mapping):
-            found.append((str(operator), "", frozenset({text_of(keys)})))
+            parts.append((str(operator), "", frozenset({text_of(keys)})))
             continue
-        # IAM takes keys in any letters.
-        found += [(str(operator), str(key).lower(), frozenset(_texts(inner))) for key, inner in sorted(keys.items())]
-    return tuple(found)
+        # IAM's condition keys are case-insensitive.
+        parts += [(str(operator), str(key).lower(), frozenset(_texts(inner))) for key, inner in sorted(keys.items())]
+    return tuple(parts)
 
 
 def _implies(narrow: Condition, wide: Condition) -> bool:
-    """Whether whatever meets the one condition meets the other."""
+    """Return whether every request that meets the one condition meets the other."""
     return all(any(_meets(held, wanted) for held in narrow) for wanted in wide)
 
 
@@ -203,17 +205,17 @@ def _meets(held: tuple[str, str, frozenset[str]], wanted: tuple[str, str, frozen
     if "Not" in operator:
         return mine >= theirs
     if operator in ("StringLike", "ArnLike", "ArnEquals"):
-        return all(any(matches(pattern, one) for pattern in theirs) for one in mine)
+        return all(any(matches(pattern, value) for pattern in theirs) for value in mine)
     return mine <= theirs
 
 
 def _meets_bound(operator: str, mine: frozenset[str], theirs: frozenset[str]) -> bool:
-    read = _moment if operator.startswith("Date") else _number
-    held, wanted = [read(one) for one in mine], [read(one) for one in theirs]
-    known_held, known_wanted = [one for one in held if one is not None], [one for one in wanted if one is not None]
+    parse = _moment if operator.startswith("Date") else _number
+    held, wanted = [parse(text) for text in mine], [parse(text) for text in theirs]
+    known_held, known_wanted = [bound for bound in held if bound is not None], [bound for bound in wanted if bound is not None]
     if len(known_held) != len(held) or len(known_wanted) != len(wanted) or not held or not wanted:
         return False
-    # Of several values one is enough.
+    # A condition is met by any of its values.
     return max(known_held) <= max(known_wanted) if "Less" in operator else min(known_held) >= min(known_wanted)
 
 
@@ -235,12 +237,12 @@ def _number(value: str) -> float | None:
 def _parts(targets: Targets) -> list[Targets]:
     if targets.excludes or len(targets.values) < 2:
         return [targets]
-    return [Targets(frozenset({one})) for one in sorted(targets.values)]
+    return [Targets(frozenset({value})) for value in sorted(targets.values)]
 
 
-def _condition_parts(one: tuple[str, str, frozenset[str]]) -> list[tuple[str, str, frozenset[str]]]:
-    operator, key, values = one
-    # Whoever must match one of several values matches the first, or the second, ...; of all the others that does not hold.
+def _condition_parts(part: tuple[str, str, frozenset[str]]) -> list[tuple[str, str, frozenset[str]]]:
+    operator, key, values = part
+    # Only operators that are met by any of their values can be split by value: not ForAllValues and ForAnyValue, nor negations.
     if ":" in operator or "Not" in operator or len(values) < 2:
-        return [one]
+        return [part]
     return [(operator, key, frozenset({value})) for value in sorted(values)]

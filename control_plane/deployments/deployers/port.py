@@ -1,6 +1,6 @@
-"""How a published manifest becomes a deployed stack: the port.
+"""Interface between the engine and the deployers, which bring a published manifest to AWS.
 
-`resident.py` is CDK's own engine in a process that stays; `cdk_cli.py` is the plain `cdk deploy`, as a person would run it.
+`resident.py` runs CDK's own engine in a long-lived process; `cdk_cli.py` runs the plain `cdk deploy`, as a person would.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from control_plane.base.aws import Place
-from control_plane.deployments.failures import Problem
+from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.models import Failure
 from control_plane.deployments.plans import Plan
 
@@ -18,32 +18,32 @@ Tick = Callable[[], None]
 
 
 class DeployerFailure(RuntimeError):
-    """The deployer itself failed, whatever CloudFormation may say. `advice` says what to do, `kind` what follows.
+    """Failure of the deployer itself, whatever CloudFormation may say. `advice` says what to do, `kind` what follows.
 
-    `told` is all that it said of it.
+    `output` is all that the deployer said of it.
     """
 
-    def __init__(self, message: str, advice: str, kind: Failure = Failure.PERMANENT, told: str = "") -> None:
+    def __init__(self, message: str, advice: str, kind: Failure = Failure.PERMANENT, output: str = "") -> None:
         super().__init__(message)
-        self.advice, self.kind, self.told = advice, kind, told
+        self.advice, self.kind, self.output = advice, kind, output
 
     @property
-    def problem(self) -> Problem:
-        """For the record."""
-        return Problem(str(self), self.advice, self.kind)
+    def problem(self) -> DeploymentProblem:
+        """The failure as a problem, for the deployment's record."""
+        return DeploymentProblem(str(self), self.advice, self.kind)
 
 
 class DeployerMissing(DeployerFailure):
-    """This way to deploy cannot be used here; the plain command line may."""
+    """This deployer cannot be used here; the next one may."""
 
 
 class Declined(RuntimeError):
-    """The plan was made and not allowed to be carried out: nothing was changed."""
+    """The change set was made, and the watcher did not allow its execution: nothing was changed."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What to deploy: the stack, the context that has the app synthesise it alone, and its assembly if one was made."""
+    """Deployment target: the stack, the context that has the app synthesise it alone, and its assembly if one was made."""
 
     stack_name: str
     context: str
@@ -63,23 +63,23 @@ class ResourceEvent:
 
 
 class Watcher(Protocol):
-    """What a deployer tells while it works, and whom it asks before it changes anything."""
+    """Receiver of a deployer's progress, which also decides whether a change set is executed."""
 
     def line(self, text: str) -> None:
-        """A line for the log."""
+        """Add a line to the log."""
 
     def resource(self, event: ResourceEvent) -> None:
-        """A resource has got further."""
+        """Record that a resource has got further."""
 
     def may_execute(self, plan: Plan | None) -> bool:
-        """The change set is made, and changes this (None: this deployer cannot tell). May it be executed?"""
+        """Decide whether the change set may be executed. `plan` is what it changes, None if this deployer cannot tell."""
 
     def tick(self) -> None:
-        """Called at least once a second. Whatever it raises ends the deployer's work."""
+        """Check the run. Called at least once a second; what it raises ends the deployer's work."""
 
 
 class Deployer(Protocol):
-    """Deploys. It does not say how the deployment ended: CloudFormation does."""
+    """One way to deploy a stack. CloudFormation says how the deployment ended, not the deployer."""
 
     def deploy(self, target: Target, watcher: Watcher) -> None:
         """Deploy, and return when CloudFormation has ended.

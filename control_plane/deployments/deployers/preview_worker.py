@@ -1,4 +1,4 @@
-"""Comparing a previewed manifest with what is deployed: CDK's diff, by the processes that the worker keeps."""
+"""Comparison of a previewed manifest with what is deployed: CDK's diff, by the processes that the worker keeps."""
 
 from control_plane.deployments.deployers import toolchain
 from control_plane.deployments.deployers.port import DeployerFailure
@@ -10,7 +10,7 @@ NO_ENGINE = "This worker deploys by the plain `cdk deploy` (COHORT_DEPLOYER=cli)
 
 
 def work_out(preview_id: int) -> None:
-    """Have CDK say what the preview's manifest would change, and record it."""
+    """Compute with CDK what the preview's manifest would change, and record it."""
     preview = Preview.objects.get(pk=preview_id)
     try:
         plan = _plan(preview)

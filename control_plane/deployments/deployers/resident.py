@@ -1,4 +1,4 @@
-"""CDK's own engine, kept loaded in a Node process (`resident_deployer.mjs`): no start-up, and events instead of text."""
+"""Deployer by CDK's own engine, kept loaded in a Node process (`resident_deployer.mjs`): no start-up, events instead of text."""
 
 import shutil
 import time
@@ -9,36 +9,36 @@ from control_plane.base import aws
 from control_plane.base.config import ROOT, config
 from control_plane.deployments import failures
 from control_plane.deployments.deployers._environment import child_environment
-from control_plane.deployments.deployers._json_child import Child, ChildDied, Conversation, Kept, Message
+from control_plane.deployments.deployers._json_child import Child, ChildDied, Conversation, KeptChild, Message
 from control_plane.deployments.deployers.iam_comparison import compare
 from control_plane.deployments.deployers.port import Declined, DeployerFailure, DeployerMissing, ResourceEvent, Target, Watcher
 from control_plane.deployments.models import Failure
-from control_plane.deployments.plans import Plan, ResourceChange, told
+from control_plane.deployments.plans import Plan, ResourceChange, plan_from_comparison
 from stacks.environment import node_folder
 
 SCRIPT = Path(__file__).with_name("resident_deployer.mjs")
 TICK_SECONDS = 0.5
-# A process that does not answer so long hangs: its one thread is never at work for seconds. What it waits for AWS to do is no
-# sign of that, however long it takes: each deployment has limits of its own, and ends alone.
+# A process that does not answer a ping for so long hangs: its one thread is never busy for seconds. Waiting for AWS does not
+# block it, however long that takes: each deployment has time limits of its own, and is ended alone.
 SILENCE_SECONDS = 20.0
-# One call of AWS, which answers within seconds: the connection hangs.
+# Time limit of one call of AWS, which answers within seconds: after that the connection hangs.
 CALL_SECONDS = 60.0
 # A diff reads templates and makes no change set. Other tasks of the worker wait for it.
 DIFF_SECONDS = 120.0
 # Without a limit Node lets its heap grow for as long as the machine has memory; the engine needs half of this.
 HEAP_MB = 1024
-# Of what CDK says of a failure, in characters.
-MAX_SAID = 1000
+# Of CDK's message of a failure.
+MAX_MESSAGE_CHARACTERS = 1000
 DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
 
 
 class ResidentDeployer:
-    """One Node process for all deployments of this worker. It is started again when it has died or hangs."""
+    """Deployer with one Node process for all deployments of a worker, started again when it has died or hangs."""
 
     def __init__(self) -> None:
         command = [_node(), f"--max-old-space-size={HEAP_MB}", str(SCRIPT)]
         environment = {**child_environment(), "AWS_CALL_MS": str(round(CALL_SECONDS * 1000))}
-        self._kept = Kept("the resident deployer", command, environment)
+        self._kept = KeptChild("the resident deployer", command, environment)
 
     def warm(self) -> None:
         """Start the process without waiting for it. Raises DeployerMissing."""
@@ -47,7 +47,7 @@ class ResidentDeployer:
         self._kept.warm()
 
     def deploy(self, target: Target, watcher: Watcher) -> None:
-        """See Deployer. Needs the target's assembly."""
+        """Deploy; see `Deployer`. Needs the target's assembly."""
         child = self._child()
         request = {
             "op": "deploy",
@@ -56,31 +56,31 @@ class ResidentDeployer:
             "revertDrift": target.revert_drift,
         }
         try:
-            with child.talk(request) as conversation:
+            with child.request(request) as conversation:
                 try:
                     _Deployment(conversation, watcher).follow()
                 except (Declined, DeployerFailure, ChildDied):
                     raise
                 except BaseException:
-                    # Whatever ends our watching must also keep the change set from being executed.
-                    conversation.say({"op": "forget"})
+                    # Nobody watches any more, so the change set must not be executed.
+                    conversation.send({"op": "forget"})
                     raise
         except ChildDied as error:
             raise DeployerFailure(f"{str(error).capitalize()} while it deployed.", DIED_ADVICE, Failure.RETRYABLE) from error
 
     def diff(self, assembly: Path, stack_name: str) -> Plan:
-        """What deploying this assembly would change, by CDK's own diff. Raises DeployerFailure."""
+        """Return what deploying this assembly would change, by CDK's own diff. Raises DeployerFailure."""
         child = self._child()
         deadline = time.monotonic() + DIFF_SECONDS
         try:
-            with child.talk({"op": "diff", "assembly": str(assembly), "stack": stack_name}) as conversation:
+            with child.request({"op": "diff", "assembly": str(assembly), "stack": stack_name}) as conversation:
                 while time.monotonic() < deadline:
-                    message = conversation.hear(TICK_SECONDS)
+                    message = conversation.receive(TICK_SECONDS)
                     if message and message["event"] == "diff":
                         return _plan(message)
                     if message and message["event"] == "error":
                         raise _failure(message)
-                conversation.say({"op": "end"})
+                conversation.send({"op": "end"})
         except ChildDied as error:
             raise DeployerFailure(f"{str(error).capitalize()}.", DIED_ADVICE, Failure.RETRYABLE) from error
         raise DeployerFailure("CDK's diff took too long.", "Ask for it again.", Failure.RETRYABLE)
@@ -91,20 +91,20 @@ class ResidentDeployer:
 
     @property
     def pid(self) -> int | None:
-        """The Node process, if it runs."""
+        """The Node process's id, if it runs."""
         return self._kept.pid
 
     def check(self) -> None:
-        """End the process if it hangs; those who wait for it are told that it died."""
+        """End the process if it hangs; open conversations then raise ChildDied."""
         child = self._kept.running
         if child is None or not child.ready.is_set():
             return
         try:
-            with child.talk({"op": "ping"}) as conversation:
-                if conversation.hear(SILENCE_SECONDS) is None:
+            with child.request({"op": "ping"}) as conversation:
+                if conversation.receive(SILENCE_SECONDS) is None:
                     child.kill()
         except ChildDied:
-            # Whoever needs it next starts another.
+            # The next use starts another.
             return
 
     def _child(self) -> Child:
@@ -115,17 +115,17 @@ class ResidentDeployer:
 
 
 class _Deployment:
-    """One deployment's conversation: each message goes to the watcher, within the time limits of its stages."""
+    """One deployment's conversation: passes messages to the watcher, and holds the time limits of its stages."""
 
     def __init__(self, conversation: Conversation, watcher: Watcher) -> None:
         self._conversation, self._watcher = conversation, watcher
         self._stage, self._deadline = "making the change set", time.monotonic() + config().cohort_change_set_seconds
 
     def follow(self) -> None:
-        """Until the end. Raises Declined, DeployerFailure, ChildDied, or what the watcher raises."""
+        """Follow the deployment to its end. Raises Declined, DeployerFailure, ChildDied, or what the watcher raises."""
         while True:
             self._watcher.tick()
-            message = self._conversation.hear(TICK_SECONDS)
+            message = self._conversation.receive(TICK_SECONDS)
             if message is None:
                 self._check_time()
             elif self._handle(message):
@@ -139,7 +139,7 @@ class _Deployment:
                 event = ResourceEvent(message["logicalId"], message["type"], message["status"], message["reason"])
                 self._watcher.resource(event)
             case "plan":
-                self._conversation.say({"op": "answer", "go": self._watcher.may_execute(_plan(message))})
+                self._conversation.send({"op": "answer", "go": self._watcher.may_execute(_plan(message))})
                 self._stage, self._deadline = "deploying", time.monotonic() + config().cohort_deploy_seconds
             case "aborted":
                 raise Declined
@@ -152,8 +152,8 @@ class _Deployment:
     def _check_time(self) -> None:
         if time.monotonic() < self._deadline:
             return
-        # One process serves all: this deployment alone is ended in it, and its change set is never executed.
-        self._conversation.say({"op": "end"})
+        # The process serves other deployments too: only this one is ended, and its change set is never executed.
+        self._conversation.send({"op": "end"})
         raise DeployerFailure(
             f"This deployment was ended because {self._stage} took too long.",
             "CloudFormation may still be at work: the next try waits for it. Other deployments go on.",
@@ -163,19 +163,19 @@ class _Deployment:
 
 def _plan(message: Message) -> Plan:
     statements = compare(message["before"], message["after"], now=datetime.now(UTC))
-    return told(statements, [ResourceChange(**one) for one in message["resources"]])
+    return plan_from_comparison(statements, [ResourceChange(**resource) for resource in message["resources"]])
 
 
 def _failure(message: Message) -> DeployerFailure:
     text = f"{message['name']} {message['code']} {message['status']} {message['message']}"
-    kind = Failure.RETRYABLE if message["code"] in aws.PASSING_CODES else failures.of_text(text)
+    kind = Failure.RETRYABLE if message["code"] in aws.PASSING_CODES else failures.classify_text(text)
     lines = [line.strip() for line in message["message"].splitlines() if line.strip()] or [message["name"]]
     # A heading says nothing without what stands below it.
-    said = " ".join(lines)[:MAX_SAID] if lines[0].endswith(":") else lines[0]
-    return DeployerFailure(f"CDK could not deploy it: {said}", failures.explain(message["message"]), kind, message["message"])
+    said = " ".join(lines)[:MAX_MESSAGE_CHARACTERS] if lines[0].endswith(":") else lines[0]
+    return DeployerFailure(f"CDK could not deploy it: {said}", failures.advice_for(message["message"]), kind, message["message"])
 
 
 def _node() -> str:
-    """Node itself where it is installed, else whichever is on the path."""
+    """Return the command of the installed Node, else of whichever is on the path."""
     folder = node_folder()
     return str(folder / "node") if folder else "node"

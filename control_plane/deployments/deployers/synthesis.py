@@ -1,4 +1,4 @@
-"""Manifests into an assembly, by a Python process that keeps jsii and aws_cdk loaded (`stacks/synthesiser.py`)."""
+"""Synthesis of manifests into an assembly, by a Python process that keeps jsii and aws_cdk loaded (`stacks/synthesiser.py`)."""
 
 import logging
 import shutil
@@ -13,39 +13,39 @@ from pathlib import Path
 
 from control_plane.base.config import config
 from control_plane.deployments.deployers._environment import child_environment, work_folder
-from control_plane.deployments.deployers._json_child import Child, ChildDied, Kept
-from control_plane.deployments.failures import Problem
+from control_plane.deployments.deployers._json_child import Child, ChildDied, KeptChild
+from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.models import Failure
 
 logger = logging.getLogger("cohort.synthesis")
 
-# jsii never frees what an app made; after so many stacks a fresh process takes over (about 0.1 MB each).
+# jsii never frees an app's memory, about 0.1 MB a stack; after so many stacks a fresh process takes over.
 STACKS_PER_PROCESS = 5000
-HEAR_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class SynthesisFailed(RuntimeError):
     """No assembly could be made."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: DeploymentProblem) -> None:
         super().__init__(problem.error)
         self.problem = problem
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """A folder that CDK deploys from: each stack's template by its SHA-256, and the stacks that could not be made."""
+    """Cloud assembly folder, with each stack's template SHA-256 and the problems of stacks that could not be synthesised."""
 
     folder: Path
     digests: Mapping[str, str]
-    problems: Mapping[str, Problem]
+    problems: Mapping[str, DeploymentProblem]
 
 
 class Synthesiser:
-    """One warm process for all syntheses of this worker, one after another."""
+    """Warm process for all syntheses of this worker, one after another."""
 
     def __init__(self) -> None:
-        self._kept = Kept("the synthesiser", [sys.executable, "-m", "stacks.synthesiser"], child_environment())
+        self._kept = KeptChild("the synthesiser", [sys.executable, "-m", "stacks.synthesiser"], child_environment())
         self._lock = threading.Lock()
         self._stacks = 0
 
@@ -55,12 +55,12 @@ class Synthesiser:
 
     @contextmanager
     def assembly(self, manifests: Mapping[str, str]) -> Iterator[Assembly]:
-        """The assembly of these manifests (texts, by the stack's name), removed afterwards. Raises SynthesisFailed."""
+        """Synthesise these manifests (texts, by the stack's name), and remove the assembly afterwards. Raises SynthesisFailed."""
         try:
             folder = Path(tempfile.mkdtemp(prefix="assembly-", dir=work_folder()))
         except OSError as error:
             raise SynthesisFailed(
-                Problem(
+                DeploymentProblem(
                     f"The assembly could not be written: {error.strerror}.",
                     "Nothing was changed on AWS. It is tried again by itself; make room under VAR_DIR.",
                     Failure.RETRYABLE,
@@ -79,7 +79,7 @@ class Synthesiser:
 
     @property
     def pid(self) -> int | None:
-        """The process, if it runs."""
+        """The process id, if it runs."""
         return self._kept.pid
 
     def _ask(self, manifests: Mapping[str, str], folder: Path) -> Assembly:
@@ -88,32 +88,32 @@ class Synthesiser:
             child = self._kept.get()
             answer = self._answer(child, manifests, folder / "assembly")
         except ChildDied as error:
-            raise SynthesisFailed(_passing(f"{str(error).capitalize()}.")) from error
+            raise SynthesisFailed(_retryable(f"{str(error).capitalize()}.")) from error
         self._stacks += len(manifests)
         if self._stacks >= STACKS_PER_PROCESS:
             self._stacks = 0
             threading.Thread(target=self._kept.replace, args=(child,), name="synthesiser-successor", daemon=True).start()
-        problems = {name: _refused(message) for name, message in answer["errors"].items()}
+        problems = {name: _permanent(message) for name, message in answer["errors"].items()}
         return Assembly(folder / "assembly", answer["stacks"], problems)
 
     def _answer(self, child: Child, manifests: Mapping[str, str], output: Path) -> dict[str, dict[str, str]]:
         deadline = time.monotonic() + config().cohort_synth_seconds
-        with child.talk({"output": str(output), "manifests": dict(manifests)}) as conversation:
+        with child.request({"output": str(output), "manifests": dict(manifests)}) as conversation:
             while time.monotonic() < deadline:
-                answer = conversation.hear(HEAR_SECONDS)
+                answer = conversation.receive(POLL_SECONDS)
                 if answer is None:
                     continue
                 if failed := answer.get("failed"):
-                    raise SynthesisFailed(_passing(f"The templates could not be made: {failed}."))
+                    raise SynthesisFailed(_retryable(f"The templates could not be made: {failed}."))
                 return answer
         child.kill()
-        raise SynthesisFailed(_passing(f"The templates were not made within {config().cohort_synth_seconds} s."))
+        raise SynthesisFailed(_retryable(f"The templates were not made within {config().cohort_synth_seconds} s."))
 
 
-def _passing(error: str) -> Problem:
+def _retryable(error: str) -> DeploymentProblem:
     advice = "Nothing was changed on AWS. The synthesiser is started again and it is tried again by itself."
-    return Problem(error, advice, Failure.RETRYABLE)
+    return DeploymentProblem(error, advice, Failure.RETRYABLE)
 
 
-def _refused(message: str) -> Problem:
-    return Problem(message, "Nothing was changed on AWS. Correct it, then deploy again.", Failure.PERMANENT)
+def _permanent(message: str) -> DeploymentProblem:
+    return DeploymentProblem(message, "Nothing was changed on AWS. Correct it, then deploy again.", Failure.PERMANENT)

@@ -1,4 +1,4 @@
-"""The processes of CDK that a worker keeps loaded: for its engine, and for the tasks that it does beside deploying."""
+"""CDK processes that a worker keeps loaded, for its engine and for its tasks."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from control_plane.deployments.deployers.synthesis import Synthesiser
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What synthesises and what compares and deploys; None where the worker deploys by the plain `cdk deploy`."""
+    """Synthesiser and resident deployer; None where the worker deploys by the plain `cdk deploy`."""
 
     resident: ResidentDeployer | None
     synthesiser: Synthesiser | None
@@ -18,11 +18,11 @@ _kept: Toolchain | None = None
 
 
 def current() -> Toolchain | None:
-    """Return this process's toolchain; None where it is no worker."""
+    """Return this process's toolchain; None if it is no worker."""
     return _kept
 
 
 def keep(toolchain: Toolchain | None) -> None:
-    """Make it this process's toolchain."""
+    """Set this process's toolchain."""
     global _kept
     _kept = toolchain

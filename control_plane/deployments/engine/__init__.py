@@ -2,5 +2,5 @@
 
 It may import all else of the deployments: the deployers below it, what looks at a stack on AWS (`cloudformation`, `drift`,
 `leftovers`, `lockout`), and what it asks for in turn (`requests`, `tasks`). Nothing else of the deployments imports it: what a
-task does (`drift`, `lockout`) lies below the tasks, and so outside of it. The web process loads none of it.
+task runs (`drift`, `lockout`) lies below the tasks, and so outside of it. The web process loads none of it.
 """

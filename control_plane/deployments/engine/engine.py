@@ -1,4 +1,4 @@
-"""Bring waiting stacks to their desired state: many at once through one synthesis, each then by a run of its own."""
+"""Engine: brings waiting stacks to their desired state, many at once through one synthesis, each then by a run of its own."""
 
 import logging
 import threading
@@ -21,19 +21,19 @@ from control_plane.deployments.models import Deployment, StoredManifest
 
 logger = logging.getLogger("cohort.engine")
 
-# Runs that are claimed for each that deploys: while some deploy, the next ones are synthesised.
+# Runs claimed for each one that deploys: while some deploy, the next ones are synthesised.
 CLAIMED_PER_SLOT = 4
-# How long a run takes at most to notice that it is handed over, unless it waits for an answer of AWS.
+# Longest time that a run takes to notice that it is to be handed over, unless it waits for an answer of AWS.
 HAND_OVER_SECONDS = 6.0
 
 
 class Engine:
-    """One worker's machinery: its heart, its synthesiser, its deployers, and the threads that runs are carried out in."""
+    """One worker's engine: heartbeat, synthesiser, deployers, and the thread pools that carry out runs."""
 
     def __init__(self, name: str, *, deployers: Sequence[Deployer] | None = None, synthesiser: Synthesiser | None = None) -> None:
         self.name = name
         self.hand_over = threading.Event()
-        self.heart = Heartbeat(name, self.doing)
+        self.heartbeat = Heartbeat(name, self.doing)
         self.resident = ResidentDeployer() if deployers is None and config().cohort_deployer == "resident" else None
         usual: list[Deployer] = [self.resident, CdkCli()] if self.resident else [CdkCli()]
         self._deployers = usual if deployers is None else list(deployers)
@@ -44,8 +44,8 @@ class Engine:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to beat, and start the processes that are kept, without waiting for them."""
-        self.heart.start()
+        """Start the heartbeat and the CDK processes, without waiting for them."""
+        self.heartbeat.start()
         toolchain.keep(toolchain.Toolchain(self.resident, self.synthesiser))
         if self.resident is not None and self.synthesiser is not None:
             self.synthesiser.warm()
@@ -55,14 +55,14 @@ class Engine:
                 logger.warning("%s %s", error, error.advice)
 
     def claim_and_start(self) -> int:
-        """Claim what waits, as far as there is room, and begin with it. Returns how many runs began."""
+        """Claim waiting deployments, as far as there is room, and start their runs. Returns how many were started."""
         room = config().cohort_parallel * CLAIMED_PER_SLOT - len(self._open)
-        # Several at a time, while there are: one synthesis for each alone would cost more than it gains.
+        # Claimed in batches: a synthesis for each run alone would cost more than starting earlier gains.
         if room < config().cohort_parallel or not leases.has_waiting():
             return 0
         claimed = leases.claim(self.name, room)
         for deployment in claimed:
-            self.heart.hold(deployment)
+            self.heartbeat.hold(deployment)
             with self._lock:
                 self._open[deployment.pk] = deployment
         if claimed:
@@ -71,19 +71,19 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no run is under way."""
+        """True if no run is under way."""
         return not self._open
 
     def doing(self) -> str:
-        """What is under way, for people."""
+        """Describe the runs under way in words."""
         with self._lock:
-            names = [f"{one.stack.name} (deployment {one.pk})" for one in self._open.values()]
+            names = [f"{deployment.stack.name} (deployment {deployment.pk})" for deployment in self._open.values()]
         if not names:
             return "waiting for something to deploy"
         return f"deploying {', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
 
     def stop(self, grace_seconds: float) -> bool:
-        """Let the runs under way end for so long, hand the others over, and end the processes.
+        """Let runs end within `grace_seconds`, hand the others over, and end the processes.
 
         Returns whether every thread has ended; one that waits for an AWS that does not answer may not have.
         """
@@ -95,7 +95,7 @@ class Engine:
             self._hand_over_the_rest()
         for pool in (self._batches, self._runs):
             pool.shutdown(wait=has_ended, cancel_futures=True)
-        self.heart.stop()
+        self.heartbeat.stop()
         if self.resident is not None:
             self.resident.end()
         if self.synthesiser is not None:
@@ -109,12 +109,12 @@ class Engine:
         return self.is_idle
 
     def _hand_over_the_rest(self) -> None:
-        """Give back what a thread of ours still waits for; it finds the lease gone, if it ever goes on."""
+        """Hand over runs whose thread has not ended; such a thread finds its lease gone if it ever goes on."""
         with self._lock:
             rest = list(self._open.values())
         for deployment in rest:
             try:
-                outcomes.handed_over(deployment)
+                outcomes.record_hand_over(deployment)
             except LeaseLost:
                 logger.info("%s had ended meanwhile", deployment)
 
@@ -122,7 +122,7 @@ class Engine:
         try:
             self._synthesise_and_run(batch)
         except Exception:
-            # What was claimed is let go of below; the leases run out, and another look begins it again.
+            # The runs are released below; their leases expire, and a worker recovers them.
             logger.exception("a batch of %s failed unexpectedly", len(batch))
         finally:
             for deployment in batch:
@@ -142,7 +142,7 @@ class Engine:
                 self._run_all(batch, assembly)
         except SynthesisFailed as error:
             for deployment in batch:
-                Run(deployment, self.heart, self.hand_over).fail(error.problem)
+                Run(deployment, self.heartbeat, self.hand_over).fail(error.problem)
 
     def _run_all(self, batch: Sequence[Deployment], assembly: Assembly | None) -> None:
         futures: list[Future[None]] = [self._runs.submit(self._run, deployment, assembly) for deployment in batch]
@@ -151,24 +151,28 @@ class Engine:
     def _run(self, deployment: Deployment, assembly: Assembly | None) -> None:
         close_old_connections()
         try:
-            Run(deployment, self.heart, self.hand_over).carry_out(assembly, self._deployers)
+            Run(deployment, self.heartbeat, self.hand_over).carry_out(assembly, self._deployers)
         except Exception:
-            # The record could not be written: the lease runs out, and the run is begun again.
+            # The record could not be written: the lease expires, and the run is started again.
             logger.exception("the end of deployment %s could not be recorded", deployment.pk)
         finally:
             self._forget(deployment)
 
     def _forget(self, deployment: Deployment) -> None:
-        self.heart.release(deployment)
+        self.heartbeat.release(deployment)
         with self._lock:
             self._open.pop(deployment.pk, None)
 
 
 def _manifests(batch: Sequence[Deployment]) -> dict[str, str]:
-    """The manifests that these runs deploy, by their stacks' names, in one query. A retired stack is removed: it has none."""
-    wanted = {(one.stack_id, one.generation): one.stack.name for one in batch if not one.stack.is_retired}
+    """Return the manifests that these runs deploy, by their stacks' names, without retired stacks, which are deleted. One query."""
+    wanted = {
+        (deployment.stack_id, deployment.generation): deployment.stack.name
+        for deployment in batch
+        if not deployment.stack.is_retired
+    }
     stored = StoredManifest.objects.filter(
-        stack__in=[one.stack_id for one in batch], generation__in={one.generation for one in batch}
+        stack__in=[deployment.stack_id for deployment in batch], generation__in={deployment.generation for deployment in batch}
     )
     rows = stored.values_list("stack_id", "generation", "text")
     return {wanted[stack, generation]: text for stack, generation, text in rows if (stack, generation) in wanted}

@@ -1,4 +1,4 @@
-"""Who works on which stack: leases in the stack's row, so that one deployment at a time runs for each.
+"""Leases of stacks, in the stack's row: one deployment at a time runs for each.
 
 Every comparison of times is made by the database with its own clock: hosts whose clocks differ do no harm.
 """
@@ -20,8 +20,8 @@ from control_plane.base.config import config
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.backoff import MAX_TRIES
 from control_plane.deployments.models import Change, Deployment, Stack
-from control_plane.deployments.requests import tell_cancelled
-from control_plane.deployments.withdrawal import advice_after
+from control_plane.deployments.requests import announce_cancelled
+from control_plane.deployments.withdrawal import withdraw_and_advise
 
 WORKER = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
 
@@ -31,26 +31,26 @@ WORN_OUT_ADVICE = "Look into the workers’ logs for why; AWS may be changed in 
 
 
 def claim(worker: str, limit: int) -> list[Deployment]:
-    """Take up to `limit` of the longest-waiting deployments whose stacks are free, and mark them running."""
+    """Claim up to `limit` of the longest-waiting deployments whose stacks are free, and mark them running."""
     with transaction.atomic():
         return [_take(deployment, worker) for deployment in _waiting()[:limit]]
 
 
 def has_waiting() -> bool:
-    """Whether there is anything to claim now: one cheap look, without a write."""
+    """Return whether there is anything to claim now, by one cheap query without a write."""
     return _free().exists()
 
 
 def confirm(deployment: Deployment, **stack_fields: object) -> bool:
-    """Prolong the lease, set these fields of the stack with it, and say whether it is still ours.
+    """Renew the lease, set these fields of the stack with it, and return whether the lease is still ours.
 
     If it is not, nothing was set, and the stack must not be touched any more.
     """
     return bool(_held([deployment]).update(lease_expires_at=in_seconds(config().cohort_lease_seconds), **stack_fields))
 
 
-def prolong(deployments: Sequence[Deployment]) -> set[int]:
-    """Prolong all these leases. Returns the deployments (by primary key) whose lease is not ours any more."""
+def renew(deployments: Sequence[Deployment]) -> set[int]:
+    """Renew all these leases. Returns the deployments (by primary key) whose lease is not ours any more."""
     if not deployments:
         return set()
     _held(deployments).update(lease_expires_at=in_seconds(config().cohort_lease_seconds))
@@ -58,16 +58,16 @@ def prolong(deployments: Sequence[Deployment]) -> set[int]:
     return {deployment.pk for deployment in deployments if deployment.lease not in held}
 
 
-def give_back(deployment: Deployment, **stack_fields: object) -> bool:
+def release(deployment: Deployment, **stack_fields: object) -> bool:
     """End the lease, if it is still ours, and set these fields of the stack with it. Needs the transaction of the record."""
     return bool(_held([deployment]).update(lease_owner="", lease_expires_at=None, **stack_fields))
 
 
-def put_back(deployment: Deployment, *, seconds: float = 0, keep_try: bool = True) -> Deployment:
-    """Have a run that did not end go on later, in the same deployment or in the one that waits for the stack already.
+def requeue(deployment: Deployment, *, seconds: float = 0, keep_try: bool = True) -> Deployment:
+    """Queue a run that did not end again, in the same deployment or in the one that waits for the stack already.
 
-    `keep_try=False` does not count the try: it was handed over rather than failed. Needs a transaction, and the stack's lease
-    given back in it. Returns the deployment that goes on.
+    `keep_try=False` does not count the try: it was handed over rather than failed. Needs a transaction in which the stack's
+    lease was released. Returns the deployment that goes on.
     """
     Stack.objects.select_for_update().get(pk=deployment.stack_id)
     if by := Deployment.objects.filter(pk=deployment.pk, cancel_requested_at__isnull=False).values_list(
@@ -82,7 +82,7 @@ def put_back(deployment: Deployment, *, seconds: float = 0, keep_try: bool = Tru
         Deployment.objects.filter(pk=deployment.pk).update(state=Deployment.State.QUEUED, worker="", **changes)
         deployment.refresh_from_db()
         return deployment
-    # More was asked for meanwhile: what this run was for goes on with that, and the history keeps both.
+    # More was asked for meanwhile: this run's changes go on in that deployment, and the history keeps both.
     Change.objects.bulk_create(_copy(change, waiting) for change in deployment.changes.all())
     changes |= {"attempts": min(attempts, waiting.attempts), "revert_drift": waiting.revert_drift or deployment.revert_drift}
     Deployment.objects.filter(pk=waiting.pk).update(from_generation=deployment.from_generation, **changes)
@@ -94,7 +94,7 @@ def put_back(deployment: Deployment, *, seconds: float = 0, keep_try: bool = Tru
 
 
 def recover_abandoned() -> list[Deployment]:
-    """Put back the runs whose worker let its lease expire. Returns those that go on; one that was begun too often fails."""
+    """Requeue the runs whose lease has expired. Returns the deployments that go on; one that was tried too often fails."""
     with transaction.atomic():
         lost = Deployment.objects.select_for_update(of=("self", "stack"), skip_locked=True).filter(state=Deployment.State.RUNNING)
         expired = list(lost.filter(stack__lease_expires_at__lt=Now()).select_related("stack"))
@@ -102,7 +102,7 @@ def recover_abandoned() -> list[Deployment]:
 
 
 def in_seconds(seconds: float) -> Combinable:
-    """The database's own time, so many seconds from now."""
+    """Return an expression for the database's own time, so many seconds from now."""
     return ExpressionWrapper(Now() + timedelta(seconds=seconds), output_field=DateTimeField())
 
 
@@ -115,7 +115,7 @@ def _free() -> QuerySet[Deployment]:
 
 
 def _waiting() -> QuerySet[Deployment]:
-    # The stack's row is locked too: that is what a change bumps, and what two workers must not both take.
+    # The stack's row is locked too: requests bump its generation, and two workers must not both claim it.
     return _free().select_for_update(of=("self", "stack"), skip_locked=True).select_related("stack").order_by("id")
 
 
@@ -147,9 +147,9 @@ def _cancel(deployment: Deployment, by: str) -> None:
         percent=100,
     )
     deployment.refresh_from_db()
-    deployment.advice = f"The group’s page says what AWS holds. {advice_after(deployment, actor=Actor(by, 'system'))}"
+    deployment.advice = f"The group’s page says what AWS holds. {withdraw_and_advise(deployment, actor=Actor(by, 'system'))}"
     deployment.save(update_fields=["advice"])
-    tell_cancelled(deployment)
+    announce_cancelled(deployment)
 
 
 def _recover(deployment: Deployment) -> Deployment | None:
@@ -162,7 +162,7 @@ def _recover(deployment: Deployment) -> Deployment | None:
         deployment.refresh_from_db()
         announce(deployment, Deployment.State.FAILED.value)
         return None
-    return put_back(deployment)
+    return requeue(deployment)
 
 
 def _copy(change: Change, deployment: Deployment) -> Change:

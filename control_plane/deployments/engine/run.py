@@ -1,4 +1,4 @@
-"""One try of one deployment: look, publish, deploy, ask CloudFormation, record. Every stage may be the last of this worker."""
+"""One try of one deployment: observe, publish, deploy, ask CloudFormation, record. The worker may die in every stage."""
 
 import logging
 import threading
@@ -16,8 +16,8 @@ from control_plane.deployments.deployers.port import Declined, Deployer, Deploye
 from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.engine import leases, outcomes, repair, stack_deletion, validations
 from control_plane.deployments.engine.heartbeat import Heartbeat, LeaseLost
-from control_plane.deployments.engine.run_log import EXECUTING_PERCENT, DeploymentLog, NotOurs
-from control_plane.deployments.failures import Problem, of_aws
+from control_plane.deployments.engine.run_log import EXECUTING_PERCENT, DeploymentLog, DeploymentTakenOver
+from control_plane.deployments.failures import DeploymentProblem, problem_from_aws
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
@@ -26,39 +26,39 @@ from stacks.manifest import GroupManifest, ManifestError, ManifestTooNew, StoreU
 
 logger = logging.getLogger("cohort.engine")
 
-# A stack of many members tells of many at once.
+# Shortest interval between two requests to deny again: a stack of many members reports many principals at once.
 DENY_AGAIN_SECONDS = 1.0
 OUR_FAULT_ADVICE = "The worker's log has the details. AWS may be changed in part; deploy again."
 DATABASE_ADVICE = "AWS may be changed in part. It is tried again by itself, and looks at AWS first."
 
 
 class HandedOver(RuntimeError):
-    """This worker is to stop, and the run goes on elsewhere."""
+    """This worker is to stop, and the run goes on in another one."""
 
 
-class CancelAsked(RuntimeError):
-    """Somebody cancelled the run before CloudFormation had begun."""
+class CancelRequested(RuntimeError):
+    """The run was cancelled before CloudFormation had begun."""
 
 
 class NotReached(RuntimeError):
-    """CloudFormation ended, but the stack does not hold what was wanted."""
+    """CloudFormation has ended, but the stack does not hold what was wanted."""
 
-    def __init__(self, problem: Problem, observation: Observation) -> None:
+    def __init__(self, problem: DeploymentProblem, observation: Observation) -> None:
         super().__init__(problem.error)
         self.problem, self.observation = problem, observation
 
 
 class Run:
-    """Carries one claimed deployment out, and watches the deployer for it."""
+    """Run of one claimed deployment, which is also the deployer's Watcher."""
 
-    def __init__(self, deployment: Deployment, heart: Heartbeat, hand_over: threading.Event) -> None:
+    def __init__(self, deployment: Deployment, heartbeat: Heartbeat, hand_over: threading.Event) -> None:
         self._deployment, self._stack = deployment, deployment.stack
-        self._heart, self._hand_over = heart, hand_over
+        self._heartbeat, self._hand_over = heartbeat, hand_over
         self._log = DeploymentLog(deployment)
         self._stage, self._entered, self._deny_again_at = "", 0.0, 0.0
         self._observation: Observation | None = None
         self._cancel_sent = self._approval_needed = False
-        # Whether the plan removes anything, or may: CloudFormation calls an update complete that could not remove it.
+        # Whether the plan removes anything, or may: CloudFormation calls an update complete even if it could not remove a resource.
         self._removes = True
         # The stack's newest event before this run changes it, and before a change of an earlier try that ended without a record;
         # and what AWS holds that should be gone, once looked at.
@@ -66,7 +66,7 @@ class Run:
         self._left: list[Leftover] | None = None
 
     def carry_out(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
-        """Do it all, and record how it ended, whatever happens. The first deployer that is there does it."""
+        """Carry out all stages, and record the end, whatever happens. The first available deployer deploys."""
         deployment = self._deployment
         logger.info(
             "%s: deploying generation %s (deployment %s, try %s)",
@@ -78,14 +78,14 @@ class Run:
         try:
             self._carry_out(assembly, deployers)
             lockout_requests.deny_again(deployment)
-        except (LeaseLost, NotOurs):
+        except (LeaseLost, DeploymentTakenOver):
             logger.warning("%s: the lease was lost; another worker goes on with deployment %s", self._stack, deployment.pk)
 
-    def fail(self, problem: Problem) -> None:
+    def fail(self, problem: DeploymentProblem) -> None:
         """Record a try that failed before its own stages began."""
         try:
             self._failed(problem)
-        except (LeaseLost, NotOurs):
+        except (LeaseLost, DeploymentTakenOver):
             logger.warning("%s: the lease was lost; another worker goes on with deployment %s", self._stack, self._deployment.pk)
 
     def _carry_out(self, assembly: Assembly | None, deployers: Sequence[Deployer]) -> None:
@@ -93,15 +93,15 @@ class Run:
             self._bring_about(assembly, deployers)
         except HandedOver:
             self._close("This worker stops; the next one looks what AWS did, and goes on")
-            outcomes.handed_over(self._deployment)
-        except CancelAsked:
+            outcomes.record_hand_over(self._deployment)
+        except CancelRequested:
             self._close("Cancelled before AWS was asked to change anything")
-            outcomes.cancelled(self._deployment, self._heart.cancelled_by(self._deployment), self._observation)
+            outcomes.record_cancellation(self._deployment, self._heartbeat.cancelled_by(self._deployment), self._observation)
         except Declined:
             self._declined()
         except NotReached as error:
             self._not_reached(error)
-        except (LeaseLost, NotOurs):
+        except (LeaseLost, DeploymentTakenOver):
             raise
         except Exception as error:
             self._failed(_problem_of(error))
@@ -113,8 +113,8 @@ class Run:
             self._observation, half_done = repair.wait_for_rest(stack, tell=self.line, tick=self.tick), False
         else:
             self._observation, half_done = repair.settle(stack, tell=self.line, tick=self.tick)
-        if aws_ahead.note(stack, self._observation):
-            self._failed(aws_ahead.problem(stack))
+        if aws_ahead.record_newer_generation(stack, self._observation):
+            self._failed(aws_ahead.newer_generation_problem(stack))
             return
         if stack.is_retired:
             self._remove(self._observation)
@@ -131,7 +131,7 @@ class Run:
         self._record(self._deploy(target, deployers), assembly)
 
     def _record(self, failure: DeployerFailure | None, assembly: Assembly | None) -> None:
-        """Ask CloudFormation how it ended, whatever the deployer says. Raises NotReached."""
+        """Ask CloudFormation how the deployment ended, whatever the deployer says, and record it. Raises NotReached."""
         deployment, stack = self._deployment, self._stack
         self._enter("recording", "Asking CloudFormation how it ended", 95)
         observation = repair.wait_for_rest(stack, tell=self.line, tick=self._keep)
@@ -141,36 +141,36 @@ class Run:
         if not is_reached:
             raise NotReached(self._judge(observation, self._last_event, failure), observation)
         if self._left:
-            raise NotReached(leftovers.problem(self._left), observation)
+            raise NotReached(leftovers.leftovers_problem(self._left), observation)
         if deployment.revert_drift:
-            # CloudFormation has put back what it knows of.
-            for line in drift.put_back(stack):
+            # CloudFormation has put back the resources that it knows of; these additions it does not.
+            for line in drift.delete_recorded_additions(stack):
                 self.line(line)
         self._log.complete()
         self._close(f"{stack.name} is {observation.status} at generation {deployment.generation}")
-        outcomes.succeeded(deployment, observation, assembly.digests.get(stack.name, "") if assembly else "")
+        outcomes.record_success(deployment, observation, assembly.digests.get(stack.name, "") if assembly else "")
         logger.info("%s: up to date at generation %s", stack, deployment.generation)
 
     def _remove(self, observation: Observation) -> None:
-        """Have AWS hold nothing of the stack any more."""
+        """Delete the stack from AWS, and record it. Raises NotReached, or Declined."""
         stack = self._stack
         self._enter("publishing", "Publishing that the group is retired", 5)
         self._publish(None, revert_drift=False)
         self._enter("preparing", "Working out what AWS has to remove", 10)
         if observation.status in stack_deletion.GONE:
             self.line(f"{stack.name} is not there: there is nothing to remove")
-        elif not self.may_execute(stack_deletion.planned(observation, stack.place)):
+        elif not self.may_execute(stack_deletion.deletion_plan(observation, stack.place)):
             raise Declined
         else:
-            self._observation = stack_deletion.carry_out(stack, observation, self)
+            self._observation = stack_deletion.delete_stack(stack, observation, self)
         self._enter("recording", "Recording that it is removed", 95)
-        # What an earlier update could not remove was no part of the stack any more.
+        # Leftovers of earlier updates were no part of the stack any more, so its deletion did not remove them.
         self._look_for_leftovers(may_be_new=False, stack_id=observation.stack_id)
         if self._left:
-            raise NotReached(leftovers.problem(self._left), Observation(stack_deletion.REMOVED))
+            raise NotReached(leftovers.leftovers_problem(self._left), Observation(stack_deletion.REMOVED))
         self._log.complete()
         self._close(f"{stack.name} is removed from AWS")
-        outcomes.succeeded(self._deployment, Observation(stack_deletion.REMOVED), "")
+        outcomes.record_success(self._deployment, Observation(stack_deletion.REMOVED), "")
         logger.info("%s: removed, as generation %s wants it", stack, self._deployment.generation)
 
     def _publish(self, assembly: Assembly | None, *, revert_drift: bool) -> Target:
@@ -178,13 +178,13 @@ class Run:
         manifest = parse(text)
         open_store(config().manifest_store).write(manifest.store_key, text)
         context = f"group={manifest.slug}" if isinstance(manifest, GroupManifest) else f"platform={manifest.number}"
-        # A drift-aware change set is for a stack that is there; a new one has nothing to drift from.
+        # Only an existing stack can drift.
         exists = bool(self._observation and self._observation.status)
         folder = assembly.folder if assembly else None
         return Target(self._stack.name, context, folder, revert_drift and exists, self._stack.place)
 
     def _deploy(self, target: Target, deployers: Sequence[Deployer]) -> DeployerFailure | None:
-        """Let the first deployer that is there do it. Returns what it failed with: CloudFormation's word comes before it."""
+        """Deploy with the first available deployer. Returns its failure, which counts only if CloudFormation reports no other."""
         for deployer in deployers:
             try:
                 deployer.deploy(target, self)
@@ -197,99 +197,99 @@ class Run:
         return DeployerFailure("There is no way to deploy here.", "Run `make install`, then deploy again.")
 
     def _look_for_leftovers(self, *, may_be_new: bool, stack_id: str = "") -> None:
-        """Ask AWS what is left: of earlier runs, of a try whose worker died before it could look, and, if it may, of this one."""
+        """Find leftovers of earlier runs, of a try whose worker died before it could check, and, if `may_be_new`, of this one."""
         after = self._unrecorded or (self._last_event if may_be_new else None)
-        self._left = leftovers.look(self._stack, after, stack_id=stack_id)
+        self._left = leftovers.find_leftovers(self._stack, after, stack_id=stack_id)
 
-    def _judge(self, observation: Observation, last_event: str, failure: DeployerFailure | None) -> Problem:
+    def _judge(self, observation: Observation, last_event: str, failure: DeployerFailure | None) -> DeploymentProblem:
         stack = self._stack
         if observation.status and (failed := cloudformation.first_failure(stack.name, stack.place, last_event)):
-            if refused := validations.of_operation(stack.name, stack.place, failed):
-                return failures.of_refused(refused)
-            return failures.of_resource(failed, observation.status)
+            if refused := validations.refused_in_operation(stack.name, stack.place, failed):
+                return failures.problem_from_refused(refused)
+            return failures.problem_from_resource(failed, observation.status)
         if failure is not None:
-            refused = validations.of_change_set(stack.name, stack.place, failure)
-            return failures.of_refused(refused) if refused else failure.problem
-        return failures.of_state(observation.status, observation.generation, self._deployment.generation)
+            refused = validations.refused_in_change_set(stack.name, stack.place, failure)
+            return failures.problem_from_refused(refused) if refused else failure.problem
+        return failures.problem_from_state(observation.status, observation.generation, self._deployment.generation)
 
     def _not_reached(self, error: NotReached) -> None:
-        if by := self._heart.cancelled_by(self._deployment):
+        if by := self._heartbeat.cancelled_by(self._deployment):
             self._close(f"CloudFormation took the update back: {error.observation.status}")
-            outcomes.cancelled(self._deployment, by, error.observation, self._left)
+            outcomes.record_cancellation(self._deployment, by, error.observation, self._left)
         else:
             self._failed(error.problem)
 
     def _declined(self) -> None:
         if self._approval_needed:
             self._close("Waiting for a second administrator's approval")
-            outcomes.waits_for_approval(self._deployment)
+            outcomes.record_approval_wait(self._deployment)
         else:
             raise LeaseLost
 
-    def _failed(self, problem: Problem) -> None:
+    def _failed(self, problem: DeploymentProblem) -> None:
         self._close(f"Failed: {problem.error}")
-        successor = outcomes.failed(self._deployment, problem, self._observation, self._left)
+        successor = outcomes.record_failure(self._deployment, problem, self._observation, self._left)
         further = f"goes on in deployment {successor.pk}" if successor else "waits for somebody"
         logger.warning(
             "%s: deployment %s failed (%s; %s): %s", self._stack, self._deployment.pk, problem.kind, further, problem.error
         )
 
-    # What the deployer tells and asks.
+    # The methods of Watcher, called by the deployer.
 
     def line(self, text: str) -> None:
-        """See Watcher."""
+        """Add a line to the log; see Watcher."""
         self._log.write(text)
 
     def resource(self, event: ResourceEvent) -> None:
-        """See Watcher."""
+        """Record a resource's event, and request denials again if it wrote a principal; see Watcher."""
         self._log.resource(event)
         if event.type in lockout.CARRIERS and event.status.endswith("_COMPLETE") and time.monotonic() > self._deny_again_at:
             self._deny_again_at = time.monotonic() + DENY_AGAIN_SECONDS
             lockout_requests.deny_again(self._deployment)
 
     def tick(self) -> None:
-        """See Watcher. Raises LeaseLost, HandedOver, or CancelAsked while nothing has begun on AWS."""
+        """Check the run; see Watcher. Raises LeaseLost, HandedOver, or CancelRequested while nothing has begun on AWS."""
         self._keep()
-        if not self._heart.cancelled_by(self._deployment):
+        if not self._heartbeat.cancelled_by(self._deployment):
             return
-        # While it looks, this is called only as long as CloudFormation is at work, on what an earlier try began.
+        # In the stage "looking" this is called only while CloudFormation is at work on what an earlier try began.
         if self._stage not in ("looking", "executing"):
-            raise CancelAsked
+            raise CancelRequested
         if not self._cancel_sent:
             self._cancel_sent = True
             taken = cloudformation.cancel_update(self._stack.name, self._stack.place)
             self.line("Cancelling: CloudFormation takes the update back" if taken else "AWS cannot take this change back any more")
 
     def may_execute(self, plan: Plan | None) -> bool:
-        """See Watcher. False where a second administrator has to approve first, or the lease is lost."""
+        """Decide on the plan; see Watcher. False if a second administrator has to approve first, or the lease is lost."""
         deployment = self._deployment
         held = (
             StoredManifest.objects.text_at(self._stack, self._observation.generation)
             if self._observation and self._observation.generation
             else ""
         )
-        # A deployer that cannot tell what changes is taken to change the most.
+        # If the deployer cannot tell what changes, the broadest change is assumed.
         known = plan or Plan(permissions="broadening", names_resources=False)
         shown = known.for_manifests(held, StoredManifest.objects.text_at(self._stack, deployment.generation))
-        self._removes = not known.names_resources or any(one.action in ("remove", "replace") for one in known.resources)
+        self._removes = not known.names_resources or any(resource.action in ("remove", "replace") for resource in known.resources)
         self._log.plan(shown)
         self.tick()
         if needs_approval(deployment, shown):
             self._approval_needed = True
             return False
-        # Whoever goes on if this worker dies looks from there for what could not be removed.
+        # If this worker dies, the next one finds leftovers among the events since then.
         if not leases.confirm(deployment, change_began_after=self._unrecorded or self._last_event):
             return False
         pre_execute.send(
             sender=Deployment, stack=self._stack, manifest=StoredManifest.objects.text_at(self._stack, deployment.generation)
         )
         with aws.explained():
-            lockout.make_way(deployment)
+            lockout.clear_stale_denials(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
         return True
 
     def _keep(self) -> None:
-        self._heart.check(self._deployment)
+        self._heartbeat.check(self._deployment)
         if self._hand_over.is_set():
             raise HandedOver
         self._log.flush_if_due()
@@ -298,8 +298,8 @@ class Run:
         self._leave()
         self._stage, self._entered = stage, time.monotonic()
         self._log.step(doing, percent)
-        self._heart.check(self._deployment)
-        # What CloudFormation has ended is recorded; whatever comes before that may as well go on elsewhere.
+        self._heartbeat.check(self._deployment)
+        # Once CloudFormation has ended, its result is recorded here; every earlier stage can go on in another worker.
         if self._hand_over.is_set() and stage != "recording":
             raise HandedOver
 
@@ -310,29 +310,29 @@ class Run:
         self._stage = ""
 
     def _close(self, line: str) -> None:
-        """Write the last line, and store all that was gathered, before the end is recorded."""
+        """Write the last line, and store the gathered log, before the end is recorded."""
         self._leave()
         self._log.write(line)
         self._log.flush()
 
 
-def _problem_of(error: Exception) -> Problem:
+def _problem_of(error: Exception) -> DeploymentProblem:
     if isinstance(error, AwsFailure):
-        return of_aws(error)
+        return problem_from_aws(error)
     if isinstance(error, DeployerFailure | repair.NotRepaired):
         return error.problem
     if isinstance(error, ManifestTooNew):
         advice = f"{aws.NOTHING_CHANGED} A worker of the newer release deploys it; it is tried again by itself."
-        return Problem(str(error), advice, Failure.RETRYABLE)
+        return DeploymentProblem(str(error), advice, Failure.RETRYABLE)
     if isinstance(error, ManifestError):
-        return Problem(str(error), f"{aws.NOTHING_CHANGED} Correct it, then deploy again.", Failure.PERMANENT)
+        return DeploymentProblem(str(error), f"{aws.NOTHING_CHANGED} Correct it, then deploy again.", Failure.PERMANENT)
     if isinstance(error, StoreUnavailable):
         advice = f"{aws.NOTHING_CHANGED} It is tried again by itself; if that goes on, look at COHORT_MANIFEST_STORE."
-        return Problem(str(error), advice, Failure.RETRYABLE)
+        return DeploymentProblem(str(error), advice, Failure.RETRYABLE)
     if isinstance(error, OperationalError):
-        # The database went away, or took somebody else's change first. The next try looks at AWS before it changes anything.
+        # The database went away, or a transaction lost to another one. The next try observes AWS before it changes anything.
         logger.warning("the database did not take a run's record", exc_info=error)
-        return Problem("Cohort’s database did not answer as it should.", DATABASE_ADVICE, Failure.RETRYABLE)
+        return DeploymentProblem("Cohort’s database did not answer as it should.", DATABASE_ADVICE, Failure.RETRYABLE)
     # A defect of ours: the record must not say 'running' for ever. The traceback goes to the worker's log.
     logger.error("a run failed unexpectedly", exc_info=error)
-    return Problem(f"Cohort itself failed ({type(error).__name__}).", OUR_FAULT_ADVICE, Failure.PERMANENT)
+    return DeploymentProblem(f"Cohort itself failed ({type(error).__name__}).", OUR_FAULT_ADVICE, Failure.PERMANENT)

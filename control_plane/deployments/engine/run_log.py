@@ -1,4 +1,4 @@
-"""The log of a running deployment, and the progress that it tells: gathered for a moment, then stored together."""
+"""Log and progress of a running deployment: gathered for a moment, then stored together."""
 
 import time
 from typing import Any
@@ -10,20 +10,20 @@ from control_plane.deployments.deployers.port import ResourceEvent
 from control_plane.deployments.models import Deployment, LogLine
 from control_plane.deployments.plans import Plan
 
-LONGEST_LINE = 4000
-# How long lines may wait for others before they are stored: what a person who watches does not notice.
+MAX_LINE_CHARACTERS = 4000
+# How long lines are gathered before they are stored: too short for a person who watches to notice.
 GATHER_SECONDS = 0.25
-# Where CloudFormation's own work begins and ends, in percent of a usual run.
+# The part of CloudFormation's own work, in percent of a usual run.
 EXECUTING_PERCENT, EXECUTED_PERCENT = 30, 95
 _WORDS = {"CREATE": "Making", "UPDATE": "Changing", "DELETE": "Removing", "ROLLBACK": "Undoing", "IMPORT": "Adopting"}
 
 
-class NotOurs(RuntimeError):
-    """Somebody else writes this deployment's log: it is not ours any more."""
+class DeploymentTakenOver(RuntimeError):
+    """Another worker has taken the deployment over, and writes its log."""
 
 
 class DeploymentLog:
-    """Writes one deployment's lines, and what it is doing, how far it is, and each resource's state. For one thread."""
+    """Writer of one deployment's log lines, progress and resource states. Not thread-safe."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -34,19 +34,19 @@ class DeploymentLog:
         self._due = 0.0
 
     def write(self, text: str) -> None:
-        """Add one line; blank ones are left out."""
+        """Add one line, cut to MAX_LINE_CHARACTERS; blank lines are left out."""
         if text.strip():
             self._number += 1
-            self._lines.append(LogLine(deployment=self._deployment, number=self._number, text=text[:LONGEST_LINE]))
+            self._lines.append(LogLine(deployment=self._deployment, number=self._number, text=text[:MAX_LINE_CHARACTERS]))
         self.flush_if_due()
 
     def step(self, doing: str, percent: int) -> None:
-        """Say what is being done now and how far that is, in the log and on the page."""
+        """Record what is being done now and the progress in percent, for the log and the page."""
         self._fields |= {"doing": doing, "percent": percent}
         self.write(doing)
 
     def plan(self, plan: Plan) -> None:
-        """What will change is known now: all of it waits."""
+        """Record the plan, with all its resources waiting."""
         self._resources = {
             change.logical_id: {
                 "logical_id": change.logical_id,
@@ -63,7 +63,7 @@ class DeploymentLog:
         self._count()
 
     def resource(self, event: ResourceEvent) -> None:
-        """A resource has got further; its event is a line of the log too."""
+        """Record a resource's event, and its line in the log."""
         self.write(f"{event.status}  {event.type}  {event.logical_id}{f'  {event.reason}' if event.reason else ''}")
         if event.type != "AWS::CloudFormation::Stack":
             self._fields["doing"] = f"{_WORDS.get(event.status.split('_')[0], 'Working on')} {_type_in_words(event.type)}"
@@ -79,18 +79,18 @@ class DeploymentLog:
         self._count()
 
     def complete(self) -> None:
-        """All that was to change has changed, whether its events came through or not."""
+        """Mark all resources as done, whether their events came through or not."""
         for resource in self._resources.values():
             resource["state"] = "done"
         self._count()
 
     def flush_if_due(self) -> None:
-        """Store what was gathered, if that has waited long enough. Raises NotOurs."""
+        """Store what was gathered, if GATHER_SECONDS have passed. Raises DeploymentTakenOver."""
         if time.monotonic() >= self._due:
             self.flush()
 
     def flush(self) -> None:
-        """Store what was gathered. Raises NotOurs if another worker has taken the deployment over."""
+        """Store what was gathered. Raises DeploymentTakenOver if another worker has taken the deployment over."""
         self._due = time.monotonic() + GATHER_SECONDS
         if not self._lines and not self._fields:
             return
@@ -102,14 +102,14 @@ class DeploymentLog:
                         pk=self._deployment.pk, worker=self._deployment.worker, attempts=self._deployment.attempts
                     )
                     if not ours.update(**self._fields):
-                        raise NotOurs
+                        raise DeploymentTakenOver
         except IntegrityError as error:
-            raise NotOurs from error
+            raise DeploymentTakenOver from error
         self._lines, self._fields = [], {}
 
     def _count(self) -> None:
-        resources = [{key: value for key, value in one.items() if key != "began"} for one in self._resources.values()]
-        done, total = sum(one["state"] == "done" for one in resources), len(resources)
+        resources = [{key: value for key, value in resource.items() if key != "began"} for resource in self._resources.values()]
+        done, total = sum(resource["state"] == "done" for resource in resources), len(resources)
         span = EXECUTED_PERCENT - EXECUTING_PERCENT
         percent = EXECUTING_PERCENT + (span * done // total if total else 0)
         self._fields |= {"resources": resources, "resources_done": done, "resources_total": total, "percent": percent}

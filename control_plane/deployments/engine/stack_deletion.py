@@ -1,6 +1,6 @@
-"""Removing a stack that AWS is to hold no more, in place of deploying it.
+"""Deletion of a retired stack, in place of a deployment.
 
-What is really there is looked at first, so that whoever takes over from a worker that died goes on where AWS stands.
+It starts from what AWS really holds, so that a worker that takes over from one that died goes on from there.
 """
 
 import time
@@ -20,18 +20,19 @@ REMOVED = "DELETE_COMPLETE"
 GONE = frozenset({"", REMOVED})
 
 
-def planned(observation: Observation, place: Place) -> Plan:
-    """Everything in the stack goes. Raises AwsFailure."""
+def deletion_plan(observation: Observation, place: Place) -> Plan:
+    """Return the plan that removes every resource of the stack. Raises AwsFailure."""
     resources = cloudformation.resources(observation.stack_id, place)
-    return Plan(resources=[ResourceChange(one.logical_id, one.type, "remove") for one in resources])
+    return Plan(resources=[ResourceChange(resource.logical_id, resource.type, "remove") for resource in resources])
 
 
-def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observation:
-    """Have CloudFormation remove the stack and wait until it has, telling each of its events.
+def delete_stack(stack: Stack, before: Observation, watcher: Watcher) -> Observation:
+    """Have CloudFormation delete the stack, and wait for it, passing each of its events to the watcher.
 
-    Raises NotRepaired with what holds it, or AwsFailure; what the watcher raises ends the waiting, and CloudFormation goes on.
+    Raises NotRepaired with the resource that prevents it, or AwsFailure; what the watcher raises ends the waiting, and
+    CloudFormation goes on.
     """
-    # By its identifier: once it is removed its name finds it no more.
+    # By its id: a deleted stack cannot be described by its name.
     name = before.stack_id or stack.name
     began = seen = cloudformation.newest_event(name, stack.place)
     with aws.explained():
@@ -39,22 +40,22 @@ def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observatio
     deadline = time.monotonic() + config().cohort_deploy_seconds
     while True:
         watcher.tick()
-        seen = _tell(name, stack.place, seen, watcher)
+        seen = _pass_events(name, stack.place, seen, watcher)
         observation = cloudformation.observe(name, stack.place)
         if observation.status in GONE:
-            _tell(name, stack.place, seen, watcher)
+            _pass_events(name, stack.place, seen, watcher)
             return Observation(REMOVED, stack_id=before.stack_id)
         if observation.status == "DELETE_FAILED":
-            _tell(name, stack.place, seen, watcher)
+            _pass_events(name, stack.place, seen, watcher)
             failed = cloudformation.first_failure(name, stack.place, began)
-            raise repair.NotRepaired(failures.of_removal(failed, observation.status))
+            raise repair.NotRepaired(failures.problem_from_removal(failed, observation.status))
         if time.monotonic() > deadline:
             raise repair.NotRepaired(repair.too_long(stack, observation))
         time.sleep(POLL_SECONDS)
 
 
-def _tell(name: str, place: Place, seen: str, watcher: Watcher) -> str:
-    """Tell the events after `seen`, in their order. Returns the newest."""
+def _pass_events(name: str, place: Place, seen: str, watcher: Watcher) -> str:
+    """Pass the events after `seen` to the watcher, oldest first. Returns the newest event's id."""
     for event in cloudformation.events_after(name, place, seen):
         watcher.resource(ResourceEvent(event.logical_id, event.type, event.status, event.reason))
         seen = event.event_id

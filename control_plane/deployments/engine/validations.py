@@ -1,4 +1,4 @@
-"""The reasons behind a change that CloudFormation's validation refused before it made anything: its events, read for people."""
+"""Validation errors of CloudFormation, which refuse a change before anything is made: read from the operation's events."""
 
 import logging
 from collections.abc import Iterable
@@ -22,42 +22,42 @@ VALIDATION_ERROR = "VALIDATION_ERROR"
 FAILED: "EventFilterTypeDef" = {"FailedEvents": True}
 
 
-def of_operation(stack_name: str, place: Place, failed: FailedResource) -> list[FailedResource]:
-    """What the validation of a stack's update found, where `failed` says no more than that it found something.
+def refused_in_operation(stack_name: str, place: Place, failed: FailedResource) -> list[FailedResource]:
+    """Return the resources that the validation of a stack's update refused, if `failed` only points to its events.
 
     CloudFormation user guide, "Validate stack deployments": the stack's event points to DescribeEvents.
     """
     if failed.resource_type != STACK_TYPE or "DescribeEvents" not in failed.reason:
         return []
-    return _found(place, {"StackName": stack_name, "Filters": FAILED})
+    return _failed_validations(place, {"StackName": stack_name, "Filters": FAILED})
 
 
-def of_change_set(stack_name: str, place: Place, failure: DeployerFailure) -> list[FailedResource]:
-    """What the validation of CDK's change set found, where the deployer failed over that."""
-    if "change set" not in failure.told.lower():
+def refused_in_change_set(stack_name: str, place: Place, failure: DeployerFailure) -> list[FailedResource]:
+    """Return the resources that the validation of CDK's change set refused, if the deployer failed over that."""
+    if "change set" not in failure.output.lower():
         return []
-    return _found(place, {"StackName": stack_name, "ChangeSetName": CHANGE_SET, "Filters": FAILED})
+    return _failed_validations(place, {"StackName": stack_name, "ChangeSetName": CHANGE_SET, "Filters": FAILED})
 
 
-def _found(place: Place, of: "DescribeEventsInputPaginateTypeDef") -> list[FailedResource]:
-    """The resources of the newest operation that failed its validation. Without an answer, none: the failure has its own words."""
+def _failed_validations(place: Place, query: "DescribeEventsInputPaginateTypeDef") -> list[FailedResource]:
+    """Return the resources of the newest operation that failed its validation; none if AWS does not answer."""
     try:
         with explained():
-            pages = client(place).get_paginator("describe_events").paginate(**of)
+            pages = client(place).get_paginator("describe_events").paginate(**query)
             events = [event for page in pages for event in page["OperationEvents"] if event.get("EventType") == VALIDATION_ERROR]
     except AwsFailure as error:
         if isinstance(error.__cause__, ClientError) and error.__cause__.response["Error"].get("Code") == "ChangeSetNotFound":
             return []
-        logger.warning("the events of a refused change of %s could not be read: %s", of.get("StackName"), error)
+        logger.warning("the events of a refused change of %s could not be read: %s", query.get("StackName"), error)
         return []
     return _of_newest(events)
 
 
 def _of_newest(events: "Iterable[OperationEventTypeDef]") -> list[FailedResource]:
-    ordered = sorted((one for one in events if "Timestamp" in one), key=lambda one: one["Timestamp"])
+    ordered = sorted((event for event in events if "Timestamp" in event), key=lambda event: event["Timestamp"])
     newest = ordered[-1].get("OperationId") if ordered else None
     return [
-        FailedResource(one.get("LogicalResourceId", ""), one.get("ResourceType", ""), one.get("ValidationStatusReason", ""))
-        for one in ordered
-        if one.get("OperationId") == newest and one.get("ValidationFailureMode", "FAIL") == "FAIL"
+        FailedResource(event.get("LogicalResourceId", ""), event.get("ResourceType", ""), event.get("ValidationStatusReason", ""))
+        for event in ordered
+        if event.get("OperationId") == newest and event.get("ValidationFailureMode", "FAIL") == "FAIL"
     ]

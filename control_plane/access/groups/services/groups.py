@@ -19,7 +19,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.aws import Place
 from control_plane.base.errors import InvalidName, NotFound
-from control_plane.deployments.lockout_requests import shuts_out_more
+from control_plane.deployments.lockout_requests import adds_denials
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import deny_now
@@ -76,7 +76,7 @@ def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deploy
         manifest = group_manifest(group, generation)
         before = previous_manifest(group.stack, generation)
         manifest_proposed.send(sender=Group, stack=group.stack, before=before, after=manifest)
-        if shuts_out_more(before, manifest):
+        if adds_denials(before, manifest):
             # Part of the transaction: a worker sees it once the change is there.
             deny_now.enqueue(group.stack.pk)
         return manifest

@@ -1,4 +1,4 @@
-"""`manage.py deployment`: what AWS was asked to do, how it went, and the words that let it go on, stop it or repeat it."""
+"""`manage.py deployment`: list, show, approve, cancel and repeat deployments."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,7 +11,7 @@ from control_plane.deployments.terminal import DeployingCommand
 from stacks.manifest import names
 
 MAX_LISTED = 100
-# What `show` prints on lines of its own, or leaves to --json.
+# Fields that `show` prints on lines of their own, or leaves to --json.
 ELSEWHERE = ("changes", "resources", "plan", "covers", "stages")
 
 
@@ -24,13 +24,15 @@ class Command(DeployingCommand):
         listing = self.verb("list", self.list, f"List the newest deployments (at most {MAX_LISTED}).")
         listing.add_argument("--group", metavar="slug", help="Only this group's.")
         listing.add_argument("--state", choices=Deployment.State.values, help="Only those in this state.")
-        _which(self.verb("show", self.show_one, "Show a deployment."))
-        _which(self.verb("log", self.log, "Print a deployment's log."))
-        _which(self.verb("retry", self.retry, "Deploy the stack of an ended deployment again.", deploys=True))
-        _which(self.verb("cancel", self.cancel, "End a deployment: at once while it waits, as soon as AWS can while it runs."))
-        _which(self.verb("approve", self.approve, "Let a deployment that waits for approval go on.", deploys=True))
+        _add_identifier(self.verb("show", self.show_one, "Show a deployment."))
+        _add_identifier(self.verb("log", self.log, "Print a deployment's log."))
+        _add_identifier(self.verb("retry", self.retry, "Deploy the stack of an ended deployment again.", deploys=True))
+        _add_identifier(
+            self.verb("cancel", self.cancel, "End a deployment: at once while it waits, as soon as AWS can while it runs.")
+        )
+        _add_identifier(self.verb("approve", self.approve, "Let a deployment that waits for approval go on.", deploys=True))
         reject = self.verb("reject", self.reject, "Refuse a deployment that waits for approval.")
-        _which(reject)
+        _add_identifier(reject)
         reject.add_argument("--reason", default="", help="Why, for who asked for it.")
 
     def list(self, options: dict[str, Any]) -> None:
@@ -42,13 +44,13 @@ class Command(DeployingCommand):
         documents = [deployment_as_dict(deployment) for deployment in deployments[:MAX_LISTED]]
         rows = [
             [
-                str(one["id"]),
-                one["stack"],
-                one["state"],
-                one["created_at"][:19],
-                one["changes"][-1]["summary"] if one["changes"] else "",
+                str(document["id"]),
+                document["stack"],
+                document["state"],
+                document["created_at"][:19],
+                document["changes"][-1]["summary"] if document["changes"] else "",
             ]
-            for one in documents
+            for document in documents
         ]
         self.show(options, documents, table(rows, ["ID", "STACK", "STATE", "ASKED FOR", "WHAT FOR"]))
 
@@ -58,7 +60,10 @@ class Command(DeployingCommand):
             f"{name}: {value}" for name, value in document.items() if name not in ELSEWHERE and value not in ("", None, {}, False)
         ]
         lines += [f"- {change['summary']} ({change['actor']})" for change in document["changes"]]
-        lines += [f"{one.get('state', ''):8} {one.get('type', '')} {one.get('logical_id', '')}" for one in document["resources"]]
+        lines += [
+            f"{resource.get('state', ''):8} {resource.get('type', '')} {resource.get('logical_id', '')}"
+            for resource in document["resources"]
+        ]
         self.show(options, document, "\n".join(lines))
 
     def log(self, options: dict[str, Any]) -> None:
@@ -89,5 +94,5 @@ class Command(DeployingCommand):
             self.refuse(f"There is no deployment {options['id']}. `manage.py deployment list` shows those there are.", options)
 
 
-def _which(parser: ArgumentParser) -> None:
+def _add_identifier(parser: ArgumentParser) -> None:
     parser.add_argument("id", type=int)

@@ -1,4 +1,4 @@
-"""`manage.py stack`: how each stack stands on AWS, what others changed there, and putting it back."""
+"""`manage.py stack`: status of each stack on AWS, drift checks and repair."""
 
 import sys
 import time
@@ -7,10 +7,10 @@ from typing import Any
 
 from control_plane.base.terminal import EXIT_STILL_WAITING, table
 from control_plane.deployments import requests
-from control_plane.deployments.drift_schedule import check_by_night
+from control_plane.deployments.drift_schedule import start_due_drift_checks
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.serializers import stack_as_dict
-from control_plane.deployments.stack_status import on_aws, worst_first
+from control_plane.deployments.stack_status import status_of, worst_first
 from control_plane.deployments.terminal import POLL_SECONDS, WAIT_SECONDS, DeployingCommand
 
 MAX_LISTED = 1000
@@ -24,20 +24,24 @@ class Command(DeployingCommand):
 
     def add_verbs(self) -> None:
         self.verb("list", self.list, f"List the stacks, those that need a look first (at most {MAX_LISTED}).")
-        _which(self.verb("show", self.show_one, "Show a stack, and what differs on AWS."))
+        _add_identifier(self.verb("show", self.show_one, "Show a stack, and what differs on AWS."))
         check = self.verb("check", self.compare, "Have a worker compare AWS with what was deployed.")
-        _which(check)
+        _add_identifier(check)
         check.add_argument("--wait", action="store_true", help="Wait for the answer; exit status 1 says that something differs.")
         check.add_argument("--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS}).")
         self.verb("drift", self.compare_all, "Have a worker compare the stacks that were not for 20 hours with AWS (50 at a time).")
-        _which(self.verb("repair", self.repair, "Put AWS back to what was deployed.", deploys=True))
+        _add_identifier(self.verb("repair", self.repair, "Put AWS back to what was deployed.", deploys=True))
         ours = self.verb("deploy-ours", self.deploy_ours, "Have AWS hold what a restored database says.", deploys=True)
-        _which(ours)
+        _add_identifier(ours)
 
     def list(self, options: dict[str, Any]) -> None:
         stacks = worst_first()[:MAX_LISTED]
-        rows = [[one.name, f"{one.deployed_generation}/{one.generation}", one.drift_state, one.status] for one in stacks]
-        self.show(options, [stack_as_dict(one) for one in stacks], table(rows, ["STACK", "HELD/WANTED", "DRIFT", "CLOUDFORMATION"]))
+        rows = [
+            [stack.name, f"{stack.deployed_generation}/{stack.generation}", stack.drift_state, stack.status] for stack in stacks
+        ]
+        self.show(
+            options, [stack_as_dict(stack) for stack in stacks], table(rows, ["STACK", "HELD/WANTED", "DRIFT", "CLOUDFORMATION"])
+        )
 
     def show_one(self, options: dict[str, Any]) -> None:
         stack = self._find(options)
@@ -60,7 +64,7 @@ class Command(DeployingCommand):
             sys.exit(EXIT_DIFFERS)
 
     def compare_all(self, options: dict[str, Any]) -> None:
-        started = check_by_night(at_any_hour=True)
+        started = start_due_drift_checks(at_any_hour=True)
         self.show(
             options, {"started": started}, f"{started} stacks are being compared with AWS; `manage.py stack list` tells the rest."
         )
@@ -82,7 +86,7 @@ class Command(DeployingCommand):
             self.refuse(f"There is no stack {options['name']!r}. `manage.py stack list` shows those there are.", options)
 
 
-def _which(parser: ArgumentParser) -> None:
+def _add_identifier(parser: ArgumentParser) -> None:
     parser.add_argument("name", help="The stack's name on AWS, such as Group-example-lab.")
 
 
@@ -98,7 +102,7 @@ def _described(stack: Stack) -> str:
         *(
             f"- {row.type} {row.resource} {row.status}{f': {row.path} is {row.actual!r}, not {row.expected!r}' if row.path else ''}"
             f"{f' ({row.note})' if row.note else ''}"
-            for row in on_aws(stack).rows
+            for row in status_of(stack).rows
         ),
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`manage.py sweep`: what workers do by themselves each minute, once and now."""
+"""`manage.py sweep`: run once, now, the periodic steps that workers run each minute."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from control_plane.worker.sweep import sweep
 
 
 class Command(BaseCommand):
-    """One sweep."""
+    """Command that runs one sweep."""
 
     help = (
         "Look once for what was forgotten: runs whose worker has gone, stacks out of step, unsent notices, accounts to erase. "

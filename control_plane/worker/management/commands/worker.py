@@ -1,4 +1,4 @@
-"""`manage.py worker`: deploys what waits, until it is stopped."""
+"""`manage.py worker`: deploy what waits, until stopped."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ logger = logging.getLogger("cohort.worker")
 
 
 class Command(BaseCommand):
-    """Runs one worker, and says what it is doing."""
+    """Command that runs one worker, and logs what it is doing."""
 
     help = (
         "Deploy what waits, until stopped. Ctrl-C or SIGTERM: what is under way ends, or is handed over to the next worker, "
@@ -33,6 +33,6 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, stop)
         if not worker.run(once=options["once"]):
-            # A thread waits for an AWS that does not answer; its run was handed over, and nobody waits for it.
+            # A thread still waits for an AWS that does not answer; its run was handed over, so the process ends without it.
             logging.shutdown()
             os._exit(0)
