@@ -85,7 +85,7 @@ def manifest_of(group: Group) -> GroupManifest:
 
 def later(monkeypatch: pytest.MonkeyPatch, **delta: float) -> None:
     now = timezone.now() + timedelta(**delta)
-    for module in ("cut_offs", "manifests", "credentials"):
+    for module in ("session_revocation", "manifests", "credentials"):
         monkeypatch.setattr(f"control_plane.access.groups.services.{module}.timezone.now", lambda: now)
 
 

@@ -167,14 +167,14 @@ def test_one_group_that_cannot_be_changed_does_not_stop_the_others(
     join(group, ada)
     join(other, ada)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    real = removals.let_go
+    real = removals.end_memberships
 
     def refusing(which: Group, *rest: object) -> Deployment:
         if which == group:
             raise LimitReached("No.")
         return real(which, *rest)
 
-    monkeypatch.setattr(removals, "let_go", refusing)
+    monkeypatch.setattr(removals, "end_memberships", refusing)
     assert end_leftovers() == 1
     assert [one.group for one in Membership.objects.wanted()] == [group]
 

@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from control_plane.access.groups.models import Group, JoinRequest, Membership, ScopedQuerySet
-from control_plane.access.groups.services.members import let_go
+from control_plane.access.groups.models import Group, JoinRequest, Membership, GenerationScopedQuerySet
+from control_plane.access.groups.services.members import end_memberships
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import active_administrators, is_administrator, require_administrator
 from control_plane.accounts.services.deletion import LastAdministrator, cancel_deletion
@@ -152,7 +152,7 @@ def _groups_of(people: Sequence[User]) -> QuerySet[Group]:
     return Group.objects.filter(Exists(theirs)).order_by("stack_id")
 
 
-def _memberships(people: Sequence[User]) -> ScopedQuerySet:
+def _memberships(people: Sequence[User]) -> GenerationScopedQuerySet:
     return Membership.objects.wanted().filter(user__in=[person.pk for person in people])
 
 
@@ -160,7 +160,7 @@ def _take_access_to(group: Group, people: Sequence[User], actor: Actor) -> list[
     """The memberships that they have in one group, in one deployment; none if they have none by the time its stack is ours."""
     group.stack = lock(group.stack_id)
     leaving = [membership.user for membership in _memberships(people).filter(group=group).select_related("user")]
-    return [let_go(group, leaving, actor)] if leaving else []
+    return [end_memberships(group, leaving, actor)] if leaving else []
 
 
 def _withdraw_requests(people: Sequence[User], actor: Actor) -> None:

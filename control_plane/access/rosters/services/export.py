@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from control_plane.access.groups.models import Group, Membership, ScopedQuerySet
+from control_plane.access.groups.models import Group, Membership, GenerationScopedQuerySet
 from control_plane.access.rosters.services.cells import write_cell
 from control_plane.access.rosters.services.read import ADD, COLUMNS
 from control_plane.accounts.models import User
@@ -57,7 +57,7 @@ def _cells(membership: Membership) -> tuple[str, ...]:
     )
 
 
-def _in_steps(members: ScopedQuerySet) -> Iterator[Membership]:
+def _in_steps(members: GenerationScopedQuerySet) -> Iterator[Membership]:
     after = 0
     while page := list(members.filter(pk__gt=after)[:ROWS_PER_QUERY]):
         yield from page
