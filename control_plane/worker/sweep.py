@@ -13,7 +13,7 @@ from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_
 from control_plane.access.keys.schedule import start_due_checks
 from control_plane.access.limits.schedule import read_when_due
 from control_plane.access.people.departures import erase_departed
-from control_plane.access.people.removals import end_leftovers
+from control_plane.access.people.removals import remove_inactive_access
 from control_plane.access.retirement.due import take_steps
 from control_plane.access.review.schedule import start_due_looks
 from control_plane.access.review.sign_off import remind_of_reviews
@@ -64,7 +64,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     take_steps,
     look_at_open_jobs,
     deliver_due,
-    end_leftovers,
+    remove_inactive_access,
     take_up_stuck,
     erase_departed,
     clear_work_folder,
