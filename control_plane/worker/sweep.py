@@ -17,7 +17,7 @@ from control_plane.access.people.removals import remove_inactive_access
 from control_plane.access.retirement.due import take_steps
 from control_plane.access.review.schedule import start_due_looks
 from control_plane.access.review.sign_off import remind_of_reviews
-from control_plane.access.rosters.services.waiting import take_up_stuck
+from control_plane.access.rosters.services.waiting import recover_stuck
 from control_plane.base.config import config
 from control_plane.deployments.deployers._environment import clear_work_folder
 from control_plane.deployments.drift_schedule import check_drift_by_night, compare_restored
@@ -65,7 +65,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     look_at_open_jobs,
     deliver_due,
     remove_inactive_access,
-    take_up_stuck,
+    recover_stuck,
     erase_departed,
     clear_work_folder,
     forget_previews,
