@@ -56,4 +56,4 @@ def _session_of(*identity: str | None) -> boto3.session.Session:
 @pytest.fixture(autouse=True)
 def free_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every bucket's name is free: most tests have no AWS to ask. Those that have put the question back."""
-    monkeypatch.setattr(bucket_names, "holder_of", lambda bucket: bucket_names.Holder.NOBODY)
+    monkeypatch.setattr(bucket_names, "bucket_owner", lambda bucket: bucket_names.BucketOwner.NOBODY)

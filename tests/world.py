@@ -56,7 +56,7 @@ def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
     """For all tests of a module, in a transaction around theirs. On AWS, what a test changes stays until the module's end."""
     with mock_aws(), pytest.MonkeyPatch.context() as patched, django_db_blocker.unblock(), transaction.atomic():
         # As `tests.conftest` has it for each test.
-        patched.setattr(bucket_names, "holder_of", lambda bucket: bucket_names.Holder.NOBODY)
+        patched.setattr(bucket_names, "bucket_owner", lambda bucket: bucket_names.BucketOwner.NOBODY)
         sessions._kept.clear()
         yield make_world()
         sessions._kept.clear()

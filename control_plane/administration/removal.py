@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
-from control_plane.access.people.removals import activate, foresee, remove_people
+from control_plane.access.people.removals import activate, preview_removal, remove_people
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import active_administrators, is_administrator
 from control_plane.accounts.services.deletion import LastAdministrator
@@ -74,7 +74,7 @@ def removal_page(request: HttpRequest, model_admin: ModelAdmin[Any], people: lis
         "opts": model_admin.opts,
         "title": "Deactivate or delete",
         "form": form,
-        "losses": foresee(people),
+        "losses": preview_removal(people),
     }
     return TemplateResponse(request, "admin/cohort/remove_people.html", context, status=422 if form.errors else 200)
 

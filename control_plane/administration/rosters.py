@@ -20,7 +20,7 @@ from control_plane.access.rosters.services.encoding import MAX_BYTES
 from control_plane.access.rosters.services.export import export
 from control_plane.access.rosters.services.plan import FATES
 from control_plane.access.rosters.services.read import COLUMNS, MAX_ROWS
-from control_plane.access.rosters.uploads import ask_to_apply, look_again, upload
+from control_plane.access.rosters.uploads import ask_to_apply, check_again, upload_roster
 from control_plane.accounts.permissions import is_administrator
 from control_plane.administration.pages import RecordedModelAdmin
 from control_plane.base.audit.actors import Actor
@@ -90,7 +90,7 @@ class RosterAdmin(RecordedModelAdmin):
             file = form.cleaned_data["file"]
             try:
                 # One byte more than is taken, so that a longer file is refused without being read whole.
-                roster = upload(file_name=file.name, content=file.read(MAX_BYTES + 1), actor=Actor.of_request(request))
+                roster = upload_roster(file_name=file.name, content=file.read(MAX_BYTES + 1), actor=Actor.of_request(request))
             except Refused as error:
                 form.add_error("file", str(error))
             else:
@@ -128,7 +128,7 @@ class RosterAdmin(RecordedModelAdmin):
 
     def again_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Make the dry run anew."""
-        return self._do(request, pk, lambda roster: look_again(roster, actor=Actor.of_request(request)))
+        return self._do(request, pk, lambda roster: check_again(roster, actor=Actor.of_request(request)))
 
     def apply_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Have a worker apply it."""

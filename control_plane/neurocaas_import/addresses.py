@@ -6,7 +6,7 @@ from pathlib import Path
 
 from control_plane.access.rosters.services.cells import read_cell
 from control_plane.access.rosters.services.encoding import MAX_BYTES, decode
-from control_plane.access.rosters.services.read import split
+from control_plane.access.rosters.services.read import split_lines
 from control_plane.accounts.validation import fold_name
 from control_plane.neurocaas_import.entries import ImportRefused, shown
 from control_plane.neurocaas_import.normalising import address_of, without_stamp
@@ -33,7 +33,7 @@ def read_book(path: str) -> AddressBook:
     """The addresses in a CSV file. Raises ImportRefused with the line that is wrong."""
     book = AddressBook()
     try:
-        separator, numbered = split(_text(path), lambda cell: _column(cell) in COLUMNS)
+        separator, numbered = split_lines(_text(path), lambda cell: _column(cell) in COLUMNS)
         lines = csv.DictReader([line for _, line in numbered], delimiter=separator, strict=True)
         columns = {_column(name or ""): name for name in lines.fieldnames or []}
         if not {"username", "email"} <= set(columns):

@@ -13,11 +13,11 @@ from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_
 from control_plane.access.keys.schedule import start_due_checks
 from control_plane.access.limits.schedule import read_when_due
 from control_plane.access.people.departures import erase_departed
-from control_plane.access.people.removals import end_leftovers
+from control_plane.access.people.removals import remove_inactive_access
 from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.access.review.schedule import start_due_scans
 from control_plane.access.review.sign_off import remind_of_reviews
-from control_plane.access.rosters.services.waiting import take_up_stuck
+from control_plane.access.rosters.services.waiting import recover_stuck
 from control_plane.base.config import config
 from control_plane.deployments.deployers._environment import clear_work_folder
 from control_plane.deployments.drift_schedule import check_drift_by_night, compare_restored
@@ -64,8 +64,8 @@ STEPS: tuple[Callable[[], object], ...] = (
     continue_retirements,
     look_at_open_jobs,
     deliver_due,
-    end_leftovers,
-    take_up_stuck,
+    remove_inactive_access,
+    recover_stuck,
     erase_departed,
     clear_work_folder,
     forget_previews,

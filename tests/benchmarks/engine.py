@@ -99,12 +99,12 @@ def _in_a_crowd(group: Any) -> Row:
 def _one_change(group: Any) -> float:
     """Seconds from the commit of one change to its record. Waits first, so that the run before does not delay this one."""
     from control_plane.access.groups.models import Access
-    from control_plane.access.groups.services.members import add_new_or_known
+    from control_plane.access.groups.services.members import add_by_email
     from control_plane.base.config import config
 
     time.sleep(config().cohort_settle_seconds + 0.2)
     email = f"{uuid.uuid4().hex[:12]}@example.org"
-    _, deployment = add_new_or_known(group=group, email=email, access=Access.FEDERATED, actor=_actor())
+    _, deployment = add_by_email(group=group, email=email, access=Access.FEDERATED, actor=_actor())
     began = time.monotonic()
     _wait(lambda: not _is_open(deployment.pk))
     return time.monotonic() - began
@@ -116,7 +116,7 @@ def _changes_at_once(site: Site) -> float:
 
     from control_plane.access.groups.models import Access, Group
     from control_plane.access.groups.services.groups import create_group
-    from control_plane.access.groups.services.members import add_new_or_known
+    from control_plane.access.groups.services.members import add_by_email
 
     for number in range(MANY):
         slug = f"bench-many-{number}"
@@ -127,7 +127,7 @@ def _changes_at_once(site: Site) -> float:
     groups = list(Group.objects.select_related("stack").filter(slug__startswith="bench-many-"))
     with transaction.atomic():
         for group in groups:
-            add_new_or_known(group=group, email=f"{uuid.uuid4().hex[:12]}@example.org", access=Access.FEDERATED, actor=_actor())
+            add_by_email(group=group, email=f"{uuid.uuid4().hex[:12]}@example.org", access=Access.FEDERATED, actor=_actor())
     began = time.monotonic()
     _settle()
     return time.monotonic() - began
@@ -136,7 +136,7 @@ def _changes_at_once(site: Site) -> float:
 def _burst(group: Any) -> Row:
     """Ten changes to one group within a second."""
     from control_plane.access.groups.models import Access
-    from control_plane.access.groups.services.members import add_new_or_known
+    from control_plane.access.groups.services.members import add_by_email
     from control_plane.deployments.models import Deployment
 
     counts = []
@@ -146,7 +146,7 @@ def _burst(group: Any) -> Row:
         began = time.monotonic()
         for number in range(10):
             time.sleep(max(0.0, began + number * 0.09 - time.monotonic()))
-            add_new_or_known(group=group, email=f"{uuid.uuid4().hex[:12]}@example.org", access=Access.FEDERATED, actor=_actor())
+            add_by_email(group=group, email=f"{uuid.uuid4().hex[:12]}@example.org", access=Access.FEDERATED, actor=_actor())
         _settle()
         counts.append(Deployment.objects.filter(stack=group.stack).count() - before)
     return Row(

@@ -19,7 +19,7 @@ from control_plane.access.groups.services.credentials import member_credentials
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member
 from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
-from control_plane.access.people.sign_outs import MAX_PER_HOUR
+from control_plane.access.people.sign_outs import MAX_SIGN_OUTS_PER_HOUR
 from control_plane.accounts.models import User
 from control_plane.accounts.services import computers
 from control_plane.base.audit.models import AuditEvent
@@ -216,7 +216,7 @@ def test_a_group_that_cannot_be_changed_now_hinders_no_other(ada: User, group: G
 
 def test_signing_out_everywhere_is_limited(ada: User) -> None:
     client = signed_in()
-    for _ in range(MAX_PER_HOUR):
+    for _ in range(MAX_SIGN_OUTS_PER_HOUR):
         sign_out_everywhere(client)
     assert "10 times within an hour" in text_of(client.post("/accounts/sessions/", follow=True))
 

@@ -39,7 +39,7 @@ def sign_up(client: Client, **fields: str) -> HttpResponse:
 
 def test_somebody_signs_up_verifies_the_address_and_is_signed_in(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[User] = []
-    monkeypatch.setattr("control_plane.access.groups.receivers.go_on_once_verified", told.append)
+    monkeypatch.setattr("control_plane.access.groups.receivers.submit_verified_requests", told.append)
     assert sign_up(client)["location"] == "/accounts/confirm-email/"
     assert not is_signed_in(client)
     assert told == []

@@ -20,7 +20,7 @@ from tests.control_plane.accounts import text_of
 from tests.control_plane.people import client_of
 from tests.local_aws.helpers import ACCOUNT, client
 
-ask = bucket_names.holder_of
+ask = bucket_names.bucket_owner
 OTHER_ACCOUNT = "444455556666"
 LOOKS = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}]}
 # As the web process: it may look into no bucket.
@@ -38,7 +38,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
 @pytest.fixture
 def asking(monkeypatch: pytest.MonkeyPatch) -> None:
     """S3 is asked, as in use."""
-    monkeypatch.setattr(bucket_names, "holder_of", ask)
+    monkeypatch.setattr(bucket_names, "bucket_owner", ask)
 
 
 @pytest.fixture
@@ -64,16 +64,16 @@ def test_who_has_a_bucket_is_told_where_one_may_look() -> None:
     assert config().cohort_account == ACCOUNT
     found = {name: ask(f"cohort-{name}") for name in ("free", "ours", "theirs")}
     assert found == {
-        "free": bucket_names.Holder.NOBODY,
-        "ours": bucket_names.Holder.OURS,
-        "theirs": bucket_names.Holder.SOMEBODY,
+        "free": bucket_names.BucketOwner.NOBODY,
+        "ours": bucket_names.BucketOwner.OURS,
+        "theirs": bucket_names.BucketOwner.SOMEBODY,
     }
 
 
 @pytest.mark.usefixtures("as_web")
 def test_a_process_without_any_right_to_s3_tells_free_names_from_taken_ones() -> None:
     found = [ask(f"cohort-{name}") for name in ("free", "ours", "theirs")]
-    assert found == [bucket_names.Holder.NOBODY, bucket_names.Holder.SOMEBODY, bucket_names.Holder.SOMEBODY]
+    assert found == [bucket_names.BucketOwner.NOBODY, bucket_names.BucketOwner.SOMEBODY, bucket_names.BucketOwner.SOMEBODY]
 
 
 @pytest.mark.django_db
@@ -105,7 +105,7 @@ def test_where_aws_cannot_be_asked_nothing_is_made_and_the_message_says_what_to_
     monkeypatch: pytest.MonkeyPatch, operator: Actor
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setattr(bucket_names, "TRIES", 1)
+    monkeypatch.setattr(bucket_names, "MAX_ATTEMPTS", 1)
     with pytest.raises(BucketNotAsked, match="could not be asked whether the bucket name 'cohort-ephys' is free") as refused:
         create_analysis(slug="ephys", bucket="cohort-ephys", actor=operator)
     assert "Nothing was changed; try again" in str(refused.value)

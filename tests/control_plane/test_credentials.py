@@ -12,7 +12,7 @@ from moto import mock_aws
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
 from control_plane.access.groups.services.credentials import (
-    POLICY_CHARACTERS,
+    MAX_POLICY_CHARACTERS,
     compact,
     computer_policy,
     member_credentials,
@@ -168,7 +168,7 @@ def test_a_group_without_an_analysis_gets_a_session_that_may_nothing(group: Grou
 def test_forty_analyses_fit_into_a_session_policy_and_the_folder_still_binds_it(group: Group, operator: Actor) -> None:
     with_analyses(group, 40, operator)
     policy = computer_policy(group)
-    assert len(compact(policy)) <= POLICY_CHARACTERS
+    assert len(compact(policy)) <= MAX_POLICY_CHARACTERS
     for statement in policy["Statement"]:
         if statement["Action"] not in (["s3:ListBucket"], ["s3:GetBucketLocation"]):
             assert all("*/example-lab/" in resource for resource in statement["Resource"])

@@ -10,7 +10,7 @@ from django.utils import timezone
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
 from control_plane.access.groups.services.join_codes import find_usable_code, rotate_join_code, withdraw_join_code
-from control_plane.access.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified, withdraw
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline, submit_verified_requests, withdraw
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -49,8 +49,8 @@ def test_what_was_asked_for_at_sign_up_waits_for_the_address(group: Group, ada: 
     assert request.state == "unverified"
     with pytest.raises(errors.NotOpen, match="not verified"):
         approve(request, actor=operator)
-    go_on_once_verified(ada)
-    go_on_once_verified(ada)
+    submit_verified_requests(ada)
+    submit_verified_requests(ada)
     request.refresh_from_db()
     assert request.state == "waiting"
     assert not is_in(group, ada)
@@ -248,7 +248,7 @@ def test_a_trusted_domain_with_a_code_needs_no_approval(
     user.save()
     request = ask_to_join(user=user, actor=actor_of(user), code=code_for(group), is_verified=False)
     assert not is_in(group, user)
-    go_on_once_verified(verified(user))
+    submit_verified_requests(verified(user))
     request.refresh_from_db()
     assert is_in(group, user) == is_let_in
     assert request.state == ("approved" if is_let_in else "waiting")
@@ -264,7 +264,7 @@ def test_a_trusted_domain_alone_is_not_enough(group: Group, ada: User, grace: Us
     lise = User.objects.create_user("lise@example.org")
     request = ask_to_join(user=lise, actor=actor_of(lise), code=(code := code_for(group)), is_verified=False)
     withdraw_join_code(code=JoinCode.objects.get(prefix=code[:4]), actor=operator)
-    go_on_once_verified(verified(lise))
+    submit_verified_requests(verified(lise))
     request.refresh_from_db()
     assert request.state == "waiting"
 
@@ -273,7 +273,7 @@ def test_a_trusted_person_whom_the_group_cannot_take_waits(group: Group, ada: Us
     configure(AUTO_APPROVE_DOMAINS="example.org")
     request = ask_to_join(user=ada, actor=actor_of(ada), code=code_for(group), is_verified=False)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    go_on_once_verified(verified(User.objects.get(pk=ada.pk)))
+    submit_verified_requests(verified(User.objects.get(pk=ada.pk)))
     request.refresh_from_db()
     assert request.state == "waiting"
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from control_plane.access.groups.announcements import announce_access
 from control_plane.access.groups.models import Access, Group
 from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.joining import approve, ask_to_join, decline, go_on_once_verified
+from control_plane.access.groups.services.joining import approve, ask_to_join, decline, submit_verified_requests
 from control_plane.access.groups.services.members import add_member, add_members, leave, remove_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -77,8 +77,8 @@ def test_the_link_in_the_e_mail_decides_after_signing_in(group: Group, ada: User
 def test_nobody_is_told_before_the_address_is_verified(group: Group, ada: User, administrator: User) -> None:
     ask_to_join(user=ada, actor=actor_of(ada), code=code_for(group), is_verified=False)
     assert told() == {}
-    go_on_once_verified(ada)
-    go_on_once_verified(ada)
+    submit_verified_requests(ada)
+    submit_verified_requests(ada)
     assert told() == {administrator.email: "ada@example.org asks to join Example Lab"}
 
 

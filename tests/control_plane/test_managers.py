@@ -5,7 +5,7 @@ from django.core.exceptions import PermissionDenied
 
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
-from control_plane.access.groups.permissions import decidable, manages
+from control_plane.access.groups.permissions import decidable_requests, manages
 from control_plane.access.groups.services.groups import create_group, set_allows_keys
 from control_plane.access.groups.services.join_codes import make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.access.groups.services.joining import approve, decline
@@ -60,8 +60,8 @@ def test_a_manager_decides_in_their_group_and_in_no_other(group: Group, other: G
             decide(waiting(ada, group=other), actor=actor_of(manager))
         JoinRequest.objects.all().delete()
     mine, theirs = waiting(ada, group=group), waiting(ada, group=other)
-    assert list(decidable(manager)) == [mine]
-    assert theirs not in decidable(manager)
+    assert list(decidable_requests(manager)) == [mine]
+    assert theirs not in decidable_requests(manager)
     approve(mine, actor=actor_of(manager))
     assert is_in(group, ada)
     assert not is_in(other, ada)

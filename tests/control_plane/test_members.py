@@ -8,9 +8,9 @@ from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, AccessState, Group, Membership
 from control_plane.access.groups.services import manifests
 from control_plane.access.groups.services.members import (
+    add_by_email,
     add_member,
     add_members,
-    add_new_or_known,
     add_to_new_group,
     find_or_create_user,
     remove_member,
@@ -167,7 +167,7 @@ def test_a_person_is_not_made_for_a_group_that_cannot_take_them(group: Group, op
     people = User.objects.bulk_create(User(email=f"person{number}@example.org") for number in range(600))
     add_members(group=group, users=people, access=Access.KEYS, actor=operator)
     with pytest.raises(LimitReached):
-        add_new_or_known(group=group, email="one-more@example.org", access=Access.KEYS, actor=operator)
+        add_by_email(group=group, email="one-more@example.org", access=Access.KEYS, actor=operator)
     assert not User.objects.filter(email="one-more@example.org").exists()
 
 

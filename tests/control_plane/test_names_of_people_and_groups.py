@@ -11,7 +11,7 @@ from control_plane.access.groups.models import Analysis, Group
 from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.rosters.services.plan import make_plan
-from control_plane.access.rosters.services.read import read
+from control_plane.access.rosters.services.read import read_roster
 from control_plane.accounts import confusables
 from control_plane.accounts.models import User, trust_address
 from control_plane.accounts.services.profile import rename
@@ -148,7 +148,7 @@ def test_a_name_is_kept_composed_however_it_was_typed(ada: User, operator: Actor
 
 def test_a_roster_of_names_of_all_kinds_is_taken_and_kept_composed(group: Group) -> None:
     text = f"email,name,group\na@example.org,{YORUBA},example-lab\nb@example.org,{decomposed('José')},example-lab\n"
-    reading = read(f"{text}c@example.org,王小明 Xiaoming,example-lab\n".encode())
+    reading = read_roster(f"{text}c@example.org,王小明 Xiaoming,example-lab\n".encode())
     assert [row.name for row in reading.rows] == [YORUBA, "José", "王小明 Xiaoming"]
     assert make_plan(reading).counts["added"] == 3
 

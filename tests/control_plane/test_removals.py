@@ -14,7 +14,14 @@ from control_plane.access.groups.models import Access, Group, JoinRequest, Membe
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members
 from control_plane.access.people.departures import erase_departed
-from control_plane.access.people.removals import Erased, Oneself, activate, end_leftovers, foresee, remove_people
+from control_plane.access.people.removals import (
+    AlreadyErased,
+    RemovesSelf,
+    activate,
+    preview_removal,
+    remove_inactive_access,
+    remove_people,
+)
 from control_plane.accounts.models import User
 from control_plane.accounts.services.deletion import LastAdministrator
 from control_plane.base.audit.actors import Actor
@@ -88,7 +95,7 @@ def test_many_are_one_deployment_for_each_group(group: Group, other: Group, oper
     join(group, *people)
     join(other, *people[:20])
     with django_assert_max_num_queries(12):
-        assert len(foresee(people)) == 40
+        assert len(preview_removal(people)) == 40
     before = Deployment.objects.count()
     assert len(remove_people(users=people, actor=operator)) == 2
     assert Deployment.objects.count() == before + 2
@@ -98,12 +105,12 @@ def test_many_are_one_deployment_for_each_group(group: Group, other: Group, oper
 def test_the_page_s_forecast_says_what_goes(group: Group, ada: User, grace: User) -> None:
     join(group, ada, as_managers=True)
     token_of(ada)
-    [loss, nothing] = foresee([ada, grace])
+    [loss, nothing] = preview_removal([ada, grace])
     assert ([one.group for one in loss.memberships], loss.computers, loss.unmanaged) == ([group], 1, (group,))
     assert (nothing.memberships, nothing.unmanaged) == ((), ())
     join(group, grace, as_managers=True)
-    assert [loss.unmanaged for loss in foresee([ada])] == [()]
-    assert [loss.unmanaged for loss in foresee([ada, grace])] == [(group,), (group,)]
+    assert [loss.unmanaged for loss in preview_removal([ada])] == [()]
+    assert [loss.unmanaged for loss in preview_removal([ada, grace])] == [(group,), (group,)]
 
 
 def test_the_last_administrator_stays(administrator: User, ada: User, group: Group, operator: Actor) -> None:
@@ -121,7 +128,7 @@ def test_the_last_administrator_stays(administrator: User, ada: User, group: Gro
 
 def test_nobody_removes_themself_by_the_way_and_only_administrators_remove(administrator: User, ada: User) -> None:
     User.objects.create_superuser("second@example.org", PASSWORD)
-    with pytest.raises(Oneself):
+    with pytest.raises(RemovesSelf):
         remove_people(users=[administrator], actor=Actor("admin@example.org", "web", administrator))
     for deed in (remove_people, activate):
         with pytest.raises(PermissionDenied):
@@ -143,7 +150,7 @@ def test_the_erased_are_nobody_again(ada: User, operator: Actor) -> None:
     remove_people(users=[ada], delete=True, actor=operator)
     assert erase_departed() == 1
     for deed in (remove_people, activate):
-        with pytest.raises(Erased):
+        with pytest.raises(AlreadyErased):
             deed(users=[ada], actor=operator)
 
 
@@ -152,8 +159,8 @@ def test_what_is_left_of_inactive_people_is_swept_away(group: Group, ada: User, 
     join(group, ada, grace)
     JoinRequest.objects.create(user=ada, requested_name="Mine", state=JoinRequest.State.WAITING)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    assert end_leftovers() == 1
-    assert end_leftovers() == 0
+    assert remove_inactive_access() == 1
+    assert remove_inactive_access() == 0
     assert [one.user for one in Membership.objects.wanted()] == [grace]
     assert not JoinRequest.objects.filter(state=JoinRequest.State.WAITING).exists()
 
@@ -167,15 +174,15 @@ def test_one_group_that_cannot_be_changed_does_not_stop_the_others(
     join(group, ada)
     join(other, ada)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    real = removals.let_go
+    real = removals.end_memberships
 
     def refusing(which: Group, *rest: object) -> Deployment:
         if which == group:
             raise LimitReached("No.")
         return real(which, *rest)
 
-    monkeypatch.setattr(removals, "let_go", refusing)
-    assert end_leftovers() == 1
+    monkeypatch.setattr(removals, "end_memberships", refusing)
+    assert remove_inactive_access() == 1
     assert [one.group for one in Membership.objects.wanted()] == [group]
 
 

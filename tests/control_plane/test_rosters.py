@@ -17,10 +17,10 @@ from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members
 from control_plane.access.rosters.services import apply as applying
-from control_plane.access.rosters.services.apply import ChangedMeanwhile, HasRefusedRows, NothingToApply, Outcome, apply
+from control_plane.access.rosters.services.apply import ChangedMeanwhile, HasRefusedRows, NothingToApply, Outcome, apply_reading
 from control_plane.access.rosters.services.export import export
-from control_plane.access.rosters.services.plan import Plan, make_plan
-from control_plane.access.rosters.services.read import Reading, read_text
+from control_plane.access.rosters.services.plan import RosterPlan, make_plan
+from control_plane.access.rosters.services.read import Reading, read_roster_text
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -40,15 +40,15 @@ def other(db: None) -> Group:
 
 
 def roster(*lines: str) -> Reading:
-    return read_text(HEAD + "\n".join(lines))
+    return read_roster_text(HEAD + "\n".join(lines))
 
 
-def fates(plan: Plan) -> list[str]:
+def fates(plan: RosterPlan) -> list[str]:
     return [verdict.fate.value for verdict in plan.verdicts]
 
 
 def do(reading: Reading, **more: object) -> list[Outcome]:
-    return apply(reading, digest=make_plan(reading).digest, actor=OPERATOR, **more)  # type: ignore[arg-type]
+    return apply_reading(reading, digest=make_plan(reading).digest, actor=OPERATOR, **more)  # type: ignore[arg-type]
 
 
 def member(email: str, group: Group) -> Membership:
@@ -71,7 +71,7 @@ def test_it_works(group: Group, other: Group, ada: User, grace: User) -> None:
     assert plan.is_clean
     before = Deployment.objects.count()
     told: list[Outcome] = []
-    outcomes = do(reading, tell=told.append)
+    outcomes = do(reading, on_outcome=told.append)
     assert told == outcomes
     assert [(one.group, one.added, one.changed, one.removed) for one in outcomes] == [
         ("", 1, 0, 0),
@@ -106,7 +106,7 @@ def test_five_hundred_people_are_one_deployment_and_looked_at_in_few_queries(gro
         return execute(sql, *rest)
 
     with connection.execute_wrapper(count):
-        [outcome] = apply(reading, digest=plan.digest, actor=OPERATOR)
+        [outcome] = apply_reading(reading, digest=plan.digest, actor=OPERATOR)
     assert (outcome.added, outcome.error) == (500, "")
     assert Deployment.objects.count() == before + 1
     assert len(asked) < 500 * 28, len(asked)
@@ -154,7 +154,7 @@ def test_refused_rows_stop_it_unless_the_good_ones_are_asked_for(group: Group) -
 
 def test_an_ignored_column_has_to_be_accepted_as_well(group: Group) -> None:
     with pytest.raises(HasRefusedRows, match="columns"):
-        do(read_text("email,group,ends_no\ngood@example.org,example-lab,2026-12-31\n"))
+        do(read_roster_text("email,group,ends_no\ngood@example.org,example-lab,2026-12-31\n"))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_what_changed_since_the_dry_run_is_not_applied(group: Group, ada: User) 
     digest = make_plan(reading).digest
     add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
     with pytest.raises(ChangedMeanwhile) as refusal:
-        apply(reading, digest=digest, actor=OPERATOR)
+        apply_reading(reading, digest=digest, actor=OPERATOR)
     assert fates(refusal.value.plan) == ["same", "added"]
     assert not User.objects.filter(email="new@example.org").exists()
 
@@ -213,7 +213,7 @@ def test_a_group_that_changes_while_another_is_applied_is_left_as_it_is(group: G
         if outcome.group == "example-lab":
             add_members(group=other, users=[ada], access=Access.KEYS, actor=OPERATOR)
 
-    first, second = do(reading, tell=meanwhile)
+    first, second = do(reading, on_outcome=meanwhile)
     assert (first.error, second.added) == ("", 0)
     assert "changed since the dry run" in second.error
     assert not Membership.objects.filter(user__email="new@example.org", group=other).exists()
@@ -239,7 +239,7 @@ def test_only_administrators_import_and_export(group: Group, ada: User) -> None:
     actor = Actor("ada@example.org", "web", ada)
     reading = roster("new@example.org,,example-lab,,,,")
     with pytest.raises(PermissionDenied):
-        apply(reading, digest=make_plan(reading).digest, actor=actor)
+        apply_reading(reading, digest=make_plan(reading).digest, actor=actor)
     with pytest.raises(PermissionDenied):
         export(actor=actor)
 
@@ -255,7 +255,7 @@ class TestExport:
         text = "".join(export(actor=OPERATOR))
         assert "'=HYPERLINK" in text
         assert "'+plus@example.org,''=quoted" in text
-        plan = make_plan(read_text(text.removeprefix("\ufeff")))
+        plan = make_plan(read_roster_text(text.removeprefix("\ufeff")))
         assert fates(plan) == ["same"] * 4
         assert AuditEvent.objects.filter(action="roster.export", target="everybody").exists()
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from control_plane.access.rosters.services.cells import read_cell, write_cell
 from control_plane.access.rosters.services.encoding import MAX_BYTES
-from control_plane.access.rosters.services.read import MAX_ROWS, Reading, Row, read, read_text
+from control_plane.access.rosters.services.read import MAX_ROWS, Reading, Row, read_roster, read_roster_text
 
 HEAD = "email,name,group,access,manager,ends_on,action"
 
 
 def rows(content: str | bytes) -> list[Row]:
-    reading = read(content.encode() if isinstance(content, str) else content)
+    reading = read_roster(content.encode() if isinstance(content, str) else content)
     assert reading.problems == (), reading.problems
     assert not any(row.problems for row in reading.rows), reading.rows
     return list(reading.rows)
@@ -77,7 +77,7 @@ def test_whatever_wrote_it(content: bytes) -> None:
     ],
 )
 def test_what_cannot_be_read_at_all_is_told(content: bytes, says: str) -> None:
-    reading = read(content)
+    reading = read_roster(content)
     assert reading.rows == ()
     assert says in " ".join(map(str, reading.problems))
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_read_at_all_is_told(content: bytes, says: str) -> None:
     ],
 )
 def test_a_bad_cell_is_told_by_line_and_column_and_spoils_its_row_alone(line: str, column: str, says: str) -> None:
-    reading = read_text(f"{HEAD}\nfirst@example.org,,,,,,\n{line}\nlast@example.org,,,,,,\n")
+    reading = read_roster_text(f"{HEAD}\nfirst@example.org,,,,,,\n{line}\nlast@example.org,,,,,,\n")
     first, bad, last = reading.rows
     assert (first.problems, last.problems, last.line) == ((), (), 4)
     [problem] = bad.problems
@@ -121,14 +121,14 @@ def test_a_bad_cell_is_told_by_line_and_column_and_spoils_its_row_alone(line: st
 
 @pytest.mark.parametrize("name", ["Zoë", "José Núñez", "O’Neill", "Šárka Žižková", "“Ada” – Œuvre", "Müller-Lüdenscheidt", "ÉMILE"])
 def test_plain_csv_of_excel_is_read_and_shown_as_it_was_understood(name: str) -> None:
-    reading = read(f"email;name\r\nx@example.org;Plain\r\nada@example.org;{name}\r\n".encode("cp1252"))
+    reading = read_roster(f"email;name\r\nx@example.org;Plain\r\nada@example.org;{name}\r\n".encode("cp1252"))
     assert [row.name for row in reading.rows] == ["Plain", name]
     assert reading.problems == ()
     (note,) = reading.notes
     assert "read as Windows-1252" in note
     assert name.split()[0] in note
     # What is UTF-8 is a matter of course.
-    assert read(f"email\nada@example.org\n{name}".encode()).notes == ()
+    assert read_roster(f"email\nada@example.org\n{name}".encode()).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,21 @@ def test_days_are_read_as_the_file_writes_them(written: list[str], read_as: list
 
 
 def test_the_order_of_a_file_s_days_is_shown_with_what_tells_it() -> None:
-    reading = read(b"email,group,ends_on\na@example.org,x,03/04/2026\nb@example.org,x,12/31/2026\n")
+    reading = read_roster(b"email,group,ends_on\na@example.org,x,03/04/2026\nb@example.org,x,12/31/2026\n")
     assert reading.notes == ("Days were read as month/day/year, since 12/31/2026 can be nothing else: 03/04/2026 is 4 March 2026.",)
 
 
 def test_days_of_two_orders_in_one_file_leave_what_could_be_either_to_a_person() -> None:
-    reading = read(b"email,group,ends_on\na@example.org,x,31/12/2026\nb@example.org,x,12/31/2026\nc@example.org,x,03/04/2026\n")
+    reading = read_roster(
+        b"email,group,ends_on\na@example.org,x,31/12/2026\nb@example.org,x,12/31/2026\nc@example.org,x,03/04/2026\n"
+    )
     first, second, third = reading.rows
     assert str(first.ends_on) == str(second.ends_on) == "2026-12-31"
     assert "can be two days, and no other day of the file tells which" in third.problems[0].text
 
 
 def test_an_unknown_column_is_told_and_the_rest_is_read() -> None:
-    reading = read_text("email,ends_no\nada@example.org,2026-12-31\n")
+    reading = read_roster_text("email,ends_no\nada@example.org,2026-12-31\n")
     assert [row.email for row in reading.rows] == ["ada@example.org"]
     assert "ends_no: There is no such column" in str(reading.problems[0])
 
@@ -205,7 +207,7 @@ def is_sound(reading: Reading) -> bool:
 
 @given(st.binary(max_size=400) | st.text(max_size=400).map(lambda text: f"email,name\n{text}".encode("utf-8", "replace")))
 def test_no_bytes_raise(content: bytes) -> None:
-    assert is_sound(read(content))
+    assert is_sound(read_roster(content))
 
 
 CELL = st.text(max_size=30) | st.sampled_from([*FORMULAS, "ada@example.org", "2026-12-31", "yes", "keys", "remove", '"', "a\nb"])
@@ -221,4 +223,4 @@ def test_no_text_raises(head: list[str], body: list[list[str]], separator: str, 
     out = io.StringIO()
     writer = csv.writer(out, delimiter=separator, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
     writer.writerows([head, *body])
-    assert is_sound(read(out.getvalue().encode("utf-8", "replace")))
+    assert is_sound(read_roster(out.getvalue().encode("utf-8", "replace")))

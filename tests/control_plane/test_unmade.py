@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.access.groups.errors import BucketTaken, Made, NameTaken, NotMade
+from control_plane.access.groups.errors import BucketMade, BucketNotMade, BucketTaken, NameTaken
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services import bucket_names
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
@@ -110,7 +110,7 @@ def test_nobody_gets_or_keeps_a_right_to_a_bucket_of_somebody_else(taken: Analys
     assert wanted(group.stack) == ("cohort-made", "cohort-taken")
     fail(taken)
     assert wanted(group.stack) == ("cohort-made",)
-    with pytest.raises(NotMade, match="could not make the bucket of Taken One"):
+    with pytest.raises(BucketNotMade, match="could not make the bucket of Taken One"):
         grant_analysis(analysis=taken, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
     assert [one.slug for one in analyses_of("default")] == ["made"]
     rename_bucket(analysis=Analysis.objects.get(pk=taken.pk), bucket="cohort-other", actor=OPERATOR)
@@ -139,7 +139,7 @@ def test_a_new_name_has_to_be_one_that_can_be_made(left_out: Analysis, bucket: s
 
 
 def test_neither_another_nor_the_same_name_is_asked_for_while_it_is_taken(left_out: Analysis, monkeypatch) -> None:
-    monkeypatch.setattr(bucket_names, "holder_of", lambda bucket: bucket_names.Holder.SOMEBODY)
+    monkeypatch.setattr(bucket_names, "bucket_owner", lambda bucket: bucket_names.BucketOwner.SOMEBODY)
     for deed in (
         lambda: rename_bucket(analysis=left_out, bucket="cohort-other", actor=OPERATOR),
         lambda: try_again(analysis=left_out, actor=OPERATOR),
@@ -155,10 +155,10 @@ def test_it_is_tried_again_once_the_name_is_free(left_out: Analysis) -> None:
     left_out.refresh_from_db()
     assert left_out.unmade_reason == ""
     assert wanted(left_out.stack) == ("cohort-made", "cohort-taken")
-    with pytest.raises(Made, match="was not left out"):
+    with pytest.raises(BucketMade, match="was not left out"):
         try_again(analysis=left_out, actor=OPERATOR)
     settle(left_out.stack)
-    with pytest.raises(Made, match="AWS has made the bucket"):
+    with pytest.raises(BucketMade, match="AWS has made the bucket"):
         rename_bucket(analysis=left_out, bucket="cohort-other", actor=OPERATOR)
 
 
@@ -207,7 +207,7 @@ def test_what_aws_has_or_may_have_is_neither_renamed_nor_removed(taken: Analysis
         lambda: rename_bucket(analysis=found, bucket="cohort-other", actor=OPERATOR),
         lambda: remove_analysis(analysis=found, confirmation="taken", actor=OPERATOR),
     ):
-        with pytest.raises(Made, match="Nothing was changed"):
+        with pytest.raises(BucketMade, match="Nothing was changed"):
             deed()
     found.refresh_from_db()
     assert found.bucket == "cohort-taken"

@@ -17,7 +17,7 @@ from control_plane.access.groups.services import bucket_names  # noqa: E402
 from control_plane.access.groups.services import platform_stack as platform_stack_module  # noqa: E402
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis  # noqa: E402
 from control_plane.access.groups.services.groups import create_group, find_group, request_group_deployment  # noqa: E402
-from control_plane.access.groups.services.members import add_new_or_known, find_user, remove_member  # noqa: E402
+from control_plane.access.groups.services.members import add_by_email, find_user, remove_member  # noqa: E402
 from control_plane.access.groups.services.platform_stack import platform_stack, sync_platform  # noqa: E402
 from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict  # noqa: E402
 from control_plane.access.retirement.models import BucketChoice  # noqa: E402
@@ -61,7 +61,7 @@ def group(slug: str) -> int:
 
 def add(slug: str, email: str, access: str = "federated") -> int:
     """Add a person, who need not exist yet."""
-    return add_new_or_known(group=find_group(slug), email=email, access=Access(access), actor=ACTOR)[1].pk
+    return add_by_email(group=find_group(slug), email=email, access=Access(access), actor=ACTOR)[1].pk
 
 
 def remove(slug: str, email: str) -> int:
@@ -79,7 +79,7 @@ def rotate(slug: str, email: str) -> int:
 
 def analysis(slug: str, bucket: str) -> int:
     """Make an analysis, as if the bucket's name were free until now: many a control plane here shares one AWS."""
-    with patch.object(bucket_names, "holder_of", return_value=bucket_names.Holder.NOBODY):
+    with patch.object(bucket_names, "bucket_owner", return_value=bucket_names.BucketOwner.NOBODY):
         return create_analysis(slug=slug, bucket=bucket, actor=ACTOR)[1].pk
 
 

@@ -39,7 +39,7 @@ def forget_sessions() -> None:
 
 def free_every_bucket_name(patched: pytest.MonkeyPatch) -> None:
     """Have every bucket's name be free: moto knows those of this process alone."""
-    patched.setattr(bucket_names, "holder_of", lambda bucket: bucket_names.Holder.NOBODY)
+    patched.setattr(bucket_names, "bucket_owner", lambda bucket: bucket_names.BucketOwner.NOBODY)
 
 
 def imitate_cloudformation(patched: pytest.MonkeyPatch) -> None:

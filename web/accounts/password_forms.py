@@ -6,7 +6,7 @@ from allauth.account import forms as account
 from allauth.core import context
 from django import forms
 
-from control_plane.access.people.sign_outs import keys_of
+from control_plane.access.people.sign_outs import memberships_with_key
 from control_plane.accounts.models import User
 
 
@@ -15,7 +15,7 @@ class ReplaceKeysForm(forms.Form):
 
     def __init__(self, *args: Any, user: User | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if user is not None and (held := keys_of(user)):
+        if user is not None and (held := memberships_with_key(user)):
             groups = ", ".join(membership.group.name for membership in held)
             self.fields["replace_keys"] = forms.BooleanField(
                 required=False,

@@ -46,7 +46,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
         "kinds": set(Authenticator.objects.filter(user=user).values_list("type", flat=True)),
         "has_second_factor": has_second_factor(user),
         "second_factor_required": is_required(user),
-        "suspended": [place for place in access_of([user])[user.pk].places if place.is_suspended],
+        "suspended": [place for place in access_of([user])[user.pk].memberships if place.is_suspended],
         "sessions": len(sessions.open_sessions(user)),
         "computers": len(computers.computers(user)),
         "providers": get_provider_adapter(request).list_providers(request),

@@ -4,19 +4,19 @@ from typing import Any
 
 from django import forms
 
-from control_plane.access.groups.join_policy import LONGEST_NAME
+from control_plane.access.groups.join_policy import MAX_NAME_CHARACTERS
 from control_plane.access.groups.models import Access
-from control_plane.access.groups.services.join_codes import MAX_DAYS, MAX_USES, USUAL_DAYS
-from control_plane.access.groups.services.joining import MAX_NOTE
-from control_plane.access.groups.signup import LONGEST_CODE
+from control_plane.access.groups.services.join_codes import DEFAULT_DAYS, MAX_DAYS, MAX_USES
+from control_plane.access.groups.services.joining import MAX_NOTE_CHARACTERS
+from control_plane.access.groups.signup import MAX_CODE_CHARACTERS
 from control_plane.accounts.name_field import NameField
 
 
 class AskForm(forms.Form):
     """A join code, or the name of a new group."""
 
-    code = forms.CharField(max_length=LONGEST_CODE, required=False)
-    new_group = NameField(max_length=LONGEST_NAME, required=False)
+    code = forms.CharField(max_length=MAX_CODE_CHARACTERS, required=False)
+    new_group = NameField(max_length=MAX_NAME_CHARACTERS, required=False)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -39,7 +39,7 @@ class ApproveForm(forms.Form):
 class DeclineForm(forms.Form):
     """What the person is told."""
 
-    note = forms.CharField(max_length=MAX_NOTE, required=False)
+    note = forms.CharField(max_length=MAX_NOTE_CHARACTERS, required=False)
 
 
 class EndForm(forms.Form):
@@ -67,5 +67,5 @@ class MoveForm(forms.Form):
 class CodeForm(forms.Form):
     """How long a code works, and for how many people."""
 
-    days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=USUAL_DAYS)
+    days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=DEFAULT_DAYS)
     most_uses = forms.IntegerField(min_value=1, max_value=MAX_USES, required=False)

@@ -15,7 +15,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.access.groups.models import DECISION_LINK_SECONDS, DECISION_SALT, Access, JoinRequest, Membership
-from control_plane.access.groups.permissions import decidable
+from control_plane.access.groups.permissions import decidable_requests
 from control_plane.access.groups.services import joining
 from control_plane.access.groups.slugs import make_slug
 from control_plane.accounts.permissions import is_administrator
@@ -153,7 +153,7 @@ def _refuse_others(request: HttpRequest) -> None:
 
 
 def _found(request: HttpRequest, filters: dict[str, str]) -> QuerySet[JoinRequest]:
-    found = decidable(person(request)).exclude(state=JoinRequest.State.UNVERIFIED)
+    found = decidable_requests(person(request)).exclude(state=JoinRequest.State.UNVERIFIED)
     if filters["state"] in JoinRequest.State.values:
         found = found.filter(state=filters["state"])
     if slug := filters["group"]:
@@ -165,7 +165,7 @@ def _found(request: HttpRequest, filters: dict[str, str]) -> QuerySet[JoinReques
 
 
 def _find(request: HttpRequest, pk: Any) -> JoinRequest:
-    found = decidable(person(request)).select_related("user", "group", "code").filter(pk=pk).first()
+    found = decidable_requests(person(request)).select_related("user", "group", "code").filter(pk=pk).first()
     if found is None:
         raise NotYours("There is no such request, or you may not decide it.")
     return found

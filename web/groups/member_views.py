@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from control_plane.access.groups.models import Access, Group
-from control_plane.access.groups.overview import places
+from control_plane.access.groups.overview import membership_views
 from control_plane.access.groups.permissions import managed_groups
 from control_plane.access.groups.services.access_method import change_access
 from control_plane.access.groups.services.expiry import last_moment, set_end
@@ -29,7 +29,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """What the group gave this person, since when and until when, and what can be changed."""
     group = managed_group(request, slug)
     membership = member_of(group, pk)
-    place = next(iter(places(group.memberships.filter(pk=pk))), None)
+    place = next(iter(membership_views(group.memberships.filter(pk=pk))), None)
     others = _other_groups(request, group)
     context = {
         "group": group,

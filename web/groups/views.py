@@ -9,10 +9,16 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from control_plane.access.groups.join_progress import Standing, requests_of, standings
+from control_plane.access.groups.join_progress import JoinProgress, progress_of, requests_of
 from control_plane.access.groups.models import Access, AccessState, Grant, Group, JoinRequest, Membership
-from control_plane.access.groups.overview import Place, attach_key_ages, attach_usable, latest_deployments, places
-from control_plane.access.groups.permissions import decidable, may_decide
+from control_plane.access.groups.overview import (
+    MembershipView,
+    attach_key_ages,
+    attach_usable,
+    latest_deployments,
+    membership_views,
+)
+from control_plane.access.groups.permissions import decidable_requests, may_decide
 from control_plane.access.groups.services.join_codes import MAX_USABLE
 from control_plane.access.keys.listing import group_key_summary
 from control_plane.access.review.sign_off import sign_off_status
@@ -43,7 +49,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def render_home(request: HttpRequest, form: AskForm | None = None) -> HttpResponse:
     """The home page; with a form that was refused, and why."""
-    waiting = decidable(person(request)).filter(state=JoinRequest.State.WAITING).count()
+    waiting = decidable_requests(person(request)).filter(state=JoinRequest.State.WAITING).count()
     context = {"form": form or AskForm(), "waiting_for_me": waiting, "my_uploads": UPLOADS}
     return render(request, "home/home.html", _mine(request) | context, status=422 if form else 200)
 
@@ -83,20 +89,20 @@ def _mine(request: HttpRequest) -> dict[str, Any]:
     """What changes by itself on the home page, and how often to look."""
     user = person(request)
     requests = requests_of(user)
-    mine = places(Membership.objects.filter(user=user))
+    mine = membership_views(Membership.objects.filter(user=user))
     attach_usable(mine, MAX_ANALYSES)
-    asked = standings(requests, mine)
+    asked = progress_of(requests, mine)
     return {"places": mine, "standings": asked, "look_again": _look_again(mine, asked)}
 
 
-def _look_again(mine: list[Place], asked: list[Standing]) -> str:
+def _look_again(mine: list[MembershipView], asked: list[JoinProgress]) -> str:
     """How long until the page asks again; empty if nothing is about to change."""
     if any(place.is_moving for place in mine):
         return "2s"
     return "5s" if any(standing.request.is_open for standing in asked) else ""
 
 
-def _is_moving(deployment: Deployment | None, members: list[Place], grants: list[Grant]) -> bool:
+def _is_moving(deployment: Deployment | None, members: list[MembershipView], grants: list[Grant]) -> bool:
     """Whether a group's page changes without anybody's doing; `deployment` was read first."""
     if deployment is not None and deployment.is_open:
         return True
@@ -105,9 +111,9 @@ def _is_moving(deployment: Deployment | None, members: list[Place], grants: list
     return changes or any(place.is_moving for place in members)
 
 
-def _in_order(memberships: Any) -> list[Place]:
-    """The places of these memberships, managers first as they are on the page."""
-    found = places(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
+def _in_order(memberships: Any) -> list[MembershipView]:
+    """The views of these memberships, managers first as they are on the page."""
+    found = membership_views(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
     return sorted(found, key=lambda place: (not place.membership.is_manager, place.membership.user.email))
 
 

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from control_plane.access.people.removals import foresee, remove_people
+from control_plane.access.people.removals import preview_removal, remove_people
 from control_plane.access.review import listing, unmanaged_decisions
 from control_plane.access.review.models import Look, UnmanagedResource
 from control_plane.access.review.pages import csv_response, lines_context
@@ -95,7 +95,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
             f"deployment{'' if len(deployments) == 1 else 's'}; the review shows it once AWS was looked at after that.",
         )
         return redirect("review:page")
-    [loss] = foresee([person])
+    [loss] = preview_removal([person])
     return render(request, "review/remove.html", {"person": person, "loss": loss})
 
 

@@ -1,5 +1,5 @@
-"""Members' own computers: their sign-in, the commands that they run, and showing a member's key, once.
+"""Members' own computers: the device sign-in, the set-up commands, and the one-time display of an access key.
 
-What the page, the endpoint and the helper share lies here. It may import groups and accounts, and what lies below them;
+Shared by the pages, the endpoints and the helper. It may import groups and accounts, and what lies below them;
 neither another room beside it (keys, limits, retirement, people) nor pages.
 """

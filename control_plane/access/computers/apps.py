@@ -2,8 +2,8 @@ from django.apps import AppConfig
 
 
 class ComputersConfig(AppConfig):
-    """Members' own computers, and which keys were shown to their holders."""
+    """Members' own computers, and a record of the keys shown to their holders."""
 
     name = "control_plane.access.computers"
-    # As tables and migrations have it.
+    # Tables and migrations use this label.
     label = "credentials"

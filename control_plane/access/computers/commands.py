@@ -1,4 +1,4 @@
-"""What a member copies to their own computer: a profile for AWS's programs, and commands for three of them."""
+"""Text that a member copies to their own computer: an AWS profile, and commands for three programs."""
 
 from dataclasses import dataclass
 
@@ -11,59 +11,59 @@ HELPER = "cohort_credentials.py"
 
 @dataclass(frozen=True)
 class Setup:
-    """How a computer gets credentials for the group. The profile's `credential_process` runs the helper."""
+    """Set-up of a computer for a group: an AWS profile whose `credential_process` runs the helper."""
 
     group: Group
     download: str
 
     @property
     def profile(self) -> str:
-        """The AWS profile's name."""
+        """Name of the AWS profile."""
         return f"cohort-{self.group.slug}"
 
     @property
     def region(self) -> str:
-        """The buckets' region."""
+        """Region of the buckets."""
         return self.group.stack.region
 
     @property
     def endpoint(self) -> str:
-        """Where S3 is, if not on AWS."""
+        """Endpoint URL of S3, if not on AWS; otherwise empty."""
         return config().aws_endpoint_url
 
     @property
     def fetch(self) -> str:
-        """Download the helper, on macOS and Linux."""
+        """Command that downloads the helper, on macOS and Linux."""
         return f'curl -fsSo "$HOME/{HELPER}" {self.download}'
 
     @property
     def fetch_windows(self) -> str:
-        """The same in PowerShell."""
+        """Command that downloads the helper, in PowerShell."""
         return f'Invoke-WebRequest {self.download} -OutFile "$HOME\\{HELPER}"'
 
     @property
     def login(self) -> str:
-        """Sign the computer in, on macOS and Linux."""
+        """Command that signs the computer in, on macOS and Linux."""
         return f'python3 "$HOME/{HELPER}" login {self._which}'
 
     @property
     def login_windows(self) -> str:
-        """The same in PowerShell."""
+        """Command that signs the computer in, in PowerShell."""
         return f'py "$HOME\\{HELPER}" login {self._which}'
 
     @property
     def aws_config(self) -> str:
-        """For ~/.aws/config on macOS and Linux. Not every program has a shell run the process, so it starts one itself."""
+        """Profile for ~/.aws/config on macOS and Linux. It starts a shell itself, as not every program runs the process in one."""
         return self._aws_config(f"sh -c 'exec python3 \"$HOME/{HELPER}\" get {self._which}'")
 
     @property
     def aws_config_windows(self) -> str:
-        """For the same file on Windows."""
+        """Profile for ~/.aws/config on Windows."""
         return self._aws_config(f'cmd /C py "%USERPROFILE%\\{HELPER}" get {self._which}')
 
     @property
     def rclone_config(self) -> str:
-        """A remote for rclone that takes its credentials from the profile."""
+        """Remote for rclone that takes its credentials from the profile."""
         lines = [f"[{self.profile}]", "type = s3", f"provider = {'Other' if self.endpoint else 'AWS'}", "env_auth = true"]
         lines += [f"profile = {self.profile}", f"region = {self.region}", "no_check_bucket = true"]
         if self.endpoint:
@@ -72,7 +72,7 @@ class Setup:
 
     @property
     def cyberduck_server(self) -> str:
-        """The server's name for Cyberduck."""
+        """Server name for Cyberduck."""
         suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return self.endpoint or f"s3.{self.region}.{suffix}"
 
@@ -95,17 +95,17 @@ class Commands:
 
     @classmethod
     def for_grant(cls, setup: Setup, grant: Grant) -> "Commands":
-        """The commands that make sense with this grant."""
+        """Return the commands that this grant allows."""
         return cls(setup, grant.analysis, grant.level == Grant.Level.READ_WRITE)
 
     @property
     def folder(self) -> str:
-        """The group's folder in the bucket."""
+        """Folder of the group, with the bucket's name."""
         return f"{self.analysis.bucket}/{self.setup.group.slug}"
 
     @property
     def aws(self) -> str:
-        """For AWS's command line."""
+        """Commands for the AWS CLI."""
         up = [f"aws s3 cp my-file.csv s3://{self.folder}/inputs/", f"aws s3 sync my-folder s3://{self.folder}/inputs/my-folder/"]
         up.append(f"aws s3 mv s3://{self.folder}/inputs/my-file.csv s3://{self.folder}/inputs/day-1/my-file.csv")
         down = [f"aws s3 ls s3://{self.folder}/", f"aws s3 sync s3://{self.folder}/results/ results"]
@@ -113,7 +113,7 @@ class Commands:
 
     @property
     def rclone(self) -> str:
-        """For rclone."""
+        """Commands for rclone."""
         remote = f"{self.setup.profile}:{self.folder}"
         up = [
             f"rclone copy my-folder {remote}/inputs/my-folder/ --progress",
@@ -125,17 +125,17 @@ class Commands:
 
 
 def as_shell(credentials: Credentials, setup: Setup) -> str:
-    """Lines for bash and zsh that set the credentials for one terminal."""
+    """Return lines for bash and zsh that set the credentials for one terminal."""
     return "\n".join(f"export {name}='{value}'" for name, value in _variables(credentials, setup))
 
 
 def as_powershell(credentials: Credentials, setup: Setup) -> str:
-    """The same for PowerShell."""
+    """Return lines for PowerShell that set the credentials for one terminal."""
     return "\n".join(f"$Env:{name} = '{value}'" for name, value in _variables(credentials, setup))
 
 
 def as_profile(credentials: Credentials, setup: Setup, name: str) -> str:
-    """A profile for ~/.aws/credentials that holds the credentials themselves."""
+    """Return a profile for ~/.aws/credentials that holds the credentials themselves."""
     lines = [f"[{name}]", f"aws_access_key_id = {credentials.access_key_id}"]
     lines.append(f"aws_secret_access_key = {credentials.secret_access_key}")
     if credentials.session_token:

@@ -1,7 +1,7 @@
-"""The helper's sign-in, the OAuth 2.0 device flow (RFC 8628): allauth's own views, with what they lack.
+"""Sign-in of the helper by the OAuth 2.0 device flow (RFC 8628): allauth's own views, with additions.
 
-That is: the computer's name on the page that asks for consent, a token against forged requests on that page, which allauth
-exempts from it, rows in the audit trail, and a limit on codes.
+These are: the computer's name on the consent page, a CSRF token on that page, which allauth exempts from it, rows in the audit
+trail, and a rate limit on codes.
 """
 
 import json
@@ -35,39 +35,39 @@ from control_plane.accounts.services.computers import (
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 
-CODES = {"device_code": "10/m/ip"}
+RATE_LIMITS = {"device_code": "10/m/ip"}
 
 
 @csrf_exempt
 @require_POST
 @never_cache
 def device_code(request: HttpRequest) -> HttpResponse:
-    """A computer asks for a code that its owner types into the site."""
-    if not consume(request, app="control_plane.access.computers", action="device_code", config=CODES):
+    """Issue a code to a computer, which its owner types into the site."""
+    if not consume(request, app="control_plane.access.computers", action="device_code", config=RATE_LIMITS):
         detail = "Too many computers asked for a code from here. Wait a minute, then try again."
         return JsonResponse({"error": "temporarily_unavailable", "error_description": detail}, status=429)
     if request.POST.get("client_id") == CLIENT_ID:
         ensure_client()
-    answer = _allauths(views.device_code, request)
+    answer = _call_allauth(views.device_code, request)
     if answer.status_code == 200:
-        given = json.loads(answer.content)
+        grant = json.loads(answer.content)
         name = clean_name(request.POST.get("device_name", ""))
         asker = {"name": name, "address": request.META.get("REMOTE_ADDR") or ""}
-        cache.set(_key(given["user_code"]), asker, timeout=int(given["expires_in"]))
+        cache.set(_key(grant["user_code"]), asker, timeout=int(grant["expires_in"]))
     return answer
 
 
 @never_cache
 def device(request: HttpRequest) -> HttpResponse:
-    """The computer's owner looks at the code and says yes or no. Not exempt from Django's check of forged requests."""
+    """Show the consent page to the computer's owner, and handle their answer. Not exempt from CSRF protection."""
     asker = cache.get(_key(request.GET.get("code", "")))
     request.asker = asker  # type: ignore[attr-defined]
     with transaction.atomic():
         answer: HttpResponse = views.device_authorization(request)
         decision = request.POST.get("action")
         if request.method == "POST" and asker and answer.status_code == 200 and isinstance(request.user, User):
-            said = "computer.allow" if decision == "confirm" else "computer.deny"
-            record(Actor.of_request(request), said, request.user.email, computer=asker["name"], asked_from=asker["address"])
+            action = "computer.allow" if decision == "confirm" else "computer.deny"
+            record(Actor.of_request(request), action, request.user.email, computer=asker["name"], asked_from=asker["address"])
             cache.delete(_key(request.GET.get("code", "")))
     return answer
 
@@ -76,24 +76,24 @@ def device(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 def token(request: HttpRequest) -> HttpResponse:
-    """The computer fetches its tokens once its owner said yes, and a fresh access token each day."""
+    """Issue tokens to a computer once its owner consented, and a new access token each day."""
     with transaction.atomic():
         if request.POST.get("client_id") != CLIENT_ID:
-            return _allauths(views.token, request)
+            return _call_allauth(views.token, request)
         if request.POST.get("grant_type") == Client.GrantType.DEVICE_CODE:
             return _first_tokens(request)
-        answer = _allauths(views.token, request)
+        answer = _call_allauth(views.token, request)
         if answer.status_code == 200:
-            given = json.loads(answer.content)
+            tokens = json.loads(answer.content)
             try:
-                note_refresh(given["access_token"], given["refresh_token"])
+                note_refresh(tokens["access_token"], tokens["refresh_token"])
             except Token.DoesNotExist:
                 return JsonResponse({"error": "invalid_grant"}, status=400)
         return answer
 
 
 def _first_tokens(request: HttpRequest) -> HttpResponse:
-    # Not by allauth's view: its part for oauthlib 4 lacks `validate_device_code` (allauth 65.21), so that it answers 500.
+    # Not allauth's view: its part for oauthlib 4 lacks `validate_device_code` (allauth 65.21), so that it answers 500.
     try:
         user, asked = device_codes.poll_device_code(request)
         _refuse_signed_out(user, asked)
@@ -104,21 +104,21 @@ def _first_tokens(request: HttpRequest) -> HttpResponse:
 
 
 def _refuse_signed_out(user: User, asked: dict[str, Any]) -> None:
-    """Raise AccessDenied for a code from before its owner signed out everywhere: who said yes to it is unknown."""
+    """Raise AccessDenied for a code from before its owner signed out everywhere: the owner may not be who consented."""
     asked_at = datetime.fromtimestamp(asked["expires_at"] - asked["device"]["expires_in"], UTC)
     if was_signed_out_since(user, asked_at):
         raise AccessDenied
 
 
-def _allauths(view: Callable[[HttpRequest], HttpResponse], request: HttpRequest) -> HttpResponse:
+def _call_allauth(view: Callable[[HttpRequest], HttpResponse], request: HttpRequest) -> HttpResponse:
     try:
         return view(request)
     except ValidationError as error:
-        # What allauth's view lets out when the form names a resource that is no address.
+        # Raised by allauth's view when the form names a resource that is no URL.
         return JsonResponse({"error": "invalid_target", "error_description": " ".join(error.messages)}, status=400)
 
 
 def _key(user_code: str) -> str:
-    # What people type has small letters, and a hyphen or none.
+    # People may type it in lower case, and without the hyphen.
     letters = "".join(character for character in user_code.lower() if character.isalnum())
     return f"cohort.device.{letters[:32]}"

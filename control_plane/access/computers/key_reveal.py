@@ -1,4 +1,4 @@
-"""Showing a member their access key, once."""
+"""One-time display of a member's access key."""
 
 from datetime import datetime
 
@@ -19,16 +19,16 @@ MAX_REVEALS_PER_HOUR = 10
 
 
 class AlreadyRevealed(Refused):
-    """This key was shown before."""
+    """The key was shown before."""
 
     def __init__(self) -> None:
         super().__init__("This key was shown before, and it is shown only once. Nothing was changed; replace it if you lost it.")
 
 
 def reveal_key(membership: Membership, actor: Actor) -> Credentials:
-    """The member's key, for the member alone, and never again. Raises AlreadyRevealed, NoCredentials or PermissionDenied.
+    """Return the member's key, to the member alone and only once. Raises AlreadyRevealed, NoCredentials or PermissionDenied.
 
-    Whether the password was entered a moment ago is for the page to see to.
+    The caller checks that the person has just re-entered their password.
     """
     if actor.user is None or actor.user.pk != membership.user_id:
         raise PermissionDenied("Only the member may see their key. It was not shown.")

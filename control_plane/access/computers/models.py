@@ -1,4 +1,4 @@
-"""Which keys were shown to their holders."""
+"""Record of the access keys that were shown to their holders."""
 
 from django.db import models
 

@@ -1,5 +1,5 @@
-"""Groups and who is in them: members, managers, join codes, requests, suspension, ends of memberships, and each group's manifest.
+"""Groups and their members: managers, join codes, requests, suspension, end dates of memberships, and each group's manifest.
 
-May import deployments and what lies below. Whoever depends on groups (keys, limits, retirement, people) receives `signals` or
-asks the services.
+May import deployments and what lies below. The rooms above (keys, limits, retirement, people) receive `signals` or call the
+services.
 """

@@ -1,6 +1,6 @@
-"""Announcements to people in groups, and to those who decide about them: e-mails, composed when they are announced.
+"""E-mails to members of groups and to those who decide about them, composed when they are announced.
 
-Each is put into the outbox in the transaction that records what it tells.
+Each is put into the outbox in the transaction that records the event.
 """
 
 from collections.abc import Iterable
@@ -18,19 +18,19 @@ from control_plane.notifications.outbox import MAX_RECIPIENTS, put_emails
 
 
 def announce_access(deployment: Deployment, *, brought: int) -> None:
-    """Tell those whose access to a group began or ended, now that AWS was seen to hold generation `brought` of its stack.
+    """Announce access that began or ended, now that AWS was seen to hold generation `brought` of the group's stack.
 
-    Must be called within the transaction that records that. Who asked for it is told by `deployments.announcements` already.
+    Must be called within the transaction that records that. `deployments.announcements` tells the person who asked for it.
     """
     group = Group.objects.filter(stack=deployment.stack_id).first()
     if group is None:
         return
-    told = {person.email for person in announcements.recipients(deployment, Notice.Event.SUCCEEDED)}
+    already_told = {person.email for person in announcements.recipients(deployment, Notice.Event.SUCCEEDED)}
     since, until = deployment.from_generation, brought
     here = Q(memberships__group=group)
     begun = here & Q(memberships__added_generation__gt=since, memberships__added_generation__lte=until)
     ended = here & Q(memberships__removed_generation__gt=since, memberships__removed_generation__lte=until)
-    # Who came and went again before AWS heard of it had nothing, and who left and came back has it still.
+    # A person who was added and removed before AWS was changed never had access; one who left and came back has it still.
     given = begun & Q(memberships__removed_generation__isnull=True)
     had = ended & Q(memberships__added_generation__lte=since)
     still = User.objects.filter(here, memberships__removed_generation__isnull=True)
@@ -42,13 +42,13 @@ def announce_access(deployment: Deployment, *, brought: int) -> None:
         put_emails(
             event=event,
             key=announcements.announcement_key(deployment, event, brought),
-            recipients=[address for address in addresses if address not in told],
+            recipients=[address for address in addresses if address not in already_told],
             letter=letter,
         )
 
 
 def announce_request(join_request: JoinRequest, event: Notice.Event, recipients: Iterable[str]) -> None:
-    """Tell these addresses, MAX_RECIPIENTS at most, what became of a request to join. In the transaction that records it."""
+    """Announce an event of a request to join to MAX_RECIPIENTS addresses at most, in the transaction that records it."""
     put_emails(
         event=event,
         key=f"join request {join_request.pk} {event}",
@@ -60,10 +60,10 @@ def announce_request(join_request: JoinRequest, event: Notice.Event, recipients:
 def announce_about_group(
     group: Group, *, about: str, recipients: Iterable[str], subject: str, paragraphs: list[str], path: str
 ) -> None:
-    """Tell these addresses, MAX_RECIPIENTS at most, something about a group, with a link to the page at `path`.
+    """Announce something about a group to MAX_RECIPIENTS addresses at most, with a link to the page at `path`.
 
-    `about` names the matter, such as 'key 3 of member 17 stops'; nobody is told the same one twice. The words hold no secret.
-    In the transaction that records what is told.
+    `about` identifies the matter, such as 'key 3 of member 17 stops': nobody is told the same one twice. The words hold no secret.
+    Must be called within the transaction that records the event.
     """
     put_emails(
         event=Notice.Event.ABOUT_GROUP,

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class GroupsConfig(AppConfig):
-    """Groups, who is in them, and what they may use."""
+    """Groups, their members, and the analyses they may use."""
 
     name = "control_plane.access.groups"
     verbose_name = "Groups"

@@ -1,4 +1,4 @@
-"""Which group or analysis a new name would be taken for."""
+"""Names that look like the name of an existing group or analysis."""
 
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ Named = TypeVar("Named", Group, Analysis)
 
 
 def look_alike_of(name: str, rows: QuerySet[Named]) -> Named | None:
-    """Return one of these rows whose name looks like this one as a whole, if there is any.
+    """Return the first of these rows whose whole name looks like this one; None if there is none.
 
     Reads the names of all of them: AWS's limits on stacks and roles bound how many there are, and a name costs 15 microseconds.
     """

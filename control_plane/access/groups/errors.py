@@ -1,4 +1,4 @@
-"""Requests about groups that make no sense. Each message says what was refused, that nothing changed, and what to do."""
+"""Refusals of requests about groups. Each message says what was refused, that nothing changed, and what to do."""
 
 from control_plane.base.errors import Refused
 
@@ -8,19 +8,19 @@ class NameTaken(Refused):
 
 
 class BucketTaken(NameTaken):
-    """There is a bucket of this name on AWS already."""
+    """A bucket of this name exists on AWS already."""
 
 
 class BucketNotAsked(Refused):
-    """AWS could not be asked whether a bucket's name is free."""
+    """No answer from AWS on whether a bucket's name is free."""
 
 
-class NotMade(Refused):
-    """AWS could not make the analysis's bucket, and it is left out."""
+class BucketNotMade(Refused):
+    """The analysis has no bucket: AWS could not make it, and it is left out."""
 
 
-class Made(Refused):
-    """AWS has made the analysis's bucket, or may be making it."""
+class BucketMade(Refused):
+    """The analysis's bucket exists on AWS, or is being made."""
 
 
 class AlreadyMember(Refused):
@@ -44,11 +44,11 @@ class NotGranted(Refused):
 
 
 class NoCredentials(Refused):
-    """There are no credentials to hand out."""
+    """No credentials can be handed out."""
 
 
 class BeingMadeReady(NoCredentials):
-    """AWS refuses what a deployment gave a moment ago: it may only be late. Whoever asks again soon gets it."""
+    """AWS still refuses what a deployment gave a moment ago, as IAM is eventually consistent. Worth a retry soon."""
 
     def __init__(self) -> None:
         super().__init__("Your access is being made ready on AWS, which takes up to a minute. Nothing was changed; wait a moment.")
@@ -59,23 +59,23 @@ class Suspended(NoCredentials):
 
 
 class NotSuspended(Refused):
-    """There is nothing to lift, or it is suspended already."""
+    """No suspension to lift, or the member or group is suspended already."""
 
 
 class OldKeyThere(Refused):
-    """The key before the present one is still there, and IAM allows no third."""
+    """The previous key still exists, and IAM allows no third."""
 
 
 class NoOldKey(Refused):
-    """There is no key before the present one, or it is in that state already."""
+    """No previous key exists, or it is in that state already."""
 
 
 class InvalidOverlap(Refused):
-    """A time for two keys side by side that makes no sense."""
+    """An overlap of two keys that is out of range."""
 
 
 class CodeRefused(Refused):
-    """The join code does not work. Why is not said, so that nobody learns which codes there were."""
+    """The join code does not work. The reason is withheld, so that nobody learns which codes exist."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -89,7 +89,7 @@ class TooManyTries(Refused):
 
 
 class AlreadyAsked(Refused):
-    """The person has asked for this already, and it is not decided."""
+    """The person has an undecided request for this already."""
 
 
 class NotOpen(Refused):
@@ -101,15 +101,15 @@ class LastManager(Refused):
 
 
 class InvalidTerms(Refused):
-    """A join code with a life or a number of uses that makes no sense."""
+    """A lifetime or number of uses of a join code that is out of range."""
 
 
 class InvalidEnd(Refused):
-    """An end of a membership that makes no sense."""
+    """An end date of a membership that is out of range."""
 
 
 class AlreadyMoving(Refused):
-    """The person is on the way to another group."""
+    """The person is being moved to another group already."""
 
 
 class AlreadyWithdrawn(Refused):

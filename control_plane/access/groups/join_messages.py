@@ -1,4 +1,4 @@
-"""What is said to people who join a group or leave it, and to those who decide about them. One link each, never a secret."""
+"""E-mails about joining and leaving a group, to the person and to those who decide. One link each, never a secret."""
 
 from django.urls import reverse
 
@@ -8,7 +8,7 @@ from control_plane.notifications.models import Notice
 
 
 def about_request(request: JoinRequest, event: Notice.Event) -> Letter:
-    """Say what became of a request to join."""
+    """Compose the e-mail about an event of a request to join. Raises ValueError for an event that is not about one."""
     match event:
         case Notice.Event.JOIN_ASKED:
             return _asked(request)
@@ -21,7 +21,7 @@ def about_request(request: JoinRequest, event: Notice.Event) -> Letter:
 
 
 def access_given(group: Group) -> Letter:
-    """Say to a member that AWS holds their access now."""
+    """Compose the e-mail that tells a member that AWS holds their access now."""
     return Letter(
         f"You are in: {group.name}",
         [f"Your access to {group.name} is ready. What you can reach, and how:"],
@@ -31,7 +31,7 @@ def access_given(group: Group) -> Letter:
 
 
 def access_ended(group: Group) -> Letter:
-    """Say to who was a member that AWS holds their access no more."""
+    """Compose the e-mail that tells a former member that AWS no longer holds their access."""
     return Letter(
         f"Your access to {group.name} has ended",
         [
@@ -44,12 +44,12 @@ def access_ended(group: Group) -> Letter:
 
 
 def _asked(request: JoinRequest) -> Letter:
-    who = f"{request.user.name} ({request.user.email})" if request.user.name else request.user.email
-    how = f" They gave the join code that begins with {request.code.prefix}." if request.code else ""
+    person = f"{request.user.name} ({request.user.email})" if request.user.name else request.user.email
+    code = f" They gave the join code that begins with {request.code.prefix}." if request.code else ""
     return Letter(
         f"{request.user.email} asks to join {request.place}",
         [
-            f"{who} asks to join {request.place}.{how} They have no access until somebody approves.",
+            f"{person} asks to join {request.place}.{code} They have no access until somebody approves.",
             "Approve or decline here, after signing in. The link works for a week and for this request alone:",
         ],
         request.decision_path(),
@@ -70,12 +70,12 @@ def _approved(request: JoinRequest) -> Letter:
 
 
 def _declined(request: JoinRequest) -> Letter:
-    said = [f"They say: {request.note}"] if request.note else []
+    note = [f"They say: {request.note}"] if request.note else []
     return Letter(
         f"Your request to join {request.place} was declined",
         [
             f"Your request to join {request.place} was declined. Your account stays as it is.",
-            *said,
+            *note,
             "You can ask again here, with another code or for another group:",
         ],
         reverse("home"),

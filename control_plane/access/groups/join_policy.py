@@ -1,4 +1,4 @@
-"""Whom a request to join waits for, whose word is enough, and which names a new group may be asked for by."""
+"""Join policy: approvers, auto-approved domains, allowed group names."""
 
 from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
@@ -14,18 +14,18 @@ from control_plane.accounts.validation import fold_name, tidy_name, validate_nam
 from control_plane.base.config import config
 from control_plane.base.errors import InvalidName
 
-LONGEST_NAME = 120
+MAX_NAME_CHARACTERS = 120
 
 
 def check_new_group_name(name: str) -> str:
-    """The name, tidied, if a new group can be asked for by it. Raises InvalidName, or NameTaken without saying by whom."""
+    """Return the tidied name if a new group can be requested under it. Raises InvalidName, or NameTaken without saying by whom."""
     name = tidy_name(name)
     try:
         validate_name(name)
     except ValidationError as error:
         raise InvalidName(f"{' '.join(error.messages)} Nothing was changed.") from error
-    if not 2 <= len(name) <= LONGEST_NAME:
-        raise InvalidName(f"A group's name has 2 to {LONGEST_NAME} characters. Nothing was changed.")
+    if not 2 <= len(name) <= MAX_NAME_CHARACTERS:
+        raise InvalidName(f"A group's name has 2 to {MAX_NAME_CHARACTERS} characters. Nothing was changed.")
     folded = fold_name(name)
     taken = Group.objects.filter(Q(folded_name=folded) | Q(slug=make_slug(name))).exists()
     if taken or look_alike_of(name, Group.objects.all()):
@@ -37,23 +37,24 @@ def check_new_group_name(name: str) -> str:
 
 
 def trusts_address(request: JoinRequest) -> bool:
-    """Whether a request needs nobody's approval: by a code that still stands, from a verified address of a trusted domain."""
+    """Return whether a request is auto-approved: its code is not withdrawn, its verified address is of a trusted domain."""
     if request.code is None or request.code.withdrawn_at is not None or not is_trusted_domain(request.user.email):
         return False
-    # Who was suspended does not come back by leaving and asking again.
+    # Leaving and asking again must not lift a suspension.
     if Membership.objects.filter(group=request.group, user=request.user, suspended_at__isnull=False).exists():
         return False
     return bool(EmailAddress.objects.filter(user=request.user, email__iexact=request.user.email, verified=True).exists())
 
 
 def is_trusted_domain(address: str) -> bool:
-    """Whether AUTO_APPROVE_DOMAINS names the address's domain: `example.org` itself, or `.edu` for all that end so."""
+    """Return whether AUTO_APPROVE_DOMAINS has the address's domain: `example.org` itself, or `.edu` for all that end so."""
     domain = address.rpartition("@")[2].lower()
-    return any(domain.endswith(one) if one.startswith(".") else domain == one for one in config().auto_approve_domains)
+    trusted = config().auto_approve_domains
+    return any(domain.endswith(entry) if entry.startswith(".") else domain == entry for entry in trusted)
 
 
 def addresses_of_deciders(request: JoinRequest) -> list[str]:
-    """Whom to tell that somebody waits: the group's managers; without any, or for a new group, the administrators."""
-    found = list(managers(request.group).order_by("pk").values_list("user__email", flat=True)) if request.group else []
+    """Return the approvers' addresses: the group's managers; without any, or for a new group, the administrators."""
+    addresses = list(managers(request.group).order_by("pk").values_list("user__email", flat=True)) if request.group else []
     administrators = User.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
-    return found or list(administrators.values_list("email", flat=True))
+    return addresses or list(administrators.values_list("email", flat=True))

@@ -1,4 +1,4 @@
-"""Where somebody stands who asked to join: each step of the way, whom it waits for, and what AWS is doing about it."""
+"""Progress of a request to join: its steps, the approvers it waits for, and the deployment that gives the access."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,20 +8,20 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from control_plane.access.groups.models import AccessState, JoinRequest, Membership
-from control_plane.access.groups.overview import Place
+from control_plane.access.groups.overview import MembershipView
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 
-# A page shows so many requests of one person, and so many managers' names for each.
-MAX_SHOWN, MAX_NAMES = 10, 5
-# How long after the decision its outcome is still shown.
+# A page shows so many requests of a person, and so many managers' names for each.
+MAX_REQUESTS_SHOWN, MAX_MANAGERS_NAMED = 10, 5
+# How long after a decision its outcome is still shown.
 DECLINED_FOR, READY_FOR = timedelta(days=14), timedelta(days=1)
 ICONS = {"done": "✓", "now": "⟳", "later": "…", "failed": "✗"}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `state` is done, now, later or failed."""
+    """Step of joining: `state` is done, now, later or failed."""
 
     title: str
     state: str
@@ -29,31 +29,31 @@ class Step:
 
     @property
     def icon(self) -> str:
-        """A sign that goes with the state's word."""
+        """Symbol of the state, shown beside its word."""
         return ICONS[self.state]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """One request, whom it waits for in words, and the membership that came of it."""
+class JoinProgress:
+    """Request to join, the approvers it waits for in words, and the membership that came of it, if any."""
 
     request: JoinRequest
     waits_for: str
-    place: Place | None
+    place: MembershipView | None
 
     @property
     def deployment(self) -> Deployment | None:
-        """What makes the access now, if anything does."""
+        """Deployment that is giving the access, if one is."""
         return self.place.deployment if self.place and self.place.state == AccessState.ADDING else None
 
     @property
     def is_ready(self) -> bool:
-        """Whether the person is in."""
+        """True if the person has access."""
         return self.place is not None and self.place.state == AccessState.ACTIVE
 
     @property
     def steps(self) -> list[Step]:
-        """The line from the verified address to the access; it ends where the request was declined."""
+        """Steps from the verified address to the access; a declined request has no later ones."""
         if self.request.state == JoinRequest.State.DECLINED:
             return [self._verified(), self._approved()]
         return [self._verified(), self._approved(), self._made(), Step("You are in", "done" if self.is_ready else "later")]
@@ -93,26 +93,29 @@ class Standing:
 
 
 def requests_of(user: User) -> list[JoinRequest]:
-    """What the person asked for lately, newest first, in one query.
+    """Return the person's latest requests to join, newest first, in one query.
 
-    To be read before their memberships: who is approved between the two is then seen as waiting still or as in, and never as
-    somebody who has asked for nothing and for whom the page need not look again.
+    To be read before their memberships: a person who is approved between the two is then seen as waiting or as a member, never
+    as one without a request, for whom the page would stop refreshing.
     """
-    found = JoinRequest.objects.filter(user=user).exclude(state=JoinRequest.State.WITHDRAWN)
-    return list(found.select_related("group", "user").order_by("-pk")[: 3 * MAX_SHOWN])
+    requests = JoinRequest.objects.filter(user=user).exclude(state=JoinRequest.State.WITHDRAWN)
+    return list(requests.select_related("group", "user").order_by("-pk")[: 3 * MAX_REQUESTS_SHOWN])
 
 
-def standings(requests: Sequence[JoinRequest], places: Sequence[Place]) -> list[Standing]:
-    """Which of a person's requests are worth telling. `places` are their memberships. In one query."""
+def progress_of(requests: Sequence[JoinRequest], memberships: Sequence[MembershipView]) -> list[JoinProgress]:
+    """Return the progress of those of a person's requests that are worth showing, given their memberships. In one query."""
     now = timezone.now()
-    by_group = {place.group.pk: place for place in places}
+    by_group = {membership.group.pk: membership for membership in memberships}
     rows = [(request, by_group.get(request.group_id or 0)) for request in requests]
     shown = [(request, place) for request, place in rows if _is_worth_telling(request, place, now - DECLINED_FOR, now - READY_FOR)]
     names = _managers_names(request.group_id for request, _ in shown if request.is_open and request.group_id)
-    return [Standing(request, names.get(request.group_id or 0, "an administrator"), place) for request, place in shown[:MAX_SHOWN]]
+    return [
+        JoinProgress(request, names.get(request.group_id or 0, "an administrator"), place)
+        for request, place in shown[:MAX_REQUESTS_SHOWN]
+    ]
 
 
-def _is_worth_telling(request: JoinRequest, place: Place | None, declined_since: datetime, ready_since: datetime) -> bool:
+def _is_worth_telling(request: JoinRequest, place: MembershipView | None, declined_since: datetime, ready_since: datetime) -> bool:
     if request.is_open:
         return True
     if request.decided_at is None:
@@ -125,9 +128,9 @@ def _is_worth_telling(request: JoinRequest, place: Place | None, declined_since:
 
 
 def _managers_names(groups: Iterable[int]) -> dict[int, str]:
-    """Who decides in each of these groups that has a manager, as 'ada, grace or an administrator'. One query."""
-    found: dict[int, list[str]] = defaultdict(list)
+    """Return the approvers in each of these groups that has a manager, as 'ada, grace or an administrator'. One query."""
+    names: dict[int, list[str]] = defaultdict(list)
     rows = Membership.objects.wanted().filter(group__in=list(groups), is_manager=True, user__is_active=True)
     for membership in rows.select_related("user").order_by("pk"):
-        found[membership.group_id].append(membership.user.get_short_name())
-    return {group: f"{', '.join(names[:MAX_NAMES])} or an administrator" for group, names in found.items()}
+        names[membership.group_id].append(membership.user.get_short_name())
+    return {group: f"{', '.join(of_group[:MAX_MANAGERS_NAMED])} or an administrator" for group, of_group in names.items()}

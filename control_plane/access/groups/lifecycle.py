@@ -1,4 +1,4 @@
-"""Refusals to change a group or an analysis that is being retired, or was. Services ask here before they add anything to one."""
+"""Guards for groups and analyses that are being retired, or were. Services call these before they add anything to one."""
 
 from collections.abc import Iterable
 
@@ -7,12 +7,12 @@ from control_plane.access.groups.models import Analysis, Group
 
 
 def is_retiring(group: Group) -> bool:
-    """Tell whether the group is being retired or was. At most one query."""
+    """Return whether the group is being retired or was. At most one query."""
     return group.retired_at is not None or Group.objects.filter(pk=group.pk, retires_at__isnull=False).exists()
 
 
 def refuse_retiring(group: Group) -> None:
-    """Raise BeingRetired if the group is being retired or was. At most one query: whoever asked for it may just have done so."""
+    """Raise BeingRetired if the group is being retired or was. At most one query: the retirement may just have been requested."""
     if group.retired_at is not None:
         raise BeingRetired(
             f"{group.name} was retired on {group.retired_at:%d %B %Y} and is a record only. Nothing was changed; choose another "

@@ -1,7 +1,7 @@
-"""Who belongs to which group, and which analyses each group may use.
+"""Groups, analyses, memberships, grants, join codes and requests to join.
 
-Nothing here says 'deployed': whether a membership or a grant is in force follows from its generations and what its group's
-stack was last seen to hold. So a row is never ahead of AWS, and none is removed before AWS has let go.
+No row says 'deployed': whether a membership or a grant is active follows from its generations and the generation that its
+group's stack was last seen to hold. So a row is never ahead of AWS, and none is removed before AWS has removed the access.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 def make_username() -> str:
-    """A fresh opaque name for AWS: `m` and 55 random bits. Never used twice, so that no old session fits a new member."""
+    """Return a new opaque name for AWS: `m` and 55 random bits. Never used twice, so that no old session fits a new member."""
     return "m" + "".join(secrets.choice(_BASE32) for _ in range(11))
 
 
@@ -57,14 +57,14 @@ class Group(models.Model):
 
 
 class AnalysisQuerySet(models.QuerySet["Analysis"]):
-    """Analyses, by what is asked of them."""
+    """Analyses, filtered by their state."""
 
     def offered(self) -> Self:
-        """Those that groups can be granted."""
+        """Return the analyses that groups can be granted."""
         return self.filter(retired_at__isnull=True, unmade_reason="")
 
     def wanted(self) -> Self:
-        """Those whose bucket a storage stack is to hold."""
+        """Return the analyses whose bucket a storage stack is to hold."""
         return self.filter(removed_generation__isnull=True, unmade_reason="")
 
 
@@ -97,21 +97,21 @@ class Analysis(models.Model):
 
 
 class Access(models.TextChoices):
-    """How a member gets in: by short-lived credentials that the control plane hands out, or by a key of their own."""
+    """Access method: short-lived credentials that the control plane hands out, or an access key of the member's own."""
 
     FEDERATED = "federated", "Federated: short-lived credentials, no key to keep"
     KEYS = "keys", "Keys: an access key of their own"
 
 
 class PreviousKey(models.TextChoices):
-    """What became of the access key before the present one, as long as AWS holds it."""
+    """State of the access key before the present one, as long as AWS holds it."""
 
     ACTIVE = "active", "still works"
     INACTIVE = "inactive", "no longer works, and can be brought back"
 
 
 class AccessState(models.TextChoices):
-    """Where a membership or grant stands on AWS."""
+    """State of a membership or grant on AWS."""
 
     ADDING = "adding", "being given"
     ACTIVE = "active", "in force"
@@ -119,15 +119,15 @@ class AccessState(models.TextChoices):
     ENDED = "ended", "ended"
 
 
-class ScopedQuerySet(models.QuerySet[Any]):
-    """Rows that come and go with their group's generations."""
+class GenerationScopedQuerySet(models.QuerySet[Any]):
+    """Rows that take effect and end with generations of their group's stack."""
 
     def wanted(self) -> Self:
-        """Those that nobody has asked to take away."""
+        """Return the rows whose removal nobody has requested."""
         return self.filter(removed_generation__isnull=True)
 
     def not_ended(self) -> Self:
-        """Those that AWS holds, or will."""
+        """Return the rows that AWS holds, or will hold."""
         return self.exclude(removed_generation__lte=F("group__stack__deployed_generation"))
 
     def with_state(self) -> Self:
@@ -143,8 +143,8 @@ class ScopedQuerySet(models.QuerySet[Any]):
         )
 
 
-class Scoped(models.Model):
-    """A row that takes effect with one generation of its group and ends with another."""
+class GenerationScoped(models.Model):
+    """Row that takes effect with one generation of its group's stack and ends with another."""
 
     added_generation = models.PositiveIntegerField()
     removed_generation = models.PositiveIntegerField(null=True)
@@ -157,14 +157,14 @@ class Scoped(models.Model):
 
     @property
     def access_state(self) -> AccessState:
-        """Where it stands on AWS. Reads the group's stack; `with_state` does the same in the query."""
+        """State on AWS. Reads the group's stack; `with_state` does the same in the query."""
         deployed = self.group.stack.deployed_generation  # type: ignore[attr-defined]
         if self.removed_generation is not None:
             return AccessState.ENDED if self.removed_generation <= deployed else AccessState.REMOVING
         return AccessState.ACTIVE if self.added_generation <= deployed else AccessState.ADDING
 
 
-class Membership(Scoped):
+class Membership(GenerationScoped):
     """A person in a group, known to AWS by an opaque username of this membership's own."""
 
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="memberships")
@@ -202,7 +202,7 @@ class Membership(Scoped):
         default=False, help_text="Whether this member decides who else is in the group. AWS is not told."
     )
 
-    objects = ScopedQuerySet.as_manager()
+    objects = GenerationScopedQuerySet.as_manager()
 
     class Meta:
         ordering = ("group__slug", "user__email")
@@ -216,7 +216,7 @@ class Membership(Scoped):
         return f"{self.user} in {self.group}"
 
 
-class Grant(Scoped):
+class Grant(GenerationScoped):
     """An analysis that a group may use."""
 
     class Level(models.TextChoices):
@@ -227,7 +227,7 @@ class Grant(Scoped):
     analysis = models.ForeignKey(Analysis, on_delete=models.PROTECT, related_name="grants")
     level = models.CharField(max_length=16, choices=Level)
 
-    objects = ScopedQuerySet.as_manager()
+    objects = GenerationScopedQuerySet.as_manager()
 
     class Meta:
         ordering = ("group__slug", "analysis__slug")
@@ -243,29 +243,29 @@ class Grant(Scoped):
 
 # 24 letters of 5 bits each: 120 bits, in groups that can be read out.
 CODE_GROUPS, CODE_GROUP_LETTERS = 6, 4
-# What people write for letters that a code may hold; the code itself holds none of these digits.
+# Digits that people write for letters of a code; a code itself holds none of them.
 _MISREAD = str.maketrans("018", "OIB")
 DECISION_SALT = "cohort.join-request"
 DECISION_LINK_SECONDS = 7 * 24 * 3600
 
 
 def make_code() -> str:
-    """A fresh join code, such as `ABCD-EFGH-IJKL-MNOP-QRST-UVWX`."""
+    """Return a new join code, such as `ABCD-EFGH-IJKL-MNOP-QRST-UVWX`."""
     letters = [secrets.choice(_BASE32.upper()) for _ in range(CODE_GROUPS * CODE_GROUP_LETTERS)]
     return "-".join("".join(letters[start : start + CODE_GROUP_LETTERS]) for start in range(0, len(letters), CODE_GROUP_LETTERS))
 
 
 def hash_code(code: str) -> str:
-    """What is kept of a code. How it was written does not count: capitals, spaces, hyphens, and 0, 1 and 8 for O, I and B."""
+    """Return the SHA-256 hash that is kept of a code. Case, spaces and hyphens do not count, nor 0, 1 and 8 for O, I and B."""
     letters = "".join(character for character in code.upper().translate(_MISREAD) if character.isascii() and character.isalnum())
     return hashlib.sha256(letters.encode()).hexdigest()
 
 
 class JoinCodeQuerySet(models.QuerySet["JoinCode"]):
-    """Codes, by what a request to join asks."""
+    """Join codes, filtered by their state."""
 
     def usable(self, now: datetime) -> Self:
-        """Those that let somebody ask now."""
+        """Return the codes that can be used now."""
         unspent = Q(most_uses__isnull=True) | Q(uses__lt=F("most_uses"))
         return self.filter(unspent, withdrawn_at__isnull=True, expires_at__gt=now)
 
@@ -293,7 +293,7 @@ class JoinCode(models.Model):
 
     @property
     def state(self) -> str:
-        """One of usable, withdrawn, expired and used up."""
+        """State of the code: usable, withdrawn, expired or used up."""
         if self.withdrawn_at is not None:
             return "withdrawn"
         if self.expires_at <= timezone.now():
@@ -343,19 +343,19 @@ class JoinRequest(models.Model):
 
     @property
     def place(self) -> str:
-        """What the person asked to be in, in words. Once a new group is made, that is its name."""
+        """Requested group in words. Once a new group is made, that is its name."""
         return self.group.name if self.group else f"a new group “{self.requested_name}”"
 
     @property
     def is_for_new_group(self) -> bool:
-        """Whether a group has to be made first."""
+        """True if a group has to be made first."""
         return self.group_id is None
 
     @property
     def is_open(self) -> bool:
-        """Whether nothing has been decided yet."""
+        """True if it is not decided yet."""
         return self.state in self.OPEN
 
     def decision_path(self) -> str:
-        """The signed address, good for a week, at which who may decide this request can do so after signing in."""
+        """Return the signed path, valid for a week, at which approvers can decide this request after signing in."""
         return reverse("request_link", args=(signing.dumps(self.pk, salt=DECISION_SALT),))

@@ -1,4 +1,4 @@
-"""Who may decide about a group: its managers, and administrators. Services call these; no view decides by itself."""
+"""Permissions in groups: managers and administrators. Services call these; no view decides by itself."""
 
 from collections.abc import Callable
 
@@ -15,40 +15,40 @@ from control_plane.base.audit.actors import Actor
 
 
 def _managing() -> QuerySet[Membership]:
-    """Memberships of managers whose time is not over, and who are not suspended."""
-    mine = Membership.objects.wanted().filter(is_manager=True, suspended_at__isnull=True)
-    return mine.exclude(ends_at__lte=timezone.now())
+    """Return the memberships of managers whose time is not over, and who are not suspended."""
+    memberships = Membership.objects.wanted().filter(is_manager=True, suspended_at__isnull=True)
+    return memberships.exclude(ends_at__lte=timezone.now())
 
 
 def manages(user: User | None, group: Group) -> bool:
-    """Whether this person is a manager of the group: active, not suspended, and a member whom nobody has asked to take away."""
+    """Return whether this person manages the group: active, not suspended, and not being removed."""
     return user is not None and user.is_active and managers(group).filter(user=user).exists()
 
 
 def manages_any(user: User) -> bool:
-    """Whether this person is a manager of any group. One query."""
+    """Return whether this person manages any group. One query."""
     return user.is_active and _managing().filter(user=user).exists()
 
 
 def context(request: HttpRequest) -> dict[str, Callable[[], bool]]:
-    """For templates: `manages_any`, looked up only where a page's navigation asks."""
+    """Add `manages_any` to every template's context: a callable, so that only a page whose navigation asks runs the query."""
     user = getattr(request, "user", None)
     return {"manages_any": lambda: isinstance(user, User) and manages_any(user)}
 
 
 def managed_groups(user: User) -> QuerySet[Group]:
-    """The groups that this person manages."""
-    mine = _managing().filter(user=user)
-    return Group.objects.filter(pk__in=mine.values("group")) if user.is_active else Group.objects.none()
+    """Return the groups that this person manages."""
+    memberships = _managing().filter(user=user)
+    return Group.objects.filter(pk__in=memberships.values("group")) if user.is_active else Group.objects.none()
 
 
 def managers(group: Group) -> QuerySet[Membership]:
-    """The memberships of the group's managers who can act."""
+    """Return the memberships of the group's managers who can act."""
     return _managing().filter(group=group, user__is_active=True)
 
 
 def may_decide(actor: Actor, group: Group) -> bool:
-    """Whether the actor may decide who is in the group."""
+    """Return whether the actor may decide who is in the group."""
     return actor.is_operator or is_administrator(actor.user) or manages(actor.user, group)
 
 
@@ -61,7 +61,7 @@ def require_manager(actor: Actor, group: Group) -> None:
 
 
 def refuse_suspended(membership: Membership) -> None:
-    """Raise Suspended if nothing is to be handed out to the member: at once, whatever AWS holds by now."""
+    """Raise Suspended if the member or the group is suspended, whatever AWS holds by now."""
     since = membership.group.suspended_at or membership.suspended_at
     if since is None:
         return
@@ -75,7 +75,7 @@ def refuse_suspended(membership: Membership) -> None:
 
 
 def refuse_ended(membership: Membership) -> None:
-    """Raise NotMember once the membership's time is over: the sweep that takes the access away may be late, or stand still."""
+    """Raise NotMember once the membership's time is over: the sweep that removes the access may be late, or not run."""
     if membership.ends_at is None or membership.ends_at > timezone.now():
         return
     ended = timezone.localtime(membership.ends_at)
@@ -86,15 +86,15 @@ def refuse_ended(membership: Membership) -> None:
 
 
 def require_may_give(actor: Actor, group: Group, access: Access) -> None:
-    """Raise PermissionDenied if a manager gives a key where the group does not allow any; administrators decide for themselves."""
+    """Raise PermissionDenied if a manager gives a key where the group allows none; administrators always may."""
     if access == Access.KEYS and not (group.allows_keys or actor.is_operator or is_administrator(actor.user)):
         raise PermissionDenied(
             f"{group.name} does not allow access keys. Nothing was changed; give short-lived credentials, or ask an administrator."
         )
 
 
-def decidable(user: User) -> QuerySet[JoinRequest]:
-    """The requests that this person may decide or has a right to look back at: their groups', or, for administrators, all."""
+def decidable_requests(user: User) -> QuerySet[JoinRequest]:
+    """Return the requests that this person may decide or look back at: their groups', or, for administrators, all."""
     if is_administrator(user):
         return JoinRequest.objects.all()
     managed = _managing().filter(user=user)

@@ -1,10 +1,10 @@
-"""Receivers of the signals that floors below send: what follows in groups."""
+"""Receivers of signals from the floors below: the consequences for groups."""
 
 from django.dispatch import receiver
 
 from control_plane.access.groups.announcements import announce_access
 from control_plane.access.groups.models import Membership
-from control_plane.access.groups.services.joining import go_on_once_verified
+from control_plane.access.groups.services.joining import submit_verified_requests
 from control_plane.access.groups.services.withdrawal import withdraw_cancelled
 from control_plane.access.groups.tasks import end_moves
 from control_plane.accounts.models import User
@@ -16,19 +16,19 @@ from control_plane.deployments.signals import deployment_cancelled, deployment_s
 
 @receiver(address_verified, dispatch_uid="groups")
 def on_address_verified(*, user: User, **_: object) -> None:
-    """Let what the person asked for at sign-up be decided."""
-    go_on_once_verified(user)
+    """Submit the requests to join that the person made at sign-up."""
+    submit_verified_requests(user)
 
 
 @receiver(deployment_cancelled, dispatch_uid="groups")
 def on_deployment_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
-    """Take back what was asked for in a group."""
+    """Withdraw the group changes that the deployment was to bring."""
     return withdraw_cancelled(deployment=deployment, stack=stack, actor=actor)
 
 
 @receiver(deployment_succeeded, dispatch_uid="groups")
 def on_deployment_succeeded(*, deployment: Deployment, **_: object) -> None:
-    """Tell those who are in or out now, and end the old memberships of those who moved here."""
+    """Announce access that began or ended, and end the old memberships of people who moved here."""
     announce_access(deployment, brought=Stack.objects.get(pk=deployment.stack_id).deployed_generation)
     moving = Membership.objects.filter(group__stack=deployment.stack_id, replaces__removed_generation__isnull=True)
     if moving.filter(replaces__isnull=False).exists():

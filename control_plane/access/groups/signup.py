@@ -1,4 +1,4 @@
-"""What sign-up asks for beside an address and a password: a name, and the group that the person wants to be in."""
+"""Sign-up forms: beside an address and a password, a name and the group that the person wants to join."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import get_random_string
 
-from control_plane.access.groups.join_policy import LONGEST_NAME, check_new_group_name
+from control_plane.access.groups.join_policy import MAX_NAME_CHARACTERS, check_new_group_name
 from control_plane.access.groups.services.join_codes import find_usable_code
 from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.accounts.models import User
@@ -21,25 +21,25 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 
 # A code of 24 letters with room for the separators that people write.
-LONGEST_CODE = 64
-# Cannot be anybody's: the top-level domain `invalid` is reserved (RFC 2606).
+MAX_CODE_CHARACTERS = 64
+# Nobody can own it: the top-level domain `invalid` is reserved (RFC 2606).
 NOBODYS_DOMAIN = "nobody.invalid"
 
 
 class JoinFields(forms.Form):
-    """The fields and rules that both ways to sign up share. What cannot be asked for is said before an account is made."""
+    """Fields and rules that both ways to sign up share. A request that would be refused is refused before an account is made."""
 
-    name = NameField(max_length=LONGEST_NAME, label="Your name", validators=[validate_person_name])
+    name = NameField(max_length=MAX_NAME_CHARACTERS, label="Your name", validators=[validate_person_name])
     use_code = forms.BooleanField(required=False, label="I have a join code")
     join_code = forms.CharField(
-        max_length=LONGEST_CODE,
+        max_length=MAX_CODE_CHARACTERS,
         required=False,
         label="Join code",
         help_text="Your group’s manager gives you one.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
     requested_group = NameField(
-        max_length=LONGEST_NAME,
+        max_length=MAX_NAME_CHARACTERS,
         required=False,
         label="New group’s name",
         help_text="An administrator looks at it. To join a group that exists, ask its manager for a code.",
@@ -48,7 +48,7 @@ class JoinFields(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        # A field with an error of its own is not looked at twice.
+        # A field that has an error already is not checked again.
         field = "join_code" if data.get("use_code") else "requested_group"
         if field in data:
             try:
@@ -58,27 +58,27 @@ class JoinFields(forms.Form):
         return data
 
     def signup(self, request: HttpRequest, user: User) -> None:
-        """Keep the name, and ask for the group. It waits until the address is verified."""
+        """Save the name, and request the group. The request waits until the address is verified."""
         data = self.cleaned_data
         user.name = data["name"]
         user.save(update_fields=["name"])
-        wish = {"code": data["join_code"]} if data["use_code"] else {"new_group_name": data["requested_group"]}
+        request_for = {"code": data["join_code"]} if data["use_code"] else {"new_group_name": data["requested_group"]}
         actor = Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") or None)
         try:
-            ask_to_join(user=user, actor=actor, is_verified=False, **wish)
+            ask_to_join(user=user, actor=actor, is_verified=False, **request_for)
         except Refused as refusal:
-            # The code was used up, or the name taken, a moment ago. The account is there, and its home page asks again.
+            # The code was used up, or the name taken, meanwhile. The account exists, and its home page asks again.
             messages.warning(request, str(refusal))
 
 
 class SignupForm(JoinFields, AccountSignupForm):
-    """Signing up with an address and a password. `accounts` names it in ACCOUNT_FORMS."""
+    """Sign-up with an address and a password. ACCOUNT_FORMS names it."""
 
     def custom_signup(self, request: HttpRequest, user: Any) -> None:
         self.signup(request, user)
 
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
-        """Make the account, or, where the address has one, do the same work for nothing: the answer's time tells nobody of it."""
+        """Make the account, or, where the address has one, do the same work and undo it: the response time must not tell."""
         if self.account_already_exists:
             with undone():
                 self._rehearse(request)
@@ -97,7 +97,7 @@ class SignupForm(JoinFields, AccountSignupForm):
 
 
 class ProviderForm(JoinFields, ProviderSignupForm):
-    """Signing up with an account elsewhere. `accounts` names it in SOCIALACCOUNT_FORMS."""
+    """Sign-up with an account elsewhere. SOCIALACCOUNT_FORMS names it."""
 
     def custom_signup(self, request: HttpRequest, user: Any) -> None:
         self.signup(request, user)

@@ -1,4 +1,4 @@
-"""Slugs made of names. A slug names a group on AWS and can never change, so nothing goes into it that may."""
+"""Slugs made from names. A slug names a group on AWS and can never change, so nothing goes into it that may."""
 
 import re
 import unicodedata
@@ -10,9 +10,9 @@ _ADDRESS = re.compile(r"<?([^\s<>@]+)@[^\s<>@]+>?")
 
 
 def make_slug(name: str) -> str:
-    """Return the slug that a group's name makes; empty where the name has too few plain letters.
+    """Return the slug for a group's name; empty where the name has too few ASCII letters.
 
-    Of an address in it nothing is left but the person's name, and that only where there is no other: people change providers.
+    An address in it is left out, or, where nothing else remains, cut to the part before the @: people change providers.
     """
     beside = _ADDRESS.sub(" ", name)
     slug = _slug_of(beside) or _slug_of(_ADDRESS.sub(r"\1", name))
@@ -22,8 +22,10 @@ def make_slug(name: str) -> str:
 
 
 def _slug_of(text: str) -> str:
-    # A letter of another script parts words, as a sign does; an accent does not, though decomposed it is a character of its own.
+    # A letter of another script separates words, as punctuation does; an accent does not, though NFD makes it a character.
     letters = unicodedata.normalize("NFC", text)
-    parted = "".join(" " if not one.isascii() and not unicodedata.normalize("NFKD", one)[0].isascii() else one for one in letters)
+    parted = "".join(
+        " " if not letter.isascii() and not unicodedata.normalize("NFKD", letter)[0].isascii() else letter for letter in letters
+    )
     plain = unicodedata.normalize("NFKD", parted).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[: names.SLUG.longest].rstrip("-")

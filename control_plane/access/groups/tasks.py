@@ -1,4 +1,4 @@
-"""Tasks of groups, which workers carry out."""
+"""Tasks of groups, which workers run."""
 
 from django_tasks import task
 
@@ -7,5 +7,5 @@ from control_plane.access.groups.services.transfers import finish_moves
 
 @task()
 def end_moves() -> None:
-    """See `moves.finish_moves`."""
+    """Run `services.transfers.finish_moves`."""
     finish_moves()

@@ -1,4 +1,4 @@
-"""The names of AWS as Django validates them; the rules themselves are those of the manifest."""
+"""Django validators for names on AWS; the rules themselves are those of the manifest."""
 
 from django.core.exceptions import ValidationError
 
@@ -6,7 +6,7 @@ from stacks.manifest import names
 
 
 def validate_slug(slug: str) -> None:
-    """Refuse a slug that cannot name a group on AWS."""
+    """Raise ValidationError for a slug that cannot name a group on AWS."""
     try:
         names.check_slug(slug)
     except names.NameRefused as error:
@@ -14,7 +14,7 @@ def validate_slug(slug: str) -> None:
 
 
 def validate_bucket(bucket: str) -> None:
-    """Refuse a bucket name that S3 would not take or that is reserved."""
+    """Raise ValidationError for a bucket name that S3 would not take or that is reserved."""
     try:
         names.check_bucket(bucket)
     except names.NameRefused as error:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django import forms
 
-from control_plane.access.groups.services.keys import USUAL_OVERLAP, OldKey
+from control_plane.access.groups.services.keys import DEFAULT_OVERLAP, OldKey
 
 OVERLAPS = (
     (0, "none: the old key stops as the new one is there"),
@@ -19,11 +19,11 @@ OVERLAPS = (
 class OverlapForm(forms.Form):
     """Overlap: how long an old key works beside the new one."""
 
-    overlap = forms.ChoiceField(choices=OVERLAPS, initial=USUAL_OVERLAP.days, required=False)
+    overlap = forms.ChoiceField(choices=OVERLAPS, initial=DEFAULT_OVERLAP.days, required=False)
 
     def clean_overlap(self) -> timedelta:
         days = self.cleaned_data["overlap"]
-        return timedelta(days=int(days)) if days else USUAL_OVERLAP
+        return timedelta(days=int(days)) if days else DEFAULT_OVERLAP
 
 
 class OldKeyForm(OverlapForm):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from control_plane.access.groups.models import Access, Group, Membership, PreviousKey, ScopedQuerySet
+from control_plane.access.groups.models import Access, GenerationScopedQuerySet, Group, Membership, PreviousKey
 from control_plane.access.groups.services.keys import key_generation, key_is_in_force
 from control_plane.access.keys.models import KeyCheck, KeyUse, KeyUseQuerySet
 from control_plane.base.config import config
@@ -65,7 +65,7 @@ def unused_cutoff(days: int | None = None) -> datetime:
     return timezone.now() - timedelta(days=config().key_unused_days if days is None else days)
 
 
-def key_holders(group: Group) -> ScopedQuerySet:
+def key_holders(group: Group) -> GenerationScopedQuerySet:
     """Return the memberships of a group that hold a key, or are being given one."""
     return group.memberships.wanted().filter(access=Access.KEYS).select_related("user").order_by("user__email")
 

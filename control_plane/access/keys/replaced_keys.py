@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from control_plane.access.groups.announcements import announce_about_group
-from control_plane.access.groups.models import Group, Membership, PreviousKey, ScopedQuerySet
+from control_plane.access.groups.models import GenerationScopedQuerySet, Group, Membership, PreviousKey
 from control_plane.access.groups.services.groups import request_group_deployment
 from control_plane.access.groups.services.keys import credentials_path, inactive_until, record_old_key, set_previous
 from control_plane.access.keys.models import OldKeyReminder
@@ -71,15 +71,15 @@ def remind_of_old_keys() -> int:
     return reminded
 
 
-def _with_old_key() -> ScopedQuerySet:
-    wanted: ScopedQuerySet = Membership.objects.wanted().exclude(previous_key="")
-    since: ScopedQuerySet = wanted.annotate(new_since=Coalesce("key_generation", "added_generation"))
+def _with_old_key() -> GenerationScopedQuerySet:
+    wanted: GenerationScopedQuerySet = Membership.objects.wanted().exclude(previous_key="")
+    since: GenerationScopedQuerySet = wanted.annotate(new_since=Coalesce("key_generation", "added_generation"))
     return since
 
 
-def _due() -> ScopedQuerySet:
+def _due() -> GenerationScopedQuerySet:
     in_force = Q(new_since__lte=F("group__stack__deployed_generation"))
-    due: ScopedQuerySet = _with_old_key().filter(in_force, previous_key_until__lte=timezone.now())
+    due: GenerationScopedQuerySet = _with_old_key().filter(in_force, previous_key_until__lte=timezone.now())
     return due
 
 

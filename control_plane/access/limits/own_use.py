@@ -4,7 +4,7 @@ from collections import Counter
 
 from django.db.models import Count, F, Q
 
-from control_plane.access.groups.models import Access, Grant, Membership, ScopedQuerySet
+from control_plane.access.groups.models import Access, GenerationScopedQuerySet, Grant, Membership
 from control_plane.access.limits.definitions import GROUPS, POLICIES, ROLES, STACKS, USERS
 from control_plane.deployments.models import Stack
 from stacks.manifest import MAX_ANALYSES, limits
@@ -37,10 +37,10 @@ def count_own_use(account: str, region: str = "", *, on_aws: bool = False) -> di
     }
 
 
-def _held(rows: ScopedQuerySet, on_aws: bool) -> ScopedQuerySet:
+def _held(rows: GenerationScopedQuerySet, on_aws: bool) -> GenerationScopedQuerySet:
     held = rows.not_ended()
     return held.filter(added_generation__lte=F("group__stack__deployed_generation")) if on_aws else held
 
 
-def _by_group(rows: ScopedQuerySet) -> list[tuple[int, int]]:
+def _by_group(rows: GenerationScopedQuerySet) -> list[tuple[int, int]]:
     return list(rows.order_by().values_list("group").annotate(Count("pk")))

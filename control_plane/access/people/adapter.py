@@ -1,4 +1,4 @@
-"""allauth's adapter for accounts, with what a new password ends: computers, and sessions of AWS in every group."""
+"""allauth's account adapter: a new password also ends the person's computers, and AWS sessions in every group."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from control_plane.base.audit.actors import acting
 
 
 class PeopleAdapter(AccountAdapter):
-    """The adapter that the site uses; ACCOUNT_ADAPTER names it."""
+    """Account adapter of the site; ACCOUNT_ADAPTER names it."""
 
     def set_password(self, user: User, password: str) -> None:
-        """Set it, and end what was opened with the old one. The pages and the e-mail that follow say what that was."""
+        """Set the password, and end everything opened with the old one; the following pages and e-mail list what was ended."""
         request = self.request
         with transaction.atomic():
             super().set_password(user, password)

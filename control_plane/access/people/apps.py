@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class PeopleConfig(AppConfig):
-    """People across all their groups. It has commands and no tables."""
+    """People across all their groups. Has commands and no tables."""
 
     name = "control_plane.access.people"
     verbose_name = "People across groups"

@@ -1,7 +1,7 @@
-"""Deleting one's own account, and erasing it: access on AWS goes first, the personal data once AWS has let go.
+"""Deletion of one's own account: access on AWS is removed first, personal data is erased once AWS has done so.
 
-The row itself stays, without a name and address, because ended memberships refer to it; so does the audit trail, under
-the label of its day.
+The row itself stays, without a name and address, because ended memberships refer to it; so does the audit trail, with the
+label at the time of each event.
 """
 
 import logging
@@ -29,20 +29,20 @@ from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
 
 logger = logging.getLogger("cohort.accounts")
-# Cannot be anybody's: the top-level domain `invalid` is reserved (RFC 2606).
+# Nobody can own it: the top-level domain `invalid` is reserved (RFC 2606).
 ERASED_DOMAIN = "deleted.invalid"
-MAX_AT_ONCE = 50
+MAX_ERASURES_PER_SWEEP = 50
 
 
 class NotConfirmed(Refused):
-    """The address that was typed is not the account's."""
+    """The typed address is not the account's."""
 
 
 def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployment]:
-    """Close the person's own account at once, and take their access away. Returns the deployments that do it.
+    """Close the person's own account at once, and remove their access. Returns the deployments that do it.
 
-    Raises NotConfirmed, LastAdministrator or PermissionDenied. `erase_departed` does the rest. What an administrator does is in
-    `removals`.
+    Raises NotConfirmed, LastAdministrator or PermissionDenied. `erase_departed` erases the data later. For removal by an
+    administrator see `removals`.
     """
     if actor.user != user:
         raise PermissionDenied("Only its owner deletes an account. Nothing was changed; deactivate it instead.")
@@ -52,22 +52,22 @@ def ask_deletion(*, user: User, typed_email: str, actor: Actor) -> list[Deployme
         person = User.objects.select_for_update().get(pk=user.pk)
         if typed_email.strip().lower() != person.email:
             raise NotConfirmed("That is not this account's address. Nothing was deleted; type the address as it stands above.")
-        if [one.pk for one in administrators] == [person.pk]:
+        if [administrator.pk for administrator in administrators] == [person.pk]:
             raise LastAdministrator("You are the only administrator. Nothing was deleted; make somebody else one first.")
         deployments = leave_all(user=person, actor=actor)
         person.is_active = False
         person.deletion_requested_at = timezone.now()
         person.save(update_fields=["is_active", "deletion_requested_at"])
-        record(actor, "account.deletion_asked", person.email, deployments=[one.pk for one in deployments])
+        record(actor, "account.deletion_asked", person.email, deployments=[deployment.pk for deployment in deployments])
         end_all_sessions(person, actor=actor)
         Token.objects.filter(user=person).delete()
     return deployments
 
 
 def erase_departed() -> int:
-    """Erase those who asked for it and to whom AWS gives nothing any more. Returns how many; the sweep calls it."""
+    """Erase the accounts to be deleted whose access AWS has removed. Returns how many; the sweep calls it."""
     erased = 0
-    for pk in _departed().values_list("pk", flat=True)[:MAX_AT_ONCE]:
+    for pk in _departed().values_list("pk", flat=True)[:MAX_ERASURES_PER_SWEEP]:
         with transaction.atomic():
             person = _departed().select_for_update().filter(pk=pk).first()
             if person is not None:
@@ -82,7 +82,7 @@ def _departed() -> QuerySet[User]:
 
 
 def _erase(person: User) -> None:
-    """Remove all that tells who it was."""
+    """Erase all personal data of the account."""
     old = person.email
     get_adapter().send_mail("account/email/account_erased", old, {})
     for model in (EmailAddress, SocialAccount, Authenticator, UserSession, Token):

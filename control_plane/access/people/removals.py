@@ -1,6 +1,6 @@
-"""Removing people: their access in every group first, then all that lets them in, and only then, if it is wanted, the account.
+"""Removal of people: access in every group first, then sessions and requests, and finally, on demand, the account.
 
-The account itself is erased by `departures.erase_departed`, once AWS has let go.
+The account itself is erased by `departures.erase_departed`, once AWS has removed the access.
 """
 
 import logging
@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from control_plane.access.groups.models import Group, JoinRequest, Membership, ScopedQuerySet
-from control_plane.access.groups.services.members import let_go
+from control_plane.access.groups.models import GenerationScopedQuerySet, Group, JoinRequest, Membership
+from control_plane.access.groups.services.members import end_memberships
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import active_administrators, is_administrator, require_administrator
 from control_plane.accounts.services.deletion import LastAdministrator, cancel_deletion
@@ -27,20 +27,20 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.accounts")
-MAX_PER_SWEEP = 200
+MAX_PEOPLE_PER_SWEEP = 200
 
 
-class Erased(Refused):
-    """The account has no name or address any more, and cannot be anybody's again."""
+class AlreadyErased(Refused):
+    """The account was erased: it has no name or address, and cannot be used again."""
 
 
-class Oneself(Refused):
-    """Somebody would remove themself on the way."""
+class RemovesSelf(Refused):
+    """The actor is among the people to remove."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What one person loses. `unmanaged`: groups that would have no manager any more."""
+    """Access and sessions that one person loses. `unmanaged`: groups that would be left without a manager."""
 
     user: User
     memberships: tuple[Membership, ...]
@@ -51,18 +51,18 @@ class Loss:
 
     @property
     def is_administrator(self) -> bool:
-        """Whether the site loses an administrator as well."""
+        """True if the site loses an administrator as well."""
         return is_administrator(self.user)
 
 
-def foresee(users: Sequence[User]) -> list[Loss]:
-    """What goes for each of these people. A few queries, however many they are. Changes nothing."""
+def preview_removal(users: Sequence[User]) -> list[Loss]:
+    """Return what each of these people would lose. A fixed number of queries for any number of people; changes nothing."""
     keys = [user.pk for user in users]
     memberships: dict[int, list[Membership]] = defaultdict(list)
     for membership in Membership.objects.wanted().filter(user__in=keys).select_related("group").order_by("group__slug"):
         memberships[membership.user_id].append(membership)
     managing = Membership.objects.wanted().filter(is_manager=True, user__is_active=True).exclude(user__in=keys)
-    managed = {membership.group_id for ones in memberships.values() for membership in ones if membership.is_manager}
+    managed = {membership.group_id for rows in memberships.values() for membership in rows if membership.is_manager}
     still = set(managing.filter(group__in=managed).values_list("group", flat=True))
     requests = _count(JoinRequest.objects.filter(user__in=keys, state__in=JoinRequest.OPEN).values_list("user", flat=True))
     sessions = _count(UserSession.objects.filter(user__in=keys).values_list("user", flat=True))
@@ -74,31 +74,31 @@ def foresee(users: Sequence[User]) -> list[Loss]:
             requests=requests[user.pk],
             sessions=sessions[user.pk],
             computers=computers[user.pk],
-            unmanaged=tuple(one.group for one in memberships[user.pk] if one.is_manager and one.group_id not in still),
+            unmanaged=tuple(row.group for row in memberships[user.pk] if row.is_manager and row.group_id not in still),
         )
         for user in users
     ]
 
 
 def remove_people(*, users: Sequence[User], actor: Actor, delete: bool = False) -> list[Deployment]:
-    """Take everything from these people, in one transaction: access in all groups, requests, sessions, computers.
+    """Remove these people's access in all groups, requests, sessions and computers, in one transaction.
 
-    Their accounts are inactive from then on; with `delete` they are erased as soon as AWS has let go. Returns the deployments
-    that take the access away, one for each group. Whoever is inactive already loses what is left. Raises LastAdministrator,
-    Oneself, Erased or PermissionDenied, and nothing is changed.
+    Their accounts are inactive from then on; with `delete` they are erased once AWS has removed the access. Returns the
+    deployments that remove the access, one for each group. People who are inactive already lose what is left. Raises
+    LastAdministrator, RemovesSelf, AlreadyErased or PermissionDenied, and nothing is changed.
     """
     require_administrator(actor)
     with transaction.atomic():
-        # In the order of `ask_deletion`. Keys of these rows may be referred to meanwhile, so that nobody who adds one of them to a
-        # group waits for us while we wait for the group.
+        # Locked in the order of `ask_deletion`, and with no_key, so that others may insert references to these rows: whoever adds
+        # one of these people to a group would otherwise wait for us while we wait for the group.
         administrators = list(active_administrators().select_for_update(no_key=True).values_list("pk", flat=True))
         chosen = User.objects.filter(pk__in=[user.pk for user in users])
         people = list(chosen.select_for_update(no_key=True).order_by("pk"))
         _refuse(people, administrators, actor)
-        deployments = [one for group in _groups_of(people) for one in _take_access_to(group, people, actor)]
+        deployments = [deployment for group in _groups_of(people) for deployment in _remove_access(group, people, actor)]
         _withdraw_requests(people, actor)
         for person in people:
-            _shut(person, delete=delete, actor=actor)
+            _close_account(person, delete=delete, actor=actor)
         Token.objects.filter(user__in=people).delete()
     for user in users:
         user.is_active = False
@@ -106,9 +106,9 @@ def remove_people(*, users: Sequence[User], actor: Actor, delete: bool = False) 
 
 
 def activate(*, users: Sequence[User], actor: Actor) -> list[User]:
-    """Let these people sign in again, and keep accounts that were to be deleted. No access comes back by itself.
+    """Let these people sign in again, and cancel deletions of their accounts. Access is not given back.
 
-    Returns those who could not sign in before. Raises Erased or PermissionDenied.
+    Returns the people whose account changed. Raises AlreadyErased or PermissionDenied.
     """
     require_administrator(actor)
     with transaction.atomic():
@@ -124,19 +124,19 @@ def activate(*, users: Sequence[User], actor: Actor) -> list[User]:
     return changed
 
 
-def end_leftovers() -> int:
-    """Take what inactive people still have, however they became so; or were added to a group in that very moment.
+def remove_inactive_access() -> int:
+    """Remove access and open requests that inactive people still have, such as those added to a group at the same moment.
 
     Returns how many people; the sweep calls it.
     """
     access = Exists(Membership.objects.wanted().filter(user=OuterRef("pk")))
     requests = Exists(JoinRequest.objects.filter(user=OuterRef("pk"), state__in=JoinRequest.OPEN))
-    people = list(User.objects.filter(Q(access) | Q(requests), is_active=False).order_by("pk")[:MAX_PER_SWEEP])
+    people = list(User.objects.filter(Q(access) | Q(requests), is_active=False).order_by("pk")[:MAX_PEOPLE_PER_SWEEP])
     actor = Actor.system("people")
     for group in _groups_of(people):
         try:
             with transaction.atomic():
-                _take_access_to(group, people, actor)
+                _remove_access(group, people, actor)
         except Refused:
             logger.exception("%s: inactive people could not be removed; the next sweep tries again", group)
     if people:
@@ -147,20 +147,20 @@ def end_leftovers() -> int:
 
 
 def _groups_of(people: Sequence[User]) -> QuerySet[Group]:
-    """In the order in which stacks are locked."""
-    theirs = _memberships(people).filter(group=OuterRef("pk"))
-    return Group.objects.filter(Exists(theirs)).order_by("stack_id")
+    """Return the groups of these people, in the order in which stacks are locked."""
+    memberships = _memberships(people).filter(group=OuterRef("pk"))
+    return Group.objects.filter(Exists(memberships)).order_by("stack_id")
 
 
-def _memberships(people: Sequence[User]) -> ScopedQuerySet:
+def _memberships(people: Sequence[User]) -> GenerationScopedQuerySet:
     return Membership.objects.wanted().filter(user__in=[person.pk for person in people])
 
 
-def _take_access_to(group: Group, people: Sequence[User], actor: Actor) -> list[Deployment]:
-    """The memberships that they have in one group, in one deployment; none if they have none by the time its stack is ours."""
+def _remove_access(group: Group, people: Sequence[User], actor: Actor) -> list[Deployment]:
+    """End these people's memberships of one group. Returns the deployment; none if no membership is left once it is locked."""
     group.stack = lock(group.stack_id)
     leaving = [membership.user for membership in _memberships(people).filter(group=group).select_related("user")]
-    return [let_go(group, leaving, actor)] if leaving else []
+    return [end_memberships(group, leaving, actor)] if leaving else []
 
 
 def _withdraw_requests(people: Sequence[User], actor: Actor) -> None:
@@ -173,8 +173,8 @@ def _withdraw_requests(people: Sequence[User], actor: Actor) -> None:
         record(actor, "join.withdraw", email, requests=requests)
 
 
-def _shut(person: User, *, delete: bool, actor: Actor) -> None:
-    """Nobody signs in with this account any more."""
+def _close_account(person: User, *, delete: bool, actor: Actor) -> None:
+    """Deactivate the account, with `delete` schedule its erasure, and end its sessions."""
     before = {"is_active": person.is_active, "deletion_requested_at": person.deletion_requested_at}
     person.is_active = False
     if delete and person.deletion_requested_at is None:
@@ -193,14 +193,14 @@ def _refuse(people: Sequence[User], administrators: Sequence[int], actor: Actor)
             "The site would have no administrator. Nothing was changed; leave one out, or make somebody else one first."
         )
     if actor.user is not None and actor.user.pk in going:
-        raise Oneself(
+        raise RemovesSelf(
             "You would remove yourself. Nothing was changed; delete your account on your own page, or ask another administrator."
         )
 
 
 def _refuse_erased(people: Sequence[User]) -> None:
     if erased := [person.email for person in people if person.erased_at]:
-        raise Erased(f"Erased already: {', '.join(erased[:10])}. Nothing was changed; leave them out.")
+        raise AlreadyErased(f"Erased already: {', '.join(erased[:10])}. Nothing was changed; leave them out.")
 
 
 def _count(keys: Iterable[int]) -> Counter[int]:

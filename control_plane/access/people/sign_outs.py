@@ -1,6 +1,6 @@
-"""Signing out everywhere: the other browsers, the computers, and every session of AWS that was opened for the person.
+"""Sign-out everywhere: other browsers, computers, and every AWS session opened for the person.
 
-A new password does the same, so that whoever knew the old one is out. Access keys are replaced where the person asks for it.
+A new password does the same, so that anybody who knew the old one is signed out. Access keys are replaced on demand.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
 
-MAX_PER_HOUR = 10
+MAX_SIGN_OUTS_PER_HOUR = 10
 SIGNED_OUT = "account.signed_out_everywhere"
 
 
 @dataclass(frozen=True)
 class SignedOut:
-    """What was ended: computers by their names, groups by theirs; and what could not be, with the reasons.
+    """Result of a sign-out: names of computers and groups whose sessions ended, of groups where that failed, and refusals.
 
-    `keys`: the groups whose access key is being replaced. `kept_keys`: those whose key still works.
+    `keys`: groups whose access key is being replaced. `kept_keys`: groups whose key still works.
     """
 
     computers: tuple[str, ...] = ()
@@ -40,8 +40,8 @@ class SignedOut:
 
 
 def sign_out_everywhere(*, user: User, session_key: str, actor: Actor, replace_keys: bool = False) -> SignedOut:
-    """Sign the person out everywhere but in the browser that asks, at most MAX_PER_HOUR times. Raises TooOften."""
-    refuse_too_often(actor, SIGNED_OUT, MAX_PER_HOUR)
+    """Sign the person out everywhere but in the browser that asks, at most MAX_SIGN_OUTS_PER_HOUR times. Raises TooOften."""
+    refuse_too_often(actor, SIGNED_OUT, MAX_SIGN_OUTS_PER_HOUR)
     with transaction.atomic():
         end_other_sessions(user=user, session_key=session_key, actor=actor)
         record(actor, SIGNED_OUT, user.email)
@@ -49,7 +49,10 @@ def sign_out_everywhere(*, user: User, session_key: str, actor: Actor, replace_k
 
 
 def end_computers_and_sessions(*, user: User, actor: Actor, replace_keys: bool = False) -> SignedOut:
-    """End all that was opened for this person but browsers, which a new password ends by itself. Needs a transaction."""
+    """End the person's computers and AWS sessions. Needs a transaction.
+
+    Browser sessions stay: a new password ends them by itself.
+    """
     user.signed_out_at = timezone.now()
     user.save(update_fields=["signed_out_at"])
     computers = sign_out_all(user, actor=actor)
@@ -60,21 +63,21 @@ def end_computers_and_sessions(*, user: User, actor: Actor, replace_keys: bool =
         groups=cut_off.groups,
         failed=cut_off.failed,
         keys=tuple(replaced),
-        kept_keys=tuple(one.group.name for one in keys_of(user) if one.group.name not in replaced),
+        kept_keys=tuple(row.group.name for row in memberships_with_key(user) if row.group.name not in replaced),
         refusals=tuple(refusals),
     )
 
 
-def keys_of(user: User) -> Sequence[Membership]:
-    """The memberships in which the person holds an access key."""
+def memberships_with_key(user: User) -> Sequence[Membership]:
+    """Return the memberships in which the person holds an access key."""
     held = Membership.objects.wanted().filter(user=user, access=Access.KEYS)
     return list(held.select_related("group").order_by("group__stack"))
 
 
 def _replace_keys(user: User, actor: Actor) -> tuple[list[str], list[str]]:
-    """Replace all access keys of the person, the old ones ending as the new ones are there. Returns groups and refusals."""
+    """Replace all access keys of the person without overlap. Returns the names of the groups, and the refusals."""
     replaced, refusals = [], []
-    for membership in keys_of(user):
+    for membership in memberships_with_key(user):
         try:
             rotate_key(group=membership.group, user=user, actor=actor, overlap=NO_OVERLAP)
         except Refused as refusal:

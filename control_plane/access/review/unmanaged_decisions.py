@@ -12,11 +12,11 @@ from django.utils import timezone
 from control_plane.access.groups.confusables import look_alike_of
 from control_plane.access.groups.lifecycle import refuse_retiring
 from control_plane.access.groups.models import Group, Membership
-from control_plane.access.groups.services.adopt_stack import make_known, make_storage_known
+from control_plane.access.groups.services.adopt_stack import adopt_group, adopt_storage_stack
 from control_plane.access.groups.services.groups import request_group_deployment
 from control_plane.access.groups.services.manifests import group_manifest
 from control_plane.access.groups.services.members import find_or_create_user
-from control_plane.access.groups.services.reconcile_group import catch_up, differences
+from control_plane.access.groups.services.reconcile_group import apply_differences, find_differences
 from control_plane.access.retirement.models import Retirement
 from control_plane.access.retirement.steps import begin
 from control_plane.access.review.models import UnmanagedResource
@@ -67,7 +67,7 @@ def take_over(
         row = _confirmed(resource, confirmation)
         held = _manifest_of(row)
         if isinstance(held, PlatformManifest):
-            check_drift.enqueue(make_storage_known(held=held, status=row.status, actor=actor).pk)
+            check_drift.enqueue(adopt_storage_stack(held=held, status=row.status, actor=actor).pk)
             row.delete()
             return None
         group = known_group(row)
@@ -75,7 +75,7 @@ def take_over(
             deployment = _catch_up(group, row, held, people, actor)
         else:
             known = _people(held.members, people, actor)
-            group = make_known(held=held, status=row.status, name=name, people=known, actor=actor)
+            group = adopt_group(held=held, status=row.status, name=name, people=known, actor=actor)
             left_out = [member.username for member in held.members if member.username not in known]
             deployment = _remove_left_out(group, left_out, actor) if left_out else None
         check_drift.enqueue(group.stack_id)
@@ -126,7 +126,7 @@ def preview_take_over(row: UnmanagedResource) -> list[str]:
     group, held = known_group(row), parse(row.manifest) if row.manifest else None
     if group is None or not isinstance(held, GroupManifest):
         return []
-    return differences(group, held, names_everybody=row.names_everybody).sentences
+    return find_differences(group, held, names_everybody=row.names_everybody).sentences
 
 
 def _confirmed(resource: UnmanagedResource, confirmation: str) -> UnmanagedResource:
@@ -162,10 +162,10 @@ def _catch_up(
         )
     if running := Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).first():
         raise NotDecided(f"Deployment {running.pk} of {group.name} is under way. {NOTHING_CHANGED}; try again once it has ended.")
-    changes = differences(group, held, names_everybody=row.names_everybody)
+    changes = find_differences(group, held, names_everybody=row.names_everybody)
     known = _people(changes.unknown, people, actor)
     aws_ahead.accept(stack, held, row.status)
-    catch_up(group, changes, held, known, actor)
+    apply_differences(group, changes, held, known, actor)
     left_out = [*(member.username for member in changes.unknown if member.username not in known), *changes.removed_here]
     if left_out:
         return _remove_left_out(group, left_out, actor)
@@ -205,7 +205,7 @@ def _retire(row: UnmanagedResource, actor: Actor) -> Deployment | None:
         )
     held = _manifest_or_empty(row)
     empty = held.model_copy(update={"members": (), "analyses": (), "suspended": False})
-    group = make_known(held=empty, status=row.status, name=_free_name(row.slug), people={}, actor=actor)
+    group = adopt_group(held=empty, status=row.status, name=_free_name(row.slug), people={}, actor=actor)
     # Store what it really holds: the lockout reads it, and denies every key there before the deployment.
     group.stack.manifests.filter(generation=held.generation).update(text=held.to_json())
     keys = sum(member.access == "keys" for member in held.members)

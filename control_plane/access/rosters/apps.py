@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class RostersConfig(AppConfig):
-    """People and memberships as a CSV file: taken in after a dry run, and given out."""
+    """Import of people and memberships from a CSV file, after a dry run, and their export."""
 
     name = "control_plane.access.rosters"
     verbose_name = "Import and export"

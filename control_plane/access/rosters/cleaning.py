@@ -1,4 +1,4 @@
-"""Files that somebody uploaded and did not apply, and what became of those that were."""
+"""Removal of old rosters: uploaded files that were not applied, and results of those that were."""
 
 from datetime import timedelta
 
@@ -8,14 +8,14 @@ from django.utils import timezone
 from control_plane.access.rosters.models import Roster
 from control_plane.base.cleaning import cleans, remove_in_steps
 
-# They hold addresses, and the audit trail holds what was done.
+# They hold addresses, and the audit trail records what was done.
 KEPT_UNAPPLIED = timedelta(days=2)
 KEPT_APPLIED = timedelta(days=30)
 
 
 @cleans("rosters")
 def remove_old_rosters() -> int:
-    """Remove them. Returns how many."""
+    """Remove rosters that are past their retention. Returns how many."""
     now = timezone.now()
     unapplied = Q(state=Roster.State.CHECKED, created_at__lt=now - KEPT_UNAPPLIED)
     applied = Q(state=Roster.State.APPLIED, created_at__lt=now - KEPT_APPLIED)

@@ -1,4 +1,4 @@
-"""A file that somebody uploaded, from its dry run until what it started is done."""
+"""Uploaded rosters, from the dry run until they are applied."""
 
 from typing import ClassVar
 
@@ -49,9 +49,9 @@ class Roster(models.Model):
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a worker has it, or should have."""
+        """True if a worker is applying it, or is to apply it."""
         return self.state in self.UNDER_WAY
 
     def actor(self) -> Actor:
-        """Who asked for it. The user is fetched anew, so that they may do now what they could then."""
+        """Return the actor who requested it. The user is read again, so that their present permissions count."""
         return Actor(label=self.asked_by, channel="web", user=self.asked_by_user, address=self.address)

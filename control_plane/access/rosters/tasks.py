@@ -1,4 +1,4 @@
-"""Applying a roster is a worker's work: it may take longer than a page can wait."""
+"""Tasks of rosters. A worker applies a roster, as that may take longer than a page can wait."""
 
 from django_tasks import task
 
@@ -7,5 +7,5 @@ from control_plane.access.rosters.services.waiting import apply_waiting
 
 @task()
 def apply_roster(roster_id: int) -> None:
-    """See `waiting.apply_waiting`."""
+    """Run `services.waiting.apply_waiting`."""
     apply_waiting(roster_id)

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 
-from control_plane.access.groups.errors import Made, NameTaken
+from control_plane.access.groups.errors import BucketMade, NameTaken
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services.analyses import check_within_reach
 from control_plane.access.groups.services.bucket_names import require_free
-from control_plane.access.groups.services.earlier_versions import days_without, last_manifest, next_days
-from control_plane.access.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
+from control_plane.access.groups.services.earlier_versions import days_after_cancelling, last_manifest, next_days
+from control_plane.access.groups.services.groups import check_fields, name_taken_on_conflict, request_group_deployment
 from control_plane.access.groups.services.platform_stack import request_storage_deployment, request_with_days
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
@@ -50,7 +50,7 @@ def leave_out_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -
     found = [one for one in _not_made(stack) if one.added_generation <= deployment.generation]
     for one in found:
         one.unmade_reason = f"Cancelled by {actor.label} before AWS had made it."
-    days, last = days_without(stack), last_manifest(stack)
+    days, last = days_after_cancelling(stack), last_manifest(stack)
     if not found and last is not None and last.earlier_versions_days != days:
         return request_with_days(stack, "Keeping earlier versions as before", actor, days)
     return _go_on_without(found, stack, "which was cancelled", actor, days)
@@ -75,10 +75,13 @@ def _go_on_without(found: Sequence[Analysis], stack: Stack, why: str, actor: Act
 
 
 def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
-    """Have AWS make the bucket of an analysis that was left out. Raises Made, BucketTaken, BucketNotAsked or PermissionDenied."""
+    """Have AWS make the bucket of an analysis that was left out.
+
+    Raises BucketMade, BucketTaken, BucketNotAsked or PermissionDenied.
+    """
     require_administrator(actor)
     if not analysis.unmade_reason:
-        raise Made(f"{analysis.name} was not left out, so there is nothing to try again. Nothing was changed.")
+        raise BucketMade(f"{analysis.name} was not left out, so there is nothing to try again. Nothing was changed.")
     require_free(analysis.bucket)
     with transaction.atomic():
         stack, analysis = _locked(analysis)
@@ -91,7 +94,7 @@ def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
 def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deployment:
     """Give an analysis whose bucket was never made another bucket.
 
-    Its groups keep their grants. Raises Made, InvalidName, NameTaken, BucketTaken, BucketNotAsked, LimitReached or
+    Its groups keep their grants. Raises BucketMade, InvalidName, NameTaken, BucketTaken, BucketNotAsked, LimitReached or
     PermissionDenied.
     """
     require_administrator(actor)
@@ -104,7 +107,7 @@ def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deploymen
     if other := Analysis.objects.filter(bucket=bucket).first():
         raise NameTaken(f"The bucket {bucket!r} is that of the analysis {other.slug!r}. Nothing was changed.")
     require_free(bucket)
-    with transaction.atomic(), taken_meanwhile(f"The bucket {bucket!r}"):
+    with transaction.atomic(), name_taken_on_conflict(f"The bucket {bucket!r}"):
         stack, analysis = _locked(analysis)
         _refuse_made(analysis, stack)
         before, analysis.bucket = analysis.bucket, bucket
@@ -124,7 +127,7 @@ def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> D
     """Remove an analysis whose bucket was never made, and what the catalogue says of it. There is no way back.
 
     `confirmation` is its slug. Returns the deployment that leaves the bucket out, or None if it was left out before. Raises
-    Made, NameTaken where something still refers to it, or PermissionDenied.
+    BucketMade, NameTaken where something still refers to it, or PermissionDenied.
     """
     require_administrator(actor)
     if confirmation.strip() != analysis.slug:
@@ -140,7 +143,7 @@ def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> D
         try:
             analysis.delete()
         except ProtectedError as error:
-            raise Made(f"{before['name']} was used already. Nothing was changed.") from error
+            raise BucketMade(f"{before['name']} was used already. Nothing was changed.") from error
         deployment = request_storage_deployment(stack, f"Leaving out the analysis {slug}", actor) if was_wanted else None
         record(
             actor,
@@ -185,7 +188,7 @@ def _bring_groups(analysis: Analysis, summary: str, actor: Actor) -> None:
 
 def _refuse_made(analysis: Analysis, stack: Stack) -> None:
     if why := _why_made(analysis, stack):
-        raise Made(f"{why} Nothing was changed.")
+        raise BucketMade(f"{why} Nothing was changed.")
 
 
 def _why_made(analysis: Analysis, stack: Stack) -> str:

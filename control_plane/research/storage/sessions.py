@@ -17,7 +17,7 @@ from control_plane.access.groups.models import Analysis, Group
 from control_plane.access.groups.services.credentials import (
     SESSION_SECONDS,
     Credentials,
-    not_given,
+    credentials_refused,
     note_use,
     refuse_before_cut_off,
 )
@@ -182,7 +182,7 @@ def _assume(group: Group, session_name: str, policy: dict[str, Any]) -> Credenti
             Policy=json.dumps(policy, separators=(",", ":")),
         )["Credentials"]
     except (BotoCoreError, ClientError) as error:
-        raise not_given(group.stack, error, "AWS gave no credentials") from error
+        raise credentials_refused(group.stack, error, "AWS gave no credentials") from error
     return Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"])
 
 

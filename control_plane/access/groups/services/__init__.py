@@ -1,1 +1,1 @@
-"""What can be done with groups. The administration, the commands and the API call these and nothing deeper."""
+"""Services of groups: the operations that the administration, the commands and the API call, and nothing deeper."""

@@ -1,4 +1,4 @@
-"""How a member gets in: by a key of their own, or by short-lived credentials alone; and changing that while they are in."""
+"""Changes of a member's access method: an access key of their own, or short-lived credentials alone."""
 
 from django.db import transaction
 
@@ -14,10 +14,10 @@ from control_plane.deployments.requests import lock
 
 
 def change_access(*, group: Group, user: User, access: Access, actor: Actor) -> Deployment:
-    """Have AWS make a member a key, or take it away and leave them short-lived credentials. They are in all the while.
+    """Have AWS make a member an access key, or remove it and leave them short-lived credentials, without interrupting access.
 
-    Managers may, in their own group. With the key go the one before it and any that came from elsewhere. Raises NotMember,
-    AlreadyMember if they get in that way already, LimitReached or PermissionDenied.
+    Managers may, in their own group. With the key, its predecessor and any from elsewhere are removed too. Raises NotMember,
+    AlreadyMember if that is their access method already, LimitReached or PermissionDenied.
     """
     with transaction.atomic():
         group.stack = lock(group.stack_id)
@@ -35,8 +35,8 @@ def change_access(*, group: Group, user: User, access: Access, actor: Actor) -> 
         membership.save(update_fields=["access", "previous_key", "previous_key_until", "key_generation"])
         summary = f"Letting {user.email} into {group.name} by {_words(access)}"
         deployment = request_group_deployment(group, summary, actor)
-        told = {"before": {"access": before}, "after": {"access": access.value}}
-        record(actor, "member.access", f"{user.email} in {group.slug}", **told, deployment=deployment.pk)
+        change = {"before": {"access": before}, "after": {"access": access.value}}
+        record(actor, "member.access", f"{user.email} in {group.slug}", **change, deployment=deployment.pk)
     return deployment
 
 

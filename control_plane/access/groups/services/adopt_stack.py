@@ -1,6 +1,6 @@
-"""Making a group or a storage stack known that AWS holds and the database does not, from the manifest that its stack stands for.
+"""Adoption of a group or a storage stack that AWS holds and the database does not, from the manifest of its stack.
 
-As after a backup was restored that is older than the group. The rows say of AWS what it holds, so nothing is deployed by that.
+Needed after a restore of a backup that is older than the group. The rows match what AWS holds, so nothing is deployed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ from django.utils import timezone
 
 from control_plane.access.groups.errors import Inactive
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.access.groups.services.groups import check_fields, check_free, taken_meanwhile
-from control_plane.access.groups.services.keys import USUAL_OVERLAP
+from control_plane.access.groups.services.groups import check_fields, check_free, name_taken_on_conflict
+from control_plane.access.groups.services.keys import DEFAULT_OVERLAP
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import disown_strangers
 from control_plane.accounts.validation import fold_name, tidy_name
@@ -22,29 +22,31 @@ from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import GroupManifest, PlatformManifest, names
 
 
-def make_known(*, held: GroupManifest, status: str, name: str = "", people: Mapping[str, User], actor: Actor) -> Group:
-    """Make the rows of a group that AWS holds: its stack at that generation, its analyses, and members for these usernames.
+def adopt_group(*, held: GroupManifest, status: str, name: str = "", people: Mapping[str, User], actor: Actor) -> Group:
+    """Make the rows of a group that AWS holds: its stack at that generation, its grants, and memberships for these usernames.
 
-    Who has a username there and no person here is no member: the next deployment takes their access away. In the caller's
-    transaction, who has made sure that the actor may. Raises NameTaken, InvalidName, NotFound for an analysis, or Inactive.
+    A username for which `people` has nobody gets no membership: the next deployment removes that access. In the transaction of
+    the caller, who has checked that the actor may. Raises NameTaken, InvalidName, NotFound for an analysis, or Inactive.
     """
     slug, name = held.slug, tidy_name(name) or held.slug
     group = Group(slug=slug, name=name, folded_name=fold_name(name), suspended_at=timezone.now() if held.suspended else None)
-    # The slug is one that AWS holds, from before some were reserved maybe.
+    # AWS holds this slug already, maybe from before it was reserved.
     check_fields(group, exclude=["stack", "folded_name", "slug"])
-    analyses = {one.bucket: one for one in Analysis.objects.filter(bucket__in=[grant.bucket for grant in held.analyses])}
+    analyses = {
+        analysis.bucket: analysis for analysis in Analysis.objects.filter(bucket__in=[grant.bucket for grant in held.analyses])
+    }
     if missing := [grant.bucket for grant in held.analyses if grant.bucket not in analyses]:
         raise NotFound(
             f"The group uses {', '.join(missing)}, for which the database has no analysis. Nothing was changed; take over the "
             "storage stack with that bucket first, or have the group removed."
         )
     refuse_inactive(people.values())
-    with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
+    with transaction.atomic(), name_taken_on_conflict(f"The slug {slug!r} or the name {name!r}"):
         check_free(slug, name)
         group.stack = _stack(held, status, name)
         group.save()
         disown_strangers(list(people.values()), actor=actor)
-        make_members(group, held, people, actor)
+        adopt_members(group, held, people, actor)
         for grant in held.analyses:
             Grant.objects.create(
                 group=group,
@@ -59,17 +61,17 @@ def make_known(*, held: GroupManifest, status: str, name: str = "", people: Mapp
 
 
 def refuse_inactive(people: Iterable[User]) -> None:
-    """Raise Inactive if one of them cannot sign in."""
+    """Raise Inactive if one of these people cannot sign in."""
     if inactive := [user.email for user in people if not user.is_active]:
         raise Inactive(f"{', '.join(inactive)}: the account is not active. Nothing was changed; activate it first.")
 
 
-def make_storage_known(*, held: PlatformManifest, status: str, actor: Actor) -> Stack:
-    """Make the rows of a storage stack that AWS holds, and an analysis for each of its buckets, called as the bucket is.
+def adopt_storage_stack(*, held: PlatformManifest, status: str, actor: Actor) -> Stack:
+    """Make the rows of a storage stack that AWS holds, and an analysis for each of its buckets, named after the bucket.
 
-    In the caller's transaction, who has made sure that the actor may. Raises NameTaken.
+    In the transaction of the caller, who has checked that the actor may. Raises NameTaken.
     """
-    with transaction.atomic(), taken_meanwhile(f"The stack {held.stack_name}, or an analysis in it,"):
+    with transaction.atomic(), name_taken_on_conflict(f"The stack {held.stack_name}, or an analysis in it,"):
         stack = _stack(held, status, f"storage stack {held.number}")
         for bucket in held.buckets:
             slug = bucket[: names.SLUG.longest].rstrip("-")
@@ -96,8 +98,8 @@ def _stack(held: GroupManifest | PlatformManifest, status: str, title: str) -> S
     return stack
 
 
-def make_members(group: Group, held: GroupManifest, people: Mapping[str, User], actor: Actor) -> None:
-    """Make the memberships of these people, by username, as AWS holds them. For a caller that has made sure that the actor may."""
+def adopt_members(group: Group, held: GroupManifest, people: Mapping[str, User], actor: Actor) -> None:
+    """Make the memberships of these people, by username, as AWS holds them, for a caller that has checked that the actor may."""
     now = timezone.now()
     for member in held.members:
         if (user := people.get(member.username)) is None:
@@ -109,8 +111,8 @@ def make_members(group: Group, held: GroupManifest, people: Mapping[str, User], 
             access=Access(member.access),
             key_serial=member.key_serial,
             previous_key=member.previous_key or "",
-            # When it was to end is not known any more.
-            previous_key_until=now + USUAL_OVERLAP if member.previous_key else None,
+            # The date on which it was to end is lost.
+            previous_key_until=now + DEFAULT_OVERLAP if member.previous_key else None,
             suspended_at=now if member.suspended else None,
             added_generation=held.generation,
             added_by=actor.label,

@@ -1,4 +1,4 @@
-"""Making analyses, and granting them to groups."""
+"""Analyses: making them, granting them to groups, and revoking grants."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane.access.groups.confusables import look_alike_of
-from control_plane.access.groups.errors import AlreadyGranted, NameTaken, NotGranted, NotMade
+from control_plane.access.groups.errors import AlreadyGranted, BucketNotMade, NameTaken, NotGranted
 from control_plane.access.groups.lifecycle import refuse_retired_analyses, refuse_retiring
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services.bucket_names import require_free
-from control_plane.access.groups.services.groups import check_fields, request_group_deployment, taken_meanwhile
+from control_plane.access.groups.services.groups import check_fields, name_taken_on_conflict, request_group_deployment
 from control_plane.access.groups.services.platform_stack import request_storage_deployment, stack_with_room
 from control_plane.accounts.permissions import require_administrator
 from control_plane.accounts.validation import tidy_name
@@ -22,7 +22,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
 from stacks.manifest import names
 
-# The catalogue has pages of its own at these names, where an analysis's page would be.
+# The catalogue's own pages have these names, where an analysis's page would be.
 RESERVED_SLUGS = frozenset({"requests", "grant", "granted"})
 
 
@@ -40,7 +40,7 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
     check_within_reach(bucket)
     _check_free(analysis)
     require_free(bucket)
-    with transaction.atomic(), taken_meanwhile(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
+    with transaction.atomic(), name_taken_on_conflict(f"The slug {slug!r}, the name {name!r} or the bucket {bucket!r}"):
         stack = stack_with_room()
         _check_free(analysis)
         analysis.stack, analysis.added_generation = stack, stack.generation + 1
@@ -51,7 +51,10 @@ def create_analysis(*, slug: str, bucket: str, name: str = "", actor: Actor) -> 
 
 
 def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, actor: Actor) -> Deployment:
-    """Let a group use an analysis, or change to what extent. Raises AlreadyGranted, NotMade, LimitReached or PermissionDenied."""
+    """Grant a group an analysis, or change the level of the grant.
+
+    Raises AlreadyGranted, BucketNotMade, LimitReached or PermissionDenied.
+    """
     require_administrator(actor)
     refuse_unmade(analysis)
     with transaction.atomic():
@@ -78,7 +81,7 @@ def grant_analysis(*, analysis: Analysis, group: Group, level: Grant.Level, acto
 
 
 def grant_analyses(*, analyses: Sequence[Analysis], group: Group, level: Grant.Level, actor: Actor) -> Deployment:
-    """As `grant_analysis`, several in one deployment. Those that the group has to this extent must have been left out."""
+    """Grant several analyses in one deployment, as `grant_analysis` does. None may be granted at this level already."""
     require_administrator(actor)
     for analysis in analyses:
         refuse_unmade(analysis)
@@ -90,14 +93,14 @@ def grant_analyses(*, analyses: Sequence[Analysis], group: Group, level: Grant.L
         for grant in before.values():
             _end(grant, group)
         added = {"added_generation": group.stack.generation + 1, "added_by": actor.label}
-        Grant.objects.bulk_create([Grant(group=group, analysis=one, level=level, **added) for one in analyses])
+        Grant.objects.bulk_create([Grant(group=group, analysis=analysis, level=level, **added) for analysis in analyses])
         names_of = analyses[0].name if len(analyses) == 1 else f"{len(analyses)} analyses"
         deployment = request_group_deployment(group, f"Letting {group.name} use {names_of} ({level.value})", actor)
         record(
             actor,
             "analysis.grant",
-            f"{', '.join(one.slug for one in analyses[:20])} to {group.slug}",
-            before={"levels": {one.slug: before[one.pk].level for one in analyses if one.pk in before}},
+            f"{', '.join(analysis.slug for analysis in analyses[:20])} to {group.slug}",
+            before={"levels": {analysis.slug: before[analysis.pk].level for analysis in analyses if analysis.pk in before}},
             after={"level": level.value, "count": len(analyses)},
             deployment=deployment.pk,
         )
@@ -105,7 +108,7 @@ def grant_analyses(*, analyses: Sequence[Analysis], group: Group, level: Grant.L
 
 
 def revoke_analysis(*, analysis: Analysis, group: Group, actor: Actor) -> Deployment:
-    """End a group's use of an analysis; its data stays. Raises NotGranted or PermissionDenied."""
+    """Revoke a group's grant of an analysis; its data stays. Raises NotGranted or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
@@ -121,7 +124,7 @@ def revoke_analysis(*, analysis: Analysis, group: Group, actor: Actor) -> Deploy
 
 
 def find_analysis(slug: str) -> Analysis:
-    """The analysis with this slug. Raises NotFound."""
+    """Return the analysis with this slug. Raises NotFound."""
     try:
         return Analysis.objects.select_related("stack").get(slug=slug.strip())
     except Analysis.DoesNotExist as error:
@@ -131,9 +134,9 @@ def find_analysis(slug: str) -> Analysis:
 
 
 def refuse_unmade(analysis: Analysis) -> None:
-    """Refuse what needs the analysis's bucket where AWS could not make it. Raises NotMade."""
+    """Raise BucketNotMade if AWS could not make the analysis's bucket."""
     if Analysis.objects.filter(pk=analysis.pk).exclude(unmade_reason="").exists():
-        raise NotMade(
+        raise BucketNotMade(
             f"AWS could not make the bucket of {analysis.name}, so nobody can be granted it. Nothing was changed; the "
             "analysis’s page says why and what to do."
         )
@@ -145,7 +148,7 @@ def _end(grant: Grant, group: Group) -> None:
 
 
 def check_within_reach(bucket: str) -> None:
-    """Refuse a bucket that the groups' boundary leaves out: no group could ever use it. Raises InvalidName."""
+    """Raise InvalidName for a bucket that the groups' permissions boundary leaves out: no group could ever use it."""
     patterns = config().bucket_patterns
     if not names.bucket_fits(bucket, patterns):
         raise InvalidName(

@@ -1,6 +1,6 @@
-"""Short-lived credentials for a member's own computer, by assuming the group's role; and what everybody's credentials share.
+"""Short-lived credentials for a member's own computer, by assuming the group's role; and checks that all credentials share.
 
-A member's long-lived key is kept apart: see `keys`.
+For a member's long-lived access key see `keys`.
 """
 
 import json
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 SESSION_SECONDS = 3600
 # IAM takes so many characters of a session policy (IAM user guide, "IAM and STS quotas").
-POLICY_CHARACTERS = 2048
-READ = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion")
+MAX_POLICY_CHARACTERS = 2048
+READ_ACTIONS = ("s3:GetObject", "s3:GetObjectTagging", "s3:GetObjectVersion")
 # The role may also end versions, to undo deletions. A session that leaves the server may not.
-WRITE = ("s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+WRITE_ACTIONS = ("s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # The helper asks once an hour for each group; this leaves room for several computers, and none for a program gone wild.
 MAX_SESSIONS_PER_HOUR = 60
-# How exactly it is kept when a membership was last used.
-USE_KEPT = timedelta(minutes=10)
+# Precision of `Membership.last_used_at`.
+LAST_USED_PRECISION = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What signs requests to AWS. Never stored, logged or shown by Cohort beyond the one answer that hands it out."""
+    """Credentials that sign requests to AWS. Never stored, logged or shown beyond the one response that hands them out."""
 
     access_key_id: str
     secret_access_key: str
@@ -53,7 +53,7 @@ class Credentials:
         return f"Credentials(access_key_id={self.access_key_id!r})"
 
     def as_credential_process(self) -> dict[str, Any]:
-        """The document that AWS's SDKs read from a `credential_process` (AWS SDKs reference guide)."""
+        """Return the document that AWS's SDKs read from a `credential_process` (AWS SDKs reference guide)."""
         document: dict[str, Any] = {
             "Version": 1,
             "AccessKeyId": self.access_key_id,
@@ -78,7 +78,7 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
         hands_out_key = actor.is_operator and membership.access == Access.KEYS
         credentials = read_key(membership) if hands_out_key else _session(membership)
     except (BotoCoreError, ClientError) as error:
-        raise not_given(group.stack, error, f"AWS did not give credentials for {user.email}") from error
+        raise credentials_refused(group.stack, error, f"AWS did not give credentials for {user.email}") from error
     note_use(membership)
     record(
         actor,
@@ -90,8 +90,8 @@ def member_credentials(*, group: Group, user: User, actor: Actor) -> Credentials
     return credentials
 
 
-def not_given(stack: Stack, error: BotoCoreError | ClientError, what: str) -> NoCredentials:
-    """Return the error to raise where AWS refuses credentials: that they are being made ready, if it may only be late."""
+def credentials_refused(stack: Stack, error: BotoCoreError | ClientError, what: str) -> NoCredentials:
+    """Return the error to raise where AWS refuses credentials: BeingMadeReady while IAM may still be settling."""
     if not is_refusal(error):
         return NoCredentials(f"{what}: {error}. Nothing was changed; try again.")
     if is_settling(stack.pk):
@@ -103,7 +103,7 @@ def not_given(stack: Stack, error: BotoCoreError | ClientError, what: str) -> No
 
 
 def find_membership(group: Group, user: User) -> Membership:
-    """The person's membership, in force on AWS. Raises NotMember, Suspended or NoCredentials."""
+    """Return the person's membership, active on AWS. Raises NotMember, Suspended or NoCredentials."""
     membership: Membership | None = (
         Membership.objects.wanted().select_related("group__stack", "user").filter(group=group, user=user).first()
     )
@@ -123,13 +123,13 @@ def find_membership(group: Group, user: User) -> Membership:
 
 
 def refuse_before_cut_off(membership: Membership) -> None:
-    """Raise BeingMadeReady in the seconds in which a session that is opened now would be denied with those from before."""
+    """Raise BeingMadeReady until the cut-off has passed: a session opened before it would be denied with the older ones."""
     if membership.sessions_not_before is not None and membership.sessions_not_before > timezone.now():
         raise BeingMadeReady
 
 
 def read_key(membership: Membership) -> Credentials:
-    """The member's key as the group's stack keeps it. For `keys` and the terminal: whoever calls this records it."""
+    """Read the member's access key from the secret of the group's stack. The caller records it in the audit trail."""
     client = aws.client("secretsmanager", membership.group.stack.place)
     secret = client.get_secret_value(SecretId=names.secret(membership.group.slug, membership.username))
     key = json.loads(secret["SecretString"])
@@ -137,10 +137,10 @@ def read_key(membership: Membership) -> Credentials:
 
 
 def computer_policy(group: Group) -> dict[str, Any]:
-    """What a session on a member's computer may do: the group's folder in all its analyses, as far as each grant goes.
+    """Return the session policy for a member's computer: the group's folder in all its analyses, at the level of each grant.
 
-    Where the analyses are too many to be named, any bucket stands for them: the role's own policies and the boundary name
-    each one, and a session may do only what these allow too.
+    Where there are too many analyses to name, it allows any bucket: the role's own policies and the boundary name each one,
+    and a session may do only what these allow too.
     """
     made = Grant.objects.wanted().filter(group=group, analysis__unmade_reason="")
     grants = made.select_related("analysis").order_by("analysis__bucket")
@@ -148,33 +148,33 @@ def computer_policy(group: Group) -> dict[str, Any]:
     readable = [f"{arn}{grant.analysis.bucket}" for grant in grants]
     writable = [f"{arn}{grant.analysis.bucket}" for grant in grants if grant.level == Grant.Level.READ_WRITE]
     policy = _policy(group.slug, readable, writable)
-    if len(compact(policy)) <= POLICY_CHARACTERS:
+    if len(compact(policy)) <= MAX_POLICY_CHARACTERS:
         return policy
     return _policy(group.slug, [f"{arn}*"], [f"{arn}*"] if writable else [])
 
 
 def note_use(membership: Membership) -> None:
-    """Keep that credentials were handed out for a membership: one cheap statement, every ten minutes at the most."""
+    """Set the membership's `last_used_at`: one cheap statement, every ten minutes at the most."""
     now = timezone.now()
-    if membership.last_used_at is not None and now - membership.last_used_at < USE_KEPT:
+    if membership.last_used_at is not None and now - membership.last_used_at < LAST_USED_PRECISION:
         return
-    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - USE_KEPT)
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=now - LAST_USED_PRECISION)
     Membership.objects.filter(stale, pk=membership.pk).update(last_used_at=now)
     membership.last_used_at = now
 
 
 def compact(policy: dict[str, Any]) -> str:
-    """The policy as IAM counts it, without white space."""
+    """Return the policy as JSON without white space, which is how IAM counts its characters."""
     return json.dumps(policy, separators=(",", ":"))
 
 
-def refuse_too_often(actor: Actor, action: str, most: int) -> None:
-    """Raise TooOften if the audit trail tells that this person did this so often within the last hour."""
+def refuse_too_often(actor: Actor, action: str, max_per_hour: int) -> None:
+    """Raise TooOften if the audit trail has `max_per_hour` such actions of this person within the last hour."""
     if actor.is_operator:
         return
     since = timezone.now() - timedelta(hours=1)
-    if AuditEvent.objects.filter(action=action, at__gt=since, actor_user=actor.user).count() >= most:
-        raise TooOften(f"This was done {most} times within an hour. Nothing was changed; wait a while, then try again.")
+    if AuditEvent.objects.filter(action=action, at__gt=since, actor_user=actor.user).count() >= max_per_hour:
+        raise TooOften(f"This was done {max_per_hour} times within an hour. Nothing was changed; wait a while, then try again.")
 
 
 def _session(membership: Membership) -> Credentials:
@@ -196,11 +196,11 @@ def _policy(slug: str, readable: list[str], writable: list[str]) -> dict[str, An
     statements = [
         _allow(["s3:GetBucketLocation"], readable),
         _allow(["s3:ListBucket"], readable) | {"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}},
-        _allow([*READ], [f"{bucket}/{prefix}*" for bucket in readable]),
+        _allow([*READ_ACTIONS], [f"{bucket}/{prefix}*" for bucket in readable]),
     ]
     if writable:
         folders = [f"{bucket}/{prefix}{folder}/*" for bucket in writable for folder in names.WRITABLE_FOLDERS]
-        statements.append(_allow([*WRITE], folders))
+        statements.append(_allow([*WRITE_ACTIONS], folders))
         statements.append(_allow(["s3:DeleteObject"], [f"{bucket}/{prefix}results/*" for bucket in writable]))
     return {"Version": "2012-10-17", "Statement": statements}
 

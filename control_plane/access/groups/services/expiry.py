@@ -1,4 +1,4 @@
-"""Memberships that end by themselves: the date, the reminder before it, and the end."""
+"""End dates of memberships: setting one, the reminder before it, and ending the membership."""
 
 import logging
 from collections import defaultdict
@@ -11,7 +11,7 @@ from control_plane.access.groups.announcements import announce_about_group
 from control_plane.access.groups.errors import InvalidEnd, NotMember
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.permissions import managers, require_manager
-from control_plane.access.groups.services.members import let_go
+from control_plane.access.groups.services.members import end_memberships
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -20,13 +20,13 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.sweep")
 
-LONGEST = timedelta(days=10 * 366)
-# People whom one call ends or reminds: the next sweep goes on.
-MAX_AT_ONCE = 500
+MAX_DURATION = timedelta(days=10 * 366)
+# Memberships that one call ends or reminds of; the next sweep goes on.
+MAX_MEMBERSHIPS_PER_SWEEP = 500
 
 
 def set_end(*, group: Group, user: User, ends_at: datetime | None, actor: Actor) -> Membership:
-    """Have a membership end at that moment, or, with None, when somebody ends it. AWS is told when it ends, not before.
+    """Set or, with None, clear the end date of a membership. AWS is changed when it ends, not before.
 
     Managers may, in their own group. Raises InvalidEnd, NotMember or PermissionDenied.
     """
@@ -40,14 +40,14 @@ def set_end(*, group: Group, user: User, ends_at: datetime | None, actor: Actor)
         if membership.ends_at != ends_at:
             before, membership.ends_at, membership.reminded_at = membership.ends_at, ends_at, None
             membership.save(update_fields=["ends_at", "reminded_at"])
-            told = {"before": {"ends_at": iso(before)}, "after": {"ends_at": iso(ends_at)}}
-            record(actor, "member.ends", f"{user.email} in {group.slug}", **told)
-    found: Membership = membership
-    return found
+            change = {"before": {"ends_at": iso(before)}, "after": {"ends_at": iso(ends_at)}}
+            record(actor, "member.ends", f"{user.email} in {group.slug}", **change)
+    changed: Membership = membership
+    return changed
 
 
 def last_moment(day: date) -> datetime:
-    """When a membership ends whose last day this is."""
+    """Return the last second of this day in the current time zone: the end date of a membership whose last day it is."""
     return timezone.make_aware(datetime.combine(day, time(23, 59, 59)))
 
 
@@ -57,29 +57,29 @@ def check_end(ends_at: datetime | None) -> None:
         return
     if ends_at <= timezone.now():
         raise InvalidEnd(f"{ends_at:%Y-%m-%d} has passed. Nothing was changed; give a later day, or remove the member now.")
-    if ends_at > timezone.now() + LONGEST:
+    if ends_at > timezone.now() + MAX_DURATION:
         raise InvalidEnd(f"{ends_at:%Y-%m-%d} is more than ten years away. Nothing was changed; give an earlier day, or none.")
 
 
 def end_due() -> int:
-    """End the memberships whose time is over: those of one group in one deployment. Returns how many."""
+    """End the memberships whose end date has passed, those of one group in one deployment. Returns how many."""
     due = Membership.objects.wanted().filter(ends_at__lte=timezone.now()).order_by("ends_at")
-    of_group: dict[int, list[int]] = defaultdict(list)
-    for group_id, user_id in due.values_list("group", "user")[:MAX_AT_ONCE]:
-        of_group[group_id].append(user_id)
-    return sum(_end_in(group_id, user_ids) for group_id, user_ids in of_group.items())
+    by_group: dict[int, list[int]] = defaultdict(list)
+    for group_id, user_id in due.values_list("group", "user")[:MAX_MEMBERSHIPS_PER_SWEEP]:
+        by_group[group_id].append(user_id)
+    return sum(_end_in(group_id, user_ids) for group_id, user_ids in by_group.items())
 
 
 def remind_of_ends() -> int:
-    """Tell members whose time is nearly over, and their groups' managers. Returns how many members."""
+    """Remind members whose end date is near, and their groups' managers. Returns how many members."""
     soon = timezone.now() + timedelta(days=config().reminder_days)
     due = Membership.objects.wanted().filter(ends_at__lte=soon, ends_at__gt=timezone.now(), reminded_at__isnull=True)
     reminded = 0
-    for membership in due.select_related("group", "user").order_by("ends_at")[:MAX_AT_ONCE]:
+    for membership in due.select_related("group", "user").order_by("ends_at")[:MAX_MEMBERSHIPS_PER_SWEEP]:
         with transaction.atomic():
-            # Whoever writes the date first tells.
-            mine = Membership.objects.wanted().filter(pk=membership.pk, ends_at=membership.ends_at, reminded_at__isnull=True)
-            if mine.update(reminded_at=timezone.now()):
+            # The worker that writes the date first sends the e-mails.
+            unreminded = Membership.objects.wanted().filter(pk=membership.pk, ends_at=membership.ends_at, reminded_at__isnull=True)
+            if unreminded.update(reminded_at=timezone.now()):
                 _remind(membership)
                 reminded += 1
     return reminded
@@ -90,11 +90,11 @@ def _end_in(group_id: int, user_ids: list[int]) -> int:
     with transaction.atomic():
         group = Group.objects.get(pk=group_id)
         group.stack = lock(group.stack_id)
-        # Somebody may have given them a later day since, or removed them.
+        # Their end date may have been moved since, or they may have been removed.
         due = Membership.objects.wanted().filter(group=group, user__in=user_ids, ends_at__lte=timezone.now())
         users = [membership.user for membership in due.select_related("user")]
         if users:
-            deployment = let_go(group, users, actor)
+            deployment = end_memberships(group, users, actor)
             logger.info("%s: the time of %d members is over; deployment %s ends their access", group, len(users), deployment.pk)
     return len(users)
 
@@ -125,5 +125,5 @@ def _remind(membership: Membership) -> None:
 
 
 def iso(moment: datetime | None) -> str | None:
-    """A moment for the audit trail."""
+    """Return the moment in ISO 8601, for the audit trail."""
     return moment.isoformat() if moment else None

@@ -1,4 +1,4 @@
-"""Making groups, and finding them."""
+"""Groups: making, finding and deploying them, and checks of their names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,7 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
     place = Place.of_site()
     group = Group(slug=slug, name=name, folded_name=fold_name(name))
     check_fields(group, exclude=["stack", "folded_name"])
-    with transaction.atomic(), taken_meanwhile(f"The slug {slug!r} or the name {name!r}"):
+    with transaction.atomic(), name_taken_on_conflict(f"The slug {slug!r} or the name {name!r}"):
         check_free(slug, name)
         group.stack = Stack.objects.create(
             name=names.group_stack(slug),
@@ -49,7 +49,7 @@ def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Dep
 
 
 def set_allows_keys(*, group: Group, allows: bool, actor: Actor) -> Group:
-    """Let the group's managers give members an access key of their own, or no more. Keys that there are stay.
+    """Allow or forbid the group's managers to give members an access key. Existing keys stay.
 
     Raises PermissionDenied.
     """
@@ -65,9 +65,9 @@ def set_allows_keys(*, group: Group, allows: bool, actor: Actor) -> Group:
 
 
 def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deployment:
-    """Have the group's present rows deployed; its stack must be locked. See `request_deployment`.
+    """Request a deployment of the group's present rows; its stack must be locked. See `request_deployment`.
 
-    Raises LimitReached, or BeingRetired where AWS is to hold nothing of the group any more.
+    Raises LimitReached, or BeingRetired where the stack is retired.
     """
     if group.stack.is_retired:
         refuse_retiring(group)
@@ -85,7 +85,7 @@ def request_group_deployment(group: Group, summary: str, actor: Actor) -> Deploy
 
 
 def find_group(slug: str) -> Group:
-    """The group with this slug. Raises NotFound."""
+    """Return the group with this slug. Raises NotFound."""
     try:
         return Group.objects.select_related("stack").get(slug=slug.strip())
     except Group.DoesNotExist as error:
@@ -93,8 +93,8 @@ def find_group(slug: str) -> Group:
 
 
 @contextmanager
-def taken_meanwhile(what: str) -> Iterator[None]:
-    """Say that a name is taken where somebody else took it between our look and our write. Raises NameTaken."""
+def name_taken_on_conflict(what: str) -> Iterator[None]:
+    """Raise NameTaken for an IntegrityError: the name was taken between the check and the write."""
     try:
         yield
     except IntegrityError as error:
@@ -102,7 +102,7 @@ def taken_meanwhile(what: str) -> Iterator[None]:
 
 
 def check_fields(row: Model, *, exclude: list[str]) -> None:
-    """Validate a row's fields alone, without asking the database. Raises InvalidName with all that is wrong."""
+    """Validate a row's fields alone, without a query. Raises InvalidName with all the messages."""
     try:
         row.clean_fields(exclude=exclude)
     except ValidationError as error:
@@ -110,6 +110,7 @@ def check_fields(row: Model, *, exclude: list[str]) -> None:
 
 
 def check_free(slug: str, name: str) -> None:
+    """Raise NameTaken if a group has the slug or the name, or a name that looks like it."""
     retired = Group.objects.filter(Q(slug=slug) | Q(folded_name=fold_name(name)), retired_at__isnull=False).first()
     if retired is not None and retired.retired_at is not None:
         what = f"slug {slug!r} belongs" if retired.slug == slug else f"name {name!r} belongs"

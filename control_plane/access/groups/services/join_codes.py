@@ -1,4 +1,4 @@
-"""Join codes: made, rotated and withdrawn by a group's managers, and looked up for who gives one."""
+"""Join codes: making, rotating, withdrawing and using them."""
 
 from datetime import timedelta
 
@@ -14,14 +14,14 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import LimitReached
 
-USUAL_DAYS, MAX_DAYS = 30, 365
+DEFAULT_DAYS, MAX_DAYS = 30, 365
 MAX_USES = 10_000
-# So that a page can show them all, and so that somebody looks before making yet another.
+# Few enough for a page to show all, and for managers to review them before making another.
 MAX_USABLE = 20
 
 
-def make_join_code(*, group: Group, actor: Actor, days: int = USUAL_DAYS, most_uses: int | None = None) -> tuple[JoinCode, str]:
-    """Make a code. Returns its row and the code itself, which is kept nowhere. Raises InvalidTerms or PermissionDenied."""
+def make_join_code(*, group: Group, actor: Actor, days: int = DEFAULT_DAYS, most_uses: int | None = None) -> tuple[JoinCode, str]:
+    """Make a code. Returns its row and the code itself, which is not stored. Raises InvalidTerms or PermissionDenied."""
     _check_terms(days, most_uses)
     with transaction.atomic():
         Group.objects.select_for_update().get(pk=group.pk)
@@ -29,7 +29,7 @@ def make_join_code(*, group: Group, actor: Actor, days: int = USUAL_DAYS, most_u
         return _make(group, actor, days, most_uses)
 
 
-def rotate_join_code(*, code: JoinCode, actor: Actor, days: int = USUAL_DAYS) -> tuple[JoinCode, str]:
+def rotate_join_code(*, code: JoinCode, actor: Actor, days: int = DEFAULT_DAYS) -> tuple[JoinCode, str]:
     """Withdraw a code and make another in its place, in one step. Raises AlreadyWithdrawn, InvalidTerms or PermissionDenied."""
     _check_terms(days, code.most_uses)
     with transaction.atomic():
@@ -38,7 +38,7 @@ def rotate_join_code(*, code: JoinCode, actor: Actor, days: int = USUAL_DAYS) ->
 
 
 def withdraw_join_code(*, code: JoinCode, actor: Actor) -> None:
-    """End a code at once. Who has asked by it already is not concerned. Raises AlreadyWithdrawn or PermissionDenied."""
+    """End a code at once; requests made with it stay. Raises AlreadyWithdrawn or PermissionDenied."""
     with transaction.atomic():
         Group.objects.select_for_update().get(pk=code.group_id)
         require_manager(actor, code.group)
@@ -48,15 +48,15 @@ def withdraw_join_code(*, code: JoinCode, actor: Actor) -> None:
 
 
 def find_usable_code(code: str) -> JoinCode:
-    """The row of a code that works now. Raises CodeRefused, whatever is wrong with it."""
-    found = JoinCode.objects.usable(timezone.now()).select_related("group").filter(code_hash=hash_code(code)).first()
-    if found is None or is_retiring(found.group):
+    """Return the row of a code that works now. Raises CodeRefused, whatever is wrong with it."""
+    row = JoinCode.objects.usable(timezone.now()).select_related("group").filter(code_hash=hash_code(code)).first()
+    if row is None or is_retiring(row.group):
         raise CodeRefused
-    return found
+    return row
 
 
 def use_code(code: JoinCode) -> None:
-    """Count one use, in the caller's transaction. Raises CodeRefused if the code has stopped working since it was found."""
+    """Count one use, in the caller's transaction. Raises CodeRefused if the code stopped working since it was looked up."""
     if not JoinCode.objects.usable(timezone.now()).filter(pk=code.pk).update(uses=F("uses") + 1):
         raise CodeRefused
 

@@ -1,7 +1,7 @@
-"""Asking to join a group, and what is decided about it.
+"""Requests to join a group: making, approving, declining and withdrawing them.
 
 A request belongs to one person and never gives access by itself: a manager or an administrator approves it, or, where the
-settings trust the domain of a verified address, the code that the person was given does.
+settings trust the domain of a verified address, the join code does.
 """
 
 import logging
@@ -29,39 +29,39 @@ from control_plane.notifications.models import Notice
 
 MAX_WRONG_CODES = 10
 WRONG_CODES_WITHIN = timedelta(hours=1)
-MAX_NOTE = 400
+MAX_NOTE_CHARACTERS = 400
 
 logger = logging.getLogger("cohort.joining")
 
 
 def ask_to_join(*, user: User, actor: Actor, code: str = "", new_group_name: str = "", is_verified: bool = True) -> JoinRequest:
-    """Ask to be in the group of a join code, or in a new one of this name. `is_verified`: whether the address is the person's.
+    """Request to join the group of a join code, or a new one of this name. `is_verified` tells if the address is verified.
 
     Raises CodeRefused, TooManyTries, InvalidName, AlreadyMember or AlreadyAsked.
     """
     code, new_group_name = code.strip(), new_group_name.strip()
     if bool(code) == bool(new_group_name):
         raise InvalidName("Give either a join code or the name of a new group. Nothing was changed.")
-    found = _find_code(code, user, actor) if code else None
-    name = "" if found else check_new_group_name(new_group_name)
-    if found and Membership.objects.wanted().filter(group=found.group, user=user).exists():
-        raise AlreadyMember(f"You are in {found.group.name} already. Nothing was changed.")
+    join_code = _find_code(code, user, actor) if code else None
+    name = "" if join_code else check_new_group_name(new_group_name)
+    if join_code and Membership.objects.wanted().filter(group=join_code.group, user=user).exists():
+        raise AlreadyMember(f"You are in {join_code.group.name} already. Nothing was changed.")
     with transaction.atomic():
-        request = _make(user, actor, found, name)
+        request = _make(user, actor, join_code, name)
         if is_verified:
-            _present(request)
+            _submit(request)
     return request
 
 
-def go_on_once_verified(user: User) -> None:
-    """Let what the person asked for at sign-up be decided, now that the address is known to be theirs. Can be called again."""
+def submit_verified_requests(user: User) -> None:
+    """Submit the requests made at sign-up for a decision, now that the person's address is verified. Idempotent."""
     unverified = JoinRequest.objects.filter(user=user, state=JoinRequest.State.UNVERIFIED)
     for request in unverified.select_related("user", "group__stack", "code"):
         with transaction.atomic():
             waiting = JoinRequest.State.WAITING
             if JoinRequest.objects.filter(pk=request.pk, state=JoinRequest.State.UNVERIFIED).update(state=waiting):
                 request.state = waiting
-                _present(request)
+                _submit(request)
 
 
 def approve(
@@ -74,8 +74,8 @@ def approve(
 ) -> Deployment:
     """Give the person access, and return the deployment that does. A new group is made, with them as its manager.
 
-    Raises NotOpen if it is decided already, what `add_members` and `create_group` raise, or PermissionDenied. Of two who decide
-    at the same time exactly one succeeds.
+    Raises NotOpen if it is decided already, the errors of `add_members` and `create_group`, or PermissionDenied. Of two who
+    decide at the same time exactly one succeeds.
     """
     with transaction.atomic():
         request = JoinRequest.objects.select_related("user", "group__stack").get(pk=request.pk)
@@ -91,7 +91,7 @@ def approve(
                 as_managers=True,
             )
         else:
-            # The stack first, as everybody who adds people does, so that two who decide wait for each other in one order.
+            # The stack is locked first, as by all services that add people, so that two decisions lock in the same order.
             request.group.stack = lock(request.group.stack_id)
             require_manager(actor, request.group)
             require_may_give(actor, request.group, access)
@@ -107,8 +107,8 @@ def approve(
 
 
 def decline(request: JoinRequest, *, actor: Actor, note: str = "") -> None:
-    """Refuse the request; `note` is told to the person. Raises NotOpen or PermissionDenied."""
-    note = " ".join(note.split())[:MAX_NOTE]
+    """Refuse the request, with a `note` to the person. Raises NotOpen or PermissionDenied."""
+    note = " ".join(note.split())[:MAX_NOTE_CHARACTERS]
     with transaction.atomic():
         request = JoinRequest.objects.select_related("user", "group").get(pk=request.pk)
         if request.group is None:
@@ -121,7 +121,7 @@ def decline(request: JoinRequest, *, actor: Actor, note: str = "") -> None:
 
 
 def withdraw(request: JoinRequest, *, actor: Actor) -> None:
-    """Take one's own request back. Raises NotOpen or PermissionDenied."""
+    """Withdraw one's own request. Raises NotOpen or PermissionDenied."""
     if not (actor.is_operator or (actor.user is not None and actor.user.pk == request.user_id)):
         raise PermissionDenied("Only who asked may take a request back. Nothing was changed.")
     with transaction.atomic():
@@ -131,7 +131,7 @@ def withdraw(request: JoinRequest, *, actor: Actor) -> None:
 
 
 def _find_code(text: str, user: User, actor: Actor) -> JoinCode:
-    """Look a code up, unless the person has tried too many. A wrong one is counted by its row in the audit trail."""
+    """Look up a code. Raises CodeRefused, or TooManyTries by the number of wrong codes in the audit trail."""
     wrong = AuditEvent.objects.filter(
         action="join.code_refused", actor_user=user, at__gt=timezone.now() - WRONG_CODES_WITHIN
     ).count()
@@ -160,7 +160,7 @@ def _make(user: User, actor: Actor, code: JoinCode | None, name: str) -> JoinReq
         raise AlreadyAsked(
             "You have asked for this already, and it is not decided yet. Nothing was changed; your home page shows where it stands."
         ) from error
-    # What the administration proposes for this person while the request is open. Of the code only its beginning is kept.
+    # The administration proposes these for the person while the request is open. Only the prefix of the code is kept.
     user.requested_group = code.group.slug if code else name
     user.requested_group_code, user.use_code = (code.prefix if code else ""), code is not None
     user.save(update_fields=["requested_group", "requested_group_code", "use_code"])
@@ -169,8 +169,8 @@ def _make(user: User, actor: Actor, code: JoinCode | None, name: str) -> JoinReq
     return request
 
 
-def _present(request: JoinRequest) -> None:
-    """Have a request decided: by itself where that is trusted, else by people, who are told."""
+def _submit(request: JoinRequest) -> None:
+    """Approve the request where its address is trusted; otherwise announce it to the approvers."""
     if request.state == JoinRequest.State.UNVERIFIED:
         request.state = JoinRequest.State.WAITING
         request.save(update_fields=["state"])
@@ -186,18 +186,18 @@ def _present(request: JoinRequest) -> None:
 
 
 def _decide(request: JoinRequest, state: JoinRequest.State, actor: Actor, note: str = "") -> None:
-    """Move an undecided request on, if nobody was faster. Raises NotOpen."""
-    # Its owner may take a request back that nobody else may decide yet.
-    wanted = JoinRequest.OPEN if state == JoinRequest.State.WITHDRAWN else (JoinRequest.State.WAITING,)
+    """Set the state of an undecided request, if nobody was faster. Raises NotOpen."""
+    # Its owner may withdraw a request that is not verified yet, which nobody else may decide.
+    decidable = JoinRequest.OPEN if state == JoinRequest.State.WITHDRAWN else (JoinRequest.State.WAITING,)
     fields = {"state": state, "decided_at": timezone.now(), "decided_by": actor.label, "note": note}
-    if not JoinRequest.objects.filter(pk=request.pk, state__in=wanted).update(**fields):
+    if not JoinRequest.objects.filter(pk=request.pk, state__in=decidable).update(**fields):
         raise NotOpen(_why_not_open(JoinRequest.objects.get(pk=request.pk)))
     for name, value in fields.items():
         setattr(request, name, value)
-    # Nobody is shown as asking for what was decided.
-    asked = request.group.slug if request.group else request.requested_name
+    # The administration no longer proposes it.
+    requested = request.group.slug if request.group else request.requested_name
     proposed = {"requested_group": "", "requested_group_code": "", "use_code": False}
-    User.objects.filter(pk=request.user_id, requested_group=asked).update(**proposed)
+    User.objects.filter(pk=request.user_id, requested_group=requested).update(**proposed)
 
 
 def _why_not_open(request: JoinRequest) -> str:

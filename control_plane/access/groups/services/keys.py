@@ -1,7 +1,7 @@
-"""A member's long-lived access key: how old it is, replacing it, and the old one that goes on beside the new for a while.
+"""Rotation of members' access keys: the age of a key, replacing it, and the overlap in which the old key still works.
 
-IAM allows two keys for a user. So an old key has to be gone from AWS before the next rotation. What becomes of an old key when
-its time is over is in `control_plane.access.keys.replaced_keys`.
+IAM allows two keys for a user, so the old key has to be removed from AWS before the next rotation. For the end of the overlap
+see `control_plane.access.keys.replaced_keys`.
 """
 
 from collections.abc import Iterable
@@ -30,12 +30,12 @@ from stacks.manifest import ManifestError
 
 MAX_ROTATIONS_PER_HOUR = 10
 NO_OVERLAP = timedelta(0)
-USUAL_OVERLAP = timedelta(days=7)
-LONGEST_OVERLAP = timedelta(days=90)
+DEFAULT_OVERLAP = timedelta(days=7)
+MAX_OVERLAP = timedelta(days=90)
 
 
 class OldKey(StrEnum):
-    """What can be done with the key before the present one."""
+    """Action on the previous key."""
 
     STOP = "stop"
     BRING_BACK = "bring-back"
@@ -44,7 +44,7 @@ class OldKey(StrEnum):
 
 @dataclass(frozen=True)
 class GroupRotation:
-    """What a rotation of a group's keys began: how many are replaced, and who keeps theirs, with the reason."""
+    """Started rotation of a group's keys: the number replaced, and the reason by address for each key left out."""
 
     deployment: Deployment
     replaced: int
@@ -52,17 +52,17 @@ class GroupRotation:
 
 
 def key_generation(membership: Membership) -> int:
-    """The generation of the group's stack that brings the member's present key."""
+    """Return the generation of the group's stack that brings the member's present key."""
     return membership.key_generation or membership.added_generation
 
 
 def key_is_in_force(membership: Membership) -> bool:
-    """Whether AWS holds the member's present key. Until then it may hold the one before. Reads the group's stack."""
+    """Return whether AWS holds the member's present key; until then it may hold the previous one. Reads the group's stack."""
     return key_generation(membership) <= membership.group.stack.deployed_generation
 
 
 def key_made_at(membership: Membership) -> datetime | None:
-    """When the member's present key was asked for; AWS makes it with the deployment that follows."""
+    """Return when the member's present key was requested; AWS makes it with the deployment that follows."""
     return (
         StoredManifest.objects.filter(stack_id=membership.group.stack_id, generation=key_generation(membership))
         .values_list("created_at", flat=True)
@@ -70,10 +70,10 @@ def key_made_at(membership: Membership) -> datetime | None:
     )
 
 
-def rotate_key(*, group: Group, user: User, actor: Actor, overlap: timedelta = USUAL_OVERLAP) -> Deployment:
-    """Have AWS make a member a new key. The old one works on for `overlap`; without any, it ends as the new one is there.
+def rotate_key(*, group: Group, user: User, actor: Actor, overlap: timedelta = DEFAULT_OVERLAP) -> Deployment:
+    """Have AWS make a member a new key. The old one works for `overlap` longer; with none, it ends once the new one exists.
 
-    The member, the group's managers and administrators may; a member whose key somebody else replaces is told. Raises NotMember,
+    The member, the group's managers and administrators may; a member is told if somebody else replaces their key. Raises NotMember,
     NoCredentials if there is no key or it is being made already, OldKeyThere, InvalidOverlap, TooOften, or PermissionDenied.
     """
     if not may_replace(actor, group, user):
@@ -83,18 +83,18 @@ def rotate_key(*, group: Group, user: User, actor: Actor, overlap: timedelta = U
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         membership = _holder(group, user)
-        _refuse_rotation(membership, on_aws=_with_old_key_on_aws(group))
+        _refuse_rotation(membership, on_aws=_usernames_with_old_key(group))
         before = _next_key(membership, overlap)
         deployment = request_group_deployment(group, f"Replacing {user.email}’s access key in {group.name}", actor)
         _record_rotation(membership, before, deployment, actor)
     return deployment
 
 
-def rotate_group_keys(*, group: Group, actor: Actor, overlap: timedelta = USUAL_OVERLAP) -> GroupRotation:
-    """Have AWS make new keys for all who hold one in the group, in one deployment. Its managers and administrators may.
+def rotate_group_keys(*, group: Group, actor: Actor, overlap: timedelta = DEFAULT_OVERLAP) -> GroupRotation:
+    """Have AWS make new keys for all key holders of the group, in one deployment. Its managers and administrators may.
 
-    Whose key is being made, or whose old key is still there, keeps theirs, and is named with the reason. Raises NoCredentials if
-    that leaves nobody, InvalidOverlap, TooOften or PermissionDenied.
+    Holders whose key is being made, or whose old key still exists, are left out, with the reason. Raises NoCredentials if that
+    leaves nobody, InvalidOverlap, TooOften or PermissionDenied.
     """
     require_manager(actor, group)
     check_overlap(overlap)
@@ -103,9 +103,9 @@ def rotate_group_keys(*, group: Group, actor: Actor, overlap: timedelta = USUAL_
         group.stack = lock(group.stack_id)
         holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("user").order_by("user__email")
         holders = holders.prefetch_related("adopted_keys")
-        replaced, left_out = _sort_out(group, holders)
+        replaced, left_out = _split_replaceable(group, holders)
         if not replaced:
-            raise NoCredentials(" ".join(["No key was replaced.", *left_out.values()] if left_out else [_nobody(group)]))
+            raise NoCredentials(" ".join(["No key was replaced.", *left_out.values()] if left_out else [_no_key_holder(group)]))
         serials = {membership.pk: _next_key(membership, overlap) for membership in replaced}
         deployment = request_group_deployment(group, f"Replacing {_count(len(replaced))} of {group.name}", actor)
         for membership in replaced:
@@ -123,9 +123,9 @@ def rotate_group_keys(*, group: Group, actor: Actor, overlap: timedelta = USUAL_
 
 
 def end_overlap(
-    *, group: Group, user: User, actor: Actor, wish: OldKey = OldKey.REMOVE, overlap: timedelta = USUAL_OVERLAP
+    *, group: Group, user: User, actor: Actor, wish: OldKey = OldKey.REMOVE, overlap: timedelta = DEFAULT_OVERLAP
 ) -> Deployment:
-    """Remove the key before the present one, make it inactive, or, while it is there, let it work again for `overlap`.
+    """Remove the previous key, make it inactive, or, while it exists, activate it again for `overlap`.
 
     The member, the group's managers and administrators may. Raises NotMember, NoCredentials, NoOldKey, InvalidOverlap, or
     PermissionDenied.
@@ -140,7 +140,7 @@ def end_overlap(
         group.stack = lock(group.stack_id)
         membership = _holder(group, user)
         before = membership.previous_key
-        after, until = _wished(membership, wish, overlap)
+        after, until = _requested_state(membership, wish, overlap)
         set_previous(membership, after, until)
         summary = {
             OldKey.REMOVE: f"Removing {user.email}’s old access key in {group.name}",
@@ -153,7 +153,7 @@ def end_overlap(
 
 
 def remove_old_keys(*, group: Group, actor: Actor) -> tuple[Deployment, int]:
-    """Remove all old keys of a group in one deployment, so that its present ones can be replaced. Returns how many, too.
+    """Remove all old keys of a group in one deployment, so that its present ones can be replaced. Returns their number too.
 
     The group's managers and administrators may. Raises NoOldKey or PermissionDenied.
     """
@@ -175,27 +175,26 @@ def remove_old_keys(*, group: Group, actor: Actor) -> tuple[Deployment, int]:
 
 
 def may_replace(actor: Actor, group: Group, user: User) -> bool:
-    """Whether the actor may decide about this member's keys."""
+    """Return whether the actor may decide about this member's keys."""
     return (actor.user is not None and actor.user.pk == user.pk) or may_decide(actor, group)
 
 
 def check_overlap(overlap: timedelta, *, shortest: timedelta = NO_OVERLAP) -> None:
-    """Raise InvalidOverlap for a time that is too short or too long."""
-    if not shortest <= overlap <= LONGEST_OVERLAP:
+    """Raise InvalidOverlap for an overlap that is too short or too long."""
+    if not shortest <= overlap <= MAX_OVERLAP:
         raise InvalidOverlap(
-            f"An old key can go on for {shortest.days} to {LONGEST_OVERLAP.days} days. "
-            "Nothing was changed; choose a time within that."
+            f"An old key can go on for {shortest.days} to {MAX_OVERLAP.days} days. Nothing was changed; choose a time within that."
         )
 
 
 def set_previous(membership: Membership, state: str, until: datetime | None) -> None:
-    """Write down what is to become of the key before the present one, for a caller who holds the stack's lock."""
+    """Save the state of the previous key and its end, for a caller that holds the stack's lock."""
     membership.previous_key, membership.previous_key_until = state, until
     membership.save(update_fields=["previous_key", "previous_key_until"])
 
 
 def record_old_key(membership: Membership, before: str, deployment: Deployment, actor: Actor) -> None:
-    """Put what becomes of an old key on record. Reads the membership's group and user."""
+    """Record the new state of an old key in the audit trail. Reads the membership's group and user."""
     until = membership.previous_key_until
     record(
         actor,
@@ -209,7 +208,7 @@ def record_old_key(membership: Membership, before: str, deployment: Deployment, 
 
 
 def inactive_until() -> datetime:
-    """Until when a key that is made inactive now can be brought back."""
+    """Return the moment until which a key that is made inactive now can be brought back."""
     return timezone.now() + timedelta(days=config().key_inactive_days)
 
 
@@ -224,7 +223,7 @@ def _holder(group: Group, user: User) -> Membership:
 
 
 def _refuse_rotation(membership: Membership, *, on_aws: frozenset[str]) -> None:
-    """Raise where AWS would hold no new key now. `on_aws`: whose old key AWS holds, by username."""
+    """Raise NoCredentials or OldKeyThere if the key cannot be replaced now. `on_aws`: usernames whose old key AWS holds."""
     email = membership.user.email
     if not key_is_in_force(membership):
         raise NoCredentials(f"A key for {email} is being made already. Nothing was changed; wait until it is there.")
@@ -233,9 +232,9 @@ def _refuse_rotation(membership: Membership, *, on_aws: frozenset[str]) -> None:
             f"{email}’s old key is still there, and AWS allows no third. Nothing was changed; "
             "remove the old key first, then replace the present one once that is done."
         )
-    if brought := next((key for key in membership.adopted_keys.all() if key.state != "removed"), None):
+    if adopted := next((key for key in membership.adopted_keys.all() if key.state != "removed"), None):
         raise OldKeyThere(
-            f"{email}’s key from before Cohort ({brought.access_key_id}) is still there, and AWS allows no third. Nothing was "
+            f"{email}’s key from before Cohort ({adopted.access_key_id}) is still there, and AWS allows no third. Nothing was "
             "changed; use the present key in all programs, remove that one, then replace the present one."
         )
     if membership.username in on_aws:
@@ -245,20 +244,20 @@ def _refuse_rotation(membership: Membership, *, on_aws: frozenset[str]) -> None:
         )
 
 
-def _with_old_key_on_aws(group: Group) -> frozenset[str]:
-    """The usernames of those for whom AWS holds an old key too, by the manifest that was deployed last."""
+def _usernames_with_old_key(group: Group) -> frozenset[str]:
+    """Return the usernames for which AWS holds an old key too, by the manifest that was deployed last."""
     stack = group.stack
     try:
         manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     except ManifestError:
-        # Deployed by another version; the deployment itself would tell.
+        # Written by another version of Cohort; the deployment would fail with the reason.
         return frozenset()
     return frozenset(member.username for member in manifest.members if member.previous_key) if manifest else frozenset()
 
 
-def _sort_out(group: Group, holders: Iterable[Membership]) -> tuple[list[Membership], dict[str, str]]:
-    """Whose key can be replaced now, and why the others' cannot."""
-    replaced, left_out, on_aws = [], {}, _with_old_key_on_aws(group)
+def _split_replaceable(group: Group, holders: Iterable[Membership]) -> tuple[list[Membership], dict[str, str]]:
+    """Return the memberships whose key can be replaced now, and the reason by address for each of the others."""
+    replaced, left_out, on_aws = [], {}, _usernames_with_old_key(group)
     for membership in holders:
         membership.group = group
         try:
@@ -271,7 +270,7 @@ def _sort_out(group: Group, holders: Iterable[Membership]) -> tuple[list[Members
 
 
 def _next_key(membership: Membership, overlap: timedelta) -> int:
-    """Count the key up, and say how long the present one goes on. Returns the present one's serial."""
+    """Increment the key's serial, and set how long the present key still works. Returns the present key's serial."""
     before = membership.key_serial
     membership.key_serial, membership.key_generation = before + 1, membership.group.stack.generation + 1
     if overlap:
@@ -280,11 +279,11 @@ def _next_key(membership: Membership, overlap: timedelta) -> int:
     return before
 
 
-def _wished(membership: Membership, wish: OldKey, overlap: timedelta) -> tuple[str, datetime | None]:
-    """The old key's state and time as wished. Raises NoOldKey."""
-    who = f"{membership.user.email} in {membership.group.name}"
+def _requested_state(membership: Membership, wish: OldKey, overlap: timedelta) -> tuple[str, datetime | None]:
+    """Return the old key's state and its end after this action. Raises NoOldKey."""
+    holder = f"{membership.user.email} in {membership.group.name}"
     if not membership.previous_key:
-        raise NoOldKey(f"There is no old key of {who}. Nothing was changed.")
+        raise NoOldKey(f"There is no old key of {holder}. Nothing was changed.")
     match wish:
         case OldKey.REMOVE:
             return "", None
@@ -292,7 +291,9 @@ def _wished(membership: Membership, wish: OldKey, overlap: timedelta) -> tuple[s
             return PreviousKey.INACTIVE, inactive_until()
         case OldKey.BRING_BACK if membership.previous_key == PreviousKey.INACTIVE:
             return PreviousKey.ACTIVE, timezone.now() + overlap
-    raise NoOldKey(f"The old key of {who} is {'active' if wish == OldKey.BRING_BACK else 'inactive'} already. Nothing was changed.")
+    raise NoOldKey(
+        f"The old key of {holder} is {'active' if wish == OldKey.BRING_BACK else 'inactive'} already. Nothing was changed."
+    )
 
 
 def _record_rotation(
@@ -308,33 +309,33 @@ def _record_rotation(
         deployment=deployment.pk,
     )
     if user.is_active and (actor.user is None or actor.user.pk != user.pk):
-        _tell_replaced(membership, actor)
+        _announce_replaced(membership, actor)
 
 
-def _tell_replaced(membership: Membership, actor: Actor) -> None:
+def _announce_replaced(membership: Membership, actor: Actor) -> None:
     group, until = membership.group, membership.previous_key_until
     old = (
         f"The one that you have works until {until:%A, %d %B %Y}; use the new one in all your programs before that."
         if until
         else "The one that you have stops working as the new one is there."
     )
-    who = actor.label if actor.channel == "web" else "An administrator"
+    author = actor.label if actor.channel == "web" else "An administrator"
     announce_about_group(
         group,
         about=f"key {membership.key_serial} of membership {membership.pk}",
         recipients=[membership.user.email],
         subject=f"Your access key for {group.name} is being replaced",
-        paragraphs=[f"{who} has your access key for {group.name} replaced. {old}", "Look at your new key, once, on this page:"],
+        paragraphs=[f"{author} has your access key for {group.name} replaced. {old}", "Look at your new key, once, on this page:"],
         path=credentials_path(group),
     )
 
 
 def credentials_path(group: Group) -> str:
-    """Where a member finds their own key."""
+    """Return the path of the page with a member's own key."""
     return reverse("credentials:page", args=(group.slug,))
 
 
-def _nobody(group: Group) -> str:
+def _no_key_holder(group: Group) -> str:
     return f"Nobody in {group.name} holds an access key. Nothing was changed."
 
 

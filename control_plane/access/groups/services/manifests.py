@@ -1,4 +1,4 @@
-"""Manifests, made from the database."""
+"""Manifests of groups and storage stacks, built from the database."""
 
 import time
 from datetime import timedelta
@@ -23,18 +23,18 @@ from stacks.manifest import (
 
 # A session lasts at most an hour; the second hour covers clocks that differ and a deployment that takes its time.
 REVOKED_FOR = timedelta(hours=2)
-# The longest session that Cohort opens, on whose end a cut-off denies nobody anything.
-LONGEST_SESSION = timedelta(hours=1)
+# Longest session that Cohort opens: a cut-off older than this denies nobody anything.
+MAX_SESSION_DURATION = timedelta(hours=1)
 
 
 def group_manifest(group: Group, generation: int) -> GroupManifest:
-    """The group's desired state now. Raises LimitReached where AWS could not hold it."""
+    """Build the group's desired state now. Raises LimitReached where AWS could not hold it."""
     stack = group.stack
     revoked = _recently_removed(group)
     suspended = group.memberships.wanted().filter(suspended_at__isnull=False).count()
     members = list(group.memberships.wanted().order_by("username"))
     cut_off = {member.username: moment for member in members if (moment := cut_off_of(member)) and member.suspended_at is None}
-    # Too many to name: everybody's sessions end, and those who are still members get new ones.
+    # Too many to name: everybody's sessions end, and present members get new ones.
     can_name = len(revoked) + suspended <= MAX_REVOKED
     if not can_name:
         all_cut_off: int | None = max(int(time.time()), *cut_off.values(), 0)
@@ -61,7 +61,7 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
             ),
             analyses=tuple(
                 AnalysisGrant(bucket=grant.analysis.bucket, access=grant.level)
-                # No right to a bucket that AWS could not make for us: whoever has its name could read what is put there.
+                # No right to a bucket that AWS could not make: another account may own it, and could read what is put there.
                 for grant in group.grants.wanted()
                 .filter(analysis__unmade_reason="")
                 .select_related("analysis")
@@ -77,13 +77,13 @@ def group_manifest(group: Group, generation: int) -> GroupManifest:
 
 
 def cut_off_of(member: Membership) -> int | None:
-    """Before when the member's sessions are denied (unix seconds), while one of them may still be open."""
+    """Return the cut-off of the member's sessions in unix seconds; None once no older session can be open."""
     moment = member.sessions_not_before
-    return int(moment.timestamp()) if moment is not None and moment > timezone.now() - LONGEST_SESSION else None
+    return int(moment.timestamp()) if moment is not None and moment > timezone.now() - MAX_SESSION_DURATION else None
 
 
 def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:
-    """What was last asked for of a group before this generation, if anything was."""
+    """Return the group's last manifest before this generation; None if there is none."""
     before = StoredManifest.objects.filter(stack=stack, generation__lt=generation).order_by("-generation")
     text = before.values_list("text", flat=True).first()
     manifest = parse(text) if text else None
@@ -93,7 +93,7 @@ def previous_manifest(stack: Stack, generation: int) -> GroupManifest | None:
 def platform_manifest(
     stack: Stack, generation: int, origins: tuple[str, ...], earlier_versions_days: int | None
 ) -> PlatformManifest:
-    """A storage stack's desired state now. Raises LimitReached where AWS could not hold it."""
+    """Build a storage stack's desired state now. Raises LimitReached where AWS could not hold it."""
     try:
         return PlatformManifest.build(
             generation=generation,
@@ -109,13 +109,13 @@ def platform_manifest(
 
 
 def _parts(members: list[Membership], before: GroupManifest | None) -> dict[str, int]:
-    """The part of the stack that each key holder lies in, which the manifests themselves carry on from one to the next."""
+    """Assign each key holder to a part of the stack; holders keep the part that the manifest before gave them."""
     holders = [member.username for member in members if member.access == Access.KEYS]
     held = {member.username: member.part for member in before.members if member.access == "keys"} if before else {}
     return limits.place(holders, held, config().cohort_holders_per_stack)
 
 
 def _recently_removed(group: Group) -> list[str]:
-    # Holders of keys too: Cohort's own pages work with sessions of the group's role for every member.
+    # Key holders too: Cohort's own pages open sessions of the group's role for every member.
     removed = Membership.objects.filter(group=group, removed_at__gt=timezone.now() - REVOKED_FOR)
     return list(removed.order_by("username").values_list("username", flat=True))

@@ -1,4 +1,4 @@
-"""Adding people to groups and removing them, and which of them manage their group."""
+"""Members of groups: adding and removing them, and making them managers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -28,15 +28,15 @@ from control_plane.notifications.models import Notice
 def add_members(*, group: Group, users: Sequence[User], access: Access, actor: Actor, as_managers: bool = False) -> Deployment:
     """Give people access to a group: all of them in one deployment, or, if one cannot be added, none.
 
-    What they had asked for themselves counts as approved. Raises AlreadyMember or Inactive naming everyone who is in the way,
-    LimitReached, or PermissionDenied.
+    Their own open requests for it count as approved. Raises AlreadyMember or Inactive naming everybody concerned, LimitReached,
+    or PermissionDenied.
     """
     require_administrator(actor)
     return admit(group=group, users=users, access=access, actor=actor, as_managers=as_managers)
 
 
 def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, as_managers: bool = False) -> Deployment:
-    """What `add_members` does, for a caller that has made sure that the actor may."""
+    """Add members as `add_members` does, for a caller that has checked that the actor may."""
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         refuse_retiring(group)
@@ -60,7 +60,7 @@ def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, 
         for user in users:
             after = {"access": access.value, "is_manager": as_managers}
             record(actor, "member.add", f"{user.email} in {group.slug}", after=after, deployment=deployment.pk)
-        _grant_requests(group, users, actor, deployment)
+        _approve_requests(group, users, actor, deployment)
     return deployment
 
 
@@ -78,26 +78,24 @@ def add_to_new_group(
         return group, add_members(group=group, users=users, access=access, actor=actor, as_managers=as_managers)
 
 
-def add_new_or_known(
-    *, group: Group, email: str, access: Access, actor: Actor, as_manager: bool = False
-) -> tuple[User, Deployment]:
-    """Give whoever has this address access, making the person first if need be; or do neither. See `add_members`."""
+def add_by_email(*, group: Group, email: str, access: Access, actor: Actor, as_manager: bool = False) -> tuple[User, Deployment]:
+    """Give the person with this address access, making their account if there is none; or do neither. See `add_members`."""
     with transaction.atomic():
         user = find_or_create_user(email, actor=actor)
         return user, add_member(group=group, user=user, access=access, actor=actor, as_manager=as_manager)
 
 
 def remove_members(*, group: Group, users: Sequence[User], actor: Actor) -> Deployment:
-    """Take people's access to a group away: all of them in one deployment, or, if one is not a member, none.
+    """Remove people's access to a group: all of them in one deployment, or, if one is not a member, none.
 
-    Their memberships end when AWS has let go, not before. Managers may do it in their own group, but not remove its last
-    manager. Raises NotMember naming everyone who is not in, LastManager, or PermissionDenied.
+    Their memberships end when AWS has removed the access, not before. Managers may do it in their own group, but not remove its
+    last manager. Raises NotMember naming everybody who is not a member, LastManager, or PermissionDenied.
     """
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
         _keep_a_manager(group, users, actor)
-        return let_go(group, users, actor)
+        return end_memberships(group, users, actor)
 
 
 def leave(*, group: Group, user: User, actor: Actor) -> Deployment:
@@ -108,11 +106,11 @@ def leave(*, group: Group, user: User, actor: Actor) -> Deployment:
     _require_self(actor, user)
     with transaction.atomic():
         group.stack = lock(group.stack_id)
-        return let_go(group, [user], actor)
+        return end_memberships(group, [user], actor)
 
 
 def leave_all(*, user: User, actor: Actor) -> list[Deployment]:
-    """End all of one's own memberships and requests, in one transaction. Returns the deployments that take the access away."""
+    """End all of one's own memberships and requests, in one transaction. Returns the deployments that remove the access."""
     _require_self(actor, user)
     with transaction.atomic():
         requests = JoinRequest.objects.filter(user=user, state__in=JoinRequest.OPEN)
@@ -123,8 +121,8 @@ def leave_all(*, user: User, actor: Actor) -> list[Deployment]:
         return [leave(group=membership.group, user=user, actor=actor) for membership in mine]
 
 
-def let_go(group: Group, users: Sequence[User], actor: Actor) -> Deployment:
-    """End these people's memberships of a group whose stack is locked, for a caller that has made sure that the actor may.
+def end_memberships(group: Group, users: Sequence[User], actor: Actor) -> Deployment:
+    """End these people's memberships of a group whose stack is locked, for a caller that has checked that the actor may.
 
     Raises NotMember.
     """
@@ -148,7 +146,7 @@ def let_go(group: Group, users: Sequence[User], actor: Actor) -> Deployment:
 
 
 def set_manager(*, group: Group, user: User, is_manager: bool, actor: Actor) -> Membership:
-    """Make a member a manager of the group, or one of several managers a member like others. AWS is not concerned.
+    """Make a member a manager of the group, or a manager a plain member. Nothing changes on AWS.
 
     Raises NotMember, LastManager or PermissionDenied.
     """
@@ -170,12 +168,12 @@ def set_manager(*, group: Group, user: User, is_manager: bool, actor: Actor) -> 
 
 
 def remove_member(*, group: Group, user: User, actor: Actor) -> Deployment:
-    """Take one person's access away; see `remove_members`."""
+    """Remove one person's access; see `remove_members`."""
     return remove_members(group=group, users=[user], actor=actor)
 
 
 def find_user(email: str) -> User:
-    """The person with this address. Raises NotFound."""
+    """Return the person with this address. Raises NotFound."""
     try:
         return User.objects.get(email=email.strip().lower())
     except User.DoesNotExist as error:
@@ -185,7 +183,7 @@ def find_user(email: str) -> User:
 
 
 def find_or_create_user(email: str, *, actor: Actor) -> User:
-    """The person with this address, made if need be; without a password they cannot sign in. Raises InvalidName."""
+    """Return the person with this address, made if need be, without a password: they cannot sign in yet. Raises InvalidName."""
     require_administrator(actor)
     if user := User.objects.filter(email=email.strip().lower()).first():
         return user
@@ -199,7 +197,7 @@ def find_or_create_user(email: str, *, actor: Actor) -> User:
 
 
 def _keep_a_manager(group: Group, users: Sequence[User], actor: Actor) -> None:
-    """Refuse a manager's wish that would leave the group without one; administrators may."""
+    """Raise LastManager if a manager would leave the group without one; administrators may."""
     if actor.is_operator or is_administrator(actor.user):
         return
     going = {user.pk for user in users}
@@ -210,10 +208,10 @@ def _keep_a_manager(group: Group, users: Sequence[User], actor: Actor) -> None:
         )
 
 
-def _grant_requests(group: Group, users: Sequence[User], actor: Actor, deployment: Deployment) -> None:
-    """What these people had asked for and now have, by this deployment, is approved."""
-    asked = JoinRequest.objects.filter(user__in=[user.pk for user in users], state__in=JoinRequest.OPEN)
-    for request in asked.filter(Q(group=group) | Q(group=None)).select_related("user"):
+def _approve_requests(group: Group, users: Sequence[User], actor: Actor, deployment: Deployment) -> None:
+    """Mark these people's open requests for the group as approved by this deployment."""
+    requests = JoinRequest.objects.filter(user__in=[user.pk for user in users], state__in=JoinRequest.OPEN)
+    for request in requests.filter(Q(group=group) | Q(group=None)).select_related("user"):
         if request.group_id is None and fold_name(request.requested_name) != group.folded_name:
             continue
         request.state, request.group, request.deployment = JoinRequest.State.APPROVED, group, deployment
@@ -239,7 +237,7 @@ def _refuse(error: type[Refused], users: Iterable[User], sentence: str) -> None:
 
 
 def people_in_words(users: Sequence[User]) -> str:
-    """Whom a sentence is about: one by their address, several by their number."""
+    """Return the people as the subject of a sentence: the address of a single one, or their number."""
     return users[0].email if len(users) == 1 else f"{len(users)} people"
 
 

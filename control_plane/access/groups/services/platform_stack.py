@@ -1,4 +1,4 @@
-"""The storage stacks that all groups share: the analysis buckets, and which stack a new one goes into."""
+"""Storage stacks, which all groups share: they hold the analysis buckets. Choosing one for a new bucket, and deploying them."""
 
 from django.db import transaction
 from django.db.models import Count, Q
@@ -16,12 +16,12 @@ from stacks.manifest import MAX_BUCKETS, names
 
 
 def origins() -> tuple[str, ...]:
-    """The web origins whose pages may use the buckets: the control plane's own."""
+    """Return the web origins whose pages may use the buckets: the control plane's own."""
     return (config().site_url.rstrip("/"),)
 
 
 def platform_stack() -> Stack:
-    """The first storage stack, made in the account and region that new things are made in."""
+    """Return the first storage stack, made if need be in the site's account and region."""
     place = Place.of_site()
     stack, _ = Stack.objects.get_or_create(
         name=names.PLATFORM_STACK,
@@ -36,9 +36,9 @@ def platform_stack() -> Stack:
 
 
 def stack_with_room() -> Stack:
-    """The storage stack that a new analysis goes into, locked: the first with room, or a further one where there is none.
+    """Return the storage stack for a new analysis, locked: the first with room, or a further one where there is none.
 
-    Within a transaction. Those who make analyses at the same time follow each other. Raises LimitReached.
+    Must be called within a transaction; concurrent callers wait for each other. Raises LimitReached.
     """
     first = lock(platform_stack().pk)
     held = Count("analyses", filter=Q(analyses__removed_generation__isnull=True))
@@ -51,10 +51,10 @@ def stack_with_room() -> Stack:
 
 
 def sync_platform(*, actor: Actor, confirmed_days: int | None = None) -> list[Deployment]:
-    """Have each storage stack deployed where what is wanted differs from what was last asked for, or that never arrived.
+    """Deploy each storage stack whose desired state differs from its last manifest, or whose last manifest is not on AWS.
 
-    `confirmed_days` are the EARLIER_VERSIONS_DAYS that somebody confirmed; without them, nothing ends sooner than before. Returns
-    the deployments that bring it; none if AWS holds what is wanted.
+    `confirmed_days` are the confirmed EARLIER_VERSIONS_DAYS; without them, nothing ends sooner than before. Returns the
+    deployments; none if everything is up to date.
     """
     platform_stack()
     stacks = list(Stack.objects.filter(kind=Stack.Kind.PLATFORM).order_by("pk").values_list("pk", flat=True))
@@ -62,7 +62,7 @@ def sync_platform(*, actor: Actor, confirmed_days: int | None = None) -> list[De
 
 
 def request_storage_deployment(stack: Stack, summary: str, actor: Actor) -> Deployment:
-    """Have a storage stack's present rows deployed; it must be locked. See `request_deployment`. Raises LimitReached.
+    """Request a deployment of a storage stack's present rows; it must be locked. See `request_deployment`. Raises LimitReached.
 
     Earlier versions are kept no shorter than before.
     """
@@ -70,7 +70,7 @@ def request_storage_deployment(stack: Stack, summary: str, actor: Actor) -> Depl
 
 
 def request_with_days(stack: Stack, summary: str, actor: Actor, days: int | None) -> Deployment:
-    """As `request_storage_deployment`, with earlier versions kept so many days; None for ever."""
+    """Request a deployment as `request_storage_deployment` does, keeping earlier versions so many days; None is for ever."""
     return request_deployment(
         stack,
         make_manifest=lambda generation: platform_manifest(stack, generation, origins(), days),
@@ -84,13 +84,13 @@ def _sync(stack_id: int, actor: Actor, confirmed_days: int | None) -> Deployment
         stack = lock(stack_id)
         days = next_days(stack, confirmed_days)
         last = last_manifest(stack)
-        # What an older release wrote means the same without the fields that came since.
+        # Compared as parsed: a manifest of an older release lacks fields that were added since, and means the same.
         if last and last == platform_manifest(stack, stack.generation or 1, origins(), days):
-            return None if stack.is_up_to_date else _open_or_again(stack, actor)
+            return None if stack.is_up_to_date else _open_deployment_or_retry(stack, actor)
         deployment = request_with_days(stack, f"Setting {stack.title} up", actor, days)
         was = last.earlier_versions_days if last else None
-        told = {"before": {"earlier_versions_days": was}, "after": {"earlier_versions_days": days}} if was != days else {}
-        record(actor, "platform.sync", stack.name, deployment=deployment.pk, **told)
+        change = {"before": {"earlier_versions_days": was}, "after": {"earlier_versions_days": days}} if was != days else {}
+        record(actor, "platform.sync", stack.name, deployment=deployment.pk, **change)
     return deployment
 
 
@@ -106,7 +106,7 @@ def _further_stack(first: Stack, number: int) -> Stack:
     return stack
 
 
-def _open_or_again(stack: Stack, actor: Actor) -> Deployment:
-    """The deployment that is on its way, or else the last one, which failed, once more."""
+def _open_deployment_or_retry(stack: Stack, actor: Actor) -> Deployment:
+    """Return the open deployment, or else request the last one, which failed, again."""
     last = stack.deployments.order_by("-pk")[0]
     return last if last.is_open else deploy_again(last, actor=actor)

@@ -1,7 +1,7 @@
-"""Deploy stacks anew as the present release makes them, though nothing that is wanted has changed.
+"""Redeployment of all stacks with the templates of the present release.
 
 A worker deploys a stack when its generation changes, and a new release changes templates without that: after an upgrade this
-brings them to every group.
+brings the new templates to every group.
 """
 
 from django.db import transaction
@@ -19,10 +19,10 @@ SUMMARY = "Deploying what this release makes of it"
 
 
 def renew_all(*, actor: Actor) -> list[Deployment]:
-    """Have every storage stack and then every group's stack deployed anew, each in a transaction of its own.
+    """Redeploy every storage stack and then every group's stack, each in a transaction of its own.
 
-    A second call while the first one's deployments wait joins them. Raises PermissionDenied, or LimitReached for the first stack
-    that AWS could not hold; those before it go on.
+    A second call joins deployments of the first that still wait. Raises PermissionDenied, or LimitReached for the first stack
+    that AWS could not hold; deployments requested before it go on.
     """
     require_administrator(actor)
     ordered = _to_renew().order_by("-kind", "pk").values_list("pk", flat=True)
@@ -30,14 +30,14 @@ def renew_all(*, actor: Actor) -> list[Deployment]:
 
 
 def _to_renew() -> QuerySet[Stack]:
-    """Stacks that AWS holds, or has been asked to."""
+    """Return the stacks that AWS holds or is to hold."""
     return Stack.objects.filter(is_retired=False, generation__gt=0)
 
 
 def _renew(stack_id: int, actor: Actor) -> Deployment | None:
     with transaction.atomic():
         stack = lock(stack_id)
-        # What somebody else changed on AWS waits for a person: deploying over it would undo that unasked.
+        # A change made on AWS outside Cohort waits for a decision: deploying would undo it unasked.
         if stack.is_retired or stack.needs_decision:
             return None
         if stack.kind == Stack.Kind.PLATFORM:

@@ -1,7 +1,7 @@
-"""Cut-offs: denying every session of AWS that was opened for a person before a moment, at once, in all their groups.
+"""Session revocation: cut-offs that deny every AWS session opened for a person before a moment, in all their groups.
 
-A worker puts the denial on AWS within seconds (`deployments.lockout`), and the deployment that is asked for here makes it part of
-the group's stack. New sessions are not denied. Once the longest session is over, the cut-off is dropped.
+A worker puts the denial on AWS within seconds (`deployments.lockout`), and the deployment requested here makes it part of the
+group's stack. New sessions are not denied. Once the longest session is over, the cut-off is dropped.
 """
 
 import logging
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.groups import request_group_deployment
-from control_plane.access.groups.services.manifests import LONGEST_SESSION, previous_manifest
+from control_plane.access.groups.services.manifests import MAX_SESSION_DURATION, previous_manifest
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -24,14 +24,14 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.sweep")
 
-# Covers what is under way while it is asked for, and clocks that differ: nobody's sessions are opened before it has passed.
+# Covers sessions being opened at the same time, and clock skew: no session is opened for the person before it has passed.
 MARGIN = timedelta(seconds=5)
-MAX_PER_SWEEP = 50
+MAX_GROUPS_PER_SWEEP = 50
 
 
 @dataclass(frozen=True)
 class CutOff:
-    """The names of the groups in which a person's sessions are being denied, and of those in which that could not be asked for."""
+    """Names of the groups in which a person's sessions are being denied, and of those in which the deployment was refused."""
 
     groups: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
@@ -40,12 +40,12 @@ class CutOff:
 def end_sessions_of(user: User, *, actor: Actor) -> CutOff:
     """Deny every session that was opened for this person until now, in each of their groups. Needs a transaction.
 
-    A group whose manifest AWS could not hold hinders no other one; its sessions end by themselves within an hour.
+    A group whose manifest AWS could not hold does not stop the others; its sessions end by themselves within an hour.
     """
     not_before = timezone.now().replace(microsecond=0) + MARGIN
-    mine = Membership.objects.wanted().filter(user=user, added_generation__lte=F("group__stack__deployed_generation"))
+    memberships = Membership.objects.wanted().filter(user=user, added_generation__lte=F("group__stack__deployed_generation"))
     done, failed = [], []
-    for membership in mine.select_related("group").order_by("group__stack"):
+    for membership in memberships.select_related("group").order_by("group__stack"):
         try:
             with transaction.atomic():
                 _end_in(membership, not_before, actor)
@@ -58,12 +58,12 @@ def end_sessions_of(user: User, *, actor: Actor) -> CutOff:
 
 
 def drop_past_cut_offs() -> int:
-    """Drop the cut-offs before which no session can be open any more. Returns of how many groups; the sweep calls it.
+    """Drop the cut-offs that are older than any open session. Returns the number of groups; the sweep calls it.
 
-    Where changes wait for approval, the denial, which denies nobody anything by then, goes with the group's next deployment.
+    Where changes need approval, the denial, which has no effect by then, is removed with the group's next deployment.
     """
-    past = Membership.objects.wanted().filter(sessions_not_before__lte=timezone.now() - LONGEST_SESSION)
-    groups = list(Group.objects.filter(memberships__in=past).distinct().order_by("stack_id")[:MAX_PER_SWEEP])
+    past = Membership.objects.wanted().filter(sessions_not_before__lte=timezone.now() - MAX_SESSION_DURATION)
+    groups = list(Group.objects.filter(memberships__in=past).distinct().order_by("stack_id")[:MAX_GROUPS_PER_SWEEP])
     for group in groups:
         with transaction.atomic():
             group.stack = lock(group.stack_id)
@@ -88,7 +88,7 @@ def _end_in(membership: Membership, not_before: datetime, actor: Actor) -> None:
 
 
 def _is_cut_off(group: Group) -> bool:
-    """Whether what was last asked for of the group denies sessions by their age."""
+    """Return whether the group's last manifest denies sessions by their age."""
     manifest = previous_manifest(group.stack, group.stack.generation + 1)
     return manifest is not None and (bool(manifest.cut_offs) or manifest.sessions_not_before is not None)
 

@@ -1,7 +1,7 @@
-"""Suspending members and groups, and lifting that: everything is denied within seconds, and nothing is taken away.
+"""Suspension of members and groups, and lifting it: everything is denied within seconds, and nothing is removed.
 
-A worker puts the denial on AWS at once (`deployments.lockout`), and the deployment that is asked for here makes it part of the
-group's stack; lifting goes by the deployment alone. Credentials are refused from the database as soon as the change is there.
+A worker puts the denial on AWS at once (`deployments.lockout`), and the deployment requested here makes it part of the group's
+stack; only a deployment lifts it. Credentials are refused by the database as soon as the change is committed.
 """
 
 from collections.abc import Sequence
@@ -34,31 +34,31 @@ def suspend_members(*, group: Group, users: Sequence[User], actor: Actor) -> Dep
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
-        members = [one for one in _members(group, users) if one.suspended_at is None]
+        members = [member for member in _members(group, users) if member.suspended_at is None]
         if not members:
             raise NotSuspended(f"{people_in_words(users)} {_is(users)} suspended in {group.name} already. Nothing was changed.")
         _refuse_own(group, members, actor)
         now = timezone.now()
-        Membership.objects.filter(pk__in=[one.pk for one in members]).update(suspended_at=now)
+        Membership.objects.filter(pk__in=[member.pk for member in members]).update(suspended_at=now)
         deployment = request_group_deployment(group, f"Suspending {people_in_words(users)} in {group.name}", actor)
-        for one in members:
-            target = f"{one.user.email} in {group.slug}"
+        for member in members:
+            target = f"{member.user.email} in {group.slug}"
             record(actor, "member.suspend", target, after={"suspended_at": now.isoformat()}, deployment=deployment.pk)
     return deployment
 
 
 def resume_members(*, group: Group, users: Sequence[User], actor: Actor) -> Deployment:
-    """Let these members in again, with the keys that they had, once the deployment has ended. See `suspend_members`."""
+    """Lift the suspension of these members, whose keys work again once the deployment has ended. See `suspend_members`."""
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
-        members = [one for one in _members(group, users) if one.suspended_at is not None]
+        members = [member for member in _members(group, users) if member.suspended_at is not None]
         if not members:
             raise NotSuspended(f"{people_in_words(users)} {_is(users)} not suspended in {group.name}. Nothing was changed.")
-        Membership.objects.filter(pk__in=[one.pk for one in members]).update(suspended_at=None)
+        Membership.objects.filter(pk__in=[member.pk for member in members]).update(suspended_at=None)
         deployment = request_group_deployment(group, f"Resuming {people_in_words(users)} in {group.name}", actor)
-        for one in members:
-            target, before = f"{one.user.email} in {group.slug}", {"suspended_at": iso(one.suspended_at)}
+        for member in members:
+            target, before = f"{member.user.email} in {group.slug}", {"suspended_at": iso(member.suspended_at)}
             record(actor, "member.resume", target, before=before, deployment=deployment.pk)
     return deployment
 
@@ -69,7 +69,7 @@ def suspend_group(*, group: Group, actor: Actor) -> Deployment:
 
 
 def resume_group(*, group: Group, actor: Actor) -> Deployment:
-    """Let the group's members in again, but for those who are suspended themselves. Raises NotSuspended or PermissionDenied."""
+    """Lift the group's suspension, but not that of members suspended themselves. Raises NotSuspended or PermissionDenied."""
     return _set_group(group, actor, is_suspended=False)
 
 
@@ -101,10 +101,10 @@ def _set_group(group: Group, actor: Actor, *, is_suspended: bool) -> Deployment:
 
 
 def _refuse_own(group: Group, members: Sequence[Membership], actor: Actor) -> None:
-    """Refuse a manager's wish to suspend themself or the last manager; administrators may."""
+    """Raise if a manager would suspend themself (PermissionDenied) or the last manager (LastManager); administrators may."""
     if actor.is_operator or is_administrator(actor.user):
         return
-    going = {one.user_id for one in members}
+    going = {member.user_id for member in members}
     if actor.user is not None and actor.user.pk in going:
         raise PermissionDenied("You cannot suspend yourself. Nothing was changed; ask an administrator, or leave the group.")
     present = set(managers(group).values_list("user", flat=True))
@@ -114,12 +114,14 @@ def _refuse_own(group: Group, members: Sequence[Membership], actor: Actor) -> No
 
 def _members(group: Group, users: Sequence[User]) -> list[Membership]:
     wanted = Membership.objects.wanted().filter(group=group, user__in=[user.pk for user in users])
-    found = list(wanted.select_related("user").order_by("user__email"))
-    inside = {one.user_id for one in found}
+    members = list(wanted.select_related("user").order_by("user__email"))
+    inside = {member.user_id for member in members}
     if outside := sorted(user.email for user in users if user.pk not in inside):
-        who = ", ".join(outside)
-        raise NotMember(f"{who} {'is' if len(outside) == 1 else 'are'} not in {group.name}. Leave them out. Nothing was changed.")
-    return found
+        addresses = ", ".join(outside)
+        raise NotMember(
+            f"{addresses} {'is' if len(outside) == 1 else 'are'} not in {group.name}. Leave them out. Nothing was changed."
+        )
+    return members
 
 
 def _is(users: Sequence[User]) -> str:

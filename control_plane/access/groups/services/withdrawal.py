@@ -1,4 +1,4 @@
-"""Take back what was asked for in a group where its deployment is cancelled; never what takes access away."""
+"""Withdrawal of group changes whose deployment is cancelled; changes that remove access are never withdrawn."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,11 +17,14 @@ from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.notifications.models import Notice
 from stacks.manifest import GroupManifest, Member
 
-NOTE = "An administrator cancelled it before AWS had made it."
+CANCELLED_NOTE = "An administrator cancelled it before AWS had made it."
 
 
 def withdraw_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -> Deployment | None:
-    """Take back what the deployment was to give in a group, in the caller's transaction; see `signals.deployment_cancelled`."""
+    """Withdraw what the deployment was to give in a group, in the caller's transaction; see `signals.deployment_cancelled`.
+
+    Returns the deployment that does it, or None if there is nothing to withdraw.
+    """
     if stack.kind != Stack.Kind.GROUP:
         return None
     group = Group.objects.get(stack=stack)
@@ -32,33 +35,33 @@ def withdraw_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) ->
     )
     if asked is None:
         return None
-    deeds = [
+    withdrawn = [
         _end_memberships(group, deployment, actor),
         _end_grants(group, deployment, actor),
         *_restore_members(group, held, asked, actor),
         _suspend_again(group, held, asked, actor),
     ]
-    if not any(deeds):
+    if not any(withdrawn):
         return None
     return request_group_deployment(group, f"Withdrawing what deployment {deployment.pk} was to bring", actor)
 
 
 def _end_memberships(group: Group, deployment: Deployment, actor: Actor) -> bool:
     joining = Membership.objects.wanted().filter(**_asked_for(group, deployment)).select_related("user")
-    found = list(joining.order_by("user__email"))
+    members = list(joining.order_by("user__email"))
     _end(joining, group)
-    for one in found:
-        told = {"before": {"access": one.access, "username": one.username}, "deployment": deployment.pk}
-        record(actor, "member.withdraw", f"{one.user.email} in {group.slug}", **told)
-    _decline_requests(group, [one.user_id for one in found], actor)
-    return bool(found)
+    for member in members:
+        details = {"before": {"access": member.access, "username": member.username}, "deployment": deployment.pk}
+        record(actor, "member.withdraw", f"{member.user.email} in {group.slug}", **details)
+    _decline_requests(group, [member.user_id for member in members], actor)
+    return bool(members)
 
 
 def _end_grants(group: Group, deployment: Deployment, actor: Actor) -> bool:
     withdrawn = False
     wanted = Grant.objects.wanted().filter(**_asked_for(group, deployment)).select_related("analysis")
     for grant in wanted.order_by("analysis__slug"):
-        # What it took the place of on AWS, if anything did.
+        # The grant that it replaced on AWS, if any.
         before = Grant.objects.filter(
             group=group,
             analysis=grant.analysis_id,
@@ -66,7 +69,7 @@ def _end_grants(group: Group, deployment: Deployment, actor: Actor) -> bool:
             removed_generation__gt=group.stack.deployed_generation,
         ).first()
         if before is not None and (before.level == Grant.Level.READ_WRITE or before.level == grant.level):
-            # Reading alone instead of writing takes something away.
+            # From write to read only: that removes access.
             continue
         _end(Grant.objects.filter(pk=grant.pk), group)
         if before is not None:
@@ -78,14 +81,16 @@ def _end_grants(group: Group, deployment: Deployment, actor: Actor) -> bool:
 
 
 def _restore_members(group: Group, held: GroupManifest | None, asked: GroupManifest, actor: Actor) -> list[bool]:
-    before = {one.username: one for one in held.members} if held else {}
-    wished = {one.username: one for one in asked.members if one.username in before and one != before[one.username]}
-    found = Membership.objects.wanted().filter(group=group, username__in=wished).select_related("user", "group")
-    return [_restore(one, before[one.username], wished[one.username], actor) for one in found.order_by("user__email")]
+    before = {member.username: member for member in held.members} if held else {}
+    wished = {
+        member.username: member for member in asked.members if member.username in before and member != before[member.username]
+    }
+    memberships = Membership.objects.wanted().filter(group=group, username__in=wished).select_related("user", "group")
+    return [_restore(row, before[row.username], wished[row.username], actor) for row in memberships.order_by("user__email")]
 
 
 def _restore(membership: Membership, was: Member, wished: Member, actor: Actor) -> bool:
-    """Take back what would let a member of before do more: a key, an end of a suspension, an old key that works again."""
+    """Withdraw changes that give an existing member more: a key, a lifted suspension, an old key activated again."""
     changes: dict[str, Any] = {}
     target = f"{membership.user.email} in {membership.group.slug}"
     if (was.access, wished.access, membership.access) == ("federated", "keys", Access.KEYS):
@@ -115,19 +120,19 @@ def _suspend_again(group: Group, held: GroupManifest | None, asked: GroupManifes
 
 
 def _decline_requests(group: Group, users: Iterable[int], actor: Actor) -> None:
-    """Whoever had asked to join is told that nothing comes of it."""
-    asked = JoinRequest.objects.filter(group=group, user__in=users, state=JoinRequest.State.APPROVED).select_related(
+    """Decline the approved requests of these people that the deployment was to carry out, and announce it to them."""
+    approved = JoinRequest.objects.filter(group=group, user__in=users, state=JoinRequest.State.APPROVED).select_related(
         "user", "group"
     )
-    for request in asked.filter(deployment__stack=group.stack_id, deployment__generation__gt=group.stack.deployed_generation):
-        request.state, request.note = JoinRequest.State.DECLINED, NOTE
+    for request in approved.filter(deployment__stack=group.stack_id, deployment__generation__gt=group.stack.deployed_generation):
+        request.state, request.note = JoinRequest.State.DECLINED, CANCELLED_NOTE
         request.decided_at, request.decided_by = timezone.now(), actor.label
         request.save(update_fields=["state", "note", "decided_at", "decided_by"])
         announce_request(request, Notice.Event.JOIN_DECLINED, [request.user.email])
 
 
 def _asked_for(group: Group, deployment: Deployment) -> dict[str, Any]:
-    """What picks the rows that a deployment was to bring and AWS does not hold."""
+    """Return the filter for rows that a deployment was to bring and AWS does not hold."""
     return {
         "group": group,
         "added_generation__gt": group.stack.deployed_generation,
@@ -140,7 +145,7 @@ def _end(rows: QuerySet[Any], group: Group) -> None:
 
 
 def _since(action: str, target: str) -> datetime:
-    """Since when a suspension was in force that was to be lifted, by the audit trail; now where that does not say."""
+    """Return when the suspension that was to be lifted began, by the audit trail; now where the trail does not tell."""
     last = AuditEvent.objects.filter(action=action, target=target).order_by("-pk").first()
     moment = (last.details.get("before") or {}).get("suspended_at") if last else None
     return datetime.fromisoformat(moment) if moment else timezone.now()

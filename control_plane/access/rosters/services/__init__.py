@@ -1,1 +1,1 @@
-"""What is done with rosters. Pages, commands and tasks call these."""
+"""Services of rosters: the operations that pages, commands and tasks call."""

@@ -1,6 +1,6 @@
-"""Applying a roster: one transaction and one deployment for each group, and only what the dry run showed.
+"""Application of a roster: one transaction and one deployment for each group, and only what the dry run showed.
 
-What was decided is decided again: for the whole file before anything is done, and for each group once its stack is locked.
+Rows are decided again: for the whole file before anything is changed, and for each group once its stack is locked.
 """
 
 import logging
@@ -15,7 +15,7 @@ from control_plane.access.groups.models import Access, Group
 from control_plane.access.groups.services.expiry import last_moment, set_end
 from control_plane.access.groups.services.members import add_members, find_or_create_user, remove_members, set_manager
 from control_plane.access.rosters.services.known import Known
-from control_plane.access.rosters.services.plan import Fate, Plan, Verdict, decide, make_plan
+from control_plane.access.rosters.services.plan import Fate, RosterPlan, Verdict, decide, make_plan
 from control_plane.access.rosters.services.read import Reading
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import require_administrator
@@ -28,32 +28,32 @@ from control_plane.deployments.requests import lock
 
 logger = logging.getLogger("cohort.rosters")
 # People without a group in one transaction, so that nobody waits for the database's lock for long.
-PEOPLE_AT_ONCE = 100
+PEOPLE_PER_TRANSACTION = 100
 
 
 class ChangedMeanwhile(Refused):
-    """The database is not as it was at the dry run. `plan` is what would become of the rows now."""
+    """The database has changed since the dry run. `plan` is the new dry run."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RosterPlan) -> None:
         super().__init__("Something has changed since the dry run. Nothing was applied; look at the new dry run, then apply that.")
         self.plan = plan
 
 
 class HasRefusedRows(Refused):
-    """Rows are refused, and nobody said that the others should be applied all the same."""
+    """Rows are refused, and applying only the good ones was not requested."""
 
 
 class NothingToApply(Refused):
-    """All of it is so already, or refused."""
+    """No row would change anything."""
 
 
 class _GroupChanged(Refused):
-    """A group changed between two groups' turns."""
+    """The group has changed since the whole file was decided again."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one group's rows, or, with an empty group, of the people who are in none. `error` says why nothing did."""
+    """Result for one group's rows, or, with an empty group, for people without one. `error` tells why nothing was changed."""
 
     group: str
     added: int = 0
@@ -63,19 +63,19 @@ class Outcome:
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For pages and commands."""
+        """Return it for JSON, as pages and commands show it."""
         return asdict(self)
 
 
-def apply(
+def apply_reading(
     reading: Reading,
     *,
     digest: str,
     good_rows: bool = False,
     actor: Actor,
-    tell: Callable[[Outcome], None] = lambda outcome: None,
+    on_outcome: Callable[[Outcome], None] = lambda outcome: None,
 ) -> list[Outcome]:
-    """Do what the plan of this digest says; with `good_rows`, even if some rows are refused. `tell` hears of each group's end.
+    """Apply the plan with this digest; with `good_rows`, even if some rows are refused. Calls `on_outcome` after each group.
 
     A group that AWS or a service refuses does not stop the others. Raises ChangedMeanwhile, HasRefusedRows, NothingToApply or
     PermissionDenied, all before anything is changed.
@@ -89,54 +89,54 @@ def apply(
     for slug, verdicts in _by_group(plan).items():
         outcome = _apply_group(slug, verdicts, actor) if slug else _apply_people(verdicts, actor)
         logger.info("roster: %s", outcome)
-        tell(outcome)
+        on_outcome(outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def check_applicable(plan: Plan, *, good_rows: bool) -> None:
-    """Raise HasRefusedRows or NothingToApply."""
+def check_applicable(plan: RosterPlan, *, good_rows: bool) -> None:
+    """Raise HasRefusedRows or NothingToApply if the plan cannot be applied."""
     if not plan.is_clean and not good_rows:
         count = plan.counts[Fate.REFUSED]
-        what = f"{count} rows are refused" if count else "The file has columns that are ignored"
-        raise HasRefusedRows(f"{what}. Nothing was applied; correct the file, or choose to apply the good rows all the same.")
+        obstacle = f"{count} rows are refused" if count else "The file has columns that are ignored"
+        raise HasRefusedRows(f"{obstacle}. Nothing was applied; correct the file, or choose to apply the good rows all the same.")
     if not plan.changes_something:
         raise NothingToApply("No row would change anything. Nothing was applied.")
 
 
-def _by_group(plan: Plan) -> dict[str, list[Verdict]]:
-    """The rows that change something, by group; those without one first."""
-    found: dict[str, list[Verdict]] = defaultdict(list)
+def _by_group(plan: RosterPlan) -> dict[str, list[Verdict]]:
+    """Return the rows that change something by group's slug; rows without a group come first."""
+    by_group: dict[str, list[Verdict]] = defaultdict(list)
     for verdict in plan.verdicts:
         if verdict.fate in (Fate.ADDED, Fate.CHANGED, Fate.REMOVED):
-            found[verdict.group].append(verdict)
-    return dict(sorted(found.items()))
+            by_group[verdict.group].append(verdict)
+    return dict(sorted(by_group.items()))
 
 
 def _apply_people(verdicts: Sequence[Verdict], actor: Actor) -> Outcome:
-    for start in range(0, len(verdicts), PEOPLE_AT_ONCE):
-        some = verdicts[start : start + PEOPLE_AT_ONCE]
+    for start in range(0, len(verdicts), PEOPLE_PER_TRANSACTION):
+        some = verdicts[start : start + PEOPLE_PER_TRANSACTION]
         with transaction.atomic():
             known = Known.of(verdict.row for verdict in some).people
             for verdict in some:
-                _person(verdict, known, actor)
+                _update_person(verdict, known, actor)
     added = sum(verdict.is_new_person for verdict in verdicts)
     return Outcome("", added=added, changed=len(verdicts) - added)
 
 
 def _apply_group(slug: str, verdicts: Sequence[Verdict], actor: Actor) -> Outcome:
-    """One group's rows, all or none."""
+    """Apply one group's rows, all or none."""
     try:
         with transaction.atomic():
             group = Group.objects.get(slug=slug)
             group.stack = lock(group.stack_id)
-            return _carry_out(group, verdicts, _unchanged(verdicts), actor)
+            return _carry_out(group, verdicts, _people_if_unchanged(verdicts), actor)
     except Refused as error:
         return Outcome(slug, error=str(error))
 
 
-def _unchanged(verdicts: Sequence[Verdict]) -> dict[str, User]:
-    """Whom the database knows of the people named, if it would still decide as it did."""
+def _people_if_unchanged(verdicts: Sequence[Verdict]) -> dict[str, User]:
+    """Return the rows' existing people by address. Raises _GroupChanged if the rows would be decided otherwise now."""
     known = Known.of(verdict.row for verdict in verdicts)
     if [decide(verdict.row, known).decision for verdict in verdicts] != [verdict.decision for verdict in verdicts]:
         raise _GroupChanged("The group has changed since the dry run. Nothing in it was changed; check the file again.")
@@ -145,10 +145,10 @@ def _unchanged(verdicts: Sequence[Verdict]) -> dict[str, User]:
 
 def _carry_out(group: Group, verdicts: Sequence[Verdict], known: dict[str, User], actor: Actor) -> Outcome:
     deployment: Deployment | None = None
-    # First: they make room for those who come.
+    # Removals first: they make room for new members.
     if leaving := [known[verdict.row.email] for verdict in verdicts if verdict.membership == Fate.REMOVED]:
         deployment = remove_members(group=group, users=leaving, actor=actor)
-    people = {verdict.row.line: _person(verdict, known, actor) for verdict in verdicts if verdict.membership != Fate.REMOVED}
+    people = {verdict.row.line: _update_person(verdict, known, actor) for verdict in verdicts if verdict.membership != Fate.REMOVED}
     coming: dict[tuple[Access, bool], list[User]] = defaultdict(list)
     for verdict in verdicts:
         if verdict.membership == Fate.ADDED:
@@ -158,7 +158,7 @@ def _carry_out(group: Group, verdicts: Sequence[Verdict], known: dict[str, User]
         deployment = add_members(group=group, users=users, access=access, as_managers=as_managers, actor=actor)
     for verdict in verdicts:
         if verdict.membership in (Fate.ADDED, Fate.CHANGED):
-            _settle_terms(group, people[verdict.row.line], verdict, actor)
+            _set_manager_and_end(group, people[verdict.row.line], verdict, actor)
     counted = [verdict.fate for verdict in verdicts]
     outcome = Outcome(
         group.slug,
@@ -171,15 +171,15 @@ def _carry_out(group: Group, verdicts: Sequence[Verdict], known: dict[str, User]
     return outcome
 
 
-def _person(verdict: Verdict, known: dict[str, User], actor: Actor) -> User:
+def _update_person(verdict: Verdict, known: dict[str, User], actor: Actor) -> User:
     user = known.get(verdict.row.email) or find_or_create_user(verdict.row.email, actor=actor)
     if verdict.row.name and verdict.row.name != user.name:
         rename(user=user, name=verdict.row.name, actor=actor)
     return user
 
 
-def _settle_terms(group: Group, user: User, verdict: Verdict, actor: Actor) -> None:
-    """What AWS is not told: whether the member manages the group, and when they leave it."""
+def _set_manager_and_end(group: Group, user: User, verdict: Verdict, actor: Actor) -> None:
+    """Set what AWS does not hold: whether the member manages the group, and the membership's end date."""
     row = verdict.row
     if row.manager is not None and verdict.membership == Fate.CHANGED:
         set_manager(group=group, user=user, is_manager=row.manager, actor=actor)

@@ -1,7 +1,8 @@
-"""One cell of a CSV file: how a value is written so that no spreadsheet runs it, and how it is read back.
+"""Cells of a CSV file: writing values so that no spreadsheet runs them, and reading them back.
 
 A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula (OWASP, "CSV Injection"), full-width signs
-included. An apostrophe before it says that it is text. What begins so by itself gets another, so that reading undoes writing.
+included. An apostrophe before it says that it is text. A value that has such an apostrophe itself gets
+another, so that reading undoes writing.
 """
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -9,12 +10,12 @@ APOSTROPHE = "'"
 
 
 def write_cell(value: str) -> str:
-    """The value as it goes into the file."""
+    """Return the value as it is written to the file."""
     return APOSTROPHE + value if _looks_like_formula(value) else value
 
 
 def read_cell(text: str) -> str:
-    """What `write_cell` was given; of what people typed, the same without white space around it, which nobody sees."""
+    """Return the value that `write_cell` was given, without surrounding white space, which people cannot see."""
     value = text.strip().strip("\ufeff\u200b").strip()
     return value[1:] if value.startswith(APOSTROPHE) and _looks_like_formula(value[1:]) else value
 

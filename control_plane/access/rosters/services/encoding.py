@@ -1,14 +1,14 @@
-"""A file's letters: UTF-8, with or without a mark before it, or Windows-1252, as Excel's plain CSV has them where that can be told.
+"""Character encoding of a file: UTF-8, with or without a byte order mark, or Windows-1252, as Excel's plain CSV has it.
 
-For anything else it is said what it seems to be.
+Anything else is refused with a message that tells what it seems to be.
 """
 
 import re
 from typing import NamedTuple
 
 _SAVE = "Save it as “CSV UTF-8” and try again. Nothing was read."
-# By their first bytes; those of UTF-32 before those of UTF-16, which they begin with.
-_OTHERS = (
+# File signatures; those of UTF-32 before those of UTF-16, which they begin with.
+_SIGNATURES = (
     (b"PK\x03\x04", "This is an Excel or LibreOffice workbook, not a CSV file."),
     (b"\xd0\xcf\x11\xe0", "This is an old Excel workbook, not a CSV file."),
     (b"%PDF", "This is a PDF, not a CSV file."),
@@ -19,8 +19,8 @@ _OTHERS = (
 )
 MAX_BYTES = 2_000_000
 MAX_EXAMPLES = 8
-# What people write in a roster with Windows-1252: Latin letters, and the marks of its punctuation where they stand in a text. In
-# other encodings the same bytes are signs within words, capitals after small letters, or words without any plain letter.
+# Text that is implausible in a roster in Windows-1252, which has Latin letters, and punctuation where a text has it. In other
+# encodings the same bytes give symbols within words, capitals after small letters, or words without any ASCII letter.
 _SMALL, _CAPITAL = "a-zß-öø-ÿœšžƒ", "A-ZÀ-ÖØ-ÞŒŠŽŸ"
 _LETTER = f"{_SMALL}{_CAPITAL}"
 _IMPLAUSIBLE = re.compile(
@@ -32,7 +32,7 @@ _BEYOND_ASCII = re.compile(r"[^\s,;\t|\"]*[^\x00-\x7f][^\s,;\t|\"]*")
 
 
 class Decoded(NamedTuple):
-    """A file's text, or what is wrong with it; and how its letters were read, where that is worth a look."""
+    """Text of a file, or a complaint; and a note on the encoding, where that should be checked."""
 
     text: str = ""
     complaint: str = ""
@@ -40,23 +40,23 @@ class Decoded(NamedTuple):
 
 
 def decode(content: bytes) -> Decoded:
-    """Read a file's letters, or say what is wrong with them and what to do."""
+    """Decode a file; the complaint tells what is wrong with it and what to do."""
     if len(content) > MAX_BYTES:
-        return _no(f"The file has {len(content):,} bytes, and {MAX_BYTES:,} are taken at once. Split it. Nothing was read.")
-    for start, what in _OTHERS:
+        return _refused(f"The file has {len(content):,} bytes, and {MAX_BYTES:,} are taken at once. Split it. Nothing was read.")
+    for start, complaint in _SIGNATURES:
         if content.startswith(start):
-            return _no(f"{what} {_SAVE}")
+            return _refused(f"{complaint} {_SAVE}")
     if b"\x00" in content:
         is_wide = content[1::2].count(0) * 3 > len(content) or content[::2].count(0) * 3 > len(content)
-        what = "The file’s letters are UTF-16." if is_wide else "The file holds zero bytes, which no text does."
-        return _no(f"{what} {_SAVE}")
+        complaint = "The file’s letters are UTF-16." if is_wide else "The file holds zero bytes, which no text does."
+        return _refused(f"{complaint} {_SAVE}")
     try:
         return Decoded(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return _windows(content) or _no(_untold(content, error.start))
+        return _decode_windows(content) or _refused(_undecodable(content, error.start))
 
 
-def _windows(content: bytes) -> Decoded | None:
+def _decode_windows(content: bytes) -> Decoded | None:
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:
@@ -70,13 +70,13 @@ def _windows(content: bytes) -> Decoded | None:
     return Decoded(text, note=f"{note} written, save it as “CSV UTF-8” instead.")
 
 
-def _untold(content: bytes, at: int) -> str:
-    line = content.count(b"\n", 0, at) + 1
+def _undecodable(content: bytes, offset: int) -> str:
+    line = content.count(b"\n", 0, offset) + 1
     return (
-        f"Line {line} holds the byte 0x{content[at]:02X}, which is not UTF-8, and in Windows-1252 the letters would make no sense. "
-        f"{_SAVE}"
+        f"Line {line} holds the byte 0x{content[offset]:02X}, which is not UTF-8, and in Windows-1252 the letters would make no "
+        f"sense. {_SAVE}"
     )
 
 
-def _no(complaint: str) -> Decoded:
+def _refused(complaint: str) -> Decoded:
     return Decoded(complaint=complaint)

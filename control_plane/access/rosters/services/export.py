@@ -1,4 +1,4 @@
-"""People and memberships as a CSV file that can be taken in again, and that a spreadsheet opens without running anything."""
+"""Export of people and memberships as a CSV file that can be imported again, and in which no spreadsheet runs a formula."""
 
 import csv
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from control_plane.access.groups.models import Group, Membership, ScopedQuerySet
+from control_plane.access.groups.models import GenerationScopedQuerySet, Group, Membership
 from control_plane.access.rosters.services.cells import write_cell
 from control_plane.access.rosters.services.read import ADD, COLUMNS
 from control_plane.accounts.models import User
@@ -15,24 +15,24 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 
 ROWS_PER_QUERY = 1000
-# By it Excel knows that the letters are UTF-8.
-MARK = "\ufeff"
+# Excel takes the file for UTF-8 because of it.
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def export(*, actor: Actor, group: Group | None = None, person: User | None = None) -> Iterator[str]:
-    """The file's lines: everybody, or one group's members, or one person. On record before the first line is given out.
+    """Return the file's lines for everybody, one group's members, or one person. Recorded in the audit trail at once.
 
     Raises PermissionDenied.
     """
     require_administrator(actor)
-    what = " ".join([*([f"group {group.slug}"] if group else []), *([person.email] if person else [])])
-    record(actor, "roster.export", what or "everybody")
+    target = " ".join([*([f"group {group.slug}"] if group else []), *([person.email] if person else [])])
+    record(actor, "roster.export", target or "everybody")
     return _lines(group, person)
 
 
 def _lines(group: Group | None, person: User | None) -> Iterator[str]:
     writer = csv.writer(_Echo())
-    yield MARK + writer.writerow(COLUMNS)
+    yield BYTE_ORDER_MARK + writer.writerow(COLUMNS)
     members = Membership.objects.wanted().select_related("user", "group").order_by("pk")
     if group is not None:
         members = members.filter(group=group)
@@ -57,7 +57,7 @@ def _cells(membership: Membership) -> tuple[str, ...]:
     )
 
 
-def _in_steps(members: ScopedQuerySet) -> Iterator[Membership]:
+def _in_steps(members: GenerationScopedQuerySet) -> Iterator[Membership]:
     after = 0
     while page := list(members.filter(pk__gt=after)[:ROWS_PER_QUERY]):
         yield from page
@@ -65,7 +65,7 @@ def _in_steps(members: ScopedQuerySet) -> Iterator[Membership]:
 
 
 def _without_group(person: User | None) -> Iterator[User]:
-    """Those who are in no group, and can be: an inactive account would be refused by an import."""
+    """Return the active people who are in no group; an import would refuse inactive accounts."""
     wanted = Membership.objects.wanted().filter(user=OuterRef("pk"))
     people = User.objects.filter(~Exists(wanted), is_active=True).order_by("pk")
     if person is not None:
@@ -77,7 +77,7 @@ def _without_group(person: User | None) -> Iterator[User]:
 
 
 class _Echo:
-    """A file that gives each line back instead of keeping it."""
+    """File whose `write` returns the text instead of storing it."""
 
     def write(self, text: str) -> str:
         return text

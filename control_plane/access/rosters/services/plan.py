@@ -1,4 +1,4 @@
-"""What would become of each row of a roster, before anything is done: the dry run."""
+"""Dry run of a roster: the fate of each row, decided before anything is changed."""
 
 import hashlib
 import json
@@ -15,11 +15,11 @@ from control_plane.access.groups.errors import InvalidEnd
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.expiry import check_end, last_moment
 from control_plane.access.rosters.services.known import Known
-from control_plane.access.rosters.services.read import REMOVE, Problem, Reading, Row
+from control_plane.access.rosters.services.read import REMOVE, Reading, RosterProblem, Row
 
 
 class Fate(StrEnum):
-    """What becomes of a row."""
+    """Effect of a row: what applying it does."""
 
     ADDED = "added"
     CHANGED = "changed"
@@ -39,7 +39,7 @@ FATES = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row's fate. `group` is the slug of the group that it concerns, or what the row calls one that there is not."""
+    """Decision about a row. `group` is the group's slug, or, if there is no such group, the row's own text."""
 
     row: Row
     fate: Fate
@@ -47,65 +47,67 @@ class Verdict:
     group: str = ""
     is_new_person: bool = False
     membership: Fate = Fate.SAME
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[RosterProblem, ...] = ()
 
     @property
     def decision(self) -> tuple[object, ...]:
-        """What was decided about the membership: the person may have come by an earlier group of the same roster."""
+        """Decision about the membership alone, as an earlier group of the same roster may have made the person."""
         return self.row.line, self.membership, self.group, self.fate == Fate.REFUSED
 
     def as_dict(self) -> dict[str, Any]:
-        """For pages and commands."""
+        """Return it for JSON, as pages and commands show it."""
         return {
             "line": self.row.line,
             "email": self.row.email,
             "group": self.group,
             "fate": self.fate.value,
             "what": self.what,
-            "problems": [{"line": one.line, "column": one.column, "text": one.text} for one in self.problems],
+            "problems": [{"line": problem.line, "column": problem.column, "text": problem.text} for problem in self.problems],
         }
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The fates of all rows, and what is wrong with the file as a whole."""
+class RosterPlan:
+    """Decisions about all rows of a roster, and problems of the file as a whole."""
 
     verdicts: tuple[Verdict, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[RosterProblem, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows meet each fate."""
-        found = Counter(verdict.fate for verdict in self.verdicts)
-        return {fate.value: found[fate] for fate in Fate}
+        """Number of rows by fate."""
+        counts = Counter(verdict.fate for verdict in self.verdicts)
+        return {fate.value: counts[fate] for fate in Fate}
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was refused, and nothing is wrong with the file."""
+        """True if no row is refused, and the file has no problems."""
         return not self.problems and not self.counts[Fate.REFUSED]
 
     @property
     def changes_something(self) -> bool:
-        """Whether there is anything to apply."""
+        """True if there is anything to apply."""
         return any(verdict.fate in (Fate.ADDED, Fate.CHANGED, Fate.REMOVED) for verdict in self.verdicts)
 
     @property
     def digest(self) -> str:
-        """Another one for whatever is decided otherwise."""
+        """SHA-256 digest of all decisions: it changes if anything is decided otherwise."""
         decided = [verdict.as_dict() for verdict in self.verdicts], [str(problem) for problem in self.problems]
         return hashlib.sha256(json.dumps(decided).encode()).hexdigest()
 
 
-def make_plan(reading: Reading) -> Plan:
+def make_plan(reading: Reading) -> RosterPlan:
     """Decide about every row. Changes nothing."""
     known = Known.of(reading.rows)
-    return Plan(tuple(decide(row, known) for row in _settle_within(reading.rows, known)), reading.problems, reading.notes)
+    return RosterPlan(
+        tuple(decide(row, known) for row in _refuse_contradictions(reading.rows, known)), reading.problems, reading.notes
+    )
 
 
 def decide(row: Row, known: Known) -> Verdict:
-    """One row's fate."""
-    problems = [*row.problems, *_hindrances(row, known)]
+    """Decide about one row."""
+    problems = [*row.problems, *_conflicts(row, known)]
     group = known.group(row.group)
     slug = group.slug if group else row.group
     if problems:
@@ -123,84 +125,87 @@ def decide(row: Row, known: Known) -> Verdict:
         if changes:
             return Verdict(row, Fate.CHANGED, "; ".join(changes), slug, membership=changed)
         return Verdict(row, Fate.SAME, f"In {slug} already, just so." if group else "Known already, just so.", slug)
-    what = "; ".join([*([] if user else ["a new person"]), *_given(row), *renamed])
+    what = "; ".join([*([] if user else ["a new person"]), *_new_access(row), *renamed])
     return Verdict(row, Fate.ADDED, what, slug, is_new_person=user is None, membership=Fate.ADDED)
 
 
-def _settle_within(rows: Iterable[Row], known: Known) -> list[Row]:
-    """Refuse the rows of one file that say something twice, or contradict each other."""
+def _refuse_contradictions(rows: Iterable[Row], known: Known) -> list[Row]:
+    """Add problems to the rows of one file that repeat or contradict each other."""
     rows = list(rows)
-    same_place: dict[tuple[str, object], list[Row]] = defaultdict(list)
+    same_membership: dict[tuple[str, object], list[Row]] = defaultdict(list)
     names: dict[str, dict[str, int]] = defaultdict(dict)
     for row in rows:
-        same_place[_place(row, known)].append(row)
+        same_membership[_person_and_group(row, known)].append(row)
         if row.name and row.action != REMOVE:
             names[row.email].setdefault(row.name, row.line)
-    return [_settled(row, same_place[_place(row, known)], names[row.email]) if row.email else row for row in rows]
+    return [
+        _with_contradictions(row, same_membership[_person_and_group(row, known)], names[row.email]) if row.email else row
+        for row in rows
+    ]
 
 
-def _place(row: Row, known: Known) -> tuple[str, object]:
-    """The person and the group, whether the row calls it by its slug or by its name."""
+def _person_and_group(row: Row, known: Known) -> tuple[str, object]:
+    """Return the person and the group, the same whether the row has the group's slug or its name."""
     group = known.group(row.group)
     return row.email, group.pk if group else row.group.casefold()
 
 
-def _settled(row: Row, same_place: list[Row], names: dict[str, int]) -> Row:
+def _with_contradictions(row: Row, same_membership: list[Row], names: dict[str, int]) -> Row:
     problems = []
-    others = [other for other in same_place if other.line != row.line]
+    others = [other for other in same_membership if other.line != row.line]
     if others:
         lines = ", ".join(str(other.line) for other in others[:5])
         if any(other.says != row.says for other in others):
             text = f"Line {lines} says something else about the same person and group. Keep one of them."
-            problems.append(Problem(row.line, "email", text))
-        elif row.line != min(one.line for one in same_place):
-            text = f"Line {same_place[0].line} says the same already. Leave one of them out."
-            problems.append(Problem(row.line, "email", text))
+            problems.append(RosterProblem(row.line, "email", text))
+        elif row.line != min(other.line for other in same_membership):
+            text = f"Line {same_membership[0].line} says the same already. Leave one of them out."
+            problems.append(RosterProblem(row.line, "email", text))
     if len(names) > 1 and row.name and row.action != REMOVE:
         lines = ", ".join(str(line) for line in list(names.values())[:5])
-        problems.append(Problem(row.line, "name", f"Lines {lines} give this person different names. Give one."))
+        problems.append(RosterProblem(row.line, "name", f"Lines {lines} give this person different names. Give one."))
     return replace(row, problems=(*row.problems, *problems)) if problems else row
 
 
-def _hindrances(row: Row, known: Known) -> list[Problem]:
-    """What the database says against the row."""
-    found: list[tuple[str, str]] = []
+def _conflicts(row: Row, known: Known) -> list[RosterProblem]:
+    """Return the row's problems with existing people, groups and memberships."""
+    conflicts: list[tuple[str, str]] = []
     user, group = known.people.get(row.email), known.group(row.group)
     if row.group and group is None:
-        found.append(("group", f"There is no group {row.group!r}. Make it first, or correct its slug."))
+        conflicts.append(("group", f"There is no group {row.group!r}. Make it first, or correct its slug."))
     elif group is not None and row.action != REMOVE and (group.retired_at or group.pk in known.retiring):
         how = "retired" if group.retired_at else "being retired"
-        found.append(("group", f"The group {group.slug} is {how}: nobody can be added."))
+        conflicts.append(("group", f"The group {group.slug} is {how}: nobody can be added."))
     if row.action == REMOVE:
         if not row.group:
-            found.append(("group", "Say from which group. A whole account is removed on the page of people."))
+            conflicts.append(("group", "Say from which group. A whole account is removed on the page of people."))
         if row.email and user is None:
-            found.append(("email", f"Nobody is known as {row.email}."))
+            conflicts.append(("email", f"Nobody is known as {row.email}."))
     else:
-        found += _hindrances_to_adding(row, group, known)
-    told = {problem.column for problem in row.problems}
-    return [Problem(row.line, column, text) for column, text in found if column not in told]
+        conflicts += _conflicts_of_adding(row, group, known)
+    complained = {problem.column for problem in row.problems}
+    return [RosterProblem(row.line, column, text) for column, text in conflicts if column not in complained]
 
 
-def _hindrances_to_adding(row: Row, group: Group | None, known: Known) -> list[tuple[str, str]]:
-    found = []
+def _conflicts_of_adding(row: Row, group: Group | None, known: Known) -> list[tuple[str, str]]:
+    conflicts = []
     user = known.people.get(row.email)
     if user is not None and not user.is_active:
-        found.append(("email", f"{row.email} is not active. Activate the account first."))
+        conflicts.append(("email", f"{row.email} is not active. Activate the account first."))
     if not row.group:
         for column, value in (("access", row.access), ("manager", row.manager), ("ends_on", row.ends_on)):
             if value:
-                found.append((column, "This needs a group, and the row names none."))
+                conflicts.append((column, "This needs a group, and the row names none."))
     membership = known.memberships.get((user.pk, group.pk)) if user and group else None
     if membership and row.access and row.access != membership.access:
         advice = "Remove them with one file, and add them anew with the next."
-        found.append(("access", f"They are in {row.group} with {membership.access}, which a roster does not change. {advice}"))
+        conflicts.append(("access", f"They are in {row.group} with {membership.access}, which a roster does not change. {advice}"))
     if row.ends_on and not (membership and _last_day(membership) == row.ends_on):
         try:
             check_end(last_moment(row.ends_on))
         except InvalidEnd as error:
-            found.append(("ends_on", f"{str(error).split(' Nothing was changed')[0]} Give another day."))
-    return found
+            conflicts.append(("ends_on", f"{str(error).split(' Nothing was changed')[0]} Give another day."))
+    return conflicts
 
 
 def _removal(row: Row, slug: str, membership: Membership | None) -> Verdict:
@@ -220,13 +225,13 @@ def _changes(row: Row, membership: Membership) -> list[str]:
     return changes
 
 
-def _given(row: Row) -> list[str]:
-    given = [row.access or Access.FEDERATED.value]
+def _new_access(row: Row) -> list[str]:
+    words = [row.access or Access.FEDERATED.value]
     if row.manager:
-        given.append("as a manager")
+        words.append("as a manager")
     if row.ends_on:
-        given.append(f"ends on {row.ends_on}")
-    return given
+        words.append(f"ends on {row.ends_on}")
+    return words
 
 
 def _last_day(membership: Membership) -> date | None:

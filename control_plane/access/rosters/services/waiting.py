@@ -1,4 +1,4 @@
-"""Rosters that wait for a worker: applied, and looked at again where something changed or a worker has gone."""
+"""Rosters that wait for a worker: applying them, and recovering those whose worker has stopped."""
 
 import logging
 from datetime import timedelta
@@ -8,38 +8,44 @@ from django.db import transaction
 from django.utils import timezone
 
 from control_plane.access.rosters.models import Roster
-from control_plane.access.rosters.services.apply import Outcome, apply
-from control_plane.access.rosters.services.plan import Plan, make_plan
-from control_plane.access.rosters.services.read import read_text
+from control_plane.access.rosters.services.apply import Outcome, apply_reading
+from control_plane.access.rosters.services.plan import RosterPlan, make_plan
+from control_plane.access.rosters.services.read import read_roster_text
 from control_plane.base.errors import Refused
 
 logger = logging.getLogger("cohort.rosters")
-# A worker notes each group's end; one that says nothing for so long has gone.
-PATIENCE = timedelta(minutes=30)
-MAX_NOTE = 400
+# A worker saves the roster after each group; one that has not for so long has stopped.
+STUCK_AFTER = timedelta(minutes=30)
+MAX_NOTE_CHARACTERS = 400
 
 
 def apply_waiting(roster_id: int) -> None:
-    """Apply a roster that waits, if no other worker was faster. What it came to is in its row."""
+    """Apply a waiting roster, if no other worker was faster. The result is saved in its row."""
     if not Roster.objects.filter(pk=roster_id, state=Roster.State.WAITING).update(
         state=Roster.State.APPLYING, touched_at=timezone.now()
     ):
         return
     roster = Roster.objects.select_related("asked_by_user").get(pk=roster_id)
 
-    def tell(outcome: Outcome) -> None:
+    def save_outcome(outcome: Outcome) -> None:
         roster.outcomes.append(outcome.as_dict())
         roster.save(update_fields=["outcomes", "touched_at"])
 
     try:
-        apply(read_text(roster.text), digest=roster.digest, good_rows=roster.good_rows, actor=roster.actor(), tell=tell)
+        apply_reading(
+            read_roster_text(roster.text),
+            digest=roster.digest,
+            good_rows=roster.good_rows,
+            actor=roster.actor(),
+            on_outcome=save_outcome,
+        )
     except (Refused, PermissionDenied) as refusal:
         _put_back(roster, str(refusal))
     except Exception:
         logger.exception("roster %d stopped half-way", roster.pk)
         _put_back(roster, "It stopped half-way by an error of Cohort’s own. What was done is below; the rest can be applied again.")
     else:
-        # Who it was about is in the audit trail; the file with everybody's address need not be kept as well.
+        # The audit trail names the people; the file with everybody's address need not be kept as well.
         failed = any(outcome["error"] for outcome in roster.outcomes)
         if failed:
             _put_back(roster, "Not all groups could be changed: see below. What was not done can be applied again.")
@@ -48,21 +54,21 @@ def apply_waiting(roster_id: int) -> None:
             roster.save()
 
 
-def take_up_stuck() -> int:
-    """Have rosters looked at again whose worker has gone. What was done is told as being so already. Returns how many."""
-    stuck = Roster.objects.filter(state__in=Roster.UNDER_WAY, touched_at__lt=timezone.now() - PATIENCE)
-    taken = 0
+def recover_stuck() -> int:
+    """Put rosters whose worker has stopped back to checked. The new dry run shows finished rows as unchanged. Returns how many."""
+    stuck = Roster.objects.filter(state__in=Roster.UNDER_WAY, touched_at__lt=timezone.now() - STUCK_AFTER)
+    recovered = 0
     for roster in stuck[:10]:
         with transaction.atomic():
             if stuck.filter(pk=roster.pk).update(state=Roster.State.CHECKED, touched_at=timezone.now()):
                 roster.refresh_from_db()
                 _put_back(roster, "Its worker stopped half-way. What was done is below; the rest can be applied again.")
-                taken += 1
-    return taken
+                recovered += 1
+    return recovered
 
 
-def note_plan(roster: Roster, plan: Plan) -> None:
-    """Keep what the dry run said, in the roster's row."""
+def store_plan(roster: Roster, plan: RosterPlan) -> None:
+    """Save the result of the dry run in the roster's row."""
     roster.fates = [verdict.as_dict() for verdict in plan.verdicts]
     roster.problems = [str(problem) for problem in plan.problems]
     roster.counts, roster.digest, roster.checked_at = plan.counts, plan.digest, timezone.now()
@@ -70,6 +76,6 @@ def note_plan(roster: Roster, plan: Plan) -> None:
 
 
 def _put_back(roster: Roster, note: str) -> None:
-    """Show the dry run again, as it would be now, and say why."""
-    roster.state, roster.note = Roster.State.CHECKED, note[:MAX_NOTE]
-    note_plan(roster, make_plan(read_text(roster.text)))
+    """Put the roster back to checked, with a new dry run, and a note that tells why."""
+    roster.state, roster.note = Roster.State.CHECKED, note[:MAX_NOTE_CHARACTERS]
+    store_plan(roster, make_plan(read_roster_text(roster.text)))

@@ -35,7 +35,7 @@ class Command(DeployingCommand):
 
     def list(self, options: dict[str, Any]) -> None:
         analyses = list(Analysis.objects.select_related("stack"))
-        rows = [[one.slug, one.name, one.bucket, one.stack.name, _standing(one)] for one in analyses]
+        rows = [[row.slug, row.name, row.bucket, row.stack.name, _state(row)] for row in analyses]
         self.show(
             options,
             [analysis_as_dict(analysis) for analysis in analyses],
@@ -57,7 +57,7 @@ class Command(DeployingCommand):
 
 
 def analysis_as_dict(analysis: Analysis) -> dict[str, Any]:
-    """An analysis, for JSON."""
+    """Return an analysis for JSON output."""
     document = {
         "slug": analysis.slug,
         "name": analysis.name,
@@ -68,7 +68,7 @@ def analysis_as_dict(analysis: Analysis) -> dict[str, Any]:
     return document | ({"unmade_reason": analysis.unmade_reason} if analysis.unmade_reason else {})
 
 
-def _standing(analysis: Analysis) -> str:
+def _state(analysis: Analysis) -> str:
     if analysis.unmade_reason:
         return f"not made: {analysis.unmade_reason}"
     return f"retired {analysis.retired_at:%Y-%m-%d}" if analysis.retired_at else ""

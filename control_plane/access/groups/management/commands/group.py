@@ -121,7 +121,7 @@ class Command(DeployingCommand):
 
 
 def group_as_dict(group: Group) -> dict[str, Any]:
-    """A group without its members, for JSON."""
+    """Return a group without its members, for JSON output."""
     stack = group.stack
     return {
         "slug": group.slug,

@@ -1,10 +1,10 @@
-"""`manage.py joincode`: the codes by which people ask to join a group."""
+"""`manage.py joincode`: codes by which people request to join a group."""
 
 from typing import Any
 
 from control_plane.access.groups.models import Group, JoinCode
 from control_plane.access.groups.services.groups import find_group
-from control_plane.access.groups.services.join_codes import USUAL_DAYS, make_join_code, rotate_join_code, withdraw_join_code
+from control_plane.access.groups.services.join_codes import DEFAULT_DAYS, make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.base.errors import NotFound
 from control_plane.base.terminal import VerbCommand, table
 
@@ -17,7 +17,7 @@ class Command(VerbCommand):
     def add_verbs(self) -> None:
         create = self.verb("create", self.create, "Make a code and print it, this once.")
         create.add_argument("group", metavar="slug")
-        create.add_argument("--days", type=int, default=USUAL_DAYS, help=f"How long it works (default {USUAL_DAYS}).")
+        create.add_argument("--days", type=int, default=DEFAULT_DAYS, help=f"How long it works (default {DEFAULT_DAYS}).")
         create.add_argument("--most-uses", type=int, help="How many people can ask by it (any number, if left out).")
         self.verb("list", self.list, "List a group's codes, without the codes themselves.").add_argument("group", metavar="slug")
         for name, run, description in (
@@ -51,12 +51,12 @@ class Command(VerbCommand):
         self.show(options, code_as_dict(code), f"The code that begins with {code.prefix} does not work any more.")
 
     def _print(self, options: dict[str, Any], code: JoinCode, text: str) -> None:
-        said = f"{text}\nIt is shown this once. It works until {code.expires_at:%Y-%m-%d %H:%M} UTC."
-        self.show(options, code_as_dict(code) | {"code": text}, said)
+        message = f"{text}\nIt is shown this once. It works until {code.expires_at:%Y-%m-%d %H:%M} UTC."
+        self.show(options, code_as_dict(code) | {"code": text}, message)
 
 
 def code_as_dict(code: JoinCode) -> dict[str, Any]:
-    """A code without the code itself, for JSON."""
+    """Return a join code's row, without the code itself, for JSON output."""
     return {
         "group": code.group.slug,
         "prefix": code.prefix,

@@ -1,4 +1,4 @@
-"""`manage.py member`: who is in a group, and their credentials."""
+"""`manage.py member`: memberships of groups, and members' credentials."""
 
 import json
 from argparse import ArgumentParser, ArgumentTypeError
@@ -11,8 +11,8 @@ from control_plane.access.groups.services.access_method import change_access
 from control_plane.access.groups.services.credentials import member_credentials
 from control_plane.access.groups.services.expiry import last_moment, set_end
 from control_plane.access.groups.services.groups import find_group
-from control_plane.access.groups.services.keys import USUAL_OVERLAP, OldKey, end_overlap, rotate_key
-from control_plane.access.groups.services.members import add_member, add_new_or_known, find_user, remove_member, set_manager
+from control_plane.access.groups.services.keys import DEFAULT_OVERLAP, OldKey, end_overlap, rotate_key
+from control_plane.access.groups.services.members import add_by_email, add_member, find_user, remove_member, set_manager
 from control_plane.access.groups.services.suspension import resume_members, suspend_members
 from control_plane.access.groups.services.transfers import move_member
 from control_plane.deployments.terminal import DeployingCommand
@@ -58,7 +58,7 @@ class Command(DeployingCommand):
         group = find_group(options["group"])
         given: dict[str, Any] = {"access": Access(options["access"]), "as_manager": options["manager"], "actor": self.actor}
         if options["create"]:
-            user, deployment = add_new_or_known(group=group, email=options["email"], **given)
+            user, deployment = add_by_email(group=group, email=options["email"], **given)
         else:
             user = find_user(options["email"])
             deployment = add_member(group=group, user=user, **given)
@@ -152,7 +152,7 @@ class Command(DeployingCommand):
 
 
 def _end_of(day: str) -> datetime | None:
-    """The last moment of this day, or None for `never`. Raises InvalidEnd."""
+    """Return the last moment of this day, or None for `never`. Raises InvalidEnd."""
     if day == "never":
         return None
     try:
@@ -162,14 +162,14 @@ def _end_of(day: str) -> datetime | None:
 
 
 def add_overlap(parser: ArgumentParser, description: str) -> None:
-    """Ask for a number of days, for commands about keys: `options["overlap"]`."""
+    """Add `--overlap-days` to a command about keys; it is a timedelta in `options["overlap"]`."""
     parser.add_argument(
         "--overlap-days",
         dest="overlap",
         type=_days,
-        default=USUAL_OVERLAP,
+        default=DEFAULT_OVERLAP,
         metavar="N",
-        help=f"{description} (default {USUAL_OVERLAP.days})",
+        help=f"{description} (default {DEFAULT_OVERLAP.days})",
     )
 
 
@@ -181,7 +181,7 @@ def _days(text: str) -> timedelta:
 
 
 def _key_of(membership: Membership) -> dict[str, Any]:
-    """How a member's keys stand, for JSON."""
+    """Return the state of a member's keys, for JSON output."""
     return {
         "key_serial": membership.key_serial,
         "previous_key": membership.previous_key or None,

@@ -1,4 +1,4 @@
-"""`manage.py request`: who asks to join which group, and what is decided."""
+"""`manage.py request`: requests to join groups, and decisions about them."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -33,8 +33,8 @@ class Command(DeployingCommand):
         requests = JoinRequest.objects.select_related("user", "group", "deployment")
         if not options["all"]:
             requests = requests.filter(state=JoinRequest.State.WAITING)
-        rows = [[str(one.pk), one.user.email, one.place, one.state, f"{one.created_at:%Y-%m-%d %H:%M}"] for one in requests]
-        self.show(options, [request_as_dict(one) for one in requests], table(rows, ["ID", "PERSON", "WANTS", "STATE", "ASKED"]))
+        rows = [[str(row.pk), row.user.email, row.place, row.state, f"{row.created_at:%Y-%m-%d %H:%M}"] for row in requests]
+        self.show(options, [request_as_dict(row) for row in requests], table(rows, ["ID", "PERSON", "WANTS", "STATE", "ASKED"]))
 
     def approve(self, options: dict[str, Any]) -> None:
         request = _find(options["id"])
@@ -56,7 +56,7 @@ class Command(DeployingCommand):
 
 
 def request_as_dict(request: JoinRequest) -> dict[str, Any]:
-    """A request, for JSON. Times are ISO 8601 in UTC."""
+    """Return a request for JSON output. Times are ISO 8601 in UTC."""
     return {
         "id": request.pk,
         "person": request.user.email,
@@ -76,7 +76,7 @@ def _which(parser: ArgumentParser) -> None:
 
 
 def _find(pk: int) -> JoinRequest:
-    found = JoinRequest.objects.select_related("user", "group").filter(pk=pk).first()
-    if found is None:
+    request = JoinRequest.objects.select_related("user", "group").filter(pk=pk).first()
+    if request is None:
         raise NotFound(f"There is no request {pk}. Nothing was changed; `manage.py request list --all` shows those there are.")
-    return found
+    return request

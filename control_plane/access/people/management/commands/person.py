@@ -1,10 +1,10 @@
-"""`manage.py person`: removing people, and letting them in again."""
+"""`manage.py person`: remove people, and let them in again."""
 
 from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.access.groups.services.members import find_user
-from control_plane.access.people.removals import Loss, activate, foresee, remove_people
+from control_plane.access.people.removals import Loss, activate, preview_removal, remove_people
 from control_plane.accounts.models import User
 from control_plane.deployments.terminal import DeployingCommand
 
@@ -27,12 +27,12 @@ class Command(DeployingCommand):
             _who(parser)
 
     def foresee(self, options: dict[str, Any]) -> None:
-        losses = foresee(_people(options))
+        losses = preview_removal(_people(options))
         self.show(options, {"people": [_as_dict(loss) for loss in losses]}, "\n".join(map(_as_text, losses)))
 
     def remove(self, options: dict[str, Any]) -> None:
         people = _people(options)
-        losses = foresee(people)
+        losses = preview_removal(people)
         deployments = remove_people(users=people, delete=options["delete"], actor=self.actor)
         after = "; the accounts are erased once AWS has let go" if options["delete"] else ""
         self.follow_all(
@@ -53,14 +53,14 @@ def _who(parser: ArgumentParser) -> None:
 
 
 def _people(options: dict[str, Any]) -> list[User]:
-    """Those named, once each. Raises NotFound for the first who is not known."""
+    """Return the people of these addresses, each once. Raises NotFound for the first unknown address."""
     return list({person.pk: person for person in map(find_user, options["emails"])}.values())
 
 
 def _as_dict(loss: Loss) -> dict[str, Any]:
     return {
         "email": loss.user.email,
-        "groups": [{"group": one.group.slug, "access": one.access, "is_manager": one.is_manager} for one in loss.memberships],
+        "groups": [{"group": row.group.slug, "access": row.access, "is_manager": row.is_manager} for row in loss.memberships],
         "requests": loss.requests,
         "sessions": loss.sessions,
         "computers": loss.computers,
@@ -70,7 +70,7 @@ def _as_dict(loss: Loss) -> dict[str, Any]:
 
 
 def _as_text(loss: Loss) -> str:
-    groups = ", ".join(f"{one.group.slug} ({one.access})" for one in loss.memberships) or "no group"
+    groups = ", ".join(f"{row.group.slug} ({row.access})" for row in loss.memberships) or "no group"
     lines = f"{loss.user.email}: {groups}; {loss.sessions} browsers, {loss.computers} computers, {loss.requests} requests"
     unmanaged = ", ".join(group.slug for group in loss.unmanaged)
     return f"{lines}\n  without a manager afterwards: {unmanaged}" if unmanaged else lines

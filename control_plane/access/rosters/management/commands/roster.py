@@ -1,4 +1,4 @@
-"""`manage.py roster`: people and memberships as a CSV file."""
+"""`manage.py roster`: import and export of people and memberships as a CSV file."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,16 +6,16 @@ from typing import Any
 
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.groups.services.members import find_user
-from control_plane.access.rosters.services.apply import ChangedMeanwhile, Outcome, apply
+from control_plane.access.rosters.services.apply import ChangedMeanwhile, Outcome, apply_reading
 from control_plane.access.rosters.services.encoding import MAX_BYTES
 from control_plane.access.rosters.services.export import export
-from control_plane.access.rosters.services.plan import FATES, Fate, Plan, make_plan
-from control_plane.access.rosters.services.read import Reading, read
+from control_plane.access.rosters.services.plan import FATES, Fate, RosterPlan, make_plan
+from control_plane.access.rosters.services.read import Reading, read_roster
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, DeployingCommand
 
-# Rows of each fate on a terminal; with --json there are all.
-MAX_SHOWN = 200
+# A terminal shows so many rows of each fate; --json has all.
+MAX_ROWS_SHOWN = 200
 
 
 class Command(DeployingCommand):
@@ -24,7 +24,7 @@ class Command(DeployingCommand):
     help = "Import people and memberships from a CSV file, after a dry run, and export them."
 
     def add_verbs(self) -> None:
-        check = self.verb("check", self.look, "Say what would become of each row, and change nothing.")
+        check = self.verb("check", self.check_file, "Say what would become of each row, and change nothing.")
         check.add_argument("file", type=Path)
         apply_verb = self.verb("apply", self.apply, "Do it: one deployment for each group.", deploys=True)
         apply_verb.add_argument("file", type=Path)
@@ -37,7 +37,7 @@ class Command(DeployingCommand):
         out.add_argument("--person", metavar="e-mail")
         out.add_argument("--output", metavar="FILE", type=Path, help="A file that only you may read, instead of the terminal.")
 
-    def look(self, options: dict[str, Any]) -> None:
+    def check_file(self, options: dict[str, Any]) -> None:
         plan = make_plan(self._read(options))
         self.show(options, _as_dict(plan), _as_text(plan))
 
@@ -45,7 +45,9 @@ class Command(DeployingCommand):
         reading = self._read(options)
         digest = options["digest"] or make_plan(reading).digest
         try:
-            outcomes = apply(reading, digest=digest, good_rows=options["good_rows"], actor=self.actor, tell=self._tell)
+            outcomes = apply_reading(
+                reading, digest=digest, good_rows=options["good_rows"], actor=self.actor, on_outcome=self._print_outcome
+            )
         except ChangedMeanwhile as changed:
             if options["json"]:
                 self.refuse(str(changed), options)
@@ -89,39 +91,42 @@ class Command(DeployingCommand):
         self.show(options, {"file": str(output), "rows": count}, f"{count} rows are in {output}.")
 
     def _read(self, options: dict[str, Any]) -> Reading:
-        """The file's rows. A file that cannot be read at all is refused, with all that is wrong with it."""
+        """Read the file. A file without readable rows is refused, with all its problems."""
         try:
             with options["file"].open("rb") as file:
-                reading = read(file.read(MAX_BYTES + 1))
+                reading = read_roster(file.read(MAX_BYTES + 1))
         except OSError as error:
             self.refuse(f"{options['file']} could not be read: {error.strerror}. Nothing was changed.", options)
         if not reading.rows:
             self.refuse(" ".join(map(str, reading.problems)), options)
         return reading
 
-    def _tell(self, outcome: Outcome) -> None:
-        done = outcome.error or f"{outcome.added} added, {outcome.changed} changed, {outcome.removed} removed"
-        self.stderr.write(f"{outcome.group or 'people in no group'}: {done}")
+    def _print_outcome(self, outcome: Outcome) -> None:
+        result = outcome.error or f"{outcome.added} added, {outcome.changed} changed, {outcome.removed} removed"
+        self.stderr.write(f"{outcome.group or 'people in no group'}: {result}")
 
 
-def _as_dict(plan: Plan) -> dict[str, Any]:
+def _as_dict(plan: RosterPlan) -> dict[str, Any]:
     return {
         "counts": plan.counts,
         "digest": plan.digest,
         "notes": list(plan.notes),
-        "problems": [{"line": one.line, "column": one.column, "text": one.text} for one in plan.problems],
+        "problems": [{"line": problem.line, "column": problem.column, "text": problem.text} for problem in plan.problems],
         "rows": [verdict.as_dict() for verdict in plan.verdicts],
     }
 
 
-def _as_text(plan: Plan) -> str:
-    """What is refused first: it is what has to be done something about."""
+def _as_text(plan: RosterPlan) -> str:
+    """Return the plan as text, refused rows first: they need action."""
     lines = [*plan.notes, *(str(problem) for problem in plan.problems)]
     for fate in (Fate.REFUSED, Fate.REMOVED, Fate.ADDED, Fate.CHANGED, Fate.SAME):
         rows = [verdict for verdict in plan.verdicts if verdict.fate == fate]
         if rows:
             lines += ["", f"{FATES[fate]}: {len(rows)}"]
-            lines += [f"  line {one.row.line}: {one.row.email} {one.group}: {one.what}" for one in rows[:MAX_SHOWN]]
-            if len(rows) > MAX_SHOWN:
-                lines.append(f"  and {len(rows) - MAX_SHOWN} more (--json shows all)")
+            lines += [
+                f"  line {verdict.row.line}: {verdict.row.email} {verdict.group}: {verdict.what}"
+                for verdict in rows[:MAX_ROWS_SHOWN]
+            ]
+            if len(rows) > MAX_ROWS_SHOWN:
+                lines.append(f"  and {len(rows) - MAX_ROWS_SHOWN} more (--json shows all)")
     return "\n".join([*lines, "", f"digest {plan.digest}"]).strip()
