@@ -21,7 +21,7 @@ LOOK = ("Describe*", "Get*", "List*")
 
 
 def deploy_role(account: str, region: str) -> dict[str, Any]:
-    """The role's properties in CloudFormation. As CDK's roles, it trusts its account: whom an own policy lets assume it."""
+    """Return the role's properties in CloudFormation. As CDK's roles, it trusts its account: whoever a policy lets assume it."""
     root = f"arn:{names.partition(region)}:iam::{account}:root"
     trust = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "sts:AssumeRole"}
     return {
@@ -33,7 +33,7 @@ def deploy_role(account: str, region: str) -> dict[str, Any]:
 
 
 def deploy_policy(account: str, region: str) -> Document:
-    """What the role may: change our stacks as our own CloudFormation role, and read templates that lie in a bucket."""
+    """Return the role's policy: change our stacks as our CloudFormation role, and read templates that lie in a bucket."""
     own = Arns(account, region)
     stacks = own.here("cloudformation", *(f"stack/{name}/*" for name in WORKERS_STACKS))
     to_cloudformation = {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}

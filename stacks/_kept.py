@@ -1,7 +1,7 @@
-"""What CloudFormation keeps when a stack is removed, or a resource is taken out of it: all that holds data, and what guards it.
+"""Removal policies of resources that outlive their stack, or their place in it: those that hold data, and those that guard it.
 
-A resource that was made by a creation (or an update) that is taken back is removed with it. Kept, it would hold its name, and each
-further try would end with "already exists" (CloudFormation template reference, "DeletionPolicy attribute").
+A resource whose creation (or whose stack's update) is rolled back is removed with it. If it were kept, it would hold its name, and
+each further attempt would end with "already exists" (CloudFormation template reference, "DeletionPolicy attribute").
 """
 
 from aws_cdk import CfnResource, RemovalPolicy
@@ -13,7 +13,7 @@ KEPT = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
 def keep(construct: IConstruct) -> None:
-    """Keep this resource, save where the very operation that made it is taken back."""
+    """Retain this resource, except where the operation that made it is rolled back."""
     resource = _resource(construct)
     resource.apply_removal_policy(KEPT)
     # Another deletion policy alone is no update of a stack that exists (user guide, "No updates to perform"); with this it is one.
@@ -21,7 +21,7 @@ def keep(construct: IConstruct) -> None:
 
 
 def keep_always(construct: IConstruct) -> None:
-    """Keep this resource even where the very operation that made it is taken back: one without a name is in nobody's way.
+    """Retain this resource even where the operation that made it is rolled back: a resource without a name blocks nothing.
 
     CloudFormation's role may remove no key and no volume (`stacks.execution`), so that no template can.
     """
@@ -29,7 +29,7 @@ def keep_always(construct: IConstruct) -> None:
 
 
 def keep_bucket(bucket: s3.Bucket) -> None:
-    """Keep a bucket, and its policy as long as the bucket: a kept bucket without it would answer over plain HTTP."""
+    """Retain a bucket, and its policy as long as the bucket: without the policy it would answer over plain HTTP."""
     keep(bucket)
     if bucket.policy is None:
         raise ValueError(f"{bucket.node.path} has no policy to keep: enforce_ssl makes one.")

@@ -1,4 +1,4 @@
-"""The smallest network that serves: one public subnet with a way to the internet.
+"""The network of the host: one public subnet with a route to the internet.
 
 Where AWS holds the certificate there is a second subnet, and a load balancer.
 """
@@ -26,7 +26,7 @@ DRAIN_SECONDS = "30"
 
 
 class Network(Construct):
-    """A VPC with a public subnet for the host (and a second one, which a load balancer needs), and who may come in."""
+    """A VPC with a public subnet for the host (and a second one, which a load balancer needs), and its security groups."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site) -> None:
         super().__init__(scope, construct_id)
@@ -85,7 +85,7 @@ class Network(Construct):
 
 
 class LoadBalancer(Construct):
-    """TLS with AWS's own certificate in front of the host, which serves plain HTTP to it and to nobody else."""
+    """A load balancer that ends TLS with AWS's own certificate; the host serves plain HTTP to it and to nobody else."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, vpc_id: str, subnets: list[str]) -> None:
         super().__init__(scope, construct_id)

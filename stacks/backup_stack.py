@@ -1,4 +1,4 @@
-"""The stack of all that outlives the host: its data volume, address, settings and logs, the published manifests, the backups.
+"""The stack of everything that outlives the host: data volume, address, settings, logs, published manifests and backups.
 
 The host itself is a stack of its own, which may fail, be destroyed and be deployed again without a loss.
 """
@@ -31,7 +31,7 @@ SECRET_KEY_CHARACTERS = 64
 
 
 class BackupStack(Stack):
-    """What must not be lost, from the site's settings alone. `cdk destroy` keeps everything in it that holds data."""
+    """Resources that must not be lost, from the site's settings alone. `cdk destroy` keeps every one that holds data."""
 
     def __init__(self, scope: Construct, site: Site) -> None:
         super().__init__(
@@ -74,7 +74,7 @@ class BackupStack(Stack):
 
 
 class SnapshotPlan(Construct):
-    """A locked vault, and the daily and monthly snapshots of whatever volume carries our tag."""
+    """A locked vault, and the daily and monthly snapshots of every volume that carries our tag."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, key_arn: str) -> None:
         super().__init__(scope, construct_id)
@@ -159,7 +159,7 @@ def _rule(name: str, vault: str, *, schedule: str, days: int) -> backup.CfnBacku
 
 
 def _bucket(scope: Construct, construct_id: str, *, name: str, rules: list[s3.LifecycleRule], **more: Any) -> s3.Bucket:
-    """A private, versioned bucket that speaks TLS alone and is kept whatever becomes of its stack."""
+    """Add a private, versioned bucket that speaks TLS alone and is kept whatever happens to its stack."""
     bucket = s3.Bucket(
         scope,
         construct_id,
@@ -219,7 +219,7 @@ def _data_volume(scope: Construct, site: Site) -> str:
 
 
 def _settings_secret(scope: Construct) -> str:
-    """Django's signing key is drawn by Secrets Manager itself; a platform engineer adds what else is secret."""
+    """Add the settings' secret: Secrets Manager generates Django's signing key, a platform engineer adds the other secrets."""
     secret = secretsmanager.CfnSecret(
         scope,
         "Settings",

@@ -1,4 +1,4 @@
-"""`python -m stacks.bootstrap template|deploy`: what bounds everything else, as the stack `Cohort-Bootstrap`.
+"""`python -m stacks.bootstrap template|deploy`: the stack `Cohort-Bootstrap`, which bounds everything else.
 
 It holds the policies that bound, and the role that deploys groups and analyses. The account's administrator deploys it with their
 own rights, before `cdk bootstrap`. It is no CDK stack, since CloudFormation's role for those may not change it: a boundary that
@@ -43,12 +43,12 @@ class BootstrapFailed(RuntimeError):
 
 
 def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> Document:
-    """The most that any role of the host can ever do: what the worker, the web process and AWS Backup need between them."""
+    """Return the boundary of the host's roles: the union of what the worker, the web process and AWS Backup need."""
     # Names that would fill the policy are left to the roles' own policies to say.
     buckets = patterns if sum(map(len, patterns)) <= MAX_OF_PATTERNS else ("*",)
     allowed = [*control_plane_statements(account, region, buckets), *host_statements(account, region), *_snapshots(account, region)]
     never = [f"arn:{names.partition(region)}:s3:::{prefix}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
-    statements = _merged([*(one for one in allowed if one["Effect"] == "Allow"), _managed_keys()])
+    statements = _merged([*(statement for statement in allowed if statement["Effect"] == "Allow"), _managed_keys()])
     statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": never})
     # A resource's own policy may give what a boundary does not name; a denial holds against that too.
     key_actions = ["kms:Disable*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
@@ -57,7 +57,7 @@ def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_P
 
 
 def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
-    """Every managed policy of the stack by its name. Raises NameRefused or PolicyTooLarge."""
+    """Return every managed policy of the stack by its name. Raises NameRefused or PolicyTooLarge."""
     names.check_bucket_patterns(patterns)
     made = {
         names.BOUNDARY_NAME: policies.boundary(patterns, region),
@@ -74,7 +74,7 @@ def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, D
 
 
 def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, Any]:
-    """The template of Cohort-Bootstrap. Raises NameRefused or PolicyTooLarge."""
+    """Return the template of Cohort-Bootstrap. Raises NameRefused or PolicyTooLarge."""
     resources = {
         _logical_id(name): {
             "Type": "AWS::IAM::ManagedPolicy",
@@ -89,7 +89,7 @@ def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, An
 
 
 def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endpoint: str | None = None) -> bool:
-    """Make or bring up to date Cohort-Bootstrap, and return whether anything changed. Raises BootstrapFailed, NameRefused."""
+    """Create or update Cohort-Bootstrap, and return whether anything changed. Raises BootstrapFailed, NameRefused."""
     client = session.client("cloudformation", region_name=region, endpoint_url=endpoint)
     try:
         account = session.client("sts", region_name=region, endpoint_url=endpoint).get_caller_identity()["Account"]
@@ -120,12 +120,12 @@ def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endp
 
 
 def execution_arns(account: str, region: str) -> str:
-    """The execution policies as `cdk bootstrap` takes them."""
+    """Return the ARNs of the execution policies as `cdk bootstrap` takes them."""
     return ",".join(names.policy_arn(account, region, name) for name in names.EXECUTION_NAMES)
 
 
 def next_command(account: str, region: str) -> str:
-    """The command that comes after this one."""
+    """Return the command to run after this one."""
     return f"cdk bootstrap aws://{account}/{region} \\\n  --cloudformation-execution-policies {execution_arns(account, region)}"
 
 
@@ -141,7 +141,7 @@ DESCRIPTIONS = {
 
 
 def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
-    """What AWS Backup's role needs (see stacks.backup_stack)."""
+    """Return the statements that AWS Backup's role needs (see stacks.backup_stack)."""
     ec2 = f"arn:{names.partition(region)}:ec2:{region}:"
     snapshots = f"{ec2}:snapshot/*"
     here = f"{region}:{account}:"
@@ -163,21 +163,30 @@ def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
 
 
 def _managed_keys() -> Statement:
-    """Keys that AWS manages, such as `aws/secretsmanager`: their own policies give these to everybody in the account, by way of
-    those services, and nothing else. Whether a boundary cuts what a key's policy gives is told nowhere for such a key."""
+    """Return the statement for keys that AWS manages, such as `aws/secretsmanager`.
+
+    Their own policies give these actions to everybody in the account, by way of those services, and nothing else. No document says
+    whether a boundary cuts what such a key's policy gives.
+    """
     used = ["kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     return allow("", used, "*") | {"Condition": {"StringLike": {"kms:ViaService": ["ec2.*", "s3.*", "secretsmanager.*"]}}}
 
 
 def _merged(statements: Sequence[Statement]) -> list[Statement]:
-    """The same rights in fewer characters, without names: one statement for the same resources, then one for the same actions."""
+    """Merge statements into fewer characters, without Sids: one for the same resources, then one for the same actions."""
     for same, united in (("Resource", "Action"), ("Action", "Resource")):
         groups: dict[str, Statement] = {}
-        for one in statements:
-            kept = {"Effect": one["Effect"], same: one[same], **({"Condition": one["Condition"]} if "Condition" in one else {})}
+        for statement in statements:
+            kept = {
+                "Effect": statement["Effect"],
+                same: statement[same],
+                **({"Condition": statement["Condition"]} if "Condition" in statement else {}),
+            }
             merged = groups.setdefault(json.dumps(kept, sort_keys=True), {**kept, united: []})
-            merged[united] = sorted({*merged[united], *_as_list(one[united])})
-        statements = [{**one, united: one[united][0] if len(one[united]) == 1 else one[united]} for one in groups.values()]
+            merged[united] = sorted({*merged[united], *_as_list(statement[united])})
+        statements = [
+            {**group, united: group[united][0] if len(group[united]) == 1 else group[united]} for group in groups.values()
+        ]
     return list(statements)
 
 
@@ -224,7 +233,7 @@ def _wait(client: Any) -> None:
 
 
 def _explain(client: Any, state: str) -> str:
-    """Why it failed, from the first resource that did."""
+    """Return the reason of the failure, from the first resource that failed."""
     events = client.describe_stack_events(StackName=names.BOOTSTRAP_STACK)["StackEvents"]
     reasons = [
         event["ResourceStatusReason"]

@@ -1,8 +1,8 @@
-"""What CloudFormation itself may do for Cohort's stacks, as plain data: the policies of CDK's execution role.
+"""CloudFormation's rights on Cohort's stacks, as plain data: the policies of CDK's execution role.
 
-Whoever may deploy (the worker) can hand CloudFormation any template, so these bound a template that means harm. An IAM principal is
+Whoever may deploy (the worker) can hand CloudFormation any template, so these bound a malicious template. An IAM principal is
 made only under `/cohort/` or `/cohort-host/` and only within the boundary that belongs there; the boundaries, these policies and
-CDK's own roles cannot be changed; nothing reads or removes an object, a backup or a key, save the templates that CDK put up for
+CDK's own roles cannot be changed; nothing reads or removes an object, a backup or a key, save the templates that CDK uploads for
 nested stacks. `Cohort-Bootstrap` holds them.
 """
 
@@ -95,7 +95,7 @@ TAGGED_AFTERWARDS = ("elastic-ip", "internet-gateway", "route-table", "security-
 
 
 def execution_policies(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
-    """Each execution policy by its name, as one would not hold them all: limits and principals, data, network and machine."""
+    """Return each execution policy by its name: limits and principals, data, network and machine. One would be too large."""
     limits, data, network = names.EXECUTION_NAMES
     own = Arns(account, region)
     return {
@@ -106,7 +106,7 @@ def execution_policies(account: str, region: str, patterns: Sequence[str]) -> di
 
 
 def _denials(own: Arns) -> list[Statement]:
-    """What no template may do even if a further policy is attached to CloudFormation's role one day."""
+    """Deny what no template may do, even if a further policy is attached to CloudFormation's role one day."""
     limits = own.iam(
         *(f"policy/{name}" for name in (names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, f"{names.EXECUTION_NAMES[0]}*"))
     )
@@ -201,7 +201,7 @@ def _storage(own: Arns, patterns: Sequence[str]) -> list[Statement]:
 
 
 def _nested(own: Arns) -> list[Statement]:
-    """Stacks within groups' stacks, which CloudFormation makes by this same role."""
+    """Allow stacks within groups' stacks, which CloudFormation makes with this same role."""
     return [
         allow("Nested", _of("cloudformation", NESTED), own.here("cloudformation", "stack/Group-*/*")),
         allow("Templates", "s3:GetObject", own.templates()),

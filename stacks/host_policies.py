@@ -1,4 +1,4 @@
-"""What the host's two roles may do, as plain data: the worker deploys, the web process acts for members and can do no more.
+"""Rights of the host's two roles, as plain data: the worker deploys, the web process acts for members and can do no more.
 
 Every statement stands here once: the embedded AWS gives its control plane's user the worker's own, and the boundary of the host's
 roles (`stacks.bootstrap`) is made from the same.
@@ -60,18 +60,18 @@ OURS = {"StringEquals": {"aws:ResourceTag/project": names.PROJECT}}
 
 
 def worker_policy(site: Site) -> Document:
-    """What the worker may do, and the host itself: deploy through CDK's roles, see and mend our stacks, use its own buckets."""
+    """Return the policy of the worker and the host: deploy by CDK's roles, see and repair our stacks, use the site's buckets."""
     ours = control_plane_statements(site.account, site.region, site.bucket_patterns)
     return _document([*ours, *host_statements(site.account, site.region)])
 
 
 def web_policy(site: Site) -> Document:
-    """What the web process may do: act for members. It has no CloudFormation, no IAM, and no other role than the groups'."""
+    """Return the policy of the web process: act for members. No CloudFormation, no IAM, no role other than the groups'."""
     return _document(member_statements(site.account, site.region))
 
 
 def member_statements(account: str, region: str) -> list[Statement]:
-    """Acting for members: a session of their group's role, and showing them their key."""
+    """Allow to act for members: a session of their group's role, and reading their key to show it."""
     return [
         allow("ActForMembers", "sts:AssumeRole", _arn(region, "iam", account, "role/cohort/*")),
         allow(
@@ -81,8 +81,10 @@ def member_statements(account: str, region: str) -> list[Statement]:
 
 
 def control_plane_statements(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> list[Statement]:
-    """What deploying needs wherever the control plane runs: CDK's own roles, our stacks, and a look at what they hold; and what
-    becomes of a retired group's data in the buckets of these names."""
+    """Return what the control plane needs wherever it runs.
+
+    The roles that deploy, our stacks and reading what they hold, and the data of retired groups in the buckets of these names.
+    """
     stacks = [_everywhere(region, "cloudformation", account, f"stack/{name}/*") for name in WORKERS_STACKS]
     principals = [_arn(region, "iam", account, f"{kind}/cohort/*") for kind in KINDS]
     return [
@@ -116,7 +118,7 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
 
 
 def retirement_statements(account: str, region: str, patterns: Sequence[str]) -> list[Statement]:
-    """What is retired: a group's data counted, tagged for the archive or deleted; an analysis's bucket emptied and deleted.
+    """Allow the end of what is retired: count, archive-tag or delete a group's data; empty and delete an analysis's bucket.
 
     The objects themselves cannot be read or written. The patterns may take the site's own buckets in, which are denied.
     """
@@ -131,7 +133,7 @@ def retirement_statements(account: str, region: str, patterns: Sequence[str]) ->
 
 
 def host_statements(account: str, region: str) -> list[Statement]:
-    """What the host needs besides: its own buckets, settings, volume, address and logs, and the web process's session."""
+    """Return what the host needs besides: its buckets, settings, volume, address and logs, and the web process's session."""
     state, backups = (_bucket(region, bucket) for bucket in names.own_buckets(account, region))
     return [
         allow("BecomeWeb", "sts:AssumeRole", _arn(region, "iam", account, "role/cohort-host/cohort-web")),
@@ -164,7 +166,7 @@ def host_statements(account: str, region: str) -> list[Statement]:
 
 
 def allow(sid: str, actions: str | Iterable[str], resources: str | Iterable[str]) -> Statement:
-    """A statement that allows."""
+    """Return a statement that allows these actions on these resources."""
     return {"Sid": sid, "Effect": "Allow", "Action": _one_or_list(actions), "Resource": _one_or_list(resources)}
 
 
@@ -177,7 +179,7 @@ def _one_or_list(words: str | Iterable[str]) -> str | list[str]:
 
 
 def _arn(region: str, service: str, account: str, rest: str) -> str:
-    """Of a global service."""
+    """Return the ARN of a resource of a global service."""
     return f"arn:{names.partition(region)}:{service}::{account}:{rest}"
 
 
@@ -186,7 +188,7 @@ def _here(region: str, service: str, account: str, rest: str) -> str:
 
 
 def _everywhere(region: str, service: str, account: str, rest: str) -> str:
-    """In every region: groups stay in the region that they were made in."""
+    """Return an ARN pattern for every region: groups stay in the region that they were made in."""
     return f"arn:{names.partition(region)}:{service}:*:{account}:{rest}"
 
 

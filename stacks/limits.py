@@ -1,4 +1,4 @@
-"""AWS's limits on one group, and how a group that would pass one is split: worked out from its manifest, without asking AWS.
+"""AWS's limits on one group, and the split of a group that would pass one: calculated from its manifest, without asking AWS.
 
 Key holders beyond the first hundred lie in nested stacks, called parts. A member's part is written in the manifest and never
 changes, so that nobody's key is made anew because somebody else comes or goes.
@@ -32,7 +32,7 @@ MAX_PARTS = MAX_KEY_HOLDERS // HOLDERS_PER_PART
 
 @dataclass(frozen=True)
 class Figures:
-    """What one group needs of AWS, each figure with a limit of its own."""
+    """One group's use of AWS, each figure with a limit of its own."""
 
     members: int
     key_holders: int
@@ -47,7 +47,7 @@ class Figures:
 
 
 def figures(manifest: GroupManifest) -> Figures:
-    """Work a group's figures out. Raises policies.PolicyTooLarge."""
+    """Calculate a group's figures. Raises policies.PolicyTooLarge."""
     if manifest.retired:
         return Figures(0, 0, 0, 0, 0, 0, 0, 0)
     documents = policies.group_policies(manifest)
@@ -70,18 +70,18 @@ def figures(manifest: GroupManifest) -> Figures:
 
 
 def resources_of_parts(members: Iterable[Member]) -> Counter[int]:
-    """How many resources the key holders of each part are."""
-    found: Counter[int] = Counter()
+    """Return the number of resources of each part's key holders, by part."""
+    resources: Counter[int] = Counter()
     for member in members:
         if member.access == "keys":
-            found[member.part] += RESOURCES_PER_HOLDER + (1 if member.previous_key else 0)
-    return found
+            resources[member.part] += RESOURCES_PER_HOLDER + (1 if member.previous_key else 0)
+    return resources
 
 
 def place(holders: Iterable[str], held: Mapping[str, int], most: int = HOLDERS_PER_PART) -> dict[str, int]:
-    """The part of each key holder: where they are now (`held`), or, for who is new, the first that has room.
+    """Assign a part to each key holder: their present one (`held`), or, for a new holder, the first that has room.
 
-    Where none has, the last one gets them: their number passes the manifest's limit, which says so.
+    Where none has room, the last one gets them: their number passes the manifest's limit, which says so.
     """
     names = list(holders)
     placed = {name: held[name] for name in names if name in held}

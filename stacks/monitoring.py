@@ -1,4 +1,4 @@
-"""What is watched: the alarms, whom they reach, and one dashboard. The host itself tells CloudWatch (`manage.py metrics push`)."""
+"""Monitoring of the site: alarms, their e-mail topic, and one dashboard. The host pushes its metrics (`manage.py metrics push`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ ERRORS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """One alarm: of which metric it takes what, over which time, and how it compares."""
+    """One alarm: its metric, statistic, period in seconds, and comparison."""
 
     name: str
     says: str
@@ -46,12 +46,12 @@ class Watch:
 
     @property
     def alarm_name(self) -> str:
-        """The alarm's name in the account."""
+        """Name of the alarm in the account."""
         return f"cohort-{self.name}"
 
 
 def watches(certificate_arn: str | None) -> list[Watch]:
-    """The alarms of a site; its certificate is AWS's own if it has an ARN, and the host's otherwise."""
+    """Return the alarms of a site; its certificate is AWS's own if it has an ARN, and the host's otherwise."""
     return [
         # A new version replaces the host, which takes less than these 15 minutes.
         Watch(
@@ -121,7 +121,7 @@ def _certificate(arn: str | None) -> Watch:
 
 
 class Monitoring(Construct):
-    """A topic that reaches the site's people by e-mail, the alarms, and the dashboard."""
+    """A topic that reaches the site's administrators by e-mail, the alarms, and the dashboard."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, certificate_arn: str | None) -> None:
         super().__init__(scope, construct_id)
@@ -170,7 +170,7 @@ class Monitoring(Construct):
 
 
 def dashboard(site: Site, watched: Sequence[Watch]) -> list[dict[str, Any]]:
-    """The dashboard's widgets: every alarm at a glance, what each one looks at, the machine, and the latest errors."""
+    """Return the dashboard's widgets: every alarm at a glance, a graph of each, the machine, and the latest errors."""
     prefix = f"arn:{partition(site.region)}:cloudwatch:{site.region}:{site.account}:alarm:"
     machine = ["AutoScalingGroupName", AUTO_SCALING_GROUP]
     graphs = [_graph(site, watch.says.split(".")[0], _series(watch), limit=watch.threshold) for watch in watched]

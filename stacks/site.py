@@ -1,4 +1,4 @@
-"""The settings of one site on AWS, from `site.toml`: what its host, its backups and the account's own policies are made from."""
+"""The settings of one site on AWS, from `site.toml`: the source of its host, its backups and the account's own policies."""
 
 import re
 import tomllib
@@ -39,7 +39,7 @@ class SiteError(ValueError):
 
 
 class Machine(BaseModel):
-    """What a size stands for."""
+    """Instance type and data volume (GiB) of a size."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ MACHINES: dict[Size, Machine] = {
 
 
 class Retention(BaseModel):
-    """How long things are kept, in days."""
+    """Retention periods, in days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,7 +88,7 @@ class Retention(BaseModel):
 
 
 class Site(BaseModel):
-    """One site: which account, under which name, how large. An unknown setting is an error, as it is mostly a misspelt one."""
+    """One site: its account, name and size. An unknown setting is an error, as it is mostly a misspelt one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -168,7 +168,7 @@ class Site(BaseModel):
 
     @property
     def zones(self) -> tuple[str, str]:
-        """The availability zones: the first holds the host and its volume, the second is a load balancer's alone."""
+        """Availability zones: the first holds the host and its volume, the second is a load balancer's alone."""
         first, second = self.availability_zones or (f"{self.region}a", f"{self.region}b")
         return first, second
 
@@ -189,7 +189,7 @@ class Site(BaseModel):
 
 
 def read_site(path: Path = SITE_FILE, *, size: str | None = None) -> Site:
-    """The site that the TOML file at `path` describes; `size` overrides its own. Raises SiteError."""
+    """Read the site that the TOML file at `path` describes; `size` overrides its own. Raises SiteError."""
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -202,7 +202,7 @@ def read_site(path: Path = SITE_FILE, *, size: str | None = None) -> Site:
 
 
 def parse_site(settings: dict[str, Any], *, source: str = "site.toml") -> Site:
-    """The site of these settings. Raises SiteError, which names every setting that is wrong."""
+    """Return the site of these settings. Raises SiteError, which names every setting that is wrong."""
     try:
         return Site.model_validate(settings)
     except ValidationError as error:
