@@ -1,4 +1,4 @@
-"""Who CloudFormation acts as, and whether they may: a stack's role, or else whoever asked for what is done.
+"""The principal CloudFormation acts as, and its permissions: a stack's role, or else the caller of the request.
 
 A role's policies are parsed once for each of their versions: a stack asks some hundred times.
 """
@@ -31,32 +31,34 @@ class Denied:
 
 @dataclass
 class Layer:
-    """One kind of policy: what it denies holds, and without its leave nothing goes."""
+    """One kind of policy of a principal: its denials hold, and without its permission nothing is allowed."""
 
     name: str
     statements: list[ParsedStatement]
     _by_action: dict[str, list[ParsedStatement]] = field(default_factory=dict)
 
     def first(self, effect: str, context: EvalContext) -> bool:
-        """Whether a statement of this effect matches."""
+        """Return whether a statement of this effect matches."""
         return any(
-            one.effect == effect
-            and iam_evaluator._resource_matches(context.resource_arn, one.resources, one.not_resources)
-            and iam_evaluator._conditions_met(one.conditions, context)
-            for one in self._about(context.action)
+            statement.effect == effect
+            and iam_evaluator._resource_matches(context.resource_arn, statement.resources, statement.not_resources)
+            and iam_evaluator._conditions_met(statement.conditions, context)
+            for statement in self._about(context.action)
         )
 
     def _about(self, action: str) -> list[ParsedStatement]:
         if action not in self._by_action:
             self._by_action[action] = [
-                one for one in self.statements if iam_evaluator._action_matches(action, one.actions, one.not_actions)
+                statement
+                for statement in self.statements
+                if iam_evaluator._action_matches(action, statement.actions, statement.not_actions)
             ]
         return self._by_action[action]
 
 
 @dataclass
 class Principal:
-    """Somebody who acts, with every policy that counts."""
+    """A principal with every policy that counts."""
 
     info: PrincipalInfo
     layers: list[Layer]
@@ -65,24 +67,24 @@ class Principal:
 
     @property
     def arn(self) -> str:
-        """As AWS names them in a refusal."""
+        """ARN as AWS names it in a refusal."""
         return str(self.info.arn)
 
     @property
     def is_root(self) -> bool:
-        """The account itself, which may do everything."""
+        """True for the account itself, which may do everything."""
         return self.info.policies is None
 
 
 class NobodyKnown(ValueError):
-    """Whoever asked, or the role, is not there any more. The message is AWS's."""
+    """The caller, or the role, does not exist any more. The message is AWS's."""
 
 
 _roles: dict[str, tuple[object, Principal]] = {}
 
 
 def of_role(arn: str) -> Principal:
-    """CloudFormation's session of a role. Raises NobodyKnown."""
+    """Return CloudFormation's session of a role. Raises NobodyKnown."""
     name = arn.rpartition("/")[2]
     role = iam._roles.get(name)
     if role is None or role["Arn"] != arn:
@@ -96,7 +98,7 @@ def of_role(arn: str) -> Principal:
 
 
 def of_caller() -> Principal:
-    """Whoever made the request that is being carried out. Raises NobodyKnown.
+    """Return the caller of the request that is being carried out. Raises NobodyKnown.
 
     A stack's work goes on in the context of the request that began it, which holds the key whose signature was checked.
     """
@@ -112,12 +114,12 @@ def of_caller() -> Principal:
 
 
 def of_info(info: PrincipalInfo) -> Principal:
-    """Somebody whose policies were gathered already."""
+    """Return a principal whose policies were gathered already."""
     return Principal(info, _layers(info, has_session_policies=False))
 
 
 def decision(principal: Principal, asked: Asked) -> str:
-    """What IAM's simulator says: `allowed`, `explicitDeny` or `implicitDeny`, by the principal's own policies and limits alone."""
+    """Return the decision of IAM's simulator: `allowed`, `explicitDeny` or `implicitDeny`, by policies and limits alone."""
     context = _context(principal, asked, {})
     if any(layer.first("Deny", context) for layer in principal.layers):
         return "explicitDeny"
@@ -125,36 +127,40 @@ def decision(principal: Principal, asked: Asked) -> str:
 
 
 def refusal(principal: Principal, asked: Asked, tags: dict[str, str], key_policy: Any = None) -> Denied | None:
-    """Why AWS would refuse, or None if it would not. `tags` are the resource's; `key_policy` that of a key not made yet."""
+    """Return AWS's refusal, or None if it would allow. `tags` are the resource's; `key_policy` that of a key not made yet."""
     if principal.is_root:
         return None
     context = _context(principal, asked, tags)
     # A resource's own policy can allow too; only some services' resources carry one.
     service = asked.action.partition(":")[0]
-    found = (key_policy, context.principal_account) if key_policy else iam_evaluator._resource_policy(service, asked.resource)
+    resource_policy = (
+        (key_policy, context.principal_account) if key_policy else iam_evaluator._resource_policy(service, asked.resource)
+    )
     for layer in principal.layers:
         if layer.first("Deny", context):
             return Denied(asked, principal.arn, f"with an explicit deny in {_an(layer.name)}")
-    if found and iam_evaluator.evaluate_resource_policy(found[0], context).decision == "Deny":
+    if resource_policy and iam_evaluator.evaluate_resource_policy(resource_policy[0], context).decision == "Deny":
         return Denied(asked, principal.arn, "with an explicit deny in a resource-based policy")
     missing = next((layer.name for layer in principal.layers if not layer.first("Allow", context)), None)
-    if found and not _by_resource(principal, context, found, service, missing):
+    if resource_policy and not _by_resource(principal, context, resource_policy, service, missing):
         return Denied(asked, principal.arn, f"because no resource-based policy allows the {asked.action} action")
-    if missing is None or (found and _allows_itself(principal, context, found)):
+    if missing is None or (resource_policy and _allows_itself(principal, context, resource_policy)):
         return None
     return Denied(asked, principal.arn, f"because no {missing} allows the {asked.action} action")
 
 
-def _by_resource(principal: Principal, context: EvalContext, found: tuple[Any, Any], service: str, missing: str | None) -> bool:
-    """Whether a key's own policy lets the key's account decide, without which no other policy counts."""
-    if missing is not None or service not in iam_evaluator._POLICY_REQUIRED or not found[0]:
+def _by_resource(
+    principal: Principal, context: EvalContext, resource_policy: tuple[Any, Any], service: str, missing: str | None
+) -> bool:
+    """Return whether a key's policy lets the key's account decide, without which no other policy counts."""
+    if missing is not None or service not in iam_evaluator._POLICY_REQUIRED or not resource_policy[0]:
         return True
-    return bool(iam_evaluator.evaluate_resource_policy(found[0], context).decision == "Allow")
+    return bool(iam_evaluator.evaluate_resource_policy(resource_policy[0], context).decision == "Allow")
 
 
-def _allows_itself(principal: Principal, context: EvalContext, found: tuple[Any, Any]) -> bool:
-    """Whether the resource's policy names this principal, and every limit lets it."""
-    named = iam_evaluator.evaluate_resource_policy(found[0], context, named_only=True).decision == "Allow"
+def _allows_itself(principal: Principal, context: EvalContext, resource_policy: tuple[Any, Any]) -> bool:
+    """Return whether the resource's policy names this principal, and every limit allows it."""
+    named = iam_evaluator.evaluate_resource_policy(resource_policy[0], context, named_only=True).decision == "Allow"
     return named and all(layer.first("Allow", context) for layer in principal.layers[1:])
 
 
@@ -196,7 +202,7 @@ def _of_role(name: str, role: dict[str, Any]) -> Principal:
 
 
 def _layers(info: PrincipalInfo, has_session_policies: bool) -> list[Layer]:
-    """Identity policies first, then what limits them: a boundary, and what a session was opened with."""
+    """Return identity policies first, then what limits them: a boundary, and what a session was opened with."""
     limits = [_flat(limit) for limit in info.limits]
     session = [Layer(SESSION_POLICY, limits.pop())] if has_session_policies else []
     return [Layer(IDENTITY, _flat(info.policies or [])), *(Layer(BOUNDARY, limit) for limit in limits), *session]
@@ -211,7 +217,7 @@ def _an(name: str) -> str:
 
 
 def _version(role: dict[str, Any]) -> object:
-    """Differs as soon as anything differs that decides what a role may do."""
+    """Return a value that changes with anything that decides what a role may do."""
     attached = list(role.get("AttachedPolicies") or [])
     boundary = role.get("PermissionsBoundary")
     return (

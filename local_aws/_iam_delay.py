@@ -1,4 +1,4 @@
-"""IAM's delay: for a while after a change, authorisation and reads see what there was before, or what there is now.
+"""IAM's delay: for a while after a change, authorisation and reads see the state before it, or the present one.
 
 IAM is eventually consistent: "a change that you make might not be visible immediately" (IAM user guide, "Troubleshoot IAM",
 "Changes that I make are not always immediately visible"). That goes for users, keys, roles, policies, boundaries and group
@@ -43,7 +43,7 @@ _moments: contextvars.ContextVar[dict[Key, float]] = contextvars.ContextVar("mom
 
 
 class Delay:
-    """How long changes take to be seen, in seconds, as `file` says: a number, and after it the seed of what readers draw.
+    """The delay after which changes are seen, in seconds, as `file` says: a number, and after it the seed of the readers' draws.
 
     Without the file, or at 0, nothing is kept and every reader sees what there is.
     """
@@ -59,7 +59,7 @@ class Delay:
         self._before: dict[Key, list[tuple[float, Any]]] = {}
 
     def note(self) -> None:
-        """Take down what changed since the last time. Called before and after each change."""
+        """Record what changed since the last call. Called before and after each change."""
         if not self._is_on():
             return
         now = time.monotonic()
@@ -77,7 +77,7 @@ class Delay:
 
     @contextmanager
     def seen(self) -> Iterator[None]:
-        """What this request sees, for as long as it reads. It may not give way to other requests meanwhile."""
+        """Show IAM as this request sees it while it reads. It may not give way to other requests meanwhile."""
         self.note()
         drawn = self._drawn()
         if not drawn:
@@ -100,7 +100,7 @@ class Delay:
                 getattr(iam, name)._data = data
 
     def _drawn(self) -> dict[Key, Any]:
-        """The things that this request sees as they were, each at one moment within the delay."""
+        """Return the records that this request sees in an older state, each at one moment within the delay."""
         since = time.monotonic() - self._seconds
         moments, drawn = _moments.get(), {}
         for key, changes in list(self._before.items()):
@@ -135,7 +135,7 @@ class Delay:
 
 
 def by_request(inner: Application) -> Application:
-    """The application, with each request a reader of its own."""
+    """Wrap the application so that each request is a reader of its own."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         _moments.set({})
@@ -185,7 +185,7 @@ def _changing(delay: Delay, function: Callable[..., Any], types: str = "") -> Ca
 
 
 def _answering(delay: Delay, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Of ministack's STS, which looks up roles and users and never waits for anything."""
+    """Wrap ministack's STS, which looks up roles and users and never waits for anything."""
 
     async def answer(*arguments: Any, **named: Any) -> Any:
         with delay.seen():
@@ -195,7 +195,7 @@ def _answering(delay: Delay, handle: Callable[..., Awaitable[Any]]) -> Callable[
 
 
 def _without_use(record: Any) -> Any:
-    """A record without what changes by being used alone."""
+    """Return a record without the parts that change merely by use."""
     if isinstance(record, dict) and _key_use.RECORD in record:
         return {name: value for name, value in record.items() if name != _key_use.RECORD}
     return record

@@ -1,4 +1,4 @@
-"""A stack keeps the role that it was last given, and whoever gives one needs the right to pass it on.
+"""The role that a stack keeps once it was given, and the caller's right to pass it on.
 
 CloudFormation user guide, "AWS CloudFormation service role"; API reference, `RoleARN` of each action.
 """
@@ -24,7 +24,7 @@ ON_STACKS = ("CreateStack", "UpdateStack", "DeleteStack", "ContinueUpdateRollbac
 
 
 def install() -> None:
-    """Wrap the actions that take a role, and the one that tells of it."""
+    """Wrap the actions that take a role, and the one that shows it."""
     table = handlers._ACTION_HANDLERS
     for name in ON_STACKS:
         table[name] = _keeping(table[name])
@@ -34,7 +34,7 @@ def install() -> None:
 
 
 def role_of(stack: str) -> str:
-    """The ARN of the role that a stack, or the one that it is nested in, was given; empty if none was."""
+    """Return the ARN of the role that a stack, or the one that it is nested in, was given; empty if none was."""
     record = _stacks.get(stack)
     while record is not None:
         if record.get(KEPT):
@@ -97,20 +97,20 @@ def _telling(describe: Handler) -> Handler:
         text = body.decode()
         for name, stack in _stacks.items():
             if role := role_of(name):
-                told = f"<StackId>{stack['StackId']}</StackId>"
-                text = text.replace(told, f"{told}<RoleARN>{role}</RoleARN>")
+                stack_id = f"<StackId>{stack['StackId']}</StackId>"
+                text = text.replace(stack_id, f"{stack_id}<RoleARN>{role}</RoleARN>")
         return status, headers, text.encode()
 
     return described
 
 
 def _held(stack: dict[str, Any] | None) -> str:
-    """The role that a stack has. One that was deleted has none."""
+    """Return the role that a stack has; empty for a deleted one."""
     return "" if stack is None or stack["StackStatus"] == "DELETE_COMPLETE" else str(stack.get(KEPT, ""))
 
 
 def _refused(passed: str, kept: str) -> Any:
-    """AWS's answer where the caller may not pass the role, or CloudFormation cannot take it; else None."""
+    """Return AWS's answer where the caller may not pass the role, or CloudFormation cannot assume it; else None."""
     if passed:
         try:
             denied = _denied(passed)
@@ -123,14 +123,14 @@ def _refused(passed: str, kept: str) -> Any:
 
 
 def _denied(role: str) -> _acting.Denied | None:
-    """IAM user guide, "Grant a user permissions to pass a role to an AWS service"."""
+    """Return the caller's refusal of iam:PassRole (IAM user guide, "Grant a user permissions to pass a role to an AWS service")."""
     caller = _acting.of_caller()
     caller.keys = {}
     return _acting.refusal(caller, Asked("iam:PassRole", role, {"iam:PassedToService": _acting.SERVICE}), {})
 
 
 def _can_be_assumed(role: str) -> bool:
-    """Whether it is there, and lets CloudFormation take it."""
+    """Return whether the role exists, and lets CloudFormation assume it."""
     record = iam._roles.get(role.rpartition("/")[2])
     if record is None or record["Arn"] != role:
         return False

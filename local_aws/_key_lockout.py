@@ -1,4 +1,4 @@
-"""KMS makes no key that whoever makes it could not manage afterwards.
+"""KMS's refusal of a key whose maker could not manage it afterwards.
 
 KMS API reference, CreateKey, "BypassPolicyLockoutSafetyCheck": the key policy must let the caller call PutKeyPolicy on the key; and
 PutKeyPolicy itself, of the same. AWS's knowledge centre, "update-key-policy-future": the caller's own policies count too.
@@ -14,7 +14,7 @@ PUT = "kms:PutKeyPolicy"
 
 
 def check(principal: _acting.Principal, change: Change) -> None:
-    """Refuse a key, or a key's new policy, that locks out whoever CloudFormation acts for. Raises Refused."""
+    """Refuse a key, or a key's new policy, that locks out the principal CloudFormation acts for. Raises Refused."""
     if change.operation not in ("create", "update") or not change.touches("KeyPolicy") or _is_bypassed(change):
         return
     key = change.place.arn("kms", f"key/{change.physical_id or '11111111-2222-3333-4444-555555555555'}")

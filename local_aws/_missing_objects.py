@@ -1,8 +1,7 @@
-"""HEAD or GET of an object that is not there: 404 to whoever may list its bucket, 403 to whoever may not.
+"""HEAD or GET of a missing object: 404 to a caller who may list its bucket, 403 to anyone else.
 
-S3's API reference, "HeadObject" and "GetObject", section "Permissions". What it does not say is whether a right to list under a
-condition on `s3:prefix` counts. A file beside the state decides: 403, the stricter, unless it holds 404, by which the key is the
-prefix.
+S3's API reference, "HeadObject" and "GetObject", section "Permissions". It does not say whether a right to list under a condition
+on `s3:prefix` counts. A file beside the state decides: 403, the stricter, unless it holds 404, by which the key is the prefix.
 """
 
 from pathlib import Path
@@ -13,7 +12,7 @@ NOT_FOUND = 404
 
 
 def install(file: Path) -> None:
-    """Answer so. `file` is read anew for each object that is not there."""
+    """Install the rule. `file` is read anew for each missing object."""
 
     def rule(request: ObjectRequest, handle: Handle) -> Answer:
         answer = handle(request)

@@ -1,4 +1,4 @@
-"""A stack's parameters of `AWS::SSM::Parameter::Value<...>` are read by whoever CloudFormation acts for.
+"""Rights on a stack's parameters of `AWS::SSM::Parameter::Value<...>`: read as the principal CloudFormation acts for.
 
 CloudFormation user guide, "Specify existing resources at runtime with CloudFormation-supplied parameter types"; AWS's words as
 reported in aws/aws-cdk issue 20959.
@@ -23,7 +23,7 @@ _role: ContextVar[str | None] = ContextVar("role", default=None)
 
 
 def install() -> None:
-    """Wrap the look-up that CloudFormation makes."""
+    """Wrap CloudFormation's look-up of parameters."""
     resolve = ssm.resolve_parameter_value
 
     def resolve_allowed(name: str, *arguments: Any, **named: Any) -> Any:
@@ -36,7 +36,7 @@ def install() -> None:
 
 @contextmanager
 def read_by(role: str) -> Iterator[None]:
-    """Have parameters read by this role, or by the caller without one; also by what goes on after the request."""
+    """Read parameters as this role, or as the caller where it is empty; also in work that goes on after the request."""
     token = _role.set(role)
     try:
         yield

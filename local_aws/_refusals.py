@@ -1,4 +1,4 @@
-"""How CloudFormation tells that whoever it acts for may not do something, in the words that its events have on AWS.
+"""CloudFormation's messages about missing rights of the principal it acts for, in the words that its events have on AWS.
 
 From events as people have reported them: aws/aws-cdk issues 8571 and 27067 (IAM; an older handler), aws-solutions-library-samples/
 data-lakes-on-aws issue 275 (a nested stack), aws-amplify/amplify-cli issue 10116 (EC2), vsnyc in aws-quickstart/quickstart-mongodb
@@ -39,11 +39,11 @@ TEMPLATE_REFUSED = (
 
 
 class Refused(ValueError):
-    """Whoever CloudFormation acts for may not. The message is what the resource's event says."""
+    """The principal CloudFormation acts for lacks the right. The message is what the resource's event says."""
 
 
 def refused(kind: str, denied: Denied) -> Refused:
-    """A refusal while a resource of this type is made, changed or removed."""
+    """Return the refusal of making, changing or removing a resource of this type."""
     service = denied.asked.action.partition(":")[0]
     if kind == STACK:
         return Refused(TEMPLATE_REFUSED if service == "s3" else f"API: cloudFormation {sentence(denied)}")
@@ -56,21 +56,21 @@ def refused(kind: str, denied: Denied) -> Refused:
 
 
 def by_handler(text: str, service: str, status: int, code: str) -> Refused:
-    """What a type's handler returned after a service's answer."""
-    told = f"{text} (Service: {NAMES.get(service, service.title())}, Status Code: {status}, Request ID: {new_uuid()})"
+    """Return the error that a type's handler reports after a service's answer."""
+    text = f"{text} (Service: {NAMES.get(service, service.title())}, Status Code: {status}, Request ID: {new_uuid()})"
     return Refused(
-        f'Resource handler returned message: "{told} (SDK Attempt Count: 1)" (RequestToken: {new_uuid()}, HandlerErrorCode: {code})'
+        f'Resource handler returned message: "{text} (SDK Attempt Count: 1)" (RequestToken: {new_uuid()}, HandlerErrorCode: {code})'
     )
 
 
 def sentence(denied: Denied) -> str:
-    """The one sentence that every service answers."""
+    """Return the sentence with which every service refuses."""
     asked = denied.asked
     return f"User: {denied.principal} is not authorized to perform: {asked.action} on resource: {_named(asked)} {denied.why}"
 
 
 def _named(asked: Asked) -> str:
-    """As each service names what it was about: IAM by kind and name, where the request holds the name alone; S3 in quotes."""
+    """Return the resource as each service names it: IAM by kind and name, where the request holds the name alone; S3 quoted."""
     service, _, verb = asked.action.partition(":")
     if service == "s3":
         return f'"{asked.resource}"'

@@ -1,7 +1,7 @@
-"""CloudFormation does only what the stack's role may do, or else whoever asked: decided before each type's handler runs.
+"""Rights of the stack's role, or else of the caller: checked before each type's handler runs.
 
-One wrapper around every handler, ours included, for what is made, changed and removed, in roll-back and clean-up too; and around
-what drift detection reads with. To be installed when every type is registered.
+One wrapper around every handler, ours included, for creation, update and removal, in roll-back and clean-up too; and around the
+readers of drift detection. To be installed when every type is registered.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -86,7 +86,7 @@ def _importing(kind: str, take: Handler) -> Handler:
 
 
 def _removing_later(delete_predecessor: Handler) -> Handler:
-    """What an update replaced is removed when the stack is done, by a function that has no handler around it."""
+    """Check the removal of a replaced resource, done at the stack's end by a function that has no handler around it."""
 
     def decided(delete: Handler, *arguments: Any, **named: Any) -> Any:
         replaced, stack = _updated.get(), _stack.get()
@@ -193,7 +193,10 @@ def _decide_for(principal: _acting.Principal, change: Change) -> None:
 
 
 def _replacing(kind: str) -> frozenset[str]:
-    """Of a type that nothing is known of, every update is one; only who is the account itself gets that far."""
+    """Return the properties whose change replaces the resource.
+
+    None for an unknown type, of which every change is an update; only the account itself gets that far.
+    """
     try:
         return actions.replacing(kind)
     except actions.UnknownType:

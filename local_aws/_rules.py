@@ -1,4 +1,4 @@
-"""Where AWS differs from ministack, put into place in one order: each rule wraps what those before it left.
+"""Corrections of ministack towards AWS, installed in one order: each wraps what those before it left.
 
 Importing this reads ministack's settings, so it comes after `_settings.apply`.
 """
@@ -50,7 +50,7 @@ from local_aws import (
 
 
 def install(state: Path, pace: float) -> _pace.Pace:
-    """Put every rule into place. Returns the pace of CloudFormation, which has to be ended."""
+    """Install every rule. Returns the pace of CloudFormation, which has to be ended."""
     _resources.register()
     _buckets.register()
     _imports.register()
@@ -95,6 +95,6 @@ def install(state: Path, pace: float) -> _pace.Pace:
 
 
 def around(app: Any, state: Path) -> Any:
-    """The application with what is decided for each request as a whole."""
+    """Wrap the application in the rules for requests as a whole."""
     answering = _conditional_writes.noting_beginnings(_delay.delayed(app, state / _settings.DELAY_FILE))
     return _iam_delay.by_request(answering)

@@ -1,4 +1,4 @@
-"""Sessions that `sts:GetSessionToken` gives to whoever holds an access key: what they may call, how long they last, what ends them.
+"""Sessions of `sts:GetSessionToken`: their permitted calls, their duration, and their end.
 
 They outlive the key that asked for them, and no policy can forbid asking (STS API reference, GetSessionToken; IAM user guide,
 "Permissions for GetSessionToken"). ministack gives them for any time, lets them call IAM, and lets them go on in a new user of the
@@ -20,15 +20,15 @@ INVALID = "The security token included in the request is invalid."
 
 
 def install() -> None:
-    """Wrap what resolves credentials, what authorises, and STS's answers."""
+    """Wrap the resolution of credentials, the authorisation, and STS's answers."""
     resolve: Callable[..., Any] = iam_evaluator.resolve_credential
     enforce: Callable[..., Any] = iam_evaluator.enforce
 
     def resolve_while_user_lives(access_key_id: str, *arguments: Any, **named: Any) -> Any:
-        found = resolve(access_key_id, *arguments, **named)
-        if isinstance(found, iam_evaluator.ResolvedCredential) and _is_orphan(found):
+        credential = resolve(access_key_id, *arguments, **named)
+        if isinstance(credential, iam_evaluator.ResolvedCredential) and _is_orphan(credential):
             return iam_evaluator.CredentialResolutionError("InvalidClientTokenId", INVALID)
-        return found
+        return credential
 
     def enforce_within_session(access_key_id: str, iam_action: str, *arguments: Any, **named: Any) -> Any:
         if _is_user_session(access_key_id) and iam_action.startswith(("iam:", "sts:")) and iam_action not in STS_ACTIONS:
@@ -46,7 +46,7 @@ def _is_user_session(access_key_id: str) -> bool:
 
 
 def _is_orphan(credential: Any) -> bool:
-    """Whether it is a session of a user who is not there any more: one of the same name is somebody else."""
+    """Return whether it is a session of a deleted user: another user of the same name is somebody else."""
     if not _is_user_session(credential.access_key_id):
         return False
     user = iam._users.get_scoped(credential.account_id, None, credential.principal_name)
@@ -64,7 +64,7 @@ def _within_duration(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
 
 
 def _refused(duration: str) -> str:
-    """Why AWS refuses a session of this many seconds; empty if it does not."""
+    """Return AWS's reason to refuse a session of this many seconds; empty if it does not."""
     if not duration or SHORTEST <= int(duration) <= LONGEST:
         return ""
     bound = f"greater than or equal to {SHORTEST}" if int(duration) < SHORTEST else f"less than or equal to {LONGEST}"

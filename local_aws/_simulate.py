@@ -1,4 +1,4 @@
-"""SimulatePrincipalPolicy as IAM decides: with the condition keys that are asked about, the boundary, and every resource.
+"""SimulatePrincipalPolicy as in IAM: with the condition keys of the request, the boundary, and every resource.
 
 IAM API reference, "SimulatePrincipalPolicy". ministack looks at the identity's policies alone, and finds none of a role with a
 path.
@@ -20,12 +20,12 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 def install() -> None:
-    """Put the action in ministack's table in place of its own."""
+    """Replace ministack's own action in its table."""
     iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate
 
 
 def simulate(parameters: dict[str, Any]) -> Answer:
-    """One result for each action on each resource; resources' own policies do not count unless they are passed on."""
+    """Answer one result for each action on each resource; resources' own policies do not count unless they are passed on."""
     arn = iam._p(parameters, "PolicySourceArn")
     principal = _principal(arn)
     if principal is None:
@@ -72,14 +72,14 @@ def _result(action: str, resource: str, decision: str) -> str:
 
 
 def _members(parameters: dict[str, Any], name: str, part: str = "") -> list[str]:
-    """The places of a list's members, such as `ActionNames.member.1`, as long as there are any."""
-    found: list[str] = []
+    """Return the parameter prefixes of a list's members, such as `ActionNames.member.1`, as long as there are any."""
+    members: list[str] = []
     for number in count(1):
         place = f"{name}.member.{number}"
         if not iam._p(parameters, f"{place}{part}"):
-            return found
-        found.append(place)
-    return found
+            return members
+        members.append(place)
+    return members
 
 
 def _values(parameters: dict[str, Any], name: str) -> list[str]:

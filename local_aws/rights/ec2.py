@@ -1,4 +1,4 @@
-"""EC2's actions: on each resource that a call touches, with the tags that it asks for and the call that a tag comes with."""
+"""EC2's permission checks: each resource that a call touches, the tags that it sets, and the call that a tag comes with."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -47,7 +47,7 @@ ON_ITS_OWN = frozenset({"DescribeVolumeAttribute", "DescribeVpcAttribute"})
 
 
 def asked(change: Change, action: str) -> Iterator[Asked]:
-    """What is asked for one of EC2's actions."""
+    """Yield the checks of one of EC2's actions."""
     verb = action.removeprefix("ec2:")
     if verb == "RunInstances":
         yield from _machines(change, action)
@@ -84,7 +84,7 @@ def _arn(change: Change, kind: str, identifier: str) -> str:
 
 
 def _just_made(change: Change) -> dict[str, str] | None:
-    """The tags of what this change makes itself; a route or a rule belongs to what was there before."""
+    """Return the tags of what this change makes itself; None where a route or a rule belongs to what existed before."""
     return change.tags if change.operation == "create" and not OWN[change.kind][1] else None
 
 
@@ -112,25 +112,25 @@ def _tagged(change: Change, action: str, verb: str) -> Iterator[Asked]:
 
 
 def _asked_for(change: Change) -> dict[str, str]:
-    """The tags that the thing is made with."""
+    """Return the tags that the resource is made with."""
     if change.kind == "AWS::EC2::LaunchTemplate":
         return specified(change.properties.get("TagSpecifications"), "launch-template")
     return change.tags
 
 
 def specified(specifications: Any, kind: str) -> dict[str, str]:
-    """The tags that a launch template, or a request, gives to one kind of resource."""
+    """Return the tags that a launch template, or a request, gives to one kind of resource."""
     return {
         str(tag["Key"]): str(tag["Value"])
-        for one in specifications or []
-        if one.get("ResourceType") == kind
-        for tag in one.get("Tags") or []
+        for specification in specifications or []
+        if specification.get("ResourceType") == kind
+        for tag in specification.get("Tags") or []
         if not str(tag["Key"]).startswith("aws:")
     }
 
 
 def _rules_change(change: Change, verb: str) -> bool:
-    """Whether rules come, or go, in the direction that the call is about."""
+    """Return whether rules come, or go, in the direction that the call is about."""
     name = "SecurityGroupEgress" if verb.endswith("Egress") else "SecurityGroupIngress"
     if change.kind != "AWS::EC2::SecurityGroup":
         return True
@@ -141,7 +141,7 @@ def _rules_change(change: Change, verb: str) -> bool:
 
 
 def _machines(change: Change, action: str) -> Iterator[Asked]:
-    """What Auto Scaling asks for in the name of whoever makes a group that uses a launch template.
+    """Yield Auto Scaling's checks on the maker of a group that uses a launch template.
 
     Amazon EC2 Auto Scaling user guide, "Control Amazon EC2 launch template usage in Auto Scaling groups".
     """
@@ -155,9 +155,9 @@ def _machines(change: Change, action: str) -> Iterator[Asked]:
     yield Asked(action, _arn(change, "instance", ANY), keys | running | with_tags(change, tags), {})
     yield Asked(action, template, keys)
     yield Asked(action, _arn(change, "network-interface", ANY), keys, {})
-    yield from (Asked(action, _arn(change, "security-group", one), keys) for one in _security_groups(data))
+    yield from (Asked(action, _arn(change, "security-group", group), keys) for group in _security_groups(data))
     subnets = change.properties.get("VPCZoneIdentifier") or [ANY]
-    yield from (Asked(action, _arn(change, "subnet", str(one)), keys) for one in subnets)
+    yield from (Asked(action, _arn(change, "subnet", str(subnet)), keys) for subnet in subnets)
     yield Asked(
         action, _arn(change, "volume", ANY), keys | with_tags(change, specified(data.get("TagSpecifications"), "volume")), {}
     )
@@ -177,5 +177,5 @@ def _tokens(data: Any) -> str:
 
 def _security_groups(data: Any) -> list[str]:
     interfaces = data.get("NetworkInterfaces") or []
-    named = [one for interface in interfaces for one in interface.get("Groups") or []] or data.get("SecurityGroupIds") or [ANY]
-    return [str(one) for one in named]
+    named = [group for interface in interfaces for group in interface.get("Groups") or []] or data.get("SecurityGroupIds") or [ANY]
+    return [str(group) for group in named]

@@ -1,4 +1,4 @@
-"""IAM's actions: on the principal or policy by its ARN, with its boundary, the policy that is attached, and who gets a role."""
+"""IAM's permission checks: the principal or policy by its ARN, its boundary, the attached policy, and who gets a role."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -39,17 +39,20 @@ LINKED = {
 
 
 def asked(change: Change, action: str) -> Iterator[Asked]:
-    """What is asked for one of IAM's actions."""
+    """Yield the checks of one of IAM's actions."""
     verb = action.removeprefix("iam:")
     if change.kind not in KINDS:
         yield from _of_others(change, action, verb)
         return
-    special = SPECIAL.get(verb) or next((one for ends, one in BY_NAME if ends.fullmatch(verb)), _plain)
+    special = SPECIAL.get(verb) or next((handler for ends, handler in BY_NAME if ends.fullmatch(verb)), _plain)
     yield from special(change, action, verb)
 
 
 def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """A type that is no principal and no managed policy. One that is a policy of principals names those; a role is passed."""
+    """Yield the checks of a type that is no principal and no managed policy.
+
+    One that is a policy of principals names those; a role is passed.
+    """
     if verb == "PassRole":
         if change.kind in PASSED_TO:
             yield from _passed(change, action, verb)
@@ -57,7 +60,7 @@ def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
         if change.kind in LINKED:
             yield from _linked(change, action, verb)
     elif change.kind == "AWS::IAM::Policy":
-        kind = next(one for one in ("Role", "User", "Group") if one in verb)
+        kind = next(principal for principal in ("Role", "User", "Group") if principal in verb)
         for name in change.properties.get(f"{kind}s") or []:
             yield Asked(action, _named(change, kind.lower(), str(name)))
     else:
@@ -65,7 +68,7 @@ def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
 
 
 def _plain(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """On the principal itself, with the tags and the boundary that it is made with."""
+    """Check the principal itself, with the tags and the boundary that it is made with."""
     if verb == "GetRole" and change.kind != "AWS::IAM::Role":
         yield from (Asked(action, role) for role in _roles(change))
     elif verb.startswith("Create"):
@@ -75,7 +78,7 @@ def _plain(change: Change, action: str, verb: str) -> Iterator[Asked]:
 
 
 def _status(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """A new key is active; only one that shall not be is changed at once."""
+    """Check the status of a new key only where it is inactive: a new key is active."""
     if change.operation != "create" or change.properties.get("Status") == "Inactive":
         yield Asked(action, own_arn(change))
 
@@ -97,7 +100,7 @@ def _untagged(change: Change, action: str, verb: str) -> Iterator[Asked]:
 
 
 def own_arn(change: Change) -> str:
-    """The ARN of the principal or policy itself: the one that is there, else the one that will be."""
+    """Return the ARN of the principal or policy itself: the existing one, else the future one."""
     kind, name_of = KINDS[change.kind]
     if change.kind == "AWS::IAM::ManagedPolicy" and change.physical_id.startswith("arn:"):
         return change.physical_id
@@ -113,7 +116,7 @@ def _arn(change: Change, kind: str, name: str, path: Any = None) -> str:
 
 
 def _named(change: Change, kind: str, name: str) -> str:
-    """The ARN of another principal by its name. One that nobody knows is taken to lie beside this one."""
+    """Return the ARN of another principal by its name. An unknown one is taken to lie beside this one."""
     return change.place.known.arn(kind, name) or _arn(change, kind, name, change.properties.get("Path"))
 
 
@@ -123,7 +126,7 @@ def _boundary(properties: Any) -> dict[str, Any]:
 
 
 def _held_boundary(change: Change) -> dict[str, Any]:
-    """The boundary that binds the principal while it is changed: of an update, the one from before."""
+    """Return the boundary that binds the principal while it is changed: of an update, the one from before."""
     return _boundary(change.before if change.operation == "update" else change.properties)
 
 
@@ -136,7 +139,7 @@ def _passed(change: Change, action: str, verb: str) -> Iterator[Asked]:
 
 
 def _roles(change: Change) -> list[str]:
-    """The roles that the type's properties name, as ARNs."""
+    """Return the roles that the type's properties name, as ARNs."""
     properties = change.properties
     match change.kind:
         case "AWS::CloudFormation::Stack":
@@ -182,7 +185,7 @@ def _attached(change: Change, action: str, verb: str) -> Iterator[Asked]:
 
 
 def _inline_or_boundary(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """Inline policies, and the boundary itself, whose key names the one that is put there."""
+    """Check inline policies, and the boundary itself, whose key names the new boundary."""
     if verb.endswith("PermissionsBoundary"):
         wanted = change.properties.get("PermissionsBoundary")
         if bool(wanted) == verb.startswith("Put"):
@@ -192,8 +195,8 @@ def _inline_or_boundary(change: Change, action: str, verb: str) -> Iterator[Aske
         if change.added("Policies"):
             yield Asked(action, own_arn(change), _held_boundary(change))
         return
-    kept = {one["PolicyName"] for one in change.properties.get("Policies") or []} if change.operation == "update" else set()
-    if any(one["PolicyName"] not in kept for one in change.removed("Policies")):
+    kept = {policy["PolicyName"] for policy in change.properties.get("Policies") or []} if change.operation == "update" else set()
+    if any(policy["PolicyName"] not in kept for policy in change.removed("Policies")):
         yield Asked(action, own_arn(change), _held_boundary(change))
 
 

@@ -1,7 +1,7 @@
-"""On which resources, and with which condition keys, each action is asked.
+"""Resources and condition keys of each action's check.
 
-Those that the action requires (Service Authorization Reference, "Resource types (*required)"), of the change that leads to it. An
-action that names no resource is asked on `*`, as AWS does.
+The resources that the action requires (Service Authorization Reference, "Resource types (*required)"), of the change that leads to
+it. An action that names no resource is checked on `*`, as on AWS.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ BY_SERVICE: dict[str, Asking] = {"iam": iam.asked, "ec2": ec2.asked, **services.
 
 
 def all_asked(change: Change) -> list[Asked]:
-    """Everything that is asked before this change is made, in order. Raises actions.UnknownType."""
-    return [one for action in actions.needed(change) for one in asked(change, action)]
+    """Return every check before this change is made, in order. Raises actions.UnknownType."""
+    return [question for action in actions.needed(change) for question in asked(change, action)]
 
 
 def asked(change: Change, action: str) -> list[Asked]:
-    """What is asked for one action of a change; nothing where this change does not come to call it after all."""
+    """Return the checks of one action of a change; none where this change does not come to call it after all."""
     by_service = BY_SERVICE.get(action.partition(":")[0])
     return list(by_service(change, action)) if by_service else [Asked(action, ANY)]

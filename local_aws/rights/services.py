@@ -1,4 +1,4 @@
-"""The actions of the services with few resources each: storage, keys, secrets, backups, logs, alarms, topics, machines, stacks."""
+"""Permission checks of services with few resources: storage, keys, secrets, backups, logs, alarms, topics, machines, stacks."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ NEW = "11111111-2222-3333-4444-555555555555"
 
 
 def s3(change: Change, action: str) -> Iterator[Asked]:
-    """On the bucket; a nested stack's template is an object."""
+    """Check the bucket, or the object that is a nested stack's template."""
     if change.kind == "AWS::CloudFormation::Stack":
         bucket, key = template_of(str(change.properties.get("TemplateURL", "")))
         yield Asked(action, f"arn:{change.place.partition}:s3:::{bucket}/{key}")
@@ -36,13 +36,13 @@ def s3(change: Change, action: str) -> Iterator[Asked]:
 
 
 def template_of(url: str) -> tuple[str, str]:
-    """Bucket and key of a template's address, in either form that S3 has."""
-    found = _PATH_STYLE.fullmatch(url) or _HOST_STYLE.fullmatch(url)
-    return (found[1], found[2]) if found else (ANY, ANY)
+    """Return bucket and key of a template's address, in either form that S3 has."""
+    match = _PATH_STYLE.fullmatch(url) or _HOST_STYLE.fullmatch(url)
+    return (match[1], match[2]) if match else (ANY, ANY)
 
 
 def kms(change: Change, action: str) -> Iterator[Asked]:
-    """On the key; an alias is asked for beside the key that it is for. What another service does carries that service's name."""
+    """Check the key, and an alias beside its key. Calls by another service carry that service's name."""
     arn = _key(change)
     if action.endswith("Alias"):
         yield Asked(action, change.place.arn("kms", str(change.properties.get("AliasName"))))
@@ -58,8 +58,8 @@ def kms(change: Change, action: str) -> Iterator[Asked]:
     elif action == "kms:CreateKey":
         bypass = str(bool(change.properties.get("BypassPolicyLockoutSafetyCheck"))).lower()
         keys = {"kms:BypassPolicyLockoutSafetyCheck": bypass}
-    for one in _named(change, action, arn, made_by="CreateKey"):
-        yield Asked(one.action, one.resource, {**one.context, **keys}, one.tags)
+    for question in _named(change, action, arn, made_by="CreateKey"):
+        yield Asked(question.action, question.resource, {**question.context, **keys}, question.tags)
 
 
 def _key(change: Change) -> str:
@@ -72,7 +72,7 @@ def _key_arn(change: Change, key: str) -> str:
 
 
 def secretsmanager(change: Change, action: str) -> Iterator[Asked]:
-    """On the secret, whose ARN ends with six characters of AWS's own."""
+    """Check the secret, whose ARN ends with six characters of AWS's own."""
     name = str(change.properties.get("Name") or f"{change.stack}-{change.logical_id}")
     arn = (
         change.physical_id if change.physical_id.startswith("arn:") else change.place.arn("secretsmanager", f"secret:{name}-AbCdEf")
@@ -81,7 +81,7 @@ def secretsmanager(change: Change, action: str) -> Iterator[Asked]:
 
 
 def backup(change: Change, action: str) -> Iterator[Asked]:
-    """On the vault or the plan; a selection is a part of its plan."""
+    """Check the vault or the plan; a selection is a part of its plan."""
     if change.kind == "AWS::Backup::BackupVault":
         arn = change.place.arn("backup", f"backup-vault:{change.properties.get('BackupVaultName') or change.physical_id}")
     else:
@@ -90,13 +90,13 @@ def backup(change: Change, action: str) -> Iterator[Asked]:
 
 
 def logs(change: Change, action: str) -> Iterator[Asked]:
-    """On the log group."""
+    """Check the log group."""
     name = change.properties.get("LogGroupName") or change.physical_id or f"{change.stack}-{change.logical_id}"
     yield from _named(change, action, change.place.arn("logs", f"log-group:{name}"), made_by="CreateLogGroup")
 
 
 def cloudwatch(change: Change, action: str) -> Iterator[Asked]:
-    """On the alarm; a dashboard belongs to no region."""
+    """Check the alarm; a dashboard belongs to no region."""
     if change.kind == "AWS::CloudWatch::Dashboard":
         name = change.properties.get("DashboardName") or change.physical_id or change.logical_id
         arn = change.place.of_account("cloudwatch", f"dashboard/{name}")
@@ -107,7 +107,7 @@ def cloudwatch(change: Change, action: str) -> Iterator[Asked]:
 
 
 def sns(change: Change, action: str) -> Iterator[Asked]:
-    """On the topic, also of a subscription and of a policy for it."""
+    """Check the topic, also of a subscription and of a policy for it."""
     properties = change.properties
     if topics := properties.get("Topics"):
         yield from (Asked(action, str(topic)) for topic in topics)
@@ -118,7 +118,7 @@ def sns(change: Change, action: str) -> Iterator[Asked]:
 
 
 def autoscaling(change: Change, action: str) -> Iterator[Asked]:
-    """On the group, whose ARN holds an id that nobody knows beforehand."""
+    """Check the group, whose ARN holds an id that nobody knows beforehand."""
     if ":Describe" in action:
         yield Asked(action, ANY)
         return
@@ -128,7 +128,7 @@ def autoscaling(change: Change, action: str) -> Iterator[Asked]:
 
 
 def elasticloadbalancing(change: Change, action: str) -> Iterator[Asked]:
-    """On the balancer, target group or listener; a new listener belongs to the balancer that is there."""
+    """Check the balancer, target group or listener; a new listener belongs to the existing balancer."""
     if ":Describe" in action:
         yield Asked(action, ANY)
         return
@@ -141,21 +141,21 @@ def elasticloadbalancing(change: Change, action: str) -> Iterator[Asked]:
         name = change.properties.get("Name") or f"{change.stack}-{change.logical_id}"
         kind = "loadbalancer/app" if change.kind.endswith("::LoadBalancer") else "targetgroup"
         arn = change.place.arn("elasticloadbalancing", f"{kind}/{name}/*")
-    for one in _named(change, action, arn, made_by="Create", tag="AddTags", untag="RemoveTags"):
+    for question in _named(change, action, arn, made_by="Create", tag="AddTags", untag="RemoveTags"):
         is_of_new = change.operation == "create" and action.endswith(":AddTags")
         keys = {"elasticloadbalancing:CreateAction": f"Create{change.kind.rpartition('::')[2]}"} if is_of_new else {}
-        yield Asked(one.action, one.resource, {**one.context, **keys}, one.tags)
+        yield Asked(question.action, question.resource, {**question.context, **keys}, question.tags)
 
 
 def acm(change: Change, action: str) -> Iterator[Asked]:
-    """On the certificate."""
+    """Check the certificate."""
     arn = change.physical_id or change.place.arn("acm", f"certificate/{NEW}")
     made = "RequestCertificate"
     yield from _named(change, action, arn, made_by=made, tag="AddTagsToCertificate", untag="RemoveTagsFromCertificate")
 
 
 def cloudformation(change: Change, action: str) -> Iterator[Asked]:
-    """On the nested stack, which is named after the one that holds it."""
+    """Check the nested stack, which is named after the one that holds it."""
     arn = change.physical_id or change.place.arn("cloudformation", f"stack/{change.stack}-{change.logical_id}-ABCDEFGHIJKL/*")
     yield from _named(change, action, arn, made_by="CreateStack")
 
@@ -163,7 +163,7 @@ def cloudformation(change: Change, action: str) -> Iterator[Asked]:
 def _named(
     change: Change, action: str, arn: str, *, made_by: str, tag: str = "TagResource", untag: str = "UntagResource"
 ) -> Iterator[Asked]:
-    """On one resource, with the tags that the call asks for or takes away."""
+    """Check one resource, with the tags that the call sets or removes."""
     verb = action.partition(":")[2]
     resource = ANY if action in NAMELESS else arn
     is_new = change.operation == "create"
