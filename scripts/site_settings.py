@@ -1,4 +1,4 @@
-"""What `make up` writes into `$VAR_DIR/env`: its own settings, those that were given to it once, and what a person added there."""
+"""The settings that `make up` writes into `$VAR_DIR/env`: its own, those given to it once, and those a person added there."""
 
 import os
 import re
@@ -36,14 +36,14 @@ class SettingsRefused(ValueError):
 
 @dataclass(frozen=True)
 class Asked:
-    """What whoever starts `make up` asks for: the settings given to it, and the names that stand in the shell alone."""
+    """The request of whoever starts `make up`: the settings given to it, and the names that stand in the shell alone."""
 
     given: Mapping[str, str]
     left: tuple[str, ...]
 
 
 def port(name: str, default: int) -> int:
-    """The port that this name is set to, in the environment alone. Raises SettingsRefused."""
+    """Return the port that this name is set to, in the environment alone. Raises SettingsRefused."""
     text = os.environ.get(name, str(default))
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise SettingsRefused(f"{name} must be a port number between 1 and 65535; it is {text!r}.")
@@ -51,12 +51,12 @@ def port(name: str, default: int) -> int:
 
 
 def known() -> frozenset[str]:
-    """The names of the control plane's settings that a person can choose, but for AWS's own."""
+    """Return the names of the control plane's settings that a person can choose, except AWS's own."""
     return frozenset(name.upper() for name in Config.model_fields) - {"VAR_DIR", "AWS_ENDPOINT_URL"}
 
 
 def asked(shell: Mapping[str, str], kept: Mapping[str, str], *, is_embedded: bool) -> Asked:
-    """Tell what was given to `make up` from what the shell has set, perhaps for other programs. Raises SettingsRefused."""
+    """Separate the settings given to `make up` from those that the shell has for other programs. Raises SettingsRefused."""
     words = set(shell.get(GIVEN, "").split())
     foreign = {name for name in words if name.startswith("AWS_") and name != "AWS_PORT" and is_embedded}
     if wrong := sorted(words & {"COHORT_ACCOUNT", "COHORT_REGION"} | foreign):
@@ -68,7 +68,7 @@ def asked(shell: Mapping[str, str], kept: Mapping[str, str], *, is_embedded: boo
 
 
 def check_kept(kept: Mapping[str, str], file: Path, *, is_embedded: bool) -> None:
-    """See that nothing in the file contradicts how the site is started. Raises SettingsRefused, which names it."""
+    """Check that nothing in the file contradicts how the site is started. Raises SettingsRefused, which names it."""
     where = "on the embedded AWS" if is_embedded else "on an AWS account"
     if kept.get(environment.EMBEDDED, "1" if is_embedded else "0") != ("1" if is_embedded else "0"):
         raise SettingsRefused(
@@ -88,7 +88,7 @@ def check_kept(kept: Mapping[str, str], file: Path, *, is_embedded: bool) -> Non
 
 
 def merged(kept: Mapping[str, str], given: Mapping[str, str], var: Path, url: str) -> dict[str, str]:
-    """The settings that a person can change: as given now, else as kept in the file, else as `make up` begins with."""
+    """Return the changeable settings: as given now, else as kept in the file, else as `make up` begins with."""
     begun = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "SITE_URL": url,
@@ -105,12 +105,12 @@ def merged(kept: Mapping[str, str], given: Mapping[str, str], var: Path, url: st
 
 
 def common() -> Iterable[str]:
-    """The names of settings that other programs use too."""
+    """Return the names of settings that other programs use too."""
     return sorted(name for name in known() if name in _COMMON or name.startswith(_PREFIXES))
 
 
 def default(name: str) -> str:
-    """A setting's default, as it is written in a file."""
+    """Return a setting's default, as it is written in a file."""
     value = Config.model_fields[name.lower()].default
     if isinstance(value, SecretStr):
         return value.get_secret_value()
@@ -120,12 +120,12 @@ def default(name: str) -> str:
 
 
 def text(settings: Mapping[str, str]) -> str:
-    """The file."""
+    """Return the text of the file."""
     return HEAD + env_file.lines(settings)
 
 
 def _moving(kept: Mapping[str, str]) -> set[str]:
-    """What follows the folder and the ports, as long as nobody changed it."""
+    """Return the names of settings that follow the folder and the ports, as long as nobody changed them."""
     old = Path(kept.get("VAR_DIR", "/nonexistent"))
     followed = {"COHORT_MANIFEST_STORE": str(old / "manifests"), "EMAIL_URL": (old / "mail").as_uri()}
     moving = {name for name, value in followed.items() if kept.get(name) == value}

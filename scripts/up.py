@@ -55,11 +55,11 @@ FOR_A_PERSON = ("an administrator decides at", "Earlier versions are kept")
 
 
 class Stopped(Exception):
-    """Somebody asked us to stop."""
+    """The process was asked to stop."""
 
 
 class Site:
-    """What is started on this machine, and the settings that all of it shares."""
+    """The site on this machine: its processes, and the settings that they share."""
 
     def __init__(self) -> None:
         self.port = site_settings.port("PORT", 8000)
@@ -78,12 +78,12 @@ class Site:
         self._began = time.monotonic()
 
     def step(self, title: str) -> None:
-        """Tell what is being done now, and how long it has taken so far."""
+        """Print the step that begins now, and the time so far."""
         self._step_number += 1
         print(f"[{self._step_number}/{STEPS}] {title} ({time.monotonic() - self._began:.0f} s)", flush=True)
 
     def run(self) -> None:
-        """Start everything, say that it is ready, and watch it until somebody stops it."""
+        """Start everything, report that it is ready, and watch it until it is stopped."""
         self._refuse_a_shared_folder()
         with ExitStack() as started:
             web_socket = self._take_what_is_ours(started)
@@ -130,7 +130,7 @@ class Site:
             )
 
     def _keep_private(self) -> None:
-        """Make the folder, or take what lies there from the machine's other users: database, mails, keys and the password."""
+        """Make the folder, or close it to the machine's other users: database, mails, keys and the password lie there."""
         try:
             self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.var.chmod(0o700)
@@ -159,7 +159,7 @@ class Site:
         return web_socket
 
     def _leave_what_is_others(self) -> None:
-        """Take out of this process what the shell has set for other programs, perhaps, and name it."""
+        """Remove from this process what the shell may have set for other programs, and name it."""
         if self.asked.left:
             print(
                 f"Not taken from this shell, since other programs use such names too: {', '.join(self.asked.left)}. "
@@ -171,7 +171,7 @@ class Site:
             del os.environ[name]
 
     def _environment(self) -> dict[str, str]:
-        """Bring `$VAR_DIR/env` up to date, for the commands and for the next start, and return the processes' environment."""
+        """Update `$VAR_DIR/env`, for the commands and for the next start, and return the processes' environment."""
         settings = site_settings.merged(self.kept, self.asked.given, self.var, self.url)
         settings |= {"VAR_DIR": str(self.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"}
         if self.is_embedded:
@@ -191,7 +191,7 @@ class Site:
         return dict(os.environ)
 
     def _identity(self, patterns: Sequence[str]) -> dict[str, str]:
-        """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
+        """Return the key of the control plane's own IAM user on the embedded AWS: the last one if it still works, or a new one."""
         key_id, secret = self.kept.get("AWS_ACCESS_KEY_ID", ""), self.kept.get("AWS_SECRET_ACCESS_KEY", "")
         policy = control_plane_policy(ACCOUNT, REGION, patterns)
         if key_id and secret and identity_works(self.endpoint, REGION, key_id, secret):
@@ -220,7 +220,7 @@ class Site:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
 
     def _bound(self, environment: Mapping[str, str]) -> None:
-        """Cohort-Bootstrap, as an administrator of a real account deploys it: `python -m stacks.bootstrap deploy`."""
+        """Deploy Cohort-Bootstrap, as an administrator of a real account does: `python -m stacks.bootstrap deploy`."""
         root = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="root")  # noqa: S106 - ministack looks at no root secret
         try:
             bootstrap.deploy(
@@ -240,7 +240,7 @@ class Site:
         self._manage({**environment, **password}, "administrator", "ensure", ADMINISTRATOR)
 
     def _deploy(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes], *command: str) -> bool:
-        """Have the worker deploy something. False, and said, where it waits for an approval: then it goes on by itself."""
+        """Have the worker deploy something. Returns False, and says so, where it waits for an approval, after which it goes on."""
         status = self._manage(environment, *command, "--wait", "--until-approval", needs=worker, other=EXIT_STILL_WAITING)
         for line in (self.var / "manage.log").read_text().splitlines():
             if any(words in line for words in FOR_A_PERSON):
@@ -254,7 +254,7 @@ class Site:
             print("Once it is approved and made, `manage.py demo samples`, or the next start, puts recordings there.", flush=True)
 
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        """What runs the demonstration's jobs."""
+        """Run the demonstration's back end."""
         command, environment = backend.how_to_start(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
         return serving(command, self.var / "backend.log", environment)
 
@@ -324,7 +324,7 @@ class Site:
             time.sleep(0.5)
 
     def _look_after_the_rest(self) -> None:
-        """Start the embedded AWS again if it ended, and say when the disk has no room left. Raises Failed, DidNotStart."""
+        """Restart the embedded AWS if it ended, and report a full disk. Raises Failed, DidNotStart."""
         is_short = is_short_of_room(self.var)
         if is_short != self._is_short:
             self._is_short = is_short
@@ -334,7 +334,7 @@ class Site:
         if self._aws is None or self._aws.is_alive:
             return
         now = time.monotonic()
-        self._aws_starts = [*(one for one in self._aws_starts if now - one < RESTART_SECONDS), now]
+        self._aws_starts = [*(start for start in self._aws_starts if now - start < RESTART_SECONDS), now]
         if len(self._aws_starts) > RESTARTS:
             raise Failed(f"The embedded AWS ended {len(self._aws_starts)} times in a minute. Its log: {self._aws.log_path}")
         print(
@@ -345,7 +345,7 @@ class Site:
 
 
 def _schema() -> str:
-    """Tells apart the tables of one version from those of another."""
+    """Return a digest of the migrations, which differs between versions with different tables."""
     digest = hashlib.sha256()
     for path in sorted(ROOT.glob("*/*/migrations/0*.py")):
         digest.update(path.read_bytes())
