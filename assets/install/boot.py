@@ -1,4 +1,4 @@
-"""A new host's first start, once its release is verified and unpacked: make it serve, and tell CloudFormation how that went.
+"""A new host's first start, once its release is verified and unpacked: starts the site, and signals the outcome to CloudFormation.
 
 Every step may be run again: sudo python3 -m assets.install.boot, in /opt/cohort/releases/<checksum>.
 """
@@ -18,7 +18,7 @@ Step = tuple[str, Callable[[], None]]
 
 
 def main() -> None:
-    """Take every step; end with status 1, and CloudFormation told, at the first that fails."""
+    """Take every step; stop at the first that fails, signal CloudFormation, and end with status 1."""
     os.umask(0o022)
     host = host_values()
     aws = Aws(host["REGION"])
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def steps(host: Mapping[str, str], aws: Aws) -> list[Step]:
-    """What is done, in this order."""
+    """Return the steps in their order."""
 
     def settings() -> None:
         settings_files.write_settings(host, aws.secret_settings(host["SETTINGS_SECRET_ARN"]))
@@ -63,7 +63,7 @@ def steps(host: Mapping[str, str], aws: Aws) -> list[Step]:
 
 
 def take(todo: list[Step]) -> str:
-    """Take the steps in turn. Returns why the first one failed that did, or nothing."""
+    """Take the steps in turn. Returns the reason of the first failure, or an empty string."""
     for name, step in todo:
         log(f"{name} ...")
         began = time.monotonic()

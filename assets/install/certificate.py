@@ -1,4 +1,4 @@
-"""The site's certificate where the host itself holds it (TLS by certbot): a stopgap first, then Let's Encrypt's.
+"""The site's certificate where the host itself holds it (TLS by certbot): self-signed at first, then Let's Encrypt's.
 
 A new host must not ask for a new one, since Let's Encrypt gives five a week for one name: a copy is kept on the data volume. The
 services may rename whatever lies there, so the copy is one file, root's alone, and one that is not is never used.
@@ -31,7 +31,7 @@ STOPGAP_DAYS = 30
 
 
 def have_some(host: Mapping[str, str]) -> None:
-    """Have a certificate that nginx can start with: the one kept on the data volume, or one signed by nobody."""
+    """Provide a certificate that nginx can start with: the one kept on the data volume, or a self-signed one."""
     if host["TLS"] != "certbot":
         return
     at(CHALLENGES).mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def obtain(host: Mapping[str, str]) -> None:
 
 
 def keep() -> None:
-    """Copy what certbot holds to the data volume, for the next host."""
+    """Copy certbot's folder to the data volume, for the next host."""
     kept = at(KEPT)
     beside = kept.with_name(".certificates.new")
     beside.unlink(missing_ok=True)
@@ -97,8 +97,8 @@ def _restore(host: Mapping[str, str]) -> bool:
         log(f"{at(KEPT)} was not used: {error.strerror}")
         return False
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o077:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != 0 or status.st_mode & 0o077:
             log(f"{at(KEPT)} is not root's alone, so it was not used: somebody else may have put it there")
             return False
         try:

@@ -1,4 +1,4 @@
-"""This host, as the install scripts see it: its paths, its values from CloudFormation, and how they run commands and tell of it."""
+"""This host, for the install scripts: its paths, its values from CloudFormation, running commands, and logging."""
 
 import os
 import shutil
@@ -24,17 +24,17 @@ class Failed(RuntimeError):
 
 
 def at(path: str) -> Path:
-    """Where this path of the host lies."""
+    """Return the path of this host's file, below the root that is installed into."""
     return ROOT / path.lstrip("/")
 
 
 def log(message: str) -> None:
-    """Tell what is done, for cloud-init's log, the journal and CloudWatch."""
+    """Log a message, for cloud-init's log, the journal and CloudWatch."""
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} cohort: {message}", flush=True)
 
 
 def host_values(path: str = HOST_ENV) -> dict[str, str]:
-    """NAME=value lines as the file holds them, unquoted. Raises Failed."""
+    """Read the NAME=value lines of a file, unquoted. Raises Failed."""
     try:
         lines = at(path).read_text().splitlines()
     except OSError as error:
@@ -69,7 +69,7 @@ def run(
 
 
 def own(path: Path, user: str, group: str, mode: int) -> None:
-    """Give a file or folder its owner, group and mode. Another root's users are not ours to name."""
+    """Give a file or folder its owner, group and mode; below another root its mode alone, as its users are not ours to name."""
     if IS_REAL:
         shutil.chown(path, user, group)
     path.chmod(mode)

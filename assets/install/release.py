@@ -17,15 +17,15 @@ COMPILED = ("assets", "control_plane", "stacks", "web")
 
 
 def unpack(archive: Path, sha256: str) -> Path:
-    """Unpack the archive into the folder of its checksum, if that is what it has. Raises Failed; then nothing was changed."""
+    """Unpack the archive into the folder of its checksum, if it has that checksum. Raises Failed; then nothing was changed."""
     release = folder_of(sha256)
     try:
         with archive.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise Failed(f"{archive} cannot be read: {error.strerror}. Nothing was changed.") from None
-    if found != sha256:
-        raise Failed(f"{archive} was refused: its SHA-256 is {found}, not {sha256}. Nothing was changed. Fetch it again.")
+    if digest != sha256:
+        raise Failed(f"{archive} was refused: its SHA-256 is {digest}, not {sha256}. Nothing was changed. Fetch it again.")
     if release.is_dir():
         return release
     at(RELEASES).mkdir(parents=True, exist_ok=True)
@@ -42,20 +42,20 @@ def unpack(archive: Path, sha256: str) -> Path:
 
 
 def folder_of(sha256: str) -> Path:
-    """Where the release of this checksum lies. Raises Failed for what is no checksum."""
+    """Return the folder of the release of this checksum. Raises Failed for what is no checksum."""
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise Failed(f"{sha256!r} is no SHA-256 in hexadecimal. Nothing was changed.")
     return at(RELEASES) / sha256
 
 
 def current() -> Path | None:
-    """The release in use, if there is one."""
+    """Return the release in use, if there is one."""
     link = at(CURRENT)
     return link.resolve() if link.exists() else None
 
 
 def prepare(release: Path) -> None:
-    """Give the release its packages, from its lock files alone; where they are there, nothing is done. Raises Failed."""
+    """Install the release's packages, from its lock files alone, unless they are there. Raises Failed."""
     stamp, wanted = release / STAMP, _digest(release)
     if stamp.exists() and stamp.read_text() == wanted:
         log(f"{release.name[:12]} has its packages")

@@ -1,4 +1,4 @@
-"""Put a release into use: database, static files, services; and back to the one before if the site does not get ready."""
+"""Roll-out of a release: database, static files, services; and back to the one before if the site does not get ready."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def roll_out(new: Path) -> None:
 
 
 def activate(release: Path) -> None:
-    """Have everything on the host run this release, and see that it does. Raises Failed."""
+    """Have everything on the host run this release, and check that it does. Raises Failed."""
     manage(release, "collectstatic", "--noinput", umask=STATIC_UMASK)
     _place_files(release)
     run("nginx", "-t")
@@ -56,7 +56,12 @@ def activate(release: Path) -> None:
     run("systemctl", "enable", "--quiet", "nginx.service", "nftables.service", *_installable(at(UNITS), units))
     # The socket is never closed: whoever comes while the web process is restarted waits in it.
     run("systemctl", "start", "cohort-web.socket")
-    run("systemctl", "restart", *(unit for unit in units if unit.endswith(".timer")), *(one for one in SERVICES if one in units))
+    run(
+        "systemctl",
+        "restart",
+        *(unit for unit in units if unit.endswith(".timer")),
+        *(service for service in SERVICES if service in units),
+    )
     run("systemctl", "reload-or-restart", "nginx.service")
     wait_until_ready()
 
@@ -73,14 +78,14 @@ def manage(release: Path, *words: str, umask: int = SHARED_UMASK) -> str:
 
 
 def worker_environment(release: Path) -> dict[str, str]:
-    """The environment of the worker's processes."""
+    """Return the environment of the worker's processes."""
     path = os.pathsep.join([str(release / ".venv/bin"), os.environ.get("PATH", os.defpath)])
     settings = read_settings(COMMON, WORKER)
     return {"PATH": path, "HOME": str(at(f"/var/lib/{WORKER_USER}")), "LANG": "C.UTF-8", **settings, "VAR_DIR": str(at(DATA))}
 
 
 def wait_until_ready(seconds: float | None = None) -> None:
-    """Ask the site itself, as nginx does, until it says that it can work. Raises Failed with its last answer."""
+    """Ask the site itself, as nginx does, until it is ready. Raises Failed with its last answer."""
     seconds = READY_SECONDS if seconds is None else seconds
     deadline, answer = time.monotonic() + seconds, "no answer"
     while time.monotonic() < deadline:
@@ -109,7 +114,9 @@ def _ask() -> tuple[bool, str]:
 def _problem(body: str) -> str:
     try:
         checks = json.loads(body)["checks"]
-        return "; ".join(f"{one['name']}: {one.get('problem', '')} {one.get('advice', '')}" for one in checks if not one["ok"])
+        return "; ".join(
+            f"{check['name']}: {check.get('problem', '')} {check.get('advice', '')}" for check in checks if not check["ok"]
+        )
     except (ValueError, KeyError, TypeError):
         return body[:200]
 
@@ -128,7 +135,7 @@ class _UnixConnection(HTTPConnection):
 
 
 def _back_up(old: Path | None, new: Path) -> str:
-    """Back the database up before it is migrated, by the release that wrote it if that is here. Returns what the backup said."""
+    """Back the database up before it is migrated, by the release that wrote it if that is here. Returns the backup's output."""
     database = at(DATABASE)
     if not database.exists() or not database.stat().st_size:
         log("there is no database yet, so nothing to back up")
@@ -139,8 +146,11 @@ def _back_up(old: Path | None, new: Path) -> str:
 
 
 def _share_database() -> None:
-    """Let both processes write to the database. SQLite gives a new one to its owner alone, whatever the umask, and gives the files
-    beside it the mode that it has (SQLite's os_unix.c, findCreateFileMode)."""
+    """Let both processes write to the database.
+
+    SQLite gives a new one to its owner alone, whatever the umask, and gives the files beside it the mode that it has (SQLite's
+    os_unix.c, findCreateFileMode).
+    """
     database = at(DATABASE)
     database.touch()
     for path in (database, database.with_name(f"{database.name}-wal"), database.with_name(f"{database.name}-shm")):
@@ -149,7 +159,7 @@ def _share_database() -> None:
 
 
 def _switch_back(old: Path | None, failure: Failed, backup: str) -> str:
-    """Put the release before into use again. Returns what to tell."""
+    """Put the release before into use again. Returns the message of the failure."""
     if old is None:
         return f"The release was not put into use: {failure} There is no earlier release on this host to go back to."
     log(f"going back to {old.name[:12]}: {failure}")

@@ -1,4 +1,4 @@
-"""The settings of the site in /etc/cohort, for systemd's EnvironmentFile: what both processes need, and what each needs alone."""
+"""The settings of the site in /etc/cohort, for systemd's EnvironmentFile: common ones, and those of each process."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ def write_settings(host: Mapping[str, str], secrets: Mapping[str, str]) -> None:
 
 
 def common_settings(host: Mapping[str, str]) -> dict[str, str]:
-    """What both processes need that is no secret."""
+    """Return the settings of both processes that are no secret."""
     domain, region = host["DOMAIN"], host["REGION"]
     return {
         "VAR_DIR": DATA,
@@ -50,12 +50,12 @@ def common_settings(host: Mapping[str, str]) -> dict[str, str]:
 
 
 def web_settings() -> dict[str, str]:
-    """What the web process alone needs: its own, lesser rights on AWS."""
+    """Return the settings of the web process alone: its own, lesser rights on AWS."""
     return {"AWS_CONFIG_FILE": AWS_CONFIG, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def worker_settings(host: Mapping[str, str]) -> dict[str, str]:
-    """What the worker and its timers alone need."""
+    """Return the settings of the worker and its timers alone."""
     return {
         "WEB_ROLE_ARN": host["WEB_ROLE_ARN"],
         "COHORT_PARALLEL": PARALLEL.get(host["SIZE"], PARALLEL["small"]),
@@ -64,7 +64,7 @@ def worker_settings(host: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_settings(*paths: str) -> dict[str, str]:
-    """Settings as these files hold them; the later ones win. Raises Failed."""
+    """Read the settings of these files; the later ones win. Raises Failed."""
     settings: dict[str, str] = {}
     for path in paths:
         try:
@@ -76,7 +76,7 @@ def read_settings(*paths: str) -> dict[str, str]:
 
 
 def quoted(name: str, value: str) -> str:
-    """A value as EnvironmentFile reads it (systemd.exec(5)), which has no way to write a line's end or other control signs."""
+    """Return a value as EnvironmentFile reads it (systemd.exec(5)), which cannot hold a line's end or other control characters."""
     if not value.isprintable():
         raise Failed(f"The setting {name} holds a line break or another sign that cannot be printed. Correct it and deploy again.")
     return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'

@@ -8,8 +8,10 @@ NGINX_USER = "www-data"
 
 
 def make_users() -> None:
-    """Make what is missing of the users and groups. Both users share the database through the group `cohort`; the worker is in
-    the web user's group too, to hand it its AWS session."""
+    """Make the missing users and groups.
+
+    Both users share the database through the group `cohort`; the worker is in the web user's group too, to hand it its AWS session.
+    """
     for name in (GROUP, WEB_USER, WORKER_USER):
         if not _exists("group", name):
             run("groupadd", "--system", name)
@@ -39,8 +41,10 @@ def make_folders() -> None:
 
 
 def close_data() -> None:
-    """Keep what lies on the data volume from other users of the host, also what an older release or a restored snapshot left open:
-    all but the static files."""
+    """Close the data volume to other users of the host, all but the static files.
+
+    That includes what an older release or a restored snapshot left open.
+    """
     take_away(at(DATA), OTHERS, but=("static",))
 
 

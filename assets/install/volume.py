@@ -1,4 +1,4 @@
-"""The data volume: a file system is made where there is none at all, mounted by its label, and grown when the volume has grown.
+"""The data volume: formatted where it is blank, mounted by its label, and grown when the volume has grown.
 
 cohort-volume.timer runs this module. A larger `data_gib` changes Cohort-Backup alone, so no new host starts that could grow it.
 """
@@ -21,7 +21,7 @@ NOTHING_MOUNTED = 1
 
 
 def device_of(volume: str, seconds: float = DEVICE_SECONDS) -> Path:
-    """The volume's device, once the kernel shows it. Raises Failed.
+    """Return the volume's device, once the kernel shows it. Raises Failed.
 
     NVMe devices are numbered as they come; the link is named for the volume ("Amazon EBS and NVMe", EC2 user guide).
     """
@@ -38,12 +38,12 @@ def device_of(volume: str, seconds: float = DEVICE_SECONDS) -> Path:
 
 def make_file_system(device: Path) -> None:
     """Make a file system on an empty device; leave ours as it is; refuse whatever else there may be. Raises Failed."""
-    found = _probe(device)
-    if found.get("LABEL") == LABEL and found.get("TYPE") == "ext4":
+    attributes = _probe(device)
+    if attributes.get("LABEL") == LABEL and attributes.get("TYPE") == "ext4":
         log(f"{device} holds the file system {LABEL}, which is kept as it is")
         return
-    if found:
-        what = ", ".join(f"{name} {value}" for name, value in sorted(found.items()))
+    if attributes:
+        what = ", ".join(f"{name} {value}" for name, value in sorted(attributes.items()))
         raise Failed(
             f"{device} was not touched: it holds something ({what}) that is not Cohort's ext4 file system labelled {LABEL}. "
             f"If it is Cohort's data, label it: e2label {device} {LABEL}. If not, see which volume was attached."
@@ -101,10 +101,10 @@ def main() -> None:
 
 
 def _probe(device: Path) -> dict[str, str]:
-    """What blkid finds, read from the device itself and from no cache. Raises Failed where it finds several things at once."""
+    """Read blkid's attributes from the device itself and from no cache. Raises Failed where it finds several things at once."""
     said = run("blkid", "--probe", "--output", "export", device, ok=(0, NOTHING_FOUND))
-    found = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
-    return {name: value for name, value in found.items() if name in ("LABEL", "TYPE", "PTTYPE", "USAGE")}
+    attributes = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    return {name: value for name, value in attributes.items() if name in ("LABEL", "TYPE", "PTTYPE", "USAGE")}
 
 
 def _is_blank(device: Path) -> bool:
@@ -113,7 +113,7 @@ def _is_blank(device: Path) -> bool:
 
 
 def _blocks(device: str) -> str:
-    """How many blocks the file system has, by its own superblock."""
+    """Return the number of blocks of the file system, by its own superblock."""
     said = run("dumpe2fs", "-h", device)
     return next((line.split(":")[1].strip() for line in said.splitlines() if line.startswith("Block count:")), "")
 
