@@ -27,7 +27,7 @@ _COMMON = ("ALLOWED_HOSTS", "DATABASE_URL", "DEBUG", "DEFAULT_FROM_EMAIL", "METR
 _LOCAL = re.compile(r"http://localhost:\d+")
 # What a person may not set in the file of a site on the embedded AWS, unless `make up` wrote it.
 _FIXED = {"COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
-_WRITTEN = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *_FIXED, *environment.NOBODY)
+_WRITTEN = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *_FIXED, *environment.NEUTRAL_SETTINGS)
 
 
 class SettingsRefused(ValueError):
@@ -121,7 +121,7 @@ def default(name: str) -> str:
 
 def text(settings: Mapping[str, str]) -> str:
     """Return the text of the file."""
-    return HEAD + env_file.lines(settings)
+    return HEAD + env_file.format_lines(settings)
 
 
 def _moving(kept: Mapping[str, str]) -> set[str]:

@@ -39,7 +39,7 @@ from local_aws.parent import die_with  # noqa: E402
 from local_aws.server import DIRECTLY, DidNotStart, EmbeddedAws  # noqa: E402
 from stacks import bootstrap, env_file, names  # noqa: E402
 from stacks.env_file import EnvFileError  # noqa: E402
-from stacks.environment import EMBEDDED, NOBODY, isolate_this_process, isolated_for_cdk  # noqa: E402
+from stacks.environment import EMBEDDED, NEUTRAL_SETTINGS, isolate_this_process, isolated_for_cdk  # noqa: E402
 
 ADMINISTRATOR = "admin@example.org"
 # As `manage.py demo` names it.
@@ -177,7 +177,7 @@ class Site:
         if self.is_embedded:
             settings |= {EMBEDDED: "1", "COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION}
             settings |= {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint}
-            settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NOBODY
+            settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NEUTRAL_SETTINGS
             isolate_this_process(settings)
         else:
             settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL") if name in os.environ}

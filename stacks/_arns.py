@@ -14,13 +14,13 @@ class Arns:
     def iam(self, *rest: str) -> list[str]:
         return [f"arn:{self.partition}:iam::{self.account}:{part}" for part in rest]
 
-    def here(self, service: str, *rest: str) -> list[str]:
+    def regional(self, service: str, *rest: str) -> list[str]:
         return [f"arn:{self.partition}:{service}:{self.region}:{self.account}:{part}" for part in rest]
 
     def ec2(self, *kinds: str) -> list[str]:
-        return self.here("ec2", *(f"{kind}/*" for kind in kinds))
+        return self.regional("ec2", *(f"{kind}/*" for kind in kinds))
 
-    def ec2_of_all(self, kind: str) -> str:
+    def ec2_shared(self, kind: str) -> str:
         """Return the ARN pattern of a kind that several accounts may share: it names no account."""
         return f"arn:{self.partition}:ec2:{self.region}::{kind}/*"
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stacks import environment, names, policies
 from stacks._deploy_role import deploy_role
-from stacks._holders import explain, find_holder
+from stacks._policy_holders import explain_holder, find_policy_holder
 from stacks.env_file import EnvFileError
 from stacks.execution import execution_policies
 from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
@@ -27,10 +27,10 @@ from stacks.site import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
 POLL_SECONDS = 2.0
-LONGEST_SECONDS = 600.0
+DEPLOY_SECONDS = 600.0
 NOTHING_TO_CHANGE = "No updates are to be performed"
 # Characters of the patterns of bucket names that the host's boundary has room for, once for buckets and once for objects.
-MAX_OF_PATTERNS = 60
+MAX_PATTERN_CHARACTERS = 60
 # What the host's roles never do to a backup or to another of the site's own buckets, whatever they or its policy are given.
 NEVER_ON_BACKUPS = (
     *("s3:BypassGovernanceRetention", "s3:DeleteBucket*", "s3:DeleteObject*", "s3:PutBucket*", "s3:PutLifecycleConfiguration"),
@@ -45,10 +45,10 @@ class BootstrapFailed(RuntimeError):
 def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> Document:
     """Return the boundary of the host's roles: the union of what the worker, the web process and AWS Backup need."""
     # Names that would fill the policy are left to the roles' own policies to say.
-    buckets = patterns if sum(map(len, patterns)) <= MAX_OF_PATTERNS else ("*",)
+    buckets = patterns if sum(map(len, patterns)) <= MAX_PATTERN_CHARACTERS else ("*",)
     allowed = [*control_plane_statements(account, region, buckets), *host_statements(account, region), *_snapshots(account, region)]
     never = [f"arn:{names.partition(region)}:s3:::{prefix}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
-    statements = _merged([*(statement for statement in allowed if statement["Effect"] == "Allow"), _managed_keys()])
+    statements = _merge_statements([*(statement for statement in allowed if statement["Effect"] == "Allow"), _managed_keys()])
     statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": never})
     # A resource's own policy may give what a boundary does not name; a denial holds against that too.
     key_actions = ["kms:Disable*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
@@ -56,7 +56,7 @@ def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_P
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
+def policy_documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
     """Return every managed policy of the stack by its name. Raises NameRefused or PolicyTooLarge."""
     names.check_bucket_patterns(patterns)
     made = {
@@ -82,7 +82,7 @@ def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, An
             "DeletionPolicy": "Delete",
             "Properties": {"ManagedPolicyName": name, "Description": DESCRIPTIONS[name], "PolicyDocument": document},
         }
-        for name, document in documents(account, region, patterns).items()
+        for name, document in policy_documents(account, region, patterns).items()
     }
     resources["DeployRole"] = {"Type": "AWS::IAM::Role", "DeletionPolicy": "Delete", "Properties": deploy_role(account, region)}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Description": DESCRIPTION, "Resources": resources}
@@ -94,16 +94,16 @@ def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endp
     try:
         account = session.client("sts", region_name=region, endpoint_url=endpoint).get_caller_identity()["Account"]
         body = json.dumps(template(account, region, patterns), separators=(",", ":"))
-        exists = _state(client) is not None
+        exists = _describe_stack(client) is not None
         request: dict[str, Any] = {
             "StackName": names.BOOTSTRAP_STACK,
             "TemplateBody": body,
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Tags": [{"Key": "project", "Value": names.PROJECT}, {"Key": "managed-by", "Value": names.MANAGED_BY}],
         }
-        if not exists and (holder := find_holder(session, account, region, endpoint)):
-            raise BootstrapFailed(f"{explain(holder)} Nothing was changed.")
-        if exists and _body(client) == json.loads(body):
+        if not exists and (holder := find_policy_holder(session, account, region, endpoint)):
+            raise BootstrapFailed(f"{explain_holder(holder)} Nothing was changed.")
+        if exists and _template_body(client) == json.loads(body):
             return False
         if exists:
             client.update_stack(**request)
@@ -172,7 +172,7 @@ def _managed_keys() -> Statement:
     return allow("", used, "*") | {"Condition": {"StringLike": {"kms:ViaService": ["ec2.*", "s3.*", "secretsmanager.*"]}}}
 
 
-def _merged(statements: Sequence[Statement]) -> list[Statement]:
+def _merge_statements(statements: Sequence[Statement]) -> list[Statement]:
     """Merge statements into fewer characters, without Sids: one for the same resources, then one for the same actions."""
     for same, united in (("Resource", "Action"), ("Action", "Resource")):
         groups: dict[str, Statement] = {}
@@ -198,7 +198,7 @@ def _logical_id(name: str) -> str:
     return "".join(word.title() for word in name.removeprefix("cohort-").split("-"))
 
 
-def _state(client: Any) -> dict[str, Any] | None:
+def _describe_stack(client: Any) -> dict[str, Any] | None:
     try:
         (stack,) = client.describe_stacks(StackName=names.BOOTSTRAP_STACK)["Stacks"]
     except ClientError as error:
@@ -213,26 +213,26 @@ def _state(client: Any) -> dict[str, Any] | None:
     return dict(stack)
 
 
-def _body(client: Any) -> Any:
+def _template_body(client: Any) -> Any:
     body = client.get_template(StackName=names.BOOTSTRAP_STACK, TemplateStage="Original")["TemplateBody"]
     return json.loads(body) if isinstance(body, str) else body
 
 
 def _wait(client: Any) -> None:
-    deadline, pause = time.monotonic() + LONGEST_SECONDS, 0.05
+    deadline, pause = time.monotonic() + DEPLOY_SECONDS, 0.05
     while time.monotonic() < deadline:
         (stack,) = client.describe_stacks(StackName=names.BOOTSTRAP_STACK)["Stacks"]
         state = stack["StackStatus"]
         if state in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return
         if not state.endswith("IN_PROGRESS"):
-            raise BootstrapFailed(_explain(client, state))
+            raise BootstrapFailed(_failure_reason(client, state))
         time.sleep(pause)
         pause = min(2 * pause, POLL_SECONDS)
-    raise BootstrapFailed(f"{names.BOOTSTRAP_STACK} is still {state} after {LONGEST_SECONDS:.0f} s. Look at it in the console.")
+    raise BootstrapFailed(f"{names.BOOTSTRAP_STACK} is still {state} after {DEPLOY_SECONDS:.0f} s. Look at it in the console.")
 
 
-def _explain(client: Any, state: str) -> str:
+def _failure_reason(client: Any, state: str) -> str:
     """Return the reason of the failure, from the first resource that failed."""
     events = client.describe_stack_events(StackName=names.BOOTSTRAP_STACK)["StackEvents"]
     reasons = [

@@ -35,19 +35,19 @@ class Denial:
 def all_denials(manifest: GroupManifest) -> list[Denial]:
     """Return all denials of this manifest."""
     denials = []
-    if document := of_role(manifest):
+    if document := role_denial(manifest):
         denials.append(Denial("role", names.role(manifest.slug), ENDED_SESSIONS, document))
     if manifest.suspended and any(member.access == "keys" for member in manifest.members):
-        denials.append(Denial("group", names.iam_group(manifest.slug), SUSPENDED, everything()))
+        denials.append(Denial("group", names.iam_group(manifest.slug), SUSPENDED, full_denial()))
     denials += [
-        Denial("user", names.user(manifest.slug, member.username), SUSPENDED, everything())
+        Denial("user", names.user(manifest.slug, member.username), SUSPENDED, full_denial())
         for member in manifest.members
         if member.suspended and member.access == "keys"
     ]
     return denials
 
 
-def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
+def role_denial(manifest: GroupManifest) -> dict[str, Any] | None:
     """Return the role's denials, which end the running sessions of those locked out at once; None if there are none to end."""
     statements = []
     if manifest.suspended:
@@ -65,12 +65,12 @@ def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
     return _document(statements) if statements else None
 
 
-def everything() -> dict[str, Any]:
+def full_denial() -> dict[str, Any]:
     """Return a document that denies everything."""
     return _document([_deny("Suspended")])
 
 
-def of_key_sessions() -> dict[str, Any]:
+def key_session_denial() -> dict[str, Any]:
     """Return a document that denies every request of a session that was opened with an access key.
 
     `sts:GetSessionToken` gives whoever has a key a session of up to 36 hours that outlives the key, and no policy can forbid

@@ -32,24 +32,24 @@ def read(path: Path) -> dict[str, str]:
 def parse(text: str, path: Path) -> dict[str, str]:
     """Read the settings of a file's text. As in a shell, the last line of a name counts. Raises EnvFileError."""
     settings: dict[str, str] = {}
-    position = _after(_SKIPPED, text, 0)
+    position = _end_of_match(_SKIPPED, text, 0)
     while position < len(text):
         assignment = _NAME.match(text, position)
         if assignment is None:
             raise _refused(text, position, path, "it does not set anything. Write NAME='value'")
         settings[assignment["name"]], position = _value(text, assignment.end(), assignment["name"], path)
-        position = _after(_SKIPPED, text, position)
+        position = _end_of_match(_SKIPPED, text, position)
     return settings
 
 
-def quoted(value: str) -> str:
+def quote(value: str) -> str:
     """Return the value in quotes that preserve every character of it."""
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
-def lines(settings: Mapping[str, str]) -> str:
+def format_lines(settings: Mapping[str, str]) -> str:
     """Return the lines of a file that set these."""
-    return "".join(f"export {name}={quoted(value)}\n" for name, value in settings.items())
+    return "".join(f"export {name}={quote(value)}\n" for name, value in settings.items())
 
 
 def _value(text: str, position: int, name: str, path: Path) -> tuple[str, int]:
@@ -66,7 +66,7 @@ def _value(text: str, position: int, name: str, path: Path) -> tuple[str, int]:
     return value, end.end()
 
 
-def _after(pattern: re.Pattern[str], text: str, position: int) -> int:
+def _end_of_match(pattern: re.Pattern[str], text: str, position: int) -> int:
     match = pattern.match(text, position)
     return match.end() if match else position
 

@@ -17,7 +17,7 @@ EMBEDDED = "EMBEDDED_AWS"
 LOOPBACK = "localhost,127.0.0.1,::1"
 # In the place of files and services that would be looked for where nothing is said. Botocore and AWS's SDK for JavaScript read an
 # empty file as one without any profile; botocore's last resort is the file of boto 2.
-NOBODY = {
+NEUTRAL_SETTINGS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "BOTO_CONFIG": os.devnull,
@@ -35,7 +35,7 @@ def isolated(environment: Mapping[str, str], settings: Mapping[str, str] | None 
     A proxy that `settings` name is kept: it was set for this site. This machine itself is never asked of it.
     """
     kept = {name: value for name, value in environment.items() if not _leads_elsewhere(name)}
-    return kept | dict(settings or {}) | NOBODY
+    return kept | dict(settings or {}) | NEUTRAL_SETTINGS
 
 
 def isolated_basics(environment: Mapping[str, str], settings: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from stacks import denials, names, policies
 from stacks._acknowledged import acknowledge_prefixes, acknowledge_secret
-from stacks._deployed_by import deployed_by_the_worker
+from stacks._worker_synthesizer import worker_synthesizer
 from stacks.manifest import GroupManifest, Member
 
 # The control plane assumes the role from a role of its own, and AWS ends such a chained session after an hour.
@@ -26,7 +26,7 @@ class GroupStack(Stack):
             scope,
             manifest.stack_name,
             env=Environment(account=manifest.account, region=manifest.region),
-            synthesizer=deployed_by_the_worker(),
+            synthesizer=worker_synthesizer(),
             description=f"Access of the research group {manifest.slug}",
         )
         add_tags(self, manifest.tags | {"group": manifest.slug})
@@ -62,7 +62,7 @@ class FederatedRole(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, manifest: GroupManifest, access: Sequence[str]) -> None:
         super().__init__(scope, construct_id)
-        inline = {denials.ENDED_SESSIONS: denials.of_role(manifest), "undo": (undo := policies.undo(manifest))}
+        inline = {denials.ENDED_SESSIONS: denials.role_denial(manifest), "undo": (undo := policies.undo_policy(manifest))}
         role = iam.CfnRole(
             self,
             "Role",
@@ -99,7 +99,7 @@ class KeyHolders(Construct):
             path=names.iam_path(manifest.slug),
             managed_policy_arns=list(access),
             policies=[
-                iam.CfnGroup.PolicyProperty(policy_name=denials.KEY_SESSIONS, policy_document=denials.of_key_sessions()),
+                iam.CfnGroup.PolicyProperty(policy_name=denials.KEY_SESSIONS, policy_document=denials.key_session_denial()),
                 *(_inline(iam.CfnGroup.PolicyProperty, manifest.suspended) or ()),
             ],
         )
@@ -161,7 +161,7 @@ def _parts(manifest: GroupManifest) -> dict[int, list[Member]]:
 
 def _inline(policy: Callable[..., Any], is_suspended: bool) -> list[Any] | None:
     """Return the inline policy that suspends an IAM user or group, or None where it is not suspended."""
-    return [policy(policy_name=denials.SUSPENDED, policy_document=denials.everything())] if is_suspended else None
+    return [policy(policy_name=denials.SUSPENDED, policy_document=denials.full_denial())] if is_suspended else None
 
 
 def add_tags(stack: Stack, tags: dict[str, str]) -> None:

@@ -159,8 +159,8 @@ class Machine(Construct):
             target_group_arns=[network.balancer.target] if network.balancer else None,
         )
         group.override_logical_id(SIGNAL_RESOURCE)
-        for way in network.ways:
-            group.add_resource_dependency(way)
+        for route in network.internet_routes:
+            group.add_resource_dependency(route)
         group.cfn_options.creation_policy = CfnCreationPolicy(resource_signal=CfnResourceSignal(count=1, timeout=BOOT_TIME))
         group.cfn_options.update_policy = CfnUpdatePolicy(
             auto_scaling_rolling_update=CfnAutoScalingRollingUpdate(

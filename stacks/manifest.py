@@ -53,7 +53,7 @@ MAX_BUCKETS = 200
 MAX_STORAGE_STACKS = 50
 
 
-def _published(rule: names.Rule) -> WithJsonSchema:
+def _published(rule: names.NameRule) -> WithJsonSchema:
     """Return the published schema of a string that a function of `names` checks."""
     return WithJsonSchema(
         {"type": "string", "pattern": f"^{rule.pattern.pattern}$", "minLength": rule.shortest, "maxLength": rule.longest}

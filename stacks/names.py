@@ -26,7 +26,7 @@ DEPLOY_ROLE = "cdk-cohort-deploy-role"
 CDK_QUALIFIER = "hnb659fds"
 
 
-class Rule(NamedTuple):
+class NameRule(NamedTuple):
     """Rule of a name: a pattern for the whole of it, and its length in characters."""
 
     pattern: re.Pattern[str]
@@ -34,10 +34,10 @@ class Rule(NamedTuple):
     longest: int
 
 
-SLUG = Rule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
-BUCKET = Rule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
-BUCKET_BEGINNING = Rule(re.compile(r"[a-z0-9][a-z0-9-]*"), 3, 63)
-USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
+SLUG = NameRule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
+BUCKET = NameRule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
+BUCKET_BEGINNING = NameRule(re.compile(r"[a-z0-9][a-z0-9-]*"), 3, 63)
+USERNAME = NameRule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
 
 # Of a group's folder in a bucket, where members write; the back ends alone write results.
 WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
@@ -292,6 +292,6 @@ def _check_ascii(what: str, text: str) -> None:
             )
 
 
-def _check_length(what: str, text: str, rule: Rule) -> None:
+def _check_length(what: str, text: str, rule: NameRule) -> None:
     if not rule.shortest <= len(text) <= rule.longest:
         raise NameRefused(f"The {what} {text!r} has {len(text)} characters; it needs {rule.shortest} to {rule.longest}.")

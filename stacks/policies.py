@@ -91,7 +91,7 @@ def boundary(patterns: Sequence[str], region: str) -> Document:
     return document
 
 
-def undo(manifest: GroupManifest) -> Document | None:
+def undo_policy(manifest: GroupManifest) -> Document | None:
     """Return what the role needs besides to bring deleted objects back, or None where nothing can be deleted."""
     writable = sorted(grant.bucket for grant in manifest.analyses if grant.access == "read-write")
     if not writable:

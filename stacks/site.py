@@ -38,7 +38,7 @@ class SiteError(ValueError):
     """The site's settings cannot be used. The message names the file, and each setting that is wrong."""
 
 
-class Machine(BaseModel):
+class MachineSize(BaseModel):
     """Instance type and data volume (GiB) of a size."""
 
     model_config = ConfigDict(frozen=True)
@@ -47,9 +47,9 @@ class Machine(BaseModel):
     data_gib: int
 
 
-MACHINES: dict[Size, Machine] = {
-    "small": Machine(instance_type="t4g.small", data_gib=20),
-    "medium": Machine(instance_type="t4g.large", data_gib=100),
+MACHINES: dict[Size, MachineSize] = {
+    "small": MachineSize(instance_type="t4g.small", data_gib=20),
+    "medium": MachineSize(instance_type="t4g.large", data_gib=100),
 }
 
 
@@ -206,7 +206,7 @@ def parse_site(settings: dict[str, Any], *, source: str = "site.toml") -> Site:
     try:
         return Site.model_validate(settings)
     except ValidationError as error:
-        lines = [f"  {_where(detail['loc'])}{_what(detail['type'], detail['msg'])}" for detail in error.errors()]
+        lines = [f"  {_setting_name(detail['loc'])}{_problem_text(detail['type'], detail['msg'])}" for detail in error.errors()]
         raise SiteError("\n".join((f"{source} cannot be used:", *lines))) from error
 
 
@@ -215,10 +215,10 @@ def _are_zones(zones: tuple[str, ...], region: str) -> bool:
     return len(zones) == len(set(zones)) == 2 and all(pattern.fullmatch(zone) for zone in zones)
 
 
-def _where(location: tuple[int | str, ...]) -> str:
+def _setting_name(location: tuple[int | str, ...]) -> str:
     return f"{'.'.join(map(str, location))}: " if location else ""
 
 
-def _what(kind: str, message: str) -> str:
+def _problem_text(kind: str, message: str) -> str:
     known = {"missing": "is missing", "extra_forbidden": "there is no such setting"}
     return known.get(kind, message.removeprefix("Value error, "))

@@ -112,7 +112,7 @@ def _parts(members: list[Membership], before: GroupManifest | None) -> dict[str,
     """The part of the stack that each key holder lies in, which the manifests themselves carry on from one to the next."""
     holders = [member.username for member in members if member.access == Access.KEYS]
     held = {member.username: member.part for member in before.members if member.access == "keys"} if before else {}
-    return limits.place(holders, held, config().cohort_holders_per_stack)
+    return limits.assign_parts(holders, held, config().cohort_holders_per_stack)
 
 
 def _recently_removed(group: Group) -> list[str]:

@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from stacks import names
 
 
-class Holder(NamedTuple):
+class PolicyHolder(NamedTuple):
     """A policy whose name is taken, and the stack that holds it with its region; None if no stack was found."""
 
     policy_arn: str
@@ -16,7 +16,7 @@ class Holder(NamedTuple):
     region: str
 
 
-def find_holder(session: boto3.Session, account: str, region: str, endpoint: str | None = None) -> Holder | None:
+def find_policy_holder(session: boto3.Session, account: str, region: str, endpoint: str | None = None) -> PolicyHolder | None:
     """Find the holder of the first of our policies that exists already, or None if all names are free. Raises ClientError."""
     iam = session.client("iam", region_name=region, endpoint_url=endpoint)
     for name in (names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, *names.EXECUTION_NAMES):
@@ -27,12 +27,12 @@ def find_holder(session: boto3.Session, account: str, region: str, endpoint: str
             continue
         for candidate in _regions(session, region, endpoint):
             if stack := _stack_of(session.client("cloudformation", region_name=candidate, endpoint_url=endpoint), arn):
-                return Holder(arn, stack, candidate)
-        return Holder(arn, None, region)
+                return PolicyHolder(arn, stack, candidate)
+        return PolicyHolder(arn, None, region)
     return None
 
 
-def explain(holder: Holder) -> str:
+def explain_holder(holder: PolicyHolder) -> str:
     """Return a sentence on why the holder is in the way, and what to do about it."""
     policy = holder.policy_arn.rsplit("/", 1)[-1]
     if holder.stack is None:

@@ -9,18 +9,18 @@ from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 # DeletionPolicy: RetainExceptOnCreate; UpdateReplacePolicy: Retain.
-KEPT = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+RETAIN = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
-def keep(construct: IConstruct) -> None:
+def retain(construct: IConstruct) -> None:
     """Retain this resource, except where the operation that made it is rolled back."""
     resource = _resource(construct)
-    resource.apply_removal_policy(KEPT)
+    resource.apply_removal_policy(RETAIN)
     # Another deletion policy alone is no update of a stack that exists (user guide, "No updates to perform"); with this it is one.
     resource.add_metadata("kept", "except on create")
 
 
-def keep_always(construct: IConstruct) -> None:
+def retain_always(construct: IConstruct) -> None:
     """Retain this resource even where the operation that made it is rolled back: a resource without a name blocks nothing.
 
     CloudFormation's role may remove no key and no volume (`stacks.execution`), so that no template can.
@@ -28,12 +28,12 @@ def keep_always(construct: IConstruct) -> None:
     _resource(construct).apply_removal_policy(RemovalPolicy.RETAIN)
 
 
-def keep_bucket(bucket: s3.Bucket) -> None:
+def retain_bucket(bucket: s3.Bucket) -> None:
     """Retain a bucket, and its policy as long as the bucket: without the policy it would answer over plain HTTP."""
-    keep(bucket)
+    retain(bucket)
     if bucket.policy is None:
         raise ValueError(f"{bucket.node.path} has no policy to keep: enforce_ssl makes one.")
-    keep(bucket.policy)
+    retain(bucket.policy)
 
 
 def _resource(construct: IConstruct) -> CfnResource:

@@ -5,7 +5,7 @@ import aws_cdk as cdk
 from stacks import names
 
 
-def deployed_by_the_worker() -> cdk.DefaultStackSynthesizer:
+def worker_synthesizer() -> cdk.DefaultStackSynthesizer:
     """Return CDK's default synthesizer with the deploy role of Cohort-Bootstrap. The site's own stacks keep CDK's own role.
 
     The same role looks up a stack's state. CDK has another role for that, which reads the whole account, so that the worker may not
