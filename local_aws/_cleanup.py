@@ -29,21 +29,21 @@ Delete = Callable[..., Any]
 def install() -> None:
     """Wrap ministack's operations, its removal of a resource and its events. After the pace, which each try then takes."""
     delete = stacks._delete_resource
-    stacks._delete_resource = _telling(delete)
-    _hold_back_ends()
-    deploy, roll_back = _ending(stacks._deploy_stack_async, delete), _ending(stacks._roll_back_operation, delete)
+    stacks._delete_resource = _with_removal_events(delete)
+    _delay_final_status()
+    deploy, roll_back = _with_retries(stacks._deploy_stack_async, delete), _with_retries(stacks._roll_back_operation, delete)
     for module in (stacks, handlers, changesets):
         for name, operation in (("_deploy_stack_async", deploy), ("_roll_back_operation", roll_back)):
             if hasattr(module, name):
                 setattr(module, name, operation)
 
 
-def note(root: Stack, owner: Stack, logical_id: str, resource: Removal) -> None:
+def retry_later(root: Stack, owner: Stack, logical_id: str, resource: Removal) -> None:
     """Have the clean-up of `root` retry the removal of a resource of `owner`: the same stack, or one nested in it."""
     root.setdefault(FAILED, []).append({**resource, "LogicalResourceId": logical_id, "Stack": owner["StackName"]})
 
 
-def _telling(delete: Delete) -> Delete:
+def _with_removal_events(delete: Delete) -> Delete:
     """Add events to removals during an update's clean-up, and keep a failed one for the next try."""
 
     def delete_resource(kind: str, physical_id: str, properties: Any, stack_name: str, logical_id: str, *more: Any) -> Any:
@@ -58,7 +58,7 @@ def _telling(delete: Delete) -> Delete:
         try:
             answer = delete(kind, physical_id, properties, stack_name, logical_id, *more)
         except Exception:
-            note(stack, stack, logical_id, _removal(kind, physical_id, properties))
+            retry_later(stack, stack, logical_id, _removal(kind, physical_id, properties))
             raise
         if tells:
             stacks._add_event(*event, "DELETE_COMPLETE", physical_id=physical_id)
@@ -71,7 +71,7 @@ def _removal(kind: str, physical_id: str, properties: Any) -> Removal:
     return {"ResourceType": kind, "PhysicalResourceId": physical_id, "Properties": properties}
 
 
-def _hold_back_ends() -> None:
+def _delay_final_status() -> None:
     """Delay a stack's final status while a removal is left to retry."""
     add = stacks._add_event
 
@@ -92,7 +92,7 @@ def _hold_back_ends() -> None:
         add(stack_id, stack_name, logical_id, kind, status, reason, physical_id, **more)
         if status == "DELETE_FAILED" and stack.get("StackStatus") == CLEANING_UP and not _is_noted(stack, logical_id):
             # What a type's own handler replaced, it also removes itself.
-            note(stack, stack, logical_id, _removal(kind, physical_id, stack.get(BEFORE, {}).get(logical_id, {})))
+            retry_later(stack, stack, logical_id, _removal(kind, physical_id, stack.get(BEFORE, {}).get(logical_id, {})))
 
     stacks._add_event = add_event
 
@@ -103,7 +103,7 @@ def _is_noted(stack: Stack, logical_id: str) -> bool:
     )
 
 
-def _ending(operation: Operation, delete: Delete) -> Operation:
+def _with_retries(operation: Operation, delete: Delete) -> Operation:
     async def operated(stack_name: str, stack_id: str, *arguments: Any, **named: Any) -> None:
         stack = _stacks[stack_name]
         stack.pop(FAILED, None)
@@ -152,13 +152,13 @@ async def _is_removed(removal: Removal, delete: Delete) -> bool:
     """Try to remove the resource, with its events. Returns whether it is gone."""
     kind, physical_id, name = removal["ResourceType"], removal["PhysicalResourceId"], removal["Stack"]
     event = (_stacks[name]["StackId"], name, removal["LogicalResourceId"], kind)
-    asked = (kind, physical_id, removal["Properties"], name, removal["LogicalResourceId"])
+    arguments = (kind, physical_id, removal["Properties"], name, removal["LogicalResourceId"])
     stacks._add_event(*event, "DELETE_IN_PROGRESS", physical_id=physical_id)
     try:
         if stacks._runs_on_worker_thread(kind):
-            await run_reentrant(delete, *asked)
+            await run_reentrant(delete, *arguments)
         else:
-            delete(*asked)
+            delete(*arguments)
     except Exception as error:
         stacks._add_event(*event, "DELETE_FAILED", str(error), physical_id)
         return False

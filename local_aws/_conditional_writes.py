@@ -13,7 +13,7 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import s3
 
-from local_aws._s3_requests import SUBRESOURCES, Answer, Handle, ObjectRequest, around, object_arn, upload_id_of
+from local_aws._s3_requests import SUBRESOURCES, Answer, Handle, ObjectRequest, object_arn, upload_id_of, wrap_dispatch
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 CODE = "ConditionalRequestConflict"
@@ -23,7 +23,7 @@ _moments = count(1)
 _request_began: ContextVar[int] = ContextVar("request_began", default=0)
 
 
-def noting_beginnings(app: Application) -> Application:
+def record_request_starts(app: Application) -> Application:
     """Wrap the application so that the moment of each request's first byte is known."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
@@ -54,7 +54,7 @@ def install() -> None:
                     changed[(request.bucket, arn.removeprefix(object_arn(request.bucket, "")))] = next(_moments)
         return answer
 
-    around(rule)
+    wrap_dispatch(rule)
 
 
 def _condition_that_holds(request: ObjectRequest) -> str:

@@ -58,7 +58,7 @@ class Delay:
         self._noted: dict[Key, Any] = {}
         self._before: dict[Key, list[tuple[float, Any]]] = {}
 
-    def note(self) -> None:
+    def record_changes(self) -> None:
         """Record what changed since the last call. Called before and after each change."""
         if not self._is_on():
             return
@@ -76,10 +76,10 @@ class Delay:
         self._is_begun = True
 
     @contextmanager
-    def seen(self) -> Iterator[None]:
+    def delayed_view(self) -> Iterator[None]:
         """Show IAM as this request sees it while it reads. It may not give way to other requests meanwhile."""
-        self.note()
-        drawn = self._drawn()
+        self.record_changes()
+        drawn = self._delayed_records()
         if not drawn:
             yield
             return
@@ -99,7 +99,7 @@ class Delay:
             for name, data in kept.items():
                 getattr(iam, name)._data = data
 
-    def _drawn(self) -> dict[Key, Any]:
+    def _delayed_records(self) -> dict[Key, Any]:
         """Return the records that this request sees in an older state, each at one moment within the delay."""
         since = time.monotonic() - self._seconds
         moments, drawn = _moments.get(), {}
@@ -134,7 +134,7 @@ class Delay:
         return bool(self._seconds)
 
 
-def by_request(inner: Application) -> Application:
+def per_request(inner: Application) -> Application:
     """Wrap the application so that each request is a reader of its own."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
@@ -165,7 +165,7 @@ def install(delay: Delay) -> None:
 
 def _reading(delay: Delay, function: Callable[..., Any]) -> Callable[..., Any]:
     def read(*arguments: Any, **named: Any) -> Any:
-        with delay.seen():
+        with delay.delayed_view():
             return function(*arguments, **named)
 
     return read
@@ -175,11 +175,11 @@ def _changing(delay: Delay, function: Callable[..., Any], types: str = "") -> Ca
     def change(first: Any, *arguments: Any, **named: Any) -> Any:
         if types and not str(first).startswith(types):
             return function(first, *arguments, **named)
-        delay.note()
+        delay.record_changes()
         try:
             return function(first, *arguments, **named)
         finally:
-            delay.note()
+            delay.record_changes()
 
     return change
 
@@ -188,7 +188,7 @@ def _answering(delay: Delay, handle: Callable[..., Awaitable[Any]]) -> Callable[
     """Wrap ministack's STS, which looks up roles and users and never waits for anything."""
 
     async def answer(*arguments: Any, **named: Any) -> Any:
-        with delay.seen():
+        with delay.delayed_view():
             return await handle(*arguments, **named)
 
     return answer

@@ -6,7 +6,7 @@ on `s3:prefix` counts. A file beside the state decides: 403, the stricter, unles
 
 from pathlib import Path
 
-from local_aws._s3_requests import Answer, Handle, ObjectRequest, around, refusal
+from local_aws._s3_requests import Answer, Handle, ObjectRequest, refusal, wrap_dispatch
 
 NOT_FOUND = 404
 
@@ -21,7 +21,7 @@ def install(file: Path) -> None:
         context = {"s3:prefix": request.key} if _prefix_counts(file) else {}
         return refusal(request, "s3:ListBucket", f"arn:aws:s3:::{request.bucket}", context) or answer
 
-    around(rule)
+    wrap_dispatch(rule)
 
 
 def _reads_an_object(request: ObjectRequest) -> bool:

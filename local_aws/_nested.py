@@ -26,7 +26,10 @@ def install() -> None:
     stacks._runs_on_worker_thread = lambda resource_type: resource_type != TYPE and blocks(resource_type)
     handler = provisioners._RESOURCE_HANDLERS[TYPE]
     handler["delete"] = delete_stack
-    handler |= {"create": _clean(handler["create"], handler["delete"]), "update": _telling(handler["update"])}
+    handler |= {
+        "create": _removing_failed(handler["create"], handler["delete"]),
+        "update": _with_failed_removals(handler["update"]),
+    }
 
 
 def delete_stack(physical_id: str, properties: Properties) -> None:
@@ -77,7 +80,7 @@ def _removed(event_stack: tuple[str, str], logical_id: str, held: dict[str, Any]
     return True
 
 
-def _clean(create: Callable[..., Created], delete: Callable[..., None]) -> Callable[..., Created]:
+def _removing_failed(create: Callable[..., Created], delete: Callable[..., None]) -> Callable[..., Created]:
     """Remove a nested stack that failed, since the parent rolls back only what it knows of."""
 
     def create_stack(logical_id: str, properties: Properties, parent: str) -> Created:
@@ -94,7 +97,7 @@ def _clean(create: Callable[..., Created], delete: Callable[..., None]) -> Calla
     return create_stack
 
 
-def _telling(update: Callable[..., Created]) -> Callable[..., Created]:
+def _with_failed_removals(update: Callable[..., Created]) -> Callable[..., Created]:
     """Complete an update even where a removal failed.
 
     The nested stack's events say so, and the parent tries again during its own clean-up.
@@ -114,7 +117,7 @@ def _telling(update: Callable[..., Created]) -> Callable[..., Created]:
                     record.get("ResourceStatusReason", ""),
                     record["PhysicalResourceId"],
                 )
-                _cleanup.note(_stacks[parent], child, logical_id, record)
+                _cleanup.retry_later(_stacks[parent], child, logical_id, record)
         return updated
 
     return update_stack

@@ -20,11 +20,11 @@ from local_aws._s3_requests import (
     Answer,
     Handle,
     ObjectRequest,
-    around,
     copy_source,
     object_arn,
     refusal,
     upload_id_of,
+    wrap_dispatch,
 )
 
 Context = dict[str, Any]
@@ -35,8 +35,8 @@ WRITES_TAGS = ("s3:PutObjectTagging", "s3:PutObjectVersionTagging")
 
 def install() -> None:
     """Check these rights, pass the tags to policies, and give the tags of an upload in parts to the object."""
-    around(_allowed)
-    around(_of_uploads)
+    wrap_dispatch(_allowed)
+    wrap_dispatch(_of_uploads)
     _tell_policies()
 
 

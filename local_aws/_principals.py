@@ -10,7 +10,7 @@ from ministack.core import iam_actions
 from ministack.services import iam
 
 
-def name_with_paths() -> None:
+def use_full_arns() -> None:
     """Have ministack's evaluator see users, groups and roles by the ARNs that they have."""
     original: Callable[..., str] = iam_actions.extract_resource_arn
 

@@ -4,12 +4,12 @@ S3 user guide, "Naming Amazon S3 objects": a key with relative path elements is 
 of them than of the others. What S3 answers is in no document: it is 400, without a body. ministack takes every key.
 """
 
-from local_aws._s3_requests import Answer, Handle, ObjectRequest, around
+from local_aws._s3_requests import Answer, Handle, ObjectRequest, wrap_dispatch
 
 
 def install() -> None:
     """Install the refusal."""
-    around(_rule)
+    wrap_dispatch(_rule)
 
 
 def climbs_out(key: str) -> bool:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ministack.core.responses import get_account_id
 from ministack.services import s3
 
-from local_aws._s3_requests import Answer, Handle, ObjectRequest, around
+from local_aws._s3_requests import Answer, Handle, ObjectRequest, wrap_dispatch
 
 SMALLEST_PART = 5 * 1024 * 1024
 OWNER = "x-amz-expected-bucket-owner"
@@ -30,7 +30,7 @@ _VERSION = re.compile(r"[0-9a-f-]{36}|null")
 
 def install() -> None:
     """Install the refusals."""
-    around(_answer)
+    wrap_dispatch(_answer)
 
 
 def _answer(request: ObjectRequest, handle: Handle) -> Answer:

@@ -35,7 +35,7 @@ class ObjectRequest(NamedTuple):
 Handle = Callable[[ObjectRequest], Answer]
 
 
-def around(rule: Callable[[ObjectRequest, Handle], Answer]) -> None:
+def wrap_dispatch(rule: Callable[[ObjectRequest, Handle], Answer]) -> None:
     """Pass every request to S3 through `rule`, which gets the request and the handler that answers it otherwise."""
     dispatch: Callable[..., Answer] = s3._dispatch
 

@@ -33,5 +33,5 @@ async def serve(bind: str, pace: float, state: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
         tasks.create_task(_expiry.expire_daily(stop, state / _settings.LIFECYCLE_TIME_FILE))
-        await serve_app(_rules.around(app, state), config, shutdown_trigger=stopped)
+        await serve_app(_rules.wrap_app(app, state), config, shutdown_trigger=stopped)
         stop.set()

@@ -12,7 +12,7 @@ from ministack.core import iam_evaluator
 from ministack.services import iam, s3, sts
 
 # In seconds (STS API reference, GetSessionToken). The account's root gets an hour at the most; nothing of ours is root.
-SHORTEST, LONGEST = 900, 129_600
+MIN_SECONDS, MAX_SECONDS = 900, 129_600
 # "You cannot call any STS API except AssumeRole or GetCallerIdentity", and none of IAM's without MFA, which nobody has here.
 # Two more have a refusal of their own, further on.
 STS_ACTIONS = ("sts:AssumeRole", "sts:GetCallerIdentity", "sts:GetSessionToken", "sts:GetFederationToken")
@@ -55,8 +55,8 @@ def _is_orphan(credential: Any) -> bool:
 
 def _within_duration(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def answer(method: str, path: str, headers: Any, body: bytes, query_params: Any) -> Any:
-        asked = sts.parse_qs(body.decode("utf-8", errors="replace")) if method == "POST" else query_params
-        if iam._p(asked, "Action") == "GetSessionToken" and (refused := _refused(iam._p(asked, "DurationSeconds"))):
+        request = sts.parse_qs(body.decode("utf-8", errors="replace")) if method == "POST" else query_params
+        if iam._p(request, "Action") == "GetSessionToken" and (refused := _refused(iam._p(request, "DurationSeconds"))):
             return iam._error(400, "ValidationError", refused, ns="sts")
         return await handle(method, path, headers, body, query_params)
 
@@ -65,9 +65,9 @@ def _within_duration(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
 
 def _refused(duration: str) -> str:
     """Return AWS's reason to refuse a session of this many seconds; empty if it does not."""
-    if not duration or SHORTEST <= int(duration) <= LONGEST:
+    if not duration or MIN_SECONDS <= int(duration) <= MAX_SECONDS:
         return ""
-    bound = f"greater than or equal to {SHORTEST}" if int(duration) < SHORTEST else f"less than or equal to {LONGEST}"
+    bound = f"greater than or equal to {MIN_SECONDS}" if int(duration) < MIN_SECONDS else f"less than or equal to {MAX_SECONDS}"
     return (
         f"1 validation error detected: Value '{duration}' at 'durationSeconds' failed to satisfy constraint: "
         f"Member must have value {bound}"

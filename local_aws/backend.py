@@ -48,7 +48,7 @@ def backend_policy(bucket: str) -> dict[str, Any]:
     }
 
 
-def how_to_start(endpoint: str, account: str, region: str, bucket: str) -> tuple[list[str], dict[str, str]]:
+def start_command(endpoint: str, account: str, region: str, bucket: str) -> tuple[list[str], dict[str, str]]:
     """Return the command, and an environment with a key of its own to that one bucket and no setting of ours."""
     key_id, secret = create_identity(endpoint, account, region, BACKEND_USER, backend_policy(bucket))
     settings = {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": region}

@@ -255,7 +255,7 @@ class Site:
 
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """Run the demonstration's back end."""
-        command, environment = backend.how_to_start(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
+        command, environment = backend.start_command(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
         return serving(command, self.var / "backend.log", environment)
 
     def _check_schema(self) -> None:

@@ -67,13 +67,13 @@ class UnknownType(LookupError):
     """A type whose needs no source states. The message names it."""
 
 
-def needed(change: Change) -> list[str]:
+def needed_actions(change: Change) -> list[str]:
     """Return the actions that this change of this resource leads to, in the schema's order. Raises UnknownType."""
-    return [action for action in listed(change.kind, change.operation) if unneeded.is_needed(change, action)]
+    return [action for action in listed_actions(change.kind, change.operation) if unneeded.is_needed(change, action)]
 
 
 @cache
-def listed(kind: str, operation: Operation) -> tuple[str, ...]:
+def listed_actions(kind: str, operation: Operation) -> tuple[str, ...]:
     """Return every action that the operation can need for a resource of this type. Raises UnknownType."""
     if kind in WRITTEN:
         return WRITTEN[kind].get(operation, ())
@@ -85,7 +85,7 @@ def listed(kind: str, operation: Operation) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def replacing(kind: str) -> frozenset[str]:
+def replacing_properties(kind: str) -> frozenset[str]:
     """Return the properties whose change replaces the resource."""
     if kind in WRITTEN:
         return frozenset({"Serial", "UserName"} if kind == "AWS::IAM::AccessKey" else ())

@@ -10,10 +10,10 @@ Properties = Mapping[str, Any]
 # Where each type keeps its tags, save `Tags`.
 TAGS = {"AWS::Backup::BackupPlan": "BackupPlanTags", "AWS::Backup::BackupVault": "BackupVaultTags"}
 # What AWS adds itself is no tag that anybody asks for.
-OF_AWS = "aws:"
+AWS_TAG_PREFIX = "aws:"
 
 
-class Known:
+class AccountFacts:
     """Facts about an account beyond a template. This class knows none."""
 
     def arn(self, kind: str, name: str) -> str:
@@ -37,14 +37,14 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Place:
+class Scope:
     """The account, region and role of a change, and the facts known there."""
 
     account: str
     region: str
     # The ARN of the stack's role; empty where CloudFormation acts for the caller.
     role: str = ""
-    known: Known = field(default_factory=Known)
+    facts: AccountFacts = field(default_factory=AccountFacts)
 
     @property
     def partition(self) -> str:
@@ -70,7 +70,7 @@ class Change:
 
     kind: str
     operation: Operation
-    place: Place
+    scope: Scope
     properties: Properties
     before: Properties = field(default_factory=dict)
     physical_id: str = ""
@@ -124,5 +124,5 @@ def _tags(kind: str, properties: Properties) -> dict[str, str]:
 def _each_tag(held: Any) -> Iterator[tuple[str, str]]:
     pairs = held.items() if isinstance(held, dict) else ((tag["Key"], tag.get("Value", "")) for tag in held or [])
     for key, value in pairs:
-        if not str(key).startswith(OF_AWS):
+        if not str(key).startswith(AWS_TAG_PREFIX):
             yield str(key), str(value)

@@ -12,7 +12,7 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from local_aws.rights.changes import TAGS, Known, Place, Properties
+from local_aws.rights.changes import TAGS, AccountFacts, Properties, Scope
 from local_aws.rights.ec2 import OWN, specified
 from stacks import names
 
@@ -63,12 +63,12 @@ class Resource:
     physical_id: str
     properties: Properties
     stack: str
-    place: Place
+    place: Scope
     deletion_policy: str
 
 
 @dataclass
-class Account(Known):
+class Account(AccountFacts):
     """What is there beyond the template that is being deployed."""
 
     region: str
@@ -81,9 +81,9 @@ class Account(Known):
         """The ARN of a principal or an address that a template made."""
         for one in self.resources:
             if IAM_KINDS.get(one.kind) == kind and one.physical_id == name:
-                return one.place.of_account("iam", f"{kind}{one.properties.get('Path', '/')}{name}")
+                return one.scope.of_account("iam", f"{kind}{one.properties.get('Path', '/')}{name}")
             if kind == "elastic-ip" and one.kind == "AWS::EC2::EIP" and one.physical_id == name:
-                return one.place.arn("ec2", f"elastic-ip/{_short(one.stack, one.logical_id, 'eipalloc')}")
+                return one.scope.arn("ec2", f"elastic-ip/{_short(one.stack, one.logical_id, 'eipalloc')}")
         return ""
 
     def tags(self, arn: str) -> dict[str, str]:
@@ -113,9 +113,9 @@ class Account(Known):
         return self.arn("role", profile.properties["Roles"][0])
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Scope:
         """Where its stacks are, with the role that CloudFormation acts as."""
-        return Place("111122223333", self.region, self.execution, self)
+        return Scope("111122223333", self.region, self.execution, self)
 
 
 def deploy(region: str, *builds: Callable[[cdk.App], Any]) -> Account:

@@ -10,7 +10,7 @@ ANY = "*"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PermissionCheck:
     """One action on one resource, with the condition keys that the call carries."""
 
     action: str

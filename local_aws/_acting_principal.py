@@ -12,7 +12,7 @@ from ministack.core.iam_evaluator import EvalContext, ParsedStatement, Principal
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam, sts
 
-from local_aws.rights.asked import Asked
+from local_aws.rights.permission_check import PermissionCheck
 
 SERVICE = "cloudformation.amazonaws.com"
 # The name of the sessions that CloudFormation opens.
@@ -24,20 +24,20 @@ IDENTITY, BOUNDARY, SESSION_POLICY = "identity-based policy", "permissions bound
 class Denied:
     """A refusal, and AWS's words for the reason."""
 
-    asked: Asked
+    check: PermissionCheck
     principal: str
     why: str
 
 
 @dataclass
-class Layer:
+class PolicyLayer:
     """One kind of policy of a principal: its denials hold, and without its permission nothing is allowed."""
 
     name: str
     statements: list[ParsedStatement]
     _by_action: dict[str, list[ParsedStatement]] = field(default_factory=dict)
 
-    def first(self, effect: str, context: EvalContext) -> bool:
+    def matches(self, effect: str, context: EvalContext) -> bool:
         """Return whether a statement of this effect matches."""
         return any(
             statement.effect == effect
@@ -61,7 +61,7 @@ class Principal:
     """A principal with every policy that counts."""
 
     info: PrincipalInfo
-    layers: list[Layer]
+    layers: list[PolicyLayer]
     # Condition keys of a call that CloudFormation makes in somebody's name.
     keys: dict[str, Any] = field(default_factory=dict)
 
@@ -76,28 +76,28 @@ class Principal:
         return self.info.policies is None
 
 
-class NobodyKnown(ValueError):
+class UnknownPrincipal(ValueError):
     """The caller, or the role, does not exist any more. The message is AWS's."""
 
 
 _roles: dict[str, tuple[object, Principal]] = {}
 
 
-def of_role(arn: str) -> Principal:
+def role_principal(arn: str) -> Principal:
     """Return CloudFormation's session of a role. Raises NobodyKnown."""
     name = arn.rpartition("/")[2]
     role = iam._roles.get(name)
     if role is None or role["Arn"] != arn:
-        raise NobodyKnown(f"Role {arn} is invalid or cannot be assumed")
+        raise UnknownPrincipal(f"Role {arn} is invalid or cannot be assumed")
     version = _version(role)
     held = _roles.get(arn)
     if held is None or held[0] != version:
-        held = (version, _of_role(name, role))
+        held = (version, _build_role_principal(name, role))
         _roles[arn] = held
     return held[1]
 
 
-def of_caller() -> Principal:
+def caller_principal() -> Principal:
     """Return the caller of the request that is being carried out. Raises NobodyKnown.
 
     A stack's work goes on in the context of the request that began it, which holds the key whose signature was checked.
@@ -106,47 +106,47 @@ def of_caller() -> Principal:
     key = iam_evaluator._verified_key.get()
     info = iam_evaluator.resolve_principal(key, account)
     if isinstance(info, iam_evaluator.AuthError):
-        raise NobodyKnown(info.message)
+        raise UnknownPrincipal(info.message)
     # AWS global condition keys: what a service does in its caller's name.
     keys = {"aws:viaawsservice": "true", "aws:calledvia": [SERVICE], "aws:calledviafirst": SERVICE, "aws:calledvialast": SERVICE}
     has_session_policies = bool(info.limits) and (sts._sessions.get(key) or {}).get("SessionPolicies") is not None
     return Principal(info, _layers(info, has_session_policies), keys)
 
 
-def of_info(info: PrincipalInfo) -> Principal:
+def principal_from_info(info: PrincipalInfo) -> Principal:
     """Return a principal whose policies were gathered already."""
     return Principal(info, _layers(info, has_session_policies=False))
 
 
-def decision(principal: Principal, asked: Asked) -> str:
+def simulated_decision(principal: Principal, check: PermissionCheck) -> str:
     """Return the decision of IAM's simulator: `allowed`, `explicitDeny` or `implicitDeny`, by policies and limits alone."""
-    context = _context(principal, asked, {})
-    if any(layer.first("Deny", context) for layer in principal.layers):
+    context = _context(principal, check, {})
+    if any(layer.matches("Deny", context) for layer in principal.layers):
         return "explicitDeny"
-    return "allowed" if all(layer.first("Allow", context) for layer in principal.layers) else "implicitDeny"
+    return "allowed" if all(layer.matches("Allow", context) for layer in principal.layers) else "implicitDeny"
 
 
-def refusal(principal: Principal, asked: Asked, tags: dict[str, str], key_policy: Any = None) -> Denied | None:
+def refusal(principal: Principal, check: PermissionCheck, tags: dict[str, str], key_policy: Any = None) -> Denied | None:
     """Return AWS's refusal, or None if it would allow. `tags` are the resource's; `key_policy` that of a key not made yet."""
     if principal.is_root:
         return None
-    context = _context(principal, asked, tags)
+    context = _context(principal, check, tags)
     # A resource's own policy can allow too; only some services' resources carry one.
-    service = asked.action.partition(":")[0]
+    service = check.action.partition(":")[0]
     resource_policy = (
-        (key_policy, context.principal_account) if key_policy else iam_evaluator._resource_policy(service, asked.resource)
+        (key_policy, context.principal_account) if key_policy else iam_evaluator._resource_policy(service, check.resource)
     )
     for layer in principal.layers:
-        if layer.first("Deny", context):
-            return Denied(asked, principal.arn, f"with an explicit deny in {_an(layer.name)}")
+        if layer.matches("Deny", context):
+            return Denied(check, principal.arn, f"with an explicit deny in {_with_article(layer.name)}")
     if resource_policy and iam_evaluator.evaluate_resource_policy(resource_policy[0], context).decision == "Deny":
-        return Denied(asked, principal.arn, "with an explicit deny in a resource-based policy")
-    missing = next((layer.name for layer in principal.layers if not layer.first("Allow", context)), None)
+        return Denied(check, principal.arn, "with an explicit deny in a resource-based policy")
+    missing = next((layer.name for layer in principal.layers if not layer.matches("Allow", context)), None)
     if resource_policy and not _by_resource(principal, context, resource_policy, service, missing):
-        return Denied(asked, principal.arn, f"because no resource-based policy allows the {asked.action} action")
+        return Denied(check, principal.arn, f"because no resource-based policy allows the {check.action} action")
     if missing is None or (resource_policy and _allows_itself(principal, context, resource_policy)):
         return None
-    return Denied(asked, principal.arn, f"because no {missing} allows the {asked.action} action")
+    return Denied(check, principal.arn, f"because no {missing} allows the {check.action} action")
 
 
 def _by_resource(
@@ -161,12 +161,12 @@ def _by_resource(
 def _allows_itself(principal: Principal, context: EvalContext, resource_policy: tuple[Any, Any]) -> bool:
     """Return whether the resource's policy names this principal, and every limit allows it."""
     named = iam_evaluator.evaluate_resource_policy(resource_policy[0], context, named_only=True).decision == "Allow"
-    return named and all(layer.first("Allow", context) for layer in principal.layers[1:])
+    return named and all(layer.matches("Allow", context) for layer in principal.layers[1:])
 
 
-def _context(principal: Principal, asked: Asked, tags: dict[str, str]) -> EvalContext:
-    prefix = asked.action.partition(":")[0]
-    keys = {key.lower(): value for key, value in asked.context.items()}
+def _context(principal: Principal, check: PermissionCheck, tags: dict[str, str]) -> EvalContext:
+    prefix = check.action.partition(":")[0]
+    keys = {key.lower(): value for key, value in check.context.items()}
     keys.setdefault("aws:tagkeys", None)
     for name, value in tags.items():
         for place in ("aws", prefix):
@@ -175,8 +175,8 @@ def _context(principal: Principal, asked: Asked, tags: dict[str, str]) -> EvalCo
         principal_arn=principal.info.arn,
         principal_type=principal.info.type,
         principal_account=principal.info.account,
-        action=asked.action,
-        resource_arn=asked.resource,
+        action=check.action,
+        resource_arn=check.resource,
         region=get_region(),
         source_ip=SERVICE,
         secure_transport=True,
@@ -185,7 +185,7 @@ def _context(principal: Principal, asked: Asked, tags: dict[str, str]) -> EvalCo
     )
 
 
-def _of_role(name: str, role: dict[str, Any]) -> Principal:
+def _build_role_principal(name: str, role: dict[str, Any]) -> Principal:
     account = get_account_id()
     info = PrincipalInfo(
         arn=f"arn:aws:sts::{account}:assumed-role/{name}/{SESSION}",
@@ -201,18 +201,18 @@ def _of_role(name: str, role: dict[str, Any]) -> Principal:
     return Principal(info, _layers(info, has_session_policies=False))
 
 
-def _layers(info: PrincipalInfo, has_session_policies: bool) -> list[Layer]:
+def _layers(info: PrincipalInfo, has_session_policies: bool) -> list[PolicyLayer]:
     """Return identity policies first, then what limits them: a boundary, and what a session was opened with."""
-    limits = [_flat(limit) for limit in info.limits]
-    session = [Layer(SESSION_POLICY, limits.pop())] if has_session_policies else []
-    return [Layer(IDENTITY, _flat(info.policies or [])), *(Layer(BOUNDARY, limit) for limit in limits), *session]
+    limits = [_flatten(limit) for limit in info.limits]
+    session = [PolicyLayer(SESSION_POLICY, limits.pop())] if has_session_policies else []
+    return [PolicyLayer(IDENTITY, _flatten(info.policies or [])), *(PolicyLayer(BOUNDARY, limit) for limit in limits), *session]
 
 
-def _flat(policies: list[list[ParsedStatement]]) -> list[ParsedStatement]:
+def _flatten(policies: list[list[ParsedStatement]]) -> list[ParsedStatement]:
     return [statement for policy in policies for statement in policy]
 
 
-def _an(name: str) -> str:
+def _with_article(name: str) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import acm, alb, backup, ec2, iam, secretsmanager, tagging
 
-from local_aws.rights.changes import Known, Properties
+from local_aws.rights.changes import AccountFacts, Properties
 
 
-class Here(Known):
+class EmbeddedAccount(AccountFacts):
     """The account that a request is in."""
 
     def arn(self, kind: str, name: str) -> str:
@@ -28,7 +28,7 @@ class Here(Known):
     def tags(self, arn: str) -> dict[str, str]:
         """Return the tags of any resource."""
         _, _, service, _, _, rest = arn.split(":", 5) if arn.count(":") >= 5 else ["", "", "", "", "", ""]
-        look = LOOKS.get(service)
+        look = TAG_READERS.get(service)
         held = look(arn, rest) if look else tagging.resource_tags(arn)
         return {key: value for key, value in _pairs(held) if not key.startswith("aws:")}
 
@@ -54,21 +54,21 @@ class Here(Known):
         return self.arn("role", name if isinstance(name, str) else name.get("RoleName", ""))
 
 
-def _of_ec2(arn: str, rest: str) -> Any:
+def _ec2_tags(arn: str, rest: str) -> Any:
     return ec2._tags.get(rest.partition("/")[2])
 
 
-def _of_backup(arn: str, rest: str) -> Any:
+def _backup_tags(arn: str, rest: str) -> Any:
     kind, _, name = rest.partition(":")
     vault = kind == "backup-vault"
     record = (backup._vaults if vault else backup._plans).get(name) or {}
     return record.get("BackupVaultTags" if vault else "Tags")
 
 
-LOOKS: dict[str, Callable[[str, str], Any]] = {
+TAG_READERS: dict[str, Callable[[str, str], Any]] = {
     "acm": lambda arn, rest: (acm._certificates.get(arn) or {}).get("Tags"),
-    "backup": _of_backup,
-    "ec2": _of_ec2,
+    "backup": _backup_tags,
+    "ec2": _ec2_tags,
     "elasticloadbalancing": lambda arn, rest: alb._tags.get(arn),
     "secretsmanager": lambda arn, rest: next(
         (secret.get("Tags") for secret in secretsmanager._secrets.values() if secret.get("ARN") == arn), None
