@@ -92,7 +92,7 @@ def describe(field: "models.Field[Any, Any]") -> str:
 
 def svg() -> str:
     """Return the whole picture."""
-    boxes, titles = place(our_models())
+    boxes, titles = lay_out(our_models())
     width = MARGIN * 2 + COLUMNS * BOX + (COLUMNS - 1) * GUTTER
     height = max(box.y + box.height for box in boxes) + MARGIN
     inks = _inks(boxes)
@@ -109,7 +109,7 @@ def svg() -> str:
     return "\n".join(parts) + "\n"
 
 
-def place(ours: list[Model]) -> tuple[list[Box], list[tuple[str, int, int]]]:
+def lay_out(ours: list[Model]) -> tuple[list[Box], list[tuple[str, int, int]]]:
     """Fill the columns one after another, each about as high as the others; return the boxes and each app's title and position."""
     limit = sum(box_height(model) + BOX_GAP for model in ours) / COLUMNS
     boxes: list[Box] = []

