@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from assets.example_analysis.backend import Run, Submission, waiting
+from assets.example_analysis.backend import Run, Submission, pending_submissions
 from local_aws.identity import create_identity
 from stacks.environment import isolated_basics
 
@@ -62,7 +62,7 @@ def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: floa
     while not stop.is_set():
         rest = look_seconds
         try:
-            for submission in waiting(s3, bucket, done):
+            for submission in pending_submissions(s3, bucket, done):
                 if _run_if_it_can_be(s3, submission, stop):
                     done.add(submission.key)
                 else:

@@ -31,7 +31,7 @@ from own_processes import LEAVING_SECONDS, MIN_FREE_BYTES, Taken, bind_port, hol
 from pydantic import ValidationError  # noqa: E402
 from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
-from assets.install.modes import ALL_BUT_OWNER, take_away  # noqa: E402
+from assets.install.modes import ALL_BUT_OWNER, remove_rights  # noqa: E402
 from control_plane.base.config import Config, problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
@@ -134,7 +134,7 @@ class Site:
         try:
             self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.var.chmod(0o700)
-            take_away(self.var, ALL_BUT_OWNER)
+            remove_rights(self.var, ALL_BUT_OWNER)
         except OSError as error:
             raise Failed(
                 f"{error.filename or self.var} cannot be kept from other users of this machine ({error.strerror}). Nothing was "

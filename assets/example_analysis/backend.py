@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WAITING, RUNNING, DONE, FAILED = "INITIALIZING", "IN PROGRESS", "SUCCESS", "FAILED"
 MAX_BYTES = 64_000_000
-MAX_DIGITS = 15
+MAX_TIMESTAMP_DIGITS = 15
 # What YAML's reader raises for what only looks like YAML: a date that does not exist, a tag without a value, great depth.
 NO_YAML = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 Pause = Callable[[float], None]
@@ -66,7 +66,7 @@ def parse(bucket: str, key: str, body: bytes) -> Submission:
     if not (
         timestamp.isascii()
         and timestamp.isdigit()
-        and len(timestamp) <= MAX_DIGITS
+        and len(timestamp) <= MAX_TIMESTAMP_DIGITS
         and inputs
         and all(isinstance(name, str) for name in inputs)
     ):
@@ -198,7 +198,7 @@ class _Unreadable(ValueError):
     """A file that is missing, or not the group's, or no text."""
 
 
-def waiting(s3: "S3Client", bucket: str, done: set[str]) -> list[Submission]:
+def pending_submissions(s3: "S3Client", bucket: str, done: set[str]) -> list[Submission]:
     """Return the submissions that have not ended, the oldest first. `done` holds the keys that need not be looked at again."""
     submissions = []
     for group in _below(s3, bucket, "", folders=True):

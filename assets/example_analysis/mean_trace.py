@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Of a table that is held in memory whole.
 MAX_CELLS = 5_000_000
-LARGEST = 1e100
+MAX_VALUE = 1e100
 
 
 class NoTraces(ValueError):
@@ -181,7 +181,7 @@ def _cell(text: str, line: int, name: str) -> float | None:
     except ValueError:
         value = math.nan
     # Not so large either that its square is none.
-    if not abs(value) <= LARGEST:
+    if not abs(value) <= MAX_VALUE:
         raise NoTraces(f"Line {line}, {name}: {text.strip()[:40]!r} is no number.")
     return value
 
@@ -201,7 +201,7 @@ def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def runs(values: Sequence[float | None]) -> list[list[int]]:
+def stretches_of(values: Sequence[float | None]) -> list[list[int]]:
     """Return the indices of samples that exist, in stretches without a gap."""
     known = [index for index, value in enumerate(values) if value is not None]
     stretches: list[list[int]] = [known[:1]] if known else []

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from assets.example_analysis.mean_trace import Mean, Settings, Traces, runs
+from assets.example_analysis.mean_trace import Mean, Settings, Traces, stretches_of
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 70, 24, 56, 52
@@ -84,7 +84,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 def _paths(axes: _Axes, times: Sequence[float], values: Sequence[float | None], every: int) -> list[str]:
     paths = []
-    for run in runs(values):
+    for run in stretches_of(values):
         points = [(axes.x(times[index]), axes.y(values[index] or 0.0)) for index in run[::every]]
         paths.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points))
     return paths
@@ -92,7 +92,7 @@ def _paths(axes: _Axes, times: Sequence[float], values: Sequence[float | None], 
 
 def _bands(axes: _Axes, result: Mean, every: int) -> list[str]:
     bands = []
-    for run in runs(result.errors):
+    for run in stretches_of(result.errors):
         kept = run[::every]
         edges = [(index, (result.means[index] or 0.0), (result.errors[index] or 0.0)) for index in kept]
         there = [f"{axes.x(result.times[index]):.1f} {axes.y(middle + error):.1f}" for index, middle, error in edges]

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from assets.install.host import Failed, at, log
+from assets.install.host import Failed, host_path, log
 
 INSTANCE_ID_FILE = "/var/lib/cloud/data/instance-id"
 ATTACH_AS = "/dev/sdf"
@@ -16,7 +16,7 @@ ATTACH_AS = "/dev/sdf"
 FREE_SECONDS = 900
 ATTACH_SECONDS = 180
 POLL_SECONDS = 5.0
-LONGEST_EVENT = 200_000
+MAX_EVENT_CHARACTERS = 200_000
 
 
 class Aws:
@@ -24,7 +24,7 @@ class Aws:
 
     def __init__(self, region: str) -> None:
         self._region = region
-        self.instance = at(INSTANCE_ID_FILE).read_text().strip()
+        self.instance = host_path(INSTANCE_ID_FILE).read_text().strip()
 
     def attach(self, volume: str, *, free_seconds: float = FREE_SECONDS, look_seconds: float = POLL_SECONDS) -> None:
         """Attach the volume to this instance and return when AWS says that it is. Raises Failed.
@@ -81,7 +81,7 @@ class Aws:
         try:
             with suppress(logs.exceptions.ResourceAlreadyExistsException):
                 logs.create_log_stream(logGroupName=group, logStreamName=stream)
-            event = {"timestamp": int(time.time() * 1000), "message": message[:LONGEST_EVENT]}
+            event = {"timestamp": int(time.time() * 1000), "message": message[:MAX_EVENT_CHARACTERS]}
             logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
         except (BotoCoreError, ClientError) as error:
             log(f"CloudWatch was not told: {error}")

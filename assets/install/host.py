@@ -23,7 +23,7 @@ class Failed(RuntimeError):
     """A step failed. The message says why, what was not changed, and what to do."""
 
 
-def at(path: str) -> Path:
+def host_path(path: str) -> Path:
     """Return the path of this host's file, below the root that is installed into."""
     return ROOT / path.lstrip("/")
 
@@ -36,9 +36,9 @@ def log(message: str) -> None:
 def host_values(path: str = HOST_ENV) -> dict[str, str]:
     """Read the NAME=value lines of a file, unquoted. Raises Failed."""
     try:
-        lines = at(path).read_text().splitlines()
+        lines = host_path(path).read_text().splitlines()
     except OSError as error:
-        raise Failed(f"{at(path)} cannot be read: {error.strerror}. cloud-init writes it at the first start.") from None
+        raise Failed(f"{host_path(path)} cannot be read: {error.strerror}. cloud-init writes it at the first start.") from None
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
@@ -68,7 +68,7 @@ def run(
     return done.stdout
 
 
-def own(path: Path, user: str, group: str, mode: int) -> None:
+def set_owner(path: Path, user: str, group: str, mode: int) -> None:
     """Give a file or folder its owner, group and mode; below another root its mode alone, as its users are not ours to name."""
     if IS_REAL:
         shutil.chown(path, user, group)

@@ -9,7 +9,7 @@ from pathlib import Path
 OTHERS, ALL_BUT_OWNER = 0o007, 0o077
 
 
-def take_away(folder: Path, rights: int, *, but: Collection[str] = ()) -> None:
+def remove_rights(folder: Path, rights: int, *, but: Collection[str] = ()) -> None:
     """Remove these rights from everything in the folder; `but` names what directly in it stays as it is. Raises OSError.
 
     A symbolic link, or what somebody put in a file's place meanwhile, is never followed: who may write in the folder would have
@@ -20,10 +20,10 @@ def take_away(folder: Path, rights: int, *, but: Collection[str] = ()) -> None:
             folders[:] = [name for name in folders if name not in but]
             files = [name for name in files if name not in but]
         for name in (*folders, *files):
-            _take_from(name, here, rights)
+            _remove_from(name, here, rights)
 
 
-def _take_from(name: str, here: int, rights: int) -> None:
+def _remove_from(name: str, here: int, rights: int) -> None:
     try:
         if not _is_plain(os.stat(name, dir_fd=here, follow_symlinks=False)):
             return

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from assets.install.host import DATA, Failed, at, log, write
+from assets.install.host import DATA, Failed, host_path, log, write
 
 COMMON, WEB, WORKER = "/etc/cohort/common.env", "/etc/cohort/web.env", "/etc/cohort/worker.env"
 AWS_CONFIG = "/etc/cohort/aws-web.config"
@@ -21,7 +21,7 @@ def write_settings(host: Mapping[str, str], secrets: Mapping[str, str]) -> None:
         raise Failed("The secret holds no SECRET_KEY. The host's stack generates one; put it back and deploy again.")
     files = {COMMON: {**common_settings(host), **secrets}, WEB: web_settings(), WORKER: worker_settings(host)}
     for path, settings in files.items():
-        write(at(path), "".join(f"{name}={quoted(name, value)}\n" for name, value in settings.items()), 0o600)
+        write(host_path(path), "".join(f"{name}={quoted(name, value)}\n" for name, value in settings.items()), 0o600)
     log(f"wrote the settings: {', '.join(files)}")
 
 
@@ -68,9 +68,9 @@ def read_settings(*paths: str) -> dict[str, str]:
     settings: dict[str, str] = {}
     for path in paths:
         try:
-            lines = at(path).read_text().splitlines()
+            lines = host_path(path).read_text().splitlines()
         except OSError as error:
-            raise Failed(f"{at(path)} cannot be read: {error.strerror}. Run this as root on the host.") from None
+            raise Failed(f"{host_path(path)} cannot be read: {error.strerror}. Run this as root on the host.") from None
         settings |= {name: _unquoted(value) for name, value in (line.split("=", 1) for line in lines if "=" in line)}
     return settings
 

@@ -9,13 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-from assets.install.host import DATA, Failed, at, log, run
+from assets.install.host import DATA, Failed, host_path, log, run
 
 LABEL = "cohort-data"
 MOUNT = f"LABEL={LABEL} {DATA} ext4 defaults,nodev,nosuid,noexec,nofail,x-systemd.device-timeout=180s 0 2"
 DEVICE_SECONDS = 120
 # A new volume holds zeros alone, so that a look at its beginning tells it from one that somebody wrote to.
-LOOKED_AT = 4 * 1024 * 1024
+PROBED_BYTES = 4 * 1024 * 1024
 NOTHING_FOUND = 2
 NOTHING_MOUNTED = 1
 
@@ -25,7 +25,7 @@ def device_of(volume: str, seconds: float = DEVICE_SECONDS) -> Path:
 
     NVMe devices are numbered as they come; the link is named for the volume ("Amazon EBS and NVMe", EC2 user guide).
     """
-    link = at(f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}")
+    link = host_path(f"/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}")
     deadline = time.monotonic() + seconds
     while not link.exists():
         if time.monotonic() > deadline:
@@ -59,7 +59,7 @@ def make_file_system(device: Path) -> None:
 
 def mount() -> None:
     """Mount the volume now and at each start, and let the file system fill it. Raises Failed."""
-    fstab, target = at("/etc/fstab"), at(DATA)
+    fstab, target = host_path("/etc/fstab"), host_path(DATA)
     lines = fstab.read_text().splitlines() if fstab.exists() else []
     kept = [line for line in lines if line.split()[1:2] != [DATA]]
     fstab.write_text("\n".join([*kept, MOUNT]) + "\n")
@@ -79,7 +79,7 @@ def grow() -> None:
     "Extend the file system after resizing an Amazon EBS volume"). The file system lies on the device itself, so no partition
     has to grow first.
     """
-    target = at(DATA)
+    target = host_path(DATA)
     device = run("findmnt", "--noheadings", "--output", "SOURCE", "--mountpoint", target, ok=(0, NOTHING_MOUNTED)).strip()
     if not device:
         raise Failed(f"Nothing is mounted at {target}, so no file system was grown. See the step 'data volume' in the boot log.")
@@ -109,7 +109,7 @@ def _probe(device: Path) -> dict[str, str]:
 
 def _is_blank(device: Path) -> bool:
     with device.open("rb") as file:
-        return not any(file.read(LOOKED_AT))
+        return not any(file.read(PROBED_BYTES))
 
 
 def _blocks(device: str) -> str:

@@ -81,9 +81,9 @@ class Account(AccountFacts):
         """The ARN of a principal or an address that a template made."""
         for one in self.resources:
             if IAM_KINDS.get(one.kind) == kind and one.physical_id == name:
-                return one.scope.of_account("iam", f"{kind}{one.properties.get('Path', '/')}{name}")
+                return one.place.of_account("iam", f"{kind}{one.properties.get('Path', '/')}{name}")
             if kind == "elastic-ip" and one.kind == "AWS::EC2::EIP" and one.physical_id == name:
-                return one.scope.arn("ec2", f"elastic-ip/{_short(one.stack, one.logical_id, 'eipalloc')}")
+                return one.place.arn("ec2", f"elastic-ip/{_short(one.stack, one.logical_id, 'eipalloc')}")
         return ""
 
     def tags(self, arn: str) -> dict[str, str]:

@@ -70,7 +70,7 @@ def _updates(one: Resource) -> Iterator[Change]:
 
 def _change(one: Resource, operation: Operation, wanted: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Change:
     there = "" if operation == "create" else one.physical_id
-    return Change(one.kind, operation, one.scope, wanted, before or {}, there, one.logical_id, one.stack)
+    return Change(one.kind, operation, one.place, wanted, before or {}, there, one.logical_id, one.stack)
 
 
 def asked(account: Account, *operations: Operation) -> Iterator[Asked]:
