@@ -1,6 +1,7 @@
-"""The CDK app. `-c group=<slug>` synthesises that group alone, `-c platform=<number>` one storage stack; without, all there is.
+"""The CDK app: synthesises the stacks of the published manifests and of the site.
 
-All there is includes the site's host and backups where there is a `site.toml`, or another file by `-c site=<path>`.
+`-c group=<slug>` synthesises that group alone, `-c platform=<number>` one storage stack; without either, all of them, which
+includes the site's host and backups where there is a `site.toml`, or another file by `-c site=<path>`.
 """
 
 import os
@@ -17,7 +18,7 @@ from stacks.site import SITE_FILE, read_site
 
 
 def main() -> None:
-    """Read the published manifests and synthesise; what is wrong with them is said in one line, without a stack trace."""
+    """Read the published manifests and synthesise; report a manifest error in one line, without a stack trace."""
     var = Path(os.environ.get("VAR_DIR", "var"))
     try:
         environment.load(var)
@@ -42,7 +43,7 @@ def _number(platform: object) -> int:
 
 
 def _add_site(app: cdk.App) -> None:
-    """The site's own stacks, if its settings are there, or must be since somebody named their file."""
+    """Add the site's own stacks where its settings file exists, or must exist since `-c site` names it."""
     named = app.node.try_get_context("site")
     path = Path(named) if named else SITE_FILE
     if named or path.exists():

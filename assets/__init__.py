@@ -1,1 +1,1 @@
-"""What the host is made of: its boot and installation scripts, and the templates of its services."""
+"""Files of the host: its boot and installation scripts, and the templates of its services."""

@@ -1,4 +1,4 @@
-"""gunicorn on a host. systemd holds the socket and hands it over (cohort-web.socket), so none is named here."""
+"""gunicorn's settings on a host. systemd holds the socket and passes it on (cohort-web.socket), so none is named here."""
 
 import os
 

@@ -26,7 +26,7 @@ class BadValue(ValueError):
 
 @dataclass(frozen=True)
 class Values:
-    """What the templates need to know. The defaults are the host's; tests have ports and folders of their own."""
+    """Values of the templates. The defaults are the host's; tests have ports and folders of their own."""
 
     domain: str
     tls: str = "certbot"
@@ -57,7 +57,7 @@ class Values:
             raise BadValue(f"--vpc {self.vpc!r} is no network: {error}.") from None
 
     def as_dict(self) -> dict[str, str]:
-        """Each placeholder's text."""
+        """Return each placeholder's text."""
         return {
             "domain": self.domain,
             "domain_pattern": re.escape(self.domain),

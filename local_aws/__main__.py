@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _bind(port: int, descriptor: int | None) -> str:
-    """Where to serve, as hypercorn takes it."""
+    """Return the address to serve on, as hypercorn takes it."""
     if descriptor is None:
         return f"{_settings.HOST}:{port}"
     with socket.socket(fileno=os.dup(descriptor)) as own:

@@ -22,7 +22,7 @@ SAME = ("Status", "AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration
 
 
 def register() -> None:
-    """Have ministack's handler apply them."""
+    """Have ministack's handler apply these properties."""
     handler = provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]
     create, update, delete = handler["create"], handler["update"], handler["delete"]
 
@@ -58,7 +58,7 @@ def _apply(bucket: str, old: Properties, new: Properties) -> None:
 
 
 def _lock(bucket: str, properties: Properties) -> None:
-    """Object lock can be had, and its default retention changed; it never goes again, as on AWS."""
+    """Enable object lock, or change its default retention; disabling it is refused, as on AWS."""
     if not properties.get("ObjectLockEnabled"):
         if s3._bucket_object_lock.get(bucket):
             raise ValueError("Object Lock cannot be disabled once it is enabled on a bucket. (InvalidRequest)")
@@ -69,9 +69,12 @@ def _lock(bucket: str, properties: Properties) -> None:
 
 
 def _is_by_aws_own_key(properties: Properties) -> bool:
-    """KMS without a key means AWS's own for S3, as CDK's own bucket asks for: ministack has none, and would refuse every object."""
+    """Return whether this is KMS without a key, which means AWS's own key for S3, as CDK's own bucket asks for.
+
+    ministack has no such key, and would refuse every object.
+    """
     defaults = [rule["ServerSideEncryptionByDefault"] for rule in properties["ServerSideEncryptionConfiguration"]]
-    return any(one["SSEAlgorithm"] == "aws:kms" and not isinstance(one.get("KMSMasterKeyID"), str) for one in defaults)
+    return any(default["SSEAlgorithm"] == "aws:kms" and not isinstance(default.get("KMSMasterKeyID"), str) for default in defaults)
 
 
 def _encryption(properties: Properties) -> bytes:
@@ -103,12 +106,14 @@ def _lifecycle_rule(rule: Properties) -> Properties:
         if name in rule:
             document.setdefault(element, {})[part] = rule[name]
     transitions = rule.get("Transitions") or []
-    document["Transition"] = [{"Days": one["TransitionInDays"], "StorageClass": one["StorageClass"]} for one in transitions]
+    document["Transition"] = [
+        {"Days": transition["TransitionInDays"], "StorageClass": transition["StorageClass"]} for transition in transitions
+    ]
     return document
 
 
 def _filter(rule: Properties) -> Properties:
-    """Which objects the rule is for; more than one condition stands under `And`."""
+    """Return the rule's filter of objects; more than one condition stands under `And`."""
     tags = [{"Key": tag["Key"], "Value": tag["Value"]} for tag in rule.get("TagFilters") or []]
     if not tags:
         return {"Prefix": rule.get("Prefix", "")}
@@ -126,7 +131,7 @@ def _tags(tags: list[dict[str, str]]) -> bytes:
 
 
 def _document(name: str, content: Properties) -> bytes:
-    """The XML that S3's own request would carry."""
+    """Return the XML that S3's own request would carry."""
     root = Element(name, xmlns=s3.S3_NS)
     _fill(root, content)
     written: bytes = tostring(root, encoding="utf-8")
@@ -135,12 +140,12 @@ def _document(name: str, content: Properties) -> bytes:
 
 def _fill(parent: Element, content: Properties) -> None:
     for name, value in content.items():
-        for one in value if isinstance(value, list) else [value]:
+        for item in value if isinstance(value, list) else [value]:
             child = SubElement(parent, name)
-            if isinstance(one, dict):
-                _fill(child, one)
+            if isinstance(item, dict):
+                _fill(child, item)
             else:
-                child.text = str(one).lower() if isinstance(one, bool) else str(one)
+                child.text = str(item).lower() if isinstance(item, bool) else str(item)
 
 
 def _done(answer: Answer) -> None:

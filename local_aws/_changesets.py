@@ -8,7 +8,7 @@ EMPTY = "The submitted information didn't contain changes"
 
 
 def accept_output_changes() -> None:
-    """Have a new change set count as executable where the outputs differ from those of the stack's present template."""
+    """Make a new change set executable where its outputs differ from those of the stack's present template."""
     create = handlers._ACTION_HANDLERS["CreateChangeSet"]
 
     def create_change_set(parameters: dict[str, Any]) -> Any:

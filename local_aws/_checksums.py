@@ -1,4 +1,4 @@
-"""Checksums over a whole object that was sent in parts (S3's FULL_OBJECT), and a disk that is full.
+"""Checksums over a whole object that was sent in parts (S3's FULL_OBJECT), and the refusal of a write to a full disk.
 
 ministack knows checksums over the parts' checksums (COMPOSITE) alone, and answers that a file is stored where the disk did
 not take it.
@@ -22,7 +22,7 @@ SPARE_BYTES = 16 * 2**20
 
 
 def install() -> None:
-    """Teach ministack both."""
+    """Install both."""
     _full_object_checksums()
     _full_disk()
 
@@ -81,7 +81,7 @@ def _completing(complete: Callable[..., Answer], whole: list[str]) -> Callable[.
 
 
 def _checksum(parts: dict[int, dict[str, Any]], numbers: list[int]) -> str:
-    """The checksum of these parts one after the other, from those that S3 took of each when it arrived."""
+    """Return the checksum of these parts one after the other, from those that S3 took of each when it arrived."""
     value = 0
     for number in numbers:
         if number in parts:
@@ -92,7 +92,7 @@ def _checksum(parts: dict[int, dict[str, Any]], numbers: list[int]) -> str:
 
 
 def combine(first: int, second: int, length: int) -> int:
-    """The CRC-32 of two pieces one after the other, from theirs and the second one's length in bytes."""
+    """Return the CRC-32 of two pieces one after the other, from their own and the second one's length in bytes."""
     matrix = [0xEDB88320, *(1 << bit for bit in range(31))]
     # One zero bit, then two, four, eight: a byte.
     for _ in range(3):

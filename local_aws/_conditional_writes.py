@@ -1,4 +1,4 @@
-"""A conditional write whose condition holds is refused with 409 where the key was written or deleted since the write began.
+"""Refusal (409) of a conditional write whose condition holds, where the key was written or deleted since the write began.
 
 S3's user guide, "How to prevent object overwrites with conditional writes", section "Conditional write behavior"; API reference,
 "PutObject" ("On a 409 failure, retry the upload") and "CompleteMultipartUpload", where the upload has to be begun anew. An upload
@@ -13,7 +13,7 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import s3
 
-from local_aws._s3_requests import SUBRESOURCES, Answer, Handle, ObjectRequest, around, object_arn, upload_id_of
+from local_aws._s3_requests import SUBRESOURCES, Answer, Handle, ObjectRequest, object_arn, upload_id_of, wrap_dispatch
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 CODE = "ConditionalRequestConflict"
@@ -23,8 +23,8 @@ _moments = count(1)
 _request_began: ContextVar[int] = ContextVar("request_began", default=0)
 
 
-def noting_beginnings(app: Application) -> Application:
-    """The application, which knows of each request when its first byte came."""
+def record_request_starts(app: Application) -> Application:
+    """Wrap the application so that the moment of each request's first byte is known."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         _request_began.set(next(_moments))
@@ -34,7 +34,7 @@ def noting_beginnings(app: Application) -> Application:
 
 
 def install() -> None:
-    """Refuse so."""
+    """Install the refusal."""
     changed: dict[tuple[str, str], int] = {}
     uploads_began: dict[str, int] = {}
 
@@ -54,11 +54,11 @@ def install() -> None:
                     changed[(request.bucket, arn.removeprefix(object_arn(request.bucket, "")))] = next(_moments)
         return answer
 
-    around(rule)
+    wrap_dispatch(rule)
 
 
 def _condition_that_holds(request: ObjectRequest) -> str:
-    """The header, where this is a conditional write that nothing else speaks against; otherwise nothing."""
+    """Return the condition's header of a conditional write that nothing else refuses; otherwise an empty string."""
     name = "If-None-Match" if "if-none-match" in request.headers else "If-Match" if "if-match" in request.headers else ""
     bucket = s3._buckets.get(request.bucket)
     if not name or request.method not in ("PUT", "POST") or not _changes(request) or bucket is None:
@@ -70,7 +70,7 @@ def _condition_that_holds(request: ObjectRequest) -> str:
 
 
 def _changes(request: ObjectRequest) -> bool:
-    """Whether it writes, copies, completes or deletes an object."""
-    if not request.key or any(one in request.query for one in SUBRESOURCES):
+    """Return whether the request writes, copies, completes or deletes an object."""
+    if not request.key or any(subresource in request.query for subresource in SUBRESOURCES):
         return False
     return ("uploadId" in request.query) == (request.method == "POST")

@@ -1,4 +1,4 @@
-"""Requests can be made to take longer, as over a long way: for measuring how much a client waits."""
+"""Artificial latency of requests, as over a long distance: for measuring how much a client waits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 def delayed(app: Application, file: Path) -> Application:
-    """The application, with each HTTP request answered later by the seconds that `file` holds; without the file, at once."""
+    """Wrap the application so that each HTTP request is delayed by the seconds that `file` holds; not at all without the file."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and (seconds := _seconds(file)):

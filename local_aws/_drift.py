@@ -1,4 +1,4 @@
-"""Drift of IAM resources, which ministack does not report: each reader returns a resource as its template would say it.
+"""Drift of IAM resources, which ministack does not report: each reader returns a resource in its template's terms.
 
 An access key has no reader: AWS does not report its drift either.
 """
@@ -29,7 +29,7 @@ def register() -> None:
 
 
 def read_role(physical_id: str, properties: Properties) -> Properties | None:
-    """What ministack reads of a role, and its policies and boundary."""
+    """Read a role as ministack does, with its policies and boundary."""
     read = drift._read_iam_role(physical_id, properties)
     if read is None:
         return None
@@ -38,7 +38,7 @@ def read_role(physical_id: str, properties: Properties) -> Properties | None:
 
 
 def read_user(physical_id: str, properties: Properties) -> Properties | None:
-    """A user, with the groups that it is in."""
+    """Read a user, with the groups that it is in."""
     user = iam._users.get(physical_id)
     if user is None:
         return None
@@ -53,7 +53,7 @@ def read_user(physical_id: str, properties: Properties) -> Properties | None:
 
 
 def read_group(physical_id: str, properties: Properties) -> Properties | None:
-    """A group. Who is in it is not the group's to say, but the users'."""
+    """Read a group. Its members are properties of the users, not of the group."""
     group = iam._groups.get(physical_id)
     if group is None:
         return None
@@ -61,7 +61,7 @@ def read_group(physical_id: str, properties: Properties) -> Properties | None:
 
 
 def read_managed_policy(physical_id: str, properties: Properties) -> Properties | None:
-    """A managed policy, with the document of its default version."""
+    """Read a managed policy, with the document of its default version."""
     policy = iam._policies.get(physical_id)
     if policy is None:
         return None

@@ -29,7 +29,7 @@ FAILED = (
 
 
 def install() -> None:
-    """Wrap ministack's actions, after what else changes a new change set."""
+    """Wrap ministack's actions, after all others that change a new change set."""
     actions = handlers._ACTION_HANDLERS
     actions["CreateChangeSet"] = _validating(actions["CreateChangeSet"])
     actions["ExecuteChangeSet"] = _where_valid(actions["ExecuteChangeSet"])
@@ -50,23 +50,23 @@ def _validating(create: Handler) -> Handler:
 def _validate(change_set: dict[str, Any]) -> None:
     if change_set["Status"] != "CREATE_COMPLETE" or change_set["ChangeSetType"] == "IMPORT" or change_set["_disable_validation"]:
         return
-    stack = next(one for one in _stacks.values() if one.get("StackId") == change_set["StackId"])
-    found = _errors(change_set, stack)
+    stack = next(stack for stack in _stacks.values() if stack.get("StackId") == change_set["StackId"])
+    errors = _errors(change_set, stack)
     # What is executed was validated: what fails from now on, fails as a resource.
     change_set["_disable_validation"] = True
-    if not found:
+    if not errors:
         return
-    names = ", ".join(sorted({CALLED[validation] for _, _, validation, _, _ in found}))
+    names = ", ".join(sorted({CALLED[validation] for _, _, validation, _, _ in errors}))
     change_set |= {"Status": "FAILED", "ExecutionStatus": "UNAVAILABLE", "StatusReason": FAILED.format(names=names)}
-    change_set["_operation_events"] = _events(change_set["StackId"], found)
+    change_set["_operation_events"] = _events(change_set["StackId"], errors)
 
 
 def _errors(change_set: dict[str, Any], stack: dict[str, Any]) -> list[Found]:
     template, values = change_set["_template"], change_set["_resolved_params"]
     resources = template.get("Resources", {})
     held = stack.get("_resources", {}).values()
-    owned = frozenset(one.get("PhysicalResourceId") for one in held if one.get("ResourceType") == BUCKET)
-    found = stacks._validation_errors(
+    owned = frozenset(record.get("PhysicalResourceId") for record in held if record.get("ResourceType") == BUCKET)
+    errors = stacks._validation_errors(
         resources,
         list(resources),
         values,
@@ -76,15 +76,17 @@ def _errors(change_set: dict[str, Any], stack: dict[str, Any]) -> list[Found]:
         stack["StackId"],
         owned,
     )
-    return [one for one in found if one[0] not in change_set["_import_existing"] and (one[2] != CONFLICT or _is_own(one))]
+    return [
+        error for error in errors if error[0] not in change_set["_import_existing"] and (error[2] != CONFLICT or _is_own(error))
+    ]
 
 
-def _is_own(found: Found) -> bool:
-    """Whether the bucket that a conflict names is this account's."""
-    return any(f"'{bucket}'" in found[4] for bucket in s3._buckets)
+def _is_own(conflict: Found) -> bool:
+    """Return whether the bucket that a conflict names is this account's."""
+    return any(f"'{bucket}'" in conflict[4] for bucket in s3._buckets)
 
 
-def _events(stack_id: str, found: list[Found]) -> list[dict[str, Any]]:
+def _events(stack_id: str, errors: list[Found]) -> list[dict[str, Any]]:
     operation = new_uuid()
     return [
         stacks._operation_event(
@@ -100,7 +102,7 @@ def _events(stack_id: str, found: list[Found]) -> list[dict[str, Any]]:
             ValidationStatusReason=reason,
             ValidationPath=path,
         )
-        for logical_id, resource_type, validation, path, reason in found
+        for logical_id, resource_type, validation, path, reason in errors
     ]
 
 
@@ -124,8 +126,8 @@ def _of_change_sets_too(describe: Handler) -> Handler:
         _, change_set = changesets._find_change_set(name, handlers._p(parameters, "StackName"))
         if change_set is None:
             return handlers._error("ChangeSetNotFound", f"ChangeSet [{name}] does not exist", 404)
-        told = change_set.get("_operation_events", [])
-        members = "".join(f"<member>{_written(event)}</member>" for event in told)
+        events = change_set.get("_operation_events", [])
+        members = "".join(f"<member>{_written(event)}</member>" for event in events)
         result = f"<DescribeEventsResult><OperationEvents>{members}</OperationEvents></DescribeEventsResult>"
         return handlers._xml(200, "DescribeEventsResponse", result)
 

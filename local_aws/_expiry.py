@@ -1,6 +1,6 @@
-"""Lifecycle rules take effect on earlier versions, once a day as on AWS: ministack keeps the rules, and ends nothing.
+"""Expiry of earlier versions by lifecycle rules, once a day as on AWS: ministack keeps the rules, and ends nothing.
 
-What a rule says of anything else (current versions, other storage classes, unfinished uploads) is not done: nothing here needs it.
+Rules for anything else (current versions, other storage classes, unfinished uploads) are not applied: nothing here needs them.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ async def expire_daily(stop: asyncio.Event, clock: Path) -> None:
 
 
 def expire(now: datetime) -> None:
-    """End what is over by the rules of every bucket."""
+    """End the versions that have expired by the rules of every bucket."""
     ruled = {place: _rules_for_versions(rules) for place, rules in s3._bucket_lifecycle._data.items()}
     ruled = {place: rules for place, rules in ruled.items() if rules}
     for account, (bucket, key) in list(s3._object_versions._data):
@@ -46,7 +46,7 @@ def expire(now: datetime) -> None:
 
 
 def _rules_for_versions(rules: Any) -> list[Mapping[str, Any]]:
-    """The rules that end versions or delete markers, and choose objects by no more than a prefix."""
+    """Return the rules that end versions or delete markers, and choose objects by no more than a prefix."""
     if not isinstance(rules, list):
         return []
     return [
@@ -70,7 +70,7 @@ def _apply(rule: Mapping[str, Any], bucket: str, key: str, now: datetime) -> Non
 
 
 def _over(versions: Versions, days: int, now: datetime) -> Iterable[str]:
-    """Those that have been earlier versions for so many days: since the next one was written, to the midnight after that."""
+    """Return the ids of versions superseded at least so many days ago: counted to the midnight after their successor."""
     return [
         version["version_id"]
         for version, successor in pairwise(versions)

@@ -1,7 +1,7 @@
 """CloudFormation resource types of the host and its backups that ministack lacks, made through its own EC2 and AWS Backup.
 
-Each handler does what the type's page of the CloudFormation template reference says under "Update requires". A property that
-this module does not know is refused rather than left out.
+Each handler follows the type's page of the CloudFormation template reference, "Update requires". A property that this module does
+not know is refused rather than left out.
 """
 
 import json
@@ -40,7 +40,7 @@ def register() -> None:
 
 
 def create_volume(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """A volume that is attached to nothing. Ref is its id."""
+    """Create a volume that is attached to nothing. Ref is its id."""
     _refuse_unknown("AWS::EC2::Volume", properties, {*VOLUME_FIXED, *VOLUME_CHANGEABLE, "Tags"})
     if not properties.get("AvailabilityZone") or not (properties.get("Size") or properties.get("SnapshotId")):
         raise ValueError("AWS::EC2::Volume needs an AvailabilityZone, and a Size or a SnapshotId. (MissingParameter)")
@@ -56,7 +56,7 @@ def create_volume(logical_id: str, properties: Properties, stack_name: str) -> C
 
 
 def update_volume(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """Size, kind and tags change in place; where it lies and what it was made from cannot be updated at all."""
+    """Update size, kind and tags in place; zone and source of a volume cannot be updated at all."""
     _refuse_unknown("AWS::EC2::Volume", new, {*VOLUME_FIXED, *VOLUME_CHANGEABLE, "Tags"})
     if changed := [name for name in VOLUME_FIXED if old.get(name) != new.get(name)]:
         raise ValueError(f"Updates are not supported for {', '.join(changed)} of AWS::EC2::Volume. (NotUpdatable)")
@@ -75,14 +75,14 @@ def update_volume(physical_id: str, old: Properties, new: Properties, stack_name
 
 
 def delete_volume(physical_id: str, properties: Properties) -> None:
-    """Refused while it is attached, as EC2 does; nothing to do where it is gone already."""
+    """Delete the volume. Refused while it is attached, as EC2 does; nothing to do where it is gone already."""
     if physical_id in ec2._volumes:
         _call(ec2._delete_volume, VolumeId=physical_id)
         ec2._tags.pop(physical_id, None)
 
 
 def create_address(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """An Elastic IP address. Ref is the address itself."""
+    """Allocate an Elastic IP address. Ref is the address itself."""
     _refuse_unknown("AWS::EC2::EIP", properties, {"Domain", "Tags"})
     before = set(ec2._addresses)
     _call(ec2._allocate_address, Domain=properties.get("Domain", "vpc"))
@@ -92,7 +92,7 @@ def create_address(logical_id: str, properties: Properties, stack_name: str) -> 
 
 
 def update_address(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """Tags change in place."""
+    """Update the tags in place."""
     _refuse_unknown("AWS::EC2::EIP", new, {"Domain", "Tags"})
     allocation = _allocation(physical_id)
     if allocation is None:
@@ -102,13 +102,13 @@ def update_address(physical_id: str, old: Properties, new: Properties, stack_nam
 
 
 def delete_address(physical_id: str, properties: Properties) -> None:
-    """Release it, whatever it is associated with."""
+    """Release the address, even one that is associated."""
     if allocation := _allocation(physical_id):
         _call(ec2._release_address, AllocationId=allocation)
 
 
 def create_rule(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """A rule in a security group that another resource made. Ref is an id that ministack's EC2 does not know."""
+    """Add a rule to a security group that another resource made. Ref is an id that ministack's EC2 does not know."""
     _refuse_unknown(
         "AWS::EC2::SecurityGroupIngress",
         properties,
@@ -126,7 +126,7 @@ def create_rule(logical_id: str, properties: Properties, stack_name: str) -> Cre
 
 
 def update_rule(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """The description changes in place; everything else makes another rule."""
+    """Update the description in place; replace the rule for any other change."""
     if {**old, "Description": None} == {**new, "Description": None}:
         delete_rule(physical_id, old)
         create_rule(physical_id, new, stack_name)
@@ -145,7 +145,7 @@ def delete_rule(physical_id: str, properties: Properties) -> None:
 
 
 def create_selection(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """What a backup plan takes copies of. Nothing is ever copied here."""
+    """Create a backup plan's selection. Nothing is ever copied here."""
     plan = properties["BackupPlanId"]
     answer = _answered(backup._create_selection(plan, {"BackupSelection": properties["BackupSelection"]}))
     identifier = answer["SelectionId"]
@@ -153,7 +153,7 @@ def create_selection(logical_id: str, properties: Properties, stack_name: str) -
 
 
 def update_selection(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """A changed selection is another one; the old one goes when the stack is done."""
+    """Replace a changed selection; the old one goes when the stack is done."""
     if old == new and physical_id in backup._selections:
         return physical_id, {"Id": physical_id, "SelectionId": physical_id, "BackupPlanId": new["BackupPlanId"]}
     created = create_selection(physical_id, new, stack_name)
@@ -162,12 +162,12 @@ def update_selection(physical_id: str, old: Properties, new: Properties, stack_n
 
 
 def delete_selection(physical_id: str, properties: Properties) -> None:
-    """Remove it, if it is still there."""
+    """Remove the selection, if it still exists."""
     backup._selections.pop(physical_id, None)
 
 
 def _with_lock(handler: dict[str, Any]) -> None:
-    """ministack's AWS::Backup::BackupVault leaves LockConfiguration out, and takes a vault over that has the name already."""
+    """Add LockConfiguration to ministack's AWS::Backup::BackupVault, and refuse a name that a vault has already."""
     create, update = handler["create"], handler["update"]
 
     def create_vault(logical_id: str, properties: Properties, stack_name: str) -> Created:
@@ -188,7 +188,7 @@ def _with_lock(handler: dict[str, Any]) -> None:
 
 
 def import_vault(identifier: dict[str, str]) -> Created:
-    """The vault as it is; CloudFormation changes nothing of what it takes over."""
+    """Import the vault as it is; CloudFormation changes nothing of what it takes over."""
     name = identifier["BackupVaultName"]
     return name, {"BackupVaultName": name, "BackupVaultArn": backup._vaults[name]["BackupVaultArn"]}
 
@@ -198,7 +198,7 @@ def _why_no_import(name: str) -> str | None:
 
 
 def _lock(vault: str, properties: Properties) -> None:
-    """The lock as DescribeBackupVault tells it. From its date on nobody takes it away, which ministack does not hold anyone to."""
+    """Write the lock as DescribeBackupVault shows it. AWS makes it permanent from its date on; ministack does not."""
     record, lock = backup._vaults[vault], properties.get("LockConfiguration")
     for name in (*VAULT_LOCK, "LockDate"):
         record.pop(name, None)
@@ -215,7 +215,7 @@ def _address(allocation: str) -> Created:
 
 
 def _allocation(address: str) -> str | None:
-    return next((name for name, one in ec2._addresses.items() if one["PublicIp"] == address), None)
+    return next((name for name, record in ec2._addresses.items() if record["PublicIp"] == address), None)
 
 
 def _snapshot_size(snapshot: str) -> int:
@@ -225,14 +225,14 @@ def _snapshot_size(snapshot: str) -> int:
 
 
 def _is_same(rule: Properties, other: Properties) -> bool:
-    """Whether two rules let the same in, whatever they are described as."""
+    """Return whether two rules allow the same, apart from their descriptions."""
     return _undescribed(rule) == _undescribed(other)
 
 
 def _undescribed(rule: Properties) -> Properties:
     plain = {name: rule.get(name) for name in ("IpProtocol", "FromPort", "ToPort")}
     for name in RULE_LISTS:
-        plain[name] = [{part: value for part, value in one.items() if part != "Description"} for one in rule.get(name) or []]
+        plain[name] = [{part: value for part, value in source.items() if part != "Description"} for source in rule.get(name) or []]
     return plain
 
 
@@ -252,7 +252,7 @@ def _call(action: Callable[[dict[str, Any]], tuple[int, Any, Any]], **parameters
 
 
 def _answered(answer: tuple[int, Any, Any]) -> Properties:
-    """What AWS Backup answered. Raises ValueError where it refused."""
+    """Return AWS Backup's answer. Raises ValueError where it refused."""
     status, _, body = answer
     read: Properties = json.loads(body)
     if status >= 400:

@@ -1,4 +1,4 @@
-"""IAM's and Secrets Manager's refusals that ministack leaves out or words in its own way: as AWS answered when it was recorded.
+"""Refusals of IAM and Secrets Manager that ministack leaves out or words in its own way: as recorded from AWS.
 
 The recordings are in `tests/data/aws-recorded.json`, and `tests/local_aws/recorded.py` asks for each.
 """
@@ -17,7 +17,7 @@ WAITS = "You can't create this secret because a secret with this name is already
 
 
 def install() -> None:
-    """Refuse so."""
+    """Install the refusals."""
     for name in ATTACHING:
         iam._IAM_HANDLERS[name] = _refuse_missing(iam._IAM_HANDLERS[name], "Policy {} does not exist or is not attachable.")
     for name in ASKING:
@@ -34,7 +34,7 @@ def install() -> None:
 
 
 def _refuse_missing(act: Act, words: str) -> Act:
-    """Refuse what names a policy that is not there, in these words."""
+    """Refuse a request that names a missing policy, in these words."""
 
     def refuse_or_act(parameters: dict[str, Any]) -> Any:
         arn = iam._p(parameters, "PolicyArn")

@@ -1,4 +1,4 @@
-"""IAM's delay: for a while after a change, authorisation and reads see what there was before, or what there is now.
+"""IAM's delay: for a while after a change, authorisation and reads see the state before it, or the present one.
 
 IAM is eventually consistent: "a change that you make might not be visible immediately" (IAM user guide, "Troubleshoot IAM",
 "Changes that I make are not always immediately visible"). That goes for users, keys, roles, policies, boundaries and group
@@ -43,7 +43,7 @@ _moments: contextvars.ContextVar[dict[Key, float]] = contextvars.ContextVar("mom
 
 
 class Delay:
-    """How long changes take to be seen, in seconds, as `file` says: a number, and after it the seed of what readers draw.
+    """The delay after which changes are seen, in seconds, as `file` says: a number, and after it the seed of the readers' draws.
 
     Without the file, or at 0, nothing is kept and every reader sees what there is.
     """
@@ -58,8 +58,8 @@ class Delay:
         self._noted: dict[Key, Any] = {}
         self._before: dict[Key, list[tuple[float, Any]]] = {}
 
-    def note(self) -> None:
-        """Take down what changed since the last time. Called before and after each change."""
+    def record_changes(self) -> None:
+        """Record what changed since the last call. Called before and after each change."""
         if not self._is_on():
             return
         now = time.monotonic()
@@ -76,10 +76,10 @@ class Delay:
         self._is_begun = True
 
     @contextmanager
-    def seen(self) -> Iterator[None]:
-        """What this request sees, for as long as it reads. It may not give way to other requests meanwhile."""
-        self.note()
-        drawn = self._drawn()
+    def delayed_view(self) -> Iterator[None]:
+        """Show IAM as this request sees it while it reads. It may not give way to other requests meanwhile."""
+        self.record_changes()
+        drawn = self._delayed_records()
         if not drawn:
             yield
             return
@@ -99,8 +99,8 @@ class Delay:
             for name, data in kept.items():
                 getattr(iam, name)._data = data
 
-    def _drawn(self) -> dict[Key, Any]:
-        """The things that this request sees as they were, each at one moment within the delay."""
+    def _delayed_records(self) -> dict[Key, Any]:
+        """Return the records that this request sees in an older state, each at one moment within the delay."""
         since = time.monotonic() - self._seconds
         moments, drawn = _moments.get(), {}
         for key, changes in list(self._before.items()):
@@ -134,8 +134,8 @@ class Delay:
         return bool(self._seconds)
 
 
-def by_request(inner: Application) -> Application:
-    """The application, with each request a reader of its own."""
+def per_request(inner: Application) -> Application:
+    """Wrap the application so that each request is a reader of its own."""
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         _moments.set({})
@@ -165,7 +165,7 @@ def install(delay: Delay) -> None:
 
 def _reading(delay: Delay, function: Callable[..., Any]) -> Callable[..., Any]:
     def read(*arguments: Any, **named: Any) -> Any:
-        with delay.seen():
+        with delay.delayed_view():
             return function(*arguments, **named)
 
     return read
@@ -175,27 +175,27 @@ def _changing(delay: Delay, function: Callable[..., Any], types: str = "") -> Ca
     def change(first: Any, *arguments: Any, **named: Any) -> Any:
         if types and not str(first).startswith(types):
             return function(first, *arguments, **named)
-        delay.note()
+        delay.record_changes()
         try:
             return function(first, *arguments, **named)
         finally:
-            delay.note()
+            delay.record_changes()
 
     return change
 
 
 def _answering(delay: Delay, handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Of ministack's STS, which looks up roles and users and never waits for anything."""
+    """Wrap ministack's STS, which looks up roles and users and never waits for anything."""
 
     async def answer(*arguments: Any, **named: Any) -> Any:
-        with delay.seen():
+        with delay.delayed_view():
             return await handle(*arguments, **named)
 
     return answer
 
 
 def _without_use(record: Any) -> Any:
-    """A record without what changes by being used alone."""
+    """Return a record without the parts that change merely by use."""
     if isinstance(record, dict) and _key_use.RECORD in record:
         return {name: value for name, value in record.items() if name != _key_use.RECORD}
     return record

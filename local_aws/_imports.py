@@ -1,4 +1,4 @@
-"""IAM users change their name and path, and stacks take them in by import, as on AWS; ministack has neither."""
+"""Renaming of IAM users, and their import into stacks, as on AWS; ministack has neither."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def _rename(name: str, renamed: str) -> None:
         if name in held_by_name:
             held_by_name[renamed] = held_by_name.pop(name)
     for group in iam._groups.values():
-        group["Users"] = [renamed if one == name else one for one in group["Users"]]
+        group["Users"] = [renamed if user == name else user for user in group["Users"]]
     for key in iam._access_keys.values():
         if key["UserName"] == name:
             key["UserName"] = renamed
@@ -50,7 +50,7 @@ def _refused(status: int, code: str, message: str) -> Answer:
 
 
 def _problem(name: str) -> str | None:
-    """Why no user of this name can be imported, if so."""
+    """Return the reason why no user of this name can be imported, or None."""
     return None if name in iam._users else f"Resource of type '{USER}' with identifier '{name}' was not found."
 
 

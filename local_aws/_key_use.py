@@ -1,4 +1,4 @@
-"""When each access key was last used, for what and where: GetAccessKeyLastUsed, which ministack answers with "never"."""
+"""Last use of each access key: GetAccessKeyLastUsed, which ministack answers with "never"."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ RECORD = "LastUsed"
 
 
 def install() -> None:
-    """Record each use where requests are authenticated, and tell of it."""
+    """Record each use where requests are authenticated, and answer with it."""
     enforce: Callable[..., Any] = iam_evaluator.enforce
 
     def enforce_and_record(access_key_id: str, iam_action: str, service: str, region: str, *rest: Any, **more: Any) -> Any:
@@ -31,7 +31,7 @@ def install() -> None:
 
 
 def last_used(parameters: dict[str, Any]) -> Answer:
-    """The answer of GetAccessKeyLastUsed. A key that was never used has no date, and N/A for the rest."""
+    """Answer GetAccessKeyLastUsed. A key that was never used has no date, and N/A for the rest."""
     key_id = iam._p(parameters, "AccessKeyId")
     if key_id not in iam._access_keys:
         return iam._error(404, "NoSuchEntity", f"The Access Key with id {key_id} cannot be found.")  # type: ignore[no-any-return]

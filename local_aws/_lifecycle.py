@@ -1,4 +1,4 @@
-"""A stack's life as on AWS where ministack differs: what is refused while it is busy, and the end of an update."""
+"""Stack states as on AWS where ministack differs: refusals while a stack is busy, and the end of an update."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -62,8 +62,10 @@ def _where_idle(delete: Handler) -> Handler:
 
 
 def _end_updates() -> None:
-    """An update that was cancelled during its last resource is rolled back too; one that succeeded shows that it cleans up,
-    when nothing can cancel it any more."""
+    """Roll back an update that was cancelled during its last resource, and show the clean-up of one that succeeded.
+
+    During the clean-up nothing can cancel the update any more.
+    """
     resolve = stacks._resolve_stack_outputs
 
     def resolve_outputs(*arguments: Any) -> Any:
@@ -82,7 +84,7 @@ def _end_updates() -> None:
 
 
 def _order_events() -> None:
-    """No two events of a stack have the same time: whoever sorts them by it has them in their order."""
+    """Give no two events of a stack the same time: sorting by time then gives their order."""
     add = stacks._add_event
 
     def add_event(stack_id: str, *arguments: Any, **named: Any) -> None:
@@ -97,6 +99,6 @@ def _order_events() -> None:
 
 
 def _stack(parameters: dict[str, Any]) -> dict[str, Any] | None:
-    """The stack that a request names; a deleted one is no more there."""
+    """Return the stack that a request names, or None for a deleted one."""
     stack = handlers._resolve_stack(handlers._p(parameters, "StackName"))
     return None if stack is None or stack["StackStatus"] == "DELETE_COMPLETE" else stack

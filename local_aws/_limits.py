@@ -14,7 +14,7 @@ def install() -> None:
 
 
 def describe_account_limits(parameters: dict[str, Any]) -> Any:
-    """Every limit in one page."""
+    """Answer with every limit in one page."""
     members = "".join(f"<member><Name>{name}</Name><Value>{value}</Value></member>" for name, value in LIMITS.items())
     result = f"<DescribeAccountLimitsResult><AccountLimits>{members}</AccountLimits></DescribeAccountLimitsResult>"
     return handlers._xml(200, "DescribeAccountLimitsResponse", result)

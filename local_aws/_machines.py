@@ -21,7 +21,7 @@ ROLLING = ("LaunchTemplate", "VPCZoneIdentifier")
 
 
 def register() -> None:
-    """Publish Ubuntu's image, and mend ministack's two types."""
+    """Publish Ubuntu's image, and correct ministack's two types."""
     ssm._PUBLIC_AMI_PARAMETERS[UBUNTU] = UBUNTU_IMAGE
     handlers = provisioners._RESOURCE_HANDLERS
     _keep_versions(handlers["AWS::EC2::LaunchTemplate"])
@@ -29,7 +29,10 @@ def register() -> None:
 
 
 def _keep_versions(handler: dict[str, Any]) -> None:
-    """ministack adds a version with every update of the stack, so that each would replace the machine; AWS with a change alone."""
+    """Add a template version with a change alone, as AWS does.
+
+    ministack adds one with every update of the stack, so that each would replace the machine.
+    """
     update = handler["update"]
 
     def update_template(
@@ -50,7 +53,7 @@ def _keep_versions(handler: dict[str, Any]) -> None:
 
 
 def _with_machines(handler: dict[str, Any]) -> None:
-    """ministack's group launches nothing, and takes a group over that has the name already."""
+    """Launch machines, and refuse a name that a group has already: ministack does neither."""
     create, update, delete = handler["create"], handler["update"], handler["delete"]
 
     def create_group(logical_id: str, properties: Properties, stack_name: str) -> Created:
@@ -67,7 +70,7 @@ def _with_machines(handler: dict[str, Any]) -> None:
     def update_group(physical_id: str, old: Properties, new: Properties, stack_name: str, logical_id: str | None = None) -> Created:
         name, attributes = update(physical_id, old, new, stack_name, logical_id)
         group = autoscaling._asgs[name]
-        if any(old.get(one) != new.get(one) for one in ROLLING):
+        if any(old.get(property_name) != new.get(property_name) for property_name in ROLLING):
             _empty(group, 0)
         _fill(group)
         return name, attributes
@@ -83,7 +86,7 @@ def _with_machines(handler: dict[str, Any]) -> None:
 
 
 def _fill(group: Properties) -> None:
-    """Launch or end machines until the group has as many as it wants."""
+    """Launch or end machines until the group has its desired capacity."""
     subnets = [name for name in group["VPCZoneIdentifier"].split(",") if name]
     if unknown := [name for name in subnets if name not in ec2._subnets]:
         raise ValueError(f"The subnet ID '{unknown[0]}' does not exist (ValidationError)")
@@ -106,7 +109,7 @@ def _empty(group: Properties, down_to: int) -> None:
 
 
 def _launch(group: Properties, subnet: str) -> Properties:
-    """A record of a machine in EC2, made from the group's launch template, and its entry in the group."""
+    """Make a machine's record in EC2 from the group's launch template, and return its entry in the group."""
     template = group["LaunchTemplate"]
     data = _launch_data(template)
     interface = (data.get("NetworkInterfaces") or [{}])[0]
@@ -148,8 +151,8 @@ def _launch_data(wanted: Properties) -> Properties:
     version: str = wanted["Version"]
     known: Properties = {"$Latest": template["LatestVersionNumber"], "$Default": template["DefaultVersionNumber"]}
     number = int(known.get(version, version))
-    found = next((one for one in template["Versions"] if one["VersionNumber"] == number), None)
-    if found is None:
+    launch_version = next((candidate for candidate in template["Versions"] if candidate["VersionNumber"] == number), None)
+    if launch_version is None:
         raise ValueError(f"Could not find launch template version {number} (InvalidLaunchTemplateId.VersionNotFound)")
-    data: Properties = found["LaunchTemplateData"]
+    data: Properties = launch_version["LaunchTemplateData"]
     return data

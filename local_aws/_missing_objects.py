@@ -1,19 +1,18 @@
-"""HEAD or GET of an object that is not there: 404 to whoever may list its bucket, 403 to whoever may not.
+"""HEAD or GET of a missing object: 404 to a caller who may list its bucket, 403 to anyone else.
 
-S3's API reference, "HeadObject" and "GetObject", section "Permissions". What it does not say is whether a right to list under a
-condition on `s3:prefix` counts. A file beside the state decides: 403, the stricter, unless it holds 404, by which the key is the
-prefix.
+S3's API reference, "HeadObject" and "GetObject", section "Permissions". It does not say whether a right to list under a condition
+on `s3:prefix` counts. A file beside the state decides: 403, the stricter, unless it holds 404, by which the key is the prefix.
 """
 
 from pathlib import Path
 
-from local_aws._s3_requests import Answer, Handle, ObjectRequest, around, refusal
+from local_aws._s3_requests import Answer, Handle, ObjectRequest, refusal, wrap_dispatch
 
 NOT_FOUND = 404
 
 
 def install(file: Path) -> None:
-    """Answer so. `file` is read anew for each object that is not there."""
+    """Install the rule. `file` is read anew for each missing object."""
 
     def rule(request: ObjectRequest, handle: Handle) -> Answer:
         answer = handle(request)
@@ -22,7 +21,7 @@ def install(file: Path) -> None:
         context = {"s3:prefix": request.key} if _prefix_counts(file) else {}
         return refusal(request, "s3:ListBucket", f"arn:aws:s3:::{request.bucket}", context) or answer
 
-    around(rule)
+    wrap_dispatch(rule)
 
 
 def _reads_an_object(request: ObjectRequest) -> bool:

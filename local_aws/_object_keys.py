@@ -31,11 +31,11 @@ def install() -> None:
 
     def checks(method: str, path: str, headers: Any, body: bytes, query: Any) -> list[Check]:
         bucket, key = _split(path)
-        found = additional(method, f"/{bucket}/key" if key else path, headers, body, query)
+        further = additional(method, f"/{bucket}/key" if key else path, headers, body, query)
         # A copy's source is named by a header, and not by the path.
         return [
             (name, object_arn(bucket, key) if arn == object_arn(bucket, "key") and not _copies(headers) else arn)
-            for name, arn in found
+            for name, arn in further
         ]
 
     iam_actions.extract_resource_arn = resource_arn

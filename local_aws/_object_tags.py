@@ -1,4 +1,4 @@
-"""Whoever sets an object's tags while writing or copying it needs the right to tag, and a copy needs that to read the source's.
+"""Rights on object tags: setting them while writing or copying needs the right to tag, and a copy needs to read the source's.
 
 S3's API reference, "PutObject" ("To successfully set the tag-set with your PutObject request, you must have the
 s3:PutObjectTagging"), "CreateMultipartUpload" and "CopyObject"; AWS's knowledge centre, "s3-troubleshoot-copy-between-buckets": a
@@ -20,11 +20,11 @@ from local_aws._s3_requests import (
     Answer,
     Handle,
     ObjectRequest,
-    around,
     copy_source,
     object_arn,
     refusal,
     upload_id_of,
+    wrap_dispatch,
 )
 
 Context = dict[str, Any]
@@ -34,9 +34,9 @@ WRITES_TAGS = ("s3:PutObjectTagging", "s3:PutObjectVersionTagging")
 
 
 def install() -> None:
-    """Ask for these rights, tell policies of the tags, and give the tags of an upload in parts to the object."""
-    around(_allowed)
-    around(_of_uploads)
+    """Check these rights, pass the tags to policies, and give the tags of an upload in parts to the object."""
+    wrap_dispatch(_allowed)
+    wrap_dispatch(_of_uploads)
     _tell_policies()
 
 
@@ -81,12 +81,12 @@ def _needs(request: ObjectRequest) -> Iterable[tuple[str, str, Context]]:
 
 
 def _begins_an_object(request: ObjectRequest) -> bool:
-    """Whether it writes or copies a whole object, or begins an upload in parts."""
+    """Return whether the request writes or copies a whole object, or begins an upload in parts."""
     if not request.key or "uploadId" in request.query:
         return False
     if request.method == "POST":
         return "uploads" in request.query
-    return request.method == "PUT" and not any(one in request.query for one in SUBRESOURCES)
+    return request.method == "PUT" and not any(subresource in request.query for subresource in SUBRESOURCES)
 
 
 def _of_uploads(request: ObjectRequest, handle: Handle) -> Answer:

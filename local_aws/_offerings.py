@@ -19,7 +19,7 @@ def install() -> None:
 
 
 def describe_instance_type_offerings(parameters: dict[str, Any]) -> Any:
-    """By zone, and otherwise of the region as a whole; filters other than the type's and the place's are not looked at."""
+    """Answer by zone, and otherwise for the region as a whole; filters other than type and location are ignored."""
     filters = ec2._parse_filters(parameters)
     by_zone = ec2._p(parameters, "LocationType") == "availability-zone"
     places = [f"{get_region()}{letter}" for letter in ZONES] if by_zone else [get_region()]

@@ -1,4 +1,4 @@
-"""CloudFormation can be made to take its time: then a stack's `*_IN_PROGRESS` can be seen, and an update cancelled in it.
+"""An artificial duration of CloudFormation's work: shows `*_IN_PROGRESS` states, and lets an update be cancelled in one.
 
 Only the waiting leaves the event loop. The work itself always runs in it, between requests, as ministack expects of it.
 """
@@ -18,9 +18,9 @@ SLICE_SECONDS = 0.02
 
 
 class Pace:
-    """How long CloudFormation takes over one resource: what `file` says, or `default` where there is no such file.
+    """CloudFormation's time per resource: what `file` says, or `default` where there is no such file.
 
-    The file holds the seconds, and after them the types of resource that take so long; without types all do.
+    The file holds the seconds, and after them the resource types that take so long; without types all do.
     """
 
     def __init__(self, default: float, file: Path) -> None:
@@ -31,7 +31,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def seconds(self, resource_type: str) -> float:
-        """The pace at this moment."""
+        """Return the present pace in seconds."""
         if self._ended.is_set():
             return 0.0
         try:
@@ -41,7 +41,7 @@ class Pace:
             return self._default
 
     def wait(self, resource_type: str) -> None:
-        """Let the time for one resource pass; a pace that is changed meanwhile holds at once."""
+        """Wait for the time of one resource; a pace that is changed meanwhile holds at once."""
         self._count(1)
         began = time.monotonic()
         while time.monotonic() - began < self.seconds(resource_type):
@@ -49,7 +49,7 @@ class Pace:
         self._count(-1)
 
     async def end(self) -> None:
-        """Wait no more, and return when what waited has gone on: a clean stop then saves stacks that are done."""
+        """Stop waiting, and return when what waited has gone on: a clean stop then saves stacks that are done."""
         self._ended.set()
         while self._waiting:
             await asyncio.sleep(SLICE_SECONDS)
@@ -62,7 +62,7 @@ class Pace:
 
 
 def install(pace: Pace) -> None:
-    """Have every resource that is created, changed or deleted wait for `pace`. With a pace of 0 nothing is different."""
+    """Have every resource that is created, changed or deleted wait for `pace`. A pace of 0 changes nothing."""
     blocks = stacks._runs_on_worker_thread
 
     def runs_on_worker_thread(resource_type: str) -> bool:

@@ -1,4 +1,4 @@
-"""State is written while ministack runs, not at its end alone: a killed process then loses seconds, not everything."""
+"""Saving of ministack's state while it runs, not at its end alone: a killed process then loses seconds, not everything."""
 
 import asyncio
 import hashlib
@@ -34,12 +34,12 @@ def install() -> None:
 
 
 def _written(service: str) -> tuple[int, int] | None:
-    """Which file holds the service's state: each save makes another."""
+    """Return the identity of the service's state file (inode, mtime in ns), which each save changes; None without one."""
     try:
-        found = (Path(persistence.STATE_DIR) / f"{service}.json").stat()
+        status = (Path(persistence.STATE_DIR) / f"{service}.json").stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns
+    return status.st_ino, status.st_mtime_ns
 
 
 async def save_repeatedly(stop: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Requests to IAM are checked against the principal's own ARN, path included, as IAM does; ministack leaves the path out.
+"""Checks of requests to IAM against the principal's own ARN, path included, as in IAM; ministack leaves the path out.
 
 Where a request names a key alone, AWS checks the user who holds it (Service Authorization Reference, IAM).
 """
@@ -10,20 +10,20 @@ from ministack.core import iam_actions
 from ministack.services import iam
 
 
-def name_with_paths() -> None:
+def use_full_arns() -> None:
     """Have ministack's evaluator see users, groups and roles by the ARNs that they have."""
     original: Callable[..., str] = iam_actions.extract_resource_arn
 
     def extract(service: str, method: str, path: str, headers: Any, body: bytes, params: Any, *rest: Any) -> str:
-        found = original(service, method, path, headers, body, params, *rest)
-        return _own_arn(params) or found if service == "iam" else found
+        arn = original(service, method, path, headers, body, params, *rest)
+        return _own_arn(params) or arn if service == "iam" else arn
 
     iam_actions.extract_resource_arn = extract
     iam._IAM_HANDLERS["ListAccessKeys"] = list_access_keys
 
 
 def list_access_keys(parameters: dict[str, Any]) -> Any:
-    """The answer of ListAccessKeys, which ministack gives for users who are not there too (IAM API reference, its errors)."""
+    """Answer ListAccessKeys; refuse for a missing user, whom ministack answers too (IAM API reference, its errors)."""
     user = iam._p(parameters, "UserName")
     if user and user not in iam._users:
         return iam._error(404, "NoSuchEntity", f"The user with name {user} cannot be found.")
@@ -31,7 +31,7 @@ def list_access_keys(parameters: dict[str, Any]) -> Any:
 
 
 def _own_arn(params: dict[str, Any]) -> str:
-    """The ARN of the principal whom the request names; empty if it names none that exists."""
+    """Return the ARN of the principal that the request names; empty if it names none that exists."""
     user = iam_actions._query_param(params, "UserName")
     if not user and (key := iam_actions._query_param(params, "AccessKeyId")) in iam._access_keys:
         user = iam._access_keys[key]["UserName"]

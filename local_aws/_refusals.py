@@ -1,4 +1,4 @@
-"""How CloudFormation tells that whoever it acts for may not do something, in the words that its events have on AWS.
+"""CloudFormation's messages about missing rights of the principal it acts for, in the words that its events have on AWS.
 
 From events as people have reported them: aws/aws-cdk issues 8571 and 27067 (IAM; an older handler), aws-solutions-library-samples/
 data-lakes-on-aws issue 275 (a nested stack), aws-amplify/amplify-cli issue 10116 (EC2), vsnyc in aws-quickstart/quickstart-mongodb
@@ -7,9 +7,9 @@ issue 54 (a nested stack's template), aws-solutions/innovation-sandbox-on-aws is
 
 from ministack.core.responses import new_uuid
 
-from local_aws._acting import Denied
+from local_aws._acting_principal import Denied
 from local_aws.rights.actions import WRITTEN
-from local_aws.rights.asked import Asked
+from local_aws.rights.permission_check import PermissionCheck
 
 STACK = "AWS::CloudFormation::Stack"
 # As the SDK that the handlers are written with names the services.
@@ -39,44 +39,44 @@ TEMPLATE_REFUSED = (
 
 
 class Refused(ValueError):
-    """Whoever CloudFormation acts for may not. The message is what the resource's event says."""
+    """The principal CloudFormation acts for lacks the right. The message is what the resource's event says."""
 
 
-def refused(kind: str, denied: Denied) -> Refused:
-    """A refusal while a resource of this type is made, changed or removed."""
-    service = denied.asked.action.partition(":")[0]
+def resource_refusal(kind: str, denied: Denied) -> Refused:
+    """Return the refusal of making, changing or removing a resource of this type."""
+    service = denied.check.action.partition(":")[0]
     if kind == STACK:
-        return Refused(TEMPLATE_REFUSED if service == "s3" else f"API: cloudFormation {sentence(denied)}")
+        return Refused(TEMPLATE_REFUSED if service == "s3" else f"API: cloudFormation {denial_sentence(denied)}")
     if kind in WRITTEN:
-        return Refused(f"API: {denied.asked.action} {sentence(denied)}")
-    text = sentence(denied)
+        return Refused(f"API: {denied.check.action} {denial_sentence(denied)}")
+    text = denial_sentence(denied)
     if service == "ec2":
         text = f"You are not authorized to perform this operation. {text}. Encoded authorization failure message: {new_uuid()}"
-    return by_handler(text, service, 400 if service in BY_JSON else 403, "AccessDenied")
+    return handler_refusal(text, service, 400 if service in BY_JSON else 403, "AccessDenied")
 
 
-def by_handler(text: str, service: str, status: int, code: str) -> Refused:
-    """What a type's handler returned after a service's answer."""
-    told = f"{text} (Service: {NAMES.get(service, service.title())}, Status Code: {status}, Request ID: {new_uuid()})"
+def handler_refusal(text: str, service: str, status: int, code: str) -> Refused:
+    """Return the error that a type's handler reports after a service's answer."""
+    text = f"{text} (Service: {NAMES.get(service, service.title())}, Status Code: {status}, Request ID: {new_uuid()})"
     return Refused(
-        f'Resource handler returned message: "{told} (SDK Attempt Count: 1)" (RequestToken: {new_uuid()}, HandlerErrorCode: {code})'
+        f'Resource handler returned message: "{text} (SDK Attempt Count: 1)" (RequestToken: {new_uuid()}, HandlerErrorCode: {code})'
     )
 
 
-def sentence(denied: Denied) -> str:
-    """The one sentence that every service answers."""
-    asked = denied.asked
-    return f"User: {denied.principal} is not authorized to perform: {asked.action} on resource: {_named(asked)} {denied.why}"
+def denial_sentence(denied: Denied) -> str:
+    """Return the sentence with which every service refuses."""
+    check = denied.check
+    return f"User: {denied.principal} is not authorized to perform: {check.action} on resource: {_named(check)} {denied.why}"
 
 
-def _named(asked: Asked) -> str:
-    """As each service names what it was about: IAM by kind and name, where the request holds the name alone; S3 in quotes."""
-    service, _, verb = asked.action.partition(":")
+def _named(check: PermissionCheck) -> str:
+    """Return the resource as each service names it: IAM by kind and name, where the request holds the name alone; S3 quoted."""
+    service, _, verb = check.action.partition(":")
     if service == "s3":
-        return f'"{asked.resource}"'
+        return f'"{check.resource}"'
     if service != "iam" or verb in BY_ARN:
-        return asked.resource
-    kind, _, rest = asked.resource.split(":", 5)[5].partition("/")
+        return check.resource
+    kind, _, rest = check.resource.split(":", 5)[5].partition("/")
     if kind == "policy":
-        return f"policy {asked.resource}"
+        return f"policy {check.resource}"
     return f"{kind.replace('-', ' ')} {rest.rpartition('/')[2]}"

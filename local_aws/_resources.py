@@ -1,6 +1,6 @@
 """IAM's CloudFormation resource types that ministack lacks, or has without a property that Cohort relies on.
 
-Each handler does what the type's page of the CloudFormation template reference says under "Update requires".
+Each handler follows the type's page of the CloudFormation template reference, "Update requires".
 """
 
 import re
@@ -33,7 +33,7 @@ def register() -> None:
 
 
 def create_group(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """An IAM group with its policies. Ref is its name."""
+    """Create an IAM group with its policies. Ref is its name."""
     name = properties.get("GroupName") or provisioners._physical_name(stack_name, logical_id, max_len=128)
     _call(iam._create_group, GroupName=name, Path=properties.get("Path", "/"))
     _apply_policies(name, {}, properties)
@@ -41,7 +41,7 @@ def create_group(logical_id: str, properties: Properties, stack_name: str) -> Cr
 
 
 def update_group(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """Policies and the path change in place; another name is another group."""
+    """Update policies and path in place; another name is another group."""
     if new.get("GroupName", physical_id) != physical_id:
         created = create_group(physical_id, new, stack_name)
         provisioners._delete_predecessor(delete_group, physical_id, old)
@@ -55,7 +55,7 @@ def update_group(physical_id: str, old: Properties, new: Properties, stack_name:
 
 
 def delete_group(physical_id: str, properties: Properties) -> None:
-    """Refused while users are in it, as IAM does; nothing to do where it is gone already."""
+    """Delete the group. Refused while users are in it, as IAM does; nothing to do where it is gone already."""
     group = iam._groups.get(physical_id)
     if group is None:
         return
@@ -67,7 +67,7 @@ def delete_group(physical_id: str, properties: Properties) -> None:
 
 
 def create_key(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """An access key. Ref is its id; the secret can be had by GetAtt while the stack is deployed, and never again."""
+    """Create an access key. Ref is its id; GetAtt returns the secret while the stack is deployed, and never again."""
     user = properties["UserName"]
     held = [key for key in iam._access_keys.values() if key["UserName"] == user]
     # IAM user guide, "IAM and STS quotas": two access keys for a user.
@@ -81,7 +81,7 @@ def create_key(logical_id: str, properties: Properties, stack_name: str) -> Crea
 
 
 def update_key(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """Another serial or user is another key, and the old one goes when the stack is done; the status changes in place."""
+    """Replace the key for another serial or user, removing the old one when the stack is done; update the status in place."""
     if any(old.get(name) != new.get(name) for name in ("Serial", "UserName")):
         created = create_key(physical_id, new, stack_name)
         provisioners._delete_predecessor(delete_key, physical_id, old)
@@ -94,19 +94,19 @@ def update_key(physical_id: str, old: Properties, new: Properties, stack_name: s
 
 
 def delete_key(physical_id: str, properties: Properties) -> None:
-    """Remove the key, if it is still there."""
+    """Remove the key, if it still exists."""
     iam._access_keys.pop(physical_id, None)
 
 
 def create_addition(logical_id: str, properties: Properties, stack_name: str) -> Created:
-    """Put users into a group."""
+    """Add users to a group."""
     for user in properties.get("Users", []):
         _call(iam._add_user_to_group, GroupName=properties["GroupName"], UserName=user)
     return f"{stack_name}-{logical_id}", {}
 
 
 def update_addition(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
-    """Put in who is new, and take out who is not named any more."""
+    """Add the new users, and remove those no longer named."""
     delete_addition(physical_id, {**old, "Users": sorted(set(old.get("Users", [])) - set(new.get("Users", [])))})
     for user in new.get("Users", []):
         _call(iam._add_user_to_group, GroupName=new["GroupName"], UserName=user)
@@ -114,7 +114,7 @@ def update_addition(physical_id: str, old: Properties, new: Properties, stack_na
 
 
 def delete_addition(physical_id: str, properties: Properties) -> None:
-    """Take the users out, where group and user are still there."""
+    """Remove the users, where group and user still exist."""
     group = iam._groups.get(properties.get("GroupName", ""))
     if group is not None:
         group["Users"] = [user for user in group["Users"] if user not in properties.get("Users", [])]
@@ -139,7 +139,7 @@ def _not_found(kind: str, physical_id: str) -> ValueError:
 
 
 def _as_aws_has_roles(handler: dict[str, Any]) -> None:
-    """ministack's AWS::IAM::Role leaves PermissionsBoundary out, so that the boundary would bind nobody."""
+    """Apply PermissionsBoundary, which ministack's AWS::IAM::Role ignores, so that the boundary would bind nobody."""
     create, update = handler["create"], handler["update"]
 
     def create_role(logical_id: str, properties: Properties, stack_name: str) -> Created:

@@ -1,4 +1,4 @@
-"""Change sets with `DeploymentMode=REVERT_DRIFT`: they put back what was changed or deleted outside CloudFormation.
+"""Change sets with `DeploymentMode=REVERT_DRIFT`: they restore what was changed or deleted outside CloudFormation.
 
 CloudFormation user guide, "Using drift-aware change sets".
 """
@@ -59,11 +59,11 @@ def install() -> None:
 
 def _named(parameters: dict[str, Any]) -> dict[str, Any] | None:
     name, stack = (handlers._p(parameters, key) for key in ("ChangeSetName", "StackName"))
-    found = handlers._resolve_stack(stack) if stack else None
+    held = handlers._resolve_stack(stack) if stack else None
     for change_set in _change_sets.values():
         if change_set["ChangeSetId"] == name:
             return change_set  # type: ignore[no-any-return]
-        if change_set["ChangeSetName"] == name and found and change_set["StackName"] == found["StackName"]:
+        if change_set["ChangeSetName"] == name and held and change_set["StackName"] == held["StackName"]:
             return change_set  # type: ignore[no-any-return]
     return None
 
@@ -73,15 +73,15 @@ def _is_busy(stack: dict[str, Any]) -> bool:
 
 
 def _revert(change_set: dict[str, Any]) -> None:
-    """Note for the update that follows what it starts from: the planned resources, as they are now."""
+    """Record the starting point of the update that follows: the planned resources, as they are now."""
     stack = _stacks.get(change_set["StackName"])
     if stack is not None:
         planned = change_set.get("_drifts", {})
-        stack["_reverting"] = {name: one for name, one in _drifts(stack).items() if name in planned} if planned else {}
+        stack["_reverting"] = {name: drifted for name, drifted in _drifts(stack).items() if name in planned} if planned else {}
 
 
 def _revert_on_update() -> None:
-    """Have the update of a drifted resource start from what is there, and not from what the stack last put there."""
+    """Have the update of a drifted resource start from its actual state, not from what the stack last put there."""
     update = stacks._update_resource
 
     def update_resource(
@@ -105,29 +105,29 @@ def _revert_on_update() -> None:
 
 
 def _drifts(stack: dict[str, Any]) -> Drifts:
-    """The stack's resources that are not as its template says, by logical id."""
-    found: Drifts = {}
+    """Return the stack's resources that differ from its template, by logical id."""
+    drifts: Drifts = {}
     for logical_id, record in stack["_resources"].items():
         if drift.supports_drift(record["ResourceType"]):
-            one = drift.detect_resource_drift(stack, logical_id, record, now_iso())
-            if one["StackResourceDriftStatus"] in ("MODIFIED", "DELETED"):
-                found[logical_id] = {**one, "Actual": _actual(one)}
+            drifted = drift.detect_resource_drift(stack, logical_id, record, now_iso())
+            if drifted["StackResourceDriftStatus"] in ("MODIFIED", "DELETED"):
+                drifts[logical_id] = {**drifted, "Actual": _actual(drifted)}
         elif _went_with_its_user(record):
-            found[logical_id] = {"StackResourceDriftStatus": "DELETED"}
-    return found
+            drifts[logical_id] = {"StackResourceDriftStatus": "DELETED"}
+    return drifts
 
 
-def _actual(one: dict[str, Any]) -> dict[str, Any]:
-    """The properties that differ, as they are; one that is not there at all is None."""
-    if one["StackResourceDriftStatus"] == "DELETED":
+def _actual(drifted: dict[str, Any]) -> dict[str, Any]:
+    """Return the actual values of the properties that differ; None for a missing one."""
+    if drifted["StackResourceDriftStatus"] == "DELETED":
         return {}
-    names = {difference["PropertyPath"].split("/")[1] for difference in one["PropertyDifferences"]}
-    actual = json.loads(one["ActualProperties"])
+    names = {difference["PropertyPath"].split("/")[1] for difference in drifted["PropertyDifferences"]}
+    actual = json.loads(drifted["ActualProperties"])
     return {name: actual.get(name) for name in names}
 
 
 def _went_with_its_user(record: dict[str, Any]) -> bool:
-    """Whether this is an access key of a user that is gone; AWS reports no drift for keys themselves."""
+    """Return whether this is an access key of a deleted user; AWS reports no drift for keys themselves."""
     return (
         record["ResourceType"] == "AWS::IAM::AccessKey"
         and record["PhysicalResourceId"] not in iam._access_keys
@@ -136,29 +136,31 @@ def _went_with_its_user(record: dict[str, Any]) -> bool:
 
 
 def _add_drift(change_set: dict[str, Any]) -> None:
-    """List what drifted, and what depends on it, among the changes; the change set can then be executed."""
+    """List drifted resources, and those that depend on them, among the changes; the change set can then be executed."""
     stack = _stacks.get(change_set["StackName"])
     change_set["_drifts"] = {}
     if stack is None or change_set["ChangeSetType"] != "UPDATE":
         return
     definitions = change_set["_template"].get("Resources", {})
-    drifts = {name: one for name, one in _drifts(stack).items() if name in definitions}
+    drifts = {name: drifted for name, drifted in _drifts(stack).items() if name in definitions}
     changes = {change["ResourceChange"]["LogicalResourceId"]: change for change in change_set["Changes"]}
-    for logical_id, one in drifts.items():
-        changes[logical_id] = _change(stack, logical_id, one, changes.get(logical_id))
-    again = dict.fromkeys((name for name, one in drifts.items() if one["StackResourceDriftStatus"] == "DELETED"), "Conditional")
+    for logical_id, drifted in drifts.items():
+        changes[logical_id] = _change(stack, logical_id, drifted, changes.get(logical_id))
+    again = dict.fromkeys(
+        (name for name, drifted in drifts.items() if drifted["StackResourceDriftStatus"] == "DELETED"), "Conditional"
+    )
     for logical_id in sorted(definitions.keys() & stack["_resources"].keys() - changes.keys()):
-        found = stacks._reference_details(definitions[logical_id], again, ())
-        if details := [detail for details in found.values() for detail in details]:
+        references = stacks._reference_details(definitions[logical_id], again, ())
+        if details := [detail for details in references.values() for detail in details]:
             changes[logical_id] = _modification(stack, logical_id, details)
     change_set["Changes"] = list(changes.values())
-    change_set["_drifts"] = {name: one["StackResourceDriftStatus"] for name, one in drifts.items()}
+    change_set["_drifts"] = {name: drifted["StackResourceDriftStatus"] for name, drifted in drifts.items()}
     if changes and change_set["StatusReason"].startswith(EMPTY):
         change_set |= {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE", "StatusReason": ""}
 
 
-def _change(stack: dict[str, Any], logical_id: str, one: dict[str, Any], planned: Change | None) -> Change:
-    if one["StackResourceDriftStatus"] == "DELETED":
+def _change(stack: dict[str, Any], logical_id: str, drifted: dict[str, Any], planned: Change | None) -> Change:
+    if drifted["StackResourceDriftStatus"] == "DELETED":
         kind = stack["_resources"][logical_id]["ResourceType"]
         return {"ResourceChange": {"Action": "Add", "LogicalResourceId": logical_id, "ResourceType": kind}}
     details: list[dict[str, Any]] = [
@@ -167,7 +169,7 @@ def _change(stack: dict[str, Any], logical_id: str, one: dict[str, Any], planned
             "Evaluation": "Static",
             "ChangeSource": "DirectModification",
         }
-        for name in sorted(one["Actual"])
+        for name in sorted(drifted["Actual"])
     ]
     if planned is None:
         return _modification(stack, logical_id, details)
@@ -194,7 +196,7 @@ def _modification(stack: dict[str, Any], logical_id: str, details: list[dict[str
 
 
 def _shown(answer: tuple[int, Any, bytes], change_set: dict[str, Any]) -> tuple[int, Any, bytes]:
-    """The answer of DescribeChangeSet with the members that only a drift-aware change set has."""
+    """Return the answer of DescribeChangeSet with the members that only a drift-aware change set has."""
     status, headers, body = answer
     drifts = change_set["_drifts"]
     text = body.decode()

@@ -1,7 +1,7 @@
-"""CloudFormation does only what the stack's role may do, or else whoever asked: decided before each type's handler runs.
+"""Rights of the stack's role, or else of the caller: checked before each type's handler runs.
 
-One wrapper around every handler, ours included, for what is made, changed and removed, in roll-back and clean-up too; and around
-what drift detection reads with. To be installed when every type is registered.
+One wrapper around every handler, ours included, for creation, update and removal, in roll-back and clean-up too; and around the
+readers of drift detection. To be installed when every type is registered.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +12,11 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services.cloudformation import drift, handlers, provisioners, stacks
 
-from local_aws import _acting, _key_lockout, _refusals
-from local_aws._kept_roles import role_of
-from local_aws._known import Here
+from local_aws import _acting_principal, _key_lockout, _refusals
+from local_aws._account_facts import EmbeddedAccount
+from local_aws._stack_roles import stack_role
 from local_aws.rights import actions, resources
-from local_aws.rights.changes import Change, Operation, Place, Properties
+from local_aws.rights.changes import Change, Operation, Properties, Scope
 
 Handler = Callable[..., Any]
 # The stack whose resource is being worked on, for handlers that are not told.
@@ -25,7 +25,7 @@ _stack: ContextVar[str] = ContextVar("stack", default="")
 _updated: ContextVar[tuple[str, str, Properties] | None] = ContextVar("updated", default=None)
 # Set while somebody has asked for drift detection: it reads as whoever asks too.
 _detecting: ContextVar[bool] = ContextVar("detecting", default=False)
-_here = Here()
+_here = EmbeddedAccount()
 
 
 def install() -> None:
@@ -41,7 +41,7 @@ def install() -> None:
     for module in (provisioners, stacks):
         # Where each of ministack's functions has the stack's name.
         for name, position in (("_provision_resource", 3), ("_update_resource", 4), ("_delete_resource", 3)):
-            setattr(module, name, _telling_the_stack(getattr(module, name), position))
+            setattr(module, name, _setting_stack(getattr(module, name), position))
     provisioners._delete_predecessor = _removing_later(provisioners._delete_predecessor)
     _reading()
 
@@ -86,7 +86,7 @@ def _importing(kind: str, take: Handler) -> Handler:
 
 
 def _removing_later(delete_predecessor: Handler) -> Handler:
-    """What an update replaced is removed when the stack is done, by a function that has no handler around it."""
+    """Check the removal of a replaced resource, done at the stack's end by a function that has no handler around it."""
 
     def decided(delete: Handler, *arguments: Any, **named: Any) -> Any:
         replaced, stack = _updated.get(), _stack.get()
@@ -102,7 +102,7 @@ def _removing_later(delete_predecessor: Handler) -> Handler:
     return decided
 
 
-def _telling_the_stack(function: Handler, position: int) -> Handler:
+def _setting_stack(function: Handler, position: int) -> Handler:
     def told(*arguments: Any, **named: Any) -> Any:
         with _working_on(arguments[position] or ""):
             return function(*arguments, **named)
@@ -163,38 +163,41 @@ def _decide(
     logical_id: str = "",
 ) -> None:
     """Raise Refused where AWS would refuse."""
-    role = role_of(stack)
+    role = stack_role(stack)
     # No document says as whom a stack with a role is read, and both answers have been seen: whoever asks, and the role.
-    principals = [_acting.of_role(role)] if role else []
+    principals = [_acting_principal.role_principal(role)] if role else []
     if not role or _detecting.get():
-        principals.append(_acting.of_caller())
-    place = Place(get_account_id(), get_region(), role, _here)
-    change = Change(kind, operation, place, properties, before or {}, physical_id, logical_id, stack)
+        principals.append(_acting_principal.caller_principal())
+    scope = Scope(get_account_id(), get_region(), role, _here)
+    change = Change(kind, operation, scope, properties, before or {}, physical_id, logical_id, stack)
     for principal in principals:
         _decide_for(principal, change)
 
 
-def _decide_for(principal: _acting.Principal, change: Change) -> None:
+def _decide_for(principal: _acting_principal.Principal, change: Change) -> None:
     if change.kind == _key_lockout.KEY:
         _key_lockout.check(principal, change)
     if principal.is_root:
         return
     try:
-        questions = resources.all_asked(change)
+        checks = resources.all_checks(change)
     except actions.UnknownType as error:
         raise _refusals.Refused(str(error)) from error
     # A new key's policy already counts for what is done to the key while it is made.
     policy = change.properties.get("KeyPolicy") if change.kind == _key_lockout.KEY and change.operation == "create" else None
-    for asked in questions:
-        tags = dict(asked.tags) if asked.tags is not None else _here.tags(asked.resource)
-        denied = _acting.refusal(principal, asked, tags, None if asked.resource == "*" else policy)
+    for check in checks:
+        tags = dict(check.tags) if check.tags is not None else _here.tags(check.resource)
+        denied = _acting_principal.refusal(principal, check, tags, None if check.resource == "*" else policy)
         if denied is not None:
-            raise _refusals.refused(change.kind, denied)
+            raise _refusals.resource_refusal(change.kind, denied)
 
 
 def _replacing(kind: str) -> frozenset[str]:
-    """Of a type that nothing is known of, every update is one; only who is the account itself gets that far."""
+    """Return the properties whose change replaces the resource.
+
+    None for an unknown type, of which every change is an update; only the account itself gets that far.
+    """
     try:
-        return actions.replacing(kind)
+        return actions.replacing_properties(kind)
     except actions.UnknownType:
         return frozenset()

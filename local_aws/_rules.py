@@ -1,4 +1,4 @@
-"""Where AWS differs from ministack, put into place in one order: each rule wraps what those before it left.
+"""Corrections of ministack towards AWS, installed in one order: each wraps what those before it left.
 
 Importing this reads ministack's settings, so it comes after `_settings.apply`.
 """
@@ -19,12 +19,12 @@ from local_aws import (
     _iam_answers,
     _iam_delay,
     _imports,
-    _kept_roles,
     _key_use,
     _lifecycle,
     _limits,
     _machines,
     _missing_objects,
+    _name_conflicts,
     _nested,
     _object_keys,
     _object_tags,
@@ -42,15 +42,15 @@ from local_aws import (
     _session_tokens,
     _settings,
     _simulate,
-    _stack_of,
-    _taken,
+    _stack_lookup,
+    _stack_roles,
     _transport,
     _unique_names,
 )
 
 
 def install(state: Path, pace: float) -> _pace.Pace:
-    """Put every rule into place. Returns the pace of CloudFormation, which has to be ended."""
+    """Install every rule. Returns the pace of CloudFormation, which has to be ended."""
     _resources.register()
     _buckets.register()
     _imports.register()
@@ -59,19 +59,19 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _machines.register()
     _unique_names.install()
     _iam_answers.install()
-    _taken.register()
+    _name_conflicts.register()
     _drift.register()
     _changesets.accept_output_changes()
     _early_validation.install()
     _checksums.install()
     _nested.install()
     _limits.install()
-    _stack_of.install()
+    _stack_lookup.install()
     _session_tokens.install()
     _simulate.install()
     _offerings.install()
     # What it wraps is in place by now; the pace asks how each resource is made, and comes after.
-    _principals.name_with_paths()
+    _principals.use_full_arns()
     _key_use.install()
     _iam_delay.install(_iam_delay.Delay(state / _settings.IAM_DELAY_FILE))
     # When every type is there, and before the pace, which chooses where it is done.
@@ -81,7 +81,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     _revert_drift.install()
     _lifecycle.install()
     _cleanup.install()
-    _kept_roles.install()
+    _stack_roles.install()
     _parameter_rights.install()
     _transport.trust_loopback()
     _object_keys.install()
@@ -94,7 +94,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     return paces
 
 
-def around(app: Any, state: Path) -> Any:
-    """The application with what is decided for each request as a whole."""
-    answering = _conditional_writes.noting_beginnings(_delay.delayed(app, state / _settings.DELAY_FILE))
-    return _iam_delay.by_request(answering)
+def wrap_app(app: Any, state: Path) -> Any:
+    """Wrap the application in the rules for requests as a whole."""
+    answering = _conditional_writes.record_request_starts(_delay.delayed(app, state / _settings.DELAY_FILE))
+    return _iam_delay.per_request(answering)

@@ -1,4 +1,4 @@
-"""S3's refusals as S3 words them, and four that ministack leaves out: each as S3 answered when it was recorded.
+"""S3's refusals as S3 words them, and four that ministack leaves out: as recorded from S3.
 
 The recordings are in `tests/data/aws-recorded.json`, and `tests/local_aws/recorded.py` asks for each. The rules besides: S3 user
 guide, "Verifying bucket ownership with bucket owner condition"; "Amazon S3 multipart upload limits" (a part but the last has 5 MiB
@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from ministack.core.responses import get_account_id
 from ministack.services import s3
 
-from local_aws._s3_requests import Answer, Handle, ObjectRequest, around
+from local_aws._s3_requests import Answer, Handle, ObjectRequest, wrap_dispatch
 
 SMALLEST_PART = 5 * 1024 * 1024
 OWNER = "x-amz-expected-bucket-owner"
@@ -29,8 +29,8 @@ _VERSION = re.compile(r"[0-9a-f-]{36}|null")
 
 
 def install() -> None:
-    """Answer so."""
-    around(_answer)
+    """Install the refusals."""
+    wrap_dispatch(_answer)
 
 
 def _answer(request: ObjectRequest, handle: Handle) -> Answer:
@@ -66,13 +66,13 @@ def _is_version(bucket: str, version: str) -> bool:
 
 
 def _has_small_part(request: ObjectRequest) -> bool:
-    """Whether an upload is to be completed with a part, but the last, that is too small."""
+    """Return whether the request completes an upload with a part, other than the last, that is too small."""
     upload = s3._multipart_uploads.get(request.parameter("uploadId"))
     if not upload:
         return False
     try:
         document = ElementTree.fromstring(request.body)  # noqa: S314 -- of this machine's own callers
-        numbers = [int(one.text or 0) for one in document.iter() if one.tag.endswith("PartNumber")]
+        numbers = [int(element.text or 0) for element in document.iter() if element.tag.endswith("PartNumber")]
     except (ValueError, ElementTree.ParseError):
         # Answered by ministack.
         return False

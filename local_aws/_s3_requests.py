@@ -1,4 +1,4 @@
-"""What the rules of S3's own share: where a request for an object passes by, and whether its caller may do more than it asks."""
+"""The S3 rules' shared basis: the place through which requests for objects pass, and further rights of their callers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -24,19 +24,19 @@ class ObjectRequest(NamedTuple):
 
     @property
     def arn(self) -> str:
-        """The object's."""
+        """ARN of the object."""
         return object_arn(self.bucket, self.key)
 
     def parameter(self, name: str) -> str:
-        """A parameter of the URL, empty where it is not there."""
+        """Return a parameter of the URL, empty where it is missing."""
         return str(s3._qp(self.query, name, "") or "")
 
 
 Handle = Callable[[ObjectRequest], Answer]
 
 
-def around(rule: Callable[[ObjectRequest, Handle], Answer]) -> None:
-    """Have every request to S3 pass through `rule`, which is given the request and what answers it otherwise."""
+def wrap_dispatch(rule: Callable[[ObjectRequest, Handle], Answer]) -> None:
+    """Pass every request to S3 through `rule`, which gets the request and the handler that answers it otherwise."""
     dispatch: Callable[..., Answer] = s3._dispatch
 
     def answer(request: ObjectRequest) -> Answer:
@@ -49,7 +49,7 @@ def around(rule: Callable[[ObjectRequest, Handle], Answer]) -> None:
 
 
 def refusal(request: ObjectRequest, action: str, arn: str, context: Mapping[str, Any]) -> Answer | None:
-    """S3's refusal where the request's caller may not do this as well, in S3's words; None where they may."""
+    """Return S3's refusal, in its words, where the request's caller may not do this as well; None where they may."""
     key_id = router.extract_access_key_id(request.headers, request.query)
     region = router.extract_region(request.headers, request.query)
     denied = iam_evaluator.enforce(key_id, action, "s3", region, resource_arn=arn, service_context=dict(context))
@@ -66,17 +66,17 @@ def refusal(request: ObjectRequest, action: str, arn: str, context: Mapping[str,
 
 
 def object_arn(bucket: str, key: str) -> str:
-    """As policies name an object."""
+    """Return an object's ARN as policies name it."""
     return f"arn:aws:s3:::{bucket}/{key}"
 
 
 def upload_id_of(body: bytes) -> str:
-    """The id in the answer to CreateMultipartUpload."""
+    """Return the id in the answer to CreateMultipartUpload."""
     return body.partition(b"<UploadId>")[2].partition(b"</UploadId>")[0].decode()
 
 
 def copy_source(headers: Mapping[str, str]) -> tuple[str, str, str] | None:
-    """The bucket, key and version (or an empty one) that a copy reads; None where nothing is copied."""
+    """Return the bucket, key and version (or an empty one) that a copy reads; None where nothing is copied."""
     path, _, query = headers.get("x-amz-copy-source", "").partition("?")
     bucket, slash, key = unquote(path).removeprefix("/").partition("/")
     version = query.removeprefix("versionId=") if query.startswith("versionId=") else ""

@@ -1,4 +1,4 @@
-"""AWS::SecretsManager::Secret as on AWS: the generated part is Secrets Manager's own, and a name that is taken is refused."""
+"""AWS::SecretsManager::Secret as on AWS: Secrets Manager itself generates the secret part, and a taken name is refused."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ PLACEMENT = ("SecretStringTemplate", "GenerateStringKey")
 
 
 def register() -> None:
-    """Mend ministack's type: it draws punctuation that a template excludes, and overwrites a secret that a stack left behind."""
+    """Correct ministack's type: it draws punctuation that a template excludes, and overwrites a secret that a stack left behind."""
     handler = provisioners._RESOURCE_HANDLERS["AWS::SecretsManager::Secret"]
     create = handler["create"]
 
@@ -33,7 +33,7 @@ def register() -> None:
 
 
 def secret_string(properties: Properties) -> str:
-    """The value that a template declares: as it stands there, or drawn at random, alone or in a JSON object."""
+    """Return the value that a template declares: literal, or drawn at random, alone or in a JSON object."""
     wanted = properties.get("GenerateSecretString")
     if properties.get("SecretString") or wanted is None:
         return str(properties.get("SecretString", ""))

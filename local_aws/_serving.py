@@ -1,4 +1,4 @@
-"""Serving, until somebody says stop.
+"""The server, until it is told to stop.
 
 It is imported once the settings are in the environment: ministack reads them while it is imported.
 """
@@ -15,7 +15,7 @@ from local_aws import _expiry, _persistence, _rules, _settings
 
 
 async def serve(bind: str, pace: float, state: Path) -> None:
-    """Serve until SIGTERM or SIGINT. `pace` is how many seconds CloudFormation takes over one resource."""
+    """Serve until SIGTERM or SIGINT. `pace` is the seconds CloudFormation takes over one resource."""
     paces = _rules.install(state, pace)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -33,5 +33,5 @@ async def serve(bind: str, pace: float, state: Path) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_persistence.save_repeatedly(stop))
         tasks.create_task(_expiry.expire_daily(stop, state / _settings.LIFECYCLE_TIME_FILE))
-        await serve_app(_rules.around(app, state), config, shutdown_trigger=stopped)
+        await serve_app(_rules.wrap_app(app, state), config, shutdown_trigger=stopped)
         stop.set()

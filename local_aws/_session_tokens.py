@@ -1,4 +1,4 @@
-"""Sessions that `sts:GetSessionToken` gives to whoever holds an access key: what they may call, how long they last, what ends them.
+"""Sessions of `sts:GetSessionToken`: their permitted calls, their duration, and their end.
 
 They outlive the key that asked for them, and no policy can forbid asking (STS API reference, GetSessionToken; IAM user guide,
 "Permissions for GetSessionToken"). ministack gives them for any time, lets them call IAM, and lets them go on in a new user of the
@@ -12,7 +12,7 @@ from ministack.core import iam_evaluator
 from ministack.services import iam, s3, sts
 
 # In seconds (STS API reference, GetSessionToken). The account's root gets an hour at the most; nothing of ours is root.
-SHORTEST, LONGEST = 900, 129_600
+MIN_SECONDS, MAX_SECONDS = 900, 129_600
 # "You cannot call any STS API except AssumeRole or GetCallerIdentity", and none of IAM's without MFA, which nobody has here.
 # Two more have a refusal of their own, further on.
 STS_ACTIONS = ("sts:AssumeRole", "sts:GetCallerIdentity", "sts:GetSessionToken", "sts:GetFederationToken")
@@ -20,15 +20,15 @@ INVALID = "The security token included in the request is invalid."
 
 
 def install() -> None:
-    """Wrap what resolves credentials, what authorises, and STS's answers."""
+    """Wrap the resolution of credentials, the authorisation, and STS's answers."""
     resolve: Callable[..., Any] = iam_evaluator.resolve_credential
     enforce: Callable[..., Any] = iam_evaluator.enforce
 
     def resolve_while_user_lives(access_key_id: str, *arguments: Any, **named: Any) -> Any:
-        found = resolve(access_key_id, *arguments, **named)
-        if isinstance(found, iam_evaluator.ResolvedCredential) and _is_orphan(found):
+        credential = resolve(access_key_id, *arguments, **named)
+        if isinstance(credential, iam_evaluator.ResolvedCredential) and _is_orphan(credential):
             return iam_evaluator.CredentialResolutionError("InvalidClientTokenId", INVALID)
-        return found
+        return credential
 
     def enforce_within_session(access_key_id: str, iam_action: str, *arguments: Any, **named: Any) -> Any:
         if _is_user_session(access_key_id) and iam_action.startswith(("iam:", "sts:")) and iam_action not in STS_ACTIONS:
@@ -46,7 +46,7 @@ def _is_user_session(access_key_id: str) -> bool:
 
 
 def _is_orphan(credential: Any) -> bool:
-    """Whether it is a session of a user who is not there any more: one of the same name is somebody else."""
+    """Return whether it is a session of a deleted user: another user of the same name is somebody else."""
     if not _is_user_session(credential.access_key_id):
         return False
     user = iam._users.get_scoped(credential.account_id, None, credential.principal_name)
@@ -55,8 +55,8 @@ def _is_orphan(credential: Any) -> bool:
 
 def _within_duration(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def answer(method: str, path: str, headers: Any, body: bytes, query_params: Any) -> Any:
-        asked = sts.parse_qs(body.decode("utf-8", errors="replace")) if method == "POST" else query_params
-        if iam._p(asked, "Action") == "GetSessionToken" and (refused := _refused(iam._p(asked, "DurationSeconds"))):
+        request = sts.parse_qs(body.decode("utf-8", errors="replace")) if method == "POST" else query_params
+        if iam._p(request, "Action") == "GetSessionToken" and (refused := _refused(iam._p(request, "DurationSeconds"))):
             return iam._error(400, "ValidationError", refused, ns="sts")
         return await handle(method, path, headers, body, query_params)
 
@@ -64,10 +64,10 @@ def _within_duration(handle: Callable[..., Awaitable[Any]]) -> Callable[..., Awa
 
 
 def _refused(duration: str) -> str:
-    """Why AWS refuses a session of this many seconds; empty if it does not."""
-    if not duration or SHORTEST <= int(duration) <= LONGEST:
+    """Return AWS's reason to refuse a session of this many seconds; empty if it does not."""
+    if not duration or MIN_SECONDS <= int(duration) <= MAX_SECONDS:
         return ""
-    bound = f"greater than or equal to {SHORTEST}" if int(duration) < SHORTEST else f"less than or equal to {LONGEST}"
+    bound = f"greater than or equal to {MIN_SECONDS}" if int(duration) < MIN_SECONDS else f"less than or equal to {MAX_SECONDS}"
     return (
         f"1 validation error detected: Value '{duration}' at 'durationSeconds' failed to satisfy constraint: "
         f"Member must have value {bound}"

@@ -1,4 +1,4 @@
-"""What ministack reads from its environment, set before any of it is imported."""
+"""Environment of ministack, set before any of it is imported."""
 
 import os
 from pathlib import Path

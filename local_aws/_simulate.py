@@ -1,4 +1,4 @@
-"""SimulatePrincipalPolicy as IAM decides: with the condition keys that are asked about, the boundary, and every resource.
+"""SimulatePrincipalPolicy as in IAM: with the condition keys of the request, the boundary, and every resource.
 
 IAM API reference, "SimulatePrincipalPolicy". ministack looks at the identity's policies alone, and finds none of a role with a
 path.
@@ -13,19 +13,19 @@ from ministack.core.iam_evaluator import PrincipalInfo
 from ministack.core.responses import get_account_id
 from ministack.services import iam
 
-from local_aws import _acting
-from local_aws.rights.asked import ANY, Asked
+from local_aws import _acting_principal
+from local_aws.rights.permission_check import ANY, PermissionCheck
 
 Answer = tuple[int, dict[str, str], bytes]
 
 
 def install() -> None:
-    """Put the action in ministack's table in place of its own."""
+    """Replace ministack's own action in its table."""
     iam._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate
 
 
 def simulate(parameters: dict[str, Any]) -> Answer:
-    """One result for each action on each resource; resources' own policies do not count unless they are passed on."""
+    """Answer one result for each action on each resource; resources' own policies do not count unless they are passed on."""
     arn = iam._p(parameters, "PolicySourceArn")
     principal = _principal(arn)
     if principal is None:
@@ -35,7 +35,7 @@ def simulate(parameters: dict[str, Any]) -> Answer:
         for place in _members(parameters, "ContextEntries", ".ContextKeyName")
     }
     results = "".join(
-        _result(action, resource, _acting.decision(principal, Asked(action, resource, context)))
+        _result(action, resource, _acting_principal.simulated_decision(principal, PermissionCheck(action, resource, context)))
         for action in _values(parameters, "ActionNames")
         for resource in _values(parameters, "ResourceArns") or [ANY]
     )
@@ -44,14 +44,14 @@ def simulate(parameters: dict[str, Any]) -> Answer:
     return iam._xml(200, f"{named}Response", f"<{named}Result>{body}</{named}Result>", ns="iam")  # type: ignore[no-any-return]
 
 
-def _principal(arn: str) -> _acting.Principal | None:
+def _principal(arn: str) -> _acting_principal.Principal | None:
     kind, _, path = arn.rpartition(":")[2].partition("/")
     name = path.rpartition("/")[2]
     store = {"role": iam._roles, "user": iam._users}.get(kind)
     if store is None or name not in store or store[name]["Arn"] != arn:
         return None
     if kind == "role":
-        return _acting.of_role(arn)
+        return _acting_principal.role_principal(arn)
     account = get_account_id()
     info = PrincipalInfo(
         arn=arn,
@@ -61,7 +61,7 @@ def _principal(arn: str) -> _acting.Principal | None:
         keys={},
         limits=iam_evaluator._permissions_boundary(iam._users, name, account),
     )
-    return _acting.of_info(info)
+    return _acting_principal.principal_from_info(info)
 
 
 def _result(action: str, resource: str, decision: str) -> str:
@@ -72,14 +72,14 @@ def _result(action: str, resource: str, decision: str) -> str:
 
 
 def _members(parameters: dict[str, Any], name: str, part: str = "") -> list[str]:
-    """The places of a list's members, such as `ActionNames.member.1`, as long as there are any."""
-    found: list[str] = []
+    """Return the parameter prefixes of a list's members, such as `ActionNames.member.1`, as long as there are any."""
+    members: list[str] = []
     for number in count(1):
         place = f"{name}.member.{number}"
         if not iam._p(parameters, f"{place}{part}"):
-            return found
-        found.append(place)
-    return found
+            return members
+        members.append(place)
+    return members
 
 
 def _values(parameters: dict[str, Any], name: str) -> list[str]:

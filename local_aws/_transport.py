@@ -1,4 +1,4 @@
-"""Loopback counts as secure transport: what never leaves the machine needs no TLS to satisfy `aws:SecureTransport`."""
+"""Loopback as secure transport: requests that never leave the machine need no TLS to satisfy `aws:SecureTransport`."""
 
 import ipaddress
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Names of users, groups, roles, policies and instance profiles are unique in the account, whatever their path and case.
+"""Unique names of users, groups, roles, policies and instance profiles in the account, whatever their path and case.
 
 IAM user guide, "IAM and STS quotas" (name requirements): names "must be unique within the account" and "aren't distinguished by
 case". ministack compares whole ARNs of policies, and tells cases apart.
@@ -12,7 +12,7 @@ from ministack.services.cloudformation import provisioners
 
 
 class _Kind(NamedTuple):
-    """One kind of thing that has a name: IAM's action that makes it, its CloudFormation type, and what IAM says of a second one."""
+    """One kind of named entity: IAM's action that makes it, its CloudFormation type, and IAM's refusal of a second one."""
 
     records: Callable[[], Mapping[str, dict[str, Any]]]
     action: str
@@ -46,7 +46,7 @@ KINDS = (
 
 
 def install() -> None:
-    """Have IAM's own calls and CloudFormation's handlers refuse a name that something of the kind has already."""
+    """Have IAM's own calls and CloudFormation's handlers refuse a name that another entity of the kind has already."""
     for kind in KINDS:
         iam._IAM_HANDLERS[kind.action] = _call(kind, iam._IAM_HANDLERS[kind.action])
         handler = provisioners._RESOURCE_HANDLERS[kind.type]

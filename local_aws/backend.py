@@ -1,4 +1,4 @@
-"""`python -m local_aws.backend --bucket NAME`: runs the example analysis for what is submitted to the bucket, until SIGTERM.
+"""`python -m local_aws.backend --bucket NAME`: runs the example analysis on jobs submitted to the bucket, until SIGTERM.
 
 On AWS a function that the bucket calls would do this. It knows nothing but S3: its key, from the environment, opens that one
 bucket. Stopped half-way it leaves no `end.txt`, so that the next start runs the job anew.
@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from assets.example_analysis.backend import Run, Submission, waiting
+from assets.example_analysis.backend import Run, Submission, pending_submissions
 from local_aws.identity import create_identity
 from stacks.environment import isolated_basics
 
@@ -31,11 +31,11 @@ REST_SECONDS = 5.0
 
 
 class _Stopped(Exception):
-    """Somebody asked us to stop."""
+    """The process was asked to stop."""
 
 
 def backend_policy(bucket: str) -> dict[str, Any]:
-    """What the back end may do on AWS: read what groups give it, and write results. It removes nothing."""
+    """Return the back end's rights on AWS: read what groups give it, and write results. It removes nothing."""
     arn = f"arn:aws:s3:::{bucket}"
     read = [f"{arn}/*/{folder}/*" for folder in ("inputs", "configs", "submissions", "results")]
     return {
@@ -48,8 +48,8 @@ def backend_policy(bucket: str) -> dict[str, Any]:
     }
 
 
-def how_to_start(endpoint: str, account: str, region: str, bucket: str) -> tuple[list[str], dict[str, str]]:
-    """The command, and an environment with a key of its own to that one bucket and no setting of ours."""
+def start_command(endpoint: str, account: str, region: str, bucket: str) -> tuple[list[str], dict[str, str]]:
+    """Return the command, and an environment with a key of its own to that one bucket and no setting of ours."""
     key_id, secret = create_identity(endpoint, account, region, BACKEND_USER, backend_policy(bucket))
     settings = {"AWS_ENDPOINT_URL": endpoint, "AWS_DEFAULT_REGION": region}
     settings |= {"AWS_ACCESS_KEY_ID": key_id, "AWS_SECRET_ACCESS_KEY": secret}
@@ -57,12 +57,12 @@ def how_to_start(endpoint: str, account: str, region: str, bucket: str) -> tuple
 
 
 def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: float = POLL_SECONDS) -> None:
-    """Run what is submitted, one job after another, until `stop` is set."""
+    """Run submitted jobs, one after another, until `stop` is set."""
     done: set[str] = set()
     while not stop.is_set():
         rest = look_seconds
         try:
-            for submission in waiting(s3, bucket, done):
+            for submission in pending_submissions(s3, bucket, done):
                 if _run_if_it_can_be(s3, submission, stop):
                     done.add(submission.key)
                 else:
@@ -76,7 +76,7 @@ def serve(s3: "S3Client", bucket: str, stop: threading.Event, look_seconds: floa
 
 
 def _run_if_it_can_be(s3: "S3Client", submission: Submission, stop: threading.Event) -> bool:
-    """Run it, and say whether it is done with. What goes wrong with one keeps no other waiting."""
+    """Run the job, and return whether it is done with. A failure of one keeps no other waiting."""
     try:
         _run(s3, submission, stop)
     except _Stopped:

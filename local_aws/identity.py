@@ -1,4 +1,4 @@
-"""Our programs' own identities on the embedded AWS: IAM users with the rights that they would have on AWS, no more."""
+"""Identities of our own programs on the embedded AWS: IAM users with the rights that they would have on AWS, no more."""
 
 import json
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ ROOT_SECRET = "root"  # noqa: S105
 
 
 def control_plane_policy(account: str, region: str = "us-east-1", patterns: Sequence[str] = DEFAULT_PATTERNS) -> dict[str, Any]:
-    """What the worker on AWS may do to deploy and to act for members. This machine has no volume, address or logs on AWS."""
+    """Return the worker's rights on AWS to deploy and to act for members. This machine has no volume, address or logs on AWS."""
     return {"Version": "2012-10-17", "Statement": control_plane_statements(account, region, patterns)}
 
 
 def create_identity(endpoint: str, account: str, region: str, user: str, policy: dict[str, Any]) -> tuple[str, str]:
-    """Make the user with this policy, and a fresh key for it; older keys are removed. Returns (key id, secret).
+    """Create the user with this policy, and a fresh key for it; older keys are removed. Returns (key id, secret).
 
     Done as the account's root, which ministack takes from an access key id that is the account's number.
     """
@@ -36,7 +36,7 @@ def create_identity(endpoint: str, account: str, region: str, user: str, policy:
 
 
 def renew_rights(endpoint: str, account: str, region: str, user: str, policy: dict[str, Any]) -> None:
-    """Give a user that is there this policy, in place of what an older version or other settings gave it; its key stays."""
+    """Replace an existing user's policy, which an older version or other settings may have made; its key stays."""
     _as_root(endpoint, account, region).put_user_policy(UserName=user, PolicyName=user, PolicyDocument=json.dumps(policy))
 
 
@@ -47,7 +47,7 @@ def _as_root(endpoint: str, account: str, region: str) -> Any:
 
 
 def identity_works(endpoint: str, region: str, key_id: str, secret: str) -> bool:
-    """Whether the embedded AWS still knows this key."""
+    """Return whether the embedded AWS still knows this key."""
     sts = boto3.client("sts", endpoint_url=endpoint, region_name=region, aws_access_key_id=key_id, aws_secret_access_key=secret)
     try:
         sts.get_caller_identity()

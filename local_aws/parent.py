@@ -1,4 +1,4 @@
-"""Processes that end when whoever started them does, even when that is killed: asked to stop (SIGTERM) by Linux, prctl(2).
+"""Processes that end with their parent, even when that is killed: Linux sends them SIGTERM, prctl(2).
 
 Elsewhere they live on, and the next start names what holds its ports.
 """
@@ -18,7 +18,7 @@ def die_with(parent: int) -> None:
 
 
 def dying_with(parent: int) -> Callable[[], None]:
-    """What a child calls before it becomes its program (`preexec_fn`), so that it ends with `parent`."""
+    """Return what a child calls before it becomes its program (`preexec_fn`), so that it ends with `parent`."""
     # Loaded here: between fork and exec a child should do as little as it can.
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
 

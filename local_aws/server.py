@@ -1,4 +1,4 @@
-"""Start and stop the embedded AWS from another process: `make up` and the tests use this."""
+"""Start and stop of the embedded AWS from another process: `make up` and the tests use this."""
 
 import os
 import secrets
@@ -31,7 +31,7 @@ class EmbeddedAws:
     """A running embedded AWS, as a context manager. Its state stays in `state_dir`."""
 
     def __init__(self, port: int, state_dir: Path, pace: float = 0.0, listener: socket.socket | None = None) -> None:
-        """`listener` is a socket that is bound to the port already, for the first start."""
+        """Prepare, without starting. `listener` is a socket bound to the port already, for the first start."""
         self.port = port
         self._listener = listener
         self.endpoint = f"http://localhost:{port}"
@@ -41,7 +41,7 @@ class EmbeddedAws:
 
     @property
     def log_path(self) -> Path:
-        """Where it writes what it does."""
+        """Path of its log."""
         return self._state / "aws.log"
 
     def __enter__(self) -> Self:
@@ -82,11 +82,11 @@ class EmbeddedAws:
             time.sleep(0.05)
 
     def set_pace(self, seconds: float, *types: str) -> None:
-        """As `write_pace` says, of this instance."""
+        """Set this instance's pace, as `write_pace` does."""
         write_pace(self._state, seconds, *types)
 
     def set_missing(self, status: Literal[403, 404]) -> None:
-        """Have S3 answer so, from now on, of an object that is not there to whoever may list under its prefix alone.
+        """Have S3 answer so, from now on, about a missing object to a caller who may list under its prefix alone.
 
         No document of AWS decides it. 403 unless this is called: what is right under that is what Cohort has to be.
         """
@@ -97,7 +97,7 @@ class EmbeddedAws:
         (self._state / LIFECYCLE_TIME_FILE).write_text(moment.isoformat())
 
     def set_iam_delay(self, seconds: float, seed: int | None = None) -> int:
-        """As `write_iam_delay` says, of this instance."""
+        """Set this instance's IAM delay, as `write_iam_delay` does."""
         return write_iam_delay(self._state, seconds, seed)
 
     def stop(self) -> None:
@@ -119,16 +119,16 @@ class EmbeddedAws:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it was started and has not ended."""
+        """True if it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int | None:
-        """The process that serves, if one was started."""
+        """Id of the process that serves, if one was started."""
         return self._process.pid if self._process else None
 
     def _own_socket(self) -> socket.socket:
-        """The socket to serve on. Raises DidNotStart."""
+        """Return the socket to serve on. Raises DidNotStart."""
         given, self._listener = self._listener, None
         if given is not None:
             return given
@@ -155,7 +155,7 @@ class EmbeddedAws:
 
 
 def free_port() -> int:
-    """A port on loopback that nothing uses now."""
+    """Return a port on loopback that nothing uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

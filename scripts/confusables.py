@@ -38,7 +38,7 @@ def shorten(text: str) -> str:
             sources[target].append(source)
     if len(comments) < 3:
         raise ValueError("the file gives no version, date or copyright: it is none of Unicode's")
-    rules = [f"{target}:{' '.join(sorted(sources[target], key=lambda one: int(one, 16)))}" for target in sorted(sources)]
+    rules = [f"{target}:{' '.join(sorted(sources[target], key=lambda source: int(source, 16)))}" for target in sorted(sources)]
     return HEAD.format(**comments) + "\n".join(rules) + "\n"
 
 

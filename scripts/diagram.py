@@ -1,4 +1,4 @@
-"""The database as a picture: one box for each of our models, grouped by app, with a line for each foreign key.
+"""Picture of the database: one box for each of our models, grouped by app, with a line for each foreign key.
 
 Plain SVG. Colours are attributes rather than styles, so that the strictest Content-Security-Policy shows them too.
 """
@@ -39,7 +39,7 @@ Model = type[models.Model]
 
 @dataclass(frozen=True)
 class Box:
-    """A model in its place."""
+    """A model's box: its position in pixels, and its column."""
 
     model: Model
     x: int
@@ -48,11 +48,11 @@ class Box:
 
     @property
     def height(self) -> int:
-        """With its head and all its fields."""
+        """Height in pixels, with its head and all its fields."""
         return box_height(self.model)
 
     def row_y(self, index: int) -> int:
-        """The middle of a field's row."""
+        """Return the vertical middle of a field's row."""
         return self.y + HEAD + PAD + index * ROW + ROW // 2
 
 
@@ -66,18 +66,18 @@ class Link:
 
 
 def our_models() -> list[Model]:
-    """Every model of ours, app by app, in the order in which apps refer to each other: who is referred to comes first."""
-    found = [model for config in apps.get_app_configs() if config.name.startswith(OURS) for model in config.get_models()]
-    return sorted(found, key=lambda model: _depth(model._meta.app_label, found))
+    """Return all our models, app by app, an app after those that it refers to."""
+    selected = [model for config in apps.get_app_configs() if config.name.startswith(OURS) for model in config.get_models()]
+    return sorted(selected, key=lambda model: _depth(model._meta.app_label, selected))
 
 
 def fields(model: Model) -> "list[models.Field[Any, Any]]":
-    """The columns of its table."""
+    """Return the columns of the model's table."""
     return list(model._meta.local_fields)
 
 
 def describe(field: "models.Field[Any, Any]") -> str:
-    """What a column holds: its type or the model it refers to, and whether it is unique or may be missing."""
+    """Return a column's description: its type or the model it refers to, and whether it is unique or may be missing."""
     target = field.related_model if isinstance(field, models.ForeignKey) else None
     kind = field.get_internal_type()
     if isinstance(target, type):
@@ -91,8 +91,8 @@ def describe(field: "models.Field[Any, Any]") -> str:
 
 
 def svg() -> str:
-    """The whole picture."""
-    boxes, titles = place(our_models())
+    """Return the whole picture."""
+    boxes, titles = lay_out(our_models())
     width = MARGIN * 2 + COLUMNS * BOX + (COLUMNS - 1) * GUTTER
     height = max(box.y + box.height for box in boxes) + MARGIN
     inks = _inks(boxes)
@@ -109,13 +109,13 @@ def svg() -> str:
     return "\n".join(parts) + "\n"
 
 
-def place(found: list[Model]) -> tuple[list[Box], list[tuple[str, int, int]]]:
-    """Fill the columns one after another, each about as high as the others; with where each app's name stands."""
-    limit = sum(box_height(model) + BOX_GAP for model in found) / COLUMNS
+def lay_out(ours: list[Model]) -> tuple[list[Box], list[tuple[str, int, int]]]:
+    """Fill the columns one after another, each about as high as the others; return the boxes and each app's title and position."""
+    limit = sum(box_height(model) + BOX_GAP for model in ours) / COLUMNS
     boxes: list[Box] = []
     titles: list[tuple[str, int, int]] = []
     column, y, label = 0, MARGIN, ""
-    for model in found:
+    for model in ours:
         over = y + box_height(model) / 2 > limit + MARGIN
         if y > MARGIN and over and column < COLUMNS - 1:
             column, y, label = column + 1, MARGIN, ""
@@ -130,12 +130,12 @@ def place(found: list[Model]) -> tuple[list[Box], list[tuple[str, int, int]]]:
 
 
 def box_height(model: Model) -> int:
-    """How high a model's box is."""
+    """Return the height of a model's box in pixels."""
     return HEAD + PAD * 2 + ROW * len(fields(model))
 
 
 def links(boxes: Iterable[Box]) -> Iterator[Link]:
-    """Every foreign key from one of our models to another."""
+    """Yield every foreign key from one of our models to another."""
     by_model = {box.model: box for box in boxes}
     for box in by_model.values():
         for index, field in enumerate(fields(box.model)):
@@ -144,17 +144,17 @@ def links(boxes: Iterable[Box]) -> Iterator[Link]:
                 yield Link(box, index, target)
 
 
-def _depth(label: str, found: list[Model]) -> tuple[int, str]:
-    """How many apps of ours an app builds upon, however far below."""
-    return len(_below(label, found, frozenset())), label
+def _depth(label: str, ours: list[Model]) -> tuple[int, str]:
+    """Return the number of our apps that an app builds upon, directly or not, as a sort key."""
+    return len(_below(label, ours, frozenset())), label
 
 
-def _below(label: str, found: list[Model], seen: frozenset[str]) -> frozenset[str]:
-    for model in found:
+def _below(label: str, ours: list[Model], seen: frozenset[str]) -> frozenset[str]:
+    for model in ours:
         for field in fields(model) if model._meta.app_label == label else ():
             other = field.related_model._meta.app_label if isinstance(field, models.ForeignKey) else label
             if other != label and other not in seen:
-                seen = _below(other, found, seen | {other})
+                seen = _below(other, ours, seen | {other})
     return seen
 
 
@@ -181,13 +181,13 @@ def _box(box: Box, inks: dict[Model, str]) -> Iterator[str]:
         yield f"<text {right}>{escape(describe(field))}</text>"
 
 
-def _lines(found: list[Link], inks: dict[Model, str]) -> Iterator[str]:
-    """Out of the row sideways, up or down in the gutter beside it, and (behind the boxes between) to the other's head.
+def _lines(all_links: list[Link], inks: dict[Model, str]) -> Iterator[str]:
+    """Draw each line: sideways out of the row, along the gutter beside it, and (behind the boxes between) to the other's head.
 
     Lines to one model share a lane of each gutter, so that they run together instead of beside each other.
     """
     lanes = {model: index for index, model in enumerate(inks)}
-    for link in found:
+    for link in all_links:
         source, target, ink = link.source, link.target, inks[link.target.model]
         start, end = link.source.row_y(link.row), target.y + HEAD // 2
         offset = 10 + lanes[target.model] * (GUTTER - 20) // max(1, len(lanes) - 1)

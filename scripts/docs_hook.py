@@ -1,7 +1,7 @@
-"""What MkDocs calls while it builds the documentation: makes the pages fit a strict Content-Security-Policy, and a telephone.
+"""MkDocs' hooks during the build of the documentation: fit the pages to a strict Content-Security-Policy, and to a telephone.
 
 Material writes a few scripts into its pages. `script-src 'self'` does not run those, so each becomes a file of its own. Cells of
-tables are told their column's heading, which `site.css` shows where a row becomes a card.
+tables get their column's heading, which `site.css` shows where a row becomes a card.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ UNUSED = ("404.html", "sitemap.xml", "sitemap.xml.gz")
 
 
 def on_page_content(html: str, **more: Any) -> str:
-    """MkDocs' hook for what Markdown became."""
+    """Label the cells of tables in a page's content (MkDocs' hook)."""
     return TABLE.sub(lambda table: _label(table[0]), html)
 
 
@@ -42,7 +42,7 @@ def _label(table: str) -> str:
 
 
 def on_post_page(output: str, *, page: Any, config: Any) -> str:
-    """MkDocs' hook for a page that is about to be written."""
+    """Move a page's inline scripts into files before it is written (MkDocs' hook)."""
     site = Path(config.site_dir)
 
     def move(match: re.Match[str]) -> str:
@@ -56,7 +56,7 @@ def on_post_page(output: str, *, page: Any, config: Any) -> str:
 
 
 def on_post_build(*, config: Any) -> None:
-    """MkDocs' hook for the site that was written."""
+    """Remove unused files of the written site (MkDocs' hook)."""
     site = Path(config.site_dir)
     for path in (*(site / name for name in UNUSED), *site.rglob("*.map")):
         path.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ WORDS = {bool: "`true` or `false`", int: "a whole number", float: "a number", Pa
 
 
 def main() -> None:
-    """Write what differs, or tell of it."""
+    """Write the pages that differ, or report them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="Write nothing; end with 1 if a page is not what the code says.")
     checks = parser.parse_args().check
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def parts() -> Iterator[tuple[Path, str]]:
-    """Each file that holds something of the code's, with the whole text that it should have."""
+    """Yield each file with parts from the code, and the whole text that it should have."""
     yield DOCS / "data-model.svg", diagram.svg()
     settings = DOCS / "settings.md"
     _, text = with_part(settings, settings.read_text(), "settings", settings_table())
@@ -61,7 +61,7 @@ def parts() -> Iterator[tuple[Path, str]]:
 
 
 def with_part(path: Path, page: str, name: str, text: str) -> tuple[Path, str]:
-    """The page at this path, with this text between its marks. Raises ValueError if it has no such marks."""
+    """Return the path and the page with this text between its marks. Raises ValueError if it has no such marks."""
     begin, end = (mark.format(name=name) for mark in MARKS)
     if begin not in page or end not in page:
         raise ValueError(f"{path} has no part between {begin!r} and {end!r}.")
@@ -70,7 +70,7 @@ def with_part(path: Path, page: str, name: str, text: str) -> tuple[Path, str]:
 
 
 def settings_table() -> str:
-    """Every field of `Config`: its name in the environment, what it holds, its default, what it is for."""
+    """Return a table of the fields of `Config`: name in the environment, type, default, description."""
     rows = (
         (
             _names(name, field),
@@ -84,18 +84,21 @@ def settings_table() -> str:
 
 
 def site_table() -> str:
-    """Every field of `Site`, which is read from `site.toml`, and of its sections."""
+    """Return a table of the fields of `Site`, which is read from `site.toml`, and of its sections."""
     rows = []
     for name, field in Site.model_fields.items():
         if field.annotation is Retention:
-            rows += [(f"`retention.{one}`", _kind(its), _default(its), its.description or "") for one, its in _fields(Retention)]
+            rows += [
+                (f"`retention.{option}`", _kind(field), _default(field), field.description or "")
+                for option, field in _fields(Retention)
+            ]
         else:
             rows.append((f"`{name}`", _kind(field), _default(field), field.description or ""))
     return _table(rows)
 
 
 def models_tables() -> str:
-    """Every model of ours with its table and its first sentence, by app."""
+    """Return a table for each app of its models, their tables and first sentences."""
     lines: list[str] = []
     label = ""
     for model in diagram.our_models():
@@ -125,7 +128,7 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _names(name: str, field: FieldInfo) -> str:
-    """As it is written in the environment; further names that count as well."""
+    """Return the name as it is written in the environment, and further names that count as well."""
     if isinstance(field.validation_alias, AliasChoices):
         first, *others = (str(choice) for choice in field.validation_alias.choices)
         return f"`{first}`<br>or {', '.join(f'`{other}`' for other in others)}"
@@ -133,7 +136,7 @@ def _names(name: str, field: FieldInfo) -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    """Words for a type and its limits."""
+    """Return words for a type and its limits."""
     limits = [f"{word} {value}" for word, value in _limits(field)]
     return ", ".join([_words(field.annotation), *limits])
 
@@ -141,7 +144,7 @@ def _kind(field: FieldInfo) -> str:
 def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(kind))
-    inner = [one for one in get_args(kind) if one is not type(None)]
+    inner = [argument for argument in get_args(kind) if argument is not type(None)]
     if get_origin(kind) is dict:
         return "names with their values"
     if get_origin(kind) is tuple:

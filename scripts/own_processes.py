@@ -1,4 +1,4 @@
-"""What holds a site's folder, ports and processes together: nobody else takes them, and they end when `make up` does."""
+"""Ownership of a site's folder, ports and processes: nothing else takes them, and they end when `make up` does."""
 
 import errno
 import fcntl
@@ -24,15 +24,15 @@ STOP_SECONDS = 30
 LEAVING_SECONDS = 10.0
 LISTENING = "0A"
 # Below this SQLite, the embedded AWS and the logs may find no room for what they write at any moment.
-LEAST_BYTES = 300_000_000
+MIN_FREE_BYTES = 300_000_000
 
 
 class Taken(RuntimeError):
-    """The folder or a port is somebody else's. The message says whose, and what to do."""
+    """The folder or a port belongs to another process. The message says whose, and what to do."""
 
 
 @contextmanager
-def held(folder: Path, url: str) -> Iterator[None]:
+def hold_folder(folder: Path, url: str) -> Iterator[None]:
     """Hold the folder for one `make up`. The lock ends with the process, however that ends. Raises Taken."""
     folder.mkdir(parents=True, exist_ok=True)
     file = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -55,10 +55,10 @@ def held(folder: Path, url: str) -> Iterator[None]:
         os.close(file)
 
 
-def bound(name: str, port: int, seconds: float = 0.0) -> socket.socket:
-    """A socket of this port on loopback, to be handed to the process that serves on it: nobody else can answer there.
+def bind_port(name: str, port: int, seconds: float = 0.0) -> socket.socket:
+    """Return a listening socket of this port on loopback, to be handed to the process that serves on it.
 
-    Tries for so many seconds. Raises Taken, which names who has the port.
+    Nobody else can answer there. Tries for so many seconds. Raises Taken, which names who has the port.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -88,10 +88,10 @@ def _bind(port: int) -> socket.socket:
 
 
 @contextmanager
-def serving(
+def running(
     command: Sequence[str], log: Path, environment: Mapping[str, str], *sockets: socket.socket
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of ours in a session of its own, so that Ctrl-C reaches us first; ended with all its children, and with us."""
+    """Run a process of ours in a session of its own, so that Ctrl-C reaches us first; end it with all its children, and with us."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -101,20 +101,20 @@ def serving(
             stdout=output,
             stderr=output,
             start_new_session=True,
-            pass_fds=[one.fileno() for one in sockets],
+            pass_fds=[listener.fileno() for listener in sockets],
             preexec_fn=dying_with(os.getpid()),
         )
-    for one in sockets:
+    for listener in sockets:
         # From now on it is the process's alone: nobody is kept waiting at it once that has ended.
-        one.close()
+        listener.close()
     try:
         yield process
     finally:
-        end(process)
+        stop_process(process)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the process to stop; after a while, end it and whatever it left behind."""
+def stop_process(process: subprocess.Popen[bytes]) -> None:
+    """Ask the process to stop; after a while, kill it and whatever it left behind."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -129,12 +129,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def is_short_of_room(folder: Path) -> bool:
-    """Whether the disk of the folder has less room than a site needs from one moment to the next."""
-    return shutil.disk_usage(folder).free < LEAST_BYTES
+    """Return whether the disk of the folder has less room than a site needs from one moment to the next."""
+    return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
 def _refuse_the_other_localhost(port: int) -> None:
-    """See that nobody serves on [::1], where some programs look for localhost first. Raises OSError."""
+    """Check that nobody serves on [::1], where some programs look for localhost first. Raises OSError."""
     if not socket.has_ipv6:
         return
     with socket.socket(socket.AF_INET6) as other:
@@ -148,7 +148,7 @@ def _refuse_the_other_localhost(port: int) -> None:
 
 
 def _holder(port: int) -> str:
-    """Who listens there, as far as this system tells: `, by process 123: python ...`."""
+    """Return a clause on who listens there, as far as this system tells: `, by process 123: python ...`."""
     for process in _with_sockets(_listeners(port)):
         try:
             words = Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -159,16 +159,16 @@ def _holder(port: int) -> str:
 
 
 def _listeners(port: int) -> set[str]:
-    """The numbers of the sockets that listen on this port."""
-    found = set()
+    """Return the numbers of the sockets that listen on this port."""
+    numbers = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             rows = Path(table).read_text().splitlines()[1:]
         except OSError:
             continue
         columns = [row.split() for row in rows]
-        found |= {row[9] for row in columns if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port}
-    return found
+        numbers |= {row[9] for row in columns if row[3] == LISTENING and int(row[1].rpartition(":")[2], 16) == port}
+    return numbers
 
 
 def _with_sockets(numbers: set[str]) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""What `make up` writes into `$VAR_DIR/env`: its own settings, those that were given to it once, and what a person added there."""
+"""The settings that `make up` writes into `$VAR_DIR/env`: its own, those given to it once, and those a person added there."""
 
 import os
 import re
@@ -27,7 +27,7 @@ _COMMON = ("ALLOWED_HOSTS", "DATABASE_URL", "DEBUG", "DEFAULT_FROM_EMAIL", "METR
 _LOCAL = re.compile(r"http://localhost:\d+")
 # What a person may not set in the file of a site on the embedded AWS, unless `make up` wrote it.
 _FIXED = {"COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
-_WRITTEN = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *_FIXED, *environment.NOBODY)
+_WRITTEN = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *_FIXED, *environment.NEUTRAL_SETTINGS)
 
 
 class SettingsRefused(ValueError):
@@ -35,40 +35,40 @@ class SettingsRefused(ValueError):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What whoever starts `make up` asks for: the settings given to it, and the names that stand in the shell alone."""
+class UpRequest:
+    """The request of whoever starts `make up`: the settings given to it, and the names that stand in the shell alone."""
 
     given: Mapping[str, str]
     left: tuple[str, ...]
 
 
-def port(name: str, default: int) -> int:
-    """The port that this name is set to, in the environment alone. Raises SettingsRefused."""
+def read_port(name: str, default: int) -> int:
+    """Return the port that this name is set to, in the environment alone. Raises SettingsRefused."""
     text = os.environ.get(name, str(default))
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise SettingsRefused(f"{name} must be a port number between 1 and 65535; it is {text!r}.")
     return int(text)
 
 
-def known() -> frozenset[str]:
-    """The names of the control plane's settings that a person can choose, but for AWS's own."""
+def known_settings() -> frozenset[str]:
+    """Return the names of the control plane's settings that a person can choose, except AWS's own."""
     return frozenset(name.upper() for name in Config.model_fields) - {"VAR_DIR", "AWS_ENDPOINT_URL"}
 
 
-def asked(shell: Mapping[str, str], kept: Mapping[str, str], *, is_embedded: bool) -> Asked:
-    """Tell what was given to `make up` from what the shell has set, perhaps for other programs. Raises SettingsRefused."""
+def read_request(shell: Mapping[str, str], kept: Mapping[str, str], *, is_embedded: bool) -> UpRequest:
+    """Separate the settings given to `make up` from those that the shell has for other programs. Raises SettingsRefused."""
     words = set(shell.get(GIVEN, "").split())
     foreign = {name for name in words if name.startswith("AWS_") and name != "AWS_PORT" and is_embedded}
     if wrong := sorted(words & {"COHORT_ACCOUNT", "COHORT_REGION"} | foreign):
         raise SettingsRefused(f"`make up` finds {wrong[0]} by itself, and takes none. Nothing was started.")
-    given = words & known() & shell.keys()
+    given = words & known_settings() & shell.keys()
     # A shell that took the file in has the same values, which are no news.
-    left = {name for name in known() & shell.keys() - given if shell[name] != kept.get(name, "")}
-    return Asked({name: shell[name] for name in given}, tuple(sorted(left)))
+    left = {name for name in known_settings() & shell.keys() - given if shell[name] != kept.get(name, "")}
+    return UpRequest({name: shell[name] for name in given}, tuple(sorted(left)))
 
 
 def check_kept(kept: Mapping[str, str], file: Path, *, is_embedded: bool) -> None:
-    """See that nothing in the file contradicts how the site is started. Raises SettingsRefused, which names it."""
+    """Check that nothing in the file contradicts how the site is started. Raises SettingsRefused, which names it."""
     where = "on the embedded AWS" if is_embedded else "on an AWS account"
     if kept.get(environment.EMBEDDED, "1" if is_embedded else "0") != ("1" if is_embedded else "0"):
         raise SettingsRefused(
@@ -87,8 +87,8 @@ def check_kept(kept: Mapping[str, str], file: Path, *, is_embedded: bool) -> Non
         )
 
 
-def merged(kept: Mapping[str, str], given: Mapping[str, str], var: Path, url: str) -> dict[str, str]:
-    """The settings that a person can change: as given now, else as kept in the file, else as `make up` begins with."""
+def merge_settings(kept: Mapping[str, str], given: Mapping[str, str], var: Path, url: str) -> dict[str, str]:
+    """Return the changeable settings: as given now, else as kept in the file, else as `make up` begins with."""
     begun = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "SITE_URL": url,
@@ -96,21 +96,21 @@ def merged(kept: Mapping[str, str], given: Mapping[str, str], var: Path, url: st
         "BUCKET_PATTERNS": " ".join(DEFAULT_PATTERNS),
         "COHORT_MANIFEST_STORE": str(var / "manifests"),
         "EMAIL_URL": (var / "mail").as_uri(),
-        **{name: default(name) for name in common()},
+        **{name: default_value(name) for name in common_settings()},
     }
-    lasting = {name: value for name, value in kept.items() if name not in _moving(kept)}
+    lasting = {name: value for name, value in kept.items() if name not in _following(kept)}
     chosen = {name: value for name, value in given.items() if value}
     emptied = given.keys() - chosen.keys()
     return begun | {name: value for name, value in lasting.items() if name not in emptied} | chosen
 
 
-def common() -> Iterable[str]:
-    """The names of settings that other programs use too."""
-    return sorted(name for name in known() if name in _COMMON or name.startswith(_PREFIXES))
+def common_settings() -> Iterable[str]:
+    """Return the names of settings that other programs use too."""
+    return sorted(name for name in known_settings() if name in _COMMON or name.startswith(_PREFIXES))
 
 
-def default(name: str) -> str:
-    """A setting's default, as it is written in a file."""
+def default_value(name: str) -> str:
+    """Return a setting's default, as it is written in a file."""
     value = Config.model_fields[name.lower()].default
     if isinstance(value, SecretStr):
         return value.get_secret_value()
@@ -119,13 +119,13 @@ def default(name: str) -> str:
     return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def text(settings: Mapping[str, str]) -> str:
-    """The file."""
-    return HEAD + env_file.lines(settings)
+def file_text(settings: Mapping[str, str]) -> str:
+    """Return the text of the file."""
+    return HEAD + env_file.format_lines(settings)
 
 
-def _moving(kept: Mapping[str, str]) -> set[str]:
-    """What follows the folder and the ports, as long as nobody changed it."""
+def _following(kept: Mapping[str, str]) -> set[str]:
+    """Return the names of settings that follow the folder and the ports, as long as nobody changed them."""
     old = Path(kept.get("VAR_DIR", "/nonexistent"))
     followed = {"COHORT_MANIFEST_STORE": str(old / "manifests"), "EMAIL_URL": (old / "mail").as_uri()}
     moving = {name for name, value in followed.items() if kept.get(name) == value}

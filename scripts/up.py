@@ -25,13 +25,13 @@ sys.path.insert(0, str(ROOT))
 import boto3  # noqa: E402
 import cdk_command  # noqa: E402
 import site_settings  # noqa: E402
-from asking_aws import Failed, is_bootstrapped, own_account  # noqa: E402
+from aws_account import Failed, is_bootstrapped, own_account  # noqa: E402
 from botocore.exceptions import BotoCoreError, ClientError  # noqa: E402
-from own_processes import LEAST_BYTES, LEAVING_SECONDS, Taken, bound, held, is_short_of_room, serving  # noqa: E402
+from own_processes import LEAVING_SECONDS, MIN_FREE_BYTES, Taken, bind_port, hold_folder, is_short_of_room, running  # noqa: E402
 from pydantic import ValidationError  # noqa: E402
 from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
-from assets.install.modes import ALL_BUT_OWNER, take_away  # noqa: E402
+from assets.install.modes import ALL_BUT_OWNER, remove_rights  # noqa: E402
 from control_plane.base.config import Config, problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
@@ -39,7 +39,7 @@ from local_aws.parent import die_with  # noqa: E402
 from local_aws.server import DIRECTLY, DidNotStart, EmbeddedAws  # noqa: E402
 from stacks import bootstrap, env_file, names  # noqa: E402
 from stacks.env_file import EnvFileError  # noqa: E402
-from stacks.environment import EMBEDDED, NOBODY, isolate_this_process, isolated_for_cdk  # noqa: E402
+from stacks.environment import EMBEDDED, NEUTRAL_SETTINGS, isolate_this_process, isolated_for_cdk  # noqa: E402
 
 ADMINISTRATOR = "admin@example.org"
 # As `manage.py demo` names it.
@@ -55,20 +55,20 @@ FOR_A_PERSON = ("an administrator decides at", "Earlier versions are kept")
 
 
 class Stopped(Exception):
-    """Somebody asked us to stop."""
+    """The process was asked to stop."""
 
 
 class Site:
-    """What is started on this machine, and the settings that all of it shares."""
+    """The site on this machine: its processes, and the settings that they share."""
 
     def __init__(self) -> None:
-        self.port = site_settings.port("PORT", 8000)
-        self.aws_port = site_settings.port("AWS_PORT", 4566)
+        self.port = site_settings.read_port("PORT", 8000)
+        self.aws_port = site_settings.read_port("AWS_PORT", 4566)
         self.var = Path(os.environ.get("VAR_DIR", ROOT / "var")).resolve()
         self.kept = env_file.read(self.var / "env")
         self.is_embedded = os.environ.get(EMBEDDED, self.kept.get(EMBEDDED, "1")) != "0"
         site_settings.check_kept(self.kept, self.var / "env", is_embedded=self.is_embedded)
-        self.asked = site_settings.asked(os.environ, self.kept, is_embedded=self.is_embedded)
+        self.request = site_settings.read_request(os.environ, self.kept, is_embedded=self.is_embedded)
         self.is_demonstrating = self.is_embedded and os.environ.get("DEMO", "1") != "0"
         self.url, self.endpoint = f"http://localhost:{self.port}", f"http://localhost:{self.aws_port}"
         self._aws: EmbeddedAws | None = None
@@ -78,17 +78,17 @@ class Site:
         self._began = time.monotonic()
 
     def step(self, title: str) -> None:
-        """Tell what is being done now, and how long it has taken so far."""
+        """Print the step that begins now, and the time so far."""
         self._step_number += 1
         print(f"[{self._step_number}/{STEPS}] {title} ({time.monotonic() - self._began:.0f} s)", flush=True)
 
     def run(self) -> None:
-        """Start everything, say that it is ready, and watch it until somebody stops it."""
+        """Start everything, report that it is ready, and watch it until it is stopped."""
         self._refuse_a_shared_folder()
         with ExitStack() as started:
-            web_socket = self._take_what_is_ours(started)
+            web_socket = self._hold_folder_and_ports(started)
             self._keep_private()
-            self._leave_what_is_others()
+            self._drop_foreign_settings()
             if self.is_embedded:
                 isolate_this_process()
             self.step("Starting the embedded AWS" if self.is_embedded else "Looking at the AWS account")
@@ -105,10 +105,10 @@ class Site:
             self._make_administrator(environment)
             # Before anything is deployed: what waits for an administrator's approval is approved on its pages.
             self.step("Starting the web server")
-            web = started.enter_context(serving(self._gunicorn(web_socket), self.var / "web.log", environment, web_socket))
+            web = started.enter_context(running(self._gunicorn(web_socket), self.var / "web.log", environment, web_socket))
             self._wait_for_web(web)
             self.step("Starting the worker and deploying the platform")
-            worker = started.enter_context(serving([sys.executable, "manage.py", "worker"], self.var / "worker.log", environment))
+            worker = started.enter_context(running([sys.executable, "manage.py", "worker"], self.var / "worker.log", environment))
             watched = {"worker": worker, "web server": web}
             # What would end earlier versions is confirmed by a person, who is told of it here.
             self._deploy(environment, worker, "platform", "sync", "--keep-earlier-versions")
@@ -130,54 +130,56 @@ class Site:
             )
 
     def _keep_private(self) -> None:
-        """Make the folder, or take what lies there from the machine's other users: database, mails, keys and the password."""
+        """Make the folder, or close it to the machine's other users: database, mails, keys and the password lie there."""
         try:
             self.var.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.var.chmod(0o700)
-            take_away(self.var, ALL_BUT_OWNER)
+            remove_rights(self.var, ALL_BUT_OWNER)
         except OSError as error:
             raise Failed(
                 f"{error.filename or self.var} cannot be kept from other users of this machine ({error.strerror}). Nothing was "
                 "started. Make it your own (chown), or choose another folder: `make up VAR_DIR=var2`."
             ) from error
 
-    def _take_what_is_ours(self, started: ExitStack) -> socket.socket:
+    def _hold_folder_and_ports(self, started: ExitStack) -> socket.socket:
         """Hold the folder and the ports, and return the web server's. Raises Taken, Failed."""
         is_known = self.var.exists()
         if is_known:
-            started.enter_context(held(self.var, self.url))
+            started.enter_context(hold_folder(self.var, self.url))
         # What a killed start left behind ends by itself within moments.
         patience = LEAVING_SECONDS if is_known else 0.0
-        web_socket = started.enter_context(bound("PORT", self.port, patience))
-        aws_socket = started.enter_context(bound("AWS_PORT", self.aws_port, patience)) if self.is_embedded else None
+        web_socket = started.enter_context(bind_port("PORT", self.port, patience))
+        aws_socket = started.enter_context(bind_port("AWS_PORT", self.aws_port, patience)) if self.is_embedded else None
         if not is_known:
-            started.enter_context(held(self.var, self.url))
+            started.enter_context(hold_folder(self.var, self.url))
         if is_short_of_room(self.var):
-            raise Failed(f"The disk of {self.var} has less than {LEAST_BYTES / 1e6:.0f} MB free. Nothing was started. Make room.")
+            raise Failed(
+                f"The disk of {self.var} has less than {MIN_FREE_BYTES / 1e6:.0f} MB free. Nothing was started. Make room."
+            )
         if aws_socket is not None:
             self._aws = EmbeddedAws(port=self.aws_port, state_dir=self.var / "aws", listener=aws_socket)
         return web_socket
 
-    def _leave_what_is_others(self) -> None:
-        """Take out of this process what the shell has set for other programs, perhaps, and name it."""
-        if self.asked.left:
+    def _drop_foreign_settings(self) -> None:
+        """Remove from this process what the shell may have set for other programs, and name it."""
+        if self.request.left:
             print(
-                f"Not taken from this shell, since other programs use such names too: {', '.join(self.asked.left)}. "
-                f"For this site, give it once as `make up {self.asked.left[0]}=...`, or write it into {self.var / 'env'}.",
+                f"Not taken from this shell, since other programs use such names too: {', '.join(self.request.left)}. "
+                f"For this site, give it once as `make up {self.request.left[0]}=...`, or write it into {self.var / 'env'}.",
                 flush=True,
             )
-        taken_away = [name for name, value in self.asked.given.items() if not value]
-        for name in (*self.asked.left, *taken_away):
+        taken_away = [name for name, value in self.request.given.items() if not value]
+        for name in (*self.request.left, *taken_away):
             del os.environ[name]
 
     def _environment(self) -> dict[str, str]:
-        """Bring `$VAR_DIR/env` up to date, for the commands and for the next start, and return the processes' environment."""
-        settings = site_settings.merged(self.kept, self.asked.given, self.var, self.url)
+        """Update `$VAR_DIR/env`, for the commands and for the next start, and return the processes' environment."""
+        settings = site_settings.merge_settings(self.kept, self.request.given, self.var, self.url)
         settings |= {"VAR_DIR": str(self.var), "DJANGO_SETTINGS_MODULE": "control_plane.settings"}
         if self.is_embedded:
             settings |= {EMBEDDED: "1", "COHORT_ACCOUNT": ACCOUNT, "COHORT_REGION": REGION}
             settings |= {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_ENDPOINT_URL": self.endpoint}
-            settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NOBODY
+            settings |= self._identity(settings["BUCKET_PATTERNS"].split()) | NEUTRAL_SETTINGS
             isolate_this_process(settings)
         else:
             settings |= {name: os.environ[name] for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL") if name in os.environ}
@@ -187,11 +189,11 @@ class Site:
             Config()
         except ValidationError as error:
             raise Failed(f"The site cannot start, because of these settings:\n{problems(error)}\nNothing was changed.") from error
-        _write_private(self.var / "env", site_settings.text(settings))
+        _write_private(self.var / "env", site_settings.file_text(settings))
         return dict(os.environ)
 
     def _identity(self, patterns: Sequence[str]) -> dict[str, str]:
-        """The control plane's own IAM user on the embedded AWS: the key of the last start if it still works, else a new one."""
+        """Return the key of the control plane's own IAM user on the embedded AWS: the last one if it still works, or a new one."""
         key_id, secret = self.kept.get("AWS_ACCESS_KEY_ID", ""), self.kept.get("AWS_SECRET_ACCESS_KEY", "")
         policy = control_plane_policy(ACCOUNT, REGION, patterns)
         if key_id and secret and identity_works(self.endpoint, REGION, key_id, secret):
@@ -204,7 +206,7 @@ class Site:
         """Deploy the boundaries, then run `cdk bootstrap` where the account has none yet: on the embedded AWS as its root."""
         account, region = environment["COHORT_ACCOUNT"], environment["COHORT_REGION"]
         if self.is_embedded:
-            self._bound(environment)
+            self._deploy_bootstrap(environment)
         if is_bootstrapped(environment, region):
             return
         root = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "root"} if self.is_embedded else {}
@@ -219,8 +221,8 @@ class Site:
         if done.returncode:
             raise Failed(f"`cdk bootstrap` failed. The end of {log}:\n{_tail(log)}")
 
-    def _bound(self, environment: Mapping[str, str]) -> None:
-        """Cohort-Bootstrap, as an administrator of a real account deploys it: `python -m stacks.bootstrap deploy`."""
+    def _deploy_bootstrap(self, environment: Mapping[str, str]) -> None:
+        """Deploy Cohort-Bootstrap, as an administrator of a real account does: `python -m stacks.bootstrap deploy`."""
         root = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="root")  # noqa: S106 - ministack looks at no root secret
         try:
             bootstrap.deploy(
@@ -240,7 +242,7 @@ class Site:
         self._manage({**environment, **password}, "administrator", "ensure", ADMINISTRATOR)
 
     def _deploy(self, environment: Mapping[str, str], worker: subprocess.Popen[bytes], *command: str) -> bool:
-        """Have the worker deploy something. False, and said, where it waits for an approval: then it goes on by itself."""
+        """Have the worker deploy something. Returns False, and says so, where it waits for an approval, after which it goes on."""
         status = self._manage(environment, *command, "--wait", "--until-approval", needs=worker, other=EXIT_STILL_WAITING)
         for line in (self.var / "manage.log").read_text().splitlines():
             if any(words in line for words in FOR_A_PERSON):
@@ -254,9 +256,9 @@ class Site:
             print("Once it is approved and made, `manage.py demo samples`, or the next start, puts recordings there.", flush=True)
 
     def _backend(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        """What runs the demonstration's jobs."""
-        command, environment = backend.how_to_start(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
-        return serving(command, self.var / "backend.log", environment)
+        """Run the demonstration's back end."""
+        command, environment = backend.start_command(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
+        return running(command, self.var / "backend.log", environment)
 
     def _check_schema(self) -> None:
         """Refuse a database of an older checkout: until the first release its tables are made anew, never altered."""
@@ -283,11 +285,11 @@ class Site:
         log = self.var / "manage.log"
         while True:
             log.write_text("")
-            with serving([sys.executable, "manage.py", *arguments], log, environment) as process:
+            with running([sys.executable, "manage.py", *arguments], log, environment) as process:
                 while process.poll() is None:
                     if needs is not None and needs.poll() is not None:
                         raise Failed(f"The worker ended. The end of {self.var / 'worker.log'}:\n{_tail(self.var / 'worker.log')}")
-                    self._look_after_the_rest()
+                    self._check_aws_and_disk()
                     time.sleep(0.05)
             if process.returncode in (0, other):
                 return process.returncode
@@ -295,7 +297,7 @@ class Site:
                 raise Failed(f"`manage.py {' '.join(arguments)}` failed:\n{_tail(log)}")
             while self._is_short:
                 time.sleep(1)
-                self._look_after_the_rest()
+                self._check_aws_and_disk()
 
     @staticmethod
     def _gunicorn(own: socket.socket) -> list[str]:
@@ -320,21 +322,21 @@ class Site:
             for name, process in processes.items():
                 if process.poll() is not None:
                     raise Failed(f"The {name} ended by itself (status {process.returncode}). Its log is under {self.var}.")
-            self._look_after_the_rest()
+            self._check_aws_and_disk()
             time.sleep(0.5)
 
-    def _look_after_the_rest(self) -> None:
-        """Start the embedded AWS again if it ended, and say when the disk has no room left. Raises Failed, DidNotStart."""
+    def _check_aws_and_disk(self) -> None:
+        """Restart the embedded AWS if it ended, and report a full disk. Raises Failed, DidNotStart."""
         is_short = is_short_of_room(self.var)
         if is_short != self._is_short:
             self._is_short = is_short
             has = "has less than" if is_short else "has again more than"
             then = "Until there is more, what has to be written waits or fails, and is tried again by itself." if is_short else ""
-            print(f"The disk of {self.var} {has} {LEAST_BYTES / 1e6:.0f} MB free. {then}".rstrip(), flush=True)
+            print(f"The disk of {self.var} {has} {MIN_FREE_BYTES / 1e6:.0f} MB free. {then}".rstrip(), flush=True)
         if self._aws is None or self._aws.is_alive:
             return
         now = time.monotonic()
-        self._aws_starts = [*(one for one in self._aws_starts if now - one < RESTART_SECONDS), now]
+        self._aws_starts = [*(start for start in self._aws_starts if now - start < RESTART_SECONDS), now]
         if len(self._aws_starts) > RESTARTS:
             raise Failed(f"The embedded AWS ended {len(self._aws_starts)} times in a minute. Its log: {self._aws.log_path}")
         print(
@@ -345,7 +347,7 @@ class Site:
 
 
 def _schema() -> str:
-    """Tells apart the tables of one version from those of another."""
+    """Return a digest of the migrations, which differs between versions with different tables."""
     digest = hashlib.sha256()
     for path in sorted(ROOT.glob("*/*/migrations/0*.py")):
         digest.update(path.read_bytes())

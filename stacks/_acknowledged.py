@@ -1,4 +1,4 @@
-"""Findings of cdk-nag that are right about what they see and wrong about what it means here, each with its reason."""
+"""Acknowledged cdk-nag findings: correct in general but not applicable here, each with its reason."""
 
 from collections.abc import Iterable
 
@@ -51,71 +51,71 @@ HOST_RIGHTS_REASON = (
 
 
 def acknowledge_prefixes(construct: IConstruct, document: Document) -> None:
-    """AwsSolutions-IAM5, for every resource of the policy document that ends in a wildcard."""
+    """Acknowledge AwsSolutions-IAM5 for every resource of the policy document that ends in a wildcard."""
     arns = {arn for statement in document["Statement"] for arn in statement["Resource"] if arn.endswith("/*")}
     _acknowledge(construct, {f"AwsSolutions-IAM5[Resource::{arn}]": PREFIX_REASON for arn in sorted(arns)})
 
 
 def acknowledge_secret(construct: IConstruct) -> None:
-    """AwsSolutions-SMG4: no rotation by Secrets Manager itself."""
+    """Acknowledge AwsSolutions-SMG4: no rotation by Secrets Manager itself."""
     _acknowledge(construct, {"AwsSolutions-SMG4": ROTATION_REASON})
 
 
 def acknowledge_access_logs(construct: IConstruct) -> None:
-    """AwsSolutions-S1: no server access logs."""
+    """Acknowledge AwsSolutions-S1: no server access logs."""
     _acknowledge(construct, {"AwsSolutions-S1": ACCESS_LOG_REASON})
 
 
 def acknowledge_own_access_logs(construct: IConstruct) -> None:
-    """AwsSolutions-S1: no server access logs of the buckets that the host alone uses."""
+    """Acknowledge AwsSolutions-S1: no server access logs of the buckets that the host alone uses."""
     _acknowledge(construct, {"AwsSolutions-S1": OWN_ACCESS_LOG_REASON})
 
 
 def acknowledge_wildcards(construct: IConstruct, resources: Iterable[str]) -> None:
-    """AwsSolutions-IAM5 for the role of AWS Backup."""
+    """Acknowledge AwsSolutions-IAM5 for the role of AWS Backup."""
     _acknowledge(construct, {f"AwsSolutions-IAM5[Resource::{arn}]": SNAPSHOT_REASON for arn in resources})
 
 
 def acknowledge_settings(construct: IConstruct) -> None:
-    """AwsSolutions-SMG4: the host's settings are not rotated by Secrets Manager."""
+    """Acknowledge AwsSolutions-SMG4: the host's settings are not rotated by Secrets Manager."""
     _acknowledge(construct, {"AwsSolutions-SMG4": SETTINGS_REASON})
 
 
 def acknowledge_zone(resource: CfnResource) -> None:
-    """W3010 of CloudFormation's own validation and of cfn-lint: a zone that is written down."""
+    """Acknowledge W3010 of CloudFormation's own validation and of cfn-lint: a hard-coded availability zone."""
     _acknowledge(resource, {"CloudFormation-Validate::W3010": ZONE_REASON})
     resource.add_metadata("cfn-lint", {"config": {"ignore_checks": ["W3010"]}})
 
 
 def acknowledge_flow_logs(construct: IConstruct) -> None:
-    """AwsSolutions-VPC7: no flow logs."""
+    """Acknowledge AwsSolutions-VPC7: no flow logs."""
     _acknowledge(construct, {"AwsSolutions-VPC7": FLOW_LOG_REASON})
 
 
 def acknowledge_open_web(construct: IConstruct) -> None:
-    """AwsSolutions-EC23: everybody may come in to the site's own ports."""
+    """Acknowledge AwsSolutions-EC23: the site's own ports are open to everybody."""
     _acknowledge(construct, {"AwsSolutions-EC23": OPEN_WEB_REASON})
 
 
 def acknowledge_balancer_logs(construct: IConstruct) -> None:
-    """AwsSolutions-ELB2: no access logs of the load balancer."""
+    """Acknowledge AwsSolutions-ELB2: no access logs of the load balancer."""
     _acknowledge(construct, {"AwsSolutions-ELB2": BALANCER_LOG_REASON})
 
 
 def acknowledge_group_of_one(construct: IConstruct) -> None:
-    """AwsSolutions-AS3: no notice of each machine that begins or ends."""
+    """Acknowledge AwsSolutions-AS3: no notification of each machine that starts or ends."""
     _acknowledge(construct, {"AwsSolutions-AS3": GROUP_OF_ONE_REASON})
 
 
 def acknowledge_host_rights(construct: IConstruct, document: Document) -> None:
-    """AwsSolutions-IAM5, for every wildcard that the host's own policies hold."""
-    found = {}
+    """Acknowledge AwsSolutions-IAM5 for every wildcard in the host's own policies."""
+    findings = {}
     for statement in document["Statement"]:
         for kind, words in (("Action", statement["Action"]), ("Resource", statement["Resource"])):
             for word in [words] if isinstance(words, str) else words:
                 if "*" in word:
-                    found[f"AwsSolutions-IAM5[{kind}::{word}]"] = HOST_RIGHTS_REASON
-    _acknowledge(construct, found)
+                    findings[f"AwsSolutions-IAM5[{kind}::{word}]"] = HOST_RIGHTS_REASON
+    _acknowledge(construct, findings)
 
 
 def _acknowledge(construct: IConstruct, findings: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The application as one zip: the same checkout gives the same bytes, so that a host is replaced only when something changed."""
+"""The application as one zip, reproducible: the same checkout gives the same bytes, so that only a change replaces the host."""
 
 import hashlib
 import zipfile
@@ -39,7 +39,7 @@ class Archive(NamedTuple):
 
 
 def pack(folder: Path, root: Path = ROOT) -> Archive:
-    """Write `application.zip` of the checkout at `root` into `folder`. Raises ValueError where a file goes away meanwhile."""
+    """Write `application.zip` of the checkout at `root` into `folder`. Raises ValueError where a file disappears meanwhile."""
     path = folder / "application.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(_files(root)):

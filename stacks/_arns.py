@@ -4,7 +4,7 @@ from stacks import names
 
 
 class Arns:
-    """What the execution policies name, each by its whole name or by what it begins with."""
+    """ARNs that the execution policies name, each by its whole name or by a prefix."""
 
     def __init__(self, account: str, region: str) -> None:
         self.account, self.region, self.partition = account, region, names.partition(region)
@@ -12,25 +12,25 @@ class Arns:
         self.role = names.cdk_role_arn(account, region, "cfn-exec-role")
 
     def iam(self, *rest: str) -> list[str]:
-        return [f"arn:{self.partition}:iam::{self.account}:{one}" for one in rest]
+        return [f"arn:{self.partition}:iam::{self.account}:{part}" for part in rest]
 
-    def here(self, service: str, *rest: str) -> list[str]:
-        return [f"arn:{self.partition}:{service}:{self.region}:{self.account}:{one}" for one in rest]
+    def regional(self, service: str, *rest: str) -> list[str]:
+        return [f"arn:{self.partition}:{service}:{self.region}:{self.account}:{part}" for part in rest]
 
     def ec2(self, *kinds: str) -> list[str]:
-        return self.here("ec2", *(f"{kind}/*" for kind in kinds))
+        return self.regional("ec2", *(f"{kind}/*" for kind in kinds))
 
-    def ec2_of_all(self, kind: str) -> str:
-        """Of a kind that several accounts may share: its ARN names none."""
+    def ec2_shared(self, kind: str) -> str:
+        """Return the ARN pattern of a kind that several accounts may share: it names no account."""
         return f"arn:{self.partition}:ec2:{self.region}::{kind}/*"
 
     def buckets(self, *patterns: str) -> list[str]:
         return [f"arn:{self.partition}:s3:::{pattern}" for pattern in patterns]
 
     def templates(self) -> list[str]:
-        """Where CDK puts the templates of nested stacks."""
+        """Return the ARN pattern of the objects to which CDK uploads the templates of nested stacks."""
         return self.buckets(f"{names.cdk_assets(self.account, self.region)}/*")
 
     def service(self, name: str) -> str:
-        """A service as it is named to IAM."""
+        """Return a service's principal name in IAM, such as `ec2.amazonaws.com`."""
         return f"{name}.amazonaws.com" + (".cn" if self.partition == "aws-cn" and name == "ec2" else "")

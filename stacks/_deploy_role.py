@@ -12,16 +12,16 @@ from stacks._arns import Arns
 from stacks.host_policies import WORKERS_STACKS, Document, allow
 
 # As CDK's own bootstrap has them for its deploy role (bootstrap template, version 33), where a stack of ours needs them.
-CHANGE = (
+CHANGE_ACTIONS = (
     *("ContinueUpdateRollback", "CreateChangeSet", "CreateStack", "DeleteChangeSet", "DeleteStack", "ExecuteChangeSet"),
     *("RollbackStack", "UpdateStack", "UpdateTerminationProtection"),
 )
 DEPLOY_POLICY = "deploy"
-LOOK = ("Describe*", "Get*", "List*")
+READ_ACTIONS = ("Describe*", "Get*", "List*")
 
 
 def deploy_role(account: str, region: str) -> dict[str, Any]:
-    """The role's properties in CloudFormation. As CDK's roles, it trusts its account: whom an own policy lets assume it."""
+    """Return the role's properties in CloudFormation. As CDK's roles, it trusts its account: whoever a policy lets assume it."""
     root = f"arn:{names.partition(region)}:iam::{account}:root"
     trust = {"Effect": "Allow", "Principal": {"AWS": root}, "Action": "sts:AssumeRole"}
     return {
@@ -33,16 +33,18 @@ def deploy_role(account: str, region: str) -> dict[str, Any]:
 
 
 def deploy_policy(account: str, region: str) -> Document:
-    """What the role may: change our stacks as our own CloudFormation role, and read templates that lie in a bucket."""
+    """Return the role's policy: change our stacks as our CloudFormation role, and read templates that lie in a bucket."""
     own = Arns(account, region)
-    stacks = own.here("cloudformation", *(f"stack/{name}/*" for name in WORKERS_STACKS))
+    stacks = own.regional("cloudformation", *(f"stack/{name}/*" for name in WORKERS_STACKS))
     to_cloudformation = {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}}
     assets = names.cdk_assets(account, region)
     statements = [
-        allow("Stacks", [f"cloudformation:{action}" for action in (*CHANGE, *LOOK)], stacks),
+        allow("Stacks", [f"cloudformation:{action}" for action in (*CHANGE_ACTIONS, *READ_ACTIONS)], stacks),
         allow("PassToCloudFormation", "iam:PassRole", own.role) | {"Condition": to_cloudformation},
         allow("Templates", ["s3:GetBucket*", "s3:GetObject*", "s3:List*"], own.buckets(assets, f"{assets}/*")),
         # CloudFormation reads the parameter too when it makes a change set, in the name of whoever asks for that.
-        allow("Version", ["ssm:GetParameter", "ssm:GetParameters"], own.here("ssm", f"parameter{names.cdk_version_parameter()}")),
+        allow(
+            "Version", ["ssm:GetParameter", "ssm:GetParameters"], own.regional("ssm", f"parameter{names.cdk_version_parameter()}")
+        ),
     ]
     return {"Version": "2012-10-17", "Statement": statements}

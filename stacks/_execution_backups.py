@@ -1,4 +1,4 @@
-"""What CloudFormation may do for the backups' key, vault and plan, as plain data: a part of the execution policies."""
+"""CloudFormation's rights on the backups' key, vault and plan, as plain data: a part of the execution policies."""
 
 from stacks._arns import Arns
 from stacks.host_policies import BACKUP_KEY_ALIAS, OURS, Statement, allow
@@ -15,13 +15,16 @@ USE_KEY = (
 
 
 def backup_statements(own: Arns) -> list[Statement]:
-    """Make the key, the vault and the plan, and remove what holds nothing: a vault that holds a snapshot is not deleted by AWS.
+    """Allow to make the key, the vault and the plan, and to remove what is empty: AWS deletes no vault that holds a snapshot.
 
     The key's policy is not among them. KMS makes no key for whoever could not change its policy afterwards, unless asked to (API
     reference, CreateKey, BypassPolicyLockoutSafetyCheck), as our template does: the default policy leaves the key to the account.
     """
-    keys = own.here("kms", "key/*")
-    plans = [f"arn:{own.partition}:backup:{own.region}:{own.account}:backup-plan:*", *own.here("backup", "backup-vault:cohort*")]
+    keys = own.regional("kms", "key/*")
+    plans = [
+        f"arn:{own.partition}:backup:{own.region}:{own.account}:backup-plan:*",
+        *own.regional("backup", "backup-vault:cohort*"),
+    ]
     asked = {"StringEquals": {"aws:RequestTag/project": OURS["StringEquals"]["aws:ResourceTag/project"]}}
     return [
         allow("NewKey", ["kms:CreateKey", "kms:TagResource"], "*") | {"Condition": {**asked, **NOT_THEIRS}},
@@ -29,7 +32,7 @@ def backup_statements(own: Arns) -> list[Statement]:
         allow("KeyYetUntagged", USE_KEY, keys) | {"Condition": NOT_THEIRS},
         allow("Grant", "kms:CreateGrant", keys) | {"Condition": {**FOR_AWS, **OURS}},
         allow("GrantYetUntagged", "kms:CreateGrant", keys) | {"Condition": {**FOR_AWS, **NOT_THEIRS}},
-        allow("Alias", ["kms:CreateAlias", "kms:DeleteAlias"], own.here("kms", BACKUP_KEY_ALIAS)),
+        allow("Alias", ["kms:CreateAlias", "kms:DeleteAlias"], own.regional("kms", BACKUP_KEY_ALIAS)),
         allow(
             "Backup",
             [

@@ -1,4 +1,4 @@
-"""The smallest network that serves: one public subnet with a way to the internet.
+"""The network of the host: one public subnet with a route to the internet.
 
 Where AWS holds the certificate there is a second subnet, and a load balancer.
 """
@@ -19,14 +19,14 @@ SUBNETS = ("10.20.0.0/26", "10.20.0.64/26")
 ANYWHERE = "0.0.0.0/0"
 HTTP, HTTPS = 80, 443
 # What a host asks of the world: packages, AWS and who people sign in with; and mail (submission, with TLS from the start or not).
-OUTWARDS = (HTTP, HTTPS, 465, 587)
+OUTBOUND_PORTS = (HTTP, HTTPS, 465, 587)
 # TLS 1.2 with forward secrecy, and 1.3 (Elastic Load Balancing user guide, "Security policies").
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 DRAIN_SECONDS = "30"
 
 
 class Network(Construct):
-    """A VPC with a public subnet for the host (and a second one, which a load balancer needs), and who may come in."""
+    """A VPC with a public subnet for the host (and a second one, which a load balancer needs), and its security groups."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site) -> None:
         super().__init__(scope, construct_id)
@@ -40,13 +40,13 @@ class Network(Construct):
         way_out = ec2.CfnRoute(self, "Outwards", route_table_id=routes.ref, destination_cidr_block=ANYWHERE, gateway_id=gateway.ref)
         way_out.add_resource_dependency(attachment)
         # What has to be there before anything in a subnet reaches the internet, though nothing there refers to it.
-        self.ways: list[CfnResource] = [way_out]
+        self.internet_routes: list[CfnResource] = [way_out]
         zones = site.zones if site.tls == "acm" else site.zones[:1]
         self.subnets = [self._subnet(number, zone, routes) for number, zone in enumerate(zones)]
         self.balancer: LoadBalancer | None = None
         if site.tls == "acm":
             self.balancer = LoadBalancer(self, "Balancer", site=site, vpc_id=self._vpc.ref, subnets=self.subnets)
-            self.balancer.node.add_dependency(*self.ways)
+            self.balancer.node.add_dependency(*self.internet_routes)
         self.host_group = self._host_group()
 
     def _subnet(self, number: int, zone: str, routes: ec2.CfnRouteTable) -> str:
@@ -60,7 +60,7 @@ class Network(Construct):
             tags=[_name(f"cohort-{number + 1}")],
         )
         _acknowledged.acknowledge_zone(subnet)
-        self.ways.append(
+        self.internet_routes.append(
             ec2.CfnSubnetRouteTableAssociation(self, f"Subnet{number + 1}Routes", subnet_id=subnet.ref, route_table_id=routes.ref)
         )
         return subnet.ref
@@ -76,7 +76,7 @@ class Network(Construct):
             group_description="The host of Cohort: web alone comes in",
             vpc_id=self._vpc.ref,
             security_group_ingress=inwards,
-            security_group_egress=[_allow_out(port, f"TCP {port}", ANYWHERE) for port in OUTWARDS],
+            security_group_egress=[_allow_out(port, f"TCP {port}", ANYWHERE) for port in OUTBOUND_PORTS],
             tags=[_name("cohort-host")],
         )
         if self.balancer is None:
@@ -85,7 +85,7 @@ class Network(Construct):
 
 
 class LoadBalancer(Construct):
-    """TLS with AWS's own certificate in front of the host, which serves plain HTTP to it and to nobody else."""
+    """A load balancer that ends TLS with AWS's own certificate; the host serves plain HTTP to it and to nobody else."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, vpc_id: str, subnets: list[str]) -> None:
         super().__init__(scope, construct_id)

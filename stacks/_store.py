@@ -1,4 +1,4 @@
-"""Where published manifests lie: a folder on one machine, a versioned S3 prefix on AWS."""
+"""Store of published manifests: a folder on one machine, a versioned S3 prefix on AWS."""
 
 import os
 import tempfile
@@ -22,20 +22,20 @@ class ManifestStore(Protocol):
     """Published manifests by key (`platform.json`, `storage/<number>.json`, `groups/<slug>.json`)."""
 
     def read(self, key: str) -> str:
-        """The text under `key`. Raises ManifestNotFound or StoreUnavailable."""
+        """Return the text under `key`. Raises ManifestNotFound or StoreUnavailable."""
 
     def write(self, key: str, text: str) -> None:
         """Replace the text under `key`, whole or not at all. Raises StoreUnavailable."""
 
     def group_slugs(self) -> list[str]:
-        """The slugs of all published groups, sorted. Raises StoreUnavailable."""
+        """Return the slugs of all published groups, sorted. Raises StoreUnavailable."""
 
     def further_storage(self) -> list[int]:
-        """The numbers of all published storage stacks after the first, sorted. Raises StoreUnavailable."""
+        """Return the numbers of all published storage stacks after the first, sorted. Raises StoreUnavailable."""
 
 
 def open_store(location: str) -> ManifestStore:
-    """The store at a folder's path or at `s3://bucket/prefix`. Raises ValueError for anything else."""
+    """Return the store at a folder's path or at `s3://bucket/prefix`. Raises ValueError for anything else."""
     parts = urlsplit(location)
     if parts.scheme == "s3" and parts.netloc:
         return S3Store(bucket=parts.netloc, prefix=parts.path.strip("/"))
@@ -126,8 +126,8 @@ class S3Store:
         return f"s3://{self._bucket}/{self._prefix}"
 
 
-def _numbers(found: list[str]) -> list[int]:
-    return sorted(int(name) for name in found if name.isascii() and name.isdigit())
+def _numbers(texts: list[str]) -> list[int]:
+    return sorted(int(name) for name in texts if name.isascii() and name.isdigit())
 
 
 def _not_found(key: str, place: str) -> ManifestNotFound:

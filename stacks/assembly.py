@@ -1,4 +1,4 @@
-"""Which stacks an app holds: one group's or one storage stack alone, or all of these. The site's own are in `site_assembly`."""
+"""Stacks of a CDK app: one group's or one storage stack alone, or all of these. The site's own are in `site_assembly`."""
 
 import sys
 
@@ -12,7 +12,7 @@ RETIRED = "these groups are retired, and the control plane has removed their sta
 
 
 class GroupRetired(ValueError):
-    """A stack was asked for that AWS is to hold no more."""
+    """The requested stack belongs to a retired group, which AWS is to hold no longer."""
 
 
 def add_stacks(app: cdk.App, store: ManifestStore, *, group: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The stack of all that outlives the host: its data volume, address, settings and logs, the published manifests, the backups.
+"""The stack of everything that outlives the host: data volume, address, settings, logs, published manifests and backups.
 
 The host itself is a stack of its own, which may fail, be destroyed and be deployed again without a loss.
 """
@@ -16,7 +16,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks import _acknowledged
-from stacks._kept import keep, keep_always, keep_bucket
+from stacks._retention import retain, retain_always, retain_bucket
 from stacks.group_stack import add_tags
 from stacks.site import BACKUP_STACK, HOST_PATH, LOG_GROUP, SETTINGS_SECRET, VAULT, Site
 from stacks.snapshot_policy import BACKUP_TAG, BACKUP_TAG_VALUE, ec2_arn, snapshot_policy
@@ -31,7 +31,7 @@ SECRET_KEY_CHARACTERS = 64
 
 
 class BackupStack(Stack):
-    """What must not be lost, from the site's settings alone. `cdk destroy` keeps everything in it that holds data."""
+    """Resources that must not be lost, from the site's settings alone. `cdk destroy` keeps every one that holds data."""
 
     def __init__(self, scope: Construct, site: Site) -> None:
         super().__init__(
@@ -50,9 +50,9 @@ class BackupStack(Stack):
         )
         # Otherwise KMS makes it only for whoever may change its policy later, which CloudFormation may not (`_execution_backups`).
         cast("kms.CfnKey", key.node.default_child).bypass_policy_lockout_safety_check = True
-        keep_always(key)
+        retain_always(key)
         # The host's right to the key is bound to its alias: a key that is kept without it could not be used.
-        keep(key.node.find_child("Alias"))
+        retain(key.node.find_child("Alias"))
         state = _bucket(self, "State", name=site.state_bucket, rules=[_old_manifests()])
         backups = _bucket(
             self,
@@ -74,7 +74,7 @@ class BackupStack(Stack):
 
 
 class SnapshotPlan(Construct):
-    """A locked vault, and the daily and monthly snapshots of whatever volume carries our tag."""
+    """A locked vault, and the daily and monthly snapshots of every volume that carries our tag."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, key_arn: str) -> None:
         super().__init__(scope, construct_id)
@@ -90,7 +90,7 @@ class SnapshotPlan(Construct):
                 changeable_for_days=retention.vault_lock_after or None,
             ),
         )
-        keep(vault)
+        retain(vault)
         plan = backup.CfnBackupPlan(
             self,
             "Plan",
@@ -159,7 +159,7 @@ def _rule(name: str, vault: str, *, schedule: str, days: int) -> backup.CfnBacku
 
 
 def _bucket(scope: Construct, construct_id: str, *, name: str, rules: list[s3.LifecycleRule], **more: Any) -> s3.Bucket:
-    """A private, versioned bucket that speaks TLS alone and is kept whatever becomes of its stack."""
+    """Add a private, versioned bucket that speaks TLS alone and is kept whatever happens to its stack."""
     bucket = s3.Bucket(
         scope,
         construct_id,
@@ -172,7 +172,7 @@ def _bucket(scope: Construct, construct_id: str, *, name: str, rules: list[s3.Li
         lifecycle_rules=rules,
         **more,
     )
-    keep_bucket(bucket)
+    retain_bucket(bucket)
     _acknowledged.acknowledge_own_access_logs(bucket)
     return bucket
 
@@ -213,13 +213,13 @@ def _data_volume(scope: Construct, site: Site) -> str:
         tags=[CfnTag(key="Name", value="cohort-data"), CfnTag(key=BACKUP_TAG, value=BACKUP_TAG_VALUE)],
     )
     _acknowledged.acknowledge_zone(volume)
-    keep_always(volume)
+    retain_always(volume)
     CfnOutput(scope, "DataVolumeId", value=volume.ref, description="The volume of /var/lib/cohort")
     return volume.ref
 
 
 def _settings_secret(scope: Construct) -> str:
-    """Django's signing key is drawn by Secrets Manager itself; a platform engineer adds what else is secret."""
+    """Add the settings' secret: Secrets Manager generates Django's signing key, a platform engineer adds the other secrets."""
     secret = secretsmanager.CfnSecret(
         scope,
         "Settings",
@@ -232,14 +232,14 @@ def _settings_secret(scope: Construct) -> str:
             exclude_punctuation=True,
         ),
     )
-    keep(secret)
+    retain(secret)
     _acknowledged.acknowledge_settings(secret)
     return secret.ref
 
 
 def _log_group(scope: Construct, site: Site) -> None:
     group = logs.CfnLogGroup(scope, "Logs", log_group_name=LOG_GROUP, retention_in_days=site.retention.logs)
-    keep(group)
+    retain(group)
 
 
 def _address(scope: Construct) -> str:

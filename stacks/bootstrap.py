@@ -1,4 +1,4 @@
-"""`python -m stacks.bootstrap template|deploy`: what bounds everything else, as the stack `Cohort-Bootstrap`.
+"""`python -m stacks.bootstrap template|deploy`: the stack `Cohort-Bootstrap`, which bounds everything else.
 
 It holds the policies that bound, and the role that deploys groups and analyses. The account's administrator deploys it with their
 own rights, before `cdk bootstrap`. It is no CDK stack, since CloudFormation's role for those may not change it: a boundary that
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from stacks import environment, names, policies
 from stacks._deploy_role import deploy_role
-from stacks._holders import explain, find_holder
+from stacks._policy_holders import explain_holder, find_policy_holder
 from stacks.env_file import EnvFileError
 from stacks.execution import execution_policies
 from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
@@ -27,10 +27,10 @@ from stacks.site import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
 POLL_SECONDS = 2.0
-LONGEST_SECONDS = 600.0
+DEPLOY_SECONDS = 600.0
 NOTHING_TO_CHANGE = "No updates are to be performed"
 # Characters of the patterns of bucket names that the host's boundary has room for, once for buckets and once for objects.
-MAX_OF_PATTERNS = 60
+MAX_PATTERN_CHARACTERS = 60
 # What the host's roles never do to a backup or to another of the site's own buckets, whatever they or its policy are given.
 NEVER_ON_BACKUPS = (
     *("s3:BypassGovernanceRetention", "s3:DeleteBucket*", "s3:DeleteObject*", "s3:PutBucket*", "s3:PutLifecycleConfiguration"),
@@ -43,12 +43,12 @@ class BootstrapFailed(RuntimeError):
 
 
 def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> Document:
-    """The most that any role of the host can ever do: what the worker, the web process and AWS Backup need between them."""
+    """Return the boundary of the host's roles: the union of what the worker, the web process and AWS Backup need."""
     # Names that would fill the policy are left to the roles' own policies to say.
-    buckets = patterns if sum(map(len, patterns)) <= MAX_OF_PATTERNS else ("*",)
+    buckets = patterns if sum(map(len, patterns)) <= MAX_PATTERN_CHARACTERS else ("*",)
     allowed = [*control_plane_statements(account, region, buckets), *host_statements(account, region), *_snapshots(account, region)]
     never = [f"arn:{names.partition(region)}:s3:::{prefix}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
-    statements = _merged([*(one for one in allowed if one["Effect"] == "Allow"), _managed_keys()])
+    statements = _merge_statements([*(statement for statement in allowed if statement["Effect"] == "Allow"), _managed_keys()])
     statements.append({"Effect": "Deny", "Action": list(NEVER_ON_BACKUPS), "Resource": never})
     # A resource's own policy may give what a boundary does not name; a denial holds against that too.
     key_actions = ["kms:Disable*", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion"]
@@ -56,8 +56,8 @@ def host_boundary(account: str, region: str, patterns: Sequence[str] = DEFAULT_P
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
-    """Every managed policy of the stack by its name. Raises NameRefused or PolicyTooLarge."""
+def policy_documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
+    """Return every managed policy of the stack by its name. Raises NameRefused or PolicyTooLarge."""
     names.check_bucket_patterns(patterns)
     made = {
         names.BOUNDARY_NAME: policies.boundary(patterns, region),
@@ -74,7 +74,7 @@ def documents(account: str, region: str, patterns: Sequence[str]) -> dict[str, D
 
 
 def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, Any]:
-    """The template of Cohort-Bootstrap. Raises NameRefused or PolicyTooLarge."""
+    """Return the template of Cohort-Bootstrap. Raises NameRefused or PolicyTooLarge."""
     resources = {
         _logical_id(name): {
             "Type": "AWS::IAM::ManagedPolicy",
@@ -82,28 +82,28 @@ def template(account: str, region: str, patterns: Sequence[str]) -> dict[str, An
             "DeletionPolicy": "Delete",
             "Properties": {"ManagedPolicyName": name, "Description": DESCRIPTIONS[name], "PolicyDocument": document},
         }
-        for name, document in documents(account, region, patterns).items()
+        for name, document in policy_documents(account, region, patterns).items()
     }
     resources["DeployRole"] = {"Type": "AWS::IAM::Role", "DeletionPolicy": "Delete", "Properties": deploy_role(account, region)}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Description": DESCRIPTION, "Resources": resources}
 
 
 def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endpoint: str | None = None) -> bool:
-    """Make or bring up to date Cohort-Bootstrap, and return whether anything changed. Raises BootstrapFailed, NameRefused."""
+    """Create or update Cohort-Bootstrap, and return whether anything changed. Raises BootstrapFailed, NameRefused."""
     client = session.client("cloudformation", region_name=region, endpoint_url=endpoint)
     try:
         account = session.client("sts", region_name=region, endpoint_url=endpoint).get_caller_identity()["Account"]
         body = json.dumps(template(account, region, patterns), separators=(",", ":"))
-        exists = _state(client) is not None
+        exists = _describe_stack(client) is not None
         request: dict[str, Any] = {
             "StackName": names.BOOTSTRAP_STACK,
             "TemplateBody": body,
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Tags": [{"Key": "project", "Value": names.PROJECT}, {"Key": "managed-by", "Value": names.MANAGED_BY}],
         }
-        if not exists and (holder := find_holder(session, account, region, endpoint)):
-            raise BootstrapFailed(f"{explain(holder)} Nothing was changed.")
-        if exists and _body(client) == json.loads(body):
+        if not exists and (holder := find_policy_holder(session, account, region, endpoint)):
+            raise BootstrapFailed(f"{explain_holder(holder)} Nothing was changed.")
+        if exists and _template_body(client) == json.loads(body):
             return False
         if exists:
             client.update_stack(**request)
@@ -120,12 +120,12 @@ def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endp
 
 
 def execution_arns(account: str, region: str) -> str:
-    """The execution policies as `cdk bootstrap` takes them."""
+    """Return the ARNs of the execution policies as `cdk bootstrap` takes them."""
     return ",".join(names.policy_arn(account, region, name) for name in names.EXECUTION_NAMES)
 
 
 def next_command(account: str, region: str) -> str:
-    """The command that comes after this one."""
+    """Return the command to run after this one."""
     return f"cdk bootstrap aws://{account}/{region} \\\n  --cloudformation-execution-policies {execution_arns(account, region)}"
 
 
@@ -141,7 +141,7 @@ DESCRIPTIONS = {
 
 
 def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
-    """What AWS Backup's role needs (see stacks.backup_stack)."""
+    """Return the statements that AWS Backup's role needs (see stacks.backup_stack)."""
     ec2 = f"arn:{names.partition(region)}:ec2:{region}:"
     snapshots = f"{ec2}:snapshot/*"
     here = f"{region}:{account}:"
@@ -163,21 +163,30 @@ def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
 
 
 def _managed_keys() -> Statement:
-    """Keys that AWS manages, such as `aws/secretsmanager`: their own policies give these to everybody in the account, by way of
-    those services, and nothing else. Whether a boundary cuts what a key's policy gives is told nowhere for such a key."""
+    """Return the statement for keys that AWS manages, such as `aws/secretsmanager`.
+
+    Their own policies give these actions to everybody in the account, by way of those services, and nothing else. No document says
+    whether a boundary cuts what such a key's policy gives.
+    """
     used = ["kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
     return allow("", used, "*") | {"Condition": {"StringLike": {"kms:ViaService": ["ec2.*", "s3.*", "secretsmanager.*"]}}}
 
 
-def _merged(statements: Sequence[Statement]) -> list[Statement]:
-    """The same rights in fewer characters, without names: one statement for the same resources, then one for the same actions."""
+def _merge_statements(statements: Sequence[Statement]) -> list[Statement]:
+    """Merge statements into fewer characters, without Sids: one for the same resources, then one for the same actions."""
     for same, united in (("Resource", "Action"), ("Action", "Resource")):
         groups: dict[str, Statement] = {}
-        for one in statements:
-            kept = {"Effect": one["Effect"], same: one[same], **({"Condition": one["Condition"]} if "Condition" in one else {})}
+        for statement in statements:
+            kept = {
+                "Effect": statement["Effect"],
+                same: statement[same],
+                **({"Condition": statement["Condition"]} if "Condition" in statement else {}),
+            }
             merged = groups.setdefault(json.dumps(kept, sort_keys=True), {**kept, united: []})
-            merged[united] = sorted({*merged[united], *_as_list(one[united])})
-        statements = [{**one, united: one[united][0] if len(one[united]) == 1 else one[united]} for one in groups.values()]
+            merged[united] = sorted({*merged[united], *_as_list(statement[united])})
+        statements = [
+            {**group, united: group[united][0] if len(group[united]) == 1 else group[united]} for group in groups.values()
+        ]
     return list(statements)
 
 
@@ -189,7 +198,7 @@ def _logical_id(name: str) -> str:
     return "".join(word.title() for word in name.removeprefix("cohort-").split("-"))
 
 
-def _state(client: Any) -> dict[str, Any] | None:
+def _describe_stack(client: Any) -> dict[str, Any] | None:
     try:
         (stack,) = client.describe_stacks(StackName=names.BOOTSTRAP_STACK)["Stacks"]
     except ClientError as error:
@@ -204,27 +213,27 @@ def _state(client: Any) -> dict[str, Any] | None:
     return dict(stack)
 
 
-def _body(client: Any) -> Any:
+def _template_body(client: Any) -> Any:
     body = client.get_template(StackName=names.BOOTSTRAP_STACK, TemplateStage="Original")["TemplateBody"]
     return json.loads(body) if isinstance(body, str) else body
 
 
 def _wait(client: Any) -> None:
-    deadline, pause = time.monotonic() + LONGEST_SECONDS, 0.05
+    deadline, pause = time.monotonic() + DEPLOY_SECONDS, 0.05
     while time.monotonic() < deadline:
         (stack,) = client.describe_stacks(StackName=names.BOOTSTRAP_STACK)["Stacks"]
         state = stack["StackStatus"]
         if state in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return
         if not state.endswith("IN_PROGRESS"):
-            raise BootstrapFailed(_explain(client, state))
+            raise BootstrapFailed(_failure_reason(client, state))
         time.sleep(pause)
         pause = min(2 * pause, POLL_SECONDS)
-    raise BootstrapFailed(f"{names.BOOTSTRAP_STACK} is still {state} after {LONGEST_SECONDS:.0f} s. Look at it in the console.")
+    raise BootstrapFailed(f"{names.BOOTSTRAP_STACK} is still {state} after {DEPLOY_SECONDS:.0f} s. Look at it in the console.")
 
 
-def _explain(client: Any, state: str) -> str:
-    """Why it failed, from the first resource that did."""
+def _failure_reason(client: Any, state: str) -> str:
+    """Return the reason of the failure, from the first resource that failed."""
     events = client.describe_stack_events(StackName=names.BOOTSTRAP_STACK)["StackEvents"]
     reasons = [
         event["ResourceStatusReason"]

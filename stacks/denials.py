@@ -1,7 +1,7 @@
-"""What shuts people out of a group, as plain data: for the group's stack, and for whoever must do it before a deployment can.
+"""Denials of a group as plain data: for the group's stack, and for the lockout that precedes its deployment.
 
-A denial carries the name of an inline policy that the stack gives the same principal, so that what was put there at once is
-taken over by the deployment that follows, and taken away by the one that lifts it.
+A denial carries the name of an inline policy that the stack gives the same principal, so that the deployment that follows takes
+over what the lockout put there, and the deployment that lifts the denial removes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEY_SESSIONS = "no-sessions-by-keys"
 
 @dataclass(frozen=True)
 class Denial:
-    """An inline policy that denies: which kind of principal carries it, its name, the policy's name and document."""
+    """An inline policy that denies: the kind of principal that carries it, its name, the policy's name and document."""
 
     kind: Literal["role", "user", "group"]
     principal: str
@@ -33,22 +33,22 @@ class Denial:
 
 
 def all_denials(manifest: GroupManifest) -> list[Denial]:
-    """Everything that this manifest denies."""
-    found = []
-    if document := of_role(manifest):
-        found.append(Denial("role", names.role(manifest.slug), ENDED_SESSIONS, document))
+    """Return all denials of this manifest."""
+    denials = []
+    if document := role_denial(manifest):
+        denials.append(Denial("role", names.role(manifest.slug), ENDED_SESSIONS, document))
     if manifest.suspended and any(member.access == "keys" for member in manifest.members):
-        found.append(Denial("group", names.iam_group(manifest.slug), SUSPENDED, everything()))
-    found += [
-        Denial("user", names.user(manifest.slug, member.username), SUSPENDED, everything())
+        denials.append(Denial("group", names.iam_group(manifest.slug), SUSPENDED, full_denial()))
+    denials += [
+        Denial("user", names.user(manifest.slug, member.username), SUSPENDED, full_denial())
         for member in manifest.members
         if member.suspended and member.access == "keys"
     ]
-    return found
+    return denials
 
 
-def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
-    """What ends the running sessions of those who are shut out, at once; None if there are none to end."""
+def role_denial(manifest: GroupManifest) -> dict[str, Any] | None:
+    """Return the role's denials, which end the running sessions of those locked out at once; None if there are none to end."""
     statements = []
     if manifest.suspended:
         statements.append(_deny("SuspendedGroup"))
@@ -65,18 +65,18 @@ def of_role(manifest: GroupManifest) -> dict[str, Any] | None:
     return _document(statements) if statements else None
 
 
-def everything() -> dict[str, Any]:
-    """A document that denies all there is."""
+def full_denial() -> dict[str, Any]:
+    """Return a document that denies everything."""
     return _document([_deny("Suspended")])
 
 
-def of_key_sessions() -> dict[str, Any]:
-    """A document that denies whatever is asked in a session which somebody opened by their key.
+def key_session_denial() -> dict[str, Any]:
+    """Return a document that denies every request of a session that was opened with an access key.
 
     `sts:GetSessionToken` gives whoever has a key a session of up to 36 hours that outlives the key, and no policy can forbid
     that (STS API reference, GetSessionToken). Such a session's requests carry `aws:TokenIssueTime`, and none that a key signs
-    does (IAM user guide, "AWS global condition context keys"). What a service asks in the holder's name, after a request that a
-    key signed, is left alone: whether it carries the time is not documented.
+    does (IAM user guide, "AWS global condition context keys"). Requests that a service makes in the holder's name, after a request
+    that a key signed, are left alone: whether they carry the time is not documented.
     """
     made_by_session = {"Null": {"aws:TokenIssueTime": "false"}, "BoolIfExists": {"aws:ViaAWSService": "false"}}
     return _document([_deny("SessionsByKeys") | {"Condition": made_by_session}])

@@ -1,6 +1,6 @@
 """`$VAR_DIR/env`: settings as lines of `export NAME='value'`, which a shell and the program read alike.
 
-What the two would read differently is refused by its line. Nothing is expanded.
+A line that the two would read differently is refused, with its number. Nothing is expanded.
 """
 
 import re
@@ -32,24 +32,24 @@ def read(path: Path) -> dict[str, str]:
 def parse(text: str, path: Path) -> dict[str, str]:
     """Read the settings of a file's text. As in a shell, the last line of a name counts. Raises EnvFileError."""
     settings: dict[str, str] = {}
-    position = _after(_SKIPPED, text, 0)
+    position = _end_of_match(_SKIPPED, text, 0)
     while position < len(text):
-        found = _NAME.match(text, position)
-        if found is None:
+        assignment = _NAME.match(text, position)
+        if assignment is None:
             raise _refused(text, position, path, "it does not set anything. Write NAME='value'")
-        settings[found["name"]], position = _value(text, found.end(), found["name"], path)
-        position = _after(_SKIPPED, text, position)
+        settings[assignment["name"]], position = _value(text, assignment.end(), assignment["name"], path)
+        position = _end_of_match(_SKIPPED, text, position)
     return settings
 
 
-def quoted(value: str) -> str:
-    """The value between quotes that hold it together, whatever is in it."""
+def quote(value: str) -> str:
+    """Return the value in quotes that preserve every character of it."""
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
-def lines(settings: Mapping[str, str]) -> str:
-    """The lines of a file that set these."""
-    return "".join(f"export {name}={quoted(value)}\n" for name, value in settings.items())
+def format_lines(settings: Mapping[str, str]) -> str:
+    """Return the lines of a file that set these."""
+    return "".join(f"export {name}={quote(value)}\n" for name, value in settings.items())
 
 
 def _value(text: str, position: int, name: str, path: Path) -> tuple[str, int]:
@@ -66,9 +66,9 @@ def _value(text: str, position: int, name: str, path: Path) -> tuple[str, int]:
     return value, end.end()
 
 
-def _after(pattern: re.Pattern[str], text: str, position: int) -> int:
-    found = pattern.match(text, position)
-    return found.end() if found else position
+def _end_of_match(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    return match.end() if match else position
 
 
 def _refused(text: str, position: int, path: Path, why: str) -> EnvFileError:

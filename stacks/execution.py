@@ -1,8 +1,8 @@
-"""What CloudFormation itself may do for Cohort's stacks, as plain data: the policies of CDK's execution role.
+"""CloudFormation's rights on Cohort's stacks, as plain data: the policies of CDK's execution role.
 
-Whoever may deploy (the worker) can hand CloudFormation any template, so these bound a template that means harm. An IAM principal is
+Whoever may deploy (the worker) can hand CloudFormation any template, so these bound a malicious template. An IAM principal is
 made only under `/cohort/` or `/cohort-host/` and only within the boundary that belongs there; the boundaries, these policies and
-CDK's own roles cannot be changed; nothing reads or removes an object, a backup or a key, save the templates that CDK put up for
+CDK's own roles cannot be changed; nothing reads or removes an object, a backup or a key, save the templates that CDK uploads for
 nested stacks. `Cohort-Bootstrap` holds them.
 """
 
@@ -95,18 +95,18 @@ TAGGED_AFTERWARDS = ("elastic-ip", "internet-gateway", "route-table", "security-
 
 
 def execution_policies(account: str, region: str, patterns: Sequence[str]) -> dict[str, Document]:
-    """Each execution policy by its name, as one would not hold them all: limits and principals, data, network and machine."""
+    """Return each execution policy by its name: limits and principals, data, network and machine. One would be too large."""
     limits, data, network = names.EXECUTION_NAMES
     own = Arns(account, region)
     return {
         limits: _document([*_denials(own), *_principals(own)]),
-        data: _document([*_storage(own, patterns), *_nested(own), *_secrets(own), *backup_statements(own), *_watching(own)]),
+        data: _document([*_storage(own, patterns), *_nested(own), *_secrets(own), *backup_statements(own), *_monitoring(own)]),
         network: _document([*_network(own), *_machine(own)]),
     }
 
 
 def _denials(own: Arns) -> list[Statement]:
-    """What no template may do even if a further policy is attached to CloudFormation's role one day."""
+    """Deny what no template may do, even if a further policy is attached to CloudFormation's role one day."""
     limits = own.iam(
         *(f"policy/{name}" for name in (names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, f"{names.EXECUTION_NAMES[0]}*"))
     )
@@ -152,8 +152,10 @@ def _principals(own: Arns) -> list[Statement]:
     host = own.iam("role/cohort-host/*")
     profiles = own.iam("instance-profile/cohort-host/*")
     return [
-        _within("Groups", [*_bound("Role"), *_bound("User")], groups, own.iam(f"policy/{names.BOUNDARY_NAME}")),
-        _within("Host", _bound("Role"), host, own.iam(f"policy/{names.HOST_BOUNDARY_NAME}")),
+        _allow_within(
+            "Groups", [*_bounded_actions("Role"), *_bounded_actions("User")], groups, own.iam(f"policy/{names.BOUNDARY_NAME}")
+        ),
+        _allow_within("Host", _bounded_actions("Role"), host, own.iam(f"policy/{names.HOST_BOUNDARY_NAME}")),
         # Nothing of AWS's own, such as AdministratorAccess: what is attached is a policy that a group's stack made.
         _deny("Foreign", [f"iam:Attach{kind}Policy" for kind in ("Group", "Role", "User")], "*")
         | {"Condition": {"ArnNotLike": {"iam:PolicyARN": policies}}},
@@ -201,9 +203,9 @@ def _storage(own: Arns, patterns: Sequence[str]) -> list[Statement]:
 
 
 def _nested(own: Arns) -> list[Statement]:
-    """Stacks within groups' stacks, which CloudFormation makes by this same role."""
+    """Allow stacks within groups' stacks, which CloudFormation makes with this same role."""
     return [
-        allow("Nested", _of("cloudformation", NESTED), own.here("cloudformation", "stack/Group-*/*")),
+        allow("Nested", _prefixed("cloudformation", NESTED), own.regional("cloudformation", "stack/Group-*/*")),
         allow("Templates", "s3:GetObject", own.templates()),
     ]
 
@@ -217,39 +219,39 @@ NESTED = (
 def _secrets(own: Arns) -> list[Statement]:
     everywhere = f"arn:{own.partition}:secretsmanager:*:{own.account}:secret:"
     return [
-        allow("Secrets", _of("secretsmanager", SECRET), [f"{everywhere}cohort/*", f"{everywhere}cohort-host/*"]),
+        allow("Secrets", _prefixed("secretsmanager", SECRET), [f"{everywhere}cohort/*", f"{everywhere}cohort-host/*"]),
         allow("Parameters", ["ssm:GetParameter", "ssm:GetParameters"], _parameters(own)),
     ]
 
 
 def _parameters(own: Arns) -> list[str]:
     return [
-        *own.here("ssm", f"parameter{names.cdk_version_parameter()}"),
+        *own.regional("ssm", f"parameter{names.cdk_version_parameter()}"),
         f"arn:{own.partition}:ssm:*::parameter/aws/service/canonical/*",
     ]
 
 
 def _network(own: Arns) -> list[Statement]:
     # Each action is asked of its own kinds of resources alone. Snapshots and images are not among them: their ARNs name no account.
-    everything = own.here("ec2", "*")
+    everything = own.regional("ec2", "*")
     kind = "loadbalancer", "targetgroup", "listener"
-    balancers = own.here(
+    balancers = own.regional(
         "elasticloadbalancing", *(f"{name}/{app}cohort/*" for name, app in zip(kind, ("app/", "", "app/"), strict=True))
     )
     return [
         allow("Look", ["autoscaling:Describe*", "ec2:Describe*", "elasticloadbalancing:Describe*"], "*"),
-        allow("Make", _of("ec2", MAKE_NETWORK), everything),
+        allow("Make", _prefixed("ec2", MAKE_NETWORK), everything),
         # A restored volume is authorised on its snapshot too, to which AWS Backup gave the tags of the volume that it took.
-        allow("Restore", "ec2:CreateVolume", own.ec2_of_all("snapshot")) | {"Condition": OURS},
-        allow("Change", _of("ec2", CHANGE_NETWORK), everything) | {"Condition": OURS},
+        allow("Restore", "ec2:CreateVolume", own.ec2_shared("snapshot")) | {"Condition": OURS},
+        allow("Change", _prefixed("ec2", CHANGE_NETWORK), everything) | {"Condition": OURS},
         # A tag opens doors (Change, and the worker's own right to attach a volume), so only what is just made or is ours gets one.
         allow("TagNew", "ec2:CreateTags", everything)
         | {"Condition": {"StringEquals": {"ec2:CreateAction": list(TAGGED_WHEN_MADE)}}},
         # Of some types CloudFormation tags what it made in a second call (coverage roadmap, issue 714: security groups).
         allow("TagUntagged", "ec2:CreateTags", own.ec2(*TAGGED_AFTERWARDS)) | {"Condition": {**UNTAGGED, **ASKED_AS_OURS}},
-        allow("FinishUntagged", _of("ec2", FINISH_NETWORK), everything) | {"Condition": UNTAGGED},
+        allow("FinishUntagged", _prefixed("ec2", FINISH_NETWORK), everything) | {"Condition": UNTAGGED},
         allow("Balancer", [f"elasticloadbalancing:{word}*" for word in BALANCER], balancers),
-        allow("Certificate", _of("acm", CERTIFICATE), own.here("acm", "certificate/*")) | {"Condition": OURS},
+        allow("Certificate", _prefixed("acm", CERTIFICATE), own.regional("acm", "certificate/*")) | {"Condition": OURS},
         allow("NewCertificate", ["acm:AddTagsToCertificate", "acm:RequestCertificate"], "*") | {"Condition": ASKED_AS_OURS},
     ]
 
@@ -259,16 +261,16 @@ CERTIFICATE = ("DeleteCertificate", "DescribeCertificate", "ListTagsForCertifica
 
 
 def _machine(own: Arns) -> list[Statement]:
-    instance = own.here("ec2", "instance/*")
+    instance = own.regional("ec2", "instance/*")
     parts = own.ec2("launch-template", "network-interface", "security-group", "subnet", "volume")
     return [
         # Auto Scaling asks for these in the name of whoever makes the group (its user guide, "launch template permissions").
         allow("Run", "ec2:RunInstances", instance) | {"Condition": {"StringLike": {"ec2:InstanceType": INSTANCE_TYPES}}},
-        allow("RunWith", "ec2:RunInstances", [*parts, own.ec2_of_all("image")]),
+        allow("RunWith", "ec2:RunInstances", [*parts, own.ec2_shared("image")]),
         allow(
             "Scaling",
             [f"autoscaling:{action}" for action in SCALING],
-            own.here("autoscaling", "autoScalingGroup:*:autoScalingGroupName/cohort-*"),
+            own.regional("autoscaling", "autoScalingGroup:*:autoScalingGroupName/cohort-*"),
         ),
     ]
 
@@ -289,39 +291,39 @@ NO_RESOURCE = (
 )
 
 
-def _watching(own: Arns) -> list[Statement]:
+def _monitoring(own: Arns) -> list[Statement]:
     dashboards = [f"arn:{own.partition}:cloudwatch::{own.account}:dashboard/cohort*"]
     return [
         allow(
             "Logs",
-            _of(
+            _prefixed(
                 "logs",
                 ("CreateLogGroup", "DeleteLogGroup", "ListTagsForResource", "PutRetentionPolicy", "TagResource", "UntagResource"),
             ),
-            own.here("logs", "log-group:/cohort/*"),
+            own.regional("logs", "log-group:/cohort/*"),
         ),
-        allow("Topic", "sns:*", own.here("sns", "cohort-*")),
+        allow("Topic", "sns:*", own.regional("sns", "cohort-*")),
         allow(
             "Alarms",
-            _of(
+            _prefixed(
                 "cloudwatch",
                 ("Delete*", "Describe*", "Get*", "List*", "PutDashboard", "PutMetricAlarm", "TagResource", "UntagResource"),
             ),
-            [*own.here("cloudwatch", "alarm:cohort-*"), *dashboards],
+            [*own.regional("cloudwatch", "alarm:cohort-*"), *dashboards],
         ),
         allow("NoResource", NO_RESOURCE, "*"),
     ]
 
 
-def _within(sid: str, actions: Iterable[str], resources: list[str], boundary: list[str]) -> Statement:
+def _allow_within(sid: str, actions: Iterable[str], resources: list[str], boundary: list[str]) -> Statement:
     return allow(sid, actions, resources) | {"Condition": {"StringEquals": {"iam:PermissionsBoundary": boundary}}}
 
 
-def _bound(kind: str) -> list[str]:
+def _bounded_actions(kind: str) -> list[str]:
     return [f"iam:{pattern.format(kind)}" for pattern in BOUND]
 
 
-def _of(service: str, actions: Iterable[str]) -> list[str]:
+def _prefixed(service: str, actions: Iterable[str]) -> list[str]:
     return [f"{service}:{action}" for action in actions]
 
 

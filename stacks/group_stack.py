@@ -1,4 +1,4 @@
-"""The stack of one research group: its policies, its role, and an IAM user with a key for each member who needs one."""
+"""The stack of one research group: its policies, its role, and an IAM user with a key for each key holder."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from constructs import Construct
 
 from stacks import denials, names, policies
 from stacks._acknowledged import acknowledge_prefixes, acknowledge_secret
-from stacks._deployed_by import deployed_by_the_worker
+from stacks._worker_synthesizer import worker_synthesizer
 from stacks.manifest import GroupManifest, Member
 
 # The control plane assumes the role from a role of its own, and AWS ends such a chained session after an hour.
@@ -19,14 +19,14 @@ SESSION_SECONDS = 3600
 
 
 class GroupStack(Stack):
-    """Everything that AWS holds for one group, from its manifest alone."""
+    """All AWS resources of one group, from its manifest alone."""
 
     def __init__(self, scope: Construct, manifest: GroupManifest) -> None:
         super().__init__(
             scope,
             manifest.stack_name,
             env=Environment(account=manifest.account, region=manifest.region),
-            synthesizer=deployed_by_the_worker(),
+            synthesizer=worker_synthesizer(),
             description=f"Access of the research group {manifest.slug}",
         )
         add_tags(self, manifest.tags | {"group": manifest.slug})
@@ -62,7 +62,7 @@ class FederatedRole(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, manifest: GroupManifest, access: Sequence[str]) -> None:
         super().__init__(scope, construct_id)
-        inline = {denials.ENDED_SESSIONS: denials.of_role(manifest), "undo": (undo := policies.undo(manifest))}
+        inline = {denials.ENDED_SESSIONS: denials.role_denial(manifest), "undo": (undo := policies.undo_policy(manifest))}
         role = iam.CfnRole(
             self,
             "Role",
@@ -99,7 +99,7 @@ class KeyHolders(Construct):
             path=names.iam_path(manifest.slug),
             managed_policy_arns=list(access),
             policies=[
-                iam.CfnGroup.PolicyProperty(policy_name=denials.KEY_SESSIONS, policy_document=denials.of_key_sessions()),
+                iam.CfnGroup.PolicyProperty(policy_name=denials.KEY_SESSIONS, policy_document=denials.key_session_denial()),
                 *(_inline(iam.CfnGroup.PolicyProperty, manifest.suspended) or ()),
             ],
         )
@@ -109,7 +109,7 @@ class KeyHolders(Construct):
 
 
 class MoreKeyHolders(NestedStack):
-    """Key holders beyond what one stack holds, in a nested stack, which CloudFormation changes together with its group's."""
+    """Key holders beyond one stack's capacity, in a nested stack, which CloudFormation changes together with its group's."""
 
     def __init__(
         self, scope: Construct, construct_id: str, *, manifest: GroupManifest, members: Sequence[Member], group_name: str
@@ -151,7 +151,7 @@ class KeyHolder(Construct):
 
 
 def _parts(manifest: GroupManifest) -> dict[int, list[Member]]:
-    """The members who hold keys, by their part."""
+    """Return the key holders by their part."""
     parts: dict[int, list[Member]] = {}
     for member in manifest.members:
         if member.access == "keys":
@@ -160,11 +160,11 @@ def _parts(manifest: GroupManifest) -> dict[int, list[Member]]:
 
 
 def _inline(policy: Callable[..., Any], is_suspended: bool) -> list[Any] | None:
-    """The denial that suspends an IAM user or group, if it is to be."""
-    return [policy(policy_name=denials.SUSPENDED, policy_document=denials.everything())] if is_suspended else None
+    """Return the inline policy that suspends an IAM user or group, or None where it is not suspended."""
+    return [policy(policy_name=denials.SUSPENDED, policy_document=denials.full_denial())] if is_suspended else None
 
 
 def add_tags(stack: Stack, tags: dict[str, str]) -> None:
-    """Tag the stack and all that can carry a tag in it."""
+    """Tag the stack and every resource of it that can carry a tag."""
     for key, value in {**tags, "project": names.PROJECT, "managed-by": names.MANAGED_BY}.items():
         Tags.of(stack).add(key, value)

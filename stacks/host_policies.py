@@ -1,4 +1,4 @@
-"""What the host's two roles may do, as plain data: the worker deploys, the web process acts for members and can do no more.
+"""Rights of the host's two roles, as plain data: the worker deploys, the web process acts for members and can do no more.
 
 Every statement stands here once: the embedded AWS gives its control plane's user the worker's own, and the boundary of the host's
 roles (`stacks.bootstrap`) is made from the same.
@@ -26,7 +26,7 @@ SEE_ACCOUNT = (
     # What lies under our names and nobody knows, as after a restore (`control_plane.access.review.unmanaged`).
     *("iam:ListGroups", "iam:ListRoles", "iam:ListUsers", "secretsmanager:ListSecrets"),
 )
-MEND_STACKS = tuple(
+REPAIR_STACKS = tuple(
     f"cloudformation:{action}" for action in ("CancelUpdateStack", "ContinueUpdateRollback", "DeleteStack", "RollbackStack")
 )
 # What Session Manager's agent needs of AmazonSSMManagedInstanceCore (its user guide, "Add Session Manager permissions").
@@ -60,31 +60,35 @@ OURS = {"StringEquals": {"aws:ResourceTag/project": names.PROJECT}}
 
 
 def worker_policy(site: Site) -> Document:
-    """What the worker may do, and the host itself: deploy through CDK's roles, see and mend our stacks, use its own buckets."""
+    """Return the policy of the worker and the host: deploy by CDK's roles, see and repair our stacks, use the site's buckets."""
     ours = control_plane_statements(site.account, site.region, site.bucket_patterns)
     return _document([*ours, *host_statements(site.account, site.region)])
 
 
 def web_policy(site: Site) -> Document:
-    """What the web process may do: act for members. It has no CloudFormation, no IAM, and no other role than the groups'."""
+    """Return the policy of the web process: act for members. No CloudFormation, no IAM, no role other than the groups'."""
     return _document(member_statements(site.account, site.region))
 
 
 def member_statements(account: str, region: str) -> list[Statement]:
-    """Acting for members: a session of their group's role, and showing them their key."""
+    """Allow to act for members: a session of their group's role, and reading their key to show it."""
     return [
-        allow("ActForMembers", "sts:AssumeRole", _arn(region, "iam", account, "role/cohort/*")),
+        allow("ActForMembers", "sts:AssumeRole", _global_arn(region, "iam", account, "role/cohort/*")),
         allow(
-            "ReadMembersKeys", "secretsmanager:GetSecretValue", _everywhere(region, "secretsmanager", account, "secret:cohort/*")
+            "ReadMembersKeys",
+            "secretsmanager:GetSecretValue",
+            _any_region_arn(region, "secretsmanager", account, "secret:cohort/*"),
         ),
     ]
 
 
 def control_plane_statements(account: str, region: str, patterns: Sequence[str] = DEFAULT_PATTERNS) -> list[Statement]:
-    """What deploying needs wherever the control plane runs: CDK's own roles, our stacks, and a look at what they hold; and what
-    becomes of a retired group's data in the buckets of these names."""
-    stacks = [_everywhere(region, "cloudformation", account, f"stack/{name}/*") for name in WORKERS_STACKS]
-    principals = [_arn(region, "iam", account, f"{kind}/cohort/*") for kind in KINDS]
+    """Return what the control plane needs wherever it runs.
+
+    The roles that deploy, our stacks and reading what they hold, and the data of retired groups in the buckets of these names.
+    """
+    stacks = [_any_region_arn(region, "cloudformation", account, f"stack/{name}/*") for name in WORKERS_STACKS]
+    principals = [_global_arn(region, "iam", account, f"{kind}/cohort/*") for kind in KINDS]
     return [
         # Our own role that deploys, since CDK's may change any stack of the account; and CDK's, which stores a template that is too
         # large to be sent. Not the one that looks things up: it may read the whole account.
@@ -94,10 +98,10 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
             [names.deploy_role_arn(account, region), names.cdk_role_arn(account, region, "file-publishing-role")],
         ),
         *member_statements(account, region),
-        allow("SeeStacks", SEE_STACKS, _everywhere(region, "cloudformation", account, "stack/*")),
+        allow("SeeStacks", SEE_STACKS, _any_region_arn(region, "cloudformation", account, "stack/*")),
         # These name no resource that they could be bound to (Service Authorization Reference, CloudFormation and IAM).
         allow("SeeDriftDetectionsUsersAndQuotas", SEE_ACCOUNT, "*"),
-        allow("MendOurStacks", MEND_STACKS, stacks),
+        allow("MendOurStacks", REPAIR_STACKS, stacks),
         # Drift detection reads what it compares as whoever asks for it (CloudFormation user guide, "Detecting drift").
         # The same rights tell how old members' keys are (ListAccessKeys) and last used when (GetAccessKeyLastUsed).
         allow("SeeWhatStacksHold", ["iam:Get*", "iam:List*"], [*principals, names.boundary_arn(account, region)]),
@@ -107,23 +111,25 @@ def control_plane_statements(account: str, region: str, patterns: Sequence[str] 
         allow(
             "SecretsWithoutValues",
             ["secretsmanager:DeleteSecret", "secretsmanager:DescribeSecret"],
-            _everywhere(region, "secretsmanager", account, "secret:cohort/*"),
+            _any_region_arn(region, "secretsmanager", account, "secret:cohort/*"),
         ),
         allow("SeeBuckets", READ_BUCKETS, f"arn:{names.partition(region)}:s3:::*"),
         *retirement_statements(account, region, patterns),
-        allow("SeeBootstrap", "ssm:GetParameter", _here(region, "ssm", account, f"parameter{names.cdk_version_parameter()}")),
+        allow(
+            "SeeBootstrap", "ssm:GetParameter", _regional_arn(region, "ssm", account, f"parameter{names.cdk_version_parameter()}")
+        ),
     ]
 
 
 def retirement_statements(account: str, region: str, patterns: Sequence[str]) -> list[Statement]:
-    """What is retired: a group's data counted, tagged for the archive or deleted; an analysis's bucket emptied and deleted.
+    """Allow the end of what is retired: count, archive-tag or delete a group's data; empty and delete an analysis's bucket.
 
     The objects themselves cannot be read or written. The patterns may take the site's own buckets in, which are denied.
     """
-    buckets = [_bucket(region, pattern) for pattern in sorted(patterns)]
+    buckets = [_bucket_arn(region, pattern) for pattern in sorted(patterns)]
     # An asterisk at the end stands for the slash and what follows it too.
     objects = [f"{bucket}/*" for bucket in buckets if not bucket.endswith("*")]
-    own = [f"{_bucket(region, prefix)}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
+    own = [f"{_bucket_arn(region, prefix)}*" for prefix in (*names.OWN_BUCKET_PREFIXES, "cdk-")]
     return [
         allow("EndRetired", END_RETIRED, [*buckets, *objects]),
         allow("NeverOurOwn", "s3:Delete*", own) | {"Effect": "Deny"},
@@ -131,30 +137,34 @@ def retirement_statements(account: str, region: str, patterns: Sequence[str]) ->
 
 
 def host_statements(account: str, region: str) -> list[Statement]:
-    """What the host needs besides: its own buckets, settings, volume, address and logs, and the web process's session."""
-    state, backups = (_bucket(region, bucket) for bucket in names.own_buckets(account, region))
+    """Return what the host needs besides: its buckets, settings, volume, address and logs, and the web process's session."""
+    state, backups = (_bucket_arn(region, bucket) for bucket in names.own_buckets(account, region))
     return [
-        allow("BecomeWeb", "sts:AssumeRole", _arn(region, "iam", account, "role/cohort-host/cohort-web")),
-        allow("Settings", "secretsmanager:GetSecretValue", _here(region, "secretsmanager", account, f"secret:{SETTINGS_SECRET}-*")),
+        allow("BecomeWeb", "sts:AssumeRole", _global_arn(region, "iam", account, "role/cohort-host/cohort-web")),
+        allow(
+            "Settings",
+            "secretsmanager:GetSecretValue",
+            _regional_arn(region, "secretsmanager", account, f"secret:{SETTINGS_SECRET}-*"),
+        ),
         allow("Buckets", ["s3:GetBucketLocation", "s3:ListBucket"], [state, backups]),
         # No right to delete: what was published or backed up stays, whoever took the host over.
         allow("Objects", ["s3:GetObject", "s3:PutObject"], [f"{state}/manifests/*", f"{backups}/database/*"]),
-        allow("BackupKey", ["kms:Decrypt", "kms:GenerateDataKey"], _here(region, "kms", account, "key/*"))
+        allow("BackupKey", ["kms:Decrypt", "kms:GenerateDataKey"], _regional_arn(region, "kms", account, "key/*"))
         | {"Condition": {"ForAnyValue:StringEquals": {"kms:ResourceAliases": BACKUP_KEY_ALIAS}}},
-        allow("Application", "s3:GetObject", f"{_bucket(region, names.cdk_assets(account, region))}/*"),
+        allow("Application", "s3:GetObject", f"{_bucket_arn(region, names.cdk_assets(account, region))}/*"),
         allow("SeeVolume", "ec2:DescribeVolumes", "*"),
         allow(
             "VolumeAndAddress",
             ["ec2:AssociateAddress", "ec2:AttachVolume"],
             # Each is asked of its own kinds alone: an address, an instance and its interface; a volume and an instance.
-            _here(region, "ec2", account, "*"),
+            _regional_arn(region, "ec2", account, "*"),
         )
         | {"Condition": OURS},
-        allow("Signal", "cloudformation:SignalResource", _here(region, "cloudformation", account, f"stack/{HOST_STACK}/*")),
+        allow("Signal", "cloudformation:SignalResource", _regional_arn(region, "cloudformation", account, f"stack/{HOST_STACK}/*")),
         allow(
             "Logs",
             ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            _here(region, "logs", account, f"log-group:{LOG_GROUP}:*"),
+            _regional_arn(region, "logs", account, f"log-group:{LOG_GROUP}:*"),
         ),
         allow("Metrics", "cloudwatch:PutMetricData", "*")
         | {"Condition": {"StringEquals": {"cloudwatch:namespace": METRICS_NAMESPACE}}},
@@ -164,7 +174,7 @@ def host_statements(account: str, region: str) -> list[Statement]:
 
 
 def allow(sid: str, actions: str | Iterable[str], resources: str | Iterable[str]) -> Statement:
-    """A statement that allows."""
+    """Return a statement that allows these actions on these resources."""
     return {"Sid": sid, "Effect": "Allow", "Action": _one_or_list(actions), "Resource": _one_or_list(resources)}
 
 
@@ -176,19 +186,19 @@ def _one_or_list(words: str | Iterable[str]) -> str | list[str]:
     return words if isinstance(words, str) else list(words)
 
 
-def _arn(region: str, service: str, account: str, rest: str) -> str:
-    """Of a global service."""
+def _global_arn(region: str, service: str, account: str, rest: str) -> str:
+    """Return the ARN of a resource of a global service."""
     return f"arn:{names.partition(region)}:{service}::{account}:{rest}"
 
 
-def _here(region: str, service: str, account: str, rest: str) -> str:
+def _regional_arn(region: str, service: str, account: str, rest: str) -> str:
     return f"arn:{names.partition(region)}:{service}:{region}:{account}:{rest}"
 
 
-def _everywhere(region: str, service: str, account: str, rest: str) -> str:
-    """In every region: groups stay in the region that they were made in."""
+def _any_region_arn(region: str, service: str, account: str, rest: str) -> str:
+    """Return an ARN pattern for every region: groups stay in the region that they were made in."""
     return f"arn:{names.partition(region)}:{service}:*:{account}:{rest}"
 
 
-def _bucket(region: str, bucket: str) -> str:
+def _bucket_arn(region: str, bucket: str) -> str:
     return f"arn:{names.partition(region)}:s3:::{bucket}"

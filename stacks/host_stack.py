@@ -1,8 +1,8 @@
-"""The stack of the host: a network, one machine that is replaced and never mended, its two roles, and what watches it.
+"""The stack of the host: a network, one machine that is replaced and never repaired, its two roles, and its monitoring.
 
 An Auto Scaling group of one carries the machine. A new version of the application (or of Ubuntu's image) is a new machine: the
-old one ends, the new one takes the data volume and the address, and tells CloudFormation when the site answers. If it tells of a
-failure, or nothing in time, CloudFormation puts the version before in its place.
+old one ends, the new one takes the data volume and the address, and signals CloudFormation when the site answers. If it signals a
+failure, or nothing in time, CloudFormation rolls back to the version before.
 """
 
 import re
@@ -54,7 +54,7 @@ SUSPENDED = ["AlarmNotification", "AZRebalance", "HealthCheck", "ReplaceUnhealth
 
 
 class HostStack(Stack):
-    """The site's one machine and all that it alone needs, from the site's settings and a checkout. It holds no data."""
+    """The site's one machine and what it alone needs, from the site's settings and a checkout. It holds no data."""
 
     def __init__(self, scope: Construct, site: Site, kept: BackupStack, *, checkout: Path = ROOT) -> None:
         super().__init__(
@@ -100,7 +100,7 @@ class HostStack(Stack):
 
 
 class Roles(Construct):
-    """What the host may do: the worker by the machine's own role, the web process by a lesser one that it is handed."""
+    """The host's roles: the machine's own, which the worker has, and a lesser one that the web process is given."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site) -> None:
         super().__init__(scope, construct_id)
@@ -130,7 +130,7 @@ class Roles(Construct):
 
 
 class Machine(Construct):
-    """The launch template, and the Auto Scaling group of one that puts it into effect."""
+    """The launch template, and the Auto Scaling group of one that uses it."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, network: Network, roles: Roles, user_data: str) -> None:
         super().__init__(scope, construct_id)
@@ -159,8 +159,8 @@ class Machine(Construct):
             target_group_arns=[network.balancer.target] if network.balancer else None,
         )
         group.override_logical_id(SIGNAL_RESOURCE)
-        for way in network.ways:
-            group.add_resource_dependency(way)
+        for route in network.internet_routes:
+            group.add_resource_dependency(route)
         group.cfn_options.creation_policy = CfnCreationPolicy(resource_signal=CfnResourceSignal(count=1, timeout=BOOT_TIME))
         group.cfn_options.update_policy = CfnUpdatePolicy(
             auto_scaling_rolling_update=CfnAutoScalingRollingUpdate(
@@ -176,7 +176,7 @@ class Machine(Construct):
 
 
 def render(template: str, values: dict[str, str]) -> str:
-    """The user data, its placeholders filled by CloudFormation. Raises ValueError for a placeholder that has no value."""
+    """Return the user data, its placeholders filled by CloudFormation. Raises ValueError for a placeholder without a value."""
     wanted = set(PLACEHOLDER.findall(template))
     if unknown := sorted(wanted - values.keys()):
         raise ValueError(f"The host's user data asks for {', '.join(unknown)}, which the stack does not give.")
@@ -263,7 +263,7 @@ def _role(
 
 
 def _tags(site: Site) -> list[CfnTag]:
-    """The stack's tags, for what Auto Scaling makes: CloudFormation's own do not reach it."""
+    """Return the stack's tags for what Auto Scaling makes: CloudFormation's own do not reach it."""
     tags = {**site.tags, "project": names.PROJECT, "managed-by": names.MANAGED_BY}
     return [CfnTag(key=key, value=value) for key, value in sorted(tags.items())]
 

@@ -1,4 +1,4 @@
-"""AWS's limits on one group, and how a group that would pass one is split: worked out from its manifest, without asking AWS.
+"""AWS's limits on one group, and the split of a group that would pass one: calculated from its manifest, without asking AWS.
 
 Key holders beyond the first hundred lie in nested stacks, called parts. A member's part is written in the manifest and never
 changes, so that nobody's key is made anew because somebody else comes or goes.
@@ -31,8 +31,8 @@ MAX_PARTS = MAX_KEY_HOLDERS // HOLDERS_PER_PART
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one group needs of AWS, each figure with a limit of its own."""
+class ManifestFigures:
+    """One group's use of AWS, each figure with a limit of its own."""
 
     members: int
     key_holders: int
@@ -46,18 +46,18 @@ class Figures:
     inline_characters: int
 
 
-def figures(manifest: GroupManifest) -> Figures:
-    """Work a group's figures out. Raises policies.PolicyTooLarge."""
+def manifest_figures(manifest: GroupManifest) -> ManifestFigures:
+    """Calculate a group's figures. Raises policies.PolicyTooLarge."""
     if manifest.retired:
-        return Figures(0, 0, 0, 0, 0, 0, 0, 0)
+        return ManifestFigures(0, 0, 0, 0, 0, 0, 0, 0)
     documents = policies.group_policies(manifest)
     parts = resources_of_parts(manifest.members)
     # The main stack: role and policies, the IAM group of key holders, and the nested stacks themselves.
     nested = sum(part > 0 for part in parts)
     main = 1 + len(documents) + parts.get(0, 0) + (1 if parts else 0) + nested
     of_nested = [many for part, many in parts.items() if part > 0]
-    inline = [document for document in (denials.of_role(manifest), policies.undo(manifest)) if document]
-    return Figures(
+    inline = [document for document in (denials.role_denial(manifest), policies.undo_policy(manifest)) if document]
+    return ManifestFigures(
         members=len(manifest.members),
         key_holders=sum(member.access == "keys" for member in manifest.members),
         stacks=1 + nested,
@@ -70,25 +70,25 @@ def figures(manifest: GroupManifest) -> Figures:
 
 
 def resources_of_parts(members: Iterable[Member]) -> Counter[int]:
-    """How many resources the key holders of each part are."""
-    found: Counter[int] = Counter()
+    """Return the number of resources of each part's key holders, by part."""
+    resources: Counter[int] = Counter()
     for member in members:
         if member.access == "keys":
-            found[member.part] += RESOURCES_PER_HOLDER + (1 if member.previous_key else 0)
-    return found
+            resources[member.part] += RESOURCES_PER_HOLDER + (1 if member.previous_key else 0)
+    return resources
 
 
-def place(holders: Iterable[str], held: Mapping[str, int], most: int = HOLDERS_PER_PART) -> dict[str, int]:
-    """The part of each key holder: where they are now (`held`), or, for who is new, the first that has room.
+def assign_parts(holders: Iterable[str], held: Mapping[str, int], per_part: int = HOLDERS_PER_PART) -> dict[str, int]:
+    """Assign a part to each key holder: their present one (`held`), or, for a new holder, the first that has room.
 
-    Where none has, the last one gets them: their number passes the manifest's limit, which says so.
+    Where none has room, the last one gets them: their number passes the manifest's limit, which says so.
     """
     names = list(holders)
     placed = {name: held[name] for name in names if name in held}
     taken = Counter(placed.values())
     for name in names:
         if name not in placed:
-            part = next((number for number in range(MAX_PARTS) if taken[number] < most), MAX_PARTS - 1)
+            part = next((number for number in range(MAX_PARTS) if taken[number] < per_part), MAX_PARTS - 1)
             placed[name] = part
             taken[part] += 1
     return placed

@@ -55,8 +55,8 @@ MAX_BUCKETS = 200
 MAX_STORAGE_STACKS = 50
 
 
-def _published(rule: names.Rule) -> WithJsonSchema:
-    """What the published schema says of a string that a function of `names` checks."""
+def _published(rule: names.NameRule) -> WithJsonSchema:
+    """Return the published schema of a string that a function of `names` checks."""
     return WithJsonSchema(
         {"type": "string", "pattern": f"^{rule.pattern.pattern}$", "minLength": rule.shortest, "maxLength": rule.longest}
     )
@@ -133,7 +133,7 @@ class AnalysisGrant(_Part):
 
 
 class Manifest(_Part):
-    """What both kinds of manifest share: version, generation, place and tags.
+    """Common fields of both kinds of manifest: version, generation, account, region and tags.
 
     `ignorable` names fields that neither grant nor deny (`members.<name>` for one of a member), so that a release that does not
     know them leaves them out. It refuses any other field that it does not know.
@@ -158,14 +158,14 @@ class Manifest(_Part):
 
     @classmethod
     def build(cls, **fields: Any) -> Self:
-        """A manifest of these fields. Raises ManifestError, where the constructor would raise pydantic's own error."""
+        """Build a manifest of these fields. Raises ManifestError, where the constructor would raise pydantic's own error."""
         try:
             return cls(**fields)
         except ValidationError as error:
             raise ManifestError(explain(error)) from error
 
     def to_json(self) -> str:
-        """The canonical text: sorted keys, two spaces, a newline at the end. Equal manifests give equal text."""
+        """Return the canonical text: sorted keys, two spaces, a newline at the end. Equal manifests give equal text."""
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
 
@@ -198,9 +198,9 @@ class GroupManifest(Manifest):
                 f"members: {holders} members hold keys, and CloudFormation takes {limits.MAX_KEY_HOLDERS} in one group; "
                 "make some federated, or split the group"
             )
-        if (most := max(limits.resources_of_parts(self.members).values(), default=0)) > MAX_HOLDERS_RESOURCES:
+        if (resources := max(limits.resources_of_parts(self.members).values(), default=0)) > MAX_HOLDERS_RESOURCES:
             raise ValueError(
-                f"members: keys would be {most} resources of one stack, which has room for {MAX_HOLDERS_RESOURCES}; "
+                f"members: keys would be {resources} resources of one stack, which has room for {MAX_HOLDERS_RESOURCES}; "
                 "end the overlap of keys that are being replaced first, or make some members federated"
             )
         if both := sorted(set(usernames) & set(self.revoked)):
@@ -213,19 +213,19 @@ class GroupManifest(Manifest):
 
     @property
     def key_holders(self) -> set[str]:
-        """The usernames of the members who hold access keys."""
+        """Usernames of the members who hold access keys."""
         return {member.username for member in self.members if member.access == "keys"}
 
     @property
     def shut_out(self) -> list[str]:
-        """Who is denied everything by name: the removed and the suspended, sorted."""
+        """Usernames denied everything by name: those of the removed and the suspended, sorted."""
         return sorted({*self.revoked, *(member.username for member in self.members if member.suspended)})
 
     @property
     def cut_offs(self) -> list[tuple[str, list[str]]]:
-        """Whose sessions from before which moment are denied, as IAM compares it: at most MAX_CUT_OFFS moments, the first first.
+        """Moments, as IAM compares them, before which these usernames' sessions are denied: at most MAX_CUT_OFFS, oldest first.
 
-        Beyond that the first ones share the last of theirs, so that a role holds them: their later sessions end once more.
+        Beyond that the oldest share the last of theirs, so that a role holds them: their later sessions end once more.
         """
         by_time: dict[int, list[str]] = {}
         for username, moment in self._cut_off().items():
@@ -236,7 +236,7 @@ class GroupManifest(Manifest):
         return [(_iso(group[-1]), sorted(name for moment in group for name in by_time[moment])) for group in groups]
 
     def _cut_off(self) -> dict[str, int]:
-        """Whose sessions from before which moment are denied. Who is suspended is denied everything anyway."""
+        """Return the members' cut-offs (unix seconds) by username. The suspended, who are denied everything anyway, have none."""
         return {
             member.username: member.sessions_not_before
             for member in self.members
@@ -250,7 +250,7 @@ class GroupManifest(Manifest):
 
     @property
     def store_key(self) -> str:
-        """Where the manifest lies in the store."""
+        """Key of the manifest in the store."""
         return f"groups/{self.slug}.json"
 
     @property
@@ -286,7 +286,7 @@ class PlatformManifest(Manifest):
 
     @property
     def store_key(self) -> str:
-        """Where the manifest lies in the store."""
+        """Key of the manifest in the store."""
         return platform_key(self.number)
 
 
@@ -315,7 +315,7 @@ def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
 
 
 def read_group(store: ManifestStore, slug: str) -> GroupManifest:
-    """The published manifest of a group. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    """Return the published manifest of a group. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
     manifest = parse(store.read(f"groups/{names.check_known_slug(slug)}.json"))
     if not isinstance(manifest, GroupManifest) or manifest.slug != slug:
         raise ManifestError(f"The manifest stored for the group {slug!r} is that of something else.")
@@ -323,12 +323,12 @@ def read_group(store: ManifestStore, slug: str) -> GroupManifest:
 
 
 def platform_key(number: int) -> str:
-    """Where the manifest of a storage stack lies in the store; the first one's place is that of sites with one alone."""
+    """Return the key of a storage stack's manifest in the store; the first one keeps the key of sites with one alone."""
     return "platform.json" if number == 1 else f"storage/{number}.json"
 
 
 def read_platform(store: ManifestStore, number: int = 1) -> PlatformManifest:
-    """The published manifest of one storage stack. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    """Return the published manifest of one storage stack. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
     manifest = parse(store.read(platform_key(number)))
     if not isinstance(manifest, PlatformManifest) or manifest.number != number:
         raise ManifestError(f"The manifest stored for {names.storage_stack(number)} is that of something else.")
@@ -336,7 +336,7 @@ def read_platform(store: ManifestStore, number: int = 1) -> PlatformManifest:
 
 
 def read_platforms(store: ManifestStore) -> list[PlatformManifest]:
-    """The published manifests of all storage stacks, the first one first.
+    """Return the published manifests of all storage stacks, the first one first.
 
     Raises ManifestNotFound where there is no first one, ManifestError or StoreUnavailable.
     """
@@ -344,7 +344,7 @@ def read_platforms(store: ManifestStore) -> list[PlatformManifest]:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of both kinds of manifest, as published in `manifest.schema.json`."""
+    """Return the JSON schema of both kinds of manifest, as published in `manifest.schema.json`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Cohort manifest", **_ADAPTER.json_schema()}
 
 
@@ -380,7 +380,7 @@ def _known_or_not_listed(row: Any, part: type[_Part], field: str, ignorable: set
 
 
 def _iso(moment: int) -> str:
-    """Unix seconds as IAM compares them."""
+    """Return unix seconds as IAM compares them."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

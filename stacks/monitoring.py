@@ -1,4 +1,4 @@
-"""What is watched: the alarms, whom they reach, and one dashboard. The host itself tells CloudWatch (`manage.py metrics push`)."""
+"""Monitoring of the site: alarms, their e-mail topic, and one dashboard. The host pushes its metrics (`manage.py metrics push`)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ ERRORS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watch:
-    """One alarm: of which metric it takes what, over which time, and how it compares."""
+class AlarmSpec:
+    """One alarm: its metric, statistic, period in seconds, and comparison."""
 
     name: str
-    says: str
+    description: str
     metric: str
     statistic: str
     comparison: str
@@ -46,17 +46,17 @@ class Watch:
 
     @property
     def alarm_name(self) -> str:
-        """The alarm's name in the account."""
+        """Name of the alarm in the account."""
         return f"cohort-{self.name}"
 
 
-def watches(certificate_arn: str | None) -> list[Watch]:
-    """The alarms of a site; its certificate is AWS's own if it has an ARN, and the host's otherwise."""
+def alarm_specs(certificate_arn: str | None) -> list[AlarmSpec]:
+    """Return the alarms of a site; its certificate is AWS's own if it has an ARN, and the host's otherwise."""
     return [
         # A new version replaces the host, which takes less than these 15 minutes.
-        Watch(
+        AlarmSpec(
             name="site-down",
-            says="The site does not answer. For 15 minutes /readyz failed, or the host was silent: look at its logs.",
+            description="The site does not answer. For 15 minutes /readyz failed, or the host was silent: look at its logs.",
             metric="SiteUp",
             statistic="Minimum",
             comparison=LESS,
@@ -64,26 +64,26 @@ def watches(certificate_arn: str | None) -> list[Watch]:
             periods=3,
             missing="breaching",
         ),
-        Watch(
+        AlarmSpec(
             name="disk-full",
-            says=f"A disk of the host is {DISK_PERCENT} % full. Set data_gib in site.toml and deploy.",
+            description=f"A disk of the host is {DISK_PERCENT} % full. Set data_gib in site.toml and deploy.",
             metric="DiskUsedPercent",
             statistic="Maximum",
             comparison=AT_LEAST,
             threshold=DISK_PERCENT,
         ),
-        Watch(
+        AlarmSpec(
             name="failed-deployments",
-            says="Deployments failed. A group's stack waits for somebody; the site says what to do.",
+            description="Deployments failed. A group's stack waits for somebody; the site says what to do.",
             metric="FailedDeployments",
             statistic="Maximum",
             comparison=AT_LEAST,
             threshold=1,
         ),
         _certificate(certificate_arn),
-        Watch(
+        AlarmSpec(
             name="backup-age",
-            says=f"The newest database backup is over {BACKUP_HOURS} hours old. On the host: manage.py backup create",
+            description=f"The newest database backup is over {BACKUP_HOURS} hours old. On the host: manage.py backup create",
             metric="BackupAgeSeconds",
             statistic="Maximum",
             comparison=MORE,
@@ -91,9 +91,9 @@ def watches(certificate_arn: str | None) -> list[Watch]:
             period=HOUR,
             missing="breaching",
         ),
-        Watch(
+        AlarmSpec(
             name="snapshot-failed",
-            says="AWS Backup could not take a snapshot of the data volume. Its console says why.",
+            description="AWS Backup could not take a snapshot of the data volume. Its console says why.",
             metric="NumberOfBackupJobsFailed",
             namespace="AWS/Backup",
             dimensions=(("BackupVaultName", VAULT),),
@@ -105,10 +105,10 @@ def watches(certificate_arn: str | None) -> list[Watch]:
     ]
 
 
-def _certificate(arn: str | None) -> Watch:
-    return Watch(
+def _certificate(arn: str | None) -> AlarmSpec:
+    return AlarmSpec(
         name="certificate-expiry",
-        says=f"The certificate ends in less than {CERTIFICATE_DAYS} days. It was not renewed by itself.",
+        description=f"The certificate ends in less than {CERTIFICATE_DAYS} days. It was not renewed by itself.",
         metric="DaysToExpiry" if arn else "CertificateDaysLeft",
         namespace="AWS/CertificateManager" if arn else NAMESPACE,
         dimensions=(("CertificateArn", arn),) if arn else (),
@@ -121,15 +121,15 @@ def _certificate(arn: str | None) -> Watch:
 
 
 class Monitoring(Construct):
-    """A topic that reaches the site's people by e-mail, the alarms, and the dashboard."""
+    """A topic that reaches the site's administrators by e-mail, the alarms, and the dashboard."""
 
     def __init__(self, scope: Construct, construct_id: str, *, site: Site, certificate_arn: str | None) -> None:
         super().__init__(scope, construct_id)
         self.topic_arn = self._topic(site)
-        watched = watches(certificate_arn)
-        for watch in watched:
-            self._alarm(watch)
-        body = Stack.of(self).to_json_string({"widgets": dashboard(site, watched)})
+        alarms = alarm_specs(certificate_arn)
+        for alarm in alarms:
+            self._alarm(alarm)
+        body = Stack.of(self).to_json_string({"widgets": dashboard(site, alarms)})
         cloudwatch.CfnDashboard(self, "Dashboard", dashboard_name="cohort", dashboard_body=body)
 
     def _topic(self, site: Site) -> str:
@@ -148,32 +148,32 @@ class Monitoring(Construct):
         CfnOutput(self, "Topic", value=topic.topic_arn, description="Alarms; further addresses may subscribe")
         return topic.topic_arn
 
-    def _alarm(self, watch: Watch) -> None:
-        dimensions = [cloudwatch.CfnAlarm.DimensionProperty(name=name, value=value) for name, value in watch.dimensions]
+    def _alarm(self, alarm: AlarmSpec) -> None:
+        dimensions = [cloudwatch.CfnAlarm.DimensionProperty(name=name, value=value) for name, value in alarm.dimensions]
         cloudwatch.CfnAlarm(
             self,
-            watch.name,
-            alarm_name=watch.alarm_name,
-            alarm_description=watch.says,
-            namespace=watch.namespace,
-            metric_name=watch.metric,
+            alarm.name,
+            alarm_name=alarm.alarm_name,
+            alarm_description=alarm.description,
+            namespace=alarm.namespace,
+            metric_name=alarm.metric,
             dimensions=dimensions or None,
-            statistic=watch.statistic,
-            comparison_operator=watch.comparison,
-            threshold=watch.threshold,
-            period=watch.period,
-            evaluation_periods=watch.periods,
-            treat_missing_data=watch.missing,
+            statistic=alarm.statistic,
+            comparison_operator=alarm.comparison,
+            threshold=alarm.threshold,
+            period=alarm.period,
+            evaluation_periods=alarm.periods,
+            treat_missing_data=alarm.missing,
             alarm_actions=[self.topic_arn],
             ok_actions=[self.topic_arn],
         )
 
 
-def dashboard(site: Site, watched: Sequence[Watch]) -> list[dict[str, Any]]:
-    """The dashboard's widgets: every alarm at a glance, what each one looks at, the machine, and the latest errors."""
+def dashboard(site: Site, alarms: Sequence[AlarmSpec]) -> list[dict[str, Any]]:
+    """Return the dashboard's widgets: every alarm at a glance, a graph of each, the machine, and the latest errors."""
     prefix = f"arn:{partition(site.region)}:cloudwatch:{site.region}:{site.account}:alarm:"
     machine = ["AutoScalingGroupName", AUTO_SCALING_GROUP]
-    graphs = [_graph(site, watch.says.split(".")[0], _series(watch), limit=watch.threshold) for watch in watched]
+    graphs = [_graph(site, alarm.description.split(".")[0], _series(alarm), limit=alarm.threshold) for alarm in alarms]
     graphs += [
         _graph(site, "Processor, %", ["AWS/EC2", "CPUUtilization", *machine, {"stat": "Average"}]),
         _graph(site, "Processor credits left", ["AWS/EC2", "CPUCreditBalance", *machine, {"stat": "Minimum"}]),
@@ -182,19 +182,19 @@ def dashboard(site: Site, watched: Sequence[Watch]) -> list[dict[str, Any]]:
         widget | {"x": number % COLUMNS * WIDTH, "y": 2 + number // COLUMNS * HEIGHT, "width": WIDTH, "height": HEIGHT}
         for number, widget in enumerate(graphs)
     ]
-    alarms = {"title": "Alarms", "alarms": [prefix + watch.alarm_name for watch in watched]}
+    overview = {"title": "Alarms", "alarms": [prefix + alarm.alarm_name for alarm in alarms]}
     below = 2 + (len(graphs) + COLUMNS - 1) // COLUMNS * HEIGHT
     errors = {"title": "Latest errors", "region": site.region, "view": "table", "query": ERRORS}
     return [
-        {"type": "alarm", "x": 0, "y": 0, "width": COLUMNS * WIDTH, "height": 2, "properties": alarms},
+        {"type": "alarm", "x": 0, "y": 0, "width": COLUMNS * WIDTH, "height": 2, "properties": overview},
         *placed,
         {"type": "log", "x": 0, "y": below, "width": COLUMNS * WIDTH, "height": HEIGHT, "properties": errors},
     ]
 
 
-def _series(watch: Watch) -> list[Any]:
-    dimensions = [word for dimension in watch.dimensions for word in dimension]
-    return [watch.namespace, watch.metric, *dimensions, {"stat": watch.statistic, "period": watch.period}]
+def _series(alarm: AlarmSpec) -> list[Any]:
+    dimensions = [word for dimension in alarm.dimensions for word in dimension]
+    return [alarm.namespace, alarm.metric, *dimensions, {"stat": alarm.statistic, "period": alarm.period}]
 
 
 def _graph(site: Site, title: str, series: list[Any], *, limit: float | None = None) -> dict[str, Any]:

@@ -26,18 +26,18 @@ DEPLOY_ROLE = "cdk-cohort-deploy-role"
 CDK_QUALIFIER = "hnb659fds"
 
 
-class Rule(NamedTuple):
-    """What a name may look like: a pattern for the whole of it, and its length in characters."""
+class NameRule(NamedTuple):
+    """Rule of a name: a pattern for the whole of it, and its length in characters."""
 
     pattern: re.Pattern[str]
     shortest: int
     longest: int
 
 
-SLUG = Rule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
-BUCKET = Rule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
-BUCKET_BEGINNING = Rule(re.compile(r"[a-z0-9][a-z0-9-]*"), 3, 63)
-USERNAME = Rule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
+SLUG = NameRule(re.compile(r"[a-z0-9]+(-[a-z0-9]+)*"), 2, 32)
+BUCKET = NameRule(re.compile(r"[a-z0-9]+(-+[a-z0-9]+)*"), 3, 63)
+BUCKET_BEGINNING = NameRule(re.compile(r"[a-z0-9][a-z0-9-]*"), 3, 63)
+USERNAME = NameRule(re.compile(r"m[a-z2-7]{11}"), 12, 12)
 
 # Of a group's folder in a bucket, where members write; the back ends alone write results.
 WRITABLE_FOLDERS = ("inputs", "configs", "submissions")
@@ -112,7 +112,7 @@ def check_slug(slug: str) -> str:
 
 
 def check_known_slug(slug: str) -> str:
-    """Return `slug` if it is that of a group, new or from before the site's own names were reserved. Raises NameRefused."""
+    """Return `slug` if it is that of a group, new or older than the reserved names of the site. Raises NameRefused."""
     _check_ascii("slug", slug)
     _check_length("slug", slug, SLUG)
     if not SLUG.pattern.fullmatch(slug):
@@ -161,7 +161,7 @@ def check_bucket_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def bucket_fits(bucket: str, patterns: Sequence[str]) -> bool:
-    """Whether one of the patterns takes the bucket in, as IAM compares them."""
+    """Return whether one of the patterns matches the bucket, as IAM compares them."""
     return any(
         bucket.startswith(pattern[:-1]) if pattern.endswith("*") else bucket == pattern for pattern in patterns
     ) and not bucket.startswith(OWN_BUCKET_PREFIXES)
@@ -175,12 +175,12 @@ def check_username(username: str) -> str:
 
 
 def storage_stack(number: int) -> str:
-    """The CloudFormation stack of the `number`-th set of analysis buckets (1, 2, ...); the first has no number in its name."""
+    """Return the CloudFormation stack of the `number`-th set of analysis buckets (1, 2, ...); the first has no number."""
     return PLATFORM_STACK if number == 1 else f"{PLATFORM_STACK}-{number}"
 
 
 def storage_number(stack_name: str) -> int:
-    """Which storage stack has this name, as `storage_stack` makes it. Raises ValueError for any other name."""
+    """Return the number of the storage stack of this name, as `storage_stack` makes it. Raises ValueError for another name."""
     number = int(stack_name.removeprefix(f"{PLATFORM_STACK}-")) if stack_name != PLATFORM_STACK else 1
     if storage_stack(number) != stack_name:
         raise ValueError(f"{stack_name!r} is no storage stack's name.")
@@ -188,7 +188,7 @@ def storage_number(stack_name: str) -> int:
 
 
 def bucket_logical_id(bucket: str) -> str:
-    """What an analysis's bucket is called in its stack's template, as CDK derives it from the construct's path.
+    """Return the logical id of an analysis's bucket in its stack's template, as CDK derives it from the construct's path.
 
     CDK never changes the rule (a test compares): letters and digits of the path, and the beginning of its MD5.
     """
@@ -198,64 +198,64 @@ def bucket_logical_id(bucket: str) -> str:
 
 
 def group_stack(slug: str) -> str:
-    """The group's CloudFormation stack."""
+    """Return the name of the group's CloudFormation stack."""
     return f"Group-{slug}"
 
 
 def iam_path(slug: str) -> str:
-    """The IAM path under which every principal of the group lies."""
+    """Return the IAM path of every principal of the group."""
     return f"/{PROJECT}/{slug}/"
 
 
 def role(slug: str) -> str:
-    """The role that the control plane assumes for a federated member."""
+    """Return the name of the role that the control plane assumes for a federated member."""
     return f"{PROJECT}-{slug}"
 
 
 def iam_group(slug: str) -> str:
-    """The IAM group of the members who hold keys."""
+    """Return the name of the IAM group of the members who hold keys."""
     return f"{PROJECT}-{slug}"
 
 
 def policy(slug: str, index: int) -> str:
-    """The `index`-th managed policy of the group (1, 2, ...)."""
+    """Return the name of the `index`-th managed policy of the group (1, 2, ...)."""
     return f"{PROJECT}-{slug}-{index}"
 
 
 def user(slug: str, username: str) -> str:
-    """The IAM user of a member who holds a key: at most 52 of IAM's 64 characters."""
+    """Return the name of the IAM user of a member who holds a key: at most 52 of IAM's 64 characters."""
     return f"{PROJECT}-{slug}-{username}"
 
 
 def secret(slug: str, username: str) -> str:
-    """The secret that holds the member's access key."""
+    """Return the name of the secret that holds the member's access key."""
     return f"{PROJECT}/{slug}/{username}"
 
 
 def partition(region: str) -> str:
-    """The ARN partition that a region belongs to."""
+    """Return the ARN partition that a region belongs to."""
     if region.startswith("cn-"):
         return "aws-cn"
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def boundary_arn(account: str, region: str) -> str:
-    """The ARN of the permissions boundary. It lies outside `/cohort/`, where group stacks make things."""
+    """Return the ARN of the permissions boundary. It lies outside `/cohort/`, where group stacks make things."""
     return policy_arn(account, region, BOUNDARY_NAME)
 
 
 def policy_arn(account: str, region: str, name: str) -> str:
-    """The ARN of a managed policy outside every path, as those of Cohort-Bootstrap are."""
+    """Return the ARN of a managed policy outside every path, as those of Cohort-Bootstrap are."""
     return f"arn:{partition(region)}:iam::{account}:policy/{name}"
 
 
 def own_buckets(account: str, region: str) -> tuple[str, str]:
-    """The site's own buckets, which no group may ever reach: of published manifests, and of backups."""
+    """Return the site's own buckets, which no group may ever reach: of published manifests, and of backups."""
     return f"cohort-state-{account}-{region}", f"cohort-backups-{account}-{region}"
 
 
 def cdk_role_arn(account: str, region: str, kind: str) -> str:
-    """The ARN of a role of the site's own CDK bootstrap, such as its `deploy-role`.
+    """Return the ARN of a role of the site's own CDK bootstrap, such as its `deploy-role`.
 
     Never a pattern: any other bootstrap of the account leaves roles whose names differ in the qualifier or the region alone, which
     everybody in the account may assume, and which deploy as an administrator unless told otherwise.
@@ -264,22 +264,22 @@ def cdk_role_arn(account: str, region: str, kind: str) -> str:
 
 
 def deploy_role_arn(account: str, region: str) -> str:
-    """The ARN of the role that deploys groups and analyses."""
+    """Return the ARN of the role that deploys groups and analyses."""
     return f"arn:{partition(region)}:iam::{account}:role/{DEPLOY_ROLE}"
 
 
 def cdk_assets(account: str, region: str) -> str:
-    """The bucket of the site's own CDK bootstrap: templates that are too large to be sent, and the application."""
+    """Return the bucket of the site's own CDK bootstrap: templates that are too large to be sent, and the application."""
     return f"cdk-{CDK_QUALIFIER}-assets-{account}-{region}"
 
 
 def cdk_version_parameter() -> str:
-    """The SSM parameter that holds the version of the CDK bootstrap."""
+    """Return the SSM parameter that holds the version of the CDK bootstrap."""
     return f"/cdk-bootstrap/{CDK_QUALIFIER}/version"
 
 
 def role_arn(account: str, region: str, slug: str) -> str:
-    """The ARN of the group's role."""
+    """Return the ARN of the group's role."""
     return f"arn:{partition(region)}:iam::{account}:role{iam_path(slug)}{role(slug)}"
 
 
@@ -292,6 +292,6 @@ def _check_ascii(what: str, text: str) -> None:
             )
 
 
-def _check_length(what: str, text: str, rule: Rule) -> None:
+def _check_length(what: str, text: str, rule: NameRule) -> None:
     if not rule.shortest <= len(text) <= rule.longest:
         raise NameRefused(f"The {what} {text!r} has {len(text)} characters; it needs {rule.shortest} to {rule.longest}.")

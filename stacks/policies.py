@@ -1,4 +1,4 @@
-"""What IAM documents say, as plain data: the groups' policies, their trust, and the boundary that none can pass.
+"""IAM documents as plain data: the groups' policies, their trust, and the boundary that none can pass.
 
 The layout of a bucket is `<group>/{inputs,configs,submissions,results}/`; the analysis back ends rely on it.
 """
@@ -37,11 +37,11 @@ INLINE_CHARACTERS = 10_240
 
 
 class PolicyTooLarge(ValueError):
-    """What is asked for does not fit IAM's limits on policies."""
+    """A policy that does not fit IAM's limits."""
 
 
 def group_policies(manifest: GroupManifest) -> list[Document]:
-    """The group's access as few managed policy documents, each within IAM's size limit. Raises PolicyTooLarge."""
+    """Return the group's access as few managed policy documents, each within IAM's size limit. Raises PolicyTooLarge."""
     documents: list[Document] = []
     waiting = sorted(manifest.analyses, key=lambda grant: grant.bucket)
     while waiting:
@@ -57,7 +57,7 @@ def group_policies(manifest: GroupManifest) -> list[Document]:
 
 
 def boundary(patterns: Sequence[str], region: str) -> Document:
-    """The permissions boundary: S3 on buckets of these names and nothing else, and never on the site's own or CDK's.
+    """Return the permissions boundary: S3 on buckets of these names and nothing else, never on the site's own or CDK's.
 
     By patterns, so that no deployment ever has to change it. Raises PolicyTooLarge, or names.NameRefused for a bad pattern.
     """
@@ -91,8 +91,8 @@ def boundary(patterns: Sequence[str], region: str) -> Document:
     return document
 
 
-def undo(manifest: GroupManifest) -> Document | None:
-    """What the role needs beside the group's access to bring deleted objects back, or None where nothing can be deleted."""
+def undo_policy(manifest: GroupManifest) -> Document | None:
+    """Return what the role needs besides to bring deleted objects back, or None where nothing can be deleted."""
     writable = sorted(grant.bucket for grant in manifest.analyses if grant.access == "read-write")
     if not writable:
         return None
@@ -100,13 +100,13 @@ def undo(manifest: GroupManifest) -> Document | None:
 
 
 def role_trust(manifest: GroupManifest) -> Document:
-    """Who may assume the group's role: whom the account's own policies allow, which is the control plane."""
+    """Return the trust policy of the group's role: whoever the account's own policies allow, which is the control plane."""
     account = f"arn:{names.partition(manifest.region)}:iam::{manifest.account}:root"
     return _document([{"Sid": "ControlPlane", "Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}])
 
 
 def size(document: Mapping[str, Any]) -> int:
-    """The characters that IAM counts: the document without white space."""
+    """Return the characters that IAM counts: the document without white space."""
     return len(json.dumps(document, separators=(",", ":")))
 
 

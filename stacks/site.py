@@ -1,4 +1,4 @@
-"""The settings of one site on AWS, from `site.toml`: what its host, its backups and the account's own policies are made from."""
+"""The settings of one site on AWS, from `site.toml`: the source of its host, its backups and the account's own policies."""
 
 import re
 import tomllib
@@ -38,8 +38,8 @@ class SiteError(ValueError):
     """The site's settings cannot be used. The message names the file, and each setting that is wrong."""
 
 
-class Machine(BaseModel):
-    """What a size stands for."""
+class MachineSize(BaseModel):
+    """Instance type and data volume (GiB) of a size."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,14 +47,14 @@ class Machine(BaseModel):
     data_gib: int
 
 
-MACHINES: dict[Size, Machine] = {
-    "small": Machine(instance_type="t4g.small", data_gib=20),
-    "medium": Machine(instance_type="t4g.large", data_gib=100),
+MACHINES: dict[Size, MachineSize] = {
+    "small": MachineSize(instance_type="t4g.small", data_gib=20),
+    "medium": MachineSize(instance_type="t4g.large", data_gib=100),
 }
 
 
 class Retention(BaseModel):
-    """How long things are kept, in days."""
+    """Retention periods, in days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,7 +88,7 @@ class Retention(BaseModel):
 
 
 class Site(BaseModel):
-    """One site: which account, under which name, how large. An unknown setting is an error, as it is mostly a misspelt one."""
+    """One site: its account, name and size. An unknown setting is an error, as it is mostly a misspelt one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -168,7 +168,7 @@ class Site(BaseModel):
 
     @property
     def zones(self) -> tuple[str, str]:
-        """The availability zones: the first holds the host and its volume, the second is a load balancer's alone."""
+        """Availability zones: the first holds the host and its volume, the second is a load balancer's alone."""
         first, second = self.availability_zones or (f"{self.region}a", f"{self.region}b")
         return first, second
 
@@ -189,7 +189,7 @@ class Site(BaseModel):
 
 
 def read_site(path: Path = SITE_FILE, *, size: str | None = None) -> Site:
-    """The site that the TOML file at `path` describes; `size` overrides its own. Raises SiteError."""
+    """Read the site that the TOML file at `path` describes; `size` overrides its own. Raises SiteError."""
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -202,11 +202,11 @@ def read_site(path: Path = SITE_FILE, *, size: str | None = None) -> Site:
 
 
 def parse_site(settings: dict[str, Any], *, source: str = "site.toml") -> Site:
-    """The site of these settings. Raises SiteError, which names every setting that is wrong."""
+    """Return the site of these settings. Raises SiteError, which names every setting that is wrong."""
     try:
         return Site.model_validate(settings)
     except ValidationError as error:
-        lines = [f"  {_where(detail['loc'])}{_what(detail['type'], detail['msg'])}" for detail in error.errors()]
+        lines = [f"  {_setting_name(detail['loc'])}{_problem_text(detail['type'], detail['msg'])}" for detail in error.errors()]
         raise SiteError("\n".join((f"{source} cannot be used:", *lines))) from error
 
 
@@ -215,10 +215,10 @@ def _are_zones(zones: tuple[str, ...], region: str) -> bool:
     return len(zones) == len(set(zones)) == 2 and all(pattern.fullmatch(zone) for zone in zones)
 
 
-def _where(location: tuple[int | str, ...]) -> str:
+def _setting_name(location: tuple[int | str, ...]) -> str:
     return f"{'.'.join(map(str, location))}: " if location else ""
 
 
-def _what(kind: str, message: str) -> str:
+def _problem_text(kind: str, message: str) -> str:
     known = {"missing": "is missing", "extra_forbidden": "there is no such setting"}
     return known.get(kind, message.removeprefix("Value error, "))

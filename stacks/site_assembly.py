@@ -1,4 +1,4 @@
-"""The stacks of the site itself, apart from those of groups: whose deployment waits for its synthesis, and needs none of these."""
+"""The site's own stacks, apart from those of groups: a group's deployment waits for its synthesis, and needs none of these."""
 
 import aws_cdk as cdk
 

@@ -1,4 +1,4 @@
-"""What AWS Backup may do for the data volume, as plain data: the boundary of its role is made from the same."""
+"""Rights of AWS Backup on the data volume, as plain data: the boundary of its role is made from the same."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ BACKUP_TAG, BACKUP_TAG_VALUE = "backup", "cohort"
 
 
 def snapshot_policy(site: Site, *, vault_arn: str, key_arn: str) -> dict[str, Any]:
-    """What AWS Backup needs for volumes of ours: a part of its own AWSBackupServiceRolePolicyForBackup."""
+    """Return what AWS Backup needs for our volumes: a part of its own AWSBackupServiceRolePolicyForBackup."""
     snapshots, volumes = ec2_arn(site, ":snapshot/*"), ec2_arn(site, f"{site.account}:volume/*")
     ours = {"StringEquals": {f"aws:ResourceTag/{BACKUP_TAG}": BACKUP_TAG_VALUE}}
     statements: list[dict[str, Any]] = [
@@ -35,5 +35,5 @@ def snapshot_policy(site: Site, *, vault_arn: str, key_arn: str) -> dict[str, An
 
 
 def ec2_arn(site: Site, rest: str) -> str:
-    """An ARN of EC2 in the site's region."""
+    """Return an ARN of EC2 in the site's region."""
     return f"arn:{names.partition(site.region)}:ec2:{site.region}:{rest}"

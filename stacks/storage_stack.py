@@ -11,8 +11,8 @@ from constructs import Construct
 
 from stacks import names
 from stacks._acknowledged import acknowledge_access_logs
-from stacks._deployed_by import deployed_by_the_worker
-from stacks._kept import keep_bucket
+from stacks._retention import retain_bucket
+from stacks._worker_synthesizer import worker_synthesizer
 from stacks.group_stack import add_tags
 from stacks.manifest import PlatformManifest
 
@@ -40,7 +40,7 @@ class StorageStack(Stack):
             scope,
             manifest.stack_name,
             env=Environment(account=manifest.account, region=manifest.region),
-            synthesizer=deployed_by_the_worker(),
+            synthesizer=worker_synthesizer(),
             description="Analysis buckets",
         )
         add_tags(self, dict(manifest.tags))
@@ -91,7 +91,7 @@ class AnalysisBucket(Construct):
                 )
             ],
         )
-        keep_bucket(bucket)
+        retain_bucket(bucket)
         acknowledge_access_logs(bucket)
 
 

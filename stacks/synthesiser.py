@@ -45,12 +45,12 @@ def synthesise(manifests: Sequence[AnyManifest], output: Path) -> tuple[dict[str
         errors[name] = message
         # A stack that broke half-way is part of its app for ever: the others go into a fresh one.
         shutil.rmtree(output, ignore_errors=True)
-    digests = {one.stack_name: template_digest(output / f"{one.stack_name}.template.json") for one in wanted}
+    digests = {manifest.stack_name: template_digest(output / f"{manifest.stack_name}.template.json") for manifest in wanted}
     return digests, errors
 
 
 def template_digest(path: Path) -> str:
-    """The SHA-256 of a template, whatever its white space and order of keys."""
+    """Return the SHA-256 of a template, independent of its white space and order of keys."""
     return hashlib.sha256(json.dumps(json.loads(path.read_bytes()), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

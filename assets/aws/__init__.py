@@ -1,1 +1,1 @@
-"""How the web process gets its rights on AWS, which are less than the host's own."""
+"""The web process's rights on AWS, which are less than the host's own."""

@@ -1,4 +1,4 @@
-"""Fetch a session of the web role and leave it where the web process reads it.
+"""Fetch a session of the web role and write it where the web process reads it.
 
 Run as cohort-worker, by cohort-web-credentials.service, every 15 minutes. A session lasts an hour, the most that AWS gives for a
 role that another role assumes ("Role chaining", IAM user guide), so that three runs may fail before the site feels it.
@@ -32,7 +32,7 @@ class NotRenewed(RuntimeError):
 
 
 def fetch(role: str) -> Mapping[str, Any]:
-    """A fresh session of the role, as STS tells it. Raises NotRenewed."""
+    """Return a fresh session of the role, as STS answers. Raises NotRenewed."""
     if not re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", role):
         raise NotRenewed(f"WEB_ROLE_ARN is {role or 'not set'}, which is no role. Set it in /etc/cohort/worker.env.")
     try:
@@ -50,7 +50,7 @@ def fetch(role: str) -> Mapping[str, Any]:
 
 
 def as_process_output(session: Mapping[str, Any]) -> str:
-    """The session as AWS's SDKs expect it from a `credential_process` (AWS SDKs and Tools reference guide)."""
+    """Return the session as AWS's SDKs expect it from a `credential_process` (AWS SDKs and Tools reference guide)."""
     document = {
         "Version": 1,
         "AccessKeyId": session["AccessKeyId"],
@@ -62,7 +62,7 @@ def as_process_output(session: Mapping[str, Any]) -> str:
 
 
 def write(text: str, out: Path, group: str) -> None:
-    """Put the text there in one step, readable by its owner and by that group alone. Raises NotRenewed."""
+    """Write the text there in one step, readable by its owner and by that group alone. Raises NotRenewed."""
     try:
         gid = grp.getgrnam(group).gr_gid
         descriptor, beside = tempfile.mkstemp(dir=out.parent, prefix=".credentials-")

@@ -1,1 +1,1 @@
-"""A small analysis, whole: what the catalogue says of it, what it is configured by, sample data, and what it computes."""
+"""A small analysis, complete: its catalogue entry, its configuration, sample data, and its computation."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WAITING, RUNNING, DONE, FAILED = "INITIALIZING", "IN PROGRESS", "SUCCESS", "FAILED"
 MAX_BYTES = 64_000_000
-MAX_DIGITS = 15
+MAX_TIMESTAMP_DIGITS = 15
 # What YAML's reader raises for what only looks like YAML: a date that does not exist, a tag without a value, great depth.
 NO_YAML = (YAMLError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 Pause = Callable[[float], None]
@@ -34,7 +34,7 @@ class NotASubmission(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a group asks for. `prefix` is what the keys of everything that is written for it begin with."""
+    """A group's submission of a job. `prefix` is the beginning of the keys of everything written for it."""
 
     group: str
     bucket: str
@@ -45,12 +45,12 @@ class Submission:
 
     @property
     def prefix(self) -> str:
-        """The job's own folder."""
+        """Folder of the job, as a key prefix."""
         return f"{self.group}/results/job__{self.bucket}_{self.timestamp}/"
 
     @property
     def end_key(self) -> str:
-        """What is there once the job has ended."""
+        """Key of the object that exists once the job has ended."""
         return f"{self.prefix}process_results/end.txt"
 
 
@@ -66,9 +66,9 @@ def parse(bucket: str, key: str, body: bytes) -> Submission:
     if not (
         timestamp.isascii()
         and timestamp.isdigit()
-        and len(timestamp) <= MAX_DIGITS
+        and len(timestamp) <= MAX_TIMESTAMP_DIGITS
         and inputs
-        and all(isinstance(one, str) for one in inputs)
+        and all(isinstance(name, str) for name in inputs)
     ):
         raise NotASubmission(f"{key} is no submission: it needs a timestamp in digits, and data sets.")
     return Submission(key.partition("/")[0], bucket, timestamp, tuple(inputs), config_key, key)
@@ -76,7 +76,7 @@ def parse(bucket: str, key: str, body: bytes) -> Submission:
 
 @dataclass(slots=True)
 class Run:
-    """One submission being run. Whatever stops it half-way, running it again from the start ends it."""
+    """The run of one submission. If it stops half-way, running it again from the start completes it."""
 
     s3: "S3Client"
     submission: Submission
@@ -115,7 +115,7 @@ class Run:
             self.pause(settings.pause)
 
     def _steps(self, key: str, settings: Settings) -> Iterator[str]:
-        """Do it, and say before each step what it is."""
+        """Do the work, and yield each step's description before it."""
         yield f"Reading {key}"
         traces = mean_trace.read(self._text(key, "inputs").splitlines(), settings.leave_out)
         yield f"{len(traces.names)} traces of {len(traces.times)} samples, {traces.times[0]:g} s to {traces.times[-1]:g} s"
@@ -126,8 +126,8 @@ class Run:
             yield f"Taking away the mean of the first {settings.baseline:g} s"
             traces = mean_trace.without_baseline(traces, settings.baseline)
         yield "Computing the mean"
-        found = mean_trace.mean(traces)
-        when, height = found.peak
+        result = mean_trace.mean(traces)
+        when, height = result.peak
         yield f"The mean is highest at {when:g} s: {height:.4g}. Writing mean.csv, plot.svg and summary.json"
         folder = self._folder(key)
         summary = {
@@ -136,12 +136,12 @@ class Run:
             "samples": len(traces.times),
             "peak": {"time_s": when, "mean": height},
         }
-        self._put(f"{folder}mean.csv", mean_trace.as_csv(found), "text/csv")
-        self._put(f"{folder}plot.svg", svg(traces, found, settings), "image/svg+xml")
+        self._put(f"{folder}mean.csv", mean_trace.as_csv(result), "text/csv")
+        self._put(f"{folder}plot.svg", svg(traces, result, settings), "image/svg+xml")
         self._put(f"{folder}summary.json", json.dumps(summary, indent=2) + "\n", "application/json")
 
     def _folder(self, key: str) -> str:
-        """Where a data set's results go: by its path below `inputs/`, so that two of the same name do not meet."""
+        """Return the folder of a data set's results: by its path below `inputs/`, so that equal names do not collide."""
         path = key.partition("/")[2].removeprefix("inputs/")
         return f"{self.submission.prefix}process_results/{path.removesuffix('.csv')}/"
 
@@ -156,7 +156,10 @@ class Run:
         return given or {}
 
     def _text(self, key: str, folder: str) -> str:
-        """A file in this folder of the group's. Raises _Unreadable: the back end could read more than who submitted."""
+        """Return the text of a file in this folder of the group's.
+
+        Raises _Unreadable for any other: the back end could read more than who submitted.
+        """
         if not key.startswith(f"{self.submission.group}/{folder}/") or {".", "..", ""} & set(key.split("/")):
             raise _Unreadable(f"{key} is not in {self.submission.group}/{folder}/.")
         try:
@@ -192,12 +195,12 @@ class Run:
 
 
 class _Unreadable(ValueError):
-    """A file that is not there, or not the group's, or no text."""
+    """A file that is missing, or not the group's, or no text."""
 
 
-def waiting(s3: "S3Client", bucket: str, done: set[str]) -> list[Submission]:
-    """What was submitted and has not ended, the oldest first. `done` holds the keys that need not be looked at again."""
-    found = []
+def pending_submissions(s3: "S3Client", bucket: str, done: set[str]) -> list[Submission]:
+    """Return the submissions that have not ended, the oldest first. `done` holds the keys that need not be looked at again."""
+    submissions = []
     for group in _below(s3, bucket, "", folders=True):
         for key in _below(s3, bucket, f"{group}submissions/"):
             if key in done or not key.endswith("submit.json"):
@@ -211,15 +214,15 @@ def waiting(s3: "S3Client", bucket: str, done: set[str]) -> list[Submission]:
             if _exists(s3, bucket, submission.end_key):
                 done.add(key)
             else:
-                found.append(submission)
-    return sorted(found, key=lambda one: (int(one.timestamp), one.key))
+                submissions.append(submission)
+    return sorted(submissions, key=lambda submission: (int(submission.timestamp), submission.key))
 
 
 def _below(s3: "S3Client", bucket: str, prefix: str, *, folders: bool = False) -> Sequence[str]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
     if folders:
-        return [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", [])]
-    return [one["Key"] for page in pages for one in page.get("Contents", [])]
+        return [folder["Prefix"] for page in pages for folder in page.get("CommonPrefixes", [])]
+    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
 def _exists(s3: "S3Client", bucket: str, key: str) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Of a table that is held in memory whole.
 MAX_CELLS = 5_000_000
-LARGEST = 1e100
+MAX_VALUE = 1e100
 
 
 class NoTraces(ValueError):
@@ -21,7 +21,7 @@ class NoTraces(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `template.yaml` configures. `baseline` and `pause` are seconds, `smoothing` is samples."""
+    """The settings that `template.yaml` describes. `baseline` and `pause` are seconds, `smoothing` is samples."""
 
     baseline: float = 0.0
     smoothing: int = 1
@@ -32,7 +32,7 @@ class Settings:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Settings":
-        """From a configuration. Raises NoTraces for what makes no sense; what it does not know it leaves alone."""
+        """Read a configuration. Raises NoTraces for impossible values; unknown names are ignored."""
         plot = given.get("plot") or {}
         if not isinstance(plot, Mapping):
             raise NoTraces("plot: has to hold title and traces.")
@@ -42,7 +42,7 @@ class Settings:
         return cls(
             baseline=_number(given, "baseline", 0.0, 1e9),
             smoothing=int(_number(given, "smoothing", 1, 1001)),
-            leave_out=frozenset(str(one) for one in left),
+            leave_out=frozenset(str(column) for column in left),
             pause=_number(given, "pause", 0.0, 10.0),
             title=str(plot.get("title", "Mean trace"))[:100],
             has_traces=bool(plot.get("traces", True)),
@@ -69,7 +69,7 @@ class Mean:
 
     @property
     def peak(self) -> tuple[float, float]:
-        """When the mean is highest, and how high."""
+        """Time (s) and value of the mean's maximum."""
         return max(((time, mean) for time, mean in zip(self.times, self.means, strict=True) if mean is not None), key=_second)
 
 
@@ -89,20 +89,20 @@ def _table(rows: "_csv.Reader", leave_out: frozenset[str]) -> Traces:
     kept = [(number, name.strip()) for number, name in enumerate(head[1:], start=1) if name.strip() not in leave_out]
     if not kept:
         raise NoTraces("All columns are left out.")
-    found = Traces(names=[name for _, name in kept], values=[[] for _ in kept])
+    traces = Traces(names=[name for _, name in kept], values=[[] for _ in kept])
     for row in rows:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(head):
             raise NoTraces(f"Line {rows.line_num}: {len(row)} cells, where line 1 has {len(head)}.")
-        found.times.append(_time(row[0], rows.line_num, found.times))
-        for column, (number, name) in zip(found.values, kept, strict=True):
+        traces.times.append(_time(row[0], rows.line_num, traces.times))
+        for column, (number, name) in zip(traces.values, kept, strict=True):
             column.append(_cell(row[number], rows.line_num, name))
-        if len(found.times) * len(kept) > MAX_CELLS:
+        if len(traces.times) * len(kept) > MAX_CELLS:
             raise NoTraces(f"More than {MAX_CELLS:,} samples are too many for this example.")
-    if not any(value is not None for column in found.values for value in column):
+    if not any(value is not None for column in traces.values for value in column):
         raise NoTraces("No samples below line 1.")
-    return found
+    return traces
 
 
 def _time(text: str, line: int, before: Sequence[float]) -> float:
@@ -115,12 +115,12 @@ def _time(text: str, line: int, before: Sequence[float]) -> float:
 
 
 def smoothed(traces: Traces, samples: int) -> Traces:
-    """Each trace's moving mean over this many samples around each; at the ends over those that there are."""
+    """Return each trace's moving mean over this many samples around each; at the ends over the existing ones."""
     return Traces(traces.times, traces.names, [_moving(column, samples) for column in traces.values])
 
 
 def without_baseline(traces: Traces, seconds: float) -> Traces:
-    """Each trace without its mean over the first `seconds`."""
+    """Subtract from each trace its mean over the first `seconds`."""
     until = traces.times[0] + seconds
     first = sum(1 for time in traces.times if time < until)
     changed = []
@@ -132,7 +132,7 @@ def without_baseline(traces: Traces, seconds: float) -> Traces:
 
 
 def mean(traces: Traces) -> Mean:
-    """The mean over the traces at each sample, of those that have it."""
+    """Return the mean over the traces at each sample, of those that have it."""
     means: list[float | None] = []
     errors: list[float | None] = []
     counts = []
@@ -145,10 +145,10 @@ def mean(traces: Traces) -> Mean:
     return Mean(tuple(traces.times), tuple(means), tuple(errors), tuple(counts))
 
 
-def as_csv(found: Mean) -> str:
-    """`mean.csv`."""
+def as_csv(result: Mean) -> str:
+    """Return the text of `mean.csv`."""
     rows = ["time,mean,standard_error,traces"]
-    for time, middle, error, count in zip(found.times, found.means, found.errors, found.counts, strict=True):
+    for time, middle, error, count in zip(result.times, result.means, result.errors, result.counts, strict=True):
         rows.append(f"{time:g},{_text(middle)},{_text(error)},{count}")
     return "\n".join(rows) + "\n"
 
@@ -162,11 +162,11 @@ def _moving(column: Sequence[float | None], samples: int) -> list[float | None]:
     for value in column:
         sums.append(sums[-1] + (value or 0.0))
         counts.append(counts[-1] + (value is not None))
-    found: list[float | None] = []
+    averages: list[float | None] = []
     for index, value in enumerate(column):
         low, high = max(0, index - before), min(len(column), index + after + 1)
-        found.append(None if value is None else (sums[high] - sums[low]) / (counts[high] - counts[low]))
-    return found
+        averages.append(None if value is None else (sums[high] - sums[low]) / (counts[high] - counts[low]))
+    return averages
 
 
 def _standard_error(known: Sequence[float], middle: float) -> float:
@@ -181,15 +181,15 @@ def _cell(text: str, line: int, name: str) -> float | None:
     except ValueError:
         value = math.nan
     # Not so large either that its square is none.
-    if not abs(value) <= LARGEST:
+    if not abs(value) <= MAX_VALUE:
         raise NoTraces(f"Line {line}, {name}: {text.strip()[:40]!r} is no number.")
     return value
 
 
-def _number(given: Mapping[str, Any], name: str, least: float, most: float) -> float:
-    value = given.get(name, least)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise NoTraces(f"{name}: has to be a number from {least:g} to {most:g}, not {str(value)[:40]!r}.")
+def _number(given: Mapping[str, Any], name: str, minimum: float, maximum: float) -> float:
+    value = given.get(name, minimum)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= maximum:
+        raise NoTraces(f"{name}: has to be a number from {minimum:g} to {maximum:g}, not {str(value)[:40]!r}.")
     return float(value)
 
 
@@ -201,13 +201,13 @@ def _text(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def runs(values: Sequence[float | None]) -> list[list[int]]:
-    """The indices of samples that are there, in stretches without a gap."""
+def stretches_of(values: Sequence[float | None]) -> list[list[int]]:
+    """Return the indices of samples that exist, in stretches without a gap."""
     known = [index for index, value in enumerate(values) if value is not None]
-    found: list[list[int]] = [known[:1]] if known else []
+    stretches: list[list[int]] = [known[:1]] if known else []
     for before, index in pairwise(known):
         if index == before + 1:
-            found[-1].append(index)
+            stretches[-1].append(index)
         else:
-            found.append([index])
-    return found
+            stretches.append([index])
+    return stretches

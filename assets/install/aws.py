@@ -1,4 +1,4 @@
-"""What the boot script asks of AWS, with Ubuntu's own boto3 and the host's role."""
+"""AWS calls of the boot script, with Ubuntu's own boto3 and the host's role."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from assets.install.host import Failed, at, log
+from assets.install.host import Failed, host_path, log
 
 INSTANCE_ID_FILE = "/var/lib/cloud/data/instance-id"
 ATTACH_AS = "/dev/sdf"
@@ -16,7 +16,7 @@ ATTACH_AS = "/dev/sdf"
 FREE_SECONDS = 900
 ATTACH_SECONDS = 180
 POLL_SECONDS = 5.0
-LONGEST_EVENT = 200_000
+MAX_EVENT_CHARACTERS = 200_000
 
 
 class Aws:
@@ -24,30 +24,30 @@ class Aws:
 
     def __init__(self, region: str) -> None:
         self._region = region
-        self.instance = at(INSTANCE_ID_FILE).read_text().strip()
+        self.instance = host_path(INSTANCE_ID_FILE).read_text().strip()
 
     def attach(self, volume: str, *, free_seconds: float = FREE_SECONDS, look_seconds: float = POLL_SECONDS) -> None:
         """Attach the volume to this instance and return when AWS says that it is. Raises Failed.
 
-        Another instance's is waited for and never taken away: it may still be writing.
+        A volume of another instance is waited for and never taken away: that may still be writing.
         """
         ec2 = self._client("ec2")
-        deadline, attach_until, told = time.monotonic() + free_seconds, 0.0, ""
+        deadline, attach_until, last_state = time.monotonic() + free_seconds, 0.0, ""
         while True:
             try:
-                (found,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
-                holders = {one["InstanceId"]: one["State"] for one in found.get("Attachments", [])}
+                (volume_state,) = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
+                holders = {attachment["InstanceId"]: attachment["State"] for attachment in volume_state.get("Attachments", [])}
                 if holders.get(self.instance) == "attached":
                     log(f"the data volume {volume} is attached")
                     return
-                if found["State"] == "available":
+                if volume_state["State"] == "available":
                     ec2.attach_volume(VolumeId=volume, InstanceId=self.instance, Device=ATTACH_AS)
                     attach_until = time.monotonic() + ATTACH_SECONDS
             except (BotoCoreError, ClientError) as error:
                 raise Failed(f"The data volume {volume} was not attached: {error} Nothing on it was changed.") from None
-            if (state := f"{found['State']} ({', '.join(holders) or 'at no instance'})") != told:
+            if (state := f"{volume_state['State']} ({', '.join(holders) or 'at no instance'})") != last_state:
                 log(f"waiting for the data volume {volume}: it is {state}")
-                told = state
+                last_state = state
             if time.monotonic() > max(deadline, attach_until):
                 raise Failed(
                     f"The data volume {volume} is still {state} after {free_seconds:.0f} s. It was not taken away from there, "
@@ -56,7 +56,7 @@ class Aws:
             time.sleep(look_seconds)
 
     def take_address(self, allocation: str) -> None:
-        """Have the site's address lead to this instance. Raises Failed."""
+        """Associate the site's address with this instance. Raises Failed."""
         try:
             self._client("ec2").associate_address(AllocationId=allocation, InstanceId=self.instance, AllowReassociation=True)
         except (BotoCoreError, ClientError) as error:
@@ -64,7 +64,7 @@ class Aws:
         log(f"the address {allocation} leads here")
 
     def secret_settings(self, secret: str) -> dict[str, str]:
-        """The settings that Secrets Manager keeps. Raises Failed, which names no value."""
+        """Return the settings that Secrets Manager keeps. Raises Failed, which names no value."""
         try:
             document = json.loads(self._client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
         except (BotoCoreError, ClientError) as error:
@@ -81,13 +81,13 @@ class Aws:
         try:
             with suppress(logs.exceptions.ResourceAlreadyExistsException):
                 logs.create_log_stream(logGroupName=group, logStreamName=stream)
-            event = {"timestamp": int(time.time() * 1000), "message": message[:LONGEST_EVENT]}
+            event = {"timestamp": int(time.time() * 1000), "message": message[:MAX_EVENT_CHARACTERS]}
             logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
         except (BotoCoreError, ClientError) as error:
             log(f"CloudWatch was not told: {error}")
 
     def signal(self, stack: str, resource: str, *, success: bool) -> None:
-        """Tell CloudFormation how it went (as cfn-signal does). Raises Failed."""
+        """Signal the outcome to CloudFormation (as cfn-signal does). Raises Failed."""
         status = "SUCCESS" if success else "FAILURE"
         try:
             self._client("cloudformation").signal_resource(

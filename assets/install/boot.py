@@ -1,4 +1,4 @@
-"""A new host's first start, once its release is verified and unpacked: make it serve, and tell CloudFormation how that went.
+"""A new host's first start, once its release is verified and unpacked: starts the site, and signals the outcome to CloudFormation.
 
 Every step may be run again: sudo python3 -m assets.install.boot, in /opt/cohort/releases/<checksum>.
 """
@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping
 
 from assets.install import certificate, install, settings_files, users, volume
 from assets.install.aws import Aws
-from assets.install.host import Failed, at, host_values, log, run, write
+from assets.install.host import Failed, host_path, host_values, log, run, write
 
 AGENT_CONFIG = "/etc/cohort/cloudwatch-agent.json"
 Step = tuple[str, Callable[[], None]]
 
 
 def main() -> None:
-    """Take every step; end with status 1, and CloudFormation told, at the first that fails."""
+    """Take every step; stop at the first that fails, signal CloudFormation, and end with status 1."""
     os.umask(0o022)
     host = host_values()
     aws = Aws(host["REGION"])
-    failure = take(steps(host, aws))
+    failure = run_steps(steps(host, aws))
     aws.tell(host["LOG_GROUP"], failure or f"Cohort {host['APP_SHA256'][:12]} serves {host['DOMAIN']}.")
     try:
         if host["SIGNAL_RESOURCE"]:
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def steps(host: Mapping[str, str], aws: Aws) -> list[Step]:
-    """What is done, in this order."""
+    """Return the steps in their order."""
 
     def settings() -> None:
         settings_files.write_settings(host, aws.secret_settings(host["SETTINGS_SECRET_ARN"]))
@@ -56,14 +56,14 @@ def steps(host: Mapping[str, str], aws: Aws) -> list[Step]:
         ("folders", users.make_folders),
         ("settings", settings),
         ("address", address),
-        ("certificate at hand", lambda: certificate.have_some(host)),
+        ("certificate at hand", lambda: certificate.ensure_certificate(host)),
         ("release", lambda: install.install(host["APP_SHA256"])),
-        ("certificate", lambda: certificate.obtain(host)),
+        ("certificate", lambda: certificate.obtain_certificate(host)),
     ]
 
 
-def take(todo: list[Step]) -> str:
-    """Take the steps in turn. Returns why the first one failed that did, or nothing."""
+def run_steps(todo: list[Step]) -> str:
+    """Take the steps in turn. Returns the reason of the first failure, or an empty string."""
     for name, step in todo:
         log(f"{name} ...")
         began = time.monotonic()
@@ -83,10 +83,10 @@ def take(todo: list[Step]) -> str:
 
 def watch(host: Mapping[str, str]) -> None:
     """Have logs and the file systems' fill sent to CloudWatch. A site without that is better than none."""
-    template = at(f"/opt/cohort/releases/{host['APP_SHA256']}/assets")
-    write(at(AGENT_CONFIG), (template / "cloudwatch/agent.json").read_text().replace("@LOG_GROUP@", host["LOG_GROUP"]))
+    template = host_path(f"/opt/cohort/releases/{host['APP_SHA256']}/assets")
+    write(host_path(AGENT_CONFIG), (template / "cloudwatch/agent.json").read_text().replace("@LOG_GROUP@", host["LOG_GROUP"]))
     try:
-        run("bash", template / "install/install-cloudwatch-agent.sh", host["REGION"], at(AGENT_CONFIG))
+        run("bash", template / "install/install-cloudwatch-agent.sh", host["REGION"], host_path(AGENT_CONFIG))
     except Failed as failure:
         log(f"logs are not sent to CloudWatch, since its agent was not installed: {failure}")
 

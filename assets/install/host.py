@@ -1,4 +1,4 @@
-"""This host, as the install scripts see it: its paths, its values from CloudFormation, and how they run commands and tell of it."""
+"""This host, for the install scripts: its paths, its values from CloudFormation, running commands, and logging."""
 
 import os
 import shutil
@@ -23,22 +23,22 @@ class Failed(RuntimeError):
     """A step failed. The message says why, what was not changed, and what to do."""
 
 
-def at(path: str) -> Path:
-    """Where this path of the host lies."""
+def host_path(path: str) -> Path:
+    """Return the path of this host's file, below the root that is installed into."""
     return ROOT / path.lstrip("/")
 
 
 def log(message: str) -> None:
-    """Tell what is done, for cloud-init's log, the journal and CloudWatch."""
+    """Log a message, for cloud-init's log, the journal and CloudWatch."""
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} cohort: {message}", flush=True)
 
 
 def host_values(path: str = HOST_ENV) -> dict[str, str]:
-    """NAME=value lines as the file holds them, unquoted. Raises Failed."""
+    """Read the NAME=value lines of a file, unquoted. Raises Failed."""
     try:
-        lines = at(path).read_text().splitlines()
+        lines = host_path(path).read_text().splitlines()
     except OSError as error:
-        raise Failed(f"{at(path)} cannot be read: {error.strerror}. cloud-init writes it at the first start.") from None
+        raise Failed(f"{host_path(path)} cannot be read: {error.strerror}. cloud-init writes it at the first start.") from None
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
@@ -68,8 +68,8 @@ def run(
     return done.stdout
 
 
-def own(path: Path, user: str, group: str, mode: int) -> None:
-    """Give a file or folder its owner, group and mode. Another root's users are not ours to name."""
+def set_owner(path: Path, user: str, group: str, mode: int) -> None:
+    """Give a file or folder its owner, group and mode; below another root its mode alone, as its users are not ours to name."""
     if IS_REAL:
         shutil.chown(path, user, group)
     path.chmod(mode)

@@ -1,4 +1,4 @@
-"""Keeping a folder from the machine's other users, with what lies in it from before."""
+"""File modes: closes a folder, with what it holds from before, to the machine's other users."""
 
 import os
 import stat
@@ -9,8 +9,8 @@ from pathlib import Path
 OTHERS, ALL_BUT_OWNER = 0o007, 0o077
 
 
-def take_away(folder: Path, rights: int, *, but: Collection[str] = ()) -> None:
-    """Take these rights from everything in the folder; `but` names what directly in it stays as it is. Raises OSError.
+def remove_rights(folder: Path, rights: int, *, but: Collection[str] = ()) -> None:
+    """Remove these rights from everything in the folder; `but` names what directly in it stays as it is. Raises OSError.
 
     A symbolic link, or what somebody put in a file's place meanwhile, is never followed: who may write in the folder would have
     root change files elsewhere.
@@ -20,10 +20,10 @@ def take_away(folder: Path, rights: int, *, but: Collection[str] = ()) -> None:
             folders[:] = [name for name in folders if name not in but]
             files = [name for name in files if name not in but]
         for name in (*folders, *files):
-            _take_from(name, here, rights)
+            _remove_from(name, here, rights)
 
 
-def _take_from(name: str, here: int, rights: int) -> None:
+def _remove_from(name: str, here: int, rights: int) -> None:
     try:
         if not _is_plain(os.stat(name, dir_fd=here, follow_symlinks=False)):
             return
@@ -33,12 +33,12 @@ def _take_from(name: str, here: int, rights: int) -> None:
         # Removed meanwhile, as a database's files are.
         return
     try:
-        found = os.fstat(opened)
-        if _is_plain(found) and found.st_mode & rights:
-            os.fchmod(opened, stat.S_IMODE(found.st_mode) & ~rights)
+        status = os.fstat(opened)
+        if _is_plain(status) and status.st_mode & rights:
+            os.fchmod(opened, stat.S_IMODE(status.st_mode) & ~rights)
     finally:
         os.close(opened)
 
 
-def _is_plain(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+def _is_plain(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from assets.install.host import CURRENT, RELEASES, Failed, at, log, run
+from assets.install.host import CURRENT, RELEASES, Failed, host_path, log, run
 
 STAMP = ".venv/installed"
 LOCKS = ("requirements.txt", "package-lock.json")
@@ -17,19 +17,19 @@ COMPILED = ("assets", "control_plane", "stacks", "web")
 
 
 def unpack(archive: Path, sha256: str) -> Path:
-    """Unpack the archive into the folder of its checksum, if that is what it has. Raises Failed; then nothing was changed."""
+    """Unpack the archive into the folder of its checksum, if it has that checksum. Raises Failed; then nothing was changed."""
     release = folder_of(sha256)
     try:
         with archive.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise Failed(f"{archive} cannot be read: {error.strerror}. Nothing was changed.") from None
-    if found != sha256:
-        raise Failed(f"{archive} was refused: its SHA-256 is {found}, not {sha256}. Nothing was changed. Fetch it again.")
+    if digest != sha256:
+        raise Failed(f"{archive} was refused: its SHA-256 is {digest}, not {sha256}. Nothing was changed. Fetch it again.")
     if release.is_dir():
         return release
-    at(RELEASES).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=at(RELEASES), prefix=".unpacking-") as folder:
+    host_path(RELEASES).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=host_path(RELEASES), prefix=".unpacking-") as folder:
         inside = Path(folder, "release")
         try:
             zipfile.ZipFile(archive).extractall(inside)
@@ -42,20 +42,20 @@ def unpack(archive: Path, sha256: str) -> Path:
 
 
 def folder_of(sha256: str) -> Path:
-    """Where the release of this checksum lies. Raises Failed for what is no checksum."""
+    """Return the folder of the release of this checksum. Raises Failed for what is no checksum."""
     if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise Failed(f"{sha256!r} is no SHA-256 in hexadecimal. Nothing was changed.")
-    return at(RELEASES) / sha256
+    return host_path(RELEASES) / sha256
 
 
 def current() -> Path | None:
-    """The release in use, if there is one."""
-    link = at(CURRENT)
+    """Return the release in use, if there is one."""
+    link = host_path(CURRENT)
     return link.resolve() if link.exists() else None
 
 
 def prepare(release: Path) -> None:
-    """Give the release its packages, from its lock files alone; where they are there, nothing is done. Raises Failed."""
+    """Install the release's packages, from its lock files alone, unless they are there. Raises Failed."""
     stamp, wanted = release / STAMP, _digest(release)
     if stamp.exists() and stamp.read_text() == wanted:
         log(f"{release.name[:12]} has its packages")
@@ -79,7 +79,7 @@ def prepare(release: Path) -> None:
 
 def switch_to(release: Path) -> None:
     """Make this the release in use, in one step."""
-    link = at(CURRENT)
+    link = host_path(CURRENT)
     beside = link.with_name(".current.new")
     beside.unlink(missing_ok=True)
     beside.symlink_to(release)
@@ -88,7 +88,7 @@ def switch_to(release: Path) -> None:
 
 def prune(*kept: Path | None) -> None:
     """Remove the releases that are neither in use nor the one before."""
-    for folder in at(RELEASES).iterdir():
+    for folder in host_path(RELEASES).iterdir():
         if folder not in kept and not folder.name.startswith("."):
             shutil.rmtree(folder)
             log(f"removed the old release {folder.name[:12]}")

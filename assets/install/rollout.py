@@ -1,4 +1,4 @@
-"""Put a release into use: database, static files, services; and back to the one before if the site does not get ready."""
+"""Roll-out of a release: database, static files, services; and back to the one before if the site does not get ready."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from assets.install import release as releases
-from assets.install.host import DATA, GROUP, WORKER_USER, Failed, at, host_values, log, own, run, write
+from assets.install.host import DATA, GROUP, WORKER_USER, Failed, host_path, host_values, log, run, set_owner, write
 from assets.install.settings_files import AWS_CONFIG, COMMON, WORKER, read_settings
 from assets.install.users import close_data
 
@@ -44,19 +44,24 @@ def roll_out(new: Path) -> None:
 
 
 def activate(release: Path) -> None:
-    """Have everything on the host run this release, and see that it does. Raises Failed."""
+    """Have everything on the host run this release, and check that it does. Raises Failed."""
     manage(release, "collectstatic", "--noinput", umask=STATIC_UMASK)
     _place_files(release)
     run("nginx", "-t")
-    run("nft", "-f", at(FIREWALL))
+    run("nft", "-f", host_path(FIREWALL))
     releases.switch_to(release)
     run("systemctl", "daemon-reload")
-    units = sorted(path.name for path in at(UNITS).glob("cohort-*"))
+    units = sorted(path.name for path in host_path(UNITS).glob("cohort-*"))
     # A unit with an [Install] section is started at each start; the others are started by their timers.
-    run("systemctl", "enable", "--quiet", "nginx.service", "nftables.service", *_installable(at(UNITS), units))
+    run("systemctl", "enable", "--quiet", "nginx.service", "nftables.service", *_installable(host_path(UNITS), units))
     # The socket is never closed: whoever comes while the web process is restarted waits in it.
     run("systemctl", "start", "cohort-web.socket")
-    run("systemctl", "restart", *(unit for unit in units if unit.endswith(".timer")), *(one for one in SERVICES if one in units))
+    run(
+        "systemctl",
+        "restart",
+        *(unit for unit in units if unit.endswith(".timer")),
+        *(service for service in SERVICES if service in units),
+    )
     run("systemctl", "reload-or-restart", "nginx.service")
     wait_until_ready()
 
@@ -73,14 +78,20 @@ def manage(release: Path, *words: str, umask: int = SHARED_UMASK) -> str:
 
 
 def worker_environment(release: Path) -> dict[str, str]:
-    """The environment of the worker's processes."""
+    """Return the environment of the worker's processes."""
     path = os.pathsep.join([str(release / ".venv/bin"), os.environ.get("PATH", os.defpath)])
     settings = read_settings(COMMON, WORKER)
-    return {"PATH": path, "HOME": str(at(f"/var/lib/{WORKER_USER}")), "LANG": "C.UTF-8", **settings, "VAR_DIR": str(at(DATA))}
+    return {
+        "PATH": path,
+        "HOME": str(host_path(f"/var/lib/{WORKER_USER}")),
+        "LANG": "C.UTF-8",
+        **settings,
+        "VAR_DIR": str(host_path(DATA)),
+    }
 
 
 def wait_until_ready(seconds: float | None = None) -> None:
-    """Ask the site itself, as nginx does, until it says that it can work. Raises Failed with its last answer."""
+    """Ask the site itself, as nginx does, until it is ready. Raises Failed with its last answer."""
     seconds = READY_SECONDS if seconds is None else seconds
     deadline, answer = time.monotonic() + seconds, "no answer"
     while time.monotonic() < deadline:
@@ -93,7 +104,7 @@ def wait_until_ready(seconds: float | None = None) -> None:
 
 
 def _ask() -> tuple[bool, str]:
-    connection = _UnixConnection(str(at(SOCKET)))
+    connection = _UnixConnection(str(host_path(SOCKET)))
     host = host_values()["DOMAIN"]
     try:
         connection.request("GET", "/readyz", headers={"Host": host, "X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"})
@@ -109,7 +120,9 @@ def _ask() -> tuple[bool, str]:
 def _problem(body: str) -> str:
     try:
         checks = json.loads(body)["checks"]
-        return "; ".join(f"{one['name']}: {one.get('problem', '')} {one.get('advice', '')}" for one in checks if not one["ok"])
+        return "; ".join(
+            f"{check['name']}: {check.get('problem', '')} {check.get('advice', '')}" for check in checks if not check["ok"]
+        )
     except (ValueError, KeyError, TypeError):
         return body[:200]
 
@@ -128,8 +141,8 @@ class _UnixConnection(HTTPConnection):
 
 
 def _back_up(old: Path | None, new: Path) -> str:
-    """Back the database up before it is migrated, by the release that wrote it if that is here. Returns what the backup said."""
-    database = at(DATABASE)
+    """Back the database up before it is migrated, by the release that wrote it if that is here. Returns the backup's output."""
+    database = host_path(DATABASE)
     if not database.exists() or not database.stat().st_size:
         log("there is no database yet, so nothing to back up")
         return ""
@@ -139,17 +152,20 @@ def _back_up(old: Path | None, new: Path) -> str:
 
 
 def _share_database() -> None:
-    """Let both processes write to the database. SQLite gives a new one to its owner alone, whatever the umask, and gives the files
-    beside it the mode that it has (SQLite's os_unix.c, findCreateFileMode)."""
-    database = at(DATABASE)
+    """Let both processes write to the database.
+
+    SQLite gives a new one to its owner alone, whatever the umask, and gives the files beside it the mode that it has (SQLite's
+    os_unix.c, findCreateFileMode).
+    """
+    database = host_path(DATABASE)
     database.touch()
     for path in (database, database.with_name(f"{database.name}-wal"), database.with_name(f"{database.name}-shm")):
         if path.exists():
-            own(path, WORKER_USER, GROUP, 0o660)
+            set_owner(path, WORKER_USER, GROUP, 0o660)
 
 
 def _switch_back(old: Path | None, failure: Failed, backup: str) -> str:
-    """Put the release before into use again. Returns what to tell."""
+    """Put the release before into use again. Returns the message of the failure."""
     if old is None:
         return f"The release was not put into use: {failure} There is no earlier release on this host to go back to."
     log(f"going back to {old.name[:12]}: {failure}")
@@ -164,21 +180,21 @@ def _switch_back(old: Path | None, failure: Failed, backup: str) -> str:
 def _place_files(release: Path) -> None:
     """Write the files of this release outside its folder: nginx's, the units, the firewall, AWS's for the web process."""
     host = host_values()
-    rendered = at("/var/lib/cohort-install/rendered")
+    rendered = host_path("/var/lib/cohort-install/rendered")
     shutil.rmtree(rendered, ignore_errors=True)
     rendered.mkdir(parents=True)
     python = release / ".venv/bin/python"
     run(python, "assets/render.py", "--domain", host["DOMAIN"], "--tls", host["TLS"], "--out", rendered, cwd=release)
     for folder, target in (("nginx", NGINX), ("systemd", UNITS)):
-        _copy_all(rendered / folder, at(target))
+        _copy_all(rendered / folder, host_path(target))
     wanted = {path.name for path in (rendered / "systemd").iterdir()} if (rendered / "systemd").is_dir() else set()
-    for path in at(UNITS).glob("cohort-*"):
+    for path in host_path(UNITS).glob("cohort-*"):
         if path.name not in wanted:
             run("systemctl", "disable", "--now", path.name)
             path.unlink()
-    write(at(FIREWALL), (release / "assets/nftables/cohort.nft").read_text(), 0o755)
-    write(at(AWS_CONFIG), (release / "assets/aws/aws-web.config").read_text())
-    command = at("/usr/local/sbin/cohort")
+    write(host_path(FIREWALL), (release / "assets/nftables/cohort.nft").read_text(), 0o755)
+    write(host_path(AWS_CONFIG), (release / "assets/aws/aws-web.config").read_text())
+    command = host_path("/usr/local/sbin/cohort")
     write(command, (release / "assets/install/cohort.sh").read_text(), 0o755)
 
 

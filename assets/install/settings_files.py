@@ -1,10 +1,10 @@
-"""The settings of the site in /etc/cohort, for systemd's EnvironmentFile: what both processes need, and what each needs alone."""
+"""The settings of the site in /etc/cohort, for systemd's EnvironmentFile: common ones, and those of each process."""
 
 import re
 import shlex
 from collections.abc import Mapping
 
-from assets.install.host import DATA, Failed, at, log, write
+from assets.install.host import DATA, Failed, host_path, log, write
 
 COMMON, WEB, WORKER = "/etc/cohort/common.env", "/etc/cohort/web.env", "/etc/cohort/worker.env"
 AWS_CONFIG = "/etc/cohort/aws-web.config"
@@ -21,12 +21,12 @@ def write_settings(host: Mapping[str, str], secrets: Mapping[str, str]) -> None:
         raise Failed("The secret holds no SECRET_KEY. The host's stack generates one; put it back and deploy again.")
     files = {COMMON: {**common_settings(host), **secrets}, WEB: web_settings(), WORKER: worker_settings(host)}
     for path, settings in files.items():
-        write(at(path), "".join(f"{name}={quoted(name, value)}\n" for name, value in settings.items()), 0o600)
+        write(host_path(path), "".join(f"{name}={quoted(name, value)}\n" for name, value in settings.items()), 0o600)
     log(f"wrote the settings: {', '.join(files)}")
 
 
 def common_settings(host: Mapping[str, str]) -> dict[str, str]:
-    """What both processes need that is no secret."""
+    """Return the settings of both processes that are no secret."""
     domain, region = host["DOMAIN"], host["REGION"]
     return {
         "VAR_DIR": DATA,
@@ -50,12 +50,12 @@ def common_settings(host: Mapping[str, str]) -> dict[str, str]:
 
 
 def web_settings() -> dict[str, str]:
-    """What the web process alone needs: its own, lesser rights on AWS."""
+    """Return the settings of the web process alone: its own, lesser rights on AWS."""
     return {"AWS_CONFIG_FILE": AWS_CONFIG, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def worker_settings(host: Mapping[str, str]) -> dict[str, str]:
-    """What the worker and its timers alone need."""
+    """Return the settings of the worker and its timers alone."""
     return {
         "WEB_ROLE_ARN": host["WEB_ROLE_ARN"],
         "COHORT_PARALLEL": PARALLEL.get(host["SIZE"], PARALLEL["small"]),
@@ -64,19 +64,19 @@ def worker_settings(host: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_settings(*paths: str) -> dict[str, str]:
-    """Settings as these files hold them; the later ones win. Raises Failed."""
+    """Read the settings of these files; the later ones win. Raises Failed."""
     settings: dict[str, str] = {}
     for path in paths:
         try:
-            lines = at(path).read_text().splitlines()
+            lines = host_path(path).read_text().splitlines()
         except OSError as error:
-            raise Failed(f"{at(path)} cannot be read: {error.strerror}. Run this as root on the host.") from None
+            raise Failed(f"{host_path(path)} cannot be read: {error.strerror}. Run this as root on the host.") from None
         settings |= {name: _unquoted(value) for name, value in (line.split("=", 1) for line in lines if "=" in line)}
     return settings
 
 
 def quoted(name: str, value: str) -> str:
-    """A value as EnvironmentFile reads it (systemd.exec(5)), which has no way to write a line's end or other control signs."""
+    """Return a value as EnvironmentFile reads it (systemd.exec(5)), which cannot hold a line's end or other control characters."""
     if not value.isprintable():
         raise Failed(f"The setting {name} holds a line break or another sign that cannot be printed. Correct it and deploy again.")
     return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'

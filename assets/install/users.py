@@ -1,15 +1,17 @@
 """The users and groups of the host, and the folders that they share."""
 
-from assets.install.host import DATA, GROUP, IS_REAL, RELEASES, WEB_USER, WORKER_USER, at, log, own, run
-from assets.install.modes import OTHERS, take_away
+from assets.install.host import DATA, GROUP, IS_REAL, RELEASES, WEB_USER, WORKER_USER, host_path, log, run, set_owner
+from assets.install.modes import OTHERS, remove_rights
 
 # The web server's user, which reads static files and opens the socket; Ubuntu's nginx package makes it.
 NGINX_USER = "www-data"
 
 
 def make_users() -> None:
-    """Make what is missing of the users and groups. Both users share the database through the group `cohort`; the worker is in
-    the web user's group too, to hand it its AWS session."""
+    """Make the missing users and groups.
+
+    Both users share the database through the group `cohort`; the worker is in the web user's group too, to hand it its AWS session.
+    """
     for name in (GROUP, WEB_USER, WORKER_USER):
         if not _exists("group", name):
             run("groupadd", "--system", name)
@@ -25,23 +27,25 @@ def make_users() -> None:
 
 def make_folders() -> None:
     """Make the shared folders with their owners. The data volume is mounted by now."""
-    at(RELEASES).mkdir(parents=True, exist_ok=True)
-    at("/etc/cohort").mkdir(parents=True, exist_ok=True)
-    own(at("/etc/cohort"), "root", "root", 0o755)
-    data = at(DATA)
+    host_path(RELEASES).mkdir(parents=True, exist_ok=True)
+    host_path("/etc/cohort").mkdir(parents=True, exist_ok=True)
+    set_owner(host_path("/etc/cohort"), "root", "root", 0o755)
+    data = host_path(DATA)
     data.mkdir(parents=True, exist_ok=True)
     # What is made in it belongs to the group; nginx may pass through to the static files, and read nothing else.
-    own(data, WORKER_USER, GROUP, 0o2771)
+    set_owner(data, WORKER_USER, GROUP, 0o2771)
     static = data / "static"
     static.mkdir(exist_ok=True)
-    own(static, WORKER_USER, GROUP, 0o2755)
+    set_owner(static, WORKER_USER, GROUP, 0o2755)
     close_data()
 
 
 def close_data() -> None:
-    """Keep what lies on the data volume from other users of the host, also what an older release or a restored snapshot left open:
-    all but the static files."""
-    take_away(at(DATA), OTHERS, but=("static",))
+    """Close the data volume to other users of the host, all but the static files.
+
+    That includes what an older release or a restored snapshot left open.
+    """
+    remove_rights(host_path(DATA), OTHERS, but=("static",))
 
 
 def _exists(database: str, name: str) -> bool:

@@ -11,7 +11,7 @@ from control_plane.doctor.stacks import is_well, stack
 from control_plane.doctor.surroundings import DENIED, Surroundings, code_of, why_not
 from stacks import bootstrap, names, policies
 from stacks._deploy_role import DEPLOY_POLICY, deploy_policy
-from stacks._holders import explain, find_holder
+from stacks._policy_holders import explain_holder, find_policy_holder
 
 DEPLOY = "python -m stacks.bootstrap deploy"
 UNPROTECTED = (
@@ -23,8 +23,12 @@ def bootstrap_stack(around: Surroundings) -> Iterator[Finding]:
     """Look whether the stack is there, whole and protected; where it is not, whether its names are free."""
     found = stack(around, names.BOOTSTRAP_STACK)
     if found is None:
-        holder = find_holder(around.session, around.account, around.region, around.endpoint)
-        yield to_do("its names are taken", explain(holder)) if holder else not_yet(2, "is not there; its names are free", DEPLOY)
+        holder = find_policy_holder(around.session, around.account, around.region, around.endpoint)
+        yield (
+            to_do("its names are taken", explain_holder(holder))
+            if holder
+            else not_yet(2, "is not there; its names are free", DEPLOY)
+        )
     elif not is_well(found):
         yield to_do(f"is {found['StackStatus']}", f"Run `{DEPLOY}`: it says what to do.")
     elif found.get("EnableTerminationProtection") is False:
@@ -36,7 +40,7 @@ def bootstrap_stack(around: Surroundings) -> Iterator[Finding]:
 def policy_contents(around: Surroundings) -> Iterator[Finding]:
     """Compare each policy with what this checkout makes; each that differs is named, since it is older until it is renewed."""
     try:
-        wanted = bootstrap.documents(around.account, around.region, around.patterns)
+        wanted = bootstrap.policy_documents(around.account, around.region, around.patterns)
         wanted[names.DEPLOY_ROLE] = deploy_policy(around.account, around.region)
     except (names.NameRefused, policies.PolicyTooLarge) as error:
         yield to_do(str(error), "Correct `bucket_patterns` in site.toml.")

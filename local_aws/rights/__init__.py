@@ -1,4 +1,4 @@
-"""What CloudFormation asks of whoever it acts for: which actions, on which resources, with which condition keys.
+"""Permission checks of CloudFormation: the actions, resources and condition keys that a change needs of whom it acts for.
 
 Plain data and functions of plain data: the embedded AWS decides by them, and the tests compare them with other sources.
 """

@@ -1,7 +1,8 @@
-"""Which actions CloudFormation calls for each type and operation: from the registry's own schemas, as cfn-lint ships them.
+"""Actions that CloudFormation calls for each type and operation: from the registry's own schemas, as cfn-lint ships them.
 
-`handlers.<create|read|update|delete>.permissions` of a schema is what AWS says that the type's handler needs ("Resource type
-schema", CloudFormation CLI user guide). It lists all that any resource of the type can lead to; `unneeded` says what that takes.
+`handlers.<create|read|update|delete>.permissions` of a schema are the permissions that the type's handler needs ("Resource type
+schema", CloudFormation CLI user guide). They cover all that any resource of the type can lead to; `unneeded` names the properties
+that each depends on.
 """
 
 import json
@@ -63,29 +64,29 @@ BY_PATTERN: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 class UnknownType(LookupError):
-    """Nothing says what this type needs. The message names it."""
+    """A type whose needs no source states. The message names it."""
 
 
-def needed(change: Change) -> list[str]:
-    """The actions that this change of this resource leads to, in the schema's order. Raises UnknownType."""
-    return [action for action in listed(change.kind, change.operation) if unneeded.is_needed(change, action)]
+def needed_actions(change: Change) -> list[str]:
+    """Return the actions that this change of this resource leads to, in the schema's order. Raises UnknownType."""
+    return [action for action in listed_actions(change.kind, change.operation) if unneeded.is_needed(change, action)]
 
 
 @cache
-def listed(kind: str, operation: Operation) -> tuple[str, ...]:
-    """Every action that the operation can need for a resource of this type. Raises UnknownType."""
+def listed_actions(kind: str, operation: Operation) -> tuple[str, ...]:
+    """Return every action that the operation can need for a resource of this type. Raises UnknownType."""
     if kind in WRITTEN:
         return WRITTEN[kind].get(operation, ())
     handlers = schema(kind).get("handlers")
     if not handlers:
         raise UnknownType(f"The embedded AWS does not know which rights {kind} needs: its schema names none.")
-    found = [*handlers.get(operation, {}).get("permissions", ()), *BESIDE.get(kind, {}).get(operation, ())]
-    named = [name for action in found for name in BY_PATTERN.get((kind, action), (action,))]
+    permissions = [*handlers.get(operation, {}).get("permissions", ()), *BESIDE.get(kind, {}).get(operation, ())]
+    named = [name for action in permissions for name in BY_PATTERN.get((kind, action), (action,))]
     return tuple(dict.fromkeys(named))
 
 
-def replacing(kind: str) -> frozenset[str]:
-    """The properties of which another value makes another resource."""
+def replacing_properties(kind: str) -> frozenset[str]:
+    """Return the properties whose change replaces the resource."""
     if kind in WRITTEN:
         return frozenset({"Serial", "UserName"} if kind == "AWS::IAM::AccessKey" else ())
     return _create_only(kind)
@@ -98,23 +99,23 @@ def _create_only(kind: str) -> frozenset[str]:
 
 @cache
 def schema(kind: str) -> dict[str, Any]:
-    """The registry's schema of a type. Raises UnknownType."""
+    """Return the registry's schema of a type. Raises UnknownType."""
     digest = _digests().get(kind)
     if digest is None:
         raise UnknownType(f"The embedded AWS does not know which rights {kind} needs: CloudFormation's registry has no such type.")
-    found: dict[str, Any] = json.loads((_folder() / "resources" / f"{digest}.json").read_text())
-    return found
+    document: dict[str, Any] = json.loads((_folder() / "resources" / f"{digest}.json").read_text())
+    return document
 
 
 @cache
 def _digests() -> dict[str, str]:
-    found: dict[str, str] = json.loads((_folder() / "providers" / "us-east-1.json").read_text())
-    return found
+    digests: dict[str, str] = json.loads((_folder() / "providers" / "us-east-1.json").read_text())
+    return digests
 
 
 @cache
 def _folder() -> Path:
-    """Where the schemas lie. cfn-lint itself is never imported: that takes seconds."""
+    """Return the folder of the schemas. cfn-lint itself is never imported: that takes seconds."""
     package = find_spec("cfnlint")
     if package is None or not package.submodule_search_locations:
         raise RuntimeError("The embedded AWS needs cfn-lint's schemas. Install requirements-dev.txt, as `make up` does.")

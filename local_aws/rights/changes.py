@@ -1,4 +1,4 @@
-"""One thing that CloudFormation does to one resource, as the tables of this package look at it."""
+"""One operation of CloudFormation on one resource, as the tables of this package look at it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,65 +10,67 @@ Properties = Mapping[str, Any]
 # Where each type keeps its tags, save `Tags`.
 TAGS = {"AWS::Backup::BackupPlan": "BackupPlanTags", "AWS::Backup::BackupVault": "BackupVaultTags"}
 # What AWS adds itself is no tag that anybody asks for.
-OF_AWS = "aws:"
+AWS_TAG_PREFIX = "aws:"
 
 
-class Known:
-    """What is known of an account beyond a template. This one knows nothing."""
+class AccountFacts:
+    """Facts about an account beyond a template. This class knows none."""
 
     def arn(self, kind: str, name: str) -> str:
-        """The ARN of an IAM principal (`role`, `user`, `group`, `instance-profile`) by its name, or of an `elastic-ip` by its
-        address; empty if unknown."""
+        """Return the ARN of an IAM principal by its name, or of an `elastic-ip` by its address; empty if unknown.
+
+        Kinds of principals: `role`, `user`, `group`, `instance-profile`.
+        """
         return ""
 
     def tags(self, arn: str) -> dict[str, str]:
-        """The tags that a resource carries."""
+        """Return the tags that a resource carries."""
         return {}
 
     def launch_template(self, wanted: Properties) -> Properties:
-        """The data of the launch template that a group of machines names."""
+        """Return the data of the launch template that an Auto Scaling group names."""
         return {}
 
     def role_of_profile(self, arn: str) -> str:
-        """The ARN of the role in an instance profile; empty if there is none."""
+        """Return the ARN of the role in an instance profile; empty if there is none."""
         return ""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where it happens, for whom, and what is known there."""
+class Scope:
+    """The account, region and role of a change, and the facts known there."""
 
     account: str
     region: str
     # The ARN of the stack's role; empty where CloudFormation acts for the caller.
     role: str = ""
-    known: Known = field(default_factory=Known)
+    facts: AccountFacts = field(default_factory=AccountFacts)
 
     @property
     def partition(self) -> str:
-        """The part of AWS that the region is in."""
+        """ARN partition of the region."""
         return "aws-cn" if self.region.startswith("cn-") else "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
 
     def arn(self, service: str, rest: str) -> str:
-        """Of something in this region and account."""
+        """Return the ARN of a resource in this region and account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"
 
     def of_account(self, service: str, rest: str) -> str:
-        """Of something that no region has."""
+        """Return the ARN of an account's resource that has no region."""
         return f"arn:{self.partition}:{service}::{self.account}:{rest}"
 
     def of_aws(self, service: str, rest: str) -> str:
-        """Of something in this region whose ARN names no account."""
+        """Return the ARN of a resource in this region that names no account."""
         return f"arn:{self.partition}:{service}:{self.region}::{rest}"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A resource that is made, read, changed or removed. `properties` are as wanted, or as they are where nothing is wanted."""
+    """A resource that is made, read, changed or removed. `properties` are the wanted ones, or the present ones of a removal."""
 
     kind: str
     operation: Operation
-    place: Place
+    scope: Scope
     properties: Properties
     before: Properties = field(default_factory=dict)
     physical_id: str = ""
@@ -76,39 +78,39 @@ class Change:
     stack: str = ""
 
     def touches(self, *names: str) -> bool:
-        """Whether any of these properties is set; of an update, whether any becomes different."""
+        """Return whether any of these properties is set; of an update, whether any becomes different."""
         if self.operation == "update":
             return any(self._of(self.properties, name) != self._of(self.before, name) for name in names)
         return any(self._of(self.properties, name) for name in names)
 
     def added(self, name: str) -> list[Any]:
-        """What a list gets in addition."""
+        """Return the items that a list gains."""
         if self.operation == "delete":
             return []
         held = list(self.before.get(name) or [])
-        return [one for one in self.properties.get(name) or [] if one not in held]
+        return [item for item in self.properties.get(name) or [] if item not in held]
 
     def removed(self, name: str) -> list[Any]:
-        """What goes from a list: of a removal, all of it."""
+        """Return the items that a list loses: of a removal, all."""
         if self.operation == "delete":
             return list(self.properties.get(name) or [])
         wanted = list(self.properties.get(name) or [])
-        return [one for one in self.before.get(name) or [] if one not in wanted]
+        return [item for item in self.before.get(name) or [] if item not in wanted]
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags that are asked for."""
+        """Tags that are wanted."""
         return _tags(self.kind, self.properties)
 
     @property
     def new_tags(self) -> dict[str, str]:
-        """The tags that the resource gets in addition, or with another value."""
+        """Tags that the resource gains, or that change their value."""
         held = _tags(self.kind, self.before)
         return {key: value for key, value in self.tags.items() if held.get(key) != value}
 
     @property
     def lost_tags(self) -> set[str]:
-        """The keys of the tags that it loses."""
+        """Keys of the tags that the resource loses."""
         return _tags(self.kind, self.before).keys() - self.tags.keys()
 
     def _of(self, properties: Properties, name: str) -> Any:
@@ -120,7 +122,7 @@ def _tags(kind: str, properties: Properties) -> dict[str, str]:
 
 
 def _each_tag(held: Any) -> Iterator[tuple[str, str]]:
-    pairs = held.items() if isinstance(held, dict) else ((one["Key"], one.get("Value", "")) for one in held or [])
+    pairs = held.items() if isinstance(held, dict) else ((tag["Key"], tag.get("Value", "")) for tag in held or [])
     for key, value in pairs:
-        if not str(key).startswith(OF_AWS):
+        if not str(key).startswith(AWS_TAG_PREFIX):
             yield str(key), str(value)

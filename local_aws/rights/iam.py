@@ -1,13 +1,13 @@
-"""IAM's actions: on the principal or policy by its ARN, with its boundary, the policy that is attached, and who gets a role."""
+"""IAM's permission checks: the principal or policy by its ARN, its boundary, the attached policy, and who gets a role."""
 
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local_aws.rights.asked import ANY, Asked, with_tags, without_tags
 from local_aws.rights.changes import Change
+from local_aws.rights.permission_check import ANY, PermissionCheck, with_tags, without_tags
 
-Asking = Callable[[Change, str, str], Iterator[Asked]]
+Checks = Callable[[Change, str, str], Iterator[PermissionCheck]]
 
 # What each type's properties call the thing, and how its ARN begins.
 KINDS = {
@@ -38,18 +38,21 @@ LINKED = {
 }
 
 
-def asked(change: Change, action: str) -> Iterator[Asked]:
-    """What is asked for one of IAM's actions."""
+def checks_of(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Yield the checks of one of IAM's actions."""
     verb = action.removeprefix("iam:")
     if change.kind not in KINDS:
-        yield from _of_others(change, action, verb)
+        yield from _other_types(change, action, verb)
         return
-    special = SPECIAL.get(verb) or next((one for ends, one in BY_NAME if ends.fullmatch(verb)), _plain)
+    special = SPECIAL.get(verb) or next((handler for ends, handler in BY_NAME if ends.fullmatch(verb)), _plain)
     yield from special(change, action, verb)
 
 
-def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """A type that is no principal and no managed policy. One that is a policy of principals names those; a role is passed."""
+def _other_types(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
+    """Yield the checks of a type that is no principal and no managed policy.
+
+    One that is a policy of principals names those; a role is passed.
+    """
     if verb == "PassRole":
         if change.kind in PASSED_TO:
             yield from _passed(change, action, verb)
@@ -57,64 +60,64 @@ def _of_others(change: Change, action: str, verb: str) -> Iterator[Asked]:
         if change.kind in LINKED:
             yield from _linked(change, action, verb)
     elif change.kind == "AWS::IAM::Policy":
-        kind = next(one for one in ("Role", "User", "Group") if one in verb)
+        kind = next(principal for principal in ("Role", "User", "Group") if principal in verb)
         for name in change.properties.get(f"{kind}s") or []:
-            yield Asked(action, _named(change, kind.lower(), str(name)))
+            yield PermissionCheck(action, _named(change, kind.lower(), str(name)))
     else:
-        yield from _plain(change, action, verb) if verb == "GetRole" else [Asked(action, ANY)]
+        yield from _plain(change, action, verb) if verb == "GetRole" else [PermissionCheck(action, ANY)]
 
 
-def _plain(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """On the principal itself, with the tags and the boundary that it is made with."""
+def _plain(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
+    """Check the principal itself, with the tags and the boundary that it is made with."""
     if verb == "GetRole" and change.kind != "AWS::IAM::Role":
-        yield from (Asked(action, role) for role in _roles(change))
+        yield from (PermissionCheck(action, role) for role in _roles(change))
     elif verb.startswith("Create"):
-        yield Asked(action, own_arn(change), with_tags(change) | _boundary(change.properties))
+        yield PermissionCheck(action, own_arn(change), with_tags(change) | _boundary(change.properties))
     else:
-        yield Asked(action, own_arn(change))
+        yield PermissionCheck(action, own_arn(change))
 
 
-def _status(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """A new key is active; only one that shall not be is changed at once."""
+def _status(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
+    """Check the status of a new key only where it is inactive: a new key is active."""
     if change.operation != "create" or change.properties.get("Status") == "Inactive":
-        yield Asked(action, own_arn(change))
+        yield PermissionCheck(action, own_arn(change))
 
 
-def _linked(change: Change, action: str, verb: str) -> Iterator[Asked]:
+def _linked(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
     service, role = LINKED[change.kind]
-    arn = change.place.of_account("iam", f"role/aws-service-role/{service}/{role}")
-    yield Asked(action, arn, {"iam:AWSServiceName": service})
+    arn = change.scope.of_account("iam", f"role/aws-service-role/{service}/{role}")
+    yield PermissionCheck(action, arn, {"iam:AWSServiceName": service})
 
 
-def _tagged(change: Change, action: str, verb: str) -> Iterator[Asked]:
+def _tagged(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
     if change.new_tags:
-        yield Asked(action, own_arn(change), with_tags(change, change.new_tags))
+        yield PermissionCheck(action, own_arn(change), with_tags(change, change.new_tags))
 
 
-def _untagged(change: Change, action: str, verb: str) -> Iterator[Asked]:
+def _untagged(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
     if change.lost_tags:
-        yield Asked(action, own_arn(change), without_tags(change.lost_tags))
+        yield PermissionCheck(action, own_arn(change), without_tags(change.lost_tags))
 
 
 def own_arn(change: Change) -> str:
-    """The ARN of the principal or policy itself: the one that is there, else the one that will be."""
+    """Return the ARN of the principal or policy itself: the existing one, else the future one."""
     kind, name_of = KINDS[change.kind]
     if change.kind == "AWS::IAM::ManagedPolicy" and change.physical_id.startswith("arn:"):
         return change.physical_id
     name = str(change.properties.get(name_of) or change.physical_id or f"{change.stack}-{change.logical_id}")
     # What is yet to be made lies where the template says, whoever has its name already.
     is_new = change.operation == "create" and change.kind not in TO_ANOTHER
-    held = "" if is_new else change.place.known.arn(kind, name)
+    held = "" if is_new else change.scope.facts.arn(kind, name)
     return held or _arn(change, kind, name, change.properties.get("Path"))
 
 
 def _arn(change: Change, kind: str, name: str, path: Any = None) -> str:
-    return change.place.of_account("iam", f"{kind}{path or '/'}{name}")
+    return change.scope.of_account("iam", f"{kind}{path or '/'}{name}")
 
 
 def _named(change: Change, kind: str, name: str) -> str:
-    """The ARN of another principal by its name. One that nobody knows is taken to lie beside this one."""
-    return change.place.known.arn(kind, name) or _arn(change, kind, name, change.properties.get("Path"))
+    """Return the ARN of another principal by its name. An unknown one is taken to lie beside this one."""
+    return change.scope.facts.arn(kind, name) or _arn(change, kind, name, change.properties.get("Path"))
 
 
 def _boundary(properties: Any) -> dict[str, Any]:
@@ -123,24 +126,24 @@ def _boundary(properties: Any) -> dict[str, Any]:
 
 
 def _held_boundary(change: Change) -> dict[str, Any]:
-    """The boundary that binds the principal while it is changed: of an update, the one from before."""
+    """Return the boundary that binds the principal while it is changed: of an update, the one from before."""
     return _boundary(change.before if change.operation == "update" else change.properties)
 
 
-def _passed(change: Change, action: str, verb: str) -> Iterator[Asked]:
+def _passed(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
     service = f"{PASSED_TO[change.kind]}.amazonaws.com"
-    if change.place.partition == "aws-cn" and service.startswith("ec2."):
+    if change.scope.partition == "aws-cn" and service.startswith("ec2."):
         service += ".cn"
     for role in _roles(change):
-        yield Asked(action, role, {"iam:PassedToService": service})
+        yield PermissionCheck(action, role, {"iam:PassedToService": service})
 
 
 def _roles(change: Change) -> list[str]:
-    """The roles that the type's properties name, as ARNs."""
+    """Return the roles that the type's properties name, as ARNs."""
     properties = change.properties
     match change.kind:
         case "AWS::CloudFormation::Stack":
-            return [change.place.role] if change.place.role else []
+            return [change.scope.role] if change.scope.role else []
         case "AWS::IAM::InstanceProfile":
             return [_named(change, "role", name) for name in change.added("Roles")]
         case "AWS::Backup::BackupSelection":
@@ -150,15 +153,15 @@ def _roles(change: Change) -> list[str]:
         case "AWS::SNS::Subscription":
             named = [properties.get("SubscriptionRoleArn")]
         case "AWS::AutoScaling::AutoScalingGroup":
-            data = change.place.known.launch_template(properties.get("LaunchTemplate") or {})
-            named = [change.place.known.role_of_profile((data.get("IamInstanceProfile") or {}).get("Arn", ""))]
+            data = change.scope.facts.launch_template(properties.get("LaunchTemplate") or {})
+            named = [change.scope.facts.role_of_profile((data.get("IamInstanceProfile") or {}).get("Arn", ""))]
         case _:
             named = []
     return [str(role) for role in named if role]
 
 
-def _grouped(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    yield from (Asked(action, group) for group in _groups(change, verb))
+def _grouped(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
+    yield from (PermissionCheck(action, group) for group in _groups(change, verb))
 
 
 def _groups(change: Change, verb: str) -> list[str]:
@@ -169,36 +172,36 @@ def _groups(change: Change, verb: str) -> list[str]:
     return [_named(change, "group", str(name)) for name in names]
 
 
-def _attached(change: Change, action: str, verb: str) -> Iterator[Asked]:
+def _attached(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
     kind = verb.removeprefix("Attach").removeprefix("Detach").removesuffix("Policy")
     is_new = verb.startswith("Attach")
     if change.kind == "AWS::IAM::ManagedPolicy":
         names = change.added(f"{kind}s") if is_new else change.removed(f"{kind}s")
         for name in names:
-            yield Asked(action, _named(change, kind.lower(), str(name)), {"iam:PolicyARN": own_arn(change)})
+            yield PermissionCheck(action, _named(change, kind.lower(), str(name)), {"iam:PolicyARN": own_arn(change)})
         return
     for arn in change.added("ManagedPolicyArns") if is_new else change.removed("ManagedPolicyArns"):
-        yield Asked(action, own_arn(change), {"iam:PolicyARN": arn} | _held_boundary(change))
+        yield PermissionCheck(action, own_arn(change), {"iam:PolicyARN": arn} | _held_boundary(change))
 
 
-def _inline_or_boundary(change: Change, action: str, verb: str) -> Iterator[Asked]:
-    """Inline policies, and the boundary itself, whose key names the one that is put there."""
+def _inline_or_boundary(change: Change, action: str, verb: str) -> Iterator[PermissionCheck]:
+    """Check inline policies, and the boundary itself, whose key names the new boundary."""
     if verb.endswith("PermissionsBoundary"):
         wanted = change.properties.get("PermissionsBoundary")
         if bool(wanted) == verb.startswith("Put"):
-            yield Asked(action, own_arn(change), _boundary(change.properties) or _held_boundary(change))
+            yield PermissionCheck(action, own_arn(change), _boundary(change.properties) or _held_boundary(change))
         return
     if verb.startswith("Put"):
         if change.added("Policies"):
-            yield Asked(action, own_arn(change), _held_boundary(change))
+            yield PermissionCheck(action, own_arn(change), _held_boundary(change))
         return
-    kept = {one["PolicyName"] for one in change.properties.get("Policies") or []} if change.operation == "update" else set()
-    if any(one["PolicyName"] not in kept for one in change.removed("Policies")):
-        yield Asked(action, own_arn(change), _held_boundary(change))
+    kept = {policy["PolicyName"] for policy in change.properties.get("Policies") or []} if change.operation == "update" else set()
+    if any(policy["PolicyName"] not in kept for policy in change.removed("Policies")):
+        yield PermissionCheck(action, own_arn(change), _held_boundary(change))
 
 
 # Whatever stands in neither is asked on the principal itself.
-SPECIAL: dict[str, Asking] = {
+SPECIAL: dict[str, Checks] = {
     "AddUserToGroup": _grouped,
     "CreateServiceLinkedRole": _linked,
     "DeletePolicy": _plain,
@@ -206,7 +209,7 @@ SPECIAL: dict[str, Asking] = {
     "RemoveUserFromGroup": _grouped,
     "UpdateAccessKey": _status,
 }
-BY_NAME: tuple[tuple[re.Pattern[str], Asking], ...] = (
+BY_NAME: tuple[tuple[re.Pattern[str], Checks], ...] = (
     (re.compile("(Attach|Detach).+Policy"), _attached),
     (re.compile("(Put|Delete)(.+Policy|.+PermissionsBoundary)"), _inline_or_boundary),
     (re.compile("Tag.+"), _tagged),

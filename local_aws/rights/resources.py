@@ -1,25 +1,25 @@
-"""On which resources, and with which condition keys, each action is asked.
+"""Resources and condition keys of each action's check.
 
-Those that the action requires (Service Authorization Reference, "Resource types (*required)"), of the change that leads to it. An
-action that names no resource is asked on `*`, as AWS does.
+The resources that the action requires (Service Authorization Reference, "Resource types (*required)"), of the change that leads to
+it. An action that names no resource is checked on `*`, as on AWS.
 """
 
 from collections.abc import Callable, Iterator
 
 from local_aws.rights import actions, ec2, iam, services
-from local_aws.rights.asked import ANY, Asked
 from local_aws.rights.changes import Change
+from local_aws.rights.permission_check import ANY, PermissionCheck
 
-Asking = Callable[[Change, str], Iterator[Asked]]
-BY_SERVICE: dict[str, Asking] = {"iam": iam.asked, "ec2": ec2.asked, **services.BY_SERVICE}
-
-
-def all_asked(change: Change) -> list[Asked]:
-    """Everything that is asked before this change is made, in order. Raises actions.UnknownType."""
-    return [one for action in actions.needed(change) for one in asked(change, action)]
+Checks = Callable[[Change, str], Iterator[PermissionCheck]]
+BY_SERVICE: dict[str, Checks] = {"iam": iam.checks_of, "ec2": ec2.checks_of, **services.BY_SERVICE}
 
 
-def asked(change: Change, action: str) -> list[Asked]:
-    """What is asked for one action of a change; nothing where this change does not come to call it after all."""
+def all_checks(change: Change) -> list[PermissionCheck]:
+    """Return every check before this change is made, in order. Raises actions.UnknownType."""
+    return [check for action in actions.needed_actions(change) for check in checks_of(change, action)]
+
+
+def checks_of(change: Change, action: str) -> list[PermissionCheck]:
+    """Return the checks of one action of a change; none where this change does not come to call it after all."""
     by_service = BY_SERVICE.get(action.partition(":")[0])
-    return list(by_service(change, action)) if by_service else [Asked(action, ANY)]
+    return list(by_service(change, action)) if by_service else [PermissionCheck(action, ANY)]

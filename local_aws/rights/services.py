@@ -1,11 +1,11 @@
-"""The actions of the services with few resources each: storage, keys, secrets, backups, logs, alarms, topics, machines, stacks."""
+"""Permission checks of services with few resources: storage, keys, secrets, backups, logs, alarms, topics, machines, stacks."""
 
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local_aws.rights.asked import ANY, Asked, with_tags, without_tags
 from local_aws.rights.changes import Change
+from local_aws.rights.permission_check import ANY, PermissionCheck, with_tags, without_tags
 
 # Actions that name no resource, and so can be allowed on `*` alone (Service Authorization Reference, no resource types).
 NAMELESS = frozenset(
@@ -25,41 +25,43 @@ _HOST_STYLE = re.compile(r"https?://([^/]+?)\.s3[^/]*/(.+?)(?:\?.*)?")
 NEW = "11111111-2222-3333-4444-555555555555"
 
 
-def s3(change: Change, action: str) -> Iterator[Asked]:
-    """On the bucket; a nested stack's template is an object."""
+def s3(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the bucket, or the object that is a nested stack's template."""
     if change.kind == "AWS::CloudFormation::Stack":
         bucket, key = template_of(str(change.properties.get("TemplateURL", "")))
-        yield Asked(action, f"arn:{change.place.partition}:s3:::{bucket}/{key}")
+        yield PermissionCheck(action, f"arn:{change.scope.partition}:s3:::{bucket}/{key}")
         return
     bucket = str(change.properties.get("BucketName") or change.properties.get("Bucket") or change.physical_id or change.logical_id)
-    yield from _named(change, action, f"arn:{change.place.partition}:s3:::{bucket.lower()}", made_by="CreateBucket")
+    yield from _named(change, action, f"arn:{change.scope.partition}:s3:::{bucket.lower()}", made_by="CreateBucket")
 
 
 def template_of(url: str) -> tuple[str, str]:
-    """Bucket and key of a template's address, in either form that S3 has."""
-    found = _PATH_STYLE.fullmatch(url) or _HOST_STYLE.fullmatch(url)
-    return (found[1], found[2]) if found else (ANY, ANY)
+    """Return bucket and key of a template's address, in either form that S3 has."""
+    match = _PATH_STYLE.fullmatch(url) or _HOST_STYLE.fullmatch(url)
+    return (match[1], match[2]) if match else (ANY, ANY)
 
 
-def kms(change: Change, action: str) -> Iterator[Asked]:
-    """On the key; an alias is asked for beside the key that it is for. What another service does carries that service's name."""
+def kms(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the key, and an alias beside its key. Calls by another service carry that service's name."""
     arn = _key(change)
     if action.endswith("Alias"):
-        yield Asked(action, change.place.arn("kms", str(change.properties.get("AliasName"))))
+        yield PermissionCheck(action, change.scope.arn("kms", str(change.properties.get("AliasName"))))
         before = change.before.get("TargetKeyId")
-        yield from (Asked(action, key) for key in dict.fromkeys([arn, *([_key_arn(change, str(before))] if before else [])]))
+        yield from (
+            PermissionCheck(action, key) for key in dict.fromkeys([arn, *([_key_arn(change, str(before))] if before else [])])
+        )
         return
     keys: dict[str, Any] = {}
     if change.kind != "AWS::KMS::Key" and action not in NAMELESS:
         service = {"AWS::Backup::BackupVault": "backup", "AWS::EC2::Volume": "ec2"}.get(change.kind, "")
-        keys = {"kms:ViaService": f"{service}.{change.place.region}.amazonaws.com"}
+        keys = {"kms:ViaService": f"{service}.{change.scope.region}.amazonaws.com"}
         if action == "kms:CreateGrant":
             keys["kms:GrantIsForAWSResource"] = "true"
     elif action == "kms:CreateKey":
         bypass = str(bool(change.properties.get("BypassPolicyLockoutSafetyCheck"))).lower()
         keys = {"kms:BypassPolicyLockoutSafetyCheck": bypass}
-    for one in _named(change, action, arn, made_by="CreateKey"):
-        yield Asked(one.action, one.resource, {**one.context, **keys}, one.tags)
+    for check in _named(change, action, arn, made_by="CreateKey"):
+        yield PermissionCheck(check.action, check.resource, {**check.context, **keys}, check.tags)
 
 
 def _key(change: Change) -> str:
@@ -68,69 +70,69 @@ def _key(change: Change) -> str:
 
 
 def _key_arn(change: Change, key: str) -> str:
-    return key if key.startswith("arn:") else change.place.arn("kms", f"key/{key}")
+    return key if key.startswith("arn:") else change.scope.arn("kms", f"key/{key}")
 
 
-def secretsmanager(change: Change, action: str) -> Iterator[Asked]:
-    """On the secret, whose ARN ends with six characters of AWS's own."""
+def secretsmanager(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the secret, whose ARN ends with six characters of AWS's own."""
     name = str(change.properties.get("Name") or f"{change.stack}-{change.logical_id}")
     arn = (
-        change.physical_id if change.physical_id.startswith("arn:") else change.place.arn("secretsmanager", f"secret:{name}-AbCdEf")
+        change.physical_id if change.physical_id.startswith("arn:") else change.scope.arn("secretsmanager", f"secret:{name}-AbCdEf")
     )
     yield from _named(change, action, arn, made_by="CreateSecret")
 
 
-def backup(change: Change, action: str) -> Iterator[Asked]:
-    """On the vault or the plan; a selection is a part of its plan."""
+def backup(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the vault or the plan; a selection is a part of its plan."""
     if change.kind == "AWS::Backup::BackupVault":
-        arn = change.place.arn("backup", f"backup-vault:{change.properties.get('BackupVaultName') or change.physical_id}")
+        arn = change.scope.arn("backup", f"backup-vault:{change.properties.get('BackupVaultName') or change.physical_id}")
     else:
-        arn = change.place.arn("backup", f"backup-plan:{change.properties.get('BackupPlanId') or change.physical_id or NEW}")
+        arn = change.scope.arn("backup", f"backup-plan:{change.properties.get('BackupPlanId') or change.physical_id or NEW}")
     yield from _named(change, action, arn, made_by="CreateBackup")
 
 
-def logs(change: Change, action: str) -> Iterator[Asked]:
-    """On the log group."""
+def logs(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the log group."""
     name = change.properties.get("LogGroupName") or change.physical_id or f"{change.stack}-{change.logical_id}"
-    yield from _named(change, action, change.place.arn("logs", f"log-group:{name}"), made_by="CreateLogGroup")
+    yield from _named(change, action, change.scope.arn("logs", f"log-group:{name}"), made_by="CreateLogGroup")
 
 
-def cloudwatch(change: Change, action: str) -> Iterator[Asked]:
-    """On the alarm; a dashboard belongs to no region."""
+def cloudwatch(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the alarm; a dashboard belongs to no region."""
     if change.kind == "AWS::CloudWatch::Dashboard":
         name = change.properties.get("DashboardName") or change.physical_id or change.logical_id
-        arn = change.place.of_account("cloudwatch", f"dashboard/{name}")
+        arn = change.scope.of_account("cloudwatch", f"dashboard/{name}")
     else:
         name = change.properties.get("AlarmName") or change.physical_id or f"{change.stack}-{change.logical_id}"
-        arn = change.place.arn("cloudwatch", f"alarm:{name}")
+        arn = change.scope.arn("cloudwatch", f"alarm:{name}")
     yield from _named(change, action, arn, made_by="Put")
 
 
-def sns(change: Change, action: str) -> Iterator[Asked]:
-    """On the topic, also of a subscription and of a policy for it."""
+def sns(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the topic, also of a subscription and of a policy for it."""
     properties = change.properties
     if topics := properties.get("Topics"):
-        yield from (Asked(action, str(topic)) for topic in topics)
+        yield from (PermissionCheck(action, str(topic)) for topic in topics)
         return
     named = properties.get("TopicArn") or (change.physical_id if change.physical_id.startswith("arn:") else "")
-    arn = str(named or change.place.arn("sns", str(properties.get("TopicName") or f"{change.stack}-{change.logical_id}")))
+    arn = str(named or change.scope.arn("sns", str(properties.get("TopicName") or f"{change.stack}-{change.logical_id}")))
     yield from _named(change, action, arn, made_by="CreateTopic")
 
 
-def autoscaling(change: Change, action: str) -> Iterator[Asked]:
-    """On the group, whose ARN holds an id that nobody knows beforehand."""
+def autoscaling(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the group, whose ARN holds an id that nobody knows beforehand."""
     if ":Describe" in action:
-        yield Asked(action, ANY)
+        yield PermissionCheck(action, ANY)
         return
     name = change.properties.get("AutoScalingGroupName") or change.physical_id or f"{change.stack}-{change.logical_id}"
-    arn = change.place.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
+    arn = change.scope.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
     yield from _named(change, action, arn, made_by="Create")
 
 
-def elasticloadbalancing(change: Change, action: str) -> Iterator[Asked]:
-    """On the balancer, target group or listener; a new listener belongs to the balancer that is there."""
+def elasticloadbalancing(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the balancer, target group or listener; a new listener belongs to the existing balancer."""
     if ":Describe" in action:
-        yield Asked(action, ANY)
+        yield PermissionCheck(action, ANY)
         return
     if change.physical_id.startswith("arn:"):
         arn = change.physical_id
@@ -140,51 +142,51 @@ def elasticloadbalancing(change: Change, action: str) -> Iterator[Asked]:
     else:
         name = change.properties.get("Name") or f"{change.stack}-{change.logical_id}"
         kind = "loadbalancer/app" if change.kind.endswith("::LoadBalancer") else "targetgroup"
-        arn = change.place.arn("elasticloadbalancing", f"{kind}/{name}/*")
-    for one in _named(change, action, arn, made_by="Create", tag="AddTags", untag="RemoveTags"):
+        arn = change.scope.arn("elasticloadbalancing", f"{kind}/{name}/*")
+    for check in _named(change, action, arn, made_by="Create", tag="AddTags", untag="RemoveTags"):
         is_of_new = change.operation == "create" and action.endswith(":AddTags")
         keys = {"elasticloadbalancing:CreateAction": f"Create{change.kind.rpartition('::')[2]}"} if is_of_new else {}
-        yield Asked(one.action, one.resource, {**one.context, **keys}, one.tags)
+        yield PermissionCheck(check.action, check.resource, {**check.context, **keys}, check.tags)
 
 
-def acm(change: Change, action: str) -> Iterator[Asked]:
-    """On the certificate."""
-    arn = change.physical_id or change.place.arn("acm", f"certificate/{NEW}")
+def acm(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the certificate."""
+    arn = change.physical_id or change.scope.arn("acm", f"certificate/{NEW}")
     made = "RequestCertificate"
     yield from _named(change, action, arn, made_by=made, tag="AddTagsToCertificate", untag="RemoveTagsFromCertificate")
 
 
-def cloudformation(change: Change, action: str) -> Iterator[Asked]:
-    """On the nested stack, which is named after the one that holds it."""
-    arn = change.physical_id or change.place.arn("cloudformation", f"stack/{change.stack}-{change.logical_id}-ABCDEFGHIJKL/*")
+def cloudformation(change: Change, action: str) -> Iterator[PermissionCheck]:
+    """Check the nested stack, which is named after the one that holds it."""
+    arn = change.physical_id or change.scope.arn("cloudformation", f"stack/{change.stack}-{change.logical_id}-ABCDEFGHIJKL/*")
     yield from _named(change, action, arn, made_by="CreateStack")
 
 
 def _named(
     change: Change, action: str, arn: str, *, made_by: str, tag: str = "TagResource", untag: str = "UntagResource"
-) -> Iterator[Asked]:
-    """On one resource, with the tags that the call asks for or takes away."""
+) -> Iterator[PermissionCheck]:
+    """Check one resource, with the tags that the call sets or removes."""
     verb = action.partition(":")[2]
     resource = ANY if action in NAMELESS else arn
     is_new = change.operation == "create"
     tags = change.tags if is_new else None
     if verb == untag:
         if change.lost_tags or change.operation == "delete":
-            yield Asked(action, resource, without_tags(change.lost_tags or set(change.tags)))
+            yield PermissionCheck(action, resource, without_tags(change.lost_tags or set(change.tags)))
     elif verb == "PutBucketTagging":
         # The older call's request carries no condition keys about the tags (Service Authorization Reference, S3).
         if change.new_tags:
-            yield Asked(action, resource, {}, tags)
+            yield PermissionCheck(action, resource, {}, tags)
     elif verb == tag:
         if change.new_tags:
-            yield Asked(action, resource, with_tags(change, change.new_tags), tags)
+            yield PermissionCheck(action, resource, with_tags(change, change.new_tags), tags)
     elif is_new and verb.startswith(made_by):
-        yield Asked(action, resource, with_tags(change), {})
+        yield PermissionCheck(action, resource, with_tags(change), {})
     else:
-        yield Asked(action, resource, {}, tags)
+        yield PermissionCheck(action, resource, {}, tags)
 
 
-BY_SERVICE: dict[str, Callable[[Change, str], Iterator[Asked]]] = {
+BY_SERVICE: dict[str, Callable[[Change, str], Iterator[PermissionCheck]]] = {
     "acm": acm,
     "autoscaling": autoscaling,
     "backup": backup,

@@ -1,4 +1,4 @@
-"""What of a schema's list a resource does not need: actions that only certain properties lead to, and what nothing leads to.
+"""Exceptions to a schema's permissions: actions that only certain properties lead to, and those that nothing leads to.
 
 A schema's list holds whatever the type's handler calls for any resource. Leaving an action out is only right where the template
 cannot lead to it, so that each line names the properties that do, or gives the reason why none does.
@@ -334,7 +334,7 @@ TAKES_AWAY = frozenset(
 
 
 def is_needed(change: Change, action: str) -> bool:
-    """Whether this change of this resource leads to the action. Whoever reads calls the whole handler, whatever a template says."""
+    """Return whether this change of this resource leads to the action. A read calls the whole handler, whatever a template says."""
     if (change.kind, change.operation, action) in CARRIED:
         return False
     rule = UNNEEDED.get(change.kind, {}).get(action)

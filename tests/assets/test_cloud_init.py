@@ -140,11 +140,11 @@ def test_steps_are_taken_until_one_fails_and_its_reason_is_told(capsys: pytest.C
     def fails() -> None:
         raise Failed("the disk is full. Make room.")
 
-    told = boot.take([("one", lambda: taken.append("one")), ("two", fails), ("three", lambda: taken.append("three"))])
+    told = boot.run_steps([("one", lambda: taken.append("one")), ("two", fails), ("three", lambda: taken.append("three"))])
     assert told == "The host's first start failed at the step 'two': the disk is full. Make room."
     assert taken == ["one"]
     assert "two: FAILED" in capsys.readouterr().out
-    assert boot.take([("one", lambda: taken.append("one"))]) == ""
+    assert boot.run_steps([("one", lambda: taken.append("one"))]) == ""
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -279,18 +279,18 @@ def chain(root: Path) -> str:
 def test_a_first_host_has_a_stopgap_then_let_s_encrypt_s_and_the_next_host_takes_it_over(
     root: Path, certbot: dict[str, Any]
 ) -> None:
-    certificate.have_some(VALUES)
+    certificate.ensure_certificate(VALUES)
     assert "BEGIN CERTIFICATE" in chain(root)
     key = root / "etc/letsencrypt/live/cohort.example.org/privkey.pem"
     assert key.stat().st_mode & 0o077 == 0
-    certificate.obtain(VALUES)
+    certificate.obtain_certificate(VALUES)
     assert chain(root) == "given"
     kept = root / "var/lib/cohort/certificates.tar"
     assert kept.stat().st_mode & 0o777 == 0o600
     # The next host: the data volume alone is the same.
     (root / "etc/letsencrypt").rename(root / "old")
-    certificate.have_some(VALUES)
-    certificate.obtain(VALUES)
+    certificate.ensure_certificate(VALUES)
+    certificate.obtain_certificate(VALUES)
     assert chain(root) == "given"
     assert certbot["calls"] == ["certbot", "systemctl"], "Let's Encrypt was not asked again"
 
@@ -299,29 +299,29 @@ def test_a_refusal_leaves_the_stopgap_and_is_tried_again(
     root: Path, certbot: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     certbot["gives"] = False
-    certificate.have_some(VALUES)
-    certificate.obtain(VALUES)
+    certificate.ensure_certificate(VALUES)
+    certificate.obtain_certificate(VALUES)
     assert "BEGIN CERTIFICATE" in chain(root)
     assert "See that the name's A record leads to this host" in capsys.readouterr().out
     assert (root / "etc/cron.d/cohort-certificate").exists()
     certbot["gives"] = True
-    certificate.obtain(VALUES)
+    certificate.obtain_certificate(VALUES)
     assert chain(root) == "given"
     assert not (root / "etc/cron.d/cohort-certificate").exists()
 
 
 def test_a_kept_copy_that_others_could_have_written_is_not_used(root: Path, certbot: dict[str, Any]) -> None:
-    certificate.have_some(VALUES)
-    certificate.obtain(VALUES)
+    certificate.ensure_certificate(VALUES)
+    certificate.obtain_certificate(VALUES)
     (root / "var/lib/cohort/certificates.tar").chmod(0o660)
     (root / "etc/letsencrypt").rename(root / "old")
-    certificate.have_some(VALUES)
+    certificate.ensure_certificate(VALUES)
     assert "BEGIN CERTIFICATE" in chain(root)
 
 
 def test_behind_a_load_balancer_the_host_holds_no_certificate(root: Path, certbot: dict[str, Any]) -> None:
-    certificate.have_some(VALUES | {"TLS": "acm"})
-    certificate.obtain(VALUES | {"TLS": "acm"})
+    certificate.ensure_certificate(VALUES | {"TLS": "acm"})
+    certificate.obtain_certificate(VALUES | {"TLS": "acm"})
     assert not (root / "etc/letsencrypt").exists()
     assert certbot["calls"] == []
 

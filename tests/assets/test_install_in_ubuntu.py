@@ -74,7 +74,7 @@ for _ in range(2):
     users.make_users()
     users.make_folders()
 settings_files.write_settings(host, {"SECRET_KEY": sys.argv[1], "EMAIL_URL": "console:", "BACKUP_STORE": "/var/lib/cohort/backups"})
-certificate.have_some(host)
+certificate.ensure_certificate(host)
 install.install(host["APP_SHA256"])
 """
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from assets.install.modes import ALL_BUT_OWNER, OTHERS, take_away
+from assets.install.modes import ALL_BUT_OWNER, OTHERS, remove_rights
 from tests.assets.host_root import host_root
 
 
@@ -23,7 +23,7 @@ def made(folder: Path, *names: str) -> None:
 def test_rights_are_taken_from_all_that_is_there_and_none_is_given(tmp_path: Path) -> None:
     made(tmp_path / "var", "cohort.sqlite3", "mail/reset.eml", "aws/deep/down/keys.json")
     (tmp_path / "var/mail/reset.eml").chmod(0o400)
-    take_away(tmp_path / "var", ALL_BUT_OWNER)
+    remove_rights(tmp_path / "var", ALL_BUT_OWNER)
     assert mode(tmp_path / "var/cohort.sqlite3") == 0o600
     assert mode(tmp_path / "var/mail/reset.eml") == 0o400
     assert [mode(tmp_path / "var" / name) for name in ("mail", "aws", "aws/deep/down")] == [0o700] * 3
@@ -32,7 +32,7 @@ def test_rights_are_taken_from_all_that_is_there_and_none_is_given(tmp_path: Pat
 
 def test_what_is_named_stays_open_and_the_group_keeps_its_rights(tmp_path: Path) -> None:
     made(tmp_path, "static/site.css", "backups/a.sqlite3", "backups/static/x")
-    take_away(tmp_path, OTHERS, but=("static",))
+    remove_rights(tmp_path, OTHERS, but=("static",))
     assert (mode(tmp_path / "static"), mode(tmp_path / "static/site.css")) == (0o775, 0o664)
     assert (mode(tmp_path / "backups"), mode(tmp_path / "backups/a.sqlite3")) == (0o770, 0o660)
     assert mode(tmp_path / "backups/static/x") == 0o660
@@ -44,7 +44,7 @@ def test_nothing_outside_is_touched_and_nothing_is_waited_for(tmp_path: Path) ->
     (tmp_path / "var/folder").symlink_to(tmp_path / "outside")
     (tmp_path / "var/dangling").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "var/pipe", 0o644)
-    take_away(tmp_path / "var", ALL_BUT_OWNER)
+    remove_rights(tmp_path / "var", ALL_BUT_OWNER)
     assert (mode(tmp_path / "outside"), mode(tmp_path / "outside/shadow")) == (0o775, 0o664)
     assert mode(tmp_path / "var/a") == 0o600
 

@@ -49,12 +49,12 @@ class OnAws:
             AssumeRolePolicyDocument=json.dumps(policies.role_trust(manifest)),
             PermissionsBoundary=self.boundary,
         )
-        if undo := policies.undo(manifest):
+        if undo := policies.undo_policy(manifest):
             self.iam.put_role_policy(RoleName=role, PolicyName="undo", PolicyDocument=json.dumps(undo))
         own = names.iam_group(self.slug)
         self.iam.create_group(GroupName=own, Path=path)
         self.iam.put_group_policy(
-            GroupName=own, PolicyName=denials.KEY_SESSIONS, PolicyDocument=json.dumps(denials.of_key_sessions())
+            GroupName=own, PolicyName=denials.KEY_SESSIONS, PolicyDocument=json.dumps(denials.key_session_denial())
         )
         for arn in arns:
             self.iam.attach_role_policy(RoleName=role, PolicyArn=arn)

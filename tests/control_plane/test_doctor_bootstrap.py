@@ -11,7 +11,9 @@ from stacks._deploy_role import deploy_policy
 from tests.control_plane.doctoring import Answer, all_of, around, findings, one, stack, stacks
 from tests.stacks.builders import ACCOUNT, REGION, site
 
-DOCUMENTS = bootstrap.documents(ACCOUNT, REGION, site().bucket_patterns) | {names.DEPLOY_ROLE: deploy_policy(ACCOUNT, REGION)}
+DOCUMENTS = bootstrap.policy_documents(ACCOUNT, REGION, site().bucket_patterns) | {
+    names.DEPLOY_ROLE: deploy_policy(ACCOUNT, REGION)
+}
 EXECUTION = [
     {"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in bootstrap.execution_arns(ACCOUNT, REGION).split(",")
 ]

@@ -20,7 +20,7 @@ def of_group(manifest: GroupManifest) -> Resources:
     """The IAM resources of a group's stack (`stacks.group_stack`), without a synthesis."""
     documents = policies.group_policies(manifest)
     access = [{"Ref": f"Access{number}"} for number, _ in enumerate(documents, 1)]
-    inline = {denials.ENDED_SESSIONS: denials.of_role(manifest), "undo": policies.undo(manifest)}
+    inline = {denials.ENDED_SESSIONS: denials.role_denial(manifest), "undo": policies.undo_policy(manifest)}
     resources: dict[str, Any] = {
         f"Access{number}": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
         for number, document in enumerate(documents, 1)
@@ -32,10 +32,10 @@ def of_group(manifest: GroupManifest) -> Resources:
     )
     holders = [member for member in manifest.members if member.access == "keys"]
     if holders:
-        resources["Group"] = group(denials.of_key_sessions(), *([denials.everything()] if manifest.suspended else []))
+        resources["Group"] = group(denials.key_session_denial(), *([denials.full_denial()] if manifest.suspended else []))
         resources["Group"]["Properties"]["ManagedPolicyArns"] = access
     for member in holders:
-        resources[member.username] = user(*([denials.everything()] if member.suspended else []))
+        resources[member.username] = user(*([denials.full_denial()] if member.suspended else []))
     return resources
 
 
@@ -197,7 +197,7 @@ def test_what_is_more_is_told_whatever_its_words(before: list[Any], after: list[
 
 
 def test_a_denial_that_goes_with_its_group_lets_in_nobody_but_those_who_stay() -> None:
-    denied = denials.of_key_sessions()
+    denied = denials.key_session_denial()
     held = {"Group": group(denied), "Ada": user()}
     assert widening(held, {}) == []
     assert widening(held, {"Ada": user(groups=[])}) != []

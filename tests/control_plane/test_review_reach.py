@@ -43,7 +43,7 @@ def test_what_a_group_s_own_policies_give_is_what_is_granted() -> None:
 
 
 def test_the_role_may_undo_deletions_besides() -> None:
-    undo = policies.undo(manifest())
+    undo = policies.undo_policy(manifest())
     assert undo is not None
     found = evaluate_policies([*policies.group_policies(manifest()), undo], BOUNDARY)
     assert found.in_buckets()["cohort-ephys"] == granted_patterns("example-lab", writes=True, is_role=True)
@@ -97,11 +97,11 @@ def test_a_denial_takes_away_what_it_covers_and_a_conditional_one_nothing() -> N
 
 
 def test_sessions_that_are_shut_out_are_named() -> None:
-    shut = denials.of_role(manifest(revoked=["maaaaaaaaaaa"]))
+    shut = denials.role_denial(manifest(revoked=["maaaaaaaaaaa"]))
     assert shut is not None
     found = evaluate_policies([*policies.group_policies(manifest()), shut], BOUNDARY)
     assert (found.denies("maaaaaaaaaaa"), found.denies("mbbbbbbbbbbb"), found.is_denied) == (True, False, False)
-    assert evaluate_policies([ALLOW_ALL, denials.everything()]).is_denied
+    assert evaluate_policies([ALLOW_ALL, denials.full_denial()]).is_denied
 
 
 def test_patterns_are_compared_as_iam_does() -> None:

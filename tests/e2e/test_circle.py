@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Page, expect
 
-from local_aws.backend import how_to_start
+from local_aws.backend import start_command
 from tests.e2e.conftest import serious_findings
 from tests.e2e.listing import Listing
 from tests.e2e.site import ROOT, Site
@@ -70,7 +70,7 @@ def lab(site: Site) -> Lab:
 def backend(lab: Lab, tmp_path: Path) -> Iterator[None]:
     """The example's back end, as `make up` runs it."""
     account = lab.site.env_file["COHORT_ACCOUNT"]
-    command, environment = how_to_start(lab.site.endpoint, account, "us-east-1", BUCKET)
+    command, environment = start_command(lab.site.endpoint, account, "us-east-1", BUCKET)
     log = tmp_path / "backend.log"
     with log.open("wb") as output, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output) as process:
         yield

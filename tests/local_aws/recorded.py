@@ -273,7 +273,7 @@ OTHER_ROWS = (
             "control_plane/doctor/surroundings.py": ("NoSuchEntity",),
         }),
     Row(f"{_IAM}Integrations::test_delete_non_existent_policy_returns_no_such_entity", "delete-non-existent-policy-exc",
-        asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/_holders.py": ("NoSuchEntityException",)}),
+        asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/_policy_holders.py": ("NoSuchEntityException",)}),
     Row(f"{_IAM}Integrations::test_role_attach_policy", "valid_arn_not_existent", asked.attach_no_policy, {
         f"{_OURS}failures.py": ("does not exist",),
     }),
@@ -291,7 +291,7 @@ OTHER_ROWS = (
         f"{_OURS}failures.py": ("can't find",),
     }),
     Row(f"{_CFN}test_changesets.py::TestUpdates::test_deleting_resource", "get-parameter-error", asked.no_parameter, {
-        "scripts/asking_aws.py": ("ParameterNotFound",),
+        "scripts/aws_account.py": ("ParameterNotFound",),
         "control_plane/doctor/surroundings.py": ("ParameterNotFound",),
     }),
     Row(f"{_S3}TestS3PresignedUrl::test_put_url_metadata_with_sig_s3v4[False]", "no-meta-headers",

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from assets.example_analysis.backend import NotASubmission, Run, parse, waiting
+from assets.example_analysis.backend import NotASubmission, Run, parse, pending_submissions
 from control_plane.research.jobs.protocol import Status, parse_certificate
 from local_aws import backend
 
@@ -46,7 +46,7 @@ def keys(s3: Any, prefix: str = "") -> list[str]:
 
 
 def run(s3: Any) -> None:
-    for one in waiting(s3, BUCKET, set()):
+    for one in pending_submissions(s3, BUCKET, set()):
         Run(s3, one, lambda seconds: None).to_the_end()
 
 
@@ -111,7 +111,7 @@ def test_what_is_no_submission_is_named_and_passed_by(s3: Any, body: bytes, caps
         parse(BUCKET, "demo-lab/submissions/x_submit.json", body)
     s3.put_object(Bucket=BUCKET, Key="demo-lab/submissions/x_submit.json", Body=body)
     done: set[str] = set()
-    assert waiting(s3, BUCKET, done) == []
+    assert pending_submissions(s3, BUCKET, done) == []
     assert done == {"demo-lab/submissions/x_submit.json"}
     assert "demo-lab/submissions/x_submit.json is no submission" in capsys.readouterr().out
 
@@ -120,7 +120,7 @@ def test_what_has_ended_is_not_run_again_and_the_oldest_comes_first(s3: Any) -> 
     for timestamp in ("1700000002", "1700000000", "1700000001"):
         submit(s3, "demo-lab/inputs/one.csv", timestamp=timestamp)
     put(s3, **{f"demo-lab/results/job__{BUCKET}_1700000001/process_results/end.txt": "", "demo-lab/submissions/notes.txt": "x"})
-    assert [one.timestamp for one in waiting(s3, BUCKET, set())] == ["1700000000", "1700000002"]
+    assert [one.timestamp for one in pending_submissions(s3, BUCKET, set())] == ["1700000000", "1700000002"]
 
 
 def test_stopped_half_way_it_does_the_whole_job_after_a_new_start(s3: Any) -> None:

@@ -100,7 +100,7 @@ def test_the_denial_of_key_sessions_ends_them_and_leaves_the_key(aws: EmbeddedAw
     given = session(aws, key)
     client(aws, "s3", *given).list_buckets()
     client(aws, "iam").put_user_policy(
-        UserName="maria", PolicyName="sessions", PolicyDocument=json.dumps(denials.of_key_sessions())
+        UserName="maria", PolicyName="sessions", PolicyDocument=json.dumps(denials.key_session_denial())
     )
     with pytest.raises(ClientError, match="AccessDenied"):
         client(aws, "s3", *given).list_buckets()

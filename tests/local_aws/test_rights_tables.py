@@ -8,7 +8,7 @@ import aws_cdk as cdk
 import pytest
 
 from local_aws.rights import actions, resources, unneeded
-from local_aws.rights.changes import Change, Known, Operation, Place
+from local_aws.rights.changes import AccountFacts, Change, Operation, Scope
 from stacks.group_stack import GroupStack
 from stacks.manifest import Member
 from stacks.site_assembly import add_site
@@ -17,7 +17,7 @@ from tests.stacks.builders import ADA, GRACE, LISE, group_manifest, platform_man
 
 OPERATIONS: tuple[Operation, ...] = ("create", "read", "update", "delete")
 EXECUTION = "arn:aws:iam::111122223333:role/cdk-hnb659fds-cfn-exec-role-111122223333-us-east-1"
-PLACE = Place("111122223333", "us-east-1", EXECUTION)
+PLACE = Scope("111122223333", "us-east-1", EXECUTION)
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,14 @@ def change(kind: str, operation: Operation, properties: dict[str, Any], **more: 
 
 def test_each_type_of_ours_has_its_actions(ours: list[tuple[str, dict[str, Any]]]) -> None:
     records = {"AWS::CloudFormation::WaitConditionHandle", "AWS::CDK::Metadata"}
-    assert {kind for kind, _ in ours} - records == {kind for kind, _ in ours if actions.listed(kind, "create")}
+    assert {kind for kind, _ in ours} - records == {kind for kind, _ in ours if actions.listed_actions(kind, "create")}
 
 
 def test_no_action_is_left_out_that_a_property_of_ours_needs(ours: list[tuple[str, dict[str, Any]]]) -> None:
     """An action that only some properties lead to is asked for wherever a template of ours has one of those properties."""
     for kind, properties in ours:
-        listed = actions.listed(kind, "create")
-        needed = actions.needed(change(kind, "create", properties))
+        listed = actions.listed_actions(kind, "create")
+        needed = actions.needed_actions(change(kind, "create", properties))
         for action, rule in unneeded.UNNEEDED.get(kind, {}).items():
             is_carried = (kind, "create", action) in unneeded.CARRIED
             if isinstance(rule, tuple) and action in listed and not is_carried and any(properties.get(name) for name in rule):
@@ -59,7 +59,7 @@ def test_no_action_is_left_out_that_a_property_of_ours_needs(ours: list[tuple[st
 
 def test_every_rule_names_an_action_of_the_schema_and_properties_that_the_type_has() -> None:
     for kind, rules in unneeded.UNNEEDED.items():
-        listed = {action for operation in OPERATIONS for action in actions.listed(kind, operation)}
+        listed = {action for operation in OPERATIONS for action in actions.listed_actions(kind, operation)}
         assert rules.keys() <= listed, kind
         known = {"Status"} if kind in actions.WRITTEN else set(actions.schema(kind)["properties"])
         named = {name for rule in rules.values() if isinstance(rule, tuple) for name in rule}
@@ -78,14 +78,14 @@ def test_an_action_that_is_left_out_altogether_sets_no_property_of_ours(ours: li
 
 def test_reading_asks_for_the_whole_handler_whatever_a_template_says() -> None:
     """CloudFormation reads every property of a bucket: without one of these rights drift detection fails."""
-    asked = {one.action for one in resources.all_asked(change("AWS::S3::Bucket", "read", {}, physical_id="cohort-one"))}
+    asked = {one.action for one in resources.all_checks(change("AWS::S3::Bucket", "read", {}, physical_id="cohort-one"))}
     assert {"s3:GetInventoryConfiguration", "s3:GetReplicationConfiguration", "s3:ListTagsForResource"} <= asked
 
 
 def test_machines_are_asked_for_on_every_part_of_them() -> None:
     """Service Authorization Reference, EC2, RunInstances: what it requires, and the launch template and volume that ours has."""
 
-    class Templates(Known):
+    class Templates(AccountFacts):
         def launch_template(self, wanted: Any) -> Any:
             return {
                 "ImageId": "ami-1",
@@ -98,9 +98,9 @@ def test_machines_are_asked_for_on_every_part_of_them() -> None:
         def role_of_profile(self, arn: str) -> str:
             return "arn:aws:iam::111122223333:role/cohort-host/cohort-host"
 
-    place = Place("111122223333", "us-east-1", EXECUTION, Templates())
+    place = Scope("111122223333", "us-east-1", EXECUTION, Templates())
     properties = {"LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "1"}, "VPCZoneIdentifier": ["subnet-1"]}
-    asked = resources.all_asked(
+    asked = resources.all_checks(
         Change("AWS::AutoScaling::AutoScalingGroup", "create", place, properties, stack="S", logical_id="G")
     )
     machines = {one.resource.split(":", 5)[5]: one.context for one in asked if one.action == "ec2:RunInstances"}
@@ -127,7 +127,7 @@ def test_a_principal_is_asked_for_with_its_boundary_and_a_policy_with_its_arn() 
         "ManagedPolicyArns": [policy],
         "Tags": [{"Key": "project", "Value": "cohort"}, {"Key": "aws:cloudformation:stack-name", "Value": "S"}],
     }
-    asked = {one.action: one for one in resources.all_asked(change("AWS::IAM::User", "create", properties))}
+    asked = {one.action: one for one in resources.all_checks(change("AWS::IAM::User", "create", properties))}
     assert asked["iam:CreateUser"].resource == "arn:aws:iam::111122223333:user/cohort/ada"
     assert asked["iam:CreateUser"].context == {
         "aws:RequestTag/project": "cohort",
@@ -140,7 +140,7 @@ def test_a_principal_is_asked_for_with_its_boundary_and_a_policy_with_its_arn() 
 def test_an_update_asks_for_what_differs_alone() -> None:
     before = {"UserName": "ada", "Tags": [{"Key": "one", "Value": "1"}], "Groups": ["a"]}
     after = {"UserName": "ada", "Tags": [{"Key": "two", "Value": "2"}], "Groups": ["a", "b"]}
-    asked = resources.all_asked(change("AWS::IAM::User", "update", after, before=before, physical_id="ada"))
+    asked = resources.all_checks(change("AWS::IAM::User", "update", after, before=before, physical_id="ada"))
     changing = {
         (one.action, one.resource.rpartition(":")[2]) for one in asked if not one.action.startswith(("iam:Get", "iam:List"))
     }

@@ -41,7 +41,7 @@ def test_a_certificate_that_only_pip_knows_is_handed_to_uv_and_to_node(tmp_path:
     file = tmp_path / "network.pem"
     file.touch()
     for environment, pip in (({"PIP_CERT": str(file)}, {}), ({}, {"CERT": str(file)})):
-        told = {**environment, **install.network(environment, pip)}
+        told = {**environment, **install.network_settings(environment, pip)}
         assert {told[name] for name in ("PIP_CERT", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")} == {str(file)}
 
 
@@ -49,19 +49,19 @@ def test_a_certificate_that_only_node_lacks_is_handed_to_it_and_its_own_is_left_
     file, own = tmp_path / "network.pem", tmp_path / "of-node.pem"
     file.touch()
     own.touch()
-    assert install.network({"SSL_CERT_FILE": str(file)}, {})["NODE_EXTRA_CA_CERTS"] == str(file)
+    assert install.network_settings({"SSL_CERT_FILE": str(file)}, {})["NODE_EXTRA_CA_CERTS"] == str(file)
     both = {"SSL_CERT_FILE": str(file), "NODE_EXTRA_CA_CERTS": str(own)}
-    assert {**both, **install.network(both, {})}["NODE_EXTRA_CA_CERTS"] == str(own)
+    assert {**both, **install.network_settings(both, {})}["NODE_EXTRA_CA_CERTS"] == str(own)
 
 
 def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"PIP_CERT names the certificate .*which is not there"):
-        install.network({"PIP_CERT": str(tmp_path / "gone.pem")}, {})
+        install.network_settings({"PIP_CERT": str(tmp_path / "gone.pem")}, {})
 
 
 def test_the_mirrors_of_pip_s_configuration_are_handed_to_uv() -> None:
     several = {"EXTRA_INDEX_URL": "https://a/  https://b/", "FIND_LINKS": "/a /b"}
-    told = install.network({}, {"INDEX_URL": "https://mirror.example.org/simple", **several})
+    told = install.network_settings({}, {"INDEX_URL": "https://mirror.example.org/simple", **several})
     assert told["UV_INDEX_URL"] == "https://mirror.example.org/simple"
     assert (told["UV_EXTRA_INDEX_URL"], told["UV_FIND_LINKS"]) == ("https://a/ https://b/", "/a,/b")
     # A version that the first of several has not is looked for in the others, as pip looks.

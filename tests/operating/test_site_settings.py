@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import site_settings
-from site_settings import SettingsRefused, asked, check_kept, merged
+from site_settings import SettingsRefused, check_kept, merge_settings, read_request
 
 from stacks import env_file
 
@@ -14,11 +14,11 @@ URL = "http://localhost:8000"
 
 def begun(var: Path) -> dict[str, str]:
     """The file after a first start."""
-    return {**merged({}, {}, var, URL), "VAR_DIR": str(var), "EMBEDDED_AWS": "1"}
+    return {**merge_settings({}, {}, var, URL), "VAR_DIR": str(var), "EMBEDDED_AWS": "1"}
 
 
 def again(file: dict[str, str], var: Path, url: str = URL, **given: str) -> dict[str, str]:
-    return merged(file, given, var, url)
+    return merge_settings(file, given, var, url)
 
 
 def test_what_a_person_added_to_the_file_is_there_after_the_next_start(tmp_path: Path) -> None:
@@ -57,14 +57,14 @@ def test_names_of_another_project_s_shell_are_named_and_not_taken() -> None:
         "PATH": "/bin",
         "COHORT_GIVEN": "SIGN_UP PORT",
     }
-    found = asked(shell, {}, is_embedded=True)
+    found = read_request(shell, {}, is_embedded=True)
     assert found.left == ("DATABASE_URL", "DEBUG")
     assert found.given == {"SIGN_UP": "closed"}
 
 
 def test_a_shell_that_took_the_file_in_is_not_told_of_its_own_settings(tmp_path: Path) -> None:
     file = begun(tmp_path)
-    assert asked(file, file, is_embedded=True).left == ()
+    assert read_request(file, file, is_embedded=True).left == ()
 
 
 def test_names_that_other_programs_use_are_written_down_so_that_no_shell_s_value_comes_first(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_what_would_lead_the_embedded_aws_elsewhere_is_refused_by_its_name(tmp_p
 def test_aws_s_own_names_cannot_be_given_to_a_start_on_the_embedded_aws() -> None:
     shell = {"COHORT_GIVEN": "AWS_PROFILE AWS_PORT", "AWS_PROFILE": "production", "AWS_PORT": "1"}
     with pytest.raises(SettingsRefused, match="AWS_PROFILE"):
-        asked(shell, {}, is_embedded=True)
-    assert asked(shell, {}, is_embedded=False).given == {}
+        read_request(shell, {}, is_embedded=True)
+    assert read_request(shell, {}, is_embedded=False).given == {}
 
 
 def test_a_folder_of_a_site_on_an_account_is_not_started_on_the_embedded_aws_nor_the_other_way(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_a_folder_of_a_site_on_an_account_is_not_started_on_the_embedded_aws_nor
 
 def test_the_file_says_who_writes_it_and_reads_back_as_it_was_written(tmp_path: Path) -> None:
     settings = begun(tmp_path / "o'brien's")
-    assert env_file.parse(site_settings.text(settings), tmp_path / "env") == settings
+    assert env_file.parse(site_settings.file_text(settings), tmp_path / "env") == settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from assets.example_analysis.backend import Run, waiting
+from assets.example_analysis.backend import Run, pending_submissions
 from tests.e2e.conftest import sign_in
 from tests.screenshots.cast import GROUP
 from tests.screenshots.studio import Studio
@@ -114,7 +114,7 @@ def _follow(studio: Studio, page: Page) -> None:
         if next(steps, None) is None:
             gate.wait(60)
 
-    (submission,) = waiting(s3, BUCKET, set())
+    (submission,) = pending_submissions(s3, BUCKET, set())
     running = threading.Thread(target=Run(s3, submission, pause).to_the_end)
     running.start()
     page.reload()

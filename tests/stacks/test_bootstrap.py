@@ -45,7 +45,7 @@ GROUPS, HOST = within("cohort-boundary"), within("cohort-host-boundary")
 
 @pytest.mark.parametrize("region", ["us-east-1", "us-gov-east-1", "ap-southeast-1", "cn-northwest-1"])
 def test_every_policy_fits_iam_s_limit_with_room_to_spare(region: str) -> None:
-    made = bootstrap.documents(ACCOUNT, region, ["cohort-*", *(f"lab-{number:02d}-{'b' * 50}" for number in range(5))])
+    made = bootstrap.policy_documents(ACCOUNT, region, ["cohort-*", *(f"lab-{number:02d}-{'b' * 50}" for number in range(5))])
     assert [name for name, document in made.items() if size(document) > POLICY_CHARACTERS - 200] == []
 
 

@@ -34,7 +34,7 @@ def sh(file: Path, *names: str) -> list[str]:
 
 def test_a_shell_and_the_program_read_every_value_alike(tmp_path: Path) -> None:
     file = tmp_path / "env"
-    file.write_text(env_file.lines(ODD), encoding="utf-8")
+    file.write_text(env_file.format_lines(ODD), encoding="utf-8")
     assert read(file) == ODD
     assert sh(file, *ODD) == list(ODD.values())
 
@@ -100,7 +100,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
     (tmp_path / ".aws/config").write_text(
         "[default]\nignore_configured_endpoint_urls = true\nuse_fips_endpoint = true\ncredential_process = /bin/false\n"
     )
-    for name in environment.NOBODY:
+    for name in environment.NEUTRAL_SETTINGS:
         monkeypatch.delenv(name, raising=False)
     for name, value in {**HOSTILE, "HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / ".aws/config")}.items():
         monkeypatch.setenv(name, value)
@@ -111,7 +111,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
 
 
 def test_on_the_embedded_aws_the_site_s_file_holds_whatever_the_shell_has_set(elsewhere: Path) -> None:
-    (elsewhere / "env").write_text(env_file.lines(OWN))
+    (elsewhere / "env").write_text(env_file.format_lines(OWN))
     environment.load(elsewhere)
     kept = {name: value for name, value in os.environ.items() if name in HOSTILE or name in OWN}
     assert kept == OWN | {"AWS_CONFIG_FILE": os.devnull}
@@ -135,7 +135,7 @@ def test_on_a_real_account_the_profile_is_the_person_s_own(elsewhere: Path) -> N
 
 def test_the_embedded_aws_reads_none_of_the_names_that_localstack_does() -> None:
     made = environment.isolated_basics({**HOSTILE, "SERVICES": "s3", "EDGE_PORT": "1", "PATH": "/bin", "PYTHONPATH": "x"})
-    assert made == {"PATH": "/bin", "PYTHONPATH": "x", **environment.NOBODY}
+    assert made == {"PATH": "/bin", "PYTHONPATH": "x", **environment.NEUTRAL_SETTINGS}
 
 
 def test_cdk_takes_neither_options_from_the_shell_nor_the_settings_of_a_home(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def username(number: int) -> str:
 
 def holders(many: int, **fields: Any) -> tuple[Member, ...]:
     """Key holders, each placed as they would be if they came one after another."""
-    placed = limits.place([username(number) for number in range(many)], {})
+    placed = limits.assign_parts([username(number) for number in range(many)], {})
     return tuple(
         Member.model_validate({"username": name, "access": "keys", "part": part, **fields}) for name, part in placed.items()
     )
@@ -73,7 +73,7 @@ def test_further_hundreds_of_key_holders_lie_in_nested_stacks(many: int, nested:
 def test_the_figures_are_those_of_the_templates(tmp_path: Path) -> None:
     manifest = group_manifest(members=holders(230, key_serial=2, previous_key="active"), revoked=("m" + "z" * 11,))
     made = templates(manifest, tmp_path)
-    found = limits.figures(manifest)
+    found = limits.manifest_figures(manifest)
     counted = [len(template["Resources"]) for template in made.values()]
     assert (found.stacks, found.resources, found.all_resources) == (len(made), max(counted), sum(counted))
     (role,) = (one["Properties"] for one in made["Group-example-lab.template.json"]["Resources"].values() if "Role" in one["Type"])
@@ -99,7 +99,7 @@ def test_the_largest_group_there_can_be_fits_every_limit(tmp_path: Path) -> None
         assert path.stat().st_size <= limits.TEMPLATE_BYTES
         assert len(template.get("Outputs", {})) <= OUTPUTS
         assert len(template["Parameters"]) <= PARAMETERS
-    found = limits.figures(manifest)
+    found = limits.manifest_figures(manifest)
     assert found.policies <= policies.POLICIES_PER_PRINCIPAL
     assert found.policy_characters <= policies.POLICY_CHARACTERS
     assert found.inline_characters <= INLINE_CHARACTERS
@@ -111,14 +111,14 @@ def test_one_who_comes_and_one_who_goes_move_nobody(tmp_path: Path) -> None:
     gone = username(7)
     names = [name for name in held if name != gone] + [username(1000)]
     after = group_manifest(
-        members=tuple(Member(username=name, access="keys", part=part) for name, part in limits.place(names, held).items())
+        members=tuple(Member(username=name, access="keys", part=part) for name, part in limits.assign_parts(names, held).items())
     )
     old, new = resources(before, tmp_path / "before"), resources(after, tmp_path / "after")
     assert {name for name in old.keys() & new.keys() if old[name] != new[name]} == set()
     assert all(gone in name for name in old.keys() - new.keys())
     assert all(username(1000) in name for name in new.keys() - old.keys())
     # The first place that is free, in the group's own stack.
-    assert limits.place(names, held)[username(1000)] == 0
+    assert limits.assign_parts(names, held)[username(1000)] == 0
 
 
 def test_a_group_whose_key_holders_are_all_in_a_nested_stack_keeps_its_iam_group(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_whatever_comes_and_goes_nobody_moves_and_no_part_is_overfull(changes: l
     held: dict[str, int] = {}
     for comes, number in changes:
         names = [name for name in held if name != username(number)] + ([username(number)] if comes else [])
-        placed = limits.place(names, held, most=9)
+        placed = limits.assign_parts(names, held, per_part=9)
         assert all(placed[name] == held[name] for name in placed.keys() & held.keys())
         assert set(placed) == set(names)
         held = placed

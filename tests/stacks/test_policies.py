@@ -84,7 +84,7 @@ def test_key_holders_can_end_no_version_and_the_role_only_where_it_may_write() -
     grants = (AnalysisGrant(bucket="cohort-ephys", access="read-write"), AnalysisGrant(bucket="cohort-video", access="read-only"))
     manifest = group_manifest(analyses=grants)
     assert "DeleteObjectVersion" not in json.dumps(policies.group_policies(manifest))
-    document = policies.undo(manifest)
+    document = policies.undo_policy(manifest)
     assert document is not None
     (statement,) = document["Statement"]
     assert statement["Action"] == ["s3:DeleteObjectVersion"]
@@ -92,8 +92,8 @@ def test_key_holders_can_end_no_version_and_the_role_only_where_it_may_write() -
 
 
 def test_who_only_reads_has_nothing_to_undo() -> None:
-    assert policies.undo(group_manifest(analyses=(AnalysisGrant(bucket="cohort-ephys", access="read-only"),))) is None
-    assert policies.undo(group_manifest(analyses=())) is None
+    assert policies.undo_policy(group_manifest(analyses=(AnalysisGrant(bucket="cohort-ephys", access="read-only"),))) is None
+    assert policies.undo_policy(group_manifest(analyses=())) is None
 
 
 def test_undoing_and_ended_sessions_together_fit_the_role_s_inline_policies() -> None:
@@ -106,13 +106,13 @@ def test_undoing_and_ended_sessions_together_fit_the_role_s_inline_policies() ->
         revoked=members[60:],
         sessions_not_before=2**33,
     )
-    documents = [document for document in (policies.undo(manifest), denials.of_role(manifest)) if document]
+    documents = [document for document in (policies.undo_policy(manifest), denials.role_denial(manifest)) if document]
     assert len(documents) == 2
     assert sum(map(policies.size, documents)) <= policies.INLINE_CHARACTERS
 
 
 def test_removed_members_sessions_are_denied_by_name() -> None:
-    document = denials.of_role(group_manifest(revoked=(LISE,)))
+    document = denials.role_denial(group_manifest(revoked=(LISE,)))
     assert document is not None
     (statement,) = document["Statement"]
     assert statement["Effect"] == "Deny"
@@ -121,7 +121,7 @@ def test_removed_members_sessions_are_denied_by_name() -> None:
 
 
 def test_a_cutoff_ends_all_older_sessions() -> None:
-    document = denials.of_role(group_manifest(sessions_not_before=1_700_000_000))
+    document = denials.role_denial(group_manifest(sessions_not_before=1_700_000_000))
     assert document is not None
     assert document["Statement"][0]["Condition"] == {"DateLessThan": {"aws:TokenIssueTime": "2023-11-14T22:13:20Z"}}
 
@@ -131,7 +131,9 @@ def cut_off(username: str, moment: int) -> Member:
 
 
 def test_a_member_s_own_cutoff_ends_that_member_s_older_sessions_alone() -> None:
-    document = denials.of_role(group_manifest(members=(cut_off(LISE, 1_700_000_000), Member(username=GRACE, access="federated"))))
+    document = denials.role_denial(
+        group_manifest(members=(cut_off(LISE, 1_700_000_000), Member(username=GRACE, access="federated")))
+    )
     assert document is not None
     (statement,) = document["Statement"]
     assert statement["Condition"] == {
@@ -142,7 +144,7 @@ def test_a_member_s_own_cutoff_ends_that_member_s_older_sessions_alone() -> None
 
 def test_whoever_is_suspended_needs_no_cutoff_beside_that() -> None:
     suspended = Member(username=LISE, access="federated", suspended=True, sessions_not_before=1_700_000_000)
-    document = denials.of_role(group_manifest(members=(suspended,)))
+    document = denials.role_denial(group_manifest(members=(suspended,)))
     assert document is not None
     assert [statement["Sid"] for statement in document["Statement"]] == ["ShutOut"]
 
@@ -160,15 +162,15 @@ def test_cutoffs_at_many_moments_share_statements_and_none_is_earlier_than_asked
 
 
 def test_nothing_is_denied_where_nobody_was_removed() -> None:
-    assert denials.of_role(group_manifest()) is None
+    assert denials.role_denial(group_manifest()) is None
 
 
 def test_suspended_members_and_groups_are_denied_by_the_role_too() -> None:
     members = (Member(username=LISE, access="federated", suspended=True), Member(username=GRACE, access="federated"))
-    document = denials.of_role(group_manifest(members=members))
+    document = denials.role_denial(group_manifest(members=members))
     assert document is not None
     assert document["Statement"][0]["Condition"] == {"StringLike": {"aws:userid": [f"*:{LISE}"]}}
-    whole = denials.of_role(group_manifest(suspended=True))
+    whole = denials.role_denial(group_manifest(suspended=True))
     assert whole is not None
     assert whole["Statement"] == [{"Sid": "SuspendedGroup", "Effect": "Deny", "Action": "*", "Resource": "*"}]
 

@@ -93,7 +93,7 @@ def test_the_service_authorization_reference_knows_each_action_and_none_that_is_
     rules = {(kind, action): rule for kind, held in unneeded.UNNEEDED.items() for action, rule in held.items()}
     assert {of for of, rule in rules.items() if rule == unneeded.NO_SUCH_ACTION and reference.find(of[1])} == set()
     of_ours = {one.kind for account in settings.home() for one in account.resources}
-    listed = {action for kind in of_ours for operation in OPERATIONS for action in actions.listed(kind, operation)}
+    listed = {action for kind in of_ours for operation in OPERATIONS for action in actions.listed_actions(kind, operation)}
     unknown = {action for action in listed if "*" not in action and reference.find(action) is None}
     fleets = {action for action in unknown if action.startswith("managed-fleets:")}
     assert unknown - fleets <= {action for (_, action), rule in rules.items() if rule == unneeded.NO_SUCH_ACTION}

@@ -44,7 +44,7 @@ def made_role(aws: EmbeddedAws, place: GroupFolder) -> None:
     limit = iam.create_policy(**boundary)["Policy"]["Arn"]
     trust = json.dumps(policies.role_trust(manifest))
     iam.create_role(RoleName=name, Path=f"{path}/", AssumeRolePolicyDocument=trust, PermissionsBoundary=limit)
-    for number, document in enumerate([*policies.group_policies(manifest), policies.undo(manifest)]):
+    for number, document in enumerate([*policies.group_policies(manifest), policies.undo_policy(manifest)]):
         iam.put_role_policy(RoleName=name, PolicyName=str(number), PolicyDocument=json.dumps(document))
 
 

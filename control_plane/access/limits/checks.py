@@ -30,8 +30,8 @@ LOCK_FROM_PERCENT = 90
 def require_room(stack: Stack, before: GroupManifest | None, after: GroupManifest) -> None:
     """Refuse a change of a group that would exceed a limit. In the transaction that makes it. Raises LimitReached."""
     try:
-        needed = limits.figures(after)
-        held = limits.figures(before) if before else None
+        needed = limits.manifest_figures(after)
+        held = limits.manifest_figures(before) if before else None
     except policies.PolicyTooLarge as error:
         raise LimitReached(f"{error} Nothing was changed.") from error
     _check_group(stack, needed, held)
@@ -45,7 +45,7 @@ def require_room_for_stack(stack: Stack) -> None:
     _check_account(stack, (STACKS,))
 
 
-def _account_use(figures: limits.Figures | None) -> dict[str, int]:
+def _account_use(figures: limits.ManifestFigures | None) -> dict[str, int]:
     """Return what a group uses of the account's quotas, by the quotas' names."""
     if figures is None:
         return dict.fromkeys((USERS, GROUPS, ROLES, POLICIES, STACKS), 0)
@@ -58,7 +58,7 @@ def _account_use(figures: limits.Figures | None) -> dict[str, int]:
     }
 
 
-def _check_group(stack: Stack, needed: limits.Figures, held: limits.Figures | None) -> None:
+def _check_group(stack: Stack, needed: limits.ManifestFigures, held: limits.ManifestFigures | None) -> None:
     """Refuse what one group may not hold, however much headroom the account has. Raises LimitReached."""
     limits_on_aws = dict(Usage.objects.filter(account=stack.account, region="").values_list("name", "limit"))
     for name, needed_now, held_before, default in (

@@ -12,7 +12,7 @@ class GroupFigures:
     """A group and its figures."""
 
     group: Group
-    figures: limits.Figures
+    figures: limits.ManifestFigures
 
 
 def group_figures(stored: StoredManifest) -> GroupFigures:
@@ -20,7 +20,7 @@ def group_figures(stored: StoredManifest) -> GroupFigures:
     manifest = parse(stored.text)
     if not isinstance(manifest, GroupManifest):
         raise TypeError(f"{stored} is no group's.")
-    return GroupFigures(stored.stack.group, limits.figures(manifest))
+    return GroupFigures(stored.stack.group, limits.manifest_figures(manifest))
 
 
 def group_limits() -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from local_aws.rights.changes import TAGS, Known, Place, Properties
+from local_aws.rights.changes import TAGS, AccountFacts, Properties, Scope
 from local_aws.rights.ec2 import OWN, specified
 from stacks import names
 
@@ -63,12 +63,12 @@ class Resource:
     physical_id: str
     properties: Properties
     stack: str
-    place: Place
+    place: Scope
     deletion_policy: str
 
 
 @dataclass
-class Account(Known):
+class Account(AccountFacts):
     """What is there beyond the template that is being deployed."""
 
     region: str
@@ -113,9 +113,9 @@ class Account(Known):
         return self.arn("role", profile.properties["Roles"][0])
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Scope:
         """Where its stacks are, with the role that CloudFormation acts as."""
-        return Place("111122223333", self.region, self.execution, self)
+        return Scope("111122223333", self.region, self.execution, self)
 
 
 def deploy(region: str, *builds: Callable[[cdk.App], Any]) -> Account:

@@ -85,7 +85,8 @@ def shared_account() -> Model:
     ]
     made = {one.physical_id: one.properties["PolicyDocument"] for one in _resources("AWS::IAM::ManagedPolicy")}
     limits = {
-        names.policy_arn(ACCOUNT, HOME, name): document for name, document in bootstrap.documents(ACCOUNT, HOME, PATTERNS).items()
+        names.policy_arn(ACCOUNT, HOME, name): document
+        for name, document in bootstrap.policy_documents(ACCOUNT, HOME, PATTERNS).items()
     }
     groups = {group.physical_id: group.properties for group in _resources("AWS::IAM::Group")}
     return Model(

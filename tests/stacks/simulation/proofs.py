@@ -59,7 +59,7 @@ def changes(account: Account, operation: Operation) -> Iterator[Change]:
 
 def _updates(one: Resource) -> Iterator[Change]:
     """From as little as there can be of it to what it is, and back."""
-    constant = {*actions.replacing(one.kind), *CONSTANT.get(one.kind, ())}
+    constant = {*actions.replacing_properties(one.kind), *CONSTANT.get(one.kind, ())}
     before = {name: value for name, value in one.properties.items() if name in constant}
     after = {name: value for name, value in one.properties.items() if name in constant | NEVER_WITHOUT.get(one.kind, set())}
     if before != one.properties:
@@ -77,7 +77,7 @@ def asked(account: Account, *operations: Operation) -> Iterator[Asked]:
     """Everything that is asked for these operations on all that the account holds."""
     for operation in operations:
         for change in changes(account, operation):
-            for one in resources.all_asked(change):
+            for one in resources.all_checks(change):
                 tags = dict(one.tags) if one.tags is not None else account.tags(one.resource)
                 known = {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
                 aliases = KEY_ALIASES if one.action.startswith("kms:") and ":key/" in one.resource else {}
@@ -97,7 +97,7 @@ def missed(account: Account) -> list[str]:
     for operation in OPERATIONS:
         for change in changes(account, operation):
             on: dict[str, list[str]] = {}
-            for one in resources.all_asked(change):
+            for one in resources.all_checks(change):
                 on.setdefault(one.action, []).append(one.resource)
             for action, arns in on.items():
                 found |= {f"{operation} {change.kind}: {action} {fault}" for fault in _faults(action, arns)}

@@ -120,7 +120,7 @@ def _called() -> tuple[dict[str, set[str]], dict[tuple[str, str], set[str]]]:
     for account in settings.home():
         for operation in OPERATIONS:
             for change in changes(account, operation):
-                for one in resources.all_asked(change):
+                for one in resources.all_checks(change):
                     called[change.kind].add(one.action)
                     kinds = reference.kinds_of(one.action.partition(":")[0], one.resource.replace("*", "0"))
                     if one.action not in UNCHECKED:

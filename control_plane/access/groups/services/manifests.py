@@ -112,7 +112,7 @@ def _parts(members: list[Membership], before: GroupManifest | None) -> dict[str,
     """Assign each key holder to a part of the stack; holders keep the part that the manifest before gave them."""
     holders = [member.username for member in members if member.access == Access.KEYS]
     held = {member.username: member.part for member in before.members if member.access == "keys"} if before else {}
-    return limits.place(holders, held, config().cohort_holders_per_stack)
+    return limits.assign_parts(holders, held, config().cohort_holders_per_stack)
 
 
 def _recently_removed(group: Group) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which stack holds a resource, by the resource's physical id, as on AWS; ministack looks for a stack's name alone."""
+"""Look-up of the stack that holds a resource, by the resource's physical id; ministack looks for a stack's name alone."""
 
 from typing import Any
 
@@ -28,4 +28,4 @@ def install() -> None:
 
 
 def _holds(stack: dict[str, Any], physical_id: str) -> bool:
-    return any(one.get("PhysicalResourceId") == physical_id for one in stack.get("_resources", {}).values())
+    return any(record.get("PhysicalResourceId") == physical_id for record in stack.get("_resources", {}).values())

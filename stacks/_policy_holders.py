@@ -1,4 +1,4 @@
-"""Whose policies stand in the way of Cohort-Bootstrap: IAM's names hold for the whole account, and a stack for one region."""
+"""Stacks of other regions that hold policies of Cohort-Bootstrap: IAM's names hold for the whole account, stacks for one region."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from stacks import names
 
 
-class Holder(NamedTuple):
+class PolicyHolder(NamedTuple):
     """A policy whose name is taken, and the stack that holds it with its region; None if no stack was found."""
 
     policy_arn: str
@@ -16,8 +16,8 @@ class Holder(NamedTuple):
     region: str
 
 
-def find_holder(session: boto3.Session, account: str, region: str, endpoint: str | None = None) -> Holder | None:
-    """Find who holds the first of our policies that is there already, or None if all names are free. Raises ClientError."""
+def find_policy_holder(session: boto3.Session, account: str, region: str, endpoint: str | None = None) -> PolicyHolder | None:
+    """Find the holder of the first of our policies that exists already, or None if all names are free. Raises ClientError."""
     iam = session.client("iam", region_name=region, endpoint_url=endpoint)
     for name in (names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, *names.EXECUTION_NAMES):
         arn = names.policy_arn(account, region, name)
@@ -25,15 +25,15 @@ def find_holder(session: boto3.Session, account: str, region: str, endpoint: str
             iam.get_policy(PolicyArn=arn)
         except iam.exceptions.NoSuchEntityException:
             continue
-        for one in _regions(session, region, endpoint):
-            if stack := _stack_of(session.client("cloudformation", region_name=one, endpoint_url=endpoint), arn):
-                return Holder(arn, stack, one)
-        return Holder(arn, None, region)
+        for candidate in _regions(session, region, endpoint):
+            if stack := _stack_of(session.client("cloudformation", region_name=candidate, endpoint_url=endpoint), arn):
+                return PolicyHolder(arn, stack, candidate)
+        return PolicyHolder(arn, None, region)
     return None
 
 
-def explain(holder: Holder) -> str:
-    """What the holder means, and what to do about it."""
+def explain_holder(holder: PolicyHolder) -> str:
+    """Return a sentence on why the holder is in the way, and what to do about it."""
     policy = holder.policy_arn.rsplit("/", 1)[-1]
     if holder.stack is None:
         return (
@@ -58,14 +58,14 @@ def explain(holder: Holder) -> str:
 
 
 def _regions(session: boto3.Session, region: str, endpoint: str | None) -> list[str]:
-    """The region asked for first, then every other that the account has enabled."""
+    """Return the requested region first, then every other that the account has enabled."""
     ec2 = session.client("ec2", region_name=region, endpoint_url=endpoint)
-    enabled = {one["RegionName"] for one in ec2.describe_regions()["Regions"]}
+    enabled = {entry["RegionName"] for entry in ec2.describe_regions()["Regions"]}
     return [region, *sorted(enabled - {region})]
 
 
 def _stack_of(cloudformation: Any, physical_id: str) -> str | None:
-    """The stack of this region that holds the resource. One that does not answer is passed over: it is asked for advice alone."""
+    """Return the stack of this region that holds the resource. A region that does not answer is skipped: this is advice alone."""
     try:
         held = cloudformation.describe_stack_resources(PhysicalResourceId=physical_id)["StackResources"]
     except (BotoCoreError, ClientError):

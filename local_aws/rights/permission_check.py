@@ -1,4 +1,4 @@
-"""A question to whoever decides: may this be done to that, under these conditions?"""
+"""One permission check: whether an action is allowed on a resource, under these conditions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ ANY = "*"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PermissionCheck:
     """One action on one resource, with the condition keys that the call carries."""
 
     action: str
@@ -21,12 +21,12 @@ class Asked:
 
 
 def with_tags(change: Change, tags: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The condition keys of a request that carries these tags; by default, all that are wanted."""
+    """Return the condition keys of a request that carries these tags; by default, all that are wanted."""
     wanted = change.tags if tags is None else tags
     keys: dict[str, Any] = {f"aws:RequestTag/{key}": value for key, value in wanted.items()}
     return keys | ({"aws:TagKeys": sorted(wanted)} if wanted else {})
 
 
 def without_tags(keys: set[str]) -> dict[str, Any]:
-    """The condition keys of a request that takes tags away."""
+    """Return the condition keys of a request that removes tags."""
     return {"aws:TagKeys": sorted(keys)}

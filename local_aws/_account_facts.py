@@ -1,4 +1,4 @@
-"""What the embedded AWS holds beyond a template, for the questions that `local_aws.rights` makes of it."""
+"""Facts of the embedded AWS beyond a template, for the checks of `local_aws.rights`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import acm, alb, backup, ec2, iam, secretsmanager, tagging
 
-from local_aws.rights.changes import Known, Properties
+from local_aws.rights.changes import AccountFacts, Properties
 
 
-class Here(Known):
+class EmbeddedAccount(AccountFacts):
     """The account that a request is in."""
 
     def arn(self, kind: str, name: str) -> str:
-        """Of an IAM principal by its name, or of an address."""
+        """Return the ARN of an IAM principal by its name, or of an address."""
         if kind == "elastic-ip":
-            allocation = next((one for one, held in ec2._addresses.items() if held["PublicIp"] == name), "")
+            allocation = next((identifier for identifier, held in ec2._addresses.items() if held["PublicIp"] == name), "")
             return f"arn:aws:ec2:{get_region()}:{get_account_id()}:elastic-ip/{allocation}" if allocation else ""
         records: dict[str, Any] = {
             "role": iam._roles,
@@ -26,50 +26,52 @@ class Here(Known):
         return str((records.get(kind, {}).get(name) or {}).get("Arn", ""))
 
     def tags(self, arn: str) -> dict[str, str]:
-        """Of whatever carries any."""
+        """Return the tags of any resource."""
         _, _, service, _, _, rest = arn.split(":", 5) if arn.count(":") >= 5 else ["", "", "", "", "", ""]
-        look = LOOKS.get(service)
+        look = TAG_READERS.get(service)
         held = look(arn, rest) if look else tagging.resource_tags(arn)
         return {key: value for key, value in _pairs(held) if not key.startswith("aws:")}
 
     def launch_template(self, wanted: Properties) -> Properties:
-        """The data of the version that a group of machines names."""
+        """Return the launch data of the version that an Auto Scaling group names."""
         template = ec2._launch_templates.get(wanted.get("LaunchTemplateId", ""))
         if template is None:
             return {}
         number = {"$Latest": template["LatestVersionNumber"], "$Default": template["DefaultVersionNumber"]}.get(
             str(wanted.get("Version")), wanted.get("Version")
         )
-        found = (one["LaunchTemplateData"] for one in template["Versions"] if str(one["VersionNumber"]) == str(number))
-        data: Properties = next(found, {})
+        launch_data = (
+            version["LaunchTemplateData"] for version in template["Versions"] if str(version["VersionNumber"]) == str(number)
+        )
+        data: Properties = next(launch_data, {})
         return data
 
     def role_of_profile(self, arn: str) -> str:
-        """The role in an instance profile."""
+        """Return the ARN of the role in an instance profile."""
         profile = iam._instance_profiles.get(arn.rpartition("/")[2]) or {}
         roles = profile.get("Roles") or []
         name = roles[0] if roles else ""
         return self.arn("role", name if isinstance(name, str) else name.get("RoleName", ""))
 
 
-def _of_ec2(arn: str, rest: str) -> Any:
+def _ec2_tags(arn: str, rest: str) -> Any:
     return ec2._tags.get(rest.partition("/")[2])
 
 
-def _of_backup(arn: str, rest: str) -> Any:
+def _backup_tags(arn: str, rest: str) -> Any:
     kind, _, name = rest.partition(":")
     vault = kind == "backup-vault"
     record = (backup._vaults if vault else backup._plans).get(name) or {}
     return record.get("BackupVaultTags" if vault else "Tags")
 
 
-LOOKS: dict[str, Callable[[str, str], Any]] = {
+TAG_READERS: dict[str, Callable[[str, str], Any]] = {
     "acm": lambda arn, rest: (acm._certificates.get(arn) or {}).get("Tags"),
-    "backup": _of_backup,
-    "ec2": _of_ec2,
+    "backup": _backup_tags,
+    "ec2": _ec2_tags,
     "elasticloadbalancing": lambda arn, rest: alb._tags.get(arn),
     "secretsmanager": lambda arn, rest: next(
-        (one.get("Tags") for one in secretsmanager._secrets.values() if one.get("ARN") == arn), None
+        (secret.get("Tags") for secret in secretsmanager._secrets.values() if secret.get("ARN") == arn), None
     ),
 }
 
@@ -77,4 +79,4 @@ LOOKS: dict[str, Callable[[str, str], Any]] = {
 def _pairs(held: Any) -> list[tuple[str, str]]:
     if isinstance(held, dict):
         return [(str(key), str(value)) for key, value in held.items()]
-    return [(str(one["Key"]), str(one.get("Value", ""))) for one in held or []]
+    return [(str(tag["Key"]), str(tag.get("Value", ""))) for tag in held or []]

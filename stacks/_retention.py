@@ -1,7 +1,7 @@
-"""What CloudFormation keeps when a stack is removed, or a resource is taken out of it: all that holds data, and what guards it.
+"""Removal policies of resources that outlive their stack, or their place in it: those that hold data, and those that guard it.
 
-A resource that was made by a creation (or an update) that is taken back is removed with it. Kept, it would hold its name, and each
-further try would end with "already exists" (CloudFormation template reference, "DeletionPolicy attribute").
+A resource whose creation (or whose stack's update) is rolled back is removed with it. If it were kept, it would hold its name, and
+each further attempt would end with "already exists" (CloudFormation template reference, "DeletionPolicy attribute").
 """
 
 from aws_cdk import CfnResource, RemovalPolicy
@@ -9,31 +9,31 @@ from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 # DeletionPolicy: RetainExceptOnCreate; UpdateReplacePolicy: Retain.
-KEPT = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
+RETAIN = RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE
 
 
-def keep(construct: IConstruct) -> None:
-    """Keep this resource, save where the very operation that made it is taken back."""
+def retain(construct: IConstruct) -> None:
+    """Retain this resource, except where the operation that made it is rolled back."""
     resource = _resource(construct)
-    resource.apply_removal_policy(KEPT)
+    resource.apply_removal_policy(RETAIN)
     # Another deletion policy alone is no update of a stack that exists (user guide, "No updates to perform"); with this it is one.
     resource.add_metadata("kept", "except on create")
 
 
-def keep_always(construct: IConstruct) -> None:
-    """Keep this resource even where the very operation that made it is taken back: one without a name is in nobody's way.
+def retain_always(construct: IConstruct) -> None:
+    """Retain this resource even where the operation that made it is rolled back: a resource without a name blocks nothing.
 
     CloudFormation's role may remove no key and no volume (`stacks.execution`), so that no template can.
     """
     _resource(construct).apply_removal_policy(RemovalPolicy.RETAIN)
 
 
-def keep_bucket(bucket: s3.Bucket) -> None:
-    """Keep a bucket, and its policy as long as the bucket: a kept bucket without it would answer over plain HTTP."""
-    keep(bucket)
+def retain_bucket(bucket: s3.Bucket) -> None:
+    """Retain a bucket, and its policy as long as the bucket: without the policy it would answer over plain HTTP."""
+    retain(bucket)
     if bucket.policy is None:
         raise ValueError(f"{bucket.node.path} has no policy to keep: enforce_ssl makes one.")
-    keep(bucket.policy)
+    retain(bucket.policy)
 
 
 def _resource(construct: IConstruct) -> CfnResource:

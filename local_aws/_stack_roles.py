@@ -1,4 +1,4 @@
-"""A stack keeps the role that it was last given, and whoever gives one needs the right to pass it on.
+"""The role that a stack keeps once it was given, and the caller's right to pass it on.
 
 CloudFormation user guide, "AWS CloudFormation service role"; API reference, `RoleARN` of each action.
 """
@@ -13,9 +13,9 @@ from ministack.services import iam
 from ministack.services.cloudformation import _change_sets, _stacks, changesets, handlers
 from ministack.services.cloudformation.helpers import _error
 
-from local_aws import _acting, _refusals
-from local_aws._parameter_rights import read_by
-from local_aws.rights.asked import Asked
+from local_aws import _acting_principal, _refusals
+from local_aws._parameter_rights import reading_as
+from local_aws.rights.permission_check import PermissionCheck
 
 Handler = Callable[[dict[str, Any]], Any]
 # Of a stack, and of a change set until it is executed.
@@ -24,17 +24,17 @@ ON_STACKS = ("CreateStack", "UpdateStack", "DeleteStack", "ContinueUpdateRollbac
 
 
 def install() -> None:
-    """Wrap the actions that take a role, and the one that tells of it."""
+    """Wrap the actions that take a role, and the one that shows it."""
     table = handlers._ACTION_HANDLERS
     for name in ON_STACKS:
-        table[name] = _keeping(table[name])
+        table[name] = _keeping_role(table[name])
     table["CreateChangeSet"] = _with_change_set(table["CreateChangeSet"])
     table["ExecuteChangeSet"] = _executing(table["ExecuteChangeSet"])
-    table["DescribeStacks"] = _telling(table["DescribeStacks"])
+    table["DescribeStacks"] = _showing_role(table["DescribeStacks"])
 
 
-def role_of(stack: str) -> str:
-    """The ARN of the role that a stack, or the one that it is nested in, was given; empty if none was."""
+def stack_role(stack: str) -> str:
+    """Return the ARN of the role that a stack, or the one that it is nested in, was given; empty if none was."""
     record = _stacks.get(stack)
     while record is not None:
         if record.get(KEPT):
@@ -43,14 +43,14 @@ def role_of(stack: str) -> str:
     return ""
 
 
-def _keeping(act: Handler) -> Handler:
+def _keeping_role(act: Handler) -> Handler:
     def kept(parameters: dict[str, Any]) -> Any:
         named = handlers._resolve_stack(handlers._p(parameters, "StackName"))
         role = handlers._p(parameters, "RoleARN")
-        held = _held(named)
+        held = _current_role(named)
         if refused := _refused(role, held):
             return refused
-        with read_by(role or held):
+        with reading_as(role or held):
             answer = act(parameters)
         # What is done begins when the answer is sent.
         if role and answer[0] < 400 and (stack := handlers._resolve_stack(handlers._p(parameters, "StackName"))):
@@ -64,11 +64,11 @@ def _with_change_set(create: Handler) -> Handler:
     def created(parameters: dict[str, Any]) -> Any:
         named = handlers._resolve_stack(handlers._p(parameters, "StackName"))
         role = handlers._p(parameters, "RoleARN")
-        held = _held(named)
+        held = _current_role(named)
         if refused := _refused(role, held):
             return refused
         before = set(_change_sets.keys())
-        with read_by(role or held):
+        with reading_as(role or held):
             answer = create(parameters)
         for change_set in set(_change_sets.keys()) - before:
             _change_sets[change_set][KEPT] = role
@@ -82,7 +82,7 @@ def _executing(execute: Handler) -> Handler:
         _, change_set = changesets._find_change_set(handlers._p(parameters, "ChangeSetName"), handlers._p(parameters, "StackName"))
         role = str((change_set or {}).get(KEPT, ""))
         stack = _stacks.get((change_set or {}).get("StackName", ""))
-        with read_by(role or _held(stack)):
+        with reading_as(role or _current_role(stack)):
             answer = execute(parameters)
         if role and answer[0] < 400 and stack is not None:
             stack[KEPT] = role
@@ -91,49 +91,51 @@ def _executing(execute: Handler) -> Handler:
     return executed
 
 
-def _telling(describe: Handler) -> Handler:
+def _showing_role(describe: Handler) -> Handler:
     def described(parameters: dict[str, Any]) -> Any:
         status, headers, body = describe(parameters)
         text = body.decode()
         for name, stack in _stacks.items():
-            if role := role_of(name):
-                told = f"<StackId>{stack['StackId']}</StackId>"
-                text = text.replace(told, f"{told}<RoleARN>{role}</RoleARN>")
+            if role := stack_role(name):
+                stack_id = f"<StackId>{stack['StackId']}</StackId>"
+                text = text.replace(stack_id, f"{stack_id}<RoleARN>{role}</RoleARN>")
         return status, headers, text.encode()
 
     return described
 
 
-def _held(stack: dict[str, Any] | None) -> str:
-    """The role that a stack has. One that was deleted has none."""
+def _current_role(stack: dict[str, Any] | None) -> str:
+    """Return the role that a stack has; empty for a deleted one."""
     return "" if stack is None or stack["StackStatus"] == "DELETE_COMPLETE" else str(stack.get(KEPT, ""))
 
 
 def _refused(passed: str, kept: str) -> Any:
-    """AWS's answer where the caller may not pass the role, or CloudFormation cannot take it; else None."""
+    """Return AWS's answer where the caller may not pass the role, or CloudFormation cannot assume it; else None."""
     if passed:
         try:
             denied = _denied(passed)
-        except _acting.NobodyKnown as error:
+        except _acting_principal.UnknownPrincipal as error:
             return _error("AccessDenied", str(error), 403)
         if denied is not None:
-            return _error("AccessDenied", _refusals.sentence(denied), 403)
+            return _error("AccessDenied", _refusals.denial_sentence(denied), 403)
     role = passed or kept
     return _error("ValidationError", f"Role {role} is invalid or cannot be assumed") if role and not _can_be_assumed(role) else None
 
 
-def _denied(role: str) -> _acting.Denied | None:
-    """IAM user guide, "Grant a user permissions to pass a role to an AWS service"."""
-    caller = _acting.of_caller()
+def _denied(role: str) -> _acting_principal.Denied | None:
+    """Return the caller's refusal of iam:PassRole (IAM user guide, "Grant a user permissions to pass a role to an AWS service")."""
+    caller = _acting_principal.caller_principal()
     caller.keys = {}
-    return _acting.refusal(caller, Asked("iam:PassRole", role, {"iam:PassedToService": _acting.SERVICE}), {})
+    return _acting_principal.refusal(
+        caller, PermissionCheck("iam:PassRole", role, {"iam:PassedToService": _acting_principal.SERVICE}), {}
+    )
 
 
 def _can_be_assumed(role: str) -> bool:
-    """Whether it is there, and lets CloudFormation take it."""
+    """Return whether the role exists, and lets CloudFormation assume it."""
     record = iam._roles.get(role.rpartition("/")[2])
     if record is None or record["Arn"] != role:
         return False
-    context = EvalContext(_acting.SERVICE, "Service", get_account_id(), "sts:AssumeRole", role, get_region())
+    context = EvalContext(_acting_principal.SERVICE, "Service", get_account_id(), "sts:AssumeRole", role, get_region())
     trust = record["AssumeRolePolicyDocument"]
-    return bool(iam_evaluator.evaluate_resource_policy(trust, context, service=_acting.SERVICE).decision == "Allow")
+    return bool(iam_evaluator.evaluate_resource_policy(trust, context, service=_acting_principal.SERVICE).decision == "Allow")

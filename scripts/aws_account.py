@@ -1,4 +1,4 @@
-"""What `make up` asks AWS before it starts anything on it."""
+"""Questions of `make up` to AWS before it starts anything on it."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ class Failed(RuntimeError):
 
 
 def is_bootstrapped(environment: Mapping[str, str], region: str) -> bool:
-    """Whether `cdk bootstrap` was run there. Raises Failed."""
+    """Return whether `cdk bootstrap` was run there. Raises Failed."""
     session = boto3.Session(
         aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
@@ -32,7 +32,7 @@ def is_bootstrapped(environment: Mapping[str, str], region: str) -> bool:
 
 
 def own_account() -> str:
-    """The account that this environment leads to. Raises Failed."""
+    """Return the account that this environment leads to. Raises Failed."""
     try:
         return str(boto3.client("sts").get_caller_identity()["Account"])
     except (BotoCoreError, ClientError) as error:

@@ -1,6 +1,6 @@
-"""Names that are taken: types that ministack makes over what is there already, where AWS refuses.
+"""Name conflicts: refused as on AWS, for types that ministack makes over an existing one.
 
-What a stack left behind (DeletionPolicy Retain) is in the way of the next one. ministack itself refuses for buckets, and
+A resource that a stack left behind (DeletionPolicy Retain) blocks the next one. ministack itself refuses for buckets, and
 `_secrets`, `_resources` and `_host_resources` for secrets, principals and vaults.
 """
 
@@ -29,20 +29,20 @@ def _refusing(create: Callable[..., Any], refuse: Callable[[Properties], None]) 
 
 
 def _bucket_policy(properties: Properties) -> None:
-    """aws-samples/aws-cdk-examples issue 1022 shows the words."""
+    """Refuse a second policy of a bucket (the words are from aws-samples/aws-cdk-examples issue 1022)."""
     if (bucket := properties.get("Bucket")) in s3._bucket_policies:
         raise ValueError(f"The bucket policy already exists on bucket {bucket}. (HandlerErrorCode: AlreadyExists)")
 
 
 def _alias(properties: Properties) -> None:
-    """KMS API reference, "CreateAlias"."""
+    """Refuse an alias that exists (KMS API reference, "CreateAlias")."""
     arn = kms._alias_arn(properties.get("AliasName", ""))
     if arn in kms._aliases:
         raise ValueError(f"An alias with the name {arn} already exists (AlreadyExistsException)")
 
 
 def _log_group(properties: Properties) -> None:
-    """CloudWatch Logs API reference, "CreateLogGroup"."""
+    """Refuse a log group that exists (CloudWatch Logs API reference, "CreateLogGroup")."""
     if (name := properties.get("LogGroupName")) in cloudwatch_logs._log_groups:
         raise ValueError(
             f"Resource of type 'AWS::Logs::LogGroup' with identifier '{name}' already exists. (HandlerErrorCode: AlreadyExists)"
