@@ -15,7 +15,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.research.catalogue.unmade import is_unmade, remove_analysis, rename_bucket, try_again
 
-DEEDS = ("try-again", "rename", "remove")
+ACTIONS = ("try-again", "rename", "remove")
 
 
 @require_http_methods(["GET", "POST"])
@@ -26,7 +26,7 @@ def bucket(request: HttpRequest, slug: str) -> HttpResponse:
         raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
     analysis = get_object_or_404(Analysis.objects.select_related("stack"), slug=slug)
     error, deed = "", request.POST.get("deed", "")
-    if request.method == "POST" and deed in DEEDS:
+    if request.method == "POST" and deed in ACTIONS:
         try:
             return _done(request, analysis, deed)
         except Refused as refusal:

@@ -20,7 +20,7 @@ from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
 from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.catalogue.models import AccessRequest
-from control_plane.research.catalogue.requests import ask, withdraw
+from control_plane.research.catalogue.requests import request_analysis, withdraw
 from control_plane.research.catalogue.unmade import is_unmade
 from web.catalogue.rendering import to_html
 
@@ -30,7 +30,7 @@ MAX_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AnalysisAccess:
     """One of my groups beside an analysis: its grant, or what it asked for last."""
 
     group: Group
@@ -63,13 +63,13 @@ def index(request: HttpRequest) -> HttpResponse:
         wanted = Q(name__icontains=typed) | Q(slug__icontains=typed) | Q(entry__summary__icontains=typed)
         analyses = analyses.filter(wanted)
     page = Paginator(analyses, PER_PAGE).get_page(request.GET.get("page"))
-    mine = Grant.objects.wanted().filter(group__in=_my_groups(request), analysis__in=[one.pk for one in page.object_list])
+    mine = Grant.objects.wanted().filter(group__in=_my_groups(request), analysis__in=[analysis.pk for analysis in page.object_list])
     names: dict[int, list[str]] = {}
     for analysis_id, name in mine.values_list("analysis_id", "group__name").order_by("group__name"):
         names.setdefault(analysis_id, []).append(name)
     context: dict[str, Any] = {
         "page": page,
-        "shown": [(one, getattr(one, "entry", None), names.get(one.pk, [])) for one in page.object_list],
+        "shown": [(analysis, getattr(analysis, "entry", None), names.get(analysis.pk, [])) for analysis in page.object_list],
         "typed": typed,
     }
     if is_administrator(request.user):
@@ -81,22 +81,22 @@ def index(request: HttpRequest) -> HttpResponse:
 @login_required
 def analysis(request: HttpRequest, slug: str) -> HttpResponse:
     """One analysis: what it is for, and how each of my groups stands to it, which follows live."""
-    found = Analysis.objects.select_related("stack").filter(slug=slug).first()
-    if found is None:
+    analysis = Analysis.objects.select_related("stack").filter(slug=slug).first()
+    if analysis is None:
         raise NotYours("There is no such analysis.")
-    standings = _standings(request, found)
+    standings = _standings(request, analysis)
     context: dict[str, Any] = {
-        "analysis": found,
+        "analysis": analysis,
         "standings": standings,
-        "is_moving": any(one.is_moving for one in standings),
+        "is_moving": any(standing.is_moving for standing in standings),
     }
     if request.headers.get("HX-Request"):
         return render(request, "catalogue/_standings.html", context)
-    entry = entry_of(found)
-    shows_bucket = is_administrator(request.user) or any(one.grant for one in standings)
+    entry = entry_of(analysis)
+    shows_bucket = is_administrator(request.user) or any(standing.grant for standing in standings)
     context |= {"entry": entry, "description": to_html(entry.description), "shows_bucket": shows_bucket}
     if is_administrator(request.user):
-        context["can_change_bucket"] = is_unmade(found)
+        context["can_change_bucket"] = is_unmade(analysis)
     return render(request, "catalogue/analysis.html", context)
 
 
@@ -104,12 +104,12 @@ def analysis(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 def ask_for(request: HttpRequest, slug: str) -> HttpResponse:
     """Ask that one of my groups may use it."""
-    found = get_object_or_404(Analysis, slug=slug)
+    analysis = get_object_or_404(Analysis, slug=slug)
     group = Group.objects.select_related("stack").filter(pk__in=_my_groups(request), slug=request.POST.get("group", "")).first()
     if group is None:
         raise NotYours("You are not in that group.")
     try:
-        ask(group=group, analysis=found, reason=request.POST.get("reason", ""), actor=Actor.of_request(request))
+        request_analysis(group=group, analysis=analysis, reason=request.POST.get("reason", ""), actor=Actor.of_request(request))
         messages.success(request, f"Asked for {group.name}. An administrator decides; you are told by e-mail, and here.")
     except Refused as error:
         messages.error(request, str(error))
@@ -137,7 +137,7 @@ def _my_groups(request: HttpRequest) -> QuerySet[Any, Any]:
     return Membership.objects.wanted().filter(user=request.user, group__retired_at=None).values("group")
 
 
-def _standings(request: HttpRequest, found: Analysis) -> list[Standing]:
+def _standings(request: HttpRequest, analysis: Analysis) -> list[AnalysisAccess]:
     """In four queries, whatever the number of groups."""
     memberships = (
         Membership.objects.wanted()
@@ -145,17 +145,19 @@ def _standings(request: HttpRequest, found: Analysis) -> list[Standing]:
         .select_related("group__stack")
         .order_by("group__name")[:MAX_GROUPS]
     )
-    mine = {one.group_id: one for one in memberships}
+    mine = {membership.group_id: membership for membership in memberships}
     # Before the grants: what is decided between the two is seen as waiting or as granted, never as neither.
     asked = {
-        one.group_id: one
-        for one in AccessRequest.objects.filter(group__in=mine, analysis=found).select_related("asked_by").order_by("pk")
+        access_request.group_id: access_request
+        for access_request in AccessRequest.objects.filter(group__in=mine, analysis=analysis)
+        .select_related("asked_by")
+        .order_by("pk")
     }
-    grants = {one.group_id: one for one in Grant.objects.wanted().filter(group__in=mine, analysis=found)}
+    grants = {grant.group_id: grant for grant in Grant.objects.wanted().filter(group__in=mine, analysis=analysis)}
     for pk, grant in grants.items():
         grant.group = mine[pk].group
-    is_made = not found.unmade_reason
+    is_made = not analysis.unmade_reason
     return [
-        Standing(one.group, one.access_state == AccessState.ACTIVE, grants.get(pk), asked.get(pk), is_made)
-        for pk, one in mine.items()
+        AnalysisAccess(membership.group, membership.access_state == AccessState.ACTIVE, grants.get(pk), asked.get(pk), is_made)
+        for pk, membership in mine.items()
     ]

@@ -154,10 +154,12 @@ def old_key(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def rotate_for(request: HttpRequest, slug: str, username: str) -> HttpResponse:
     """A new key for a member, whom the group's managers and administrators name by their AWS username."""
-    found = Membership.objects.wanted().select_related("group__stack", "user").filter(group__slug=slug, username=username).first()
-    if found is None or not may_decide(Actor.of_request(request), found.group):
+    membership = (
+        Membership.objects.wanted().select_related("group__stack", "user").filter(group__slug=slug, username=username).first()
+    )
+    if membership is None or not may_decide(Actor.of_request(request), membership.group):
         raise NotYours("There is no such member of a group that you manage. Nothing was changed.")
-    return _rotate(request, found, back=found.group.get_absolute_url())
+    return _rotate(request, membership, back=membership.group.get_absolute_url())
 
 
 @require_POST

@@ -19,7 +19,7 @@ from web.deployments.views import for_administrators
 
 PER_PAGE = 25
 # The newest deployments that a stack's page shows; the list has the rest.
-NEWEST = 10
+MAX_NEWEST = 10
 
 
 @require_GET
@@ -44,7 +44,7 @@ def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
     context = {
         "stack": stack,
         "on_aws": on_aws(stack),
-        "deployments": stack.deployments.select_related("stack").prefetch_related("changes")[:NEWEST],
+        "deployments": stack.deployments.select_related("stack").prefetch_related("changes")[:MAX_NEWEST],
     }
     return render(request, "deployments/stack.html", context)
 
@@ -81,7 +81,7 @@ def stack_deploy_ours(request: HttpRequest, pk: int) -> HttpResponse:
     return _deploy(request, pk, requests.deploy_ours, "Deploying what the database says of {} has started.")
 
 
-def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], told: str) -> HttpResponse:
+def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], message: str) -> HttpResponse:
     """Ask for a deployment of the stack, and follow it; or say why there is none."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     try:
@@ -89,7 +89,7 @@ def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], told:
     except Refused as refusal:
         messages.error(request, str(refusal))
         return _back(request, stack)
-    messages.success(request, told.format(stack.title))
+    messages.success(request, message.format(stack.title))
     return redirect(deployment)
 
 

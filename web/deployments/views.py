@@ -31,7 +31,7 @@ MAX_LINES = 1000
 # The stacks that a confirmation names; the rest is told as a number.
 MAX_NAMED = 50
 # The longest reason that is kept, in characters.
-MAX_REASON = 400
+MAX_REASON_CHARACTERS = 400
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
@@ -145,7 +145,7 @@ def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
 @for_administrators
 def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
     """Refuse it: it ends."""
-    reason = " ".join(request.POST.get("reason", "").split())[:MAX_REASON]
+    reason = " ".join(request.POST.get("reason", "").split())[:MAX_REASON_CHARACTERS]
     try:
         deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
     except Refused as refusal:

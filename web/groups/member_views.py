@@ -37,7 +37,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "place": place,
         "others": others[:MAX_OFFERED],
         "accesses": Access.choices,
-        "other_access": next(one for one in Access if one != membership.access),
+        "other_access": next(access for access in Access if access != membership.access),
         "may_have_key": group.allows_keys or is_administrator(request.user),
         "ends_on": timezone.localtime(membership.ends_at).date() if membership.ends_at else None,
         "today": timezone.localdate(),

@@ -52,30 +52,30 @@ def render_home(request: HttpRequest, form: AskForm | None = None) -> HttpRespon
 @login_required
 def group(request: HttpRequest, slug: str) -> HttpResponse:
     """A group's members and analyses, to those who are in it and to administrators; to others it does not exist."""
-    found, mine = visible_group(request, slug)
+    group, mine = visible_group(request, slug)
     actor = Actor.of_request(request)
-    decides = may_decide(actor, found)
+    decides = may_decide(actor, group)
     # Before the rows that it changes: what ends between the two is looked at once more.
-    deployment = latest_deployments([found.stack_id]).get(found.stack_id)
-    members = found.memberships.not_ended().order_by("-is_manager", "user__email")
+    deployment = latest_deployments([group.stack_id]).get(group.stack_id)
+    members = group.memberships.not_ended().order_by("-is_manager", "user__email")
     page = Paginator(members, MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
     shown = _in_order(page.object_list)
-    attach_key_ages(found, shown)
+    attach_key_ages(group, shown)
     context: dict[str, Any] = {
-        "group": found,
+        "group": group,
         "mine": mine,
         "decides": decides,
         "page": page,
         "places": shown,
-        "grants": list(found.grants.with_state().not_ended().select_related("analysis")),
+        "grants": list(group.grants.with_state().not_ended().select_related("analysis")),
         "deployment": deployment,
     }
     context["look_again"] = _is_moving(deployment, shown, context["grants"])
     if request.headers.get("HX-Request"):
         return render(request, "home/_group.html", context)
-    context["on_aws"] = on_aws(found.stack) if is_administrator(request.user) else None
+    context["on_aws"] = on_aws(group.stack) if is_administrator(request.user) else None
     if decides:
-        context |= _decisions(found)
+        context |= _decisions(group)
     return render(request, "home/group.html", context)
 
 
@@ -107,8 +107,8 @@ def _is_moving(deployment: Deployment | None, members: list[Place], grants: list
 
 def _in_order(memberships: Any) -> list[Place]:
     """The places of these memberships, managers first as they are on the page."""
-    found = places(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
-    return sorted(found, key=lambda place: (not place.membership.is_manager, place.membership.user.email))
+    rows = places(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
+    return sorted(rows, key=lambda place: (not place.membership.is_manager, place.membership.user.email))
 
 
 def _decisions(group: Group) -> dict[str, Any]:

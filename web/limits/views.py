@@ -23,16 +23,16 @@ def page(request: HttpRequest) -> HttpResponse:
     """What the account uses, and a page of groups."""
     if not is_administrator(request.user):
         raise PermissionDenied("Quotas are shown to administrators. Your own groups are on your home page.")
-    found = standings()
+    headroom = standings()
     newest = StoredManifest.objects.filter(generation=F("stack__generation"), stack__group__isnull=False)
     groups = Paginator(newest.select_related("stack__group").order_by("stack__group__slug"), GROUPS_PER_PAGE)
     shown = groups.get_page(request.GET.get("page"))
     context = {
-        "standings": found,
-        "warnings": warnings(found),
+        "standings": headroom,
+        "warnings": warnings(headroom),
         "readings": Reading.objects.order_by("account"),
         "page": shown,
-        "groups": [group_figures(one) for one in shown],
+        "groups": [group_figures(manifest) for manifest in shown],
         "most": group_limits(),
     }
     return render(request, "quotas/page.html", context)

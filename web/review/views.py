@@ -122,7 +122,7 @@ def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """Make its group, or its analyses, known again."""
     _require_administrator(request)
     row = get_object_or_404(UnmanagedResource, pk=pk)
-    people = {one.username: request.POST.get(f"person-{one.username}", "") for one in members(row)}
+    people = {member.username: request.POST.get(f"person-{member.username}", "") for member in members(row)}
     typed = {"confirmation": request.POST.get("confirmation", ""), "name": request.POST.get("name", "")}
     actor = Actor.of_request(request)
     return _decide(request, row, lambda: deciding.take_over(row, people=people, actor=actor, **typed), "taken over")
@@ -139,14 +139,14 @@ def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     return _decide(request, row, lambda: deciding.remove(row, confirmation=confirmation, actor=actor), "being removed")
 
 
-def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], told: str) -> HttpResponse:
+def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], outcome: str) -> HttpResponse:
     """Carry a decision out, and follow its deployment; or say why it is refused."""
     try:
         deployment = decision()
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("review:unmanaged", row.pk)
-    messages.success(request, f"{row.name} is {told}.")
+    messages.success(request, f"{row.name} is {outcome}.")
     return redirect(deployment) if deployment is not None else redirect("review:page")
 
 

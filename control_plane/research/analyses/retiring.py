@@ -25,7 +25,7 @@ from control_plane.research.jobs.models import Job
 MAX_NAMED = 5
 
 
-def ask(
+def request_retirement(
     *, analysis: Analysis, confirmation: str, actor: Actor, bucket: BucketChoice = BucketChoice.KEEP, at_once: bool = False
 ) -> AnalysisRetirement:
     """Have an analysis retired after RETIREMENT_DAYS. From now on nobody can be granted it, or ask for it.
@@ -60,7 +60,7 @@ def ask(
     return retirement
 
 
-def undo(*, analysis: Analysis, actor: Actor) -> AnalysisRetirement:
+def undo_retirement(*, analysis: Analysis, actor: Actor) -> AnalysisRetirement:
     """Offer the analysis again, as it was. Raises RetirementRefused once it is being carried out, or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():

@@ -12,7 +12,7 @@ from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
-from control_plane.research.catalogue.checking import check, check_schema, read
+from control_plane.research.catalogue.checking import check_configuration, check_schema, parse_configuration
 from control_plane.research.catalogue.documents import Unreadable
 from control_plane.research.catalogue.models import Entry
 
@@ -22,7 +22,7 @@ FIELDS = ("summary", "description", *LINKS, "template", "schema", "is_custom", "
 FILES = {"description.md": "description", "template.yaml": "template", "schema.json": "schema"}
 
 
-class NotDescribed(Refused):
+class InvalidEntry(Refused):
     """Something in the description cannot be taken. `field` says what."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -57,17 +57,17 @@ def describe(*, analysis: Analysis, actor: Actor, **fields: Any) -> Entry:
 
 def read_folder(folder: Path) -> dict[str, str]:
     """What a folder of files says of an analysis, by field. Raises NotDescribed for what cannot be read, or if nothing is there."""
-    found = {}
+    texts = {}
     for name, field in FILES.items():
         try:
-            found[field] = (folder / name).read_text(encoding="utf-8")
+            texts[field] = (folder / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
-            raise NotDescribed(field, f"{folder / name} cannot be read: {error}.") from error
-    if not found:
-        raise NotDescribed("description", f"{folder} holds none of {', '.join(FILES)}.")
-    return found
+            raise InvalidEntry(field, f"{folder / name} cannot be read: {error}.") from error
+    if not texts:
+        raise InvalidEntry("description", f"{folder} holds none of {', '.join(FILES)}.")
+    return texts
 
 
 def _tidy(value: Any) -> Any:
@@ -86,24 +86,26 @@ def _check(entry: Entry) -> None:
         entry.clean_fields(exclude=["analysis", *LINKS])
     except ValidationError as error:
         name, messages = next(iter(error.message_dict.items()))
-        raise NotDescribed(name, " ".join(messages)) from None
+        raise InvalidEntry(name, " ".join(messages)) from None
 
 
 def _check_link(name: str, link: str) -> None:
     try:
         URLValidator(schemes=["https"])(link) if link else None
     except ValidationError:
-        raise NotDescribed(name, f"{link!r} is no https:// address.") from None
+        raise InvalidEntry(name, f"{link!r} is no https:// address.") from None
 
 
 def _check_texts(entry: Entry) -> None:
-    for name, reads in (("schema", check_schema), ("template", read)):
+    for name, reads in (("schema", check_schema), ("template", parse_configuration)):
         text = getattr(entry, name)
         try:
             reads(text) if text.strip() else None
         except Unreadable as refused:
-            raise NotDescribed(name, str(refused.problem)) from None
+            raise InvalidEntry(name, str(refused.problem)) from None
     if not entry.template.strip():
         return
-    if wrong := [one for one in check(entry.template, entry.template, entry.schema) if not one.is_warning]:
-        raise NotDescribed("template", f"It does not fit the schema. {wrong[0]}")
+    if wrong := [
+        problem for problem in check_configuration(entry.template, entry.template, entry.schema) if not problem.is_warning
+    ]:
+        raise InvalidEntry("template", f"It does not fit the schema. {wrong[0]}")

@@ -15,12 +15,12 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment, Stack
 
-Which = Literal["default", "all", "some"]
+AnalysisSelection = Literal["default", "all", "some"]
 MAX_GROUPS, MAX_ANALYSES = 500, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class GrantPlan:
     """What a grant would change in one group: the analyses that it would get, or get to another extent.
 
     `narrowed` are those of them that it may write in now, and only read then.
@@ -31,7 +31,7 @@ class Plan:
     narrowed: tuple[Analysis, ...] = ()
 
 
-def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
+def select_analyses(which: AnalysisSelection, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
     """The default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
     match which:
         case "all":
@@ -42,17 +42,17 @@ def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
             return Analysis.objects.offered().filter(slug__in=list(slugs))
 
 
-def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[Plan]:
+def plan_grants(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[GrantPlan]:
     """What granting would change, group by group; those it would not change are left out. In one query."""
     wanted = Grant.objects.wanted().filter(group__in=groups).values_list("group_id", "analysis_id", "level")
     held = {(group, analysis): had for group, analysis, had in wanted}
     plans = []
     for group in groups:
-        changed = tuple(one for one in analyses if held.get((group.pk, one.pk)) != level)
+        changed = tuple(analysis for analysis in analyses if held.get((group.pk, analysis.pk)) != level)
         # Whatever else it has can only be more.
-        narrowed = tuple(one for one in changed if level == Grant.Level.READ_ONLY and (group.pk, one.pk) in held)
-        plans.append(Plan(group, changed, narrowed))
-    return [one for one in plans if one.analyses]
+        narrowed = tuple(analysis for analysis in changed if level == Grant.Level.READ_ONLY and (group.pk, analysis.pk) in held)
+        plans.append(GrantPlan(group, changed, narrowed))
+    return [plan for plan in plans if plan.analyses]
 
 
 def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
@@ -69,7 +69,7 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
     with transaction.atomic():
         # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
         # groups have, so that whoever is second leaves alone what the first has granted.
-        list(Stack.objects.select_for_update().filter(pk__in=[one.stack_id for one in groups]).order_by("pk"))
+        list(Stack.objects.select_for_update().filter(pk__in=[group.stack_id for group in groups]).order_by("pk"))
         refuse_retired_analyses(analyses)
-        planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
-        return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]
+        planned = sorted(plan_grants(analyses=analyses, groups=groups, level=level), key=lambda plan: plan.group.stack_id)
+        return [grant_analyses(analyses=plan.analyses, group=plan.group, level=level, actor=actor) for plan in planned]

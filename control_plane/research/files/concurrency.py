@@ -2,16 +2,16 @@
 
 import threading
 
-AT_ONCE = 2
+MAX_AT_ONCE = 2
 
-_slots = threading.BoundedSemaphore(AT_ONCE)
+_slots = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
 class Busy(RuntimeError):
     """This process sends as much as it may."""
 
 
-class Slot:
+class SendingSlot:
     """One of the few, taken until it is closed. Raises Busy where there is none."""
 
     def __init__(self) -> None:

@@ -7,41 +7,41 @@ A browser takes the parts `.` and `..` out of an address before it asks, also wh
 from collections.abc import Iterator
 
 from control_plane.research.files.archive import safe_names
-from control_plane.research.files.concurrency import Slot
+from control_plane.research.files.concurrency import SendingSlot
 from control_plane.research.storage.group_folder import GroupFolder
-from control_plane.research.storage.objects import Stored, check_keys, look_up, read, read_first
+from control_plane.research.storage.objects import StoredObject, check_keys, look_up_objects, read_first_bytes, read_object
 
 MAX_FIRST_BYTES = 256_000
 
 
-class Single:
+class SingleFile:
     """One object, sent while it is read. Holds one of the few slots until it is closed, which its response does."""
 
-    def __init__(self, place: GroupFolder, key: str) -> None:
+    def __init__(self, folder: GroupFolder, key: str) -> None:
         """Look it up. Raises Busy, PermissionDenied for a key that is not the group's, NotFound or NoAnswer."""
-        check_keys(place, [key], may_have_dots=True)
-        self._slot = Slot()
+        check_keys(folder, [key], may_have_dots=True)
+        self._slot = SendingSlot()
         try:
-            (self.stored,) = look_up(place, [key])
+            (self.stored,) = look_up_objects(folder, [key])
         except BaseException:
             self.close()
             raise
-        self._place = place
+        self._folder = folder
 
     def __iter__(self) -> Iterator[bytes]:
         # An object that cannot be read raises, which breaks the connection off: half a file never looks whole.
-        yield from read(self._place, self.stored)
+        yield from read_object(self._folder, self.stored)
 
     def close(self) -> None:
         """Give the slot back. May be called again."""
         self._slot.close()
 
 
-def beginning(place: GroupFolder, key: str, most: int) -> tuple[Stored, bytes]:
+def read_beginning(folder: GroupFolder, key: str, max_bytes: int) -> tuple[StoredObject, bytes]:
     """Look the object up and read its first bytes, for a preview. Raises as `Single` does, but for Busy."""
-    check_keys(place, [key], may_have_dots=True)
-    (stored,) = look_up(place, [key])
-    return stored, read_first(place, stored, most)
+    check_keys(folder, [key], may_have_dots=True)
+    (stored,) = look_up_objects(folder, [key])
+    return stored, read_first_bytes(folder, stored, max_bytes)
 
 
 def download_name(key: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INPUTS, SUBMISSIONS = "inputs/", "submissions/"
 # What a back end is triggered by, whatever stands before it.
 SUBMISSION_ENDING = "submit.json"
-LONGEST_SHOWN = 500
+MAX_SHOWN_CHARACTERS = 500
 _BEGINNING, _STATUS, _TIME, _LAST = "DATANAME:", "| STATUS:", "TIME:", "| LAST COMMAND:"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
@@ -50,7 +50,7 @@ class DataSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableLine:
     """A line that begins as a data set's, and says nothing that can be read. `line` counts from 1."""
 
     line: int
@@ -62,21 +62,21 @@ class Certificate:
     """What a certificate says. Where it names a data set twice, the last line holds."""
 
     datasets: tuple[DataSet, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[UnreadableLine, ...] = ()
 
-    def of(self, path: str) -> DataSet | None:
+    def for_path(self, path: str) -> DataSet | None:
         """What it says of this data set."""
-        return next((one for one in self.datasets if one.path == path), None)
+        return next((dataset for dataset in self.datasets if dataset.path == path), None)
 
     def by_path(self) -> dict[str, DataSet]:
         """All of it, by data set."""
-        return {one.path: one for one in self.datasets}
+        return {dataset.path: dataset for dataset in self.datasets}
 
 
 def parse_certificate(text: str) -> Certificate:
     """Read a certificate as far as it can be read. A last line without an end is one that is being written, unless it is whole."""
-    found: dict[str, DataSet] = {}
-    unreadable: list[Unreadable] = []
+    datasets: dict[str, DataSet] = {}
+    unreadable: list[UnreadableLine] = []
     lines = _LINE_END.split(text.removeprefix("\ufeff"))
     for number, raw in enumerate(lines, start=1):
         line = clean(raw).strip()
@@ -84,11 +84,11 @@ def parse_certificate(text: str) -> Certificate:
             continue
         if dataset := _data_set(line):
             # Taken out first, so that the order is that of the last lines.
-            found.pop(dataset.path, None)
-            found[dataset.path] = dataset
+            datasets.pop(dataset.path, None)
+            datasets[dataset.path] = dataset
         elif number < len(lines):
-            unreadable.append(Unreadable(number, _cut(line)))
-    return Certificate(tuple(found.values()), tuple(unreadable))
+            unreadable.append(UnreadableLine(number, _cut(line)))
+    return Certificate(tuple(datasets.values()), tuple(unreadable))
 
 
 def clean(text: str) -> str:
@@ -96,7 +96,7 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def submission(inputs: Sequence[str], config_key: str, timestamp: int, instance_type: str = "") -> bytes:
+def submission_body(inputs: Sequence[str], config_key: str, timestamp: int, instance_type: str = "") -> bytes:
     """The body of `submit.json`."""
     document: dict[str, object] = {"dataname": list(inputs), "configname": config_key, "timestamp": str(timestamp)}
     if instance_type:
@@ -147,4 +147,4 @@ def _data_set(line: str) -> DataSet | None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"

@@ -13,7 +13,7 @@ from control_plane.research.jobs.tasks import look_at_job
 MAX_AT_ONCE = 50
 # A job that was silent for long is looked at now and then; one that is older than this, on its own page alone.
 SILENT_WAIT = timedelta(minutes=15)
-OLDEST = timedelta(days=60)
+MAX_AGE = timedelta(days=60)
 
 
 def look_at_open_jobs() -> int:
@@ -21,7 +21,7 @@ def look_at_open_jobs() -> int:
     now = timezone.now()
     late = Q(looked_at=None) | Q(looked_at__lt=now - timedelta(seconds=config().job_look_seconds))
     silent = Q(state=Job.State.SILENT) & Q(looked_at__gte=now - SILENT_WAIT)
-    due = Job.objects.open().filter(late, submitted_at__gt=now - OLDEST).exclude(silent)
+    due = Job.objects.open().filter(late, submitted_at__gt=now - MAX_AGE).exclude(silent)
     started = 0
     for pk, seen in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
         # Whoever moves the time looks: two workers never both do.

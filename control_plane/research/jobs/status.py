@@ -20,7 +20,7 @@ from control_plane.research.files.hidden import is_shown
 from control_plane.research.jobs import protocol
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Certificate, Status
-from control_plane.research.jobs.submitting import WRITING, matched, write
+from control_plane.research.jobs.submitting import WRITE_TIMEOUT, match_data_sets, write_submission
 from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.presence import is_missing, status_of
 from control_plane.research.storage.sessions import jobs_client
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # A thousand data sets take about 200 kB.
-CERTIFICATE_BYTES = 4 * 1024 * 1024
+MAX_CERTIFICATE_BYTES = 4 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -37,7 +37,7 @@ logger = logging.getLogger("cohort.jobs")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class JobStatus:
     """What S3 said of a job. `heard_at` is when its back end last wrote something."""
 
     state: Job.State
@@ -49,12 +49,12 @@ class Seen:
 
     def count(self, *statuses: Status) -> int:
         """How many of the job's data sets are said to be so."""
-        return sum(1 for one in self.datasets.values() if one is not None and one.status in statuses)
+        return sum(1 for dataset in self.datasets.values() if dataset is not None and dataset.status in statuses)
 
     @property
     def unmentioned(self) -> int:
         """Of how many data sets nothing is said."""
-        return sum(1 for one in self.datasets.values() if one is None)
+        return sum(1 for dataset in self.datasets.values() if dataset is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,21 @@ class LogPart:
     was_replaced: bool = False
 
 
-def look_at(job_id: int) -> None:
+def update_job(job_id: int) -> None:
     """Look at one job, if its group may still reach it. What cannot be seen now is looked at again with the next sweep."""
     job = Job.objects.open().select_related("group__stack", "analysis", "submitted_by").filter(pk=job_id).first()
     if job is None or not _is_within_reach(job):
         return
     try:
         client = jobs_client(job.group, job.analysis)
-        if job.written_at is None and timezone.now() - job.submitted_at > WRITING:
-            write(client, job)
-        note(job, look(job, client))
+        if job.written_at is None and timezone.now() - job.submitted_at > WRITE_TIMEOUT:
+            write_submission(client, job)
+        save_status(job, read_status(job, client))
     except Refused as error:
         logger.warning("%s: not seen now, tried again later: %s", job.name, error)
 
 
-def look(job: Job, client: "S3Client") -> Seen:
+def read_status(job: Job, client: "S3Client") -> JobStatus:
     """See how the job is, with three requests at most, or a fourth where S3 will not say whether the certificate is there.
 
     Raises NoAnswer: then nothing is known, and nothing is changed.
@@ -93,28 +93,28 @@ def look(job: Job, client: "S3Client") -> Seen:
         # after the end was seen is the last one.
         ends = client.list_objects_v2(Bucket=bucket, Prefix=protocol.end_key(job), MaxKeys=1).get("Contents", [])
         listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{job.prefix}logs/")
-        there = {one["Key"]: one for one in listed.get("Contents", [])}
+        logs = {entry["Key"]: entry for entry in listed.get("Contents", [])}
         text, told_at = "", None
-        if certificate_key in there or listed.get("IsTruncated"):
+        if certificate_key in logs or listed.get("IsTruncated"):
             text, told_at = _read_certificate(client, bucket, certificate_key)
     except (BotoCoreError, ClientError) as error:
         raise NoAnswer(f"S3 did not say how the job is: {error}. Nothing was changed; this page asks again.") from error
     certificate = protocol.parse_certificate(text)
     ended_at = ends[0]["LastModified"] if ends and ends[0]["Key"] == protocol.end_key(job) else None
-    heard = [one["LastModified"] for key, one in there.items() if is_shown(key)]
-    seen = Seen(
+    heard = [entry["LastModified"] for key, entry in logs.items() if is_shown(key)]
+    seen = JobStatus(
         Job.State.SUBMITTED,
         certificate,
-        matched(job, certificate),
-        {key: one["Size"] for key, one in there.items()},
+        match_data_sets(job, certificate),
+        {key: entry["Size"] for key, entry in logs.items()},
         # A long list may not reach the certificate.
         max([*heard, *(time for time in (told_at, ended_at) if time)], default=None),
         ended_at,
     )
-    return Seen(_state(job, seen), seen.certificate, seen.datasets, seen.logs, seen.heard_at, seen.ended_at)
+    return JobStatus(_state(job, seen), seen.certificate, seen.datasets, seen.logs, seen.heard_at, seen.ended_at)
 
 
-def note(job: Job, seen: Seen) -> None:
+def save_status(job: Job, seen: JobStatus) -> None:
     """Keep what was seen. Who sees the end first tells it, once; a job that has ended stays as it is."""
     fields = {
         "state": seen.state,
@@ -127,7 +127,7 @@ def note(job: Job, seen: Seen) -> None:
     with transaction.atomic():
         changed = Job.objects.open().filter(pk=job.pk).update(**fields)
         if changed and seen.ended_at:
-            _tell(job, seen)
+            _notify_submitter(job, seen)
     if changed:
         for name, value in fields.items():
             setattr(job, name, value)
@@ -168,7 +168,7 @@ def _is_within_reach(job: Job) -> bool:
     return granted and job.group.suspended_at is None and job.group.retired_at is None
 
 
-def _state(job: Job, seen: Seen) -> Job.State:
+def _state(job: Job, seen: JobStatus) -> Job.State:
     if seen.ended_at:
         if seen.count(Status.FAILED):
             return Job.State.FAILED
@@ -182,7 +182,7 @@ def _state(job: Job, seen: Seen) -> Job.State:
 def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, datetime | None]:
     """What it says, and when it was written."""
     try:
-        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{CERTIFICATE_BYTES - 1}")
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{MAX_CERTIFICATE_BYTES - 1}")
         return answer["Body"].read().decode(errors="replace"), answer["LastModified"]
     except ClientError as error:
         # Empty, or gone since the list.
@@ -191,7 +191,7 @@ def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, d
         raise
 
 
-def _tell(job: Job, seen: Seen) -> None:
+def _notify_submitter(job: Job, seen: JobStatus) -> None:
     """Write to who submitted it, if they are in the group still."""
     is_member = Membership.objects.wanted().filter(Q(user__is_active=True), group=job.group_id, user=job.submitted_by_id)
     if not is_member.exists():

@@ -2,10 +2,10 @@
 
 from django_tasks import task
 
-from control_plane.research.jobs.status import look_at
+from control_plane.research.jobs.status import update_job
 
 
 @task()
 def look_at_job(job_id: int) -> None:
     """See `watching.look_at`."""
-    look_at(job_id)
+    update_job(job_id)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 # Versions that are looked at; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
 MAX_COUNTED = 5_000_000
 # S3 lists so many versions with one call (its API reference).
-PER_PAGE = 1000
+VERSIONS_PER_PAGE = 1000
 # How often the count tells how far it is.
-PAGES_BETWEEN = 10
+PAGES_BETWEEN_REPORTS = 10
 
 Tell = Callable[[str], None]
 
@@ -39,7 +39,7 @@ class NotCounted(Refused):
 
 
 @dataclass
-class Ending:
+class ExpiringVersions:
     """Earlier versions in some buckets: how many, their bytes, and since when the oldest has been one.
 
     Those that are `due` have been one for longer than the days that were asked about. `is_more` where there are too many to count.
@@ -62,26 +62,26 @@ class Ending:
             self.due_bytes += size
 
 
-def count(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> Ending:
+def count_expiring(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> ExpiringVersions:
     """What a rule that ends earlier versions after so many days would end in these buckets. Raises NotCounted."""
     retries = BotoConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
     client = aws.client("s3", place, config=retries)
-    found, now, seen = Ending(), datetime.now(UTC), 0
+    counted, now, seen = ExpiringVersions(), datetime.now(UTC), 0
     for bucket in buckets:
         tell(f"Counting in {bucket}")
         for number, page in enumerate(_pages(client, bucket), 1):
             for size, since in page.earlier:
-                found.add(size, since, is_due=ends_at(since, days) <= now)
+                counted.add(size, since, is_due=expires_at(since, days) <= now)
             seen += page.listed
             if seen >= MAX_COUNTED:
-                found.is_more = True
-                return found
-            if number % PAGES_BETWEEN == 0:
-                tell(f"Counting in {bucket}: {found.objects:,} earlier versions so far")
-    return found
+                counted.is_more = True
+                return counted
+            if number % PAGES_BETWEEN_REPORTS == 0:
+                tell(f"Counting in {bucket}: {counted.objects:,} earlier versions so far")
+    return counted
 
 
-def ends_at(since: datetime, days: int) -> datetime:
+def expires_at(since: datetime, days: int) -> datetime:
     """When S3 ends what has been an earlier version since then: at the first midnight (UTC) after its days are over.
 
     From S3's user guide, "Lifecycle rules based on an object's age".
@@ -91,16 +91,16 @@ def ends_at(since: datetime, days: int) -> datetime:
     return midnight if midnight == over else midnight + timedelta(days=1)
 
 
-def sync_confirmed(*, wanted: Proposal, found: Ending, typed: str, actor: Actor) -> list[Deployment]:
+def sync_confirmed(*, wanted: Proposal, counted: ExpiringVersions, typed: str, actor: Actor) -> list[Deployment]:
     """As `sync_platform`, with the days that were proposed, after somebody saw what was `found`. Raises NotConfirmed."""
     if typed.strip() != wanted.confirmation:
         raise NotConfirmed(
             "Not confirmed: earlier versions are kept as before, and nothing was changed. To confirm, run it again with "
             f'--confirm "{wanted.confirmation}"; to deploy all the rest, with --keep-earlier-versions.'
         )
-    told = {"objects": found.objects, "bytes": found.bytes, "oldest": found.oldest.isoformat() if found.oldest else None}
+    details = {"objects": counted.objects, "bytes": counted.bytes, "oldest": counted.oldest.isoformat() if counted.oldest else None}
     with transaction.atomic():
-        record(actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **told)
+        record(actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **details)
         return sync_platform(actor=actor, confirmed_days=wanted.days)
 
 
@@ -117,15 +117,17 @@ def _pages(client: "S3Client", bucket: str) -> Iterator[_Page]:
     # A version became an earlier one when the next one of its key, or a delete marker, was written; that may stand a page before.
     newer: tuple[str, datetime] | None = None
     try:
-        for answer in client.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": PER_PAGE}):
+        for answer in client.get_paginator("list_object_versions").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": VERSIONS_PER_PAGE}
+        ):
             versions: list[Any] = list(answer.get("Versions", []))
             markers: list[Any] = list(answer.get("DeleteMarkers", []))
             earlier = []
-            for one in sorted([*versions, *markers], key=_newest_first):
-                if not one["IsLatest"] and "Size" in one:
-                    since = newer[1] if newer and newer[0] == one["Key"] else one["LastModified"]
-                    earlier.append((one["Size"], since))
-                newer = (one["Key"], one["LastModified"])
+            for version in sorted([*versions, *markers], key=_newest_first):
+                if not version["IsLatest"] and "Size" in version:
+                    since = newer[1] if newer and newer[0] == version["Key"] else version["LastModified"]
+                    earlier.append((version["Size"], since))
+                newer = (version["Key"], version["LastModified"])
             yield _Page(len(versions) + len(markers), earlier)
     except (BotoCoreError, ClientError) as error:
         if isinstance(error, ClientError) and error.response["Error"].get("Code") == "NoSuchBucket":

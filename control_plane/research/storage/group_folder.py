@@ -53,7 +53,7 @@ class GroupFolder:
         return f"https://{self.bucket}.s3.{self.region}.{suffix}"
 
 
-def find_place(*, group_slug: str, analysis_slug: str, user: User) -> GroupFolder:
+def find_group_folder(*, group_slug: str, analysis_slug: str, user: User) -> GroupFolder:
     """The place of this group and analysis, for a member. In two queries.
 
     Raises NotMember if the person is not in the group, or there is no such group (the same, so that nobody learns which

@@ -48,12 +48,12 @@ def status_of(error: ClientError) -> int:
 
 def _is_there(client: "S3Client", bucket: str, key: str) -> bool:
     # Of all keys that begin so, the key itself comes first.
-    return any(one["Key"] == key for one in client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", []))
+    return any(entry["Key"] == key for entry in client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", []))
 
 
 def _has_version(client: "S3Client", bucket: str, key: str, version: str) -> bool:
     """Whether the version is there; also where there are more than were looked through."""
     page = client.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
     listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-    is_cut = page.get("IsTruncated", False) and all(one["Key"] == key for one in listed)
-    return is_cut or any((one["Key"], one["VersionId"]) == (key, version) for one in listed)
+    is_cut = page.get("IsTruncated", False) and all(entry["Key"] == key for entry in listed)
+    return is_cut or any((entry["Key"], entry["VersionId"]) == (key, version) for entry in listed)

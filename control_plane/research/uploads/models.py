@@ -16,7 +16,7 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         """Those that can go on."""
         return self.filter(state=Upload.State.SENDING)
 
-    def of(self, *, group: Group, analysis: Analysis, user: object) -> Self:
+    def owned_by(self, *, group: Group, analysis: Analysis, user: object) -> Self:
         """One person's, in one place."""
         return self.filter(group=group, analysis=analysis, user=user)
 

@@ -46,14 +46,16 @@ def make_key(prefix: str, folder: str, path: str) -> str:
 
 def _check_segment(segment: str, path: str) -> None:
     if not segment:
-        raise NameRefused(f"The path {shown(path)} begins or ends with a slash, or has two in a row. Rename the folder.")
+        raise NameRefused(f"The path {quoted_path(path)} begins or ends with a slash, or has two in a row. Rename the folder.")
     if segment in (".", ".."):
-        raise NameRefused(f"The path {shown(path)} holds {segment!r}, which would lead somewhere else. Rename it.")
+        raise NameRefused(f"The path {quoted_path(path)} holds {segment!r}, which would lead somewhere else. Rename it.")
     for character in segment:
         if unicodedata.category(character) in ("Cc", "Cs"):
-            raise NameRefused(f"The name {shown(path)} holds a character that cannot be shown (U+{ord(character):04X}). Rename it.")
+            raise NameRefused(
+                f"The name {quoted_path(path)} holds a character that cannot be shown (U+{ord(character):04X}). Rename it."
+            )
 
 
-def shown(path: str) -> str:
+def quoted_path(path: str) -> str:
     """A path as a message shows it: not longer than a line, and nothing invisible."""
     return f"“{visible(path[:60])}…”" if len(path) > 60 else f"“{visible(path)}”"

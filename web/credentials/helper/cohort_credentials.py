@@ -46,7 +46,7 @@ TIMEOUT_SECONDS, LOCK_SECONDS, READY_SECONDS = 30, 60, 2
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class Problem(Exception):
+class HelperError(Exception):
     """Why it did not work, for whoever reads the terminal, and the exit status that says it to a program."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -84,9 +84,9 @@ class Site:
     def __init__(self, address: str) -> None:
         parts = urllib.parse.urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Problem(2, "--site must be the site's address, such as https://cohort.example.org")
+            raise HelperError(2, "--site must be the site's address, such as https://cohort.example.org")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise Problem(2, "--site must begin with https://: credentials are not sent in the clear.")
+            raise HelperError(2, "--site must begin with https://: credentials are not sent in the clear.")
         self.address = f"{parts.scheme}://{parts.netloc}"
         proxies = urllib.request.ProxyHandler({} if parts.hostname in LOOPBACK else None)  # A proxy cannot reach this computer.
         self._opener = urllib.request.build_opener(NoRedirects(), proxies)
@@ -107,7 +107,7 @@ class Site:
                 return Answer(error.code, error.read())
         except (OSError, urllib.error.URLError) as error:
             reason = getattr(error, "reason", error)
-            raise Problem(SITE_AWAY, f"{self.address} does not answer ({reason}). Try again later.") from None
+            raise HelperError(SITE_AWAY, f"{self.address} does not answer ({reason}). Try again later.") from None
 
 
 class Store:
@@ -200,7 +200,7 @@ def login(site: Site, store: Store, group: str | None, opens_browser: bool) -> N
     asked = site.ask("/identity/o/api/device/code", {"client_id": CLIENT, "scope": SCOPE, "device_name": name})
     code = asked.document
     if asked.status != 200 or "device_code" not in code:
-        raise Problem(OTHER, f"{site.address} did not start a sign-in: {asked.said or asked.status}")
+        raise HelperError(OTHER, f"{site.address} did not start a sign-in: {asked.said or asked.status}")
     address = code.get("verification_uri_complete") or code["verification_uri"]
     tell("Your code is {}".format(code["user_code"]))
     tell(f"Open {address} and say yes if it shows the same code.")
@@ -229,11 +229,11 @@ def get(site: Site, store: Store, group: str) -> None:
 def logout(site: Site, store: Store) -> None:
     """End this computer's sign-in, here and at the site."""
     if not (kept := store.sign_in()):
-        raise Problem(SIGNED_OUT, f"This computer is not signed in to {site.address}.")
+        raise HelperError(SIGNED_OUT, f"This computer is not signed in to {site.address}.")
     try:
         token = _token(site, store, kept)
         site.ask("/api/credentials/", token=token, method="DELETE")
-    except Problem as problem:
+    except HelperError as problem:
         if problem.status == SITE_AWAY:
             tell(f"{problem} The sign-in is removed here; sign the computer out on the group's page, too.")
     store.forget_all()
@@ -255,10 +255,10 @@ def _fetch(site: Site, store: Store, group: str) -> dict[str, Any]:
         raise _signed_out(site, group, f"{site.address} has signed this computer out.")
     if answer.status in (403, 404):
         store.forget_session(group)
-        raise Problem(NOT_ALLOWED, answer.said or f"You are not in the group {group}.")
+        raise HelperError(NOT_ALLOWED, answer.said or f"You are not in the group {group}.")
     if answer.status >= 500:
-        raise Problem(SITE_AWAY, answer.said or f"{site.address} has a problem (status {answer.status}). Try again later.")
-    raise Problem(OTHER, answer.said or f"{site.address} answered with status {answer.status}.")
+        raise HelperError(SITE_AWAY, answer.said or f"{site.address} has a problem (status {answer.status}). Try again later.")
+    raise HelperError(OTHER, answer.said or f"{site.address} answered with status {answer.status}.")
 
 
 def _credentials(site: Site, group: str, token: str) -> Answer:
@@ -282,16 +282,16 @@ def _refresh(site: Site, store: Store, kept: dict[str, Any], group: str | None =
         store.keep_sign_in({"refresh_token": kept["refresh_token"], **answer.document})
         return str(answer.document["access_token"])
     if answer.status >= 500 or answer.status == 429:
-        raise Problem(SITE_AWAY, f"{site.address} has a problem (status {answer.status}). Try again later.")
+        raise HelperError(SITE_AWAY, f"{site.address} has a problem (status {answer.status}). Try again later.")
     store.forget_all()
     raise _signed_out(site, group, f"This computer's sign-in to {site.address} has ended.")
 
 
-def _signed_out(site: Site, group: str | None, reason: str) -> Problem:
+def _signed_out(site: Site, group: str | None, reason: str) -> HelperError:
     command = "{} login --site {}{}".format(
         _quoted(str(Path(__file__).resolve())), site.address, " --group " + group if group else ""
     )
-    return Problem(SIGNED_OUT, "{} Run: {} {}".format(reason, _quoted(sys.executable or "python3"), command))
+    return HelperError(SIGNED_OUT, "{} Run: {} {}".format(reason, _quoted(sys.executable or "python3"), command))
 
 
 def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
         time.sleep(pause)
         try:
             answer = site.ask("/identity/o/api/token", form)
-        except Problem:
+        except HelperError:
             # A network that is away for a moment; RFC 8628 asks to slow down.
             pause *= 2
             continue
@@ -311,10 +311,10 @@ def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
         if error == "slow_down":
             pause += 5
         elif error == "access_denied":
-            raise Problem(NOT_ALLOWED, "You said no, or your account is not active. This computer is not signed in.")
+            raise HelperError(NOT_ALLOWED, "You said no, or your account is not active. This computer is not signed in.")
         elif error != "authorization_pending" and answer.status < 500:
             break
-    raise Problem(SIGNED_OUT, "The code ran out before you said yes. Run login again.")
+    raise HelperError(SIGNED_OUT, "The code ran out before you said yes. Run login again.")
 
 
 def _open(address: str) -> None:
@@ -364,11 +364,11 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Credentials for AWS's programs from a Cohort site.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, text in (("login", "sign this computer in"), ("get", "print credentials"), ("logout", "sign this computer out")):
-        one = verbs.add_parser(verb, help=text)
-        one.add_argument("--site", required=True, help="the site's address, such as https://cohort.example.org")
-        one.add_argument("--group", required=verb == "get", type=_slug, help="the group's short name, as in its page's address")
+        command = verbs.add_parser(verb, help=text)
+        command.add_argument("--site", required=True, help="the site's address, such as https://cohort.example.org")
+        command.add_argument("--group", required=verb == "get", type=_slug, help="the group's short name, as in its page's address")
         if verb == "login":
-            one.add_argument("--no-browser", action="store_true", help="only print the address to open")
+            command.add_argument("--no-browser", action="store_true", help="only print the address to open")
     return parser.parse_args(words)
 
 
@@ -384,7 +384,7 @@ def main(words: Sequence[str] | None = None) -> int:
             get(site, store, chosen.group)
         else:
             logout(site, store)
-    except Problem as problem:
+    except HelperError as problem:
         tell(f"cohort: {problem}")
         return problem.status
     except OSError as error:

@@ -9,7 +9,7 @@ register = template.Library()
 
 
 @register.simple_tag
-def kept_for(place: GroupFolder) -> str:
+def kept_for(folder: GroupFolder) -> str:
     """How long earlier versions in the place's bucket are kept: `for ever`, or `for 30 days`. In one query."""
-    days = kept_days(place.analysis)
+    days = kept_days(folder.analysis)
     return "for ever" if days is None else f"for {days} day{'s' if days != 1 else ''}"
