@@ -68,9 +68,9 @@ def job(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpRespon
     job = find_job(folder, timestamp)
     context: dict[str, Any] = {"place": folder, "job": job, "silent_hours": f"{config().job_silent_hours:g}"}
     try:
-        seen = read_status(job, s3_client(folder, Purpose.BROWSE))
-        save_status(job, seen)
-        context |= _seen(request, job, seen)
+        status = read_status(job, s3_client(folder, Purpose.BROWSE))
+        save_status(job, status)
+        context |= _status_context(request, job, status)
     except Refused as error:
         context["refusal"] = str(error)
     context["mark"] = f"{job.state}-{job.done_count}-{job.failed_count}"
@@ -115,19 +115,19 @@ def log(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpRespon
     )
 
 
-def _seen(request: HttpRequest, job: Job, seen: JobStatus) -> dict[str, Any]:
+def _status_context(request: HttpRequest, job: Job, status: JobStatus) -> dict[str, Any]:
     rows = [
-        DataSetRow(number, key, key.partition("/")[2].removeprefix("inputs/"), said, log_key(job, key) in seen.logs)
-        for number, (key, said) in enumerate(seen.datasets.items())
+        DataSetRow(number, key, key.partition("/")[2].removeprefix("inputs/"), said, log_key(job, key) in status.logs)
+        for number, (key, said) in enumerate(status.datasets.items())
     ]
     rows.sort(key=lambda row: (ORDER[row.said.status if row.said else None], row.index))
     return {
-        "seen": seen,
+        "seen": status,
         "sets": Paginator(rows, SETS_PER_PAGE).get_page(request.GET.get("sets")),
-        "unmentioned": seen.unmentioned,
-        "unreadable": seen.certificate.unreadable[:10],
-        "unreadable_count": len(seen.certificate.unreadable),
-        "can_go_again": seen.count(Status.FAILED) > 0,
+        "unmentioned": status.unmentioned,
+        "unreadable": status.certificate.unreadable[:10],
+        "unreadable_count": len(status.certificate.unreadable),
+        "can_go_again": status.count(Status.FAILED) > 0,
     }
 
 

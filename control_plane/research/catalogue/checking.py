@@ -1,4 +1,4 @@
-"""Whether a configuration is what its analysis takes: YAML that can be read, of one mapping, that fits template and schema.
+"""Validation of configurations: readable YAML of one mapping that fits the analysis's template and schema.
 
 A schema's references are looked up within the schema alone.
 """
@@ -32,7 +32,7 @@ MAX_COLLECTED = 200
 
 
 def check_configuration(text: str, template: str = "", schema: str = "") -> list[ConfigurationProblem]:
-    """All that is wrong with a configuration, errors first, MAX_TOLD at most. Warnings do not keep it from being saved."""
+    """Return the problems of a configuration, errors first, at most MAX_REPORTED. Warnings do not prevent saving."""
     try:
         return _problems(text, template, schema)
     except Unreadable as refused:
@@ -40,7 +40,10 @@ def check_configuration(text: str, template: str = "", schema: str = "") -> list
 
 
 def check_stored_configuration(text: str, template: str = "", schema: str = "") -> list[ConfigurationProblem]:
-    """As `check`, for a text that S3 holds already: that it is more than is read here is a warning, and no more is said of it."""
+    """Return the problems of a text that S3 holds already.
+
+    Like `check_configuration`, but a text over the limits gets one warning only: it was not checked.
+    """
     try:
         return _problems(text, template, schema)
     except OverLimit as refused:
@@ -59,7 +62,7 @@ def _problems(text: str, template: str, schema: str) -> list[ConfigurationProble
 
 
 def parse_configuration(text: str) -> dict[str, Any]:
-    """The configuration's values, dates as text. Raises Unreadable."""
+    """Return the configuration's values, dates as text. Raises Unreadable."""
     document: dict[str, Any] = json_value(_mapping(text)[0])
     return document
 
@@ -84,7 +87,7 @@ def _rewriting_warning(rewriting: Rewriting) -> ConfigurationProblem:
 
 
 def check_schema(schema: str) -> dict[str, Any]:
-    """The schema, if it is one. Raises Unreadable."""
+    """Return the schema, parsed. Raises Unreadable unless it is a JSON Schema."""
     try:
         document = json.loads(schema)
     except json.JSONDecodeError as error:
@@ -132,7 +135,7 @@ def _against_schema(root: Node, schema: str) -> Iterator[ConfigurationProblem]:
 
 
 def _unique_items(_: Any, wanted: Any, instance: Any, __: Any) -> Iterator[jsonschema.ValidationError]:
-    """As jsonschema's own, which compares each with each where the items cannot be sorted."""
+    """Validate `uniqueItems` like jsonschema's own validator, which compares each pair where items cannot be sorted."""
     if not (wanted and isinstance(instance, list)):
         return
     seen: set[str] = set()
@@ -154,7 +157,7 @@ def _without_whole_floats(value: Any) -> Any:
 
 
 def _without_infinities(value: Any) -> Any:
-    """Without numbers that JSON has not: they are text to a schema."""
+    """Return the value with numbers that JSON does not have as text, since they are text to a schema."""
     if isinstance(value, dict):
         return {name: _without_infinities(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -163,7 +166,7 @@ def _without_infinities(value: Any) -> Any:
 
 
 def _unexpected_key(error: jsonschema.ValidationError) -> list[str]:
-    """The first key that the schema does not know, where that is what it complains of."""
+    """Return the first key that the schema does not know, if the error is about unknown keys; else an empty list."""
     known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
     if error.validator != "additionalProperties" or not isinstance(error.instance, dict):
         return []
@@ -193,7 +196,7 @@ def _against_template(root: Node, template: str) -> Iterator[ConfigurationProble
 
 
 def type_in_words(value: Any) -> str:
-    """What a value is, in words."""
+    """Return the type of a value in words."""
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, (int, float)):
@@ -204,7 +207,7 @@ def type_in_words(value: Any) -> str:
 
 
 def _position(root: Node, path: list[Any]) -> tuple[int, int]:
-    """Line and column of what lies at this path, or of the nearest that is there."""
+    """Return line and column of the value at this path, or of its nearest parent that exists."""
     line, column, here = 1, 1, root
     for step in path:
         if (child := here.child(step)) is None:

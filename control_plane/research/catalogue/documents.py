@@ -1,8 +1,8 @@
-"""A configuration's text as values that know their lines, within limits that hold before anything is built of it.
+"""YAML documents whose values know their lines, within limits that hold before anything is built.
 
-Nothing is executed or fetched: tags other than YAML's own are refused. Anchors, aliases and merge keys are read; what they
-stand for counts each time that they stand for it. libyaml (by PyYAML) says what the text is made of, a hundred times as fast
-as a reader in Python; what a scalar without quotes means is `scalars`' to say.
+Nothing is executed or fetched: tags other than YAML's own are refused. Anchors, aliases and merge keys are read; the value of an
+alias counts each time it is used. libyaml (by PyYAML) parses the structure, a hundred times as fast as a parser in Python; plain
+scalars are read by `scalars`.
 """
 
 import re
@@ -36,7 +36,10 @@ _UNWRITABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0001000
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationProblem:
-    """What is wrong, and where: `line` and `column` count from 1, 0 where there is none; `field` as `a.b[0]`."""
+    """Problem in a configuration: message and position.
+
+    `line` and `column` count from 1, 0 where there is none; `field` is a path such as `a.b[0]`.
+    """
 
     message: str
     line: int = 0
@@ -52,7 +55,7 @@ class ConfigurationProblem:
 
 
 class Unreadable(Exception):
-    """Text that is no configuration. `problem` says why and where."""
+    """Text that is not a configuration. `problem` says why and where."""
 
     def __init__(self, problem: ConfigurationProblem) -> None:
         super().__init__(str(problem))
@@ -60,12 +63,12 @@ class Unreadable(Exception):
 
 
 class OverLimit(Unreadable):
-    """Text that may well be one, and is more than is read here."""
+    """Text that may be a configuration, but exceeds the limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """A scalar that readers differ on: where it stands in the text, and what stands for it to all of them."""
+    """Scalar that readers interpret differently: its position in the text, and the replacement that all of them read alike."""
 
     start: int
     end: int
@@ -75,7 +78,7 @@ class Rewriting:
 
 
 class Node:
-    """A value and where it stands. `size`, `weight` and `height` are those of all that it holds, aliases written out."""
+    """Value and its position. `size`, `weight` and `height` include everything in it, with aliases written out."""
 
     __slots__ = ("column", "fields", "height", "items", "kind", "line", "reading", "size", "weight")
 
@@ -87,7 +90,7 @@ class Node:
         self.fields: dict[str, tuple[Node, Node]] = {}
 
     def child(self, step: Any) -> "tuple[Node, Node] | None":
-        """The key and the value of a field, or an item of a list twice. None where it holds no such thing."""
+        """Return the key and the value of a field, or a list item twice. None if it does not exist."""
         if self.kind == "list" and isinstance(step, int) and 0 <= step < len(self.items):
             return self.items[step], self.items[step]
         return self.fields.get(str(step))
@@ -95,7 +98,7 @@ class Node:
 
 @dataclass(slots=True)
 class Document:
-    """What a text holds. `has_references` where one value stands at several places; then, as with a version, no form is made."""
+    """Parsed text. `has_references` if one value is used at several places; then, as with a version, no form is made."""
 
     root: Node | None = None
     version: YamlVersion = NEWEST_YAML
@@ -104,12 +107,12 @@ class Document:
 
     @property
     def size(self) -> int:
-        """How many values it holds, keys among them."""
+        """Number of values, including keys."""
         return self.root.size if self.root else 0
 
 
 def compose(text: str, *, max_nodes: int = MAX_NODES) -> Document:
-    """Read a text. Raises OverLimit for what is too much, and Unreadable for what is no YAML; both name the line."""
+    """Parse a text. Raises OverLimit if it exceeds the limits, Unreadable if it is not YAML; both name the line."""
     if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
         raise OverLimit(ConfigurationProblem(f"It has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have."))
     if unwritable := _UNWRITABLE.search(text.removeprefix("\ufeff")):
@@ -124,7 +127,7 @@ def compose(text: str, *, max_nodes: int = MAX_NODES) -> Document:
 
 
 def json_value(node: Node) -> Any:
-    """The value as JSON has it, numbers that are none among them. Dates are text, as in a schema's `format`."""
+    """Return the value as in JSON, plus infinities and NaN. Dates are text, as in a schema's `format`."""
     known: dict[int, Any] = {}
 
     def convert(node: Node) -> Any:
@@ -146,9 +149,9 @@ def json_value(node: Node) -> Any:
 
 
 def portable_text(text: str) -> tuple[str, list[Rewriting]]:
-    """Write a text so that readers of YAML 1.1 and 1.2 take it for what this site does, and say what was written otherwise.
+    """Return the text rewritten so that YAML 1.1 and 1.2 readers agree with this site, and the rewritings made.
 
-    All else stays to the letter. Raises Unreadable, also where nothing can be written that means the same.
+    Everything else is kept verbatim. Raises Unreadable, also if no text that means the same can be written.
     """
     before = compose(text)
     if not before.rewritings:
@@ -167,7 +170,7 @@ def portable_text(text: str) -> tuple[str, list[Rewriting]]:
 
 
 class _Composer:
-    """Builds nodes from libyaml's events, and counts as it goes."""
+    """Builder of nodes from libyaml's events that counts as it goes."""
 
     def __init__(self, text: str, max_nodes: int) -> None:
         self.document = Document()
@@ -286,7 +289,7 @@ class _Composer:
         self.put(node)
 
     def count(self, node: Node, height: int, line: int, column: int) -> None:
-        """Refuse before it is built: what an alias stands for counts each time."""
+        """Raise OverLimit before a node is built; the value of an alias counts each time."""
         self.nodes += node.size
         self.weight += node.weight
         if self.nodes > self.max_nodes:
@@ -354,7 +357,7 @@ def _value(node: Node) -> Any:
 
 
 def _name(key: Node) -> str:
-    """A name as JSON would have it: 16 and 0x10 are one."""
+    """Return a name as JSON has it: 16 and 0x10 are the same."""
     value = _value(key)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

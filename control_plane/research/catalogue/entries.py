@@ -1,4 +1,4 @@
-"""What the catalogue says of an analysis, and saying it."""
+"""Catalogue entries: descriptions of analyses, and changing them."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ FILES = {"description.md": "description", "template.yaml": "template", "schema.j
 
 
 class InvalidEntry(Refused):
-    """Something in the description cannot be taken. `field` says what."""
+    """Field of an entry with an invalid value. `field` says which."""
 
     def __init__(self, field: str, message: str) -> None:
         self.field = field
@@ -31,12 +31,12 @@ class InvalidEntry(Refused):
 
 
 def entry_of(analysis: Analysis) -> Entry:
-    """The analysis's entry; an empty one, not saved, where nobody has written any."""
+    """Return the analysis's entry; an empty, unsaved one if there is none."""
     return Entry.objects.filter(analysis=analysis).first() or Entry(analysis=analysis)
 
 
 def describe(*, analysis: Analysis, actor: Actor, **fields: Any) -> Entry:
-    """Change these fields of an analysis's entry. Administrators may. Raises NotDescribed or PermissionDenied."""
+    """Change these fields of an analysis's entry. Administrators may. Raises InvalidEntry or PermissionDenied."""
     require_administrator(actor)
     if unknown := set(fields) - set(FIELDS):
         raise TypeError(f"An entry has no {', '.join(sorted(unknown))}.")
@@ -56,7 +56,10 @@ def describe(*, analysis: Analysis, actor: Actor, **fields: Any) -> Entry:
 
 
 def read_folder(folder: Path) -> dict[str, str]:
-    """What a folder of files says of an analysis, by field. Raises NotDescribed for what cannot be read, or if nothing is there."""
+    """Return the texts of an entry from a folder of files, by field.
+
+    Raises InvalidEntry if a file cannot be read, or if none is there.
+    """
     texts = {}
     for name, field in FILES.items():
         try:
@@ -71,7 +74,7 @@ def read_folder(folder: Path) -> dict[str, str]:
 
 
 def _tidy(value: Any) -> Any:
-    """Text of several lines as files have it: they end in one way, and the last one ends too."""
+    """Return multi-line text with uniform line ends and one at its end; other values unchanged."""
     if not isinstance(value, str) or "\n" not in value.strip():
         return value
     # The first line keeps its indentation, which means something in YAML.

@@ -1,4 +1,4 @@
-"""Granting several analyses to several groups at once: one deployment for each group."""
+"""Grants of several analyses to several groups at once: one deployment for each group."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MAX_GROUPS, MAX_ANALYSES = 500, 200
 
 @dataclass(frozen=True, slots=True)
 class GrantPlan:
-    """What a grant would change in one group: the analyses that it would get, or get to another extent.
+    """Changes that a grant makes in one group: analyses that it gets, or gets with another level.
 
     `narrowed` are those of them that it may write in now, and only read then.
     """
@@ -32,7 +32,7 @@ class GrantPlan:
 
 
 def select_analyses(which: AnalysisSelection, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
-    """The default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
+    """Return the default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
     match which:
         case "all":
             return Analysis.objects.offered()
@@ -43,7 +43,7 @@ def select_analyses(which: AnalysisSelection, slugs: Iterable[str] = ()) -> Quer
 
 
 def plan_grants(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[GrantPlan]:
-    """What granting would change, group by group; those it would not change are left out. In one query."""
+    """Return the changes that granting makes, group by group, without groups that it does not change. One query."""
     wanted = Grant.objects.wanted().filter(group__in=groups).values_list("group_id", "analysis_id", "level")
     held = {(group, analysis): had for group, analysis, had in wanted}
     plans = []
@@ -56,10 +56,9 @@ def plan_grants(*, analyses: Sequence[Analysis], groups: Sequence[Group], level:
 
 
 def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
-    """Let the groups use the analyses. What a group has to that extent already is left as it is. One deployment for each group.
+    """Grant the analyses to the groups: one deployment for each group. Grants that exist with that level are left as they are.
 
-    All or nothing: what one group is refused (a limit, retirement) is said, and no group was changed. Raises Refused or
-    PermissionDenied.
+    All or nothing: if one group is refused (a limit, retirement), no group is changed. Raises Refused or PermissionDenied.
     """
     require_administrator(actor)
     if not analyses or not groups:

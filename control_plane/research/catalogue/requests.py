@@ -1,4 +1,4 @@
-"""Asking for an analysis, and deciding about it."""
+"""Requests for access to an analysis, and the decisions about them."""
 
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -21,7 +21,7 @@ MAX_REASON_CHARACTERS = 400
 
 
 def request_analysis(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> AccessRequest:
-    """Ask, as a member of the group, that it may use the analysis.
+    """Request access to the analysis for the group, as a member of it.
 
     Raises AlreadyGranted, AlreadyAsked, AnalysisRetired, BeingRetired or NotYours.
     """
@@ -53,7 +53,7 @@ def request_analysis(*, group: Group, analysis: Analysis, reason: str, actor: Ac
 
 
 def withdraw(request: AccessRequest, *, actor: Actor) -> None:
-    """Take it back. Who asked, the group's managers, and administrators may. Raises NotOpen or NotYours."""
+    """Withdraw the request. The person who asked, the group's managers and administrators may. Raises NotOpen or NotYours."""
     if not (
         actor.is_operator or actor.user == request.asked_by or manages(actor.user, request.group) or is_administrator(actor.user)
     ):
@@ -64,7 +64,7 @@ def withdraw(request: AccessRequest, *, actor: Actor) -> None:
 
 
 def approve(request: AccessRequest, *, level: Grant.Level, actor: Actor, note: str = "") -> AccessRequest:
-    """Let the group use it. Administrators may. Raises NotOpen, LimitReached or PermissionDenied."""
+    """Grant the analysis to the group. Administrators may. Raises NotOpen, LimitReached or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
         _decide(request, AccessRequest.State.APPROVED, actor, note)
@@ -81,7 +81,7 @@ def approve(request: AccessRequest, *, level: Grant.Level, actor: Actor, note: s
 
 
 def decline(request: AccessRequest, *, note: str, actor: Actor) -> AccessRequest:
-    """Say no, and why. Administrators may. Raises NotOpen or PermissionDenied."""
+    """Decline the request with a note. Administrators may. Raises NotOpen or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
         _decide(request, AccessRequest.State.DECLINED, actor, note)

@@ -1,7 +1,7 @@
-"""Readings of a YAML scalar without quotes: by this site (YAML 1.2), and by readers of YAML 1.1, such as PyYAML.
+"""Readings of a plain YAML scalar: by this site (YAML 1.2), and by YAML 1.1 readers such as PyYAML.
 
-The two versions take the same letters for different values: `on`, `no`, `12:30:00`, `010` and `1e5` are a switch, a switch, a
-number of base 60, a number of base 8 and text to the one, and text, text, text, ten and a number to the other.
+The versions read the same letters as different values: `on`, `no`, `12:30:00`, `010` and `1e5` are, in 1.1, a boolean, a boolean,
+a base 60 number, a base 8 number and text; in 1.2 text, text, text, ten and a number.
 Sources: yaml.org/type (1.1), yaml.org/spec/1.2.2 chapter 10 (1.2), and PyYAML's `resolver.py`, which leaves out `y` and `n`.
 """
 
@@ -48,13 +48,13 @@ _ODD = re.compile(r"[-+]?\.?_[0-9_]*")
 
 
 class TooManyDigits(ValueError):
-    """A number that is longer than MAX_DIGITS."""
+    """Number that is longer than MAX_DIGITS."""
 
 
 def read_scalar(text: str, version: YamlVersion = NEWEST_YAML) -> Reading:
-    """Read a scalar without quotes as this site does, in the version that its document names.
+    """Read a plain scalar as this site does, by the YAML version of its document.
 
-    Raises TooManyDigits for what either version takes for a number of more than MAX_DIGITS characters.
+    Raises TooManyDigits if either version takes it for a number of more than MAX_DIGITS characters.
     """
     if text and text[0] not in _FIRST:
         return "text", text
@@ -69,7 +69,7 @@ def is_number(text: str) -> bool:
 
 
 def portable(text: str, reading: Reading, *, is_key: bool = False) -> str | None:
-    """Write a scalar so that readers of YAML 1.1 and 1.2 take it for what this site does; None where it is so already.
+    """Return a spelling that YAML 1.1 and 1.2 readers read as this site does; None if the text is one already.
 
     Dates stay as they are: most readers of both versions know them, and the others take them for text.
     """
@@ -86,12 +86,12 @@ def portable(text: str, reading: Reading, *, is_key: bool = False) -> str | None
 
 
 def is_ambiguous(text: str) -> bool:
-    """Tell whether text that is written without quotes is something else to readers of YAML 1.1."""
+    """Tell whether YAML 1.1 readers take the plain text for something other than text."""
     return bool(text) and text[0] in _FIRST and _read_11(text)[0] != "text"
 
 
 def read_tagged(kind: str, text: str) -> Reading:
-    """Read a scalar that has one of YAML's own tags. Raises ValueError for what readers of the versions may differ on."""
+    """Read a scalar that has one of YAML's own tags. Raises ValueError if readers of the versions may disagree on it."""
     if kind == "str":
         return "text", text
     if len(text) > MAX_DIGITS and is_number(text):

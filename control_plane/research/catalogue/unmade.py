@@ -1,4 +1,4 @@
-"""Analyses whose bucket AWS has not made: left out where it cannot, so that nothing else stops; tried again, renamed, removed."""
+"""Analyses whose bucket AWS has not made: leaving them out so that the rest is deployed, retrying, renaming and removing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,9 +26,9 @@ MAX_NAMED = 5
 
 
 def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
-    """Leave out the analyses whose buckets made a storage stack's deployment fail, and have the rest deployed. For a worker.
+    """Leave out the analyses whose buckets made a storage stack's deployment fail, and deploy the rest. For a worker.
 
-    `reasons` are CloudFormation's, by the logical ids of what it could not make. A bucket that it has made is never left out.
+    `reasons` are CloudFormation's, by logical id of the resource that failed. A bucket that exists is never left out.
     Returns the analyses.
     """
     with transaction.atomic():
@@ -43,9 +43,9 @@ def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
 
 
 def leave_out_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -> Deployment | None:
-    """Leave out the analyses that a cancelled deployment was to make, and keep earlier versions as AWS does now.
+    """Leave out the analyses of a cancelled deployment, and keep earlier versions for as long as AWS does now.
 
-    In the caller's transaction; see `signals.deployment_cancelled`.
+    Runs in the caller's transaction; see `signals.deployment_cancelled`.
     """
     if stack.kind != Stack.Kind.PLATFORM:
         return None
@@ -77,7 +77,10 @@ def _deploy_without(left_out: Sequence[Analysis], stack: Stack, why: str, actor:
 
 
 def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
-    """Have AWS make the bucket of an analysis that was left out. Raises Made, BucketTaken, BucketNotAsked or PermissionDenied."""
+    """Retry making the bucket of an analysis that was left out.
+
+    Raises Made, BucketTaken, BucketNotAsked or PermissionDenied.
+    """
     require_administrator(actor)
     if not analysis.unmade_reason:
         raise Made(f"{analysis.name} was not left out, so there is nothing to try again. Nothing was changed.")
@@ -125,10 +128,10 @@ def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deploymen
 
 
 def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> Deployment | None:
-    """Remove an analysis whose bucket was never made, and what the catalogue says of it. There is no way back.
+    """Remove an analysis whose bucket was never made, and its catalogue entry, for good.
 
     `confirmation` is its slug. Returns the deployment that leaves the bucket out, or None if it was left out before. Raises
-    Made, NameTaken where something still refers to it, or PermissionDenied.
+    Made, NameTaken if something still refers to it, or PermissionDenied.
     """
     require_administrator(actor)
     if confirmation.strip() != analysis.slug:
@@ -158,7 +161,7 @@ def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> D
 
 
 def is_unmade(analysis: Analysis) -> bool:
-    """Whether it can be renamed or removed: its bucket was never made, and is not being made."""
+    """Tell whether the analysis can be renamed or removed: its bucket was never made, and is not being made."""
     return not _why_made(analysis, analysis.stack)
 
 
@@ -178,7 +181,7 @@ def _request_bucket(analysis: Analysis, stack: Stack, summary: str, actor: Actor
 
 
 def _redeploy_groups(analysis: Analysis, summary: str, actor: Actor) -> None:
-    """Have the groups that were granted the analysis hold the right to its bucket, or not any more."""
+    """Deploy the groups that were granted the analysis, so that their right to its bucket is given or taken."""
     granted = Grant.objects.wanted().filter(analysis=analysis, group__retired_at=None, group__stack__is_retired=False)
     # In one order, as everywhere that locks several.
     stacks = {
@@ -195,7 +198,7 @@ def _refuse_made(analysis: Analysis, stack: Stack) -> None:
 
 
 def _why_made(analysis: Analysis, stack: Stack) -> str:
-    """Why AWS has the bucket, or may have it; empty where it certainly has not."""
+    """Return why AWS has the bucket, or may have it; empty if it certainly has not."""
     if stack.needs_decision or stack.known_generation is not None:
         return f"This database was restored, and AWS may hold more of {stack.title} than it says. Have the stack checked first."
     if analysis.unmade_reason:

@@ -1,4 +1,4 @@
-"""Values of a configuration that a form changes: read so that comments stay, and written so that every reader takes them alike."""
+"""Edits of a configuration by a form: comments stay, and every YAML reader takes the values alike."""
 
 import re
 from io import StringIO
@@ -21,9 +21,9 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 
 
 def load_editable(text: str) -> CommentedMap:
-    """The text as a mapping that keeps its comments. Raises Unreadable where no form can be made of it.
+    """Return the text as a mapping that keeps its comments. Raises Unreadable if no form can be made of it.
 
-    None is where one value stands at several places: a field would change it at all of them.
+    That includes texts in which one value is used at several places: a field would change it at all of them.
     """
     document = compose(text, max_nodes=MAX_FORM_VALUES)
     if document.has_references or document.version != NEWEST_YAML:
@@ -35,7 +35,7 @@ def load_editable(text: str) -> CommentedMap:
 
 
 def parse_fragment(typed: str) -> Any:
-    """A value written as YAML, by the same rules as a whole configuration. Raises Unreadable."""
+    """Return a value written as YAML, by the rules for whole configurations. Raises Unreadable."""
     return _load(portable_text(typed)[0])
 
 
@@ -47,7 +47,7 @@ def _load(text: str) -> Any:
 
 
 def _yaml_editor() -> YAML:
-    """What reads and writes YAML so that comments and order stay."""
+    """Return a YAML reader and writer that keeps comments and order."""
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.allow_duplicate_keys = False
@@ -56,7 +56,7 @@ def _yaml_editor() -> YAML:
 
 
 def parse_number(typed: str) -> Any:
-    """A number that was typed into a field of its own; None for nothing. What is no number stays text. Raises OverLimit."""
+    """Return the number typed into a field; None if empty, the text if it is not a number. Raises OverLimit."""
     typed = typed.strip()
     if not typed:
         return None
@@ -73,7 +73,7 @@ def parse_number(typed: str) -> Any:
 
 
 def parse_scalar(typed: str) -> Any:
-    """One line of a list: a number, true or false, nothing, or else text. Raises OverLimit."""
+    """Return the value of a line of a list: a number, true or false, null, or else text. Raises OverLimit."""
     if _DECIMAL.fullmatch(typed) and len(typed) <= MAX_DIGITS:
         # As it was typed, 0.10 too.
         point = typed.index(".")
@@ -91,7 +91,7 @@ def parse_scalar(typed: str) -> Any:
 
 
 def quote_ambiguous(value: Any) -> Any:
-    """Text in quotes where readers of YAML 1.1 take it for something else without them."""
+    """Return text in quotes if YAML 1.1 readers take it for something else without; other values unchanged."""
     if type(value) is str and (is_ambiguous(value) or _reads_otherwise(value)):
         return SingleQuotedScalarString(value)
     return value
@@ -105,7 +105,7 @@ def _reads_otherwise(text: str) -> bool:
 
 
 def to_yaml(value: Any, *, has_indented_lists: bool = False) -> str:
-    """The value as YAML."""
+    """Return the value as YAML."""
     stream, yaml = StringIO(), _yaml_editor()
     if has_indented_lists:
         yaml.indent(mapping=2, sequence=4, offset=2)

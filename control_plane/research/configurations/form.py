@@ -1,4 +1,4 @@
-"""A form made from a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
+"""Form of a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
 
 import hashlib
 import json
@@ -27,9 +27,9 @@ _INDENTED_LIST = re.compile(r"^ +- ", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field. `kind` is one of bool, integer, number, text, select, lines (a list of single values) and yaml (all else).
+    """Field of the form. `kind`: bool, integer, number, text, select, lines (a list of single values) or yaml (everything else).
 
-    `options` are the values behind `choices`; `holds_text` that the lines of a list are text, whatever they look like.
+    `options` are the values behind `choices`; with `holds_text` the lines of a list are text, whatever they look like.
     """
 
     id: str
@@ -48,23 +48,23 @@ class FormField:
 
     @property
     def name(self) -> str:
-        """As problems name it."""
+        """Name as used in problems."""
         return ".".join(self.path)
 
     @property
     def is_on(self) -> bool:
-        """Of a check box."""
+        """True if the check box is ticked."""
         return self.value == "true"
 
     @property
     def rows(self) -> int:
-        """Of a text area."""
+        """Height of the text area in lines."""
         return min(12, max(3, self.value.count("\n") + 2))
 
 
 @dataclass(frozen=True, slots=True)
 class FormSection:
-    """Fields that belong together; the first has no title."""
+    """Group of fields; the first has no title."""
 
     title: str
     help: str
@@ -72,7 +72,7 @@ class FormSection:
 
 
 class ValueTooLarge(Unreadable):
-    """Something was typed that is more than is taken. `text` is the configuration with it, so that nothing is lost."""
+    """Value typed into a field that exceeds the limits. `text` is the configuration with it, so that nothing is lost."""
 
     def __init__(self, problem: ConfigurationProblem, text: str) -> None:
         super().__init__(problem)
@@ -88,7 +88,7 @@ def has_form(text: str) -> bool:
 
 
 def form_sections(text: str, template: str, schema: str) -> list[FormSection]:
-    """The form that shows this configuration. Raises Unreadable where none can be made of the text."""
+    """Return the form of this configuration. Raises Unreadable if none can be made of the text."""
     return _sections(load_editable(text), text, template, schema)
 
 
@@ -119,10 +119,10 @@ def _sections(document: CommentedMap, text: str, template: str, schema: str) -> 
 
 
 def apply_form(text: str, template: str, schema: str, given: Mapping[str, str]) -> str:
-    """The configuration with what was typed into the form: comments, order, and whatever the form does not know stay.
+    """Return the configuration with the values from the form. Comments, order and fields unknown to the form stay.
 
-    Raises Unreadable where no form can be made of the text, and NotTaken for what was typed into it and is more than is taken.
-    What is no number stays as it was typed, for the check to tell.
+    Raises Unreadable if no form can be made of the text, and ValueTooLarge if a typed value exceeds the limits.
+    Invalid numbers stay as typed, for the check to report.
     """
     document, is_changed = load_editable(text), False
     for section in _sections(document, text, template, schema):
@@ -140,7 +140,7 @@ def apply_form(text: str, template: str, schema: str, given: Mapping[str, str]) 
 
 
 def initial_text(template: str) -> str:
-    """What a new configuration starts from."""
+    """Return the text that a new configuration starts from."""
     try:
         compose(template)
     except Unreadable:
@@ -149,7 +149,7 @@ def initial_text(template: str) -> str:
 
 
 def _set(document: CommentedMap, field: FormField, typed: str) -> bool:
-    """Put it there, and say whether that changed anything."""
+    """Set the field's value, and tell whether that changed anything."""
     if typed.replace("\r\n", "\n").strip() == field.value.strip() and _has(document, field.path):
         return False
     _put(document, field, _value(field, typed.replace("\r\n", "\n")))
@@ -259,13 +259,13 @@ def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
 
 
 def _types(rules: Any) -> list[str]:
-    """The types that a schema allows here."""
+    """Return the types that a schema allows here."""
     types = rules.get("type") if isinstance(rules, dict) else None
     return [name for name in (types if isinstance(types, list) else [types]) if isinstance(name, str)]
 
 
 def _wanted(rules: Any) -> str | None:
-    """The one that a field is made for."""
+    """Return the type that a field is made for."""
     return next((name for name in _types(rules) if name != "null"), None)
 
 
@@ -286,7 +286,7 @@ def _listed(value: Any, kind: str) -> str:
 
 
 def _keys(document: CommentedMap, pattern: CommentedMap) -> list[str]:
-    """The template's keys in its order, then the others. Only those that are text can be fields."""
+    """Return the template's keys in its order, then the others. Only text keys can be fields."""
     return [key for key in dict.fromkeys([*pattern, *document]) if isinstance(key, str)]
 
 
@@ -320,7 +320,7 @@ def _help(rules: dict[str, Any], helps: dict[tuple[str, ...], str], path: tuple[
 
 
 def _helps(document: CommentedMap, text: str) -> dict[tuple[str, ...], str]:
-    """The comments of keys: those beside them, else those just above them."""
+    """Return the comments of keys by path: those beside them, else those just above."""
     lines = text.split("\n")
     comments: dict[tuple[str, ...], str] = {}
 

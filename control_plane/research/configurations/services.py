@@ -1,4 +1,4 @@
-"""A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
+"""Configurations of a group: YAML files under `configs/` in its folder. S3 keeps their versions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,11 +36,14 @@ _NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
 
 
 class InvalidConfiguration(Refused):
-    """A name or a text that cannot be saved."""
+    """Name or text that cannot be saved."""
 
 
 class NotEditable(InvalidConfiguration):
-    """What lies there is no text that can be changed here: `reason` says why. `shown` is what can be shown of it, its beginning."""
+    """Object that cannot be edited as text here.
+
+    `reason` says why; `shown` is its beginning, for display.
+    """
 
     def __init__(self, reason: str, shown: str) -> None:
         kept = "It is kept, and jobs can be submitted with it. To change it, download it. Its beginning:"
@@ -49,7 +52,7 @@ class NotEditable(InvalidConfiguration):
 
 
 class ChangedMeanwhile(Refused):
-    """Somebody saved another text meanwhile. `there` is what lies there now, None if nothing does."""
+    """Save refused because somebody else saved or deleted the configuration. `current` is the text in S3 now, or None."""
 
     def __init__(self, message: str, current: "ConfigurationText | None") -> None:
         super().__init__(message)
@@ -58,7 +61,7 @@ class ChangedMeanwhile(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One of them, as a list tells it. `size` in bytes."""
+    """Configuration as listed. `size` in bytes."""
 
     name: str
     key: str
@@ -69,7 +72,7 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationText:
-    """What one holds, or held."""
+    """Content of a configuration or of one of its versions."""
 
     text: str
     etag: str
@@ -79,7 +82,7 @@ class ConfigurationText:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationVersion:
-    """One of its versions."""
+    """Version of a configuration. `size` in bytes."""
 
     id: str
     modified: datetime
@@ -88,7 +91,7 @@ class ConfigurationVersion:
 
 
 def list_configurations(folder: GroupFolder) -> list[Configuration]:
-    """The group's configurations by name, a thousand at most, with one request. Raises NoAnswer."""
+    """Return the group's configurations by name, at most a thousand, with one request. Raises NoAnswer."""
     prefix = f"{folder.prefix}{CONFIGURATIONS}"
     try:
         listed = s3_client(folder, Purpose.BROWSE).list_objects_v2(Bucket=folder.bucket, Prefix=prefix, Delimiter="/")
@@ -105,14 +108,14 @@ def list_configurations(folder: GroupFolder) -> list[Configuration]:
 
 
 def configuration_key(folder: GroupFolder, name: str) -> str:
-    """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
+    """Return the key of a configuration. Raises InvalidConfiguration for a name that no configuration can have."""
     if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > MAX_KEY_BYTES:
         raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
     return f"{folder.prefix}{CONFIGURATIONS}{configuration_file(name)}"
 
 
 def clean_name(name: str) -> str:
-    """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
+    """Return the name for a new configuration, normalised. Raises InvalidConfiguration for names that fail in other tools."""
     name = tidy_name(name)
     if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARACTERS):
         raise InvalidConfiguration(
@@ -123,7 +126,10 @@ def clean_name(name: str) -> str:
 
 
 def read_configuration(folder: GroupFolder, name: str, version: str = "") -> ConfigurationText:
-    """What it holds, or held in that version. Raises NotFound, InvalidConfiguration (of which NotEditable) or NoAnswer."""
+    """Return the content of a configuration, or of this version.
+
+    Raises NotFound, InvalidConfiguration (also NotEditable) or NoAnswer.
+    """
     key = configuration_key(folder, name)
     more: Any = {"VersionId": version} if version else {}
     client = s3_client(folder, Purpose.BROWSE)
@@ -156,7 +162,7 @@ def read_configuration(folder: GroupFolder, name: str, version: str = "") -> Con
 
 
 def list_versions(folder: GroupFolder, name: str) -> list[ConfigurationVersion]:
-    """Its versions, the newest first, MAX_VERSIONS at most, with one request. Raises NoAnswer."""
+    """Return the versions of a configuration, newest first, at most MAX_VERSIONS, with one request. Raises NoAnswer."""
     key = configuration_key(folder, name)
     try:
         answer = s3_client(folder, Purpose.BROWSE).list_object_versions(Bucket=folder.bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
@@ -170,11 +176,10 @@ def list_versions(folder: GroupFolder, name: str) -> list[ConfigurationVersion]:
 
 
 def save_configuration(folder: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
-    """Save it as the newest version; what was there before is kept. Returns what was written so that every reader takes it alike.
+    """Save the text as the newest version; earlier versions are kept. Returns the rewritings made for portability.
 
-    `expected_etag` is that of the text that was changed, empty for a new one. Raises Changed if something else lies there,
-    InvalidConfiguration, NotGranted (a group that may only read) or NoAnswer. Whether the text fits its analysis is the
-    caller's to ask.
+    `expected_etag` is that of the text that was edited, empty for a new configuration. Raises ChangedMeanwhile if S3 holds another
+    text, InvalidConfiguration, NotGranted (a read-only group) or NoAnswer. The caller checks the text against the analysis.
     """
     try:
         written, rewritings = portable_text(text.replace("\r\n", "\n"))
@@ -185,7 +190,7 @@ def save_configuration(folder: GroupFolder, name: str, text: str, expected_etag:
 
 
 def restore_version(folder: GroupFolder, name: str, version: str, actor: Actor) -> ConfigurationText:
-    """Save an old version as the newest, as it was read. Returns it. Raises as `read` and `save` do."""
+    """Save an old version as the newest, verbatim. Returns it. Raises as `read_configuration` and `save_configuration` do."""
     old = read_configuration(folder, name, version)
     try:
         etag = read_configuration(folder, name).etag

@@ -1,4 +1,4 @@
-"""Many objects as one zip that is sent while it is made: nothing is written to a disk, no object is held whole."""
+"""Zip of many objects, streamed while it is made: nothing is written to a disk, no object is held whole."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2
 
 
 class Archive:
-    """A zip of these files. Holds one of the few slots until it is closed, which its response does."""
+    """Zip of these files. Holds a sending slot until it is closed, which its response does."""
 
     def __init__(self, folder: GroupFolder, base: str, keys: Sequence[str]) -> None:
         """Look up what the keys name: files, or whole folders (ending in a slash). Raises Busy, LimitReached, NotFound."""
@@ -43,7 +43,7 @@ class Archive:
             raise
 
     def __len__(self) -> int:
-        """The zip's length in bytes, known beforehand because nothing is compressed."""
+        """Return the zip's length in bytes, known beforehand because nothing is compressed."""
         return len(self._zip)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -51,14 +51,14 @@ class Archive:
         yield from self._zip
 
     def close(self) -> None:
-        """Give the slot back. May be called again."""
+        """Release the slot. May be called again."""
         if self._ahead:
             self._ahead.close()
         self._slot.close()
 
 
 class _ReadAhead:
-    """The files' contents in their order, the next few small ones already on their way."""
+    """Contents of the files in order, with the next small ones fetched ahead."""
 
     def __init__(self, folder: GroupFolder, files: Sequence[StoredObject]) -> None:
         self._folder, self._files = folder, files
@@ -67,7 +67,7 @@ class _ReadAhead:
         self._next = 0
 
     def content(self, index: int) -> Iterator[bytes]:
-        """The content of file number `index`; to be asked for in order."""
+        """Yield the content of file number `index`; must be called in order."""
         self._fetch_until(index + 1 + FILES_AHEAD)
         if (coming := self._coming.pop(index, None)) is not None:
             yield coming.result()
@@ -75,7 +75,7 @@ class _ReadAhead:
             yield from read_object(self._folder, self._files[index])
 
     def close(self) -> None:
-        """Forget what was to come."""
+        """Cancel the fetches that have not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _fetch_until(self, end: int) -> None:
@@ -89,7 +89,7 @@ class _ReadAhead:
 
 
 def find_files(folder: GroupFolder, keys: Sequence[str]) -> list[StoredObject]:
-    """What the keys name, each object once, without what is hidden. Raises LimitReached or NotFound."""
+    """Return the objects that the keys name, each once, without hidden ones. Raises LimitReached or NotFound."""
     check_keys(folder, keys, may_have_dots=True)
     single = [key for key in keys if not key.endswith("/")]
     if len(single) > MAX_SINGLE_FILES:
@@ -109,7 +109,7 @@ def find_files(folder: GroupFolder, keys: Sequence[str]) -> list[StoredObject]:
 
 
 def safe_names(names: Sequence[str]) -> list[str]:
-    """The names as they are, but for what could leave the folder that they are unpacked in, or hide one another."""
+    """Return the names, changed only if they could leave the folder they are unpacked in, or hide one another."""
     taken: set[str] = set()
     folders = _folders(map(_safe_name, names))
     given = []

@@ -1,4 +1,4 @@
-"""Settings of the file browser: what its script has to know, put into the page."""
+"""Settings of the file browser, for its script."""
 
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
@@ -14,9 +14,9 @@ from control_plane.research.storage.objects import CLEANABLE_FOLDERS, MAX_KEYS
 def browser_settings(
     request: HttpRequest, folder: GroupFolder, *, root: str = "", name: str = "", is_writable: bool | None = None
 ) -> dict[str, object]:
-    """What the browser's script needs to know; no secret is in it. It shows what lies below `root` in the group's folder.
+    """Return the settings of the file browser, which shows what lies below `root` in the group's folder. No secrets.
 
-    The page's policy lets the script go there, and nowhere else.
+    Also lets the page's content policy connect to that folder, and to nothing else.
     """
     allow_folder(request, folder.address, folder.prefix)
     addresses = {

@@ -1,4 +1,4 @@
-"""Choosing data sets: a page of a folder of `inputs/` from S3, and the choice so far, which travels with the form."""
+"""Selection of data sets: a page of a folder of `inputs/` from S3, and the keys selected so far, which the form carries."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ITEMS_PER_PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file, or a folder, whose key ends in a slash."""
+    """File, or folder, whose key ends in a slash."""
 
     key: str
     name: str
@@ -27,13 +27,13 @@ class Item:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it stands for all the files in it."""
+        """True if it stands for all the files in it."""
         return self.key.endswith("/")
 
 
 @dataclass(frozen=True, slots=True)
 class FolderPage:
-    """A page of a folder. `after` is where the next page begins; empty if this is the last."""
+    """Page of a folder. `after` is where the next page begins; empty on the last."""
 
     path: str
     search: str
@@ -42,13 +42,13 @@ class FolderPage:
 
     @property
     def steps(self) -> list[tuple[str, str]]:
-        """The folders on the way to it, each with its path."""
+        """Folders on the way to this one, each with its path."""
         parts = self.path.rstrip("/").split("/") if self.path else []
         return [(part, "/".join(parts[: index + 1]) + "/") for index, part in enumerate(parts)]
 
 
 def list_folder(folder: GroupFolder, path: str, search: str = "", after: str = "") -> FolderPage:
-    """A page of a folder below `inputs/`, with one request. `search` is how names have to begin. Raises NoAnswer."""
+    """Return a page of a folder below `inputs/`, with one request. `search` is a prefix of names. Raises NoAnswer."""
     prefix = f"{folder.prefix}{INPUTS}{path}"
     check_keys(folder, [prefix])
     more: Any = {"StartAfter": after} if after.startswith(prefix) else {}
@@ -68,9 +68,9 @@ def list_folder(folder: GroupFolder, path: str, search: str = "", after: str = "
 
 
 def selected_keys(folder: GroupFolder, given: QueryDict) -> list[str]:
-    """The choice so far: what the form carries, what was ticked on this page, and without what was taken out.
+    """Return the selection so far: carried by the form and ticked on this page, without removed keys.
 
-    Raises SuspiciousOperation for what no form of ours sends, PermissionDenied for keys outside `inputs/`.
+    Raises SuspiciousOperation for data that no form of ours sends, PermissionDenied for keys outside `inputs/`.
     """
     try:
         carried = json.loads(given.get("basket") or "[]")
@@ -90,6 +90,6 @@ def selected_keys(folder: GroupFolder, given: QueryDict) -> list[str]:
 
 
 def is_covered(key: str, basket: set[str]) -> bool:
-    """Whether a chosen folder holds it already."""
+    """Tell whether a selected folder contains the key already."""
     parts = key.rstrip("/").split("/")
     return any("/".join(parts[:count]) + "/" in basket for count in range(1, len(parts)))

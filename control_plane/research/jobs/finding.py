@@ -1,4 +1,4 @@
-"""The job that a page is about."""
+"""Lookup of the job that a page is about."""
 
 from control_plane.base.audit.refusals import NotYours
 from control_plane.research.jobs.models import Job
@@ -6,7 +6,7 @@ from control_plane.research.storage.group_folder import GroupFolder
 
 
 def find_job(folder: GroupFolder, timestamp: int) -> Job:
-    """The job of this place with this timestamp. Raises NotYours."""
+    """Return the job with this timestamp in the folder. Raises NotYours."""
     job = (
         Job.objects.select_related("submitted_by", "resubmits")
         .filter(group=folder.group, analysis=folder.analysis, timestamp=timestamp)

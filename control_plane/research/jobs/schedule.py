@@ -1,4 +1,4 @@
-"""Which open jobs are to be looked at while no page is open, and asking workers for it."""
+"""Schedule of checks of open jobs while no page is open. Enqueues tasks for workers."""
 
 from datetime import timedelta
 
@@ -17,15 +17,15 @@ MAX_AGE = timedelta(days=60)
 
 
 def look_at_open_jobs() -> int:
-    """Have the open jobs looked at that nobody looked at lately, the longest unseen first. Returns how many."""
+    """Enqueue checks of open jobs that were not checked lately, longest unchecked first. Returns how many."""
     now = timezone.now()
     late = Q(looked_at=None) | Q(looked_at__lt=now - timedelta(seconds=config().job_look_seconds))
     silent = Q(state=Job.State.SILENT) & Q(looked_at__gte=now - SILENT_WAIT)
     due = Job.objects.open().filter(late, submitted_at__gt=now - MAX_AGE).exclude(silent)
     started = 0
-    for pk, seen in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
+    for pk, checked_at in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
         # Whoever moves the time looks: two workers never both do.
-        if Job.objects.filter(pk=pk, looked_at=seen).update(looked_at=now):
+        if Job.objects.filter(pk=pk, looked_at=checked_at).update(looked_at=now):
             look_at_job.enqueue(pk)
             started += 1
     return started

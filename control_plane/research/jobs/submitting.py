@@ -1,4 +1,4 @@
-"""Submitting a job: the row first, then one object under `submissions/`, which is what starts a back end."""
+"""Submission of jobs: first the row, then one object under `submissions/`, which starts a back end."""
 
 import secrets
 import time
@@ -42,11 +42,11 @@ TOKEN_BYTES = 24
 
 
 class NotSubmittable(Refused):
-    """What was chosen cannot be submitted."""
+    """Selection that cannot be submitted."""
 
 
 class Vanished(Refused):
-    """What was chosen is not there any more. `keys` says which."""
+    """Selected objects that do not exist any more. `keys` says which."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self.keys = tuple(keys)
@@ -55,7 +55,7 @@ class Vanished(Refused):
 
 
 class NotWritten(NoAnswer):
-    """The job is made, and S3 did not take its submission yet: the worker goes on trying. `job` says which."""
+    """Job whose submission S3 did not take yet: the worker retries. `job` says which."""
 
     def __init__(self, job: Job, reason: object) -> None:
         self.job = job
@@ -65,12 +65,12 @@ class NotWritten(NoAnswer):
 
 
 def new_token() -> str:
-    """What a form carries so that, sent twice, it is one job."""
+    """Return a token for a form, so that a form sent twice makes one job."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 def expand_folders(folder: GroupFolder, chosen: Sequence[str]) -> list[str]:
-    """The data sets that were chosen: a folder (a key that ends in a slash) stands for all the files in it.
+    """Return the selected data sets; a folder (a key that ends in a slash) stands for all files in it.
 
     Raises PermissionDenied for what does not lie in `inputs/`, NotSubmittable for too many or none, NoAnswer.
     """
@@ -111,7 +111,7 @@ def submit(
     resubmits: Job | None = None,
     listed: Collection[str] = (),
 ) -> Job:
-    """Submit these data sets with this configuration, once for each token. Of each that was not just `listed`, S3 is asked.
+    """Submit these data sets with this configuration, once for each token. S3 is asked for each that was not just `listed`.
 
     Raises Vanished, NotSubmittable, NotGranted (a group that may only read), NoAnswer, NoCredentials or PermissionDenied. The
     row is there before the object: whoever fails in between has it written by the next try, or by the worker.
@@ -134,12 +134,12 @@ def submit(
 
 
 def failed_inputs(job: Job, certificate: Certificate) -> list[str]:
-    """The job's data sets that failed, in its own order."""
+    """Return the job's data sets that failed, in its own order."""
     return [key for key, dataset in match_data_sets(job, certificate).items() if dataset and dataset.status == Status.FAILED]
 
 
 def match_data_sets(job: Job, certificate: Certificate) -> dict[str, protocol.DataSet | None]:
-    """What the certificate says of each data set of the job: by its path, or, where a back end writes less, by its file name."""
+    """Return the certificate's entry for each data set of the job: by path, or by file name if a back end writes only that."""
     by_path = certificate.by_path()
     by_name = {protocol.file_name(path): dataset for path, dataset in by_path.items()}
     shared = set(protocol.shared_names(job.inputs))
@@ -151,12 +151,12 @@ def match_data_sets(job: Job, certificate: Certificate) -> dict[str, protocol.Da
 
 
 def body_of_job(job: Job) -> bytes:
-    """The job's `submit.json`: the same each time."""
+    """Return the job's `submit.json`: the same each time."""
     return protocol.submission_body(job.inputs, job.config_key, job.timestamp, job.instance_type)
 
 
 def job_of_token(folder: GroupFolder, token: str) -> Job | None:
-    """The job that this form has become, if it has. Raises NotYours if that is somebody else's."""
+    """Return the job that this form has become, or None. Raises NotYours if it is somebody else's."""
     known = Job.objects.filter(token=token).select_related("group", "analysis").first()
     if known and (known.group_id, known.analysis_id, known.submitted_by_id) != (
         folder.group.pk,
@@ -209,7 +209,7 @@ def _create_job(
 
 
 def _ensure_written(folder: GroupFolder, job: Job, *, is_mine: bool = False) -> Job:
-    """Have the object written, unless it is, or somebody is at it."""
+    """Write the submission unless it is written, or somebody is writing it."""
     if job.written_at or (not is_mine and timezone.now() - job.submitted_at < WRITE_TIMEOUT):
         return job
     try:
@@ -221,7 +221,10 @@ def _ensure_written(folder: GroupFolder, job: Job, *, is_mine: bool = False) -> 
 
 
 def write_submission(client: "S3Client", job: Job) -> None:
-    """Put the job's `submit.json`, and note it. Only where none lies: each write would start the back end. Raises NotWritten."""
+    """Put the job's `submit.json`, and note the time. Only if none exists: each write would start the back end.
+
+    Raises NotWritten.
+    """
     try:
         client.put_object(
             Bucket=job.analysis.bucket,
@@ -239,7 +242,7 @@ def write_submission(client: "S3Client", job: Job) -> None:
 
 
 def _missing(folder: GroupFolder, keys: Sequence[str]) -> list[str]:
-    """Those of these keys that S3 does not hold. Raises NoAnswer, also where S3 refuses to tell."""
+    """Return the keys that S3 does not hold. Raises NoAnswer, also if S3 refuses to tell."""
     client = s3_client(folder, Purpose.BROWSE)
     try:
         with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:

@@ -1,4 +1,4 @@
-"""Ending what S3 keeps of deleted and replaced files: counted first, and deployed only as somebody confirms it in words."""
+"""Expiry of earlier versions (deleted and replaced files): counted first, deployed only after a typed confirmation."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -31,18 +31,19 @@ Tell = Callable[[str], None]
 
 
 class NotConfirmed(Refused):
-    """What was typed is not what ends earlier versions. Nothing was changed."""
+    """Text typed that does not confirm the expiry. Nothing was changed."""
 
 
 class NotCounted(Refused):
-    """What would end could not be counted. Nothing was changed."""
+    """Failed count of expiring versions. Nothing was changed."""
 
 
 @dataclass
 class ExpiringVersions:
-    """Earlier versions in some buckets: how many, their bytes, and since when the oldest has been one.
+    """Totals of earlier versions in some buckets: number, bytes, and the date of the oldest.
 
-    Those that are `due` have been one for longer than the days that were asked about. `is_more` where there are too many to count.
+    `due_*` counts those that have been earlier versions for longer than the given days.
+    `is_more` if there are more than are counted.
     """
 
     objects: int = 0
@@ -63,7 +64,7 @@ class ExpiringVersions:
 
 
 def count_expiring(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> ExpiringVersions:
-    """What a rule that ends earlier versions after so many days would end in these buckets. Raises NotCounted."""
+    """Count the earlier versions in these buckets that a rule with so many days would expire. Raises NotCounted."""
     retries = BotoConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
     client = aws.client("s3", place, config=retries)
     counted, now, seen = ExpiringVersions(), datetime.now(UTC), 0
@@ -82,7 +83,7 @@ def count_expiring(buckets: Iterable[str], days: int, *, place: aws.Place, tell:
 
 
 def expires_at(since: datetime, days: int) -> datetime:
-    """When S3 ends what has been an earlier version since then: at the first midnight (UTC) after its days are over.
+    """Return when S3 expires a version that became an earlier one at `since`: the first midnight (UTC) after its days.
 
     From S3's user guide, "Lifecycle rules based on an object's age".
     """
@@ -92,7 +93,10 @@ def expires_at(since: datetime, days: int) -> datetime:
 
 
 def sync_confirmed(*, wanted: Proposal, counted: ExpiringVersions, typed: str, actor: Actor) -> list[Deployment]:
-    """As `sync_platform`, with the days that were proposed, after somebody saw what was `found`. Raises NotConfirmed."""
+    """Deploy the platform with the proposed days, after somebody confirmed what was `counted`; see `sync_platform`.
+
+    Raises NotConfirmed.
+    """
     if typed.strip() != wanted.confirmation:
         raise NotConfirmed(
             "Not confirmed: earlier versions are kept as before, and nothing was changed. To confirm, run it again with "
@@ -106,14 +110,14 @@ def sync_confirmed(*, wanted: Proposal, counted: ExpiringVersions, typed: str, a
 
 @dataclass(frozen=True)
 class _Page:
-    """One answer of S3: how many versions and delete markers it listed, and the size and beginning of each earlier version."""
+    """Page of S3's listing: number of versions and delete markers listed, and size and beginning of each earlier version."""
 
     listed: int
     earlier: list[tuple[int, datetime]]
 
 
 def _pages(client: "S3Client", bucket: str) -> Iterator[_Page]:
-    """The bucket's versions, PER_PAGE at a time; none where there is no such bucket. Raises NotCounted."""
+    """Yield the bucket's versions, VERSIONS_PER_PAGE at a time; none if there is no such bucket. Raises NotCounted."""
     # A version became an earlier one when the next one of its key, or a delete marker, was written; that may stand a page before.
     newer: tuple[str, datetime] | None = None
     try:
@@ -139,5 +143,5 @@ def _pages(client: "S3Client", bucket: str) -> Iterator[_Page]:
 
 
 def _newest_first(version: Any) -> tuple[bytes, bool, float]:
-    """The order in which S3 lists versions of all kinds: by the key's bytes, and within a key the newest first."""
+    """Return the sort key of S3's listing of versions: the key's bytes, and within a key the newest first."""
     return version["Key"].encode("utf-8", "surrogatepass"), not version["IsLatest"], -version["LastModified"].timestamp()

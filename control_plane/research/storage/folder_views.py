@@ -1,4 +1,4 @@
-"""Pages about one place: who is not in it learns nothing, and who soon will be waits on a page that turns by itself."""
+"""Views about a group's folder: people outside the group learn nothing; people who are being added get a page that waits."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,7 +19,10 @@ View = Callable[Concatenate[HttpRequest, GroupFolder, ...], HttpResponse]
 
 
 def requested_folder(request: HttpRequest, slug: str, analysis: str) -> GroupFolder:
-    """The place of this group and analysis for who asks. Raises NotYours, PermissionDenied (suspended), or NoCredentials."""
+    """Return the folder of this group and analysis for the person who asks.
+
+    Raises NotYours, PermissionDenied (suspended), or NoCredentials.
+    """
     if not isinstance(request.user, User):
         raise NotYours
     try:
@@ -31,7 +34,7 @@ def requested_folder(request: HttpRequest, slug: str, analysis: str) -> GroupFol
 
 
 def with_folder(view: View) -> Callable[..., HttpResponse]:
-    """Give the view the place of the group and the analysis in the address, for the member who asks."""
+    """Pass the folder of the group and analysis in the address to the view, for the member who asks."""
 
     @login_required
     @never_cache

@@ -1,4 +1,4 @@
-"""What the server itself does with a place's objects: look them up, read, delete, and bring back what was deleted."""
+"""Objects in a group's folder: lookup, reading, deletion, and undoing deletions, by the server itself."""
 
 import posixpath
 import re
@@ -36,7 +36,7 @@ _NOT_IN_XML = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as S3 holds it. `etag` pins the very content that was meant."""
+    """Object in S3. `etag` pins the very content that was meant."""
 
     key: str
     size: int
@@ -45,7 +45,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class KeyOutcome:
-    """What became of one key: the delete marker that hides it or did, or why nothing was done."""
+    """Result for one key: the delete marker that hides it or did, or the error."""
 
     key: str
     marker: str = ""
@@ -54,18 +54,18 @@ class KeyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A key, and the version of it that the delete marker is."""
+    """Key, and the version id of its delete marker."""
 
     key: str
     version: str
 
 
 class NoAnswer(Refused):
-    """S3 did not say what is there."""
+    """Failed request to S3: what it holds is unknown."""
 
 
 class BrokenTransfer(RuntimeError):
-    """An object could not be read to its end as it was when it was looked up."""
+    """Transfer that did not deliver the whole object as it was when it was looked up."""
 
 
 def has_dot_segment(key: str) -> bool:
@@ -76,8 +76,8 @@ def has_dot_segment(key: str) -> bool:
 def check_keys(folder: GroupFolder, keys: Iterable[str], *, folders: Sequence[str] = (), may_have_dots: bool = False) -> None:
     """Raise PermissionDenied for a key outside the group's own prefix (and these folders of it), or one that climbs out.
 
-    `may_have_dots` is for callers that have S3 itself look for the very key. Even then one that, read as a path, leads out of the
-    folder is refused.
+    `may_have_dots` is for callers that have S3 itself look for the very key. A key that, read as a path, leads out of the folder is
+    refused even then.
     """
     allowed = tuple(f"{folder.prefix}{name}/" for name in folders) or (folder.prefix,)
     for key in keys:
@@ -94,7 +94,7 @@ def check_keys(folder: GroupFolder, keys: Iterable[str], *, folders: Sequence[st
 
 
 def list_below(folder: GroupFolder, prefix: str) -> Iterator[StoredObject]:
-    """Every object whose key begins with the prefix, in S3's order, a thousand with each call. Raises NoAnswer."""
+    """Yield every object whose key begins with the prefix, in S3's order, a thousand with each call. Raises NoAnswer."""
     pages = s3_client(folder, Purpose.BROWSE).get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=prefix)
     try:
         for page in pages:
@@ -105,7 +105,7 @@ def list_below(folder: GroupFolder, prefix: str) -> Iterator[StoredObject]:
 
 
 def look_up_objects(folder: GroupFolder, keys: Sequence[str]) -> list[StoredObject]:
-    """These objects, in this order. Raises NotFound naming one that is not there, or NoAnswer."""
+    """Return these objects, in this order. Raises NotFound naming one that is missing, or NoAnswer."""
     client = s3_client(folder, Purpose.BROWSE)
 
     def look(key: str) -> StoredObject:
@@ -122,7 +122,7 @@ def look_up_objects(folder: GroupFolder, keys: Sequence[str]) -> list[StoredObje
 
 
 def read_object(folder: GroupFolder, stored: StoredObject) -> Iterator[bytes]:
-    """The object's content in pieces, whole and unchanged. Raises Broken where that cannot be had."""
+    """Yield the object's content in pieces, whole and unchanged. Raises BrokenTransfer otherwise."""
     offset, failures = 0, 0
     while offset < stored.size:
         try:
@@ -140,7 +140,7 @@ def read_object(folder: GroupFolder, stored: StoredObject) -> Iterator[bytes]:
 
 
 def read_first_bytes(folder: GroupFolder, stored: StoredObject, max_bytes: int) -> bytes:
-    """The object's first bytes, `most` of them at most. Raises NotFound where it is not as it was looked up, or NoAnswer."""
+    """Return the object's first `max_bytes` bytes. Raises NotFound if it changed since it was looked up, or NoAnswer."""
     if not stored.size:
         # S3 refuses a range of nothing.
         return b""
@@ -157,7 +157,7 @@ def read_first_bytes(folder: GroupFolder, stored: StoredObject, max_bytes: int) 
 
 
 def record_download(folder: GroupFolder, prefix: str, files: Sequence[StoredObject], actor: Actor) -> None:
-    """Put on record that the server sends these files."""
+    """Record in the audit log that the server sends these files."""
     record(
         actor,
         "files.download",
@@ -170,7 +170,7 @@ def record_download(folder: GroupFolder, prefix: str, files: Sequence[StoredObje
 
 
 def delete_objects(folder: GroupFolder, keys: Sequence[str], actor: Actor) -> list[KeyOutcome]:
-    """Hide these objects behind delete markers, which `restore` takes away again; no version is lost.
+    """Hide these objects behind delete markers, which `restore_objects` removes again; no version is lost.
 
     At most MAX_KEYS, each in the folders that members may clean. Raises PermissionDenied before anything is deleted.
     """
@@ -182,7 +182,7 @@ def delete_objects(folder: GroupFolder, keys: Sequence[str], actor: Actor) -> li
 
 
 def restore_objects(folder: GroupFolder, deletions: Sequence[Deletion], actor: Actor) -> list[KeyOutcome]:
-    """Take these delete markers away, so that what they hide is there again. Anything but a delete marker is refused.
+    """Remove these delete markers, so that the objects are back. Anything but a delete marker is refused.
 
     At most MAX_KEYS. Raises PermissionDenied before anything is changed.
     """
@@ -209,7 +209,10 @@ def _remove_marker(client: "S3Client", bucket: str, deletion: Deletion) -> KeyOu
 
 
 def _objection(client: "S3Client", bucket: str, deletion: Deletion) -> str:
-    """Why this is not a delete marker that may go, or nothing. S3 answers 405 for a marker (API reference, HeadObject)."""
+    """Return why this is not a delete marker that may be removed; empty if it is.
+
+    S3 answers 405 for a marker (API reference, HeadObject).
+    """
     try:
         client.head_object(Bucket=bucket, Key=deletion.key, VersionId=deletion.version)
     except ClientError as error:

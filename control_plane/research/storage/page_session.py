@@ -1,4 +1,4 @@
-"""What the pages' APIs share: the place that a call is about, and the session that a page works with."""
+"""Folder and session of a page's API calls."""
 
 from datetime import datetime
 
@@ -32,14 +32,14 @@ class PageSession(Schema):
 
 
 def page_folder(request: HttpRequest, group: str, analysis: str) -> GroupFolder:
-    """The place of this group and analysis for the person who asks. Raises what `find_place` raises."""
+    """Return the folder of this group and analysis for the person who asks. Raises what `find_group_folder` raises."""
     # Whoever is not signed in was turned away before.
     assert isinstance(request.user, User)  # noqa: S101
     return find_group_folder(group_slug=group, analysis_slug=analysis, user=request.user)
 
 
 def page_session(request: HttpRequest, response: HttpResponse, folder: GroupFolder, purpose: Purpose) -> PageSession:
-    """Hand out credentials for this purpose, in an answer that nothing keeps. Raises what `hand_out` raises."""
+    """Hand out credentials for this purpose, in a response that is not stored. Raises what `hand_out` raises."""
     given = hand_out(folder, purpose, Actor.of_request(request))
     response["Cache-Control"] = "no-store"
     return PageSession(

@@ -1,4 +1,4 @@
-"""Short-lived credentials for one purpose in one place. A session policy takes away all that the purpose does not need."""
+"""Short-lived credentials for one purpose in one folder: a session policy takes away all other rights."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ RENEW_BEFORE = timedelta(minutes=10)
 
 
 class Purpose(StrEnum):
-    """What a session is for."""
+    """Purpose of a session."""
 
     BROWSE = "browse"
     UPLOAD = "upload"
@@ -69,7 +69,7 @@ CONNECTIONS = 16
 
 
 def session_policy(folder: GroupFolder, purpose: Purpose) -> dict[str, Any]:
-    """What a session for this purpose may do: never more than the group's own policies, on this one bucket and folder.
+    """Return the policy of a session for this purpose: never more than the group's own, on this one bucket and folder.
 
     IAM takes at most 2,048 characters (IAM user guide, "IAM and STS quotas").
     """
@@ -90,7 +90,7 @@ def session_policy(folder: GroupFolder, purpose: Purpose) -> dict[str, Any]:
 
 
 def open_session(folder: GroupFolder, purpose: Purpose) -> Credentials:
-    """Credentials for this purpose, from the group's role in the member's name. Raises NotGranted or NoCredentials."""
+    """Return credentials for this purpose, from the group's role in the member's name. Raises NotGranted or NoCredentials."""
     if purpose in WRITING and not folder.is_writable:
         raise NotGranted(
             f"{folder.group.name} may only read in {folder.analysis.name}. Nothing was changed; "
@@ -103,7 +103,7 @@ def open_session(folder: GroupFolder, purpose: Purpose) -> Credentials:
 
 
 def hand_out(folder: GroupFolder, purpose: Purpose, actor: Actor) -> Credentials:
-    """Credentials for a page, with a record that they were handed out. Only BROWSE and UPLOAD leave the server."""
+    """Return credentials for a page, recorded in the audit log. Only BROWSE and UPLOAD leave the server."""
     if purpose not in (Purpose.BROWSE, Purpose.UPLOAD):
         raise ValueError(f"A session to {purpose} does not leave the server.")
     credentials = open_session(folder, purpose)
@@ -119,9 +119,9 @@ def hand_out(folder: GroupFolder, purpose: Purpose, actor: Actor) -> Credentials
 
 
 def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
-    """A client in nobody's name, for the worker, which looks at jobs while no page is open. Raises NoCredentials.
+    """Return a client in nobody's name, for the worker, which checks jobs while no page is open. Raises NoCredentials.
 
-    It reads what a group's back ends wrote, and writes submissions that a page could not end.
+    It reads what a group's back ends wrote, and writes submissions that a page could not finish.
     """
     key = (JOBS_SESSION, f"{group.slug} {analysis.bucket}", Purpose.BROWSE, group.stack.deployed_generation, None)
 
@@ -134,7 +134,7 @@ def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
 
 
 def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
-    """What the worker's session may do."""
+    """Return the policy of the worker's session."""
     arn, prefix = f"arn:{names.partition(group.stack.region)}:s3:::{analysis.bucket}", f"{group.slug}/"
     statements = [
         _list_folders(arn, prefix, ("results", "submissions")),
@@ -145,7 +145,7 @@ def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
 
 
 def s3_client(folder: GroupFolder, purpose: Purpose) -> "S3Client":
-    """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
+    """Return a client for the server's own calls in a member's name; cached until shortly before its session ends."""
     # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
     # that AWS holds: a deployment may have ended every session that began before it. The member's own cut-off does so at once.
     member = folder.membership

@@ -1,4 +1,4 @@
-"""Ending uploads: complete after S3 was asked what it holds, or removed."""
+"""Completion of uploads after S3 was asked what it holds, and their removal."""
 
 import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ LISTED_FROM_FILES, MAX_LISTED, MAX_PAGES = 10, 1000, 2
 
 @dataclass(frozen=True)
 class SentFile:
-    """What the browser says it sent: the CRC-32 of the whole file in base64, and the ETag that S3 answered with.
+    """Sent file as the browser reports it: CRC-32 of the whole file in base64, and the ETag that S3 answered with.
 
     For a small file that went in one request also its MD5 in hexadecimal, which S3 has as the ETag of such an object where its
     bucket is encrypted with S3's own keys (S3's API reference, "Object").
@@ -47,7 +47,7 @@ class SentFile:
 
 @dataclass(frozen=True)
 class UploadEnd:
-    """What became of it."""
+    """Result of one upload."""
 
     id: int
     state: str
@@ -65,9 +65,9 @@ class _Verdict:
 
 
 def complete_uploads(folder: GroupFolder, sent: Sequence[SentFile], actor: Actor) -> list[UploadEnd]:
-    """Call files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
+    """Mark the files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
 
-    What S3 holds otherwise is taken away again (a version stays), and must be sent anew. Raises NoCredentials.
+    What S3 holds otherwise is deleted again (a version stays), and must be sent anew. Raises NoCredentials.
     """
     rows = {upload.pk: upload for upload in _own_uploads(folder).filter(pk__in=[sent_file.id for sent_file in sent])}
     _record_foreign_ids(folder, [sent_file.id for sent_file in sent], rows, actor)
@@ -87,7 +87,7 @@ def complete_uploads(folder: GroupFolder, sent: Sequence[SentFile], actor: Actor
 
 
 def remove_uploads(folder: GroupFolder, ids: Sequence[int], actor: Actor) -> int:
-    """Give unfinished uploads up: S3 drops the parts that it holds. Returns how many. Raises NoCredentials."""
+    """Abandon unfinished uploads: S3 drops their parts. Returns how many. Raises NoCredentials."""
     rows = {upload.pk: upload for upload in _own_uploads(folder).filter(pk__in=ids)}
     _record_foreign_ids(folder, ids, rows, actor)
     removed = abandon_uploads(folder, [upload for upload in rows.values() if upload.state == Upload.State.SENDING])
@@ -103,7 +103,7 @@ def remove_uploads(folder: GroupFolder, ids: Sequence[int], actor: Actor) -> int
 
 
 def abandon_uploads(folder: GroupFolder, uploads: Sequence[Upload]) -> list[Upload]:
-    """Have S3 drop what it holds of these, and close their rows; those that S3 would not drop stay. Returns the others."""
+    """Abort these uploads in S3 and close their rows; an upload that S3 does not abort stays. Returns the aborted ones."""
     if not uploads:
         return []
     client = s3_client(folder, Purpose.UPLOAD)
@@ -121,14 +121,14 @@ def _own_uploads(folder: GroupFolder) -> UploadQuerySet:
 
 
 def _record_foreign_ids(folder: GroupFolder, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
-    """Put on record that somebody named uploads that are not theirs here. They are answered as if there were none."""
+    """Record that somebody named uploads that are not theirs here. The answer is as if there were none."""
     if others := sorted({upload_id for upload_id in ids if upload_id not in mine}):
         reason = "Uploads of somebody else's, of another place, or that are not known."
         count_refusal(actor, f"uploads to s3://{folder.bucket}/{folder.prefix}", reason=reason, ids=others[:MAX_NAMED])
 
 
 def _list_objects(folder: GroupFolder, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
-    """What S3 lists of these keys: one call where each file alone would be one. Whatever it does not tell is asked for alone."""
+    """Return S3's listing of these keys with few calls. Keys that are missing from it are asked for one by one."""
     objects: dict[str, ObjectTypeDef] = {}
     if len(keys) < LISTED_FROM_FILES:
         return objects
@@ -155,7 +155,7 @@ def _list_objects(folder: GroupFolder, keys: Sequence[str]) -> dict[str, "Object
 
 
 def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: SentFile) -> _Verdict | None:
-    """Complete where the listing has the file's size and MD5; otherwise nothing is known yet."""
+    """Return COMPLETE if the listing has the file's size and MD5; None if that is not known yet."""
     entry = listed.get(upload.key)
     if not sent.md5 or entry is None or entry["Size"] != upload.size or entry["ETag"] != f'"{sent.md5}"':
         return None
@@ -163,7 +163,7 @@ def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: S
 
 
 def _judge(client: "S3Client", folder: GroupFolder, upload: Upload, sent: SentFile) -> _Verdict:
-    """Compare what S3 holds with what was sent. In a thread: no database."""
+    """Compare what S3 holds with what was sent. Runs in a thread: no database."""
     try:
         head_answer = head(client, folder.bucket, upload.key, ChecksumMode="ENABLED")
     except ClientError as error:

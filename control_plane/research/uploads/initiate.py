@@ -1,4 +1,4 @@
-"""Beginning uploads, or going on with those that were begun: names are checked, S3 is asked what is there, rows are made."""
+"""Initiation and resumption of uploads: names are checked, S3 is asked what it holds, rows are made."""
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ FORGET_ENDED = timedelta(days=30)
 
 @dataclass(frozen=True)
 class NewFile:
-    """What the browser knows of a file. `replaces` is the ETag of the object that the person agreed to replace."""
+    """File as the browser describes it. `replaces` is the ETag of the object that the person agreed to replace."""
 
     path: str
     size: int
@@ -45,7 +45,7 @@ class NewFile:
 
 @dataclass(frozen=True)
 class ExistingObject:
-    """What S3 holds under the key already. Without a checksum the two cannot be compared."""
+    """Object that S3 holds under the key already. Without a checksum the two cannot be compared."""
 
     size: int
     etag: str
@@ -55,7 +55,7 @@ class ExistingObject:
 
 @dataclass
 class UploadAnswer:
-    """What to do with one file: send it, compare it with what is there, or leave it: because it is there, or is refused."""
+    """Answer for one file: send it, compare it with the existing object, or leave it, because it is there or is refused."""
 
     status: Literal["send", "exists", "same", "refused"]
     key: str = ""
@@ -68,7 +68,7 @@ class UploadAnswer:
 
 @dataclass
 class _UploadRequest:
-    """One file on its way through `start`."""
+    """State of one file within `initiate_uploads`."""
 
     file: NewFile
     key: str
@@ -81,7 +81,7 @@ class _UploadRequest:
 
 
 def initiate_uploads(folder: GroupFolder, subfolder: str, files: Sequence[NewFile], actor: Actor) -> list[UploadAnswer]:
-    """Begin these files, in their order; at most MAX_FILES. One that is refused keeps no other from going on.
+    """Begin these uploads, in their order; at most MAX_FILES. A file that is refused does not stop the others.
 
     Raises NameRefused for a bad folder or too many files, NotGranted where the group may only read, NoCredentials.
     """
@@ -130,7 +130,7 @@ def _refuse_duplicates(asked: dict[int, _UploadRequest], answers: dict[int, Uplo
 
 
 def _find_earlier(folder: GroupFolder, asked: Iterable[_UploadRequest]) -> None:
-    """Find what was begun before: the same file goes on, another one of that name is begun anew. And what has arrived."""
+    """Find earlier uploads of these keys, also completed ones. The same file is resumed, another of that name is begun anew."""
     arrived = {
         (upload.key, upload.size, upload.modified): upload
         for upload in Upload.objects.filter(
@@ -154,7 +154,7 @@ def _find_earlier(folder: GroupFolder, asked: Iterable[_UploadRequest]) -> None:
 
 
 def _begin_multipart(client: "S3Client", folder: GroupFolder, request: _UploadRequest) -> None:
-    """For a file that goes in parts: begin it, unless it was begun or something is there. In a thread: no database."""
+    """Begin a multipart upload, unless it was begun or the key exists. Runs in a thread: no database."""
     if request.known:
         return
     try:
@@ -178,7 +178,7 @@ def _begin_multipart(client: "S3Client", folder: GroupFolder, request: _UploadRe
 
 
 def find_existing(client: "S3Client", folder: GroupFolder, key: str) -> ExistingObject | None:
-    """What S3 holds under a key. Raises what boto3 raises."""
+    """Return the object under a key, or None. Raises what boto3 raises."""
     head_answer = head(client, folder.bucket, key, ChecksumMode="ENABLED")
     if head_answer is None:
         return None
@@ -188,7 +188,7 @@ def find_existing(client: "S3Client", folder: GroupFolder, key: str) -> Existing
 
 
 def _save_uploads(folder: GroupFolder, subfolder: str, asked: Iterable[_UploadRequest], actor: Actor) -> None:
-    """Make the rows, all at once, and say who began what."""
+    """Create the rows, all at once, and record who began them."""
     fresh = [request for request in asked if request.answer is None and request.known is None]
     abandon_uploads(folder, [upload for request in asked if request.answer is None for upload in request.stale])
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Which names a file may be given in S3. Names are kept as they are, or refused: never changed."""
+"""Names that a file may have in S3. Names are kept as they are, or refused: never changed."""
 
 import unicodedata
 
@@ -10,7 +10,7 @@ MAX_KEY_BYTES = 1024
 
 
 class NameRefused(ValueError):
-    """A path that cannot become a key. The message says why, and what to do."""
+    """Path that cannot become a key. The message says why, and what to do."""
 
 
 def check_folder(folder: str) -> str:
@@ -26,7 +26,7 @@ def check_folder(folder: str) -> str:
 
 
 def make_key(prefix: str, folder: str, path: str) -> str:
-    """The key of a file in a group's folder. `prefix` ends in a slash, `folder` was checked, `path` is relative.
+    """Return the key of a file in a group's folder. `prefix` ends in a slash, `folder` was checked, `path` is relative.
 
     Raises NameRefused.
     """
@@ -57,5 +57,5 @@ def _check_segment(segment: str, path: str) -> None:
 
 
 def quoted_path(path: str) -> str:
-    """A path as a message shows it: not longer than a line, and nothing invisible."""
+    """Return a path for a message: in quotes, at most a line long, with invisible characters shown."""
     return f"“{visible(path[:60])}…”" if len(path) > 60 else f"“{visible(path)}”"

@@ -1,4 +1,4 @@
-"""How a file is cut.
+"""Sizes of the parts of an upload.
 
 S3 takes at most 10,000 parts of 5 MiB to 5 GiB, and 5 TiB a file (S3 user guide, "Amazon S3 multipart upload limits").
 """
@@ -15,7 +15,7 @@ MAX_PARTS = 9_000
 
 
 def part_size(size: int) -> int:
-    """Bytes of each part but the last for a file of `size` bytes; it grows with the file. Raises NameRefused."""
+    """Return the size in bytes of each part but the last; it grows with the file. Raises NameRefused."""
     if size < 0:
         raise NameRefused("The file has no size. Add it again.")
     if size > MAX_BYTES:
@@ -25,5 +25,5 @@ def part_size(size: int) -> int:
 
 
 def is_multipart(size: int) -> bool:
-    """Whether a file of this size goes in parts."""
+    """Tell whether a file of this size is sent in parts."""
     return size > MIN_PART_BYTES

@@ -19,7 +19,7 @@ TEXTS = ("summary", "paper_url", "source_url", "demo_url", "instance_type")
 
 
 class Command(DeployingCommand):
-    """The catalogue from a terminal."""
+    """Catalogue commands for a terminal."""
 
     help = "Describe analyses, grant them to several groups, and decide about requests."
 

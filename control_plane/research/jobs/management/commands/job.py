@@ -22,7 +22,7 @@ WAIT_SECONDS = 86_400
 
 
 class Command(DeployingCommand):
-    """Jobs from a terminal."""
+    """Job commands for a terminal."""
 
     help = "List jobs, submit one in a member's name, follow it, and print its logs."
 
@@ -60,14 +60,14 @@ class Command(DeployingCommand):
         )
 
     def show_one(self, options: dict[str, Any]) -> None:
-        job, seen = self._look(options)
+        job, status = self._read(options)
         rows = [
             [key, dataset.status if dataset else "not mentioned yet", dataset.last_command if dataset else ""]
-            for key, dataset in seen.datasets.items()
+            for key, dataset in status.datasets.items()
         ]
         said = [f"{job.name}: {job.get_state_display()}", table(rows, ["DATA SET", "STATUS", "LAST COMMAND"])]
-        said += [f"Line {line.line} of the certificate cannot be read: {line.text}" for line in seen.certificate.unreadable]
-        self.show(options, job_as_dict(job) | seen_as_dict(seen), "\n".join(said))
+        said += [f"Line {line.line} of the certificate cannot be read: {line.text}" for line in status.certificate.unreadable]
+        self.show(options, job_as_dict(job) | status_as_dict(status), "\n".join(said))
 
     def submit(self, options: dict[str, Any]) -> None:
         folder = _find_folder(options)
@@ -79,13 +79,13 @@ class Command(DeployingCommand):
 
     def follow_one(self, options: dict[str, Any]) -> None:
         deadline, last_shown = time.monotonic() + options["timeout"], ""
-        job, seen = self._look(options)
+        job, status = self._read(options)
         while job.is_open and time.monotonic() < deadline:
             if (now := _progress(job)) != last_shown:
                 self.stderr.write(last_shown := now)
             time.sleep(POLL_SECONDS)
-            job, seen = self._look(options)
-        self.show(options, job_as_dict(job) | seen_as_dict(seen), f"{_progress(job)}\n{job.name}: {job.get_state_display()}")
+            job, status = self._read(options)
+        self.show(options, job_as_dict(job) | status_as_dict(status), f"{_progress(job)}\n{job.name}: {job.get_state_display()}")
         if job.state != Job.State.SUCCEEDED:
             sys.exit(EXIT_STILL_WAITING if job.is_open else EXIT_FAILED)
 
@@ -105,15 +105,15 @@ class Command(DeployingCommand):
         parser.add_argument("job", help="Its name, as `list` shows it, or its number.")
         return parser
 
-    def _look(self, options: dict[str, Any]) -> tuple[Job, JobStatus]:
+    def _read(self, options: dict[str, Any]) -> tuple[Job, JobStatus]:
         job = _find(options["job"])
-        seen = read_status(job, jobs_client(job.group, job.analysis))
-        save_status(job, seen)
-        return job, seen
+        status = read_status(job, jobs_client(job.group, job.analysis))
+        save_status(job, status)
+        return job, status
 
 
 def job_as_dict(job: Job) -> dict[str, Any]:
-    """A job for JSON."""
+    """Return a job for JSON."""
     return {
         "id": job.pk,
         "job": job.name,
@@ -131,11 +131,11 @@ def job_as_dict(job: Job) -> dict[str, Any]:
     }
 
 
-def seen_as_dict(seen: JobStatus) -> dict[str, Any]:
-    """What the back end says of each data set, for JSON."""
+def status_as_dict(status: JobStatus) -> dict[str, Any]:
+    """Return the status of each data set for JSON."""
     return {
-        "datasets": [{"path": key, "status": dataset.status if dataset else None} for key, dataset in seen.datasets.items()],
-        "unreadable": [{"line": line.line, "text": line.text} for line in seen.certificate.unreadable],
+        "datasets": [{"path": key, "status": dataset.status if dataset else None} for key, dataset in status.datasets.items()],
+        "unreadable": [{"line": line.line, "text": line.text} for line in status.certificate.unreadable],
     }
 
 
