@@ -13,7 +13,7 @@ from control_plane.research.catalogue.documents import Unreadable
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form
 from control_plane.research.configurations.services import list_configurations
-from control_plane.research.configurations.services import parse_configuration as read_saved
+from control_plane.research.configurations.services import read_configuration as read_saved
 from tests.labs import BUCKET, Lab, aws, lab
 
 __all__ = ["aws", "lab"]

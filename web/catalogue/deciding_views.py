@@ -1,4 +1,4 @@
-"""What administrators do in the catalogue: decide about requests, grant to several groups, describe an analysis."""
+"""Catalogue pages for administrators: decide requests, grant to several groups, describe an analysis."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ PER_PAGE = 25
 @require_GET
 @login_required
 def requests(request: HttpRequest) -> HttpResponse:
-    """What waits for a decision, the oldest first, and what was decided, the newest first."""
+    """Show the requests waiting for a decision, oldest first, or those decided, newest first."""
     _require_administrator(request)
     is_history = request.GET.get("show") == "decided"
     rows = AccessRequest.objects.select_related("group", "analysis", "asked_by", "deployment")
@@ -47,7 +47,7 @@ def requests(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
-    """Approve or decline one."""
+    """Approve or decline a request."""
     _require_administrator(request)
     wanted = get_object_or_404(AccessRequest.objects.select_related("group__stack", "analysis", "asked_by"), pk=pk)
     actor, note = Actor.of_request(request), request.POST.get("note", "")
@@ -71,7 +71,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def grant(request: HttpRequest) -> HttpResponse:
-    """Give several groups several analyses: choose, see what would change, confirm."""
+    """Grant several analyses to several groups: choose, preview the changes, confirm."""
     _require_administrator(request)
     given = request.POST if request.method == "POST" else request.GET
     wanted = _numbers(given.get("groups", ""))
@@ -98,7 +98,7 @@ def grant(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def granted(request: HttpRequest) -> HttpResponse:
-    """The deployments that one grant to several groups has started, live while any of them is under way."""
+    """Show the deployments started by one grant to several groups, live while any of them is under way."""
     _require_administrator(request)
     runs = Deployment.objects.filter(pk__in=_numbers(request.GET.get("runs", ""))[:MAX_GROUPS])
     page = Paginator(runs.select_related("stack").order_by("pk"), PER_PAGE).get_page(request.GET.get("page"))
@@ -111,7 +111,7 @@ def granted(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
-    """Describe an analysis."""
+    """Edit the entry of an analysis."""
     _require_administrator(request)
     analysis = get_object_or_404(Analysis, slug=slug)
     form = EntryForm(request.POST or None, instance=entry_of(analysis))

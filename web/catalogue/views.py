@@ -1,4 +1,4 @@
-"""The catalogue, for everybody who is signed in: what analyses there are, and which of one's groups may use them."""
+"""Catalogue pages for everybody signed in: the analyses, and which of one's groups may use them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,13 +25,13 @@ from control_plane.research.catalogue.unmade import is_unmade
 from web.catalogue.rendering import to_html
 
 PER_PAGE = 25
-# Of the groups that one person is in, on the page of an analysis.
+# Groups of one person on the page of an analysis.
 MAX_GROUPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisAccess:
-    """One of my groups beside an analysis: its grant, or what it asked for last."""
+    """Access of one of my groups to an analysis: its grant, or its latest request."""
 
     group: Group
     is_member: bool
@@ -41,12 +41,12 @@ class AnalysisAccess:
 
     @property
     def is_usable(self) -> bool:
-        """Whether AWS holds the membership, the grant and the bucket."""
+        """True if AWS holds the membership, the grant and the bucket."""
         return self.is_made and self.grant is not None and self.is_member and self.grant.access_state == AccessState.ACTIVE
 
     @property
     def is_moving(self) -> bool:
-        """Whether it becomes something else without this person's doing."""
+        """True if it changes without this person's action."""
         if not self.is_made:
             return False
         if self.grant is not None:
@@ -57,7 +57,7 @@ class AnalysisAccess:
 @require_GET
 @login_required
 def index(request: HttpRequest) -> HttpResponse:
-    """All analyses, a page at a time, with those of my groups that may use each."""
+    """Show all analyses, a page at a time, with those of my groups that may use each."""
     analyses = Analysis.objects.offered().select_related("entry").order_by("name")
     if typed := request.GET.get("q", "").strip():
         wanted = Q(name__icontains=typed) | Q(slug__icontains=typed) | Q(entry__summary__icontains=typed)
@@ -80,7 +80,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def analysis(request: HttpRequest, slug: str) -> HttpResponse:
-    """One analysis: what it is for, and how each of my groups stands to it, which follows live."""
+    """Show one analysis with its description and the access of each of my groups, updated live."""
     analysis = Analysis.objects.select_related("stack").filter(slug=slug).first()
     if analysis is None:
         raise NotYours("There is no such analysis.")
@@ -103,7 +103,7 @@ def analysis(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def ask_for(request: HttpRequest, slug: str) -> HttpResponse:
-    """Ask that one of my groups may use it."""
+    """Request access for one of my groups."""
     analysis = get_object_or_404(Analysis, slug=slug)
     group = Group.objects.select_related("stack").filter(pk__in=_my_groups(request), slug=request.POST.get("group", "")).first()
     if group is None:
@@ -119,7 +119,7 @@ def ask_for(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def withdraw_request(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take a request back."""
+    """Withdraw a request."""
     wanted = AccessRequest.objects.select_related("group", "analysis", "asked_by").filter(pk=pk).first()
     if wanted is None:
         raise NotYours("There is no such request.")
@@ -138,7 +138,7 @@ def _my_groups(request: HttpRequest) -> QuerySet[Any, Any]:
 
 
 def _standings(request: HttpRequest, analysis: Analysis) -> list[AnalysisAccess]:
-    """In four queries, whatever the number of groups."""
+    """Return the access of my groups to the analysis, in four queries for any number of groups."""
     memberships = (
         Membership.objects.wanted()
         .filter(user=request.user, group__retired_at=None)
@@ -146,7 +146,7 @@ def _standings(request: HttpRequest, analysis: Analysis) -> list[AnalysisAccess]
         .order_by("group__name")[:MAX_GROUPS]
     )
     mine = {membership.group_id: membership for membership in memberships}
-    # Before the grants: what is decided between the two is seen as waiting or as granted, never as neither.
+    # Read before the grants: a request decided in between shows as waiting or as granted, never as neither.
     asked = {
         access_request.group_id: access_request
         for access_request in AccessRequest.objects.filter(group__in=mine, analysis=analysis)

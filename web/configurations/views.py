@@ -1,4 +1,4 @@
-"""The pages of a group's configurations for an analysis: all of them, and one, as a form or as YAML."""
+"""Pages of a group's configurations for an analysis: the list, and one configuration as a form or as YAML."""
 
 import difflib
 import re
@@ -26,8 +26,8 @@ from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import delete_objects
 
 MAX_DIFF_LINES = 400
-# Of a line, and of the lines between the first and the last difference: comparing takes the square of them.
-MAX_DIFF_LETTERS = 500
+# Characters of a line, and lines between the first and the last difference: comparing takes quadratic time.
+MAX_DIFF_CHARACTERS = 500
 MAX_COMPARED_LINES = 1_000
 MAX_REWRITINGS_TOLD = 5
 _HUNK = re.compile(r"(?<=[-+])\d+(?=[, ])")
@@ -35,7 +35,7 @@ _HUNK = re.compile(r"(?<=[-+])\d+(?=[, ])")
 
 @dataclass
 class Draft:
-    """What is being written, and how it is shown."""
+    """Configuration being written, and how it is shown."""
 
     text: str
     etag: str = ""
@@ -50,7 +50,7 @@ class Draft:
 @require_GET
 @with_folder
 def index(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
-    """All of them."""
+    """Show all configurations."""
     context: dict[str, Any] = {"place": folder, "entry": entry_of(folder.analysis)}
     try:
         context["configurations"] = services.list_configurations(folder)
@@ -62,7 +62,7 @@ def index(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @with_folder
 def new(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
-    """A new one: from the template, or, with `?from=<name>`, from another."""
+    """Create a configuration from the template, or, with `?from=<name>`, from another one."""
     entry = entry_of(folder.analysis)
     if request.method == "POST":
         return _post(request, folder, entry, "")
@@ -81,7 +81,7 @@ def new(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @with_folder
 def edit(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
-    """One of them, with what it was before."""
+    """Edit a configuration; also shows its versions."""
     entry = entry_of(folder.analysis)
     if request.method == "POST":
         return _post(request, folder, entry, name)
@@ -113,7 +113,7 @@ def restore(request: HttpRequest, folder: GroupFolder, name: str) -> HttpRespons
 @require_POST
 @with_folder
 def remove(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
-    """Delete it; its versions stay, and the page that follows can bring one back."""
+    """Delete a configuration; its versions stay, and the page that follows can restore one."""
     try:
         (outcome,) = delete_objects(folder, [services.configuration_key(folder, name)], Actor.of_request(request))
     except Refused as error:
@@ -125,7 +125,7 @@ def remove(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse
 
 
 def _post(request: HttpRequest, folder: GroupFolder, entry: Entry, name: str) -> HttpResponse:
-    """Save, check, or change between form and text. What was typed is never lost."""
+    """Save, check, or switch between form and text. Typed input is never lost."""
     given, action = request.POST, request.POST.get("action", "save")
     draft = Draft(
         given.get("text", "").replace("\r\n", "\n"),
@@ -174,7 +174,7 @@ def _save(request: HttpRequest, folder: GroupFolder, entry: Entry, draft: Draft,
 
 
 def _rewritings_in_words(rewritings: list[Rewriting]) -> str:
-    """What was written otherwise than it was typed."""
+    """Return a sentence about the values that were written differently than typed."""
     if not rewritings:
         return ""
     rewritten = [
@@ -202,7 +202,7 @@ def _show(request: HttpRequest, folder: GroupFolder, entry: Entry, draft: Draft,
 
 
 def _gone(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
-    """One that is deleted, or was never there."""
+    """Show a configuration that is deleted, or never existed."""
     try:
         known = services.list_versions(folder, name)
     except Refused as error:
@@ -212,7 +212,7 @@ def _gone(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
 
 
 def _history(request: HttpRequest, folder: GroupFolder, name: str, present: str) -> dict[str, Any]:
-    """Its versions, and the one that is asked for beside the present one."""
+    """Return the versions, and the requested one compared with the present text."""
     try:
         context: dict[str, Any] = {"versions": services.list_versions(folder, name)}
         if wanted := request.GET.get("version", ""):
@@ -224,7 +224,7 @@ def _history(request: HttpRequest, folder: GroupFolder, name: str, present: str)
 
 
 def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, str]]:
-    """Lines of a unified diff with what each is: added, removed, or neither."""
+    """Return the lines of a unified diff, each with its kind: added, removed, place or same."""
     old, new = before.split("\n"), after.split("\n")
     same = next(
         (index for index, (line, other_line) in enumerate(zip(old, new, strict=False)) if line != other_line),
@@ -242,14 +242,14 @@ def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, 
 
 
 def _numbered(line: str, skipped: int) -> str:
-    """A line of a diff as it stands in the whole texts."""
+    """Return a line of a diff with line numbers of the whole texts."""
     if line.startswith("@@"):
         return _HUNK.sub(lambda number: str(int(number[0]) + skipped), line)
-    return line if len(line) <= MAX_DIFF_LETTERS else f"{line[: MAX_DIFF_LETTERS - 1]}…"
+    return line if len(line) <= MAX_DIFF_CHARACTERS else f"{line[: MAX_DIFF_CHARACTERS - 1]}…"
 
 
 def _wants_text(mode: str, text: str) -> bool:
-    """Whether to show YAML: where that was asked for, or where no form can be made."""
+    """Tell whether to show YAML: if it was requested, or if no form can be made."""
     return mode == "text" or not form.has_form(text)
 
 
@@ -259,5 +259,5 @@ def _copied(name: str) -> str:
 
 
 def address(folder: GroupFolder, name: str) -> str:
-    """The page of one."""
+    """Return the address of a configuration's page."""
     return reverse("configurations:edit", args=(folder.group.slug, folder.analysis.slug, name))

@@ -1,4 +1,4 @@
-"""A plan in the words of a page: people by their addresses, and what lets somebody do more marked as such."""
+"""Table of a plan for a page: people by their addresses, changes that widen access marked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ _STATEMENT_WORDS = {
 
 @dataclass(frozen=True)
 class PlanSection:
-    """Things of one sort; `more` counts those that are not shown."""
+    """Rows of one kind; `more` counts those that are not shown."""
 
     title: str
     rows: list[Row]
@@ -31,7 +31,7 @@ class PlanSection:
 
 @dataclass(frozen=True)
 class ShownPlan:
-    """What a template needs."""
+    """Plan as a template needs it."""
 
     verdict: str
     widens: bool
@@ -40,7 +40,7 @@ class ShownPlan:
 
 
 def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None) -> ShownPlan:
-    """The stored plan for a page, in one query. `names` gives addresses to members whom the database does not hold."""
+    """Return the stored plan for a page, in one query. `names` gives addresses of members that the database does not hold."""
     plan = Plan.from_json(document)
     sections = [
         _section("People and data", people_rows(plan.people, names)),
@@ -51,7 +51,7 @@ def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None)
 
 
 def _section(title: str, rows: list[Row]) -> PlanSection:
-    # What widens comes first: it is what an approver must not miss among many.
+    # Changes that widen access come first: an approver must not miss them among many.
     rows = sorted(rows, key=lambda row: not row.widens)
     return PlanSection(title, rows[:MAX_SHOWN], max(0, len(rows) - MAX_SHOWN))
 

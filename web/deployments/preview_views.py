@@ -1,4 +1,4 @@
-"""What a change would do on AWS, shown to whoever asked."""
+"""Preview of a change on AWS, shown to the person who requested it."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,7 +18,7 @@ SLOW_SECONDS = 30
 @require_GET
 @for_administrators
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
-    """The plan, once a worker has worked it out; until then, that it is being worked out."""
+    """Show the plan once a worker has made it; until then, that it is being made."""
     preview = Preview.objects.filter(pk=pk, asked_by=request.user.pk).first()
     if preview is None:
         raise NotYours("There is no such preview of yours.")

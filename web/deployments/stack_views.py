@@ -1,4 +1,4 @@
-"""Each stack on AWS: whether it is in step and as deployed, and what others changed there. For administrators."""
+"""Pages of each stack on AWS for administrators: whether it is in step and as deployed, and changes that others made."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ MAX_NEWEST = 10
 @require_GET
 @for_administrators
 def stack_list(request: HttpRequest) -> HttpResponse:
-    """Those that others changed or that are out of step first."""
+    """Show the stacks, first those that others changed or that are out of step."""
     text = request.GET.get("q", "").strip()
     stacks = worst_first()
     if text:
@@ -39,7 +39,7 @@ def stack_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_administrators
 def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """One stack: how it stands on AWS, and its newest deployments."""
+    """Show one stack: its status on AWS, and its newest deployments."""
     stack = get_object_or_404(Stack.objects.select_related("group"), name=name)
     context = {
         "stack": stack,
@@ -52,7 +52,7 @@ def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
 @require_GET
 @for_administrators
 def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
-    """How the stack stands now, as a replacement for that part of a page."""
+    """Show the stack's present status, as a replacement for that part of a page."""
     stack = get_object_or_404(Stack, pk=pk)
     return render(request, "deployments/_on_aws.html", {"on_aws": on_aws(stack), "back": request.GET.get("back", "")})
 
@@ -60,7 +60,7 @@ def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have a worker compare AWS with what was deployed."""
+    """Request that a worker compares AWS with what was deployed."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     requests.request_check(stack, actor=Actor.of_request(request))
     messages.success(request, "AWS is being compared with what was deployed. The answer shows below by itself.")
@@ -70,19 +70,19 @@ def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def stack_repair(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have AWS put back to what was deployed."""
+    """Request that AWS is put back to what was deployed."""
     return _deploy(request, pk, requests.request_repair, "Repairing {} has started.")
 
 
 @require_POST
 @for_administrators
 def stack_deploy_ours(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have AWS hold what the restored database says, and lose what AWS holds beyond it."""
+    """Request that AWS holds what the restored database says, and loses what it holds beyond it."""
     return _deploy(request, pk, requests.deploy_ours, "Deploying what the database says of {} has started.")
 
 
 def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], message: str) -> HttpResponse:
-    """Ask for a deployment of the stack, and follow it; or say why there is none."""
+    """Request a deployment of the stack and redirect to it; or say why it is refused."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     try:
         deployment = ask(stack, actor=Actor.of_request(request))
@@ -94,7 +94,7 @@ def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], messa
 
 
 def _back(request: HttpRequest, stack: Stack) -> HttpResponseRedirect:
-    """To the group's page, if the request came from there and there is one; else to the stack's own."""
+    """Redirect to the group's page if the request came from there and there is one; else to the stack's own."""
     if request.POST.get("back") == "group" and hasattr(stack, "group"):
         return redirect("group", slug=stack.group.slug)
     return redirect("deployments:stack", name=stack.name)

@@ -1,4 +1,4 @@
-"""The page of a group's files in one analysis, and the zip of what somebody chose there."""
+"""Pages of a group's files in one analysis, and downloads of selected files as a zip."""
 
 import json
 
@@ -28,7 +28,7 @@ BUSY = "The site is sending two other downloads just now, which is as many as it
 @login_required
 @never_cache
 def page(request: HttpRequest, slug: str, analysis: str) -> HttpResponse:
-    """The files, for members of the group; while AWS is still making their access, a page that says so and waits."""
+    """Show the files to members of the group; while AWS is still making their access, a page that waits."""
     is_waiting = bool(request.headers.get("HX-Request"))
     try:
         folder = requested_folder(request, slug, analysis)
@@ -43,7 +43,7 @@ def page(request: HttpRequest, slug: str, analysis: str) -> HttpResponse:
 @require_POST
 @login_required
 def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse | StreamingHttpResponse:
-    """What was chosen, as one zip that is sent while it is read. Anything wrong beforehand is a page that says what."""
+    """Send the selected files as one zip, streamed. Errors before it starts are shown as a page."""
     path, keys = _chosen(request)
     try:
         folder = requested_folder(request, slug, analysis)
@@ -68,7 +68,7 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
 @login_required
 @never_cache
 def download_one(request: HttpRequest, slug: str, analysis: str) -> HttpResponse | StreamingHttpResponse:
-    """One file by its whole key, for keys that no browser can ask S3 for. `first` asks for so many of its bytes alone."""
+    """Send one file by its whole key, for keys that no browser can ask S3 for. `first` limits it to so many bytes."""
     key, first = request.GET.get("key", ""), _first(request)
     try:
         folder = requested_folder(request, slug, analysis)
@@ -95,7 +95,7 @@ def download_one(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
 
 
 def _first(request: HttpRequest) -> int:
-    """How many bytes a preview asks for; 0 for the whole file."""
+    """Return the number of bytes that a preview asks for; 0 for the whole file."""
     wanted = request.GET.get("first", "")
     if not wanted:
         return 0
@@ -113,7 +113,10 @@ def _as_download(name: str, length: int) -> dict[str, str]:
 
 
 def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
-    """The folder, and the names in it, as the page's form sends them. A folder's name ends in a slash; none is the whole."""
+    """Return the folder, and the names in it, as the page's form sends them.
+
+    A folder's name ends in a slash; an empty name is the whole folder.
+    """
     path = request.POST.get("path", "")
     try:
         keys = json.loads(request.POST.get("keys", ""))

@@ -1,4 +1,4 @@
-"""Asking to join, and the queue of those who decide about it."""
+"""Requests to join, and the queue for those who decide about them."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ PER_PAGE = 25
 @require_POST
 @login_required
 def ask(request: HttpRequest) -> HttpResponse:
-    """Ask to join a group by its code, or for a new one. What is refused is said on the home page, beside what was typed."""
+    """Ask to join a group by its code, or for a new group. A refusal is shown on the home page, beside the input."""
     form = AskForm(request.POST)
     if form.is_valid():
         try:
@@ -53,7 +53,7 @@ def ask(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take one's own request back."""
+    """Withdraw one's own request."""
     mine = JoinRequest.objects.filter(user=person(request), pk=pk).first()
     if mine is None:
         raise NotYours("There is no such request of yours.")
@@ -69,7 +69,7 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @login_required
 def queue(request: HttpRequest) -> HttpResponse:
-    """Who asks to join, to managers for their groups and to administrators for all: undecided first, newest first."""
+    """Show the requests to join, to managers for their groups and to administrators for all: undecided, then newest, first."""
     _refuse_others(request)
     filters = {name: request.GET.get(name, "").strip() for name in ("group", "person", "state")}
     page = Paginator(_filtered_requests(request, filters), PER_PAGE).get_page(request.GET.get("page"))
@@ -88,7 +88,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def decision_link(request: HttpRequest, token: str) -> HttpResponse:
-    """The page behind an e-mail's link: one request, to be decided once by who may, or why that is not possible."""
+    """Show the request that an e-mail's link is about, to be decided once, or why that is not possible."""
     problem, status, join_request = "", 200, None
     try:
         pk = signing.loads(token, salt=DECISION_SALT, max_age=DECISION_LINK_SECONDS)
@@ -114,7 +114,7 @@ def decision_link(request: HttpRequest, token: str) -> HttpResponse:
 @require_POST
 @login_required
 def approve(request: HttpRequest, pk: int) -> HttpResponse:
-    """Give the person access."""
+    """Approve the request: the person gets access."""
     join_request, form = _find(request, pk), ApproveForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose how the person gets in. Nothing was changed.")
@@ -136,7 +136,7 @@ def approve(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def decline(request: HttpRequest, pk: int) -> HttpResponse:
-    """Refuse, with a note for the person."""
+    """Decline the request, with a note for the person."""
     join_request, form = _find(request, pk), DeclineForm(request.POST)
     if not form.is_valid():
         messages.error(request, "The note is too long. Nothing was changed; shorten it.")
@@ -151,7 +151,7 @@ def decline(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _refuse_others(request: HttpRequest) -> None:
-    """The queue is for those who decide about a group at all."""
+    """Raise PermissionDenied unless the person decides about any group."""
     manages_one = Membership.objects.wanted().filter(user=person(request), is_manager=True)
     if not (is_administrator(request.user) or manages_one.exists()):
         raise PermissionDenied("Requests are shown to managers of groups and to administrators. Your own are on your home page.")
@@ -177,5 +177,5 @@ def _find(request: HttpRequest, pk: Any) -> JoinRequest:
 
 
 def _attach_proposed_slug(join_request: JoinRequest) -> None:
-    """What the form proposes for a new group."""
+    """Attach the slug that the form proposes for a new group."""
     join_request.proposed_slug = make_slug(join_request.requested_name) if join_request.is_for_new_group else ""  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a job's page shows of its results: the file browser, bound to the job's own folder. Asks S3 nothing."""
+"""Results of a job on its page: the file browser, bound to the job's own folder. Sends no request to S3."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ NONE = "The back end wrote no results. The logs of the data sets, above, say wha
 
 
 def results_of(request: HttpRequest, folder: GroupFolder, job: Job) -> dict[str, Any]:
-    """The context of `files/_browser.html` on the page of a job. Deleting is left to the files page."""
+    """Return the context of `files/_browser.html` on the page of a job. Deleting is left to the files page."""
     return {
         "browser": browser_settings(request, folder, root=job.prefix.removeprefix(folder.prefix), name=job.name, is_writable=False),
         "files_title": "Results and logs",

@@ -1,4 +1,4 @@
-"""Links to a job for other members of its group: who is not one is told that there is no such job."""
+"""Links to a job for other members of its group: everybody else is told that there is no such job."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,7 +31,7 @@ MAX_PATH_CHARACTERS = 1024
 @require_POST
 @with_folder
 def share(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpResponse:
-    """Make a link to the job, or to a folder of its results, and show it."""
+    """Create a link to the job, or to a folder of its results, and show it."""
     job = find_job(folder, timestamp)
     path = _folder(request.POST.get("path", ""))
     signed = signing.dumps({"job": job.pk, "path": path}, salt=SALT, compress=True)
@@ -46,7 +46,7 @@ def share(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpResp
 @login_required
 @never_cache
 def shared(request: HttpRequest, signed: str) -> HttpResponse:
-    """Lead a member to what was shared."""
+    """Redirect a member to the shared job or folder."""
     try:
         given: dict[str, Any] = signing.loads(signed, salt=SALT, max_age=LINK_LIFETIME)
     except signing.BadSignature as error:
@@ -64,7 +64,7 @@ def shared(request: HttpRequest, signed: str) -> HttpResponse:
 
 
 def _folder(path: str) -> str:
-    """A folder below the job's own, or nothing."""
+    """Return the path if it is a folder below the job's own; else an empty one."""
     if len(path) > MAX_PATH_CHARACTERS or {".", ".."} & set(path.split("/")) or "\0" in path:
         return ""
     return path

@@ -1,4 +1,4 @@
-"""Submitting a job: choose data sets and a configuration, look at the summary, submit."""
+"""Submission of a job: choose data sets and a configuration, review the summary, submit."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ MAX_SHOWN = 20
 @require_http_methods(["GET", "POST"])
 @with_folder
 def new(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
-    """Choose; each step sends the form, which carries the choice so far. `review` leads to the summary."""
+    """Choose data sets; each step sends the form, which carries the selection so far. `review` leads to the summary."""
     _require_writable(folder)
     given = request.POST if request.method == "POST" else request.GET
     basket = selected_keys(folder, given)
@@ -53,7 +53,7 @@ def new(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
 @require_POST
 @with_folder
 def send(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
-    """Submit what the summary showed. The same form twice is one job."""
+    """Submit what the summary showed. The same form sent twice is one job."""
     _require_writable(folder)
     basket = selected_keys(folder, request.POST)
     config, token = request.POST.get("config", ""), _token(request)
@@ -85,7 +85,7 @@ def send(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
 @require_POST
 @with_folder
 def again(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpResponse:
-    """Submit a job's failed data sets again, with the configuration it had."""
+    """Resubmit a job's failed data sets, with the configuration it had."""
     before = find_job(folder, timestamp)
     try:
         inputs = failed_inputs(before, read_status(before, s3_client(folder, Purpose.BROWSE)).certificate)
@@ -139,7 +139,7 @@ def _review(
     token: str = "",
     status: int = 200,
 ) -> HttpResponse:
-    """The summary, without what is gone; back to choosing where something lacks."""
+    """Show the summary, without missing objects; go back to choosing if a choice is missing."""
     basket = [key for key in basket if key not in gone]
     lacks = _missing_choice(basket, config)
     if lacks and not refusal:

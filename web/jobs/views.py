@@ -1,4 +1,4 @@
-"""A group's jobs of an analysis, and one of them: how it is, its logs, and its results."""
+"""Pages of a group's jobs of an analysis: the list, and one job with its status, logs and results."""
 
 import json
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from web.jobs.results import results_of
 
 JOBS_PER_PAGE = 25
 SETS_PER_PAGE = 100
-# What needs somebody comes first.
+# Data sets that need attention come first.
 ORDER = {Status.FAILED: 0, Status.IN_PROGRESS: 1, Status.INITIALIZING: 2, None: 3, Status.SUCCESS: 4}
 CHANGED = "cohort:job-changed"
 
 
 @dataclass(frozen=True, slots=True)
 class DataSetRow:
-    """A data set as the page shows it. `index` is its place in the job's inputs."""
+    """Data set as the page shows it. `index` is its place in the job's inputs."""
 
     index: int
     key: str
@@ -43,7 +43,7 @@ class DataSetRow:
 @require_GET
 @with_folder
 def index(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
-    """The group's jobs, the newest first, as they were last seen."""
+    """Show the group's jobs, newest first, as they were last seen."""
     jobs = Job.objects.filter(group=folder.group, analysis=folder.analysis).select_related("submitted_by")
     state = request.GET.get("state", "")
     if state in Job.State.values:
@@ -64,7 +64,7 @@ def index(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
 @require_GET
 @with_folder
 def job(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpResponse:
-    """How it is now: three requests to S3. While it is open the page asks again by itself."""
+    """Show the job's present status, read with three requests to S3. While it is open the page polls by itself."""
     job = find_job(folder, timestamp)
     context: dict[str, Any] = {"place": folder, "job": job, "silent_hours": f"{config().job_silent_hours:g}"}
     try:
@@ -83,7 +83,7 @@ def job(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpRespon
         return answer
     context["basket"] = json.dumps(job.inputs)
     context |= results_of(request, folder, job)
-    # Where something failed, that one's log is what people came for.
+    # People come for the log of a failed data set.
     first = context["sets"][0].index if "sets" in context else 0
     context |= _chosen_log(request, job, first)
     return render(request, "jobs/job.html", context)
@@ -92,7 +92,7 @@ def job(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpRespon
 @require_GET
 @with_folder
 def log(request: HttpRequest, folder: GroupFolder, timestamp: int) -> HttpResponse:
-    """A piece of a data set's log, from an offset on; -1 is the end of it. One request to S3."""
+    """Return a piece of a data set's log, from an offset on; -1 is the end of it. One request to S3."""
     job = find_job(folder, timestamp)
     key = _input(job, request.GET.get("set", ""))
     wanted = request.GET.get("offset", "0")

@@ -1,4 +1,4 @@
-"""The quotas, for administrators: the account's, and what each group takes of its own limits."""
+"""Page of limits for administrators: the account's, and what each group uses of its own."""
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -20,7 +20,7 @@ GROUPS_PER_PAGE = 25
 @require_safe
 @login_required
 def page(request: HttpRequest) -> HttpResponse:
-    """What the account uses, and a page of groups."""
+    """Show the account's use of its limits, and a page of groups."""
     if not is_administrator(request.user):
         raise PermissionDenied("Quotas are shown to administrators. Your own groups are on your home page.")
     headroom = standings()

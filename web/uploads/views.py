@@ -22,7 +22,7 @@ MAX_FOLDERS = 10
 @require_GET
 @login_required
 def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
-    """My unfinished uploads in one place, from whatever device."""
+    """Show my unfinished uploads in one folder, from any device."""
     try:
         folder = find_group_folder(group_slug=group, analysis_slug=analysis, user=_person(request))
     except Suspended as refusal:
@@ -42,7 +42,7 @@ def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
 @require_GET
 @login_required
 def mine(request: HttpRequest) -> HttpResponse:
-    """Where I have unfinished uploads, for the home page."""
+    """Show the folders in which I have unfinished uploads, for the home page."""
     rows = (
         Upload.objects.unfinished()
         .filter(user=_person(request), group__memberships__user=request.user.pk, group__memberships__removed_generation=None)

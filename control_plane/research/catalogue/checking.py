@@ -27,7 +27,7 @@ from control_plane.research.catalogue.documents import (
 )
 
 MAX_REPORTED = 20
-# So many are looked for, of which the first by line are told.
+# Problems that are collected; the first of them by line are reported.
 MAX_COLLECTED = 200
 
 

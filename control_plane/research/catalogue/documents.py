@@ -24,7 +24,7 @@ from control_plane.research.catalogue.scalars import (
     read_tagged,
 )
 
-# Of the text, and of what it holds once every alias is written out.
+# Limits of the text, and of the values in it with every alias written out.
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 50
@@ -131,7 +131,7 @@ def json_value(node: Node) -> Any:
     known: dict[int, Any] = {}
 
     def convert(node: Node) -> Any:
-        # What an alias stands for is built once.
+        # The value of an alias is built once.
         if node.kind == "scalar":
             return _value(node)
         if id(node) not in known:
@@ -140,7 +140,7 @@ def json_value(node: Node) -> Any:
 
     def mapping(node: Node) -> dict[str, Any]:
         merged_values: dict[str, Any] = {}
-        # The first of several wins over those after it, and what the mapping has itself over all of them.
+        # The first of several wins over those after it, and the mapping's own keys over all of them.
         for merged in reversed([*_merged(node)]):
             merged_values |= convert(merged)
         return merged_values | {name: convert(value) for name, (key, value) in node.fields.items() if not _is_merge(key)}
@@ -365,7 +365,7 @@ def _name(key: Node) -> str:
 
 
 def _parser_problem(error: yaml.MarkedYAMLError, text: str) -> ConfigurationProblem:
-    # A quote or a bracket that is never closed: where it was opened says more than where the text ends.
+    # An unclosed quote or bracket: the position where it was opened says more than the end of the text.
     problem = str(error.problem or "")
     at_end = error.problem_mark is not None and not text.removeprefix("\ufeff")[error.problem_mark.index :].strip()
     is_open = "end of stream" in problem or (at_end and error.context_mark is not None)

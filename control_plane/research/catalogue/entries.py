@@ -18,7 +18,7 @@ from control_plane.research.catalogue.models import Entry
 
 LINKS = ("paper_url", "source_url", "demo_url")
 FIELDS = ("summary", "description", *LINKS, "template", "schema", "is_custom", "instance_type")
-# What a folder may hold, and the field that each file is.
+# Files of a folder, and the field that each holds.
 FILES = {"description.md": "description", "template.yaml": "template", "schema.json": "schema"}
 
 
@@ -41,7 +41,7 @@ def describe(*, analysis: Analysis, actor: Actor, **fields: Any) -> Entry:
     if unknown := set(fields) - set(FIELDS):
         raise TypeError(f"An entry has no {', '.join(sorted(unknown))}.")
     with transaction.atomic():
-        # Two who write at once follow each other.
+        # Concurrent changes wait for each other.
         Analysis.objects.select_for_update().get(pk=analysis.pk)
         entry = entry_of(analysis)
         fields = {name: _tidy(value) for name, value in fields.items()}

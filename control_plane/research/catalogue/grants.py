@@ -49,7 +49,7 @@ def plan_grants(*, analyses: Sequence[Analysis], groups: Sequence[Group], level:
     plans = []
     for group in groups:
         changed = tuple(analysis for analysis in analyses if held.get((group.pk, analysis.pk)) != level)
-        # Whatever else it has can only be more.
+        # A group that has another level than read-only can write.
         narrowed = tuple(analysis for analysis in changed if level == Grant.Level.READ_ONLY and (group.pk, analysis.pk) in held)
         plans.append(GrantPlan(group, changed, narrowed))
     return [plan for plan in plans if plan.analyses]
@@ -66,8 +66,8 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
     if len(groups) > MAX_GROUPS or len(analyses) > MAX_ANALYSES:
         raise Refused(f"At most {MAX_ANALYSES} analyses and {MAX_GROUPS} groups at once. Nothing was changed.")
     with transaction.atomic():
-        # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
-        # groups have, so that whoever is second leaves alone what the first has granted.
+        # Locked in one order, so that two grants at once do not deadlock; and before the groups' grants are read, so that the
+        # second leaves alone what the first has granted.
         list(Stack.objects.select_for_update().filter(pk__in=[group.stack_id for group in groups]).order_by("pk"))
         refuse_retired_analyses(analyses)
         planned = sorted(plan_grants(analyses=analyses, groups=groups, level=level), key=lambda plan: plan.group.stack_id)

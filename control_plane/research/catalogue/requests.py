@@ -99,7 +99,7 @@ def _decide(request: AccessRequest, state: AccessRequest.State, actor: Actor, no
         "decided_by": actor.label,
         "note": " ".join(note.split())[:MAX_REASON_CHARACTERS],
     }
-    # Whoever is first decides.
+    # The first decision counts.
     if not AccessRequest.objects.filter(pk=request.pk, state=AccessRequest.State.WAITING).update(**fields):
         request.refresh_from_db()
         raise NotOpen(f"This was decided already: {request.get_state_display()}. Nothing was changed.")

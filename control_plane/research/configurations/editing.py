@@ -13,9 +13,9 @@ from ruamel.yaml.scalarstring import SingleQuotedScalarString
 from control_plane.research.catalogue.documents import ConfigurationProblem, OverLimit, Unreadable, compose, portable_text
 from control_plane.research.catalogue.scalars import MAX_DIGITS, NEWEST_YAML, is_ambiguous, read_scalar
 
-# More than this nobody fills in as a form, and reading it for one takes a second: it is changed as text.
+# Larger texts are edited as text: nobody fills in so long a form, and reading it takes a second.
 MAX_FORM_VALUES = 1_000
-# What ruamel.yaml raises for text that looks like YAML and is none, besides its own.
+# Errors of ruamel.yaml for text that looks like YAML and is not: its own, and others.
 RUAMEL_ERRORS = (YAMLError, ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError, AttributeError)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 
@@ -67,7 +67,7 @@ def parse_number(typed: str) -> Any:
             value = make(typed)
         except ValueError:
             continue
-        # Of more than a number can be there would be left that it is infinite.
+        # A number that is too large would become infinity.
         return typed if any(letter.isdigit() for letter in typed) and value in (float("inf"), float("-inf")) else value
     return typed
 

@@ -29,7 +29,7 @@ MAX_NAME_CHARACTERS = 100
 # In bytes; S3 takes 1,024 with the folders before it.
 MAX_KEY_BYTES = 900
 MAX_VERSIONS = 50
-# Of a file that is too much to be changed here, as much is shown.
+# Beginning that is shown of a file too large to be edited here.
 MAX_SHOWN_BYTES = 100_000
 # With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
 _NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
@@ -140,7 +140,7 @@ def read_configuration(folder: GroupFolder, name: str, version: str = "") -> Con
         content = body.read(MAX_SHOWN_BYTES) if size > MAX_BYTES else body.read()
         body.close()
     except ClientError as error:
-        # S3 says 400 of a version that is none, and 405 of one that is a deletion.
+        # S3 answers 400 for an unknown version, and 405 for a delete marker.
         if status_of(error) in (400, 405) or is_missing(client, folder.bucket, key, error, version):
             raise NotFound(f"There is no configuration {name!r} here (any more).") from error
         raise _no_answer(error) from error
@@ -214,7 +214,7 @@ def _put(folder: GroupFolder, name: str, text: str, expected_etag: str, actor: A
     _refuse_changed(folder, name, expected_etag)
     condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
     try:
-        # Between the look and this somebody may have saved: S3 itself refuses then.
+        # Somebody may have saved since the check: S3 itself refuses then.
         done = s3_client(folder, Purpose.UPLOAD).put_object(
             Bucket=folder.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
         )

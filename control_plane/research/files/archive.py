@@ -15,9 +15,9 @@ from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import StoredObject, check_keys, list_below, look_up_objects, read_object
 
 MAX_FILES = 100_000
-# Single files are looked up one by one; who wants more takes their folder.
+# Single files are looked up one by one; for more of them people choose the folder.
 MAX_SINGLE_FILES = 5_000
-# Small objects are fetched ahead of their turn, because otherwise each would cost the way to S3 and back.
+# Small objects are fetched ahead of their turn, because otherwise each would cost a round trip to S3.
 SMALL_BYTES = 1024 * 1024
 FILES_AHEAD = 16
 READERS = 8
@@ -127,7 +127,7 @@ def _folders(names: Iterable[str]) -> set[str]:
     folders: set[str] = set()
     for name in names:
         end = name.rfind("/")
-        # Whose folder is known already has its outer ones known too.
+        # The parents of a known folder are known too.
         while end > 0 and name[:end] not in folders:
             folders.add(name[:end])
             end = name.rfind("/", 0, end)

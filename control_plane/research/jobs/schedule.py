@@ -9,9 +9,9 @@ from control_plane.base.config import config
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.tasks import look_at_job
 
-# Each takes three requests.
+# Each check takes three requests.
 MAX_AT_ONCE = 50
-# A job that was silent for long is looked at now and then; one that is older than this, on its own page alone.
+# Silent jobs are checked less often; jobs older than MAX_AGE only on their own page.
 SILENT_WAIT = timedelta(minutes=15)
 MAX_AGE = timedelta(days=60)
 
@@ -24,7 +24,7 @@ def look_at_open_jobs() -> int:
     due = Job.objects.open().filter(late, submitted_at__gt=now - MAX_AGE).exclude(silent)
     started = 0
     for pk, checked_at in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
-        # Whoever moves the time looks: two workers never both do.
+        # Whoever moves the time enqueues it: two workers never both do.
         if Job.objects.filter(pk=pk, looked_at=checked_at).update(looked_at=now):
             look_at_job.enqueue(pk)
             started += 1

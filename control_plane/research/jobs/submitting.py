@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_INPUTS = 1000
 MAX_FOLDERS = 20
 CALLS_AT_ONCE = 8
-# Whoever made the row writes the object within this; after it, the next one does.
+# Whoever made the row writes the object within this time; after it, the next retry does.
 WRITE_TIMEOUT = timedelta(minutes=1)
 NOTHING_SUBMITTED = "Nothing was submitted."
 TOKEN_BYTES = 24

@@ -20,11 +20,11 @@ from control_plane.deployments.models import Deployment
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Versions that are looked at; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
+# Versions that are counted; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
 MAX_COUNTED = 5_000_000
 # S3 lists so many versions with one call (its API reference).
 VERSIONS_PER_PAGE = 1000
-# How often the count tells how far it is.
+# Pages between two progress messages.
 PAGES_BETWEEN_REPORTS = 10
 
 Tell = Callable[[str], None]

@@ -27,7 +27,7 @@ CLEANABLE_FOLDERS = (*WRITABLE_FOLDERS, "results")
 MAX_KEYS = 1000
 CHUNK_BYTES = 1024 * 1024
 CALLS_AT_ONCE = 8
-# A transfer that S3 or the network breaks off goes on where it stood, so often without a byte in between.
+# Tries to resume a broken transfer without a byte in between.
 MAX_TRIES = 4
 MAX_NAMED = 20
 # What XML 1.0 cannot carry, or would change: such keys cannot stand in the body of DeleteObjects.

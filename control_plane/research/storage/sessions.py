@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 # For `web`, which does not import the stacks.
 WRITABLE_FOLDERS = names.WRITABLE_FOLDERS
-# A session that Cohort keeps for its own calls is replaced when so little of it is left.
+# Cached sessions are replaced this long before their end.
 RENEW_BEFORE = timedelta(minutes=10)
 
 
@@ -61,7 +61,7 @@ _ClientKey = tuple[str, str, Purpose, int, datetime | None]
 _clients: dict[_ClientKey, _CachedClient] = {}
 # No member's username: those have an `m` first, and no hyphen.
 JOBS_SESSION = "cohort-jobs"
-# Of S3: what is refused where there is no right, and where there is no object.
+# S3 operations that are refused both without a right and without an object.
 READS = frozenset({"GetObject", "HeadObject"})
 # A client holds about a megabyte.
 MAX_CLIENTS = 50

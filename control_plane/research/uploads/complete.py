@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 8
 MAX_NAMED = 20
-# From so many small files on, listings are asked for them first; beyond so many pages, S3 is asked for each file that is left.
+# With this many small files or more, listings are read first; after MAX_PAGES, the remaining files are asked for one by one.
 LISTED_FROM_FILES, MAX_LISTED, MAX_PAGES = 10, 1000, 2
 
 

@@ -47,7 +47,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class HelperError(Exception):
-    """Why it did not work, for whoever reads the terminal, and the exit status that says it to a program."""
+    """Failure with a message for the person and an exit status for programs."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class HelperError(Exception):
 
 
 class Answer:
-    """What the site answered."""
+    """Answer of the site."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
@@ -67,19 +67,19 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """The site's own words, if it gave any."""
+        """Message from the site, if it gave any."""
         return str(self.document.get("detail") or self.document.get("error_description") or self.document.get("error") or "")
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A token is never sent on to where a redirect leads."""
+    """Handler that follows no redirect, so that a token is never sent to its target."""
 
     def redirect_request(self, *whatever: Any) -> None:
-        """Urllib's hook: no further request."""
+        """Make no further request; urllib's hook."""
 
 
 class Site:
-    """The Cohort site's side that this program needs."""
+    """Client of a Cohort site, with what this program needs."""
 
     def __init__(self, address: str) -> None:
         parts = urllib.parse.urlsplit(address)
@@ -92,7 +92,7 @@ class Site:
         self._opener = urllib.request.build_opener(NoRedirects(), proxies)
 
     def ask(self, path: str, form: dict[str, str] | None = None, token: str | None = None, method: str = "POST") -> Answer:
-        """Send a form, or nothing, and return the answer, whatever its status. Raises Problem if there is none."""
+        """Send a form, or nothing, and return the answer, whatever its status. Raises HelperError if there is none."""
         headers = {"Accept": "application/json", "User-Agent": "cohort-credentials/1"}
         if token:
             headers["Authorization"] = "Bearer " + token
@@ -111,7 +111,7 @@ class Site:
 
 
 class Store:
-    """What is kept on this computer, in files that only you can read: a sign-in per site, and credentials per group."""
+    """Files on this computer that only you can read: a sign-in per site, and credentials per group."""
 
     def __init__(self, site: Site) -> None:
         self.folder = folder()
@@ -121,7 +121,7 @@ class Store:
         )
 
     def sign_in(self) -> dict[str, Any]:
-        """The tokens, or an empty dictionary."""
+        """Return the tokens, or an empty dictionary."""
         return self._read(f"sign-in-{self._site}.json")
 
     def keep_sign_in(self, answer: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ class Store:
         self._write(f"sign-in-{self._site}.json", kept)
 
     def session(self, group: str) -> dict[str, Any]:
-        """The group's credentials if they last for a while yet, or an empty dictionary."""
+        """Return the group's credentials if they last for a while yet, or an empty dictionary."""
         kept = self._read(self._session(group))
         try:
             until = datetime.strptime(kept["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)  # noqa: UP017
@@ -158,7 +158,7 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """One process at a time, so that ten programs that start together ask the site once."""
+        """Let one process at a time go on, so that ten programs that start together ask the site once."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.folder / f"lock-{self._site}").open("a+") as handle:
             _lock(handle)
@@ -188,7 +188,7 @@ class Store:
 
 
 def folder() -> Path:
-    """Where things are kept, by the habit of the operating system."""
+    """Return the folder of the files, by the convention of the operating system."""
     if os.name == "nt" and os.environ.get("APPDATA"):
         return Path(os.environ["APPDATA"]) / "cohort"
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "cohort"
@@ -350,7 +350,7 @@ def _lock(handle: TextIO) -> None:
 
 
 def tell(message: str) -> None:
-    """Say something to a person; what programs read goes to standard output alone."""
+    """Print a message for a person; standard output is for programs only."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -373,7 +373,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one verb; a problem is told in one line."""
+    """Run one verb; an error is reported in one line."""
     chosen = _arguments(words)
     try:
         site = Site(chosen.site)
