@@ -29,7 +29,7 @@ def test_each_line_is_a_data_set_and_the_last_of_one_holds() -> None:
         B: DataSet(B, Status.INITIALIZING, "N/A", "N/A"),
         A: DataSet(A, Status.SUCCESS, "10:09", "a | b"),
     }
-    last = read.of(A)
+    last = read.for_path(A)
     assert last
     assert last.status.has_ended
 
