@@ -16,7 +16,7 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.research.storage import sessions
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from tests.control_plane.conftest import OPERATOR, settle
 
 BUCKET = "cohort-ephys"
@@ -35,7 +35,7 @@ class Lab:
     @property
     def place(self) -> GroupFolder:
         """Ada's way into the bucket."""
-        return find_place(group_slug="example-lab", analysis_slug="ephys", user=self.ada)
+        return find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=self.ada)
 
     @property
     def actor(self) -> Actor:
@@ -76,9 +76,9 @@ def make_lab(level: Grant.Level = Grant.Level.READ_WRITE) -> Lab:
 def aws() -> Iterator[None]:
     """An AWS within this process, without the sessions of the one before."""
     with mock_aws():
-        sessions._kept.clear()
+        sessions._clients.clear()
         yield
-        sessions._kept.clear()
+        sessions._clients.clear()
 
 
 @pytest.fixture

@@ -57,9 +57,9 @@ def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
     with mock_aws(), pytest.MonkeyPatch.context() as patched, django_db_blocker.unblock(), transaction.atomic():
         # As `tests.conftest` has it for each test.
         patched.setattr(bucket_names, "bucket_owner", lambda bucket: bucket_names.BucketOwner.NOBODY)
-        sessions._kept.clear()
+        sessions._clients.clear()
         yield make_world()
-        sessions._kept.clear()
+        sessions._clients.clear()
         transaction.set_rollback(True)
 
 

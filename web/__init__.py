@@ -1,1 +1,1 @@
-"""What researchers see. Calls the control plane's services; the other way round nothing is imported."""
+"""Pages of the site. They call the control plane's services; nothing there imports them."""

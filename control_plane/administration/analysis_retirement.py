@@ -21,7 +21,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.config import config
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from control_plane.research.analyses.retiring import ask, undo
+from control_plane.research.analyses.retiring import request_retirement, undo_retirement
 
 ICONS = {
     AnalysisRetirement.State.WAITING: "⏳",
@@ -62,7 +62,7 @@ def _page(request: HttpRequest, pk: int, model_admin: ModelAdmin[Any]) -> HttpRe
     form = RetireAnalysisForm(request.POST or None, name=analysis.bucket)
     if request.method == "POST" and form.is_valid():
         try:
-            retirement = ask(
+            retirement = request_retirement(
                 analysis=analysis,
                 confirmation=form.cleaned_data["confirmation"],
                 bucket=BucketChoice(form.cleaned_data["bucket"]),
@@ -93,7 +93,7 @@ def _undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Offer the analysis again."""
     analysis = _analysis(request, pk)
     try:
-        messages.success(request, analysis_retirement_status(undo(analysis=analysis, actor=Actor.of_request(request))))
+        messages.success(request, analysis_retirement_status(undo_retirement(analysis=analysis, actor=Actor.of_request(request))))
     except Refused as error:
         messages.error(request, str(error))
     return redirect("admin:groups_analysis_retire_page", pk=pk)

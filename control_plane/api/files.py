@@ -6,8 +6,8 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router, Schema
 
 from control_plane.base.audit.actors import Actor
-from control_plane.research.storage.objects import MAX_KEYS, Deletion, Outcome, delete, restore
-from control_plane.research.storage.page_session import PageSession, page_place, page_session
+from control_plane.research.storage.objects import MAX_KEYS, Deletion, KeyOutcome, delete_objects, restore_objects
+from control_plane.research.storage.page_session import PageSession, page_folder, page_session
 from control_plane.research.storage.sessions import Purpose
 
 # The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
@@ -53,23 +53,23 @@ class Outcomes(Schema):
 @router.post("{group}/{analysis}/session", response=PageSession, url_name="files-session", operation_id="web_files_api_session")
 def session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
     """Hand out what the page needs to read this folder straight from S3."""
-    return page_session(request, response, page_place(request, group, analysis), Purpose.BROWSE)
+    return page_session(request, response, page_folder(request, group, analysis), Purpose.BROWSE)
 
 
 @router.post("{group}/{analysis}/delete", response=Outcomes, url_name="files-delete", operation_id="web_files_api_delete_files")
 def delete_files(request: HttpRequest, group: str, analysis: str, body: Keys) -> Outcomes:
     """Delete up to a thousand files so that they can be brought back."""
-    place = page_place(request, group, analysis)
-    return _outcomes(delete(place, list(dict.fromkeys(body.keys)), Actor.of_request(request)))
+    folder = page_folder(request, group, analysis)
+    return _outcomes(delete_objects(folder, list(dict.fromkeys(body.keys)), Actor.of_request(request)))
 
 
 @router.post("{group}/{analysis}/restore", response=Outcomes, url_name="files-restore", operation_id="web_files_api_restore_files")
 def restore_files(request: HttpRequest, group: str, analysis: str, body: Markers) -> Outcomes:
     """Undo up to a thousand deletions."""
-    place = page_place(request, group, analysis)
+    folder = page_folder(request, group, analysis)
     deletions = [Deletion(item.key, item.version) for item in body.items]
-    return _outcomes(restore(place, list(dict.fromkeys(deletions)), Actor.of_request(request)))
+    return _outcomes(restore_objects(folder, list(dict.fromkeys(deletions)), Actor.of_request(request)))
 
 
-def _outcomes(found: list[Outcome]) -> Outcomes:
+def _outcomes(found: list[KeyOutcome]) -> Outcomes:
     return Outcomes(items=[Done(key=one.key, marker=one.marker, error=one.error) for one in found])

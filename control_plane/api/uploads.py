@@ -10,7 +10,7 @@ from pydantic import Field
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import record_refusal
 from control_plane.base.request_input import RowNumber
-from control_plane.research.storage.page_session import PageSession, page_place, page_session
+from control_plane.research.storage.page_session import PageSession, page_folder, page_session
 from control_plane.research.storage.sessions import Purpose
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.names import NameRefused
@@ -101,7 +101,7 @@ class Removed(Schema):
 @router.post("{group}/{analysis}/session", response=PageSession, operation_id="web_uploads_api_open_session")
 def open_session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
     """Credentials that can send files into the group's folder and do nothing else."""
-    return page_session(request, response, page_place(request, group, analysis), Purpose.UPLOAD)
+    return page_session(request, response, page_folder(request, group, analysis), Purpose.UPLOAD)
 
 
 @router.post("{group}/{analysis}/start", response=list[Started], operation_id="web_uploads_api_start")
@@ -109,7 +109,7 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
     """Begin files, or go on with those that were begun."""
     files = [initiate.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
     try:
-        answers = initiate.start(page_place(request, group, analysis), body.folder, files, Actor.of_request(request))
+        answers = initiate.initiate_uploads(page_folder(request, group, analysis), body.folder, files, Actor.of_request(request))
     except NameRefused as refusal:
         # A folder that the page does not offer.
         record_refusal(request, refusal)
@@ -120,18 +120,18 @@ def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[
 @router.post("{group}/{analysis}/finish", response=list[Ended], operation_id="web_uploads_api_finish")
 def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
     """Call files complete, after S3 was asked what it holds."""
-    sent = [complete.Sent(one.id, one.checksum, one.etag, one.md5) for one in body.files]
-    ended = complete.finish(page_place(request, group, analysis), sent, Actor.of_request(request))
+    sent = [complete.SentFile(one.id, one.checksum, one.etag, one.md5) for one in body.files]
+    ended = complete.complete_uploads(page_folder(request, group, analysis), sent, Actor.of_request(request))
     return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
 
 
 @router.post("{group}/{analysis}/remove", response=Removed, operation_id="web_uploads_api_remove")
 def remove(request: HttpRequest, group: str, analysis: str, body: Remove) -> Removed:
     """Give unfinished uploads up."""
-    return Removed(removed=complete.remove(page_place(request, group, analysis), body.ids, Actor.of_request(request)))
+    return Removed(removed=complete.remove_uploads(page_folder(request, group, analysis), body.ids, Actor.of_request(request)))
 
 
-def _as_started(one: initiate.Started) -> Started:
+def _as_started(one: initiate.UploadAnswer) -> Started:
     upload, existing = one.upload, one.existing
     return Started(
         status=one.status,

@@ -1,4 +1,4 @@
-"""What researchers work with: the catalogue of analyses, storage, uploads, files, configurations, jobs.
+"""Research work: the catalogue of analyses, storage, uploads, files, configurations and jobs.
 
 May import access and what lies below; never operation.
 """

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from assets.example_analysis import mean_trace
 from assets.example_analysis.mean_trace import NoTraces, Settings, Traces
 from assets.example_analysis.plot import svg
-from control_plane.research.catalogue.checking import check, read
+from control_plane.research.catalogue.checking import check_configuration, parse_configuration
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets/example_analysis"
 TABLE = "time,a,b,c\n0,1,2,3\n0.5,2,,4\n1,,,\n1.5,5,5,5\n"
@@ -102,10 +102,10 @@ def test_the_plot_holds_nothing_that_runs() -> None:
 
 def test_the_template_is_right_by_its_schema_and_the_samples_can_be_read() -> None:
     template, schema = ((FOLDER / name).read_text() for name in ("template.yaml", "schema.json"))
-    assert check(template, template, schema) == []
-    settings = Settings.of(read(template))
+    assert check_configuration(template, template, schema) == []
+    settings = Settings.of(parse_configuration(template))
     assert (settings.baseline, settings.smoothing, settings.title) == (1.0, 5, "Mean trace")
-    assert set(read(template)) == set(json.loads(schema)["properties"])
+    assert set(parse_configuration(template)) == set(json.loads(schema)["properties"])
     for sample in sorted((FOLDER / "samples").glob("*.csv")):
         with sample.open() as lines:
             table = mean_trace.read(lines)

@@ -27,7 +27,7 @@ from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, StoredManifest
-from control_plane.research.analyses.retiring import ask, undo
+from control_plane.research.analyses.retiring import request_retirement, undo_retirement
 from control_plane.research.catalogue import grants, requests
 from control_plane.research.jobs.models import Job
 from stacks.manifest import parse
@@ -69,7 +69,7 @@ def acting(user: User) -> Actor:
 
 
 def ask_for(analysis: Analysis, choice: BucketChoice = BucketChoice.KEEP, **more: Any) -> AnalysisRetirement:
-    return ask(analysis=analysis, confirmation=analysis.bucket, bucket=choice, actor=OPERATOR, **more)
+    return request_retirement(analysis=analysis, confirmation=analysis.bucket, bucket=choice, actor=OPERATOR, **more)
 
 
 def buckets_wanted(analysis: Analysis) -> tuple[str, ...]:
@@ -114,16 +114,16 @@ def test_it_is_not_offered_from_the_moment_that_it_is_asked_for(made: Analysis, 
     with pytest.raises(AnalysisRetired):
         grants.grant_many(analyses=[made], groups=[group], level=Grant.Level.READ_ONLY, actor=OPERATOR)
     with pytest.raises(AnalysisRetired):
-        requests.ask(group=group, analysis=made, reason="", actor=acting(ada))
+        requests.request_analysis(group=group, analysis=made, reason="", actor=acting(ada))
     for which in ("all", "default"):
-        assert [one.slug for one in grants.analyses_of(which)] == ["other"]
+        assert [one.slug for one in grants.select_analyses(which)] == ["other"]
     assert not Grant.objects.exists()
 
 
 def test_undone_it_is_offered_as_before(made: Analysis, group: Group) -> None:
     ask_for(made)
     generation = made.stack.generation
-    assert undo(analysis=made, actor=OPERATOR).state == State.UNDONE
+    assert undo_retirement(analysis=made, actor=OPERATOR).state == State.UNDONE
     grant_analysis(analysis=made, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
     made.stack.refresh_from_db()
     assert made.stack.generation == generation, "nothing had to be deployed"
@@ -133,7 +133,7 @@ def test_undone_it_is_offered_as_before(made: Analysis, group: Group) -> None:
         "analysis.unretire",
     ]
     with pytest.raises(RetirementRefused, match="is not being retired"):
-        undo(analysis=made, actor=OPERATOR)
+        undo_retirement(analysis=made, actor=OPERATOR)
 
 
 def test_it_is_refused_while_a_group_has_it_or_aws_lets_one_use_it_still(made: Analysis, group: Group) -> None:
@@ -151,7 +151,7 @@ def test_it_is_refused_while_a_group_has_it_or_aws_lets_one_use_it_still(made: A
 
 def test_it_is_refused_while_a_group_asks_for_it(made: Analysis, group: Group, ada: User) -> None:
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
-    asked = requests.ask(group=group, analysis=made, reason="", actor=acting(ada))
+    asked = requests.request_analysis(group=group, analysis=made, reason="", actor=acting(ada))
     with pytest.raises(RetirementRefused, match=r"Example Lab asked to use epi\. Nothing was changed"):
         ask_for(made)
     requests.decline(asked, note="", actor=OPERATOR)
@@ -198,19 +198,19 @@ def test_what_aws_could_not_make_is_never_emptied(made: Analysis) -> None:
 @pytest.mark.parametrize("confirmation", ["", "epi", "cohort-other", "cohort-epi-2"])
 def test_another_name_confirms_nothing(made: Analysis, confirmation: str) -> None:
     with pytest.raises(RetirementRefused, match="type cohort-epi to confirm"):
-        ask(analysis=made, confirmation=confirmation, actor=OPERATOR)
+        request_retirement(analysis=made, confirmation=confirmation, actor=OPERATOR)
     assert not AnalysisRetirement.objects.exists()
 
 
 def test_only_administrators_and_at_once_only_from_the_terminal(made: Analysis, ada: User, administrator: User) -> None:
     for act in (
-        lambda: ask(analysis=made, confirmation=BUCKET, actor=acting(ada)),
-        lambda: undo(analysis=made, actor=acting(ada)),
+        lambda: request_retirement(analysis=made, confirmation=BUCKET, actor=acting(ada)),
+        lambda: undo_retirement(analysis=made, actor=acting(ada)),
     ):
         with pytest.raises(PermissionDenied):
             act()
     with pytest.raises(RetirementRefused, match="from the terminal alone"):
-        ask(analysis=made, confirmation=BUCKET, actor=acting(administrator), at_once=True)
+        request_retirement(analysis=made, confirmation=BUCKET, actor=acting(administrator), at_once=True)
     ask_for(made)
     with pytest.raises(AnalysisRetired):
         ask_for(made)
@@ -222,7 +222,7 @@ def test_a_kept_bucket_leaves_its_stack_untouched_and_its_names_stay_taken(made:
     assert buckets_wanted(made) == ("cohort-other",)
     assert len(bucket.list_object_versions(Bucket=BUCKET)["Versions"]) == 5
     with pytest.raises(RetirementRefused, match=r"cannot be undone.*aws s3 sync s3://cohort-epi s3://<new bucket>"):
-        undo(analysis=made, actor=OPERATOR)
+        undo_retirement(analysis=made, actor=OPERATOR)
     for slug, name in (("epi", "cohort-new"), ("new", BUCKET)):
         with pytest.raises(NameTaken):
             create_analysis(slug=slug, bucket=name, actor=OPERATOR)

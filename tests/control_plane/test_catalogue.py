@@ -19,10 +19,10 @@ from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
-from control_plane.research.catalogue.entries import NotDescribed, describe, entry_of
-from control_plane.research.catalogue.grants import analyses_of, grant_many, plan
+from control_plane.research.catalogue.entries import InvalidEntry, describe, entry_of
+from control_plane.research.catalogue.grants import grant_many, plan_grants, select_analyses
 from control_plane.research.catalogue.models import AccessRequest, Entry
-from control_plane.research.catalogue.requests import approve, ask, decline, withdraw
+from control_plane.research.catalogue.requests import approve, decline, request_analysis, withdraw
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import actor_of, in_group
 from web.catalogue.rendering import to_html
@@ -42,7 +42,7 @@ def other(db: None) -> Group:
 @pytest.fixture
 def request_(group: Group, epi: Analysis, ada: User) -> AccessRequest:
     in_group(group, ada)
-    return ask(group=group, analysis=epi, reason="a  paper", actor=actor_of(ada))
+    return request_analysis(group=group, analysis=epi, reason="a  paper", actor=actor_of(ada))
 
 
 def test_describing_keeps_what_is_not_mentioned_and_is_on_record(epi: Analysis, administrator: User) -> None:
@@ -90,7 +90,7 @@ def test_only_administrators_describe_grant_and_decide(request_: AccessRequest, 
     ],
 )
 def test_what_cannot_be_taken_is_named_and_changes_nothing(epi: Analysis, fields: dict[str, str], field: str, words: str) -> None:
-    with pytest.raises(NotDescribed) as refused:
+    with pytest.raises(InvalidEntry) as refused:
         describe(analysis=epi, actor=OPERATOR, **fields)
     assert refused.value.field == field
     assert words in str(refused.value)
@@ -169,16 +169,16 @@ def test_a_member_asks_and_administrators_are_told(administrator: User, request_
 
 def test_nobody_asks_for_a_group_that_is_not_theirs(group: Group, epi: Analysis, grace: User) -> None:
     with pytest.raises(NotYours):
-        ask(group=group, analysis=epi, reason="", actor=actor_of(grace))
+        request_analysis(group=group, analysis=epi, reason="", actor=actor_of(grace))
     assert not AccessRequest.objects.exists()
 
 
 def test_asking_twice_or_for_what_is_there_is_refused(request_: AccessRequest, ada: User) -> None:
     with pytest.raises(AlreadyAsked):
-        ask(group=request_.group, analysis=request_.analysis, reason="", actor=actor_of(ada))
+        request_analysis(group=request_.group, analysis=request_.analysis, reason="", actor=actor_of(ada))
     approve(request_, level=READ_WRITE, actor=OPERATOR)
     with pytest.raises(AlreadyGranted):
-        ask(group=request_.group, analysis=request_.analysis, reason="", actor=actor_of(ada))
+        request_analysis(group=request_.group, analysis=request_.analysis, reason="", actor=actor_of(ada))
     assert AccessRequest.objects.count() == 1
 
 
@@ -219,7 +219,7 @@ def test_who_asked_may_take_it_back_and_a_stranger_may_not(request_: AccessReque
     request_.refresh_from_db()
     assert request_.state == AccessRequest.State.WITHDRAWN
     # And may ask again.
-    assert ask(group=request_.group, analysis=request_.analysis, reason="", actor=actor_of(ada)).state == WAITING
+    assert request_analysis(group=request_.group, analysis=request_.analysis, reason="", actor=actor_of(ada)).state == WAITING
 
 
 def test_granting_several_is_one_deployment_a_group_and_leaves_alone_what_is_there(
@@ -230,7 +230,7 @@ def test_granting_several_is_one_deployment_a_group_and_leaves_alone_what_is_the
     settle(group.stack)
     settle(other.stack)
     kept = set(Grant.objects.values_list("pk", flat=True))
-    assert [one.group for one in plan(analyses=[epi, video], groups=[group, other], level=READ_WRITE)] == [other]
+    assert [one.group for one in plan_grants(analyses=[epi, video], groups=[group, other], level=READ_WRITE)] == [other]
     (started,) = grant_many(analyses=[epi, video], groups=[group, other], level=READ_WRITE, actor=OPERATOR)
     assert started.stack == other.stack
     assert kept < set(Grant.objects.wanted().values_list("pk", flat=True))
@@ -239,10 +239,10 @@ def test_granting_several_is_one_deployment_a_group_and_leaves_alone_what_is_the
 
 def test_granting_to_another_extent_changes_it(group: Group, epi: Analysis) -> None:
     grant_many(analyses=[epi], groups=[group], level=READ_WRITE, actor=OPERATOR)
-    (planned,) = plan(analyses=[epi], groups=[group], level=Grant.Level.READ_ONLY)
+    (planned,) = plan_grants(analyses=[epi], groups=[group], level=Grant.Level.READ_ONLY)
     assert planned.narrowed == (epi,)
     grant_many(analyses=[epi], groups=[group], level=Grant.Level.READ_ONLY, actor=OPERATOR)
-    (planned,) = plan(analyses=[epi], groups=[group], level=READ_WRITE)
+    (planned,) = plan_grants(analyses=[epi], groups=[group], level=READ_WRITE)
     assert planned.narrowed == ()
     assert [one.level for one in Grant.objects.wanted()] == [Grant.Level.READ_ONLY]
 
@@ -250,7 +250,7 @@ def test_granting_to_another_extent_changes_it(group: Group, epi: Analysis) -> N
 def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group, epi: Analysis) -> None:
     special = create_analysis(slug="special", bucket="cohort-special", actor=OPERATOR)[0]
     describe(analysis=special, actor=OPERATOR, is_custom=True)
-    defaults = list(analyses_of("default"))
+    defaults = list(select_analyses("default"))
     assert len(grant_many(analyses=defaults, groups=[group], level=READ_WRITE, actor=OPERATOR)) == 1
     assert [one.analysis for one in Grant.objects.wanted()] == [epi]
 

@@ -11,7 +11,7 @@ from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import describe, entry_of
 from control_plane.research.catalogue.models import AccessRequest, Entry
-from control_plane.research.catalogue.requests import approve, ask
+from control_plane.research.catalogue.requests import approve, request_analysis
 from tests.control_plane.accounts import text_of
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
@@ -108,7 +108,7 @@ def test_the_page_goes_from_asking_to_being_granted(lab: Group, epi: Analysis, a
 def test_a_decision_that_is_none_changes_nothing(
     lab: Group, epi: Analysis, ada: User, administrator: User, form: dict[str, str]
 ) -> None:
-    wanted = ask(group=lab, analysis=epi, reason="", actor=actor_of(ada))
+    wanted = request_analysis(group=lab, analysis=epi, reason="", actor=actor_of(ada))
     client_of(administrator).post(f"/analyses/requests/{wanted.pk}/", form)
     wanted.refresh_from_db()
     assert wanted.state == AccessRequest.State.WAITING
@@ -123,7 +123,7 @@ def test_members_do_not_get_at_administrators_pages(ada: User, path: str) -> Non
 
 def test_nobody_asks_or_withdraws_for_others(lab: Group, epi: Analysis, ada: User, grace: User) -> None:
     assert client_of(grace).post("/analyses/epi/ask/", {"group": lab.slug}).status_code == 404
-    wanted = ask(group=lab, analysis=epi, reason="", actor=actor_of(ada))
+    wanted = request_analysis(group=lab, analysis=epi, reason="", actor=actor_of(ada))
     stranger = client_of(grace)
     assert stranger.post(f"/analyses/requests/{wanted.pk}/withdraw/").status_code == 404
     assert stranger.post(f"/analyses/requests/{wanted.pk}/", {"decision": "approve"}).status_code == 403
@@ -167,7 +167,7 @@ def test_what_happens_in_the_middle_of_an_analysis_page_is_shown_or_followed(
     lab: Group, epi: Analysis, ada: User, administrator: User, step: str
 ) -> None:
     """Whoever follows the page sees the grant in the end, whenever it was made."""
-    wanted = ask(group=lab, analysis=epi, reason="", actor=actor_of(ada))
+    wanted = request_analysis(group=lab, analysis=epi, reason="", actor=actor_of(ada))
 
     def granted() -> None:
         approve(wanted, level=Grant.Level.READ_WRITE, actor=actor_of(administrator))

@@ -8,7 +8,7 @@ from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.grants import grant_many
 from control_plane.research.catalogue.models import AccessRequest
-from control_plane.research.catalogue.requests import approve, ask, decline
+from control_plane.research.catalogue.requests import approve, decline, request_analysis
 from tests.control_plane.conftest import OPERATOR
 from tests.control_plane.people import actor_of, in_group
 from tests.control_plane.test_joining_races import at_once
@@ -23,7 +23,7 @@ def analysis(db: None) -> Analysis:
 
 def test_one_of_two_decides(group: Group, analysis: Analysis, ada: User) -> None:
     in_group(group, ada)
-    number = ask(group=group, analysis=analysis, reason="", actor=actor_of(ada)).pk
+    number = request_analysis(group=group, analysis=analysis, reason="", actor=actor_of(ada)).pk
     approving = [AccessRequest.objects.get(pk=number) for _ in range(3)]
     declining = AccessRequest.objects.get(pk=number)
     deeds = [lambda one=one: approve(one, level=Grant.Level.READ_WRITE, actor=OPERATOR) for one in approving]

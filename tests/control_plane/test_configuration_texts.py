@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.scalarbool import ScalarBoolean
 
 from control_plane.research.catalogue import documents
-from control_plane.research.catalogue.checking import check, check_stored, read
+from control_plane.research.catalogue.checking import check_configuration, check_stored_configuration, parse_configuration
 from control_plane.research.catalogue.documents import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -112,7 +112,7 @@ def test_what_is_saved_is_the_same_to_pyyaml_and_to_ruamel(text: str, scalar: st
     assert root is not None
     theirs = [letters(leaf(reader(written))) for reader in (pyyaml.safe_load, YAML(typ="rt", pure=True).load)]
     assert theirs[0] == theirs[1]
-    assert letters(leaf(documents.values(root))) == theirs[0]
+    assert letters(leaf(documents.json_value(root))) == theirs[0]
 
 
 def leaf(value: Any) -> Any:
@@ -154,9 +154,9 @@ def test_a_document_of_yaml_1_1_keeps_its_meaning() -> None:
 
 def test_anchors_aliases_and_merge_keys_are_read() -> None:
     text = "base: &b {gain: 1, rate: 2}\nmore: &m {rate: 3, late: 4}\nrun:\n  <<: [*b, *m]\n  gain: 9\nlist: [*b]\n"
-    assert read(text)["run"] == {"gain": 9, "rate": 2, "late": 4}
-    assert read(text) == pyyaml.safe_load(text)
-    (told,) = check(text, "", json.dumps({"properties": {"run": {"properties": {"rate": {"type": "string"}}}}}))
+    assert parse_configuration(text)["run"] == {"gain": 9, "rate": 2, "late": 4}
+    assert parse_configuration(text) == pyyaml.safe_load(text)
+    (told,) = check_configuration(text, "", json.dumps({"properties": {"run": {"properties": {"rate": {"type": "string"}}}}}))
     assert (told.field, told.is_warning) == ("run.rate", False)
 
 
@@ -180,7 +180,7 @@ HEAVY = {
 def test_what_is_more_than_is_taken_is_refused_and_only_a_warning_where_it_is_stored_already(kind: str) -> None:
     with pytest.raises(OverLimit, match=r"more than|deeper than"):
         compose(HEAVY[kind])
-    (told,) = check_stored(HEAVY[kind])
+    (told,) = check_stored_configuration(HEAVY[kind])
     assert told.is_warning
     assert "not checked" in told.message
 
@@ -206,7 +206,7 @@ def test_what_readers_would_fall_over_is_told(text: str, says: str) -> None:
 
 def test_twenty_thousand_numbers_are_taken_and_checked_each() -> None:
     text = "a: [" + ", ".join(f"{number}.5" for number in range(20_000)) + ", x]\n"
-    (told,) = check(text, "", json.dumps({"properties": {"a": {"items": {"type": "number"}, "uniqueItems": True}}}))
+    (told,) = check_configuration(text, "", json.dumps({"properties": {"a": {"items": {"type": "number"}, "uniqueItems": True}}}))
     assert told.field == "a[20000]"
 
 
@@ -214,9 +214,9 @@ def test_twenty_thousand_numbers_are_taken_and_checked_each() -> None:
     "schema", ['{"not": ' * 100_000, '{"properties": {"a": {"multipleOf": 0.1}}}', '{"maximum": ' + "9" * 5000 + "}"]
 )
 def test_a_schema_that_cannot_be_used_on_it_is_a_warning(schema: str) -> None:
-    assert [one.is_warning for one in check("a: " + "9" * 400 + "\n", "", schema)] == [True]
+    assert [one.is_warning for one in check_configuration("a: " + "9" * 400 + "\n", "", schema)] == [True]
 
 
 @pytest.mark.parametrize(("items", "is_wrong"), [("[1, 1.0]", True), ("[1, true, '1', a]", False), ("[{a: 1}, {a: 1}]", True)])
 def test_items_that_have_to_differ_do_as_json_schema_says(items: str, is_wrong: bool) -> None:
-    assert bool(check(f"a: {items}\n", "", '{"properties": {"a": {"uniqueItems": true}}}')) is is_wrong
+    assert bool(check_configuration(f"a: {items}\n", "", '{"properties": {"a": {"uniqueItems": true}}}')) is is_wrong

@@ -25,7 +25,7 @@ from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
 from control_plane.deployments.requests import deploy_ours
 from control_plane.research.storage import earlier_versions
-from control_plane.research.storage.earlier_versions import count, ends_at
+from control_plane.research.storage.earlier_versions import count_expiring, expires_at
 from stacks.manifest import PlatformManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
 from web.deployments.plan_table import shown_plan
@@ -113,22 +113,22 @@ def test_a_count_goes_on_over_the_pages_of_s3_and_tells_how_far_it_is(bucket: An
     for number in range(25):
         bucket.put_object(Bucket=BUCKET, Key="lab/often", Body=b"x" * (number % 2))
     age("lab/often", *range(2000, 1975, -1))
-    monkeypatch.setattr(earlier_versions, "PER_PAGE", 2)
+    monkeypatch.setattr(earlier_versions, "VERSIONS_PER_PAGE", 2)
     told: list[str] = []
-    found = count([BUCKET, "cohort-not-made"], 1985, place=PLACE, tell=told.append)
+    found = count_expiring([BUCKET, "cohort-not-made"], 1985, place=PLACE, tell=told.append)
     assert (found.objects, found.bytes) == (3 + 24, 7 + 12)
     assert found.oldest == NOW - timedelta(days=1999), "the oldest was replaced when the second was written"
     # One that was replaced 1985 days ago is over at the next midnight, those of the days before are over already.
     assert found.due_objects == 1999 - 1985
     assert any("earlier versions so far" in line for line in told)
     monkeypatch.setattr(earlier_versions, "MAX_COUNTED", 10)
-    assert count([BUCKET], 30, place=PLACE, tell=told.append).is_more
+    assert count_expiring([BUCKET], 30, place=PLACE, tell=told.append).is_more
 
 
 def test_days_are_over_at_the_first_midnight_after_them() -> None:
     """S3 user guide, "Lifecycle rules based on an object's age": its own example."""
-    assert ends_at(datetime(2014, 1, 15, 10, 30, tzinfo=UTC), 3) == datetime(2014, 1, 19, tzinfo=UTC)
-    assert ends_at(datetime(2014, 1, 15, tzinfo=UTC), 3) == datetime(2014, 1, 18, tzinfo=UTC)
+    assert expires_at(datetime(2014, 1, 15, 10, 30, tzinfo=UTC), 3) == datetime(2014, 1, 19, tzinfo=UTC)
+    assert expires_at(datetime(2014, 1, 15, tzinfo=UTC), 3) == datetime(2014, 1, 18, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("words", [(), ("--confirm", "yes"), ("--confirm", "end after 90 days"), ("--confirm", "")])

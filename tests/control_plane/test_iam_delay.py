@@ -23,7 +23,7 @@ from control_plane.access.keys.checking import check_group
 from control_plane.accounts.models import User
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import client_of
@@ -48,7 +48,7 @@ def place(group: Group, ada: User) -> GroupFolder:
     grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
     settle(group.stack)
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="cohort-ephys")
-    return find_place(group_slug="example-lab", analysis_slug="ephys", user=ada)
+    return find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=ada)
 
 
 def deployed(group: Group, ago: timedelta) -> None:

@@ -26,8 +26,8 @@ from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
 from control_plane.research.jobs.schedule import look_at_open_jobs
-from control_plane.research.jobs.status import look, look_at, note, read_log
-from control_plane.research.jobs.submitting import NotSubmittable, Vanished, expand, failed_inputs, new_token, submit
+from control_plane.research.jobs.status import read_log, read_status, save_status, update_job
+from control_plane.research.jobs.submitting import NotSubmittable, Vanished, expand_folders, failed_inputs, new_token, submit
 from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.sessions import Purpose, jobs_client, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
@@ -42,7 +42,7 @@ A, B, CONFIG = "example-lab/inputs/a.csv", "example-lab/inputs/day 1/ä b.csv", 
 def give(lab: Lab, *inputs: str, token: str = "", **more: Any) -> Job:
     """Submit these, which are there."""
     lab.put(*inputs, CONFIG)
-    return submit(place=lab.place, inputs=inputs, config_key=CONFIG, token=token or new_token(), actor=lab.actor, **more)
+    return submit(folder=lab.place, inputs=inputs, config_key=CONFIG, token=token or new_token(), actor=lab.actor, **more)
 
 
 def certify(lab: Lab, job: Job, *lines: str) -> None:
@@ -54,12 +54,12 @@ def line(path: str, status: Status) -> str:
     return f"DATANAME: {path} | STATUS: {status} | TIME: 12:00 | LAST COMMAND: python go.py"
 
 
-def seen(job: Job) -> status.Seen:
-    return look(job, jobs_client(job.group, job.analysis))
+def seen(job: Job) -> status.JobStatus:
+    return read_status(job, jobs_client(job.group, job.analysis))
 
 
 def looked(job: Job) -> Job:
-    note(job, seen(job))
+    save_status(job, seen(job))
     job.refresh_from_db()
     return job
 
@@ -104,7 +104,7 @@ def test_ten_forms_at_the_same_moment_are_ten_jobs_and_one_sent_ten_times_is_one
 
     def go(token: str) -> None:
         try:
-            submit(place=place, inputs=[A], config_key=CONFIG, token=token, actor=actor)
+            submit(folder=place, inputs=[A], config_key=CONFIG, token=token, actor=actor)
         finally:
             connection.close()
 
@@ -123,7 +123,7 @@ def test_what_vanished_is_named_and_nothing_is_submitted(lab: Lab, gone: str) ->
     lab.put(A, B, CONFIG)
     lab.s3.delete_object(Bucket=BUCKET, Key=gone)
     with pytest.raises(Vanished, match="Nothing was submitted") as refused:
-        submit(place=lab.place, inputs=[A, B], config_key=CONFIG, token=new_token(), actor=lab.actor)
+        submit(folder=lab.place, inputs=[A, B], config_key=CONFIG, token=new_token(), actor=lab.actor)
     assert refused.value.keys == (gone,)
     assert not Job.objects.exists()
     assert lab.keys("example-lab/submissions/") == []
@@ -142,14 +142,14 @@ def test_what_vanished_is_named_and_nothing_is_submitted(lab: Lab, gone: str) ->
 def test_what_lies_elsewhere_is_refused(lab: Lab, inputs: list[str], config: str) -> None:
     lab.put(*inputs, config)
     with pytest.raises(PermissionDenied):
-        submit(place=lab.place, inputs=inputs, config_key=config, token=new_token(), actor=lab.actor)
+        submit(folder=lab.place, inputs=inputs, config_key=config, token=new_token(), actor=lab.actor)
     assert not Job.objects.exists()
 
 
 def test_none_and_too_many_are_refused(lab: Lab) -> None:
     for inputs in ([], [f"example-lab/inputs/{number}" for number in range(submitting.MAX_INPUTS + 1)]):
         with pytest.raises(NotSubmittable):
-            submit(place=lab.place, inputs=inputs, config_key=CONFIG, token=new_token(), actor=lab.actor)
+            submit(folder=lab.place, inputs=inputs, config_key=CONFIG, token=new_token(), actor=lab.actor)
 
 
 def test_a_group_that_may_only_read_submits_nothing(aws: None) -> None:
@@ -168,18 +168,18 @@ def test_a_form_of_somebody_else_is_refused(lab: Lab, stranger: Client) -> None:
 
 def test_folders_stand_for_the_files_in_them(lab: Lab) -> None:
     lab.put(A, B, "example-lab/inputs/day 1/", "example-lab/inputs/day 1/deep/c.csv", "example-lab/inputs/day 10/d.csv")
-    assert expand(lab.place, [A, "example-lab/inputs/day 1/"]) == [A, "example-lab/inputs/day 1/deep/c.csv", B]
+    assert expand_folders(lab.place, [A, "example-lab/inputs/day 1/"]) == [A, "example-lab/inputs/day 1/deep/c.csv", B]
     with pytest.raises(NotSubmittable, match="empty"):
-        expand(lab.place, ["example-lab/inputs/nothing/"])
+        expand_folders(lab.place, ["example-lab/inputs/nothing/"])
     with pytest.raises(PermissionDenied):
-        expand(lab.place, ["example-lab/results/"])
+        expand_folders(lab.place, ["example-lab/results/"])
 
 
 def test_a_folder_with_too_many_files_is_refused(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submitting, "MAX_INPUTS", 3)
     lab.put(*(f"example-lab/inputs/many/{number}" for number in range(4)))
     with pytest.raises(NotSubmittable, match="More than 3"):
-        expand(lab.place, ["example-lab/inputs/many/"])
+        expand_folders(lab.place, ["example-lab/inputs/many/"])
 
 
 def test_a_submission_that_s3_did_not_take_is_written_once_by_the_worker(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,14 +192,14 @@ def test_a_submission_that_s3_did_not_take_is_written_once_by_the_worker(lab: La
     with monkeypatch.context() as broken:
         broken.setattr(client, "put_object", fails)
         with pytest.raises(NoAnswer, match="is submitted by itself"):
-            submit(place=lab.place, inputs=[A], config_key=CONFIG, token=token, actor=lab.actor)
+            submit(folder=lab.place, inputs=[A], config_key=CONFIG, token=token, actor=lab.actor)
     job = Job.objects.get()
     assert job.written_at is None
     # Whoever presses the button again at once waits for the first try.
-    assert submit(place=lab.place, inputs=[A], config_key=CONFIG, token=token, actor=lab.actor).written_at is None
+    assert submit(folder=lab.place, inputs=[A], config_key=CONFIG, token=token, actor=lab.actor).written_at is None
     Job.objects.update(submitted_at=timezone.now() - timedelta(minutes=2))
     for _ in range(2):
-        look_at(job.pk)
+        update_job(job.pk)
     job.refresh_from_db()
     assert job.written_at
     assert len(lab.s3.list_object_versions(Bucket=BUCKET, Prefix="example-lab/submissions/")["Versions"]) == 1
@@ -265,8 +265,8 @@ def test_the_end_is_told_once_with_what_came_of_it(lab: Lab) -> None:
     lab.put(protocol.end_key(job))
     twin = Job.objects.select_related("group__stack", "analysis", "submitted_by").get(pk=job.pk)
     found = seen(job)
-    note(job, found)
-    note(twin, found)
+    save_status(job, found)
+    save_status(twin, found)
     (notice,) = Notice.objects.filter(key=f"group {lab.group.pk} job {job.pk} ended")
     assert notice.recipient == "ada@example.org"
     assert "1 of 2 data sets succeeded, 1 failed" in " ".join(notice.paragraphs)
@@ -283,7 +283,7 @@ def test_three_requests_and_few_queries_whatever_the_size(lab: Lab, django_asser
     client = jobs_client(job.group, job.analysis)
     client.meta.events.register("before-send.s3", lambda request, **_: calls.append(request.url))
     with django_assert_max_num_queries(4):
-        note(job, look(job, client))
+        save_status(job, read_status(job, client))
     assert len(calls) <= 3
     assert job.done_count == 1000
 
@@ -297,8 +297,8 @@ def test_s3_that_does_not_answer_changes_nothing(lab: Lab, monkeypatch: pytest.M
 
     monkeypatch.setattr(client, "list_objects_v2", fails)
     with pytest.raises(NoAnswer, match="Nothing was changed"):
-        look(job, client)
-    look_at(job.pk)
+        read_status(job, client)
+    update_job(job.pk)
     job.refresh_from_db()
     assert job.state == Job.State.SUBMITTED
 
@@ -308,7 +308,7 @@ def test_the_worker_looks_at_open_jobs_and_each_but_now_and_then(lab: Lab, monke
     certify(lab, jobs[0], line(A, Status.SUCCESS))
     lab.put(protocol.end_key(jobs[0]))
     for job in jobs:
-        look_at(job.pk)
+        update_job(job.pk)
     assert [Job.objects.get(pk=job.pk).state for job in jobs] == ["succeeded", "submitted", "submitted"]
     assert look_at_open_jobs() == 0
     Job.objects.update(looked_at=timezone.now() - timedelta(minutes=1))
@@ -320,7 +320,7 @@ def test_a_suspended_group_s_jobs_wait(lab: Lab) -> None:
     job = give(lab, A)
     suspend_group(group=lab.group, actor=OPERATOR)
     certify(lab, job, line(A, Status.SUCCESS))
-    look_at(job.pk)
+    update_job(job.pk)
     job.refresh_from_db()
     assert job.state == Job.State.SUBMITTED
 
@@ -381,6 +381,6 @@ def test_a_submission_is_written_once_whoever_comes_late(lab: Lab) -> None:
     job = give(lab, A)
     Job.objects.update(written_at=None)
     job.refresh_from_db()
-    submitting.write(s3_client(lab.place, Purpose.UPLOAD), job)
+    submitting.write_submission(s3_client(lab.place, Purpose.UPLOAD), job)
     assert job.written_at
     assert len(lab.s3.list_object_versions(Bucket=BUCKET, Prefix="example-lab/submissions/")["Versions"]) == 1

@@ -29,7 +29,7 @@ def test_each_line_is_a_data_set_and_the_last_of_one_holds() -> None:
         B: DataSet(B, Status.INITIALIZING, "N/A", "N/A"),
         A: DataSet(A, Status.SUCCESS, "10:09", "a | b"),
     }
-    last = read.of(A)
+    last = read.for_path(A)
     assert last
     assert last.status.has_ended
 
@@ -49,7 +49,7 @@ def test_each_line_is_a_data_set_and_the_last_of_one_holds() -> None:
 def test_a_line_that_says_nothing_is_told_with_its_number(line: str) -> None:
     read = parse_certificate(f"free text\n{line}\nDATANAME: {B} | STATUS: FAILED | TIME: 2 | LAST COMMAND: y\n")
     assert [one.line for one in read.unreadable] == [2]
-    assert len(read.unreadable[0].text) <= protocol.LONGEST_SHOWN
+    assert len(read.unreadable[0].text) <= protocol.MAX_SHOWN_CHARACTERS
     assert [one.path for one in read.datasets] == [B]
 
 
@@ -95,12 +95,12 @@ def test_a_hundred_thousand_lines_are_read() -> None:
 
 
 def test_submit_json_is_what_the_predecessor_s_back_ends_read() -> None:
-    assert json.loads(protocol.submission([A, B], "lab/configs/c.yaml", 1795500000)) == {
+    assert json.loads(protocol.submission_body([A, B], "lab/configs/c.yaml", 1795500000)) == {
         "dataname": [A, B],
         "configname": "lab/configs/c.yaml",
         "timestamp": "1795500000",
     }
-    assert json.loads(protocol.submission([A], "c", 1, "m5.large"))["instance_type"] == "m5.large"
+    assert json.loads(protocol.submission_body([A], "c", 1, "m5.large"))["instance_type"] == "m5.large"
 
 
 def test_keys_are_the_protocol_s() -> None:

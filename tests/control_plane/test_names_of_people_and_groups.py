@@ -19,7 +19,7 @@ from control_plane.accounts.validation import validate_name, validate_person_nam
 from control_plane.base.audit.actors import Actor
 from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
-from control_plane.research.configurations.services import InvalidConfiguration, proper_name
+from control_plane.research.configurations.services import InvalidConfiguration, clean_name
 from tests.control_plane.doctoring import around, one
 from tests.control_plane.people import actor_of
 
@@ -214,7 +214,7 @@ def test_a_sign_up_counts_a_name_s_letters_as_they_are_kept(ada: User) -> None:
 
 
 def test_a_configuration_is_called_in_any_language_and_by_nothing_invisible() -> None:
-    assert proper_name(decomposed("José")) == "José"
-    assert proper_name("ẹ́kọ́ नरेन्द्र") == "ẹ́kọ́ नरेन्द्र"
+    assert clean_name(decomposed("José")) == "José"
+    assert clean_name("ẹ́kọ́ नरेन्द्र") == "ẹ́kọ́ नरेन्द्र"
     with pytest.raises(InvalidConfiguration):
-        proper_name("a\u3164b")
+        clean_name("a\u3164b")

@@ -12,7 +12,7 @@ from control_plane.access.limits.models import Usage
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.research.analyses.retiring import ask
+from control_plane.research.analyses.retiring import request_retirement
 from stacks.manifest import MAX_BUCKETS, MAX_STORAGE_STACKS, PlatformManifest, names, parse
 from tests.control_plane.conftest import OPERATOR, settle
 
@@ -68,7 +68,7 @@ def test_the_room_of_a_retired_analysis_is_used_again(operator: Actor) -> None:
     for slug in ("a1", "a2", "b1"):
         make(slug)
     settle(platform_stack())
-    ask(analysis=Analysis.objects.get(slug="a1"), confirmation="cohort-a1", actor=operator, at_once=True)
+    request_retirement(analysis=Analysis.objects.get(slug="a1"), confirmation="cohort-a1", actor=operator, at_once=True)
     assert make("a3") == "Cohort-Storage"
     assert manifest_of("Cohort-Storage").buckets == ("cohort-a2", "cohort-a3")
 

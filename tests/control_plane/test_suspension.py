@@ -27,7 +27,7 @@ from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
 from control_plane.deployments.tasks import URGENT, deny_now
-from control_plane.research.storage.group_folder import find_place
+from control_plane.research.storage.group_folder import find_group_folder
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import configure
 from tests.control_plane.people import actor_of, client_of, in_group
@@ -79,11 +79,11 @@ def test_credentials_and_files_are_refused_as_soon_as_the_change_is_there(group:
     grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=OPERATOR)
     in_group(group, ada)
     settle(analysis.stack)
-    find_place(group_slug="example-lab", analysis_slug="ephys", user=ada)
+    find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=ada)
     suspend_members(group=group, users=[ada], actor=OPERATOR)
     for ask in (
         lambda: find_membership(group, ada),
-        lambda: find_place(group_slug="example-lab", analysis_slug="ephys", user=ada),
+        lambda: find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=ada),
     ):
         with pytest.raises(Suspended, match="suspended since"):
             ask()

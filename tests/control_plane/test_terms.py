@@ -20,7 +20,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.models import Notice
-from control_plane.research.storage.group_folder import find_place
+from control_plane.research.storage.group_folder import find_group_folder
 from tests.control_plane.conftest import OPERATOR, settle
 
 
@@ -66,7 +66,11 @@ def test_whose_time_is_over_gets_nothing_and_manages_nothing_though_no_worker_to
     grant_analysis(analysis=epi, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
     settle(group.stack)
     Membership.objects.filter(pk=inside.pk).update(is_manager=True)
-    assert find_membership(group, ada) == find_place(group_slug=group.slug, analysis_slug=epi.slug, user=ada).membership == inside
+    assert (
+        find_membership(group, ada)
+        == find_group_folder(group_slug=group.slug, analysis_slug=epi.slug, user=ada).membership
+        == inside
+    )
     assert manages(ada, group)
     assert manages_any(ada)
     assert list(managed_groups(ada)) == [group]
@@ -74,7 +78,7 @@ def test_whose_time_is_over_gets_nothing_and_manages_nothing_though_no_worker_to
     with pytest.raises(NotMember, match="ended on"):
         find_membership(group, ada)
     with pytest.raises(NotMember, match="ended on"):
-        find_place(group_slug=group.slug, analysis_slug=epi.slug, user=ada)
+        find_group_folder(group_slug=group.slug, analysis_slug=epi.slug, user=ada)
     assert not manages(ada, group)
     assert not manages_any(ada)
     assert list(managed_groups(ada)) == []

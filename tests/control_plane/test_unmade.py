@@ -17,9 +17,9 @@ from control_plane.base.errors import InvalidName, Refused
 from control_plane.deployments.engine import outcomes
 from control_plane.deployments.failures import FailedResource, problem_from_resource
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from control_plane.research.catalogue.grants import analyses_of
+from control_plane.research.catalogue.grants import select_analyses
 from control_plane.research.catalogue.models import AccessRequest, Entry
-from control_plane.research.catalogue.requests import ask
+from control_plane.research.catalogue.requests import request_analysis
 from control_plane.research.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
 from stacks.manifest import names, parse
 from tests.control_plane.accounts import text_of
@@ -112,7 +112,7 @@ def test_nobody_gets_or_keeps_a_right_to_a_bucket_of_somebody_else(taken: Analys
     assert wanted(group.stack) == ("cohort-made",)
     with pytest.raises(BucketNotMade, match="could not make the bucket of Taken One"):
         grant_analysis(analysis=taken, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
-    assert [one.slug for one in analyses_of("default")] == ["made"]
+    assert [one.slug for one in select_analyses("default")] == ["made"]
     rename_bucket(analysis=Analysis.objects.get(pk=taken.pk), bucket="cohort-other", actor=OPERATOR)
     assert wanted(group.stack) == ("cohort-made", "cohort-other")
 
@@ -165,7 +165,7 @@ def test_it_is_tried_again_once_the_name_is_free(left_out: Analysis) -> None:
 def test_it_is_removed_with_what_the_catalogue_says_of_it(left_out: Analysis, group: Group, ada: User) -> None:
     Entry.objects.create(analysis=left_out, summary="x")
     in_group(group, ada)
-    ask(group=group, analysis=left_out, reason="", actor=actor_of(ada))
+    request_analysis(group=group, analysis=left_out, reason="", actor=actor_of(ada))
     with pytest.raises(Refused, match="Type the analysis’s slug, taken"):
         remove_analysis(analysis=left_out, confirmation="made", actor=OPERATOR)
     assert remove_analysis(analysis=left_out, confirmation="taken", actor=OPERATOR) is None

@@ -21,7 +21,7 @@ from control_plane.accounts.services.computers import computers, sign_in
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Preview
 from control_plane.notifications.models import MAX_TRIES, Notice
-from control_plane.research.catalogue.requests import ask
+from control_plane.research.catalogue.requests import request_analysis
 from control_plane.research.jobs.models import Job
 from web.jobs.sharing import SALT
 
@@ -69,7 +69,7 @@ def _things(group: Group) -> dict[str, Any]:
     # What only the other group has.
     wanted = Analysis.objects.exclude(grants__group=group).earliest("pk")
     asking = Actor(label=people[FEDERATED].email, channel="terminal", user=people[FEDERATED])
-    request = ask(group=group, analysis=wanted, reason="", actor=asking)
+    request = request_analysis(group=group, analysis=wanted, reason="", actor=asking)
     job = _job(group, people[FEDERATED])
     deployment = group.stack.deployments.order_by("-pk").first()
     assert deployment is not None

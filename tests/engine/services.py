@@ -28,7 +28,7 @@ from control_plane.base.errors import Refused  # noqa: E402
 from control_plane.deployments import approvals, cancelling, requests  # noqa: E402
 from control_plane.deployments.engine import leases  # noqa: E402
 from control_plane.deployments.models import Deployment, Stack, StoredManifest  # noqa: E402
-from control_plane.research.analyses.retiring import ask  # noqa: E402
+from control_plane.research.analyses.retiring import request_retirement  # noqa: E402
 from control_plane.research.catalogue import unmade  # noqa: E402
 
 ACTOR = Actor(label="terminal:tester", channel="terminal")
@@ -105,7 +105,7 @@ def further_analysis(slug: str, bucket: str) -> int:
 def retire_analysis(slug: str) -> None:
     """Retire it at once, and have its bucket deleted."""
     found = Analysis.objects.get(slug=slug)
-    ask(analysis=found, confirmation=found.bucket, bucket=BucketChoice.DELETE, at_once=True, actor=ACTOR)
+    request_retirement(analysis=found, confirmation=found.bucket, bucket=BucketChoice.DELETE, at_once=True, actor=ACTOR)
 
 
 def retirement_of(slug: str) -> dict[str, Any]:

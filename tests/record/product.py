@@ -34,7 +34,7 @@ def forget_settings() -> None:
 
 def forget_sessions() -> None:
     """Forget the sessions of AWS that this process keeps."""
-    sessions._kept.clear()
+    sessions._clients.clear()
 
 
 def free_every_bucket_name(patched: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,17 @@ from django.test import Client
 
 from control_plane.access.groups.models import Grant
 from control_plane.base.audit.models import AuditEvent
-from control_plane.research.catalogue.checking import check, read
+from control_plane.research.catalogue.checking import check_configuration, parse_configuration
 from control_plane.research.catalogue.documents import MAX_BYTES
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form, services
-from control_plane.research.configurations.services import Changed, InvalidConfiguration, key_of, proper_name, save
+from control_plane.research.configurations.services import (
+    ChangedMeanwhile,
+    InvalidConfiguration,
+    clean_name,
+    configuration_key,
+    save_configuration,
+)
 from control_plane.research.storage.sessions import Purpose, s3_client
 from tests.labs import BUCKET, Lab, make_lab
 
@@ -72,7 +78,7 @@ def described(lab: Lab) -> Lab:
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, line: int, says: str) -> None:
-    first = check(text, TEMPLATE, SCHEMA)[0]
+    first = check_configuration(text, TEMPLATE, SCHEMA)[0]
     assert says in first.message
     assert first.line == line
     assert not first.is_warning
@@ -80,29 +86,29 @@ def test_what_is_wrong_is_told_with_its_line(text: str, line: int, says: str) ->
 
 @pytest.mark.parametrize(("text", "field"), [("baseline: x", "baseline"), ("baseline: 1\nchannels: [1, x]", "channels[1]")])
 def test_the_field_is_named(text: str, field: str) -> None:
-    assert check(text, TEMPLATE, SCHEMA)[0].field == field
+    assert check_configuration(text, TEMPLATE, SCHEMA)[0].field == field
 
 
 @pytest.mark.parametrize(
     "text", [TEMPLATE, TEMPLATE.replace("\n", "\r\n"), "\ufeff" + TEMPLATE, "baseline: 0.1\n# end\n", "{baseline: 2}"]
 )
 def test_what_is_right_is_taken(text: str) -> None:
-    assert check(text, TEMPLATE, SCHEMA) == []
+    assert check_configuration(text, TEMPLATE, SCHEMA) == []
 
 
 def test_without_a_schema_the_template_warns_and_refuses_nothing() -> None:
-    told = check("baseline: soon\nextra: 1\n", TEMPLATE)
+    told = check_configuration("baseline: soon\nextra: 1\n", TEMPLATE)
     assert all(one.is_warning for one in told)
     assert {(one.field, one.line) for one in told} >= {("baseline", 1), ("extra", 2), ("units", 0)}
 
 
 @pytest.mark.parametrize("schema", ["no json", "[]", '{"type": 5}', '{"$ref": "https://example.org/x.json"}'])
 def test_a_schema_that_is_broken_or_elsewhere_keeps_nobody_from_saving(schema: str) -> None:
-    assert all(one.is_warning for one in check("a: 1", "", schema))
+    assert all(one.is_warning for one in check_configuration("a: 1", "", schema))
 
 
 def test_the_form_has_types_helps_and_defaults() -> None:
-    top, plot = form.sections(TEMPLATE, TEMPLATE, SCHEMA)
+    top, plot = form.form_sections(TEMPLATE, TEMPLATE, SCHEMA)
     fields = {field.label: field for field in top.fields}
     assert {label: field.kind for label, field in fields.items()} == {
         "Baseline": "number",
@@ -126,7 +132,7 @@ def test_the_form_has_types_helps_and_defaults() -> None:
 def given(text: str, **values: str) -> dict[str, str]:
     """What a browser sends of the form with these fields changed."""
     sent = {}
-    for section in form.sections(text, TEMPLATE, SCHEMA):
+    for section in form.form_sections(text, TEMPLATE, SCHEMA):
         for field in section.fields:
             value = values.get(field.path[-1], field.value)
             if field.kind != "bool" or value == "true":
@@ -136,15 +142,17 @@ def given(text: str, **values: str) -> dict[str, str]:
 
 def test_a_form_changes_what_was_changed_and_keeps_comments_order_and_what_it_does_not_know() -> None:
     text = TEMPLATE + "unknown:\n  deep: [1, {a: 2}]  # ours\n"
-    assert form.apply(text, TEMPLATE, SCHEMA, given(text)) == text
-    changed = form.apply(text, TEMPLATE, SCHEMA, given(text, baseline="0.25", invert="true", channels="3\n4", title="Ours: é"))
+    assert form.apply_form(text, TEMPLATE, SCHEMA, given(text)) == text
+    changed = form.apply_form(text, TEMPLATE, SCHEMA, given(text, baseline="0.25", invert="true", channels="3\n4", title="Ours: é"))
     assert "baseline: 0.25\n" in changed
     assert "invert: true\n" in changed
-    assert check(changed, TEMPLATE, "") == [one for one in check(changed, TEMPLATE, "") if one.field == "unknown"]
+    assert check_configuration(changed, TEMPLATE, "") == [
+        one for one in check_configuration(changed, TEMPLATE, "") if one.field == "unknown"
+    ]
     for kept in ("# Seconds before the stimulus.", "# samples", "# How the plot looks.", "# ours"):
         assert kept in changed
-    assert read(changed)["unknown"] == {"deep": [1, {"a": 2}]}
-    read_again = form.sections(changed, TEMPLATE, SCHEMA)
+    assert parse_configuration(changed)["unknown"] == {"deep": [1, {"a": 2}]}
+    read_again = form.form_sections(changed, TEMPLATE, SCHEMA)
     values = {field.label: field.value for one in read_again for field in one.fields}
     assert (values["channels"], values["title"]) == ("3\n4", "Ours: é")
 
@@ -174,7 +182,7 @@ def test_a_new_one_is_saved_as_typed_and_recorded(described: Lab) -> None:
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 101, "a\nb/", "…"])
 def test_names_that_lead_elsewhere_are_refused(lab: Lab, name: str) -> None:
     with pytest.raises(InvalidConfiguration, match="Nothing was saved"):
-        proper_name(name)
+        clean_name(name)
     answer = lab.client.post(f"{BASE}new/", {"text": "a: 1", "mode": "text", "name": name})
     assert answer.status_code == 422
     assert lab.keys() == []
@@ -183,7 +191,7 @@ def test_names_that_lead_elsewhere_are_refused(lab: Lab, name: str) -> None:
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a\nb", "\x7f", "x" * 901])
 def test_no_name_leads_out_of_the_folder(lab: Lab, name: str) -> None:
     with pytest.raises(InvalidConfiguration, match="Nothing was changed"):
-        key_of(lab.place, name)
+        configuration_key(lab.place, name)
 
 
 def test_bad_yaml_names_the_line_keeps_the_text_and_saves_nothing(described: Lab) -> None:
@@ -211,8 +219,8 @@ def test_nobody_writes_over_what_somebody_saved_meanwhile(described: Lab) -> Non
     kept = described.client.post(f"{BASE}new/", sent | {"action": "copy", "from": "first"})
     assert 'value="first copy"' in kept.content.decode()
     assert "baseline: 2" in kept.content.decode()
-    with pytest.raises(Changed, match="already"):
-        save(described.place, "first", "baseline: 3\n", "", described.actor)
+    with pytest.raises(ChangedMeanwhile, match="already"):
+        save_configuration(described.place, "first", "baseline: 3\n", "", described.actor)
 
 
 def test_a_configuration_deleted_while_it_is_saved_is_said_to_be_deleted(described: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,8 +234,8 @@ def test_a_configuration_deleted_while_it_is_saved_is_said_to_be_deleted(describ
         described.s3.delete_object(Bucket=BUCKET, Key=KEY)
 
     monkeypatch.setattr(services, "_refuse_changed", look_and_have_it_deleted_then)
-    with pytest.raises(Changed, match="was deleted meanwhile"):
-        save(described.place, "first", "baseline: 2\n", etag, described.actor)
+    with pytest.raises(ChangedMeanwhile, match="was deleted meanwhile"):
+        save_configuration(described.place, "first", "baseline: 2\n", etag, described.actor)
     assert described.keys("example-lab/configs/") == []
 
 

@@ -64,7 +64,7 @@ def test_a_list_of_twenty_thousand_numbers_is_saved_and_edited_as_text(lab: Lab,
 def test_twenty_thousand_lines_can_be_put_into_a_field(lab: Lab) -> None:
     template = "a: [1, 2]\n"
     Entry.objects.create(analysis=lab.analysis, template=template)
-    (section,) = form.sections(template, template, "")
+    (section,) = form.form_sections(template, template, "")
     typed = "\n".join(["0.10", "on", "x", *map(str, range(20_000))])
     sent = {"text": template, "mode": "form", "name": "heavy", f"field-{section.fields[0].id}": typed}
     assert lab.client.post(f"{BASE}new/", sent).status_code == 302
@@ -116,7 +116,7 @@ def test_what_is_too_much_is_refused_before_it_is_saved_and_not_lost(lab: Lab, b
 )
 def test_what_is_too_much_for_a_field_is_refused_and_not_lost(lab: Lab, template: str, typed: str, says: str) -> None:
     Entry.objects.create(analysis=lab.analysis, template=template)
-    (section,) = form.sections(template, template, "")
+    (section,) = form.form_sections(template, template, "")
     answer = lab.client.post(f"{BASE}new/", {"text": template, "mode": "form", "name": "x", f"field-{section.fields[0].id}": typed})
     assert answer.status_code == 422
     assert says in answer.content.decode()
@@ -131,7 +131,7 @@ def test_text_that_is_typed_into_a_form_is_text_to_every_reader(lab: Lab) -> Non
     template = "title: x\nleave_out:\n  - a\nsmall: 0.5\ndeep: {a: {b: 1}}\n"
     Entry.objects.create(analysis=lab.analysis, template=template)
     typed = TYPED | {"small": "1e-7", "deep": "{a: {on: [no, 0777]}}"}
-    fields = {one.name: one.id for section in form.sections(template, template, "") for one in section.fields}
+    fields = {one.name: one.id for section in form.form_sections(template, template, "") for one in section.fields}
     sent = {f"field-{fields[name]}": value for name, value in typed.items()}
     assert lab.client.post(f"{BASE}new/", {**sent, "text": template, "mode": "form", "name": "heavy"}).status_code == 302
     saved = lab.get(KEY).decode()

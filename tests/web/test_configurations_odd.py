@@ -8,12 +8,12 @@ from urllib.parse import urljoin
 import pytest
 from django.urls import reverse
 
-from control_plane.research.catalogue.checking import check, read
+from control_plane.research.catalogue.checking import check_configuration, parse_configuration
 from control_plane.research.catalogue.documents import Unreadable
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form
 from control_plane.research.configurations.services import list_configurations
-from control_plane.research.configurations.services import read as read_saved
+from control_plane.research.configurations.services import read_configuration as read_saved
 from tests.labs import BUCKET, Lab, aws, lab
 
 __all__ = ["aws", "lab"]
@@ -26,9 +26,9 @@ ODD = ["a: !!bool abc\n", "a: !!int ''\n", "a: !!float abc\n", "a: 2024-13-45\n"
 @pytest.mark.parametrize("text", ODD)
 def test_what_only_looks_like_yaml_is_told_on_every_page(lab: Lab, text: str) -> None:
     try:
-        read(text)
+        parse_configuration(text)
     except Unreadable:
-        assert check(text)
+        assert check_configuration(text)
     lab.put("example-lab/configs/odd.yaml", body=text.encode())
     assert lab.client.get(f"{BASE}of/odd/").status_code == 200
     for action in ("check", "form", "save"):
@@ -39,24 +39,24 @@ def test_what_only_looks_like_yaml_is_told_on_every_page(lab: Lab, text: str) ->
 def test_a_schema_reads_no_file_and_asks_no_host(tmp_path: Path) -> None:
     elsewhere = tmp_path / "s.json"
     elsewhere.write_text('{"type": "object", "required": ["secret"]}')
-    (told,) = check("a: 1", "", json.dumps({"$ref": elsewhere.as_uri()}))
+    (told,) = check_configuration("a: 1", "", json.dumps({"$ref": elsewhere.as_uri()}))
     assert told.is_warning
     assert "not in it" in told.message
 
 
 @pytest.mark.parametrize("schema", ['{"$ref": "#"}', '{"properties": {"a": {"pattern": "("}}}'])
 def test_a_schema_that_cannot_be_used_keeps_nobody_from_saving(schema: str) -> None:
-    assert [one.is_warning for one in check("a: x", "", schema)] == [True]
+    assert [one.is_warning for one in check_configuration("a: x", "", schema)] == [True]
 
 
 def filled(template: str, schema: dict[str, Any], **typed: str) -> Any:
     """What a form made of these writes, by the fields' names."""
     text = json.dumps(schema)
-    fields = {one.name: one for section in form.sections(template, template, text) for one in section.fields}
+    fields = {one.name: one for section in form.form_sections(template, template, text) for one in section.fields}
     given = {f"field-{one.id}": typed.get(name, one.value) for name, one in fields.items()}
-    written = form.apply(template, template, text, given)
-    assert check(written, template, text) == []
-    return read(written)
+    written = form.apply_form(template, template, text, given)
+    assert check_configuration(written, template, text) == []
+    return parse_configuration(written)
 
 
 def test_a_choice_keeps_the_type_that_it_has() -> None:
@@ -82,7 +82,7 @@ def test_the_lines_of_a_list_are_of_the_type_that_the_schema_wants() -> None:
 @pytest.mark.parametrize("template", ["a: [1, 2]\n", "a: {b: {c: 1}}\n"])
 def test_what_is_typed_into_a_field_is_never_an_error_of_ours(lab: Lab, template: str, typed: str) -> None:
     Entry.objects.create(analysis=lab.analysis, template=template)
-    (section,) = form.sections(template, template, "")
+    (section,) = form.form_sections(template, template, "")
     sent = {"text": template, "mode": "form", "name": "x", f"field-{section.fields[0].id}": typed}
     answer = lab.client.post(f"{BASE}new/", sent)
     assert answer.status_code in (302, 422)
@@ -92,11 +92,11 @@ def test_what_is_typed_into_a_field_is_never_an_error_of_ours(lab: Lab, template
 
 def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: Lab) -> None:
     entry = Entry.objects.create(analysis=lab.analysis, template="low: 1\nhigh: 2\n")
-    (section,) = form.sections(entry.template, entry.template, "")
+    (section,) = form.form_sections(entry.template, entry.template, "")
     sent = {f"field-{one.id}": {"low": "10", "high": "20"}[one.name] for one in section.fields}
     Entry.objects.update(template="first: 0\nlow: 1\nhigh: 2\n")
     lab.client.post(f"{BASE}new/", {**sent, "text": "low: 1\nhigh: 2\n", "mode": "form", "name": "x"})
-    assert read(lab.get("example-lab/configs/x.yaml").decode()) == {"low": 10, "high": 20}
+    assert parse_configuration(lab.get("example-lab/configs/x.yaml").decode()) == {"low": 10, "high": 20}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
 from control_plane.deployments.models import StoredManifest
 from control_plane.research.storage import sessions
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.labs import BUCKET, Lab, make_lab
 
@@ -287,4 +287,4 @@ def test_a_session_that_may_end_versions_never_leaves(lab: Lab) -> None:
 
 
 def _place(lab: Lab) -> GroupFolder:
-    return find_place(group_slug="example-lab", analysis_slug="ephys", user=lab.ada)
+    return find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=lab.ada)

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from control_plane.base.audit.models import AuditEvent
-from control_plane.research.files.concurrency import AT_ONCE, Slot
+from control_plane.research.files.concurrency import MAX_AT_ONCE, SendingSlot
 from control_plane.research.files.single import MAX_FIRST_BYTES, download_name
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
@@ -76,13 +76,13 @@ def test_strangers_get_no_file(lab: Lab, stranger: Client) -> None:
 
 def test_a_file_waits_its_turn_and_gives_it_back(lab: Lab) -> None:
     lab.put("example-lab/inputs/./x")
-    taken = [Slot() for _ in range(AT_ONCE)]
+    taken = [SendingSlot() for _ in range(MAX_AT_ONCE)]
     answer = ask(lab.client, "example-lab/inputs/./x")
     assert answer.status_code == 503
     assert answer["Retry-After"]
     for one in taken:
         one.close()
-    for _ in range(AT_ONCE + 1):
+    for _ in range(MAX_AT_ONCE + 1):
         assert b"".join(ask(lab.client, "example-lab/inputs/./x")) == b"trace"
 
 

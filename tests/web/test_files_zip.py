@@ -14,7 +14,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.research.files import archive, concurrency
 from control_plane.research.files.archive import safe_names
 from control_plane.research.storage import objects
-from control_plane.research.storage.objects import Broken
+from control_plane.research.storage.objects import BrokenTransfer
 from tests.labs import BUCKET, Lab
 from tests.web.test_files import PAGE
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _all_slots_are_given_back() -> Iterator[None]:
     yield
-    taken = [concurrency._slots.acquire(blocking=False) for _ in range(concurrency.AT_ONCE)]
+    taken = [concurrency._slots.acquire(blocking=False) for _ in range(concurrency.MAX_AT_ONCE)]
     for _ in filter(None, taken):
         concurrency._slots.release()
     assert all(taken)
@@ -94,11 +94,11 @@ def test_what_was_chosen_and_is_gone_is_a_page_and_no_zip(lab: Lab) -> None:
 
 
 def test_a_file_that_vanishes_midway_breaks_the_download_off(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "AHEAD", 0)
+    monkeypatch.setattr(archive, "FILES_AHEAD", 0)
     lab.put("example-lab/inputs/a", "example-lab/inputs/b")
     answer = ask(lab, "inputs/", [""])
     lab.s3.delete_object(Bucket=BUCKET, Key="example-lab/inputs/b")
-    with pytest.raises(Broken, match="inputs/b"):
+    with pytest.raises(BrokenTransfer, match="inputs/b"):
         unpack(answer)
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_changes_midway_breaks_the_download_off(lab: Lab, monkeypatc
     lab.put("example-lab/inputs/a", "example-lab/inputs/b")
     answer = ask(lab, "inputs/", [""])
     lab.put("example-lab/inputs/b", body=b"other")
-    with pytest.raises(Broken, match="inputs/b"):
+    with pytest.raises(BrokenTransfer, match="inputs/b"):
         unpack(answer)
 
 
@@ -136,9 +136,9 @@ def test_a_transfer_that_never_comes_is_given_up(lab: Lab, monkeypatch: pytest.M
         raise EndpointConnectionError(endpoint_url="https://s3")
 
     monkeypatch.setattr(objects, "_pieces", never)
-    with pytest.raises(Broken, match="broke off at 0 of 5"):
+    with pytest.raises(BrokenTransfer, match="broke off at 0 of 5"):
         unpack(answer)
-    assert len(tries) == objects.TRIES
+    assert len(tries) == objects.MAX_TRIES
 
 
 def test_a_third_zip_waits_its_turn(lab: Lab) -> None:
@@ -183,7 +183,7 @@ def test_strangers_get_no_zip(lab: Lab, stranger: Client) -> None:
     assert Client().post(f"{PAGE}zip/", {"path": "", "keys": '[""]'}).status_code == 302
 
 
-@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_SINGLE"])
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_SINGLE_FILES"])
 def test_too_many_files_are_refused_with_what_to_do(lab: Lab, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(archive, limit, 1)
     lab.put("example-lab/inputs/a", "example-lab/inputs/b")

@@ -362,7 +362,7 @@ def test_a_form_that_became_a_job_leads_to_it_even_if_s3_does_not_answer_the_sec
     def broken(*args: object, **kwargs: object) -> None:
         raise AssertionError("S3 was asked")
 
-    monkeypatch.setattr("web.jobs.submit_views.expand", broken)
+    monkeypatch.setattr("web.jobs.submit_views.expand_folders", broken)
     assert send(filled, **form)["Location"] == first["Location"]
     assert Job.objects.count() == written(filled) == 1
 

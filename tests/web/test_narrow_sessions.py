@@ -69,14 +69,14 @@ def _at_embedded_aws(uploads_aws: EmbeddedAws) -> Iterator[None]:
 @pytest.fixture
 def real_sessions(uploads_aws: EmbeddedAws, place: GroupFolder, _at_embedded_aws: None) -> Iterator[None]:
     """The group's role is there, and no session of the test before is kept."""
-    sessions._kept.clear()
+    sessions._clients.clear()
     try:
         made_role(uploads_aws, place)
     except client(uploads_aws, "iam").exceptions.EntityAlreadyExistsException:
         # Of the test before.
         pass
     yield
-    sessions._kept.clear()
+    sessions._clients.clear()
 
 
 @pytest.fixture(params=[403, 404])
@@ -129,7 +129,7 @@ def test_a_large_file_of_a_name_that_is_taken_is_asked_about(member: Person, roo
 
 def test_what_never_arrived_is_said_not_to_be_there(member: Person) -> None:
     upload = started(member.start(new("never.txt", 5))[0])
-    ended = complete.finish(member.place, [complete.Sent(upload.pk, crc(b"hello"), "")], member.actor)[0]
+    ended = complete.complete_uploads(member.place, [complete.SentFile(upload.pk, crc(b"hello"), "")], member.actor)[0]
     assert ended.state == Upload.State.SENDING
     assert ended.detail == "S3 does not hold it. It is not complete; send it again."
 
@@ -140,19 +140,19 @@ def test_a_suspended_member_s_files_are_not_called_missing(member: Person, root:
         with pytest.raises(ClientError, match="403"):
             presence.head(member.s3, BUCKET, key)
         with pytest.raises(objects.NoAnswer, match="did not say what is there"):
-            objects.look_up(member.place, [key])
+            objects.look_up_objects(member.place, [key])
         with pytest.raises(objects.NoAnswer, match="Nothing was submitted"):
             submitting._missing(member.place, [key])
     refused = member.start(new("suspended.avi", LARGE))[0]
     assert (refused.status, refused.can_retry) == ("refused", True)
     with pytest.raises(objects.NoAnswer):
-        configurations.read(member.place, "fast")
+        configurations.read_configuration(member.place, "fast")
 
 
 def test_files_that_went_meanwhile_are_named(member: Person, root: Root) -> None:
     root.put_object(Bucket=BUCKET, Key=f"{INPUTS}/stays.csv", Body=b"1")
     with pytest.raises(NotFound, match=r"gone\.csv is not there any more"):
-        objects.look_up(member.place, [f"{INPUTS}/stays.csv", f"{INPUTS}/gone.csv"])
+        objects.look_up_objects(member.place, [f"{INPUTS}/stays.csv", f"{INPUTS}/gone.csv"])
     assert submitting._missing(member.place, [f"{INPUTS}/stays.csv", f"{INPUTS}/gone.csv"]) == [f"{INPUTS}/gone.csv"]
 
 
@@ -163,22 +163,22 @@ def test_a_configuration_or_a_version_of_it_that_is_gone_is_not_found(member: Pe
     Deployment.objects.create(stack=member.place.group.stack, generation=1, state="succeeded", finished_at=ended)
     key = "example-lab/configs/fast.yaml"
     with pytest.raises(NotFound):
-        configurations.read(member.place, "fast")
+        configurations.read_configuration(member.place, "fast")
     version = root.put_object(Bucket=BUCKET, Key=key, Body=b"a: 1\n")["VersionId"]
-    assert configurations.read(member.place, "fast", version).text == "a: 1\n"
+    assert configurations.read_configuration(member.place, "fast", version).text == "a: 1\n"
     root.delete_object(Bucket=BUCKET, Key=key, VersionId=version)
     root.put_object(Bucket=BUCKET, Key=key, Body=b"a: 2\n")
     with pytest.raises(NotFound):
-        configurations.read(member.place, "fast", version)
+        configurations.read_configuration(member.place, "fast", version)
     root.delete_object(Bucket=BUCKET, Key=key)
 
 
 def test_a_deletion_that_was_undone_already_is_said_to_be(member: Person, root: Root) -> None:
     key = f"{INPUTS}/undone.csv"
     root.put_object(Bucket=BUCKET, Key=key, Body=b"1")
-    deletion = objects.Deletion(key, objects.delete(member.place, [key], member.actor)[0].marker)
-    assert objects.restore(member.place, [deletion], member.actor)[0].error == ""
-    assert "undone already" in objects.restore(member.place, [deletion], member.actor)[0].error
+    deletion = objects.Deletion(key, objects.delete_objects(member.place, [key], member.actor)[0].marker)
+    assert objects.restore_objects(member.place, [deletion], member.actor)[0].error == ""
+    assert "undone already" in objects.restore_objects(member.place, [deletion], member.actor)[0].error
 
 
 def test_a_log_that_is_not_there_yet_is_waited_for(member: Person) -> None:

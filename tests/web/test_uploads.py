@@ -12,7 +12,7 @@ from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from control_plane.research.uploads.names import NameRefused, check_folder, make_key
@@ -100,9 +100,9 @@ def test_a_large_file_that_arrived_before_is_not_even_read_again(person: Person)
 
 def test_giving_up_frees_what_s3_holds(person: Person, actor: Actor) -> None:
     upload = started(person.start(new("given-up.avi", LARGE))[0])
-    assert complete.remove(person.place, [upload.pk], actor) == 1
+    assert complete.remove_uploads(person.place, [upload.pk], actor) == 1
     assert "Uploads" not in person.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=upload.key)
-    assert complete.remove(person.place, [upload.pk], actor) == 0
+    assert complete.remove_uploads(person.place, [upload.pk], actor) == 0
     assert person.finish(upload, b"", "").state == Upload.State.REMOVED
 
 
@@ -110,17 +110,17 @@ def test_nobody_ends_or_removes_another_s_upload(person: Person, grace: User) ->
     upload = started(person.start(new("mine.txt"))[0])
     add_member(group=person.place.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
     settle(person.place.group.stack)
-    hers = find_place(group_slug="example-lab", analysis_slug="ephys", user=grace)
+    hers = find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=grace)
     actor = Actor(label=grace.email, channel="web", user=grace)
-    assert complete.remove(hers, [upload.pk], actor) == 0
-    ended = complete.finish(hers, [complete.Sent(upload.pk, crc(b"hello"), "")], actor)[0]
+    assert complete.remove_uploads(hers, [upload.pk], actor) == 0
+    ended = complete.complete_uploads(hers, [complete.SentFile(upload.pk, crc(b"hello"), "")], actor)[0]
     assert (ended.state, ended.detail) == (Upload.State.REMOVED, "It is not known here. Add the file again.")
     upload.refresh_from_db()
     assert upload.state == Upload.State.SENDING
     refused = AuditEvent.objects.filter(action="access.refused", actor=grace.email, target=f"uploads to s3://{BUCKET}/example-lab/")
     assert [(event.details["ids"], event.count) for event in refused] == [([upload.pk], 2)]
     # What S3 holds of one's own is nobody's trespass, though it may be named twice.
-    assert complete.remove(person.place, [upload.pk, upload.pk], person.actor) == 1
+    assert complete.remove_uploads(person.place, [upload.pk, upload.pk], person.actor) == 1
     assert not AuditEvent.objects.filter(action="access.refused", actor=person.actor.label).exists()
 
 
@@ -169,16 +169,16 @@ def test_of_two_files_of_one_name_the_first_is_sent(person: Person) -> None:
 def test_a_group_that_may_only_read_sends_nothing(place: GroupFolder, actor: Actor) -> None:
     place.grant.level = Grant.Level.READ_ONLY
     with pytest.raises(NotGranted, match="only read"):
-        initiate.start(place, "inputs", [new("x")], actor)
+        initiate.initiate_uploads(place, "inputs", [new("x")], actor)
 
 
 def test_there_is_no_place_for_others_or_before_aws_has_it(place: GroupFolder, grace: User, administrator: User) -> None:
     for user in (grace, administrator):
         with pytest.raises(NotMember):
-            find_place(group_slug="example-lab", analysis_slug="ephys", user=user)
+            find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=user)
     add_member(group=place.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
     with pytest.raises(NoCredentials, match="still being made"):
-        find_place(group_slug="example-lab", analysis_slug="ephys", user=grace)
+        find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=grace)
 
 
 def test_beginning_hundreds_takes_few_queries(person: Person, django_assert_max_num_queries: Any) -> None:
@@ -189,7 +189,9 @@ def test_beginning_hundreds_takes_few_queries(person: Person, django_assert_max_
     for upload in uploads:
         person.put(upload, b"hello")
     with django_assert_max_num_queries(12):
-        ended = complete.finish(person.place, [complete.Sent(one.pk, crc(b"hello"), "") for one in uploads], person.actor)
+        ended = complete.complete_uploads(
+            person.place, [complete.SentFile(one.pk, crc(b"hello"), "") for one in uploads], person.actor
+        )
     assert {one.state for one in ended} == {Upload.State.COMPLETE}
     with pytest.raises(NameRefused, match="At most 500"):
         person.start(*(new(f"more/{n}") for n in range(501)))
@@ -198,7 +200,7 @@ def test_beginning_hundreds_takes_few_queries(person: Person, django_assert_max_
 def test_what_s3_has_forgotten_is_not_listed_for_ever(person: Person) -> None:
     upload = started(person.start(new("old.txt"))[0])
     Upload.objects.filter(pk=upload.pk).update(created_at=timezone.now() - initiate.FORGET_UNFINISHED * 2)
-    initiate.forget_old(person.place)
+    initiate.remove_old_rows(person.place)
     upload.refresh_from_db()
     assert upload.state == Upload.State.REMOVED
 

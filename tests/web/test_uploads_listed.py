@@ -30,9 +30,11 @@ class Batch:
 
     def finish(self, **claimed: str) -> list[str]:
         """Their states by S3's account; `claimed` are the MD5s that the browser names for some of them, by their file's name."""
-        sent = [complete.Sent(one.pk, crc(one.name.encode()), "", claimed.get(one.name, md5_of(one.name))) for one in self.uploads]
+        sent = [
+            complete.SentFile(one.pk, crc(one.name.encode()), "", claimed.get(one.name, md5_of(one.name))) for one in self.uploads
+        ]
         self.asked.clear()
-        return [one.state for one in complete.finish(self.person.place, sent, self.person.actor)]
+        return [one.state for one in complete.complete_uploads(self.person.place, sent, self.person.actor)]
 
 
 @pytest.fixture

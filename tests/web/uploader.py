@@ -10,7 +10,7 @@ from control_plane.access.groups.models import Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws, free_port
@@ -45,7 +45,7 @@ def place(group: Group, ada: User) -> GroupFolder:
     settle(analysis.stack)
     grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
     in_group(group, ada)
-    return find_place(group_slug=group.slug, analysis_slug="ephys", user=ada)
+    return find_group_folder(group_slug=group.slug, analysis_slug="ephys", user=ada)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ class Person:
     place: GroupFolder
     actor: Actor
 
-    def start(self, *files: initiate.NewFile, folder: str = "inputs") -> list[initiate.Started]:
-        return initiate.start(self.place, folder, files, self.actor)
+    def start(self, *files: initiate.NewFile, folder: str = "inputs") -> list[initiate.UploadAnswer]:
+        return initiate.initiate_uploads(self.place, folder, files, self.actor)
 
     def put(self, upload: Upload, body: bytes) -> str:
         answer = self.s3.put_object(Bucket=BUCKET, Key=upload.key, Body=body, ChecksumCRC32=crc(body), IfNoneMatch="*")
@@ -90,8 +90,8 @@ class Person:
         )
         return str(done["ETag"])
 
-    def finish(self, upload: Upload, body: bytes, etag: str) -> complete.Ended:
-        return complete.finish(self.place, [complete.Sent(upload.pk, crc(body), etag)], self.actor)[0]
+    def finish(self, upload: Upload, body: bytes, etag: str) -> complete.UploadEnd:
+        return complete.complete_uploads(self.place, [complete.SentFile(upload.pk, crc(body), etag)], self.actor)[0]
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def person(s3: Any, place: GroupFolder, actor: Actor) -> Person:
     return Person(s3, place, actor)
 
 
-def started(answer: initiate.Started) -> Upload:
+def started(answer: initiate.UploadAnswer) -> Upload:
     assert answer.status == "send", answer
     assert answer.upload is not None
     return answer.upload

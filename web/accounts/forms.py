@@ -1,4 +1,4 @@
-"""What the account's own pages ask for. Whether it makes sense is the services' word."""
+"""Forms of the account's own pages. The services validate what the values mean."""
 
 from allauth.account.adapter import get_adapter
 from allauth.account.fields import EmailField
@@ -21,7 +21,7 @@ class NameForm(forms.Form):
 
 
 class DeletionForm(forms.Form):
-    """The account's address, typed, so that nobody deletes by a slip."""
+    """Typed address of the account, so that nobody deletes it by accident."""
 
     typed_email = forms.CharField(
         max_length=254, label="Type your e-mail address", widget=forms.TextInput(attrs={"autocomplete": "off", "type": "email"})
@@ -29,7 +29,7 @@ class DeletionForm(forms.Form):
 
 
 class ChangeAddressForm(forms.Form):
-    """The address that somebody wants instead. allauth's page shows it; a link goes to the new address."""
+    """New address of the account. allauth's page shows the form; a link goes to the new address."""
 
     email = EmailField(label="New e-mail address")
 
@@ -44,7 +44,7 @@ class ChangeAddressForm(forms.Form):
         return email
 
     def save(self, request: HttpRequest) -> EmailAddress:
-        """Have the link sent; the page says what becomes of it. Whether somebody has the address is told to its owner alone."""
+        """Send the link; the page says what happens next. Only its owner is told that an address is taken."""
         email, adapter = self.cleaned_data["email"], get_adapter(request)
         assert self.user is not None  # noqa: S101 (allauth's page needs somebody signed in)
         if not ratelimit.consume(request, action="confirm_email", key=email):

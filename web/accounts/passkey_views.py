@@ -1,4 +1,4 @@
-"""One's own passkeys. The pages are allauth's; asking for somebody else's passkey is refused here, so that it is on record."""
+"""Passkeys of the signed-in person. The pages are allauth's; a request for another's passkey is refused and recorded here."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ View = Callable[..., HttpResponse]
 
 @login_required
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
-    """Give a passkey another name."""
+    """Rename a passkey."""
     return _own(views.edit_webauthn, request, pk)
 
 

@@ -11,7 +11,7 @@ from control_plane.accounts.models import User
 
 
 class ReplaceKeysForm(forms.Form):
-    """A tick for whoever holds access keys; nobody else sees a field."""
+    """Tick box for people who hold access keys; others see no field."""
 
     def __init__(self, *args: Any, user: User | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -25,12 +25,12 @@ class ReplaceKeysForm(forms.Form):
 
     @property
     def wants_new_keys(self) -> bool:
-        """Whether the person ticked it."""
+        """True if the person ticked the box."""
         return bool(self.cleaned_data.get("replace_keys"))
 
 
 class _WithKeys:
-    """A mix-in for the forms that set a password; the adapter does what was ticked, with the password itself."""
+    """Mix-in for the forms that set a password. The adapter replaces the keys together with the password."""
 
     fields: dict[str, forms.Field]
     cleaned_data: dict[str, Any]
@@ -45,12 +45,12 @@ class _WithKeys:
 
 
 class ChangePasswordForm(_WithKeys, account.ChangePasswordForm):
-    """Changing one's password."""
+    """Form to change the password."""
 
 
 class SetPasswordForm(_WithKeys, account.SetPasswordForm):
-    """Setting one's first password."""
+    """Form to set the first password."""
 
 
 class NewPasswordForm(_WithKeys, account.ResetPasswordKeyForm):
-    """Setting a password by the link in an e-mail."""
+    """Form to set a password by the link in an e-mail."""

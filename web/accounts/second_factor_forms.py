@@ -1,6 +1,6 @@
-"""allauth's forms for second factors, with limits of our own on wrong codes.
+"""allauth's forms for second factors, with our own limits on wrong codes.
 
-Those for passkeys take what no authenticator would send for a wrong answer instead of failing on it.
+The forms for passkeys also report a malformed answer as a wrong one instead of failing on it.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from control_plane.accounts.models import User
 
 @contextmanager
 def _wrong_if_malformed() -> Iterator[None]:
-    """A key that lacks, a value of another kind, a signature that does not fit: the same answer for all."""
+    """Report a missing key, a value of another type or an invalid signature as a wrong code."""
     try:
         yield
     except (AttributeError, InvalidSignature, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -30,7 +30,7 @@ def _wrong_if_malformed() -> Iterator[None]:
 
 @contextmanager
 def _counted(user: User) -> Iterator[None]:
-    """Count what is tried as wrong unless it passes. Raises ValidationError where there were too many."""
+    """Count the attempt as wrong unless it passes. Raises ValidationError after too many."""
     try:
         attempt = attempts.begin(context.request, "code", user.email)
     except attempts.TooManyAttempts as error:
@@ -40,7 +40,7 @@ def _counted(user: User) -> Iterator[None]:
 
 
 class _CountedCode:
-    """A mix-in for the forms that take a code."""
+    """Mix-in for the forms that take a code."""
 
     user: User
 
@@ -50,19 +50,19 @@ class _CountedCode:
 
 
 class CodeForm(_CountedCode, base.AuthenticateForm):
-    """A code after the password."""
+    """Code after the password."""
 
 
 class CodeAgainForm(_CountedCode, base.ReauthenticateForm):
-    """A code before something that matters."""
+    """Code before a sensitive action."""
 
 
 class ActivateAppForm(_CountedCode, app.ActivateTOTPForm):
-    """The first code of an authenticator app that is being set up."""
+    """First code of an authenticator app that is being set up."""
 
 
 class AddForm(webauthn.AddWebAuthnForm):
-    """Adding a passkey or security key."""
+    """Form to add a passkey or security key."""
 
     def clean(self) -> dict[str, Any]:
         with _wrong_if_malformed():
@@ -70,7 +70,7 @@ class AddForm(webauthn.AddWebAuthnForm):
 
 
 class _Checked:
-    """A mix-in for the forms that take a passkey's proof."""
+    """Mix-in for the forms that take a passkey's proof."""
 
     def clean_credential(self) -> Any:
         with _wrong_if_malformed():
@@ -78,7 +78,7 @@ class _Checked:
 
 
 class _CountedProof(_Checked):
-    """A mix-in for the forms that take a passkey's proof from a person who is known already."""
+    """Mix-in for the forms that take a passkey's proof from a person who is already known."""
 
     user: User
 
@@ -88,12 +88,12 @@ class _CountedProof(_Checked):
 
 
 class SignInForm(_Checked, webauthn.LoginWebAuthnForm):
-    """Signing in with a passkey alone."""
+    """Sign-in with a passkey alone."""
 
 
 class SecondStepForm(_CountedProof, webauthn.AuthenticateWebAuthnForm):
-    """After the password."""
+    """Passkey after the password."""
 
 
 class AgainForm(_CountedProof, webauthn.ReauthenticateWebAuthnForm):
-    """Before something that matters."""
+    """Passkey before a sensitive action."""

@@ -1,4 +1,4 @@
-"""The account's own pages, beside allauth's."""
+"""Addresses of the account's own pages, besides allauth's."""
 
 from django.urls import path
 from django.views.generic import RedirectView

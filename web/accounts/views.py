@@ -1,4 +1,4 @@
-"""A person's own account: what they see of it, and what they may change."""
+"""Pages of a person's own account: overview and settings."""
 
 from allauth.account.adapter import get_adapter
 from allauth.account.decorators import reauthentication_required
@@ -30,7 +30,7 @@ MAX_LISTED = 50
 @require_http_methods(["GET", "POST"])
 @login_required
 def profile_page(request: HttpRequest) -> HttpResponse:
-    """The account at a glance; a name that is posted becomes the person's."""
+    """Show the account at a glance; a POST changes the person's name."""
     user = _person(request)
     form = NameForm(request.POST or None, initial={"name": user.name})
     if request.method == "POST" and form.is_valid():
@@ -46,7 +46,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
         "kinds": set(Authenticator.objects.filter(user=user).values_list("type", flat=True)),
         "has_second_factor": has_second_factor(user),
         "second_factor_required": is_required(user),
-        "suspended": [place for place in access_of([user])[user.pk].memberships if place.is_suspended],
+        "suspended": [membership for membership in access_of([user])[user.pk].memberships if membership.is_suspended],
         "sessions": len(sessions.open_sessions(user)),
         "computers": len(computers.computers(user)),
         "providers": get_provider_adapter(request).list_providers(request),
@@ -58,7 +58,7 @@ def profile_page(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def sessions_page(request: HttpRequest) -> HttpResponse:
-    """The browsers and computers in which the person is signed in; a post signs out everywhere else. Instead of allauth's page."""
+    """Show the browsers and computers that are signed in; a POST signs out everywhere else. Replaces allauth's page."""
     user, here = _person(request), request.session.session_key or ""
     form = ReplaceKeysForm(request.POST if request.method == "POST" else None, user=user)
     if request.method == "POST" and form.is_valid():
@@ -102,7 +102,7 @@ def end_session(request: HttpRequest, session_id: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def change_address(request: HttpRequest, token: str) -> HttpResponse:
-    """Where the link in the e-mail leads: shows what will change; a post changes it."""
+    """Show what the link in the e-mail will change; a POST changes it."""
     user = _person(request)
     try:
         new = addresses.read_link_token(user, token)
@@ -120,13 +120,13 @@ def change_address(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_GET
 def asked_mail_state(request: HttpRequest) -> HttpResponse:
-    """Show how far the e-mail is that was asked for at this browser: the part of its page that changes."""
+    """Show the progress of the e-mail that was requested in this browser: the part of its page that changes."""
     return render(request, "account/_asked_mail.html", {"mail": asked_mail.of(request)})
 
 
 @require_POST
 def send_mail_again(request: HttpRequest) -> HttpResponse:
-    """Try once more to send the e-mail that was asked for at this browser."""
+    """Retry sending the e-mail that was requested in this browser."""
     mail = asked_mail.of(request)
     if mail is None:
         return redirect("account_login")
@@ -139,7 +139,7 @@ def send_mail_again(request: HttpRequest) -> HttpResponse:
 @login_required
 @reauthentication_required(allow_get=True, app="allauth.account")
 def delete(request: HttpRequest) -> HttpResponse:
-    """Says what deleting the account does; a post with the address typed, and the password given just now, does it."""
+    """Show what deleting the account does; a POST with the typed address and a recent password deletes it."""
     user = _person(request)
     form = DeletionForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -158,7 +158,7 @@ def delete(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def deleted(request: HttpRequest) -> HttpResponse:
-    """What was done, to somebody who has no account any more."""
+    """Show what was deleted, to a person who has no account any more."""
     return render(request, "account/deleted.html", {"groups": read_number(request.GET.get("groups", "")) or 0})
 
 

@@ -1,4 +1,4 @@
-"""What administrators do in the catalogue: decide about requests, grant to several groups, describe an analysis."""
+"""Catalogue pages for administrators: decide requests, grant to several groups, describe an analysis."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.base.request_input import read_number
 from control_plane.deployments.models import Deployment
-from control_plane.research.catalogue.entries import FIELDS, NotDescribed, describe, entry_of
-from control_plane.research.catalogue.grants import MAX_GROUPS, analyses_of, grant_many, plan
+from control_plane.research.catalogue.entries import FIELDS, InvalidEntry, describe, entry_of
+from control_plane.research.catalogue.grants import MAX_GROUPS, grant_many, plan_grants, select_analyses
 from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import approve, decline
 from web.catalogue.forms import EntryForm, GrantManyForm
@@ -29,7 +29,7 @@ PER_PAGE = 25
 @require_GET
 @login_required
 def requests(request: HttpRequest) -> HttpResponse:
-    """What waits for a decision, the oldest first, and what was decided, the newest first."""
+    """Show the requests waiting for a decision, oldest first, or those decided, newest first."""
     _require_administrator(request)
     is_history = request.GET.get("show") == "decided"
     rows = AccessRequest.objects.select_related("group", "analysis", "asked_by", "deployment")
@@ -47,7 +47,7 @@ def requests(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
-    """Approve or decline one."""
+    """Approve or decline a request."""
     _require_administrator(request)
     wanted = get_object_or_404(AccessRequest.objects.select_related("group__stack", "analysis", "asked_by"), pk=pk)
     actor, note = Actor.of_request(request), request.POST.get("note", "")
@@ -71,17 +71,17 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def grant(request: HttpRequest) -> HttpResponse:
-    """Give several groups several analyses: choose, see what would change, confirm."""
+    """Grant several analyses to several groups: choose, preview the changes, confirm."""
     _require_administrator(request)
     given = request.POST if request.method == "POST" else request.GET
     wanted = _numbers(given.get("groups", ""))
     groups = list(Group.objects.filter(pk__in=wanted[:MAX_GROUPS], retired_at=None).select_related("stack"))
     form = GrantManyForm(request.POST or None)
-    context: dict[str, Any] = {"groups": groups, "form": form, "numbers": ",".join(str(one.pk) for one in groups)}
+    context: dict[str, Any] = {"groups": groups, "form": form, "numbers": ",".join(str(group.pk) for group in groups)}
     if not (request.method == "POST" and form.is_valid()):
         return render(request, "catalogue/grant.html", context, status=422 if form.errors else 200)
-    slugs = [one.slug for one in form.cleaned_data["analyses"]]
-    analyses, level = list(analyses_of(form.cleaned_data["which"], slugs)), Grant.Level(form.cleaned_data["level"])
+    slugs = [analysis.slug for analysis in form.cleaned_data["analyses"]]
+    analyses, level = list(select_analyses(form.cleaned_data["which"], slugs)), Grant.Level(form.cleaned_data["level"])
     if "confirm" in request.POST:
         try:
             started = grant_many(analyses=analyses, groups=groups, level=level, actor=Actor.of_request(request))
@@ -90,15 +90,15 @@ def grant(request: HttpRequest) -> HttpResponse:
             return render(request, "catalogue/grant.html", context, status=409)
         rest = len(groups) - len(started)
         messages.success(request, f"{len(started)} of {len(groups)} groups change; {rest} had it all already.")
-        return redirect(f"{reverse('catalogue:granted')}?runs={','.join(str(one.pk) for one in started)}")
-    context |= {"plans": plan(analyses=analyses, groups=groups, level=level), "is_planned": True, "count": len(analyses)}
+        return redirect(f"{reverse('catalogue:granted')}?runs={','.join(str(deployment.pk) for deployment in started)}")
+    context |= {"plans": plan_grants(analyses=analyses, groups=groups, level=level), "is_planned": True, "count": len(analyses)}
     return render(request, "catalogue/grant.html", context)
 
 
 @require_GET
 @login_required
 def granted(request: HttpRequest) -> HttpResponse:
-    """The deployments that one grant to several groups has started, live while any of them is under way."""
+    """Show the deployments started by one grant to several groups, live while any of them is under way."""
     _require_administrator(request)
     runs = Deployment.objects.filter(pk__in=_numbers(request.GET.get("runs", ""))[:MAX_GROUPS])
     page = Paginator(runs.select_related("stack").order_by("pk"), PER_PAGE).get_page(request.GET.get("page"))
@@ -111,14 +111,14 @@ def granted(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @login_required
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
-    """Describe an analysis."""
+    """Edit the entry of an analysis."""
     _require_administrator(request)
     analysis = get_object_or_404(Analysis, slug=slug)
     form = EntryForm(request.POST or None, instance=entry_of(analysis))
     if request.method == "POST" and form.is_valid():
         try:
             describe(analysis=analysis, actor=Actor.of_request(request), **{name: form.cleaned_data[name] for name in FIELDS})
-        except NotDescribed as error:
+        except InvalidEntry as error:
             form.add_error(error.field, str(error))
         else:
             messages.success(request, f"{analysis.name} is described.")
@@ -132,4 +132,4 @@ def _require_administrator(request: HttpRequest) -> None:
 
 
 def _numbers(text: str) -> list[int]:
-    return [found for one in text.split(",") if (found := read_number(one)) is not None]
+    return [number for part in text.split(",") if (number := read_number(part)) is not None]

@@ -1,4 +1,4 @@
-"""What the catalogue's pages ask for. Whether it makes sense is the services' word."""
+"""Forms of the catalogue's pages. The services validate what the values mean."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ MONOSPACE = {"class": "form-control font-monospace", "spellcheck": "false", "wra
 
 
 class EntryForm(forms.ModelForm):  # type: ignore[type-arg]
-    """An analysis's entry."""
+    """Entry of an analysis."""
 
     class Meta:
         model = Entry
@@ -49,12 +49,12 @@ class EntryForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in ("description", "template", "schema"):
-            # How far the first line is indented means something in YAML and in Markdown.
+            # The indentation of the first line matters in YAML and in Markdown.
             self.fields[name].strip = False  # type: ignore[attr-defined]
 
 
 class GrantManyForm(forms.Form):
-    """Which analyses several groups are given, and to what extent."""
+    """Analyses to grant to several groups, and the access level."""
 
     which = forms.ChoiceField(
         label="Analyses",

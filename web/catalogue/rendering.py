@@ -1,4 +1,4 @@
-"""Descriptions: Markdown in, HTML out that holds text's own marks and links, and nothing that runs or loads."""
+"""Rendering of descriptions: Markdown to HTML with text markup and links only; nothing in it runs or loads."""
 
 import nh3
 from django.utils.safestring import SafeString, mark_safe
@@ -15,7 +15,7 @@ _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethro
 
 
 def to_html(markdown: str) -> SafeString:
-    """A description as HTML. Pictures of other hosts become links to them: no page of ours loads anything from elsewhere."""
+    """Return a description as HTML. Images become links to them: pages load nothing from other hosts."""
     tokens = _PARSER.parse(markdown)
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):

@@ -1,4 +1,4 @@
-"""What administrators do about an analysis whose bucket AWS has not made: try again, another bucket, or remove it."""
+"""Page for administrators about an analysis whose bucket AWS has not made: retry, another bucket, or remove it."""
 
 from typing import Any
 
@@ -15,18 +15,18 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.research.catalogue.unmade import is_unmade, remove_analysis, rename_bucket, try_again
 
-DEEDS = ("try-again", "rename", "remove")
+ACTIONS = ("try-again", "rename", "remove")
 
 
 @require_http_methods(["GET", "POST"])
 @login_required
 def bucket(request: HttpRequest, slug: str) -> HttpResponse:
-    """Why the bucket is not there, and what can be done; each is confirmed on this page."""
+    """Show why the bucket was not made and what can be done; each action is confirmed on this page."""
     if not is_administrator(request.user):
         raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
     analysis = get_object_or_404(Analysis.objects.select_related("stack"), slug=slug)
     error, deed = "", request.POST.get("deed", "")
-    if request.method == "POST" and deed in DEEDS:
+    if request.method == "POST" and deed in ACTIONS:
         try:
             return _done(request, analysis, deed)
         except Refused as refusal:
@@ -41,7 +41,7 @@ def bucket(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _done(request: HttpRequest, analysis: Analysis, deed: str) -> HttpResponse:
-    """Do it, say what was started, and go on. Raises Refused."""
+    """Carry out the action, say what was started, and redirect. Raises Refused."""
     actor = Actor.of_request(request)
     if deed == "remove":
         remove_analysis(analysis=analysis, confirmation=request.POST.get("slug", ""), actor=actor)

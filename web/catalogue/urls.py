@@ -1,4 +1,4 @@
-"""The addresses of the catalogue's pages."""
+"""Addresses of the catalogue's pages."""
 
 from django.urls import path
 

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class ConfigurationsConfig(AppConfig):
-    """The page where a group makes and keeps an analysis's configurations."""
+    """App of the pages for a group's configurations of an analysis."""
 
     name = "web.configurations"
     verbose_name = "Configurations"

@@ -1,4 +1,4 @@
-"""The addresses of the configurations' pages."""
+"""Addresses of the configurations' pages."""
 
 from django.urls import path
 

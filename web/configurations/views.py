@@ -1,4 +1,4 @@
-"""The pages of a group's configurations for an analysis: all of them, and one, as a form or as YAML."""
+"""Pages of a group's configurations for an analysis: the list, and one configuration as a form or as YAML."""
 
 import difflib
 import re
@@ -15,19 +15,19 @@ from control_plane.access.groups.errors import NotGranted
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import NotFound, Refused
 from control_plane.base.visible import visible
-from control_plane.research.catalogue.checking import check
-from control_plane.research.catalogue.documents import Problem, Rewriting, Unreadable
+from control_plane.research.catalogue.checking import check_configuration
+from control_plane.research.catalogue.documents import ConfigurationProblem, Rewriting, Unreadable
 from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form, services
-from control_plane.research.configurations.services import Changed, NotEditable
-from control_plane.research.storage.folder_views import in_place
+from control_plane.research.configurations.services import ChangedMeanwhile, NotEditable
+from control_plane.research.storage.folder_views import with_folder
 from control_plane.research.storage.group_folder import GroupFolder
-from control_plane.research.storage.objects import delete
+from control_plane.research.storage.objects import delete_objects
 
 MAX_DIFF_LINES = 400
-# Of a line, and of the lines between the first and the last difference: comparing takes the square of them.
-MAX_DIFF_LETTERS = 500
+# Characters of a line, and lines between the first and the last difference: comparing takes quadratic time.
+MAX_DIFF_CHARACTERS = 500
 MAX_COMPARED_LINES = 1_000
 MAX_REWRITINGS_TOLD = 5
 _HUNK = re.compile(r"(?<=[-+])\d+(?=[, ])")
@@ -35,97 +35,97 @@ _HUNK = re.compile(r"(?<=[-+])\d+(?=[, ])")
 
 @dataclass
 class Draft:
-    """What is being written, and how it is shown."""
+    """Configuration being written, and how it is shown."""
 
     text: str
     etag: str = ""
     name: str = ""
     is_text_mode: bool = False
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[ConfigurationProblem] = field(default_factory=list)
     refusal: str = ""
     theirs: str | None = None
     their_etag: str = ""
 
 
 @require_GET
-@in_place
-def index(request: HttpRequest, place: GroupFolder) -> HttpResponse:
-    """All of them."""
-    context: dict[str, Any] = {"place": place, "entry": entry_of(place.analysis)}
+@with_folder
+def index(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
+    """Show all configurations."""
+    context: dict[str, Any] = {"place": folder, "entry": entry_of(folder.analysis)}
     try:
-        context["configurations"] = services.list_configurations(place)
+        context["configurations"] = services.list_configurations(folder)
     except Refused as error:
         context["refusal"] = str(error)
     return render(request, "configurations/index.html", context, status=503 if "refusal" in context else 200)
 
 
 @require_http_methods(["GET", "POST"])
-@in_place
-def new(request: HttpRequest, place: GroupFolder) -> HttpResponse:
-    """A new one: from the template, or, with `?from=<name>`, from another."""
-    entry = entry_of(place.analysis)
+@with_folder
+def new(request: HttpRequest, folder: GroupFolder) -> HttpResponse:
+    """Create a configuration from the template, or, with `?from=<name>`, from another one."""
+    entry = entry_of(folder.analysis)
     if request.method == "POST":
-        return _post(request, place, entry, "")
+        return _post(request, folder, entry, "")
     source = request.GET.get("from", "")
-    text = form.begin(entry.template)
+    text = form.initial_text(entry.template)
     if source:
         try:
-            text = services.read(place, source).text
+            text = services.read_configuration(folder, source).text
         except Refused as error:
             messages.error(request, f"{error} The new one starts from the template.")
             source = ""
     draft = Draft(text, name=_copied(source), is_text_mode=_wants_text(request.GET.get("mode", ""), text))
-    return _show(request, place, entry, draft, "")
+    return _show(request, folder, entry, draft, "")
 
 
 @require_http_methods(["GET", "POST"])
-@in_place
-def edit(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
-    """One of them, with what it was before."""
-    entry = entry_of(place.analysis)
+@with_folder
+def edit(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
+    """Edit a configuration; also shows its versions."""
+    entry = entry_of(folder.analysis)
     if request.method == "POST":
-        return _post(request, place, entry, name)
+        return _post(request, folder, entry, name)
     try:
-        there = services.read(place, name)
+        current = services.read_configuration(folder, name)
     except NotFound:
-        return _gone(request, place, name)
+        return _gone(request, folder, name)
     except NotEditable as error:
-        context = {"place": place, "name": name, "reason": str(error), "shown": error.shown}
-        return render(request, "configurations/unreadable.html", context | _history(request, place, name, error.shown))
+        context = {"place": folder, "name": name, "reason": str(error), "shown": error.shown}
+        return render(request, "configurations/unreadable.html", context | _history(request, folder, name, error.shown))
     except Refused as error:
-        return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=409)
-    draft = Draft(there.text, there.etag, name, is_text_mode=_wants_text(request.GET.get("mode", ""), there.text))
-    return _show(request, place, entry, draft, name)
+        return render(request, "configurations/unreadable.html", {"place": folder, "name": name, "reason": str(error)}, status=409)
+    draft = Draft(current.text, current.etag, name, is_text_mode=_wants_text(request.GET.get("mode", ""), current.text))
+    return _show(request, folder, entry, draft, name)
 
 
 @require_POST
-@in_place
-def restore(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
+@with_folder
+def restore(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
     """Save an old version as the newest."""
     try:
-        old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
+        old = services.restore_version(folder, name, request.POST.get("version", ""), Actor.of_request(request))
         messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
     except Refused as error:
         messages.error(request, str(error))
-    return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
+    return redirect("configurations:edit", folder.group.slug, folder.analysis.slug, name)
 
 
 @require_POST
-@in_place
-def remove(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
-    """Delete it; its versions stay, and the page that follows can bring one back."""
+@with_folder
+def remove(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
+    """Delete a configuration; its versions stay, and the page that follows can restore one."""
     try:
-        (outcome,) = delete(place, [services.key_of(place, name)], Actor.of_request(request))
+        (outcome,) = delete_objects(folder, [services.configuration_key(folder, name)], Actor.of_request(request))
     except Refused as error:
         messages.error(request, str(error))
     else:
         if outcome.error:
             messages.error(request, outcome.error)
-    return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
+    return redirect("configurations:edit", folder.group.slug, folder.analysis.slug, name)
 
 
-def _post(request: HttpRequest, place: GroupFolder, entry: Entry, name: str) -> HttpResponse:
-    """Save, check, or change between form and text. What was typed is never lost."""
+def _post(request: HttpRequest, folder: GroupFolder, entry: Entry, name: str) -> HttpResponse:
+    """Save, check, or switch between form and text. Typed input is never lost."""
     given, action = request.POST, request.POST.get("action", "save")
     draft = Draft(
         given.get("text", "").replace("\r\n", "\n"),
@@ -135,85 +135,88 @@ def _post(request: HttpRequest, place: GroupFolder, entry: Entry, name: str) -> 
     )
     if not draft.is_text_mode:
         try:
-            draft.text = form.apply(draft.text, entry.template, entry.schema, given)
+            draft.text = form.apply_form(draft.text, entry.template, entry.schema, given)
         except Unreadable as refused:
-            draft.text = refused.text if isinstance(refused, form.NotTaken) else draft.text
+            draft.text = refused.text if isinstance(refused, form.ValueTooLarge) else draft.text
             draft.problems, draft.is_text_mode = [refused.problem], True
-            return _show(request, place, entry, draft, name, status=422)
+            return _show(request, folder, entry, draft, name, status=422)
     if action == "copy" and not name:
         # Somebody else saved meanwhile: mine becomes a new one, as it was typed.
         draft.name, draft.etag = _copied(given.get("from", "")), ""
-        return _show(request, place, entry, draft, name)
-    draft.problems = check(draft.text, entry.template, entry.schema)
+        return _show(request, folder, entry, draft, name)
+    draft.problems = check_configuration(draft.text, entry.template, entry.schema)
     if action in ("form", "text"):
         draft.is_text_mode = action == "text" or _wants_text("", draft.text)
-        return _show(request, place, entry, draft, name)
-    if action == "check" or any(not one.is_warning for one in draft.problems):
+        return _show(request, folder, entry, draft, name)
+    if action == "check" or any(not problem.is_warning for problem in draft.problems):
         if action == "check" and not draft.problems:
             messages.success(request, "Nothing is wrong with it. It is not saved yet.")
-        return _show(request, place, entry, draft, name, status=200 if action == "check" else 422)
-    return _save(request, place, entry, draft, name)
+        return _show(request, folder, entry, draft, name, status=200 if action == "check" else 422)
+    return _save(request, folder, entry, draft, name)
 
 
-def _save(request: HttpRequest, place: GroupFolder, entry: Entry, draft: Draft, name: str) -> HttpResponse:
+def _save(request: HttpRequest, folder: GroupFolder, entry: Entry, draft: Draft, name: str) -> HttpResponse:
     try:
-        draft.name = name or services.proper_name(draft.name)
-        rewritings = services.save(place, draft.name, draft.text, draft.etag, Actor.of_request(request))
-    except Changed as error:
+        draft.name = name or services.clean_name(draft.name)
+        rewritings = services.save_configuration(folder, draft.name, draft.text, draft.etag, Actor.of_request(request))
+    except ChangedMeanwhile as error:
         draft.refusal = str(error)
-        draft.theirs, draft.their_etag = (error.there.text, error.there.etag) if error.there else (None, "")
-        return _show(request, place, entry, draft, name, status=409)
+        draft.theirs, draft.their_etag = (error.current.text, error.current.etag) if error.current else (None, "")
+        return _show(request, folder, entry, draft, name, status=409)
     except NotGranted as error:
         draft.refusal = str(error)
-        return _show(request, place, entry, draft, name, status=403)
+        return _show(request, folder, entry, draft, name, status=403)
     except Refused as error:
         draft.refusal = str(error)
-        return _show(request, place, entry, draft, name, status=422)
-    messages.success(request, f"{draft.name} is saved.{_told(rewritings)}")
-    return redirect("configurations:edit", place.group.slug, place.analysis.slug, draft.name)
+        return _show(request, folder, entry, draft, name, status=422)
+    messages.success(request, f"{draft.name} is saved.{_rewritings_in_words(rewritings)}")
+    return redirect("configurations:edit", folder.group.slug, folder.analysis.slug, draft.name)
 
 
-def _told(rewritings: list[Rewriting]) -> str:
-    """What was written otherwise than it was typed."""
+def _rewritings_in_words(rewritings: list[Rewriting]) -> str:
+    """Return a sentence about the values that were written differently than typed."""
     if not rewritings:
         return ""
-    told = [f"{one.was[:40]} as {one.written[:40]} (line {one.line})" for one in rewritings[:MAX_REWRITINGS_TOLD]]
-    more = f", and {len(rewritings) - len(told)} more" if len(rewritings) > len(told) else ""
-    return f" Programs that read YAML 1.1 take these for something else, so it has {', '.join(told)}{more}."
+    rewritten = [
+        f"{rewriting.was[:40]} as {rewriting.written[:40]} (line {rewriting.line})"
+        for rewriting in rewritings[:MAX_REWRITINGS_TOLD]
+    ]
+    more = f", and {len(rewritings) - len(rewritten)} more" if len(rewritings) > len(rewritten) else ""
+    return f" Programs that read YAML 1.1 take these for something else, so it has {', '.join(rewritten)}{more}."
 
 
-def _show(request: HttpRequest, place: GroupFolder, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
-    context: dict[str, Any] = {"place": place, "entry": entry, "draft": draft, "name": name, "is_check": status == 200}
+def _show(request: HttpRequest, folder: GroupFolder, entry: Entry, draft: Draft, name: str, *, status: int = 200) -> HttpResponse:
+    context: dict[str, Any] = {"place": folder, "entry": entry, "draft": draft, "name": name, "is_check": status == 200}
     context["wrong_fields"] = {problem.field.partition("[")[0] for problem in draft.problems if problem.field}
     if not draft.is_text_mode:
         try:
-            context["sections"] = form.sections(draft.text, entry.template, entry.schema)
+            context["sections"] = form.form_sections(draft.text, entry.template, entry.schema)
         except Unreadable as refused:
             # What was typed into a form may make a text that no form can show.
             draft.is_text_mode, draft.problems = True, draft.problems or [refused.problem]
     if draft.theirs is not None:
         context["difference"] = _difference(draft.theirs, draft.text, "what is there now", "yours")
     if name and request.method == "GET":
-        context |= _history(request, place, name, draft.text)
+        context |= _history(request, folder, name, draft.text)
     return render(request, "configurations/edit.html", context, status=status)
 
 
-def _gone(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
-    """One that is deleted, or was never there."""
+def _gone(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
+    """Show a configuration that is deleted, or never existed."""
     try:
-        known = services.versions(place, name)
+        known = services.list_versions(folder, name)
     except Refused as error:
-        return render(request, "configurations/unreadable.html", {"place": place, "name": name, "reason": str(error)}, status=503)
-    context = {"place": place, "name": name, "versions": known}
+        return render(request, "configurations/unreadable.html", {"place": folder, "name": name, "reason": str(error)}, status=503)
+    context = {"place": folder, "name": name, "versions": known}
     return render(request, "configurations/gone.html", context, status=200 if known else 404)
 
 
-def _history(request: HttpRequest, place: GroupFolder, name: str, present: str) -> dict[str, Any]:
-    """Its versions, and the one that is asked for beside the present one."""
+def _history(request: HttpRequest, folder: GroupFolder, name: str, present: str) -> dict[str, Any]:
+    """Return the versions, and the requested one compared with the present text."""
     try:
-        context: dict[str, Any] = {"versions": services.versions(place, name)}
+        context: dict[str, Any] = {"versions": services.list_versions(folder, name)}
         if wanted := request.GET.get("version", ""):
-            old = services.read(place, name, wanted)
+            old = services.read_configuration(folder, name, wanted)
             context |= {"old": old, "difference": _difference(old.text, present, f"{old.modified:%-d %B %Y %H:%M} UTC", "now")}
     except Refused as error:
         return {"history_refusal": str(error)}
@@ -221,12 +224,15 @@ def _history(request: HttpRequest, place: GroupFolder, name: str, present: str) 
 
 
 def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, str]]:
-    """Lines of a unified diff with what each is: added, removed, or neither."""
+    """Return the lines of a unified diff, each with its kind: added, removed, place or same."""
     old, new = before.split("\n"), after.split("\n")
-    same = next((index for index, (one, other) in enumerate(zip(old, new, strict=False)) if one != other), min(len(old), len(new)))
+    same = next(
+        (index for index, (line, other_line) in enumerate(zip(old, new, strict=False)) if line != other_line),
+        min(len(old), len(new)),
+    )
     old, new = old[max(same - 2, 0) :], new[max(same - 2, 0) :]
     pairs = zip(reversed(old), reversed(new), strict=False)
-    end = next((index for index, (one, other) in enumerate(pairs) if one != other), 0)
+    end = next((index for index, (line, other_line) in enumerate(pairs) if line != other_line), 0)
     old, new = old[: len(old) - max(end - 2, 0)], new[: len(new) - max(end - 2, 0)]
     if max(len(old), len(new)) > MAX_COMPARED_LINES:
         return [("place", f"They differ from line {same + 1} on, in more lines than are compared here. Download both to compare.")]
@@ -236,22 +242,22 @@ def _difference(before: str, after: str, was: str, now: str) -> list[tuple[str, 
 
 
 def _numbered(line: str, skipped: int) -> str:
-    """A line of a diff as it stands in the whole texts."""
+    """Return a line of a diff with line numbers of the whole texts."""
     if line.startswith("@@"):
         return _HUNK.sub(lambda number: str(int(number[0]) + skipped), line)
-    return line if len(line) <= MAX_DIFF_LETTERS else f"{line[: MAX_DIFF_LETTERS - 1]}…"
+    return line if len(line) <= MAX_DIFF_CHARACTERS else f"{line[: MAX_DIFF_CHARACTERS - 1]}…"
 
 
 def _wants_text(mode: str, text: str) -> bool:
-    """Whether to show YAML: where that was asked for, or where no form can be made."""
-    return mode == "text" or not form.is_possible(text)
+    """Tell whether to show YAML: if it was requested, or if no form can be made."""
+    return mode == "text" or not form.has_form(text)
 
 
 def _copied(name: str) -> str:
     ending = " copy"
-    return name[: services.LONGEST_NAME - len(ending)] + ending if name else ""
+    return name[: services.MAX_NAME_CHARACTERS - len(ending)] + ending if name else ""
 
 
-def address(place: GroupFolder, name: str) -> str:
-    """The page of one."""
-    return reverse("configurations:edit", args=(place.group.slug, place.analysis.slug, name))
+def address(folder: GroupFolder, name: str) -> str:
+    """Return the address of a configuration's page."""
+    return reverse("configurations:edit", args=(folder.group.slug, folder.analysis.slug, name))

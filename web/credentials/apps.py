@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class CredentialPagesConfig(AppConfig):
-    """A member's own computer: short-lived credentials for it, the computers that are signed in, and the member's key."""
+    """App of a member's own computers: short-lived credentials, signed-in computers, and the member's key."""
 
     name = "web.credentials"
     label = "credential_pages"

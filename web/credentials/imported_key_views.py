@@ -1,4 +1,4 @@
-"""The key that a member brought along from the predecessor: seen beside their own, and removed."""
+"""Actions on the key that a member brought from the predecessor: it is shown beside their own, and can be removed."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -18,7 +18,7 @@ from control_plane.base.errors import Refused
 @login_required
 @never_cache
 def remove(request: HttpRequest, slug: str) -> HttpResponse:
-    """Have one's own key from before Cohort removed."""
+    """Remove one's own key from before Cohort."""
     if not isinstance(request.user, User):
         raise TypeError("The view lets in only people who are signed in.")
     membership = own_membership(request.user, slug)

@@ -1,4 +1,4 @@
-"""A member's own computer. The device flow's addresses are allauth's, answered here first."""
+"""Addresses of the pages about a member's own computers. The device flow's addresses are allauth's, answered here first."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""“Use from your own computer”: a member's way to AWS's programs, one page for each group."""
+"""Page “Use from your own computer”: access to AWS's programs, one page for each group."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ HELPER_FILE = Path(__file__).resolve().parent / "helper" / HELPER
 @login_required
 @never_cache
 def page(request: HttpRequest, slug: str) -> HttpResponse:
-    """How to use the group's files from one's own computer; for htmx, where one's key stands."""
+    """Show how to use the group's files from one's own computer; for htmx, only the status of one's key."""
     user = _person(request)
     membership = own_membership(user, slug)
     context = {
@@ -70,7 +70,7 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 @sensitive_variables("given")
 def session(request: HttpRequest, slug: str) -> HttpResponse:
-    """Short-lived credentials, shown once."""
+    """Show short-lived credentials, once."""
     user = _person(request)
     group = own_membership(user, slug).group
     try:
@@ -93,7 +93,7 @@ def session(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def reveal(request: HttpRequest, slug: str) -> HttpResponse:
-    """One's own key, shown once, after the password was entered again."""
+    """Show one's own key, once, after the password was entered again."""
     own_membership(_person(request), slug)
     return _reveal(request, slug)  # type: ignore[no-any-return]
 
@@ -122,7 +122,7 @@ def _reveal(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def rotate(request: HttpRequest, slug: str) -> HttpResponse:
-    """A new key for oneself; the old one works on beside it for as long as was chosen."""
+    """Replace one's own key; the old one works on for the chosen time."""
     user = _person(request)
     return _rotate(request, own_membership(user, slug), back=reverse("credentials:page", args=(slug,)))
 
@@ -131,7 +131,7 @@ def rotate(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def old_key(request: HttpRequest, slug: str) -> HttpResponse:
-    """Make one's own old key inactive, bring it back, or remove it."""
+    """Deactivate, reactivate or remove one's own old key."""
     membership, form = own_membership(_person(request), slug), OldKeyForm(request.POST)
     group = membership.group
     if not form.is_valid():
@@ -153,18 +153,20 @@ def old_key(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @never_cache
 def rotate_for(request: HttpRequest, slug: str, username: str) -> HttpResponse:
-    """A new key for a member, whom the group's managers and administrators name by their AWS username."""
-    found = Membership.objects.wanted().select_related("group__stack", "user").filter(group__slug=slug, username=username).first()
-    if found is None or not may_decide(Actor.of_request(request), found.group):
+    """Replace a member's key, for the group's managers and administrators, who name the member by AWS username."""
+    membership = (
+        Membership.objects.wanted().select_related("group__stack", "user").filter(group__slug=slug, username=username).first()
+    )
+    if membership is None or not may_decide(Actor.of_request(request), membership.group):
         raise NotYours("There is no such member of a group that you manage. Nothing was changed.")
-    return _rotate(request, found, back=found.group.get_absolute_url())
+    return _rotate(request, membership, back=membership.group.get_absolute_url())
 
 
 @require_POST
 @login_required
 @never_cache
 def sign_out(request: HttpRequest, slug: str, computer: int) -> HttpResponse:
-    """End the sign-in of a computer of one's own."""
+    """Sign out one of one's own computers."""
     gone = computers.sign_out(computer, user=_person(request), actor=Actor.of_request(request))
     messages.success(request, f"{gone.name} is signed out. Sessions that it holds end within an hour.")
     return redirect("credentials:page", slug=slug)
@@ -172,7 +174,7 @@ def sign_out(request: HttpRequest, slug: str, computer: int) -> HttpResponse:
 
 @require_GET
 def helper(request: HttpRequest) -> FileResponse:
-    """The helper. It holds no secret, so that a computer can fetch it before it is signed in."""
+    """Send the helper program. It holds no secret, so a computer can fetch it before it is signed in."""
     return FileResponse(HELPER_FILE.open("rb"), as_attachment=True, filename=HELPER, content_type="text/x-python; charset=utf-8")
 
 

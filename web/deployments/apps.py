@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class DeploymentPagesConfig(AppConfig):
-    """The pages of deployments, stacks and previews."""
+    """App of the pages of deployments, stacks and previews."""
 
     name = "web.deployments"
     # `deployments` is the label of the app that has the tables.

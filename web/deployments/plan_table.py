@@ -1,4 +1,4 @@
-"""A plan in the words of a page: people by their addresses, and what lets somebody do more marked as such."""
+"""Table of a plan for a page: people by their addresses, changes that widen access marked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ _STATEMENT_WORDS = {
 
 
 @dataclass(frozen=True)
-class Section:
-    """Things of one sort; `more` counts those that are not shown."""
+class PlanSection:
+    """Rows of one kind; `more` counts those that are not shown."""
 
     title: str
     rows: list[PlanRow]
@@ -31,53 +31,62 @@ class Section:
 
 @dataclass(frozen=True)
 class ShownPlan:
-    """What a template needs."""
+    """Plan as a template needs it."""
 
     verdict: str
     widens: bool
     counts: str
-    sections: list[Section]
+    sections: list[PlanSection]
 
 
 def shown_plan(document: dict[str, Any], names: Mapping[str, str] | None = None) -> ShownPlan:
-    """The stored plan for a page, in one query. `names` gives addresses to members whom the database does not hold."""
+    """Return the stored plan for a page, in one query. `names` gives addresses of members that the database does not hold."""
     plan = Plan.from_json(document)
     sections = [
         _section("People and data", people_rows(plan.people, names)),
-        _section("Permissions", [_statement(one) for one in plan.statements]),
-        _section("Resources", [_resource(one) for one in plan.resources]),
+        _section("Permissions", [_statement_row(statement) for statement in plan.statements]),
+        _section("Resources", [_resource_row(resource) for resource in plan.resources]),
     ]
     return ShownPlan(_verdict(plan), plan.broadens, _counts(plan), [section for section in sections if section.rows])
 
 
-def _section(title: str, rows: list[PlanRow]) -> Section:
-    # What widens comes first: it is what an approver must not miss among many.
+def _section(title: str, rows: list[PlanRow]) -> PlanSection:
+    # Changes that widen access come first: an approver must not miss them among many.
     rows = sorted(rows, key=lambda row: not row.widens)
-    return Section(title, rows[:MAX_SHOWN_CHANGES], max(0, len(rows) - MAX_SHOWN_CHANGES))
+    return PlanSection(title, rows[:MAX_SHOWN_CHANGES], max(0, len(rows) - MAX_SHOWN_CHANGES))
 
 
-def _statement(one: StatementChange) -> PlanRow:
+def _statement_row(statement: StatementChange) -> PlanRow:
     where = " ".join(
-        part for part in (f"on {one.resource}" if one.resource else "", f"for {one.principal}" if one.principal else "") if part
+        part
+        for part in (
+            f"on {statement.resource}" if statement.resource else "",
+            f"for {statement.principal}" if statement.principal else "",
+        )
+        if part
     )
     return PlanRow(
-        sign=SIGNS[one.change],
-        name=one.actions or one.resource,
-        what=_STATEMENT_WORDS.get((one.change, one.effect), "is attached" if one.change == "add" else "is detached"),
-        technical=f"{where}, only if {one.condition}" if one.condition else where,
-        widens=one.widens,
+        sign=SIGNS[statement.change],
+        name=statement.actions or statement.resource,
+        what=_STATEMENT_WORDS.get(
+            (statement.change, statement.effect), "is attached" if statement.change == "add" else "is detached"
+        ),
+        technical=f"{where}, only if {statement.condition}" if statement.condition else where,
+        widens=statement.widens,
     )
 
 
-def _resource(one: ResourceChange) -> PlanRow:
-    properties = f": {', '.join(one.properties)}" if one.properties else ""
-    return PlanRow(SIGNS[one.action], resource_name(one.type), f"{action_word(one.action)}{properties}", one.logical_id)
+def _resource_row(resource: ResourceChange) -> PlanRow:
+    properties = f": {', '.join(resource.properties)}" if resource.properties else ""
+    return PlanRow(
+        SIGNS[resource.action], resource_name(resource.type), f"{action_word(resource.action)}{properties}", resource.logical_id
+    )
 
 
 def _verdict(plan: Plan) -> str:
     if plan.broadens:
-        ends_data = any(one.kind == "versions" and one.widens for one in plan.people)
-        without = replace(plan, people=[one for one in plan.people if one.kind != "versions"])
+        ends_data = any(effect.kind == "versions" and effect.widens for effect in plan.people)
+        without = replace(plan, people=[effect for effect in plan.people if effect.kind != "versions"])
         words = ["Lets somebody do more on AWS than now."] if without.broadens else []
         return " ".join([*words, *(["Ends data for good that AWS keeps now."] if ends_data else [])])
     if plan.permissions == "non-broadening" or plan.statements or plan.people:
@@ -86,6 +95,8 @@ def _verdict(plan: Plan) -> str:
 
 
 def _counts(plan: Plan) -> str:
-    numbers = {action: sum(one.action == action for one in plan.resources) for action in ("add", "change", "replace", "remove")}
+    numbers = {
+        action: sum(resource.action == action for resource in plan.resources) for action in ("add", "change", "replace", "remove")
+    }
     words = [f"{number} {action_word(action)}" for action, number in numbers.items() if number]
     return f"Resources: {', '.join(words)}." if words else ""

@@ -1,4 +1,4 @@
-"""What a change would do on AWS, shown to whoever asked."""
+"""Preview of a change on AWS, shown to the person who requested it."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,14 +18,14 @@ SLOW_SECONDS = 30
 @require_GET
 @for_administrators
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
-    """The plan, once a worker has worked it out; until then, that it is being worked out."""
-    found = Preview.objects.filter(pk=pk, asked_by=request.user.pk).first()
-    if found is None:
+    """Show the plan once a worker has made it; until then, that it is being made."""
+    preview = Preview.objects.filter(pk=pk, asked_by=request.user.pk).first()
+    if preview is None:
         raise NotYours("There is no such preview of yours.")
     names = request.session.get(SESSION_KEY, {}).get(str(pk), {})
     context = {
-        "preview": found,
-        "plan": shown_plan(found.plan, names) if found.state == Preview.State.DONE else None,
-        "is_slow": (timezone.now() - found.created_at).total_seconds() > SLOW_SECONDS,
+        "preview": preview,
+        "plan": shown_plan(preview.plan, names) if preview.state == Preview.State.DONE else None,
+        "is_slow": (timezone.now() - preview.created_at).total_seconds() > SLOW_SECONDS,
     }
     return render(request, "deployments/_preview.html", context)

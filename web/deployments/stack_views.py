@@ -1,4 +1,4 @@
-"""Each stack on AWS: whether it is in step and as deployed, and what others changed there. For administrators."""
+"""Pages of each stack on AWS for administrators: whether it is in step and as deployed, and changes that others made."""
 
 from collections.abc import Callable
 
@@ -19,13 +19,13 @@ from web.deployments.views import for_administrators
 
 PER_PAGE = 25
 # The newest deployments that a stack's page shows; the list has the rest.
-NEWEST = 10
+MAX_NEWEST = 10
 
 
 @require_GET
 @for_administrators
 def stack_list(request: HttpRequest) -> HttpResponse:
-    """Those that others changed or that are out of step first."""
+    """Show the stacks, first those that others changed or that are out of step."""
     text = request.GET.get("q", "").strip()
     stacks = worst_first()
     if text:
@@ -39,12 +39,12 @@ def stack_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_administrators
 def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """One stack: how it stands on AWS, and its newest deployments."""
+    """Show one stack: its status on AWS, and its newest deployments."""
     stack = get_object_or_404(Stack.objects.select_related("group"), name=name)
     context = {
         "stack": stack,
         "on_aws": status_of(stack),
-        "deployments": stack.deployments.select_related("stack").prefetch_related("changes")[:NEWEST],
+        "deployments": stack.deployments.select_related("stack").prefetch_related("changes")[:MAX_NEWEST],
     }
     return render(request, "deployments/stack.html", context)
 
@@ -52,7 +52,7 @@ def stack_detail(request: HttpRequest, name: str) -> HttpResponse:
 @require_GET
 @for_administrators
 def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
-    """How the stack stands now, as a replacement for that part of a page."""
+    """Show the stack's present status, as a replacement for that part of a page."""
     stack = get_object_or_404(Stack, pk=pk)
     return render(request, "deployments/_on_aws.html", {"on_aws": status_of(stack), "back": request.GET.get("back", "")})
 
@@ -60,7 +60,7 @@ def stack_live(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have a worker compare AWS with what was deployed."""
+    """Request that a worker compares AWS with what was deployed."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     requests.request_check(stack, actor=Actor.of_request(request))
     messages.success(request, "AWS is being compared with what was deployed. The answer shows below by itself.")
@@ -70,31 +70,31 @@ def stack_check(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def stack_repair(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have AWS put back to what was deployed."""
+    """Request that AWS is put back to what was deployed."""
     return _deploy(request, pk, requests.request_repair, "Repairing {} has started.")
 
 
 @require_POST
 @for_administrators
 def stack_deploy_ours(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have AWS hold what the restored database says, and lose what AWS holds beyond it."""
+    """Request that AWS holds what the restored database says, and loses what it holds beyond it."""
     return _deploy(request, pk, requests.deploy_ours, "Deploying what the database says of {} has started.")
 
 
-def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], told: str) -> HttpResponse:
-    """Ask for a deployment of the stack, and follow it; or say why there is none."""
+def _deploy(request: HttpRequest, pk: int, ask: Callable[..., Deployment], message: str) -> HttpResponse:
+    """Request a deployment of the stack and redirect to it; or say why it is refused."""
     stack = get_object_or_404(Stack.objects.select_related("group"), pk=pk)
     try:
         deployment = ask(stack, actor=Actor.of_request(request))
     except Refused as refusal:
         messages.error(request, str(refusal))
         return _back(request, stack)
-    messages.success(request, told.format(stack.title))
+    messages.success(request, message.format(stack.title))
     return redirect(deployment)
 
 
 def _back(request: HttpRequest, stack: Stack) -> HttpResponseRedirect:
-    """To the group's page, if the request came from there and there is one; else to the stack's own."""
+    """Redirect to the group's page if the request came from there and there is one; else to the stack's own."""
     if request.POST.get("back") == "group" and hasattr(stack, "group"):
         return redirect("group", slug=stack.group.slug)
     return redirect("deployments:stack", name=stack.name)

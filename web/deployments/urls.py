@@ -1,4 +1,4 @@
-"""Deployments' pages, the stacks', and the previews."""
+"""Addresses of the pages of deployments, stacks and previews."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""What AWS is doing, and whether anything is wrong. For administrators."""
+"""Pages of deployments for administrators: activity on AWS, and problems."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -26,19 +26,19 @@ from control_plane.deployments.stack_status import left_behind
 from web.deployments.plan_table import shown_plan
 
 PER_PAGE = 25
-# The newest lines that a page shows at first, and the most that one look adds.
+# Log lines that a page shows at first, the newest; also the most that one poll adds.
 MAX_LINES = 1000
 # The stacks that a confirmation names; the rest is told as a number.
 MAX_NAMED = 50
 # The longest reason that is kept, in characters.
-MAX_REASON = 400
+MAX_REASON_CHARACTERS = 400
 
 Arguments = ParamSpec("Arguments")
 View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
 
 
 def for_administrators(view: View[Arguments]) -> View[Arguments]:
-    """Refuse everybody else: those who are not signed in are asked to, the others are told whom to ask."""
+    """Refuse everybody else: people who are not signed in are asked to, others are told whom to ask."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:
@@ -52,7 +52,7 @@ def for_administrators(view: View[Arguments]) -> View[Arguments]:
 @require_GET
 @for_administrators
 def deployment_list(request: HttpRequest) -> HttpResponse:
-    """Failed ones that nothing has mended first, then what is under way, then the rest; filtered by what the address says."""
+    """Show failed deployments that nothing has mended, then those under way, then the rest; filtered by the address."""
     filters = {name: request.GET.get(name, "").strip() for name in ("group", "person", "state")}
     deployments = Deployment.objects.select_related("stack").urgent_first()
     if filters["state"] in Deployment.State.values:
@@ -76,7 +76,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 @require_GET
 @for_administrators
 def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """One deployment: how far it is, for whom, what it changes, and its log."""
+    """Show one deployment: its progress, its people, its changes and its log."""
     deployment = _find(pk)
     lines = list(deployment.log.order_by("-number")[:MAX_LINES])[::-1]
     context = _status(deployment, lines, after=0) | _parts(deployment, Actor.of_request(request))
@@ -86,7 +86,7 @@ def deployment_detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @for_administrators
 def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the page does not show yet: the status as it is now, and the lines after the number that it names.
+    """Show what the page does not show yet: the present status, and the log lines after the number in the address.
 
     Buttons, plan and changes are sent only when they differ from what the page says it has seen, so that what somebody is
     reading or typing there stays.
@@ -116,7 +116,7 @@ def deployment_retry(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    """End it: at once while it waits, as soon as AWS can take it back while it runs."""
+    """Cancel the deployment: at once while it waits, as soon as AWS can take it back while it runs."""
     try:
         deployment = cancelling.cancel(_find(pk), actor=Actor.of_request(request))
     except Refused as refusal:
@@ -130,7 +130,7 @@ def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
-    """Let it go on, if it still is what the page showed."""
+    """Approve the deployment, if it still is what the page showed."""
     generation = read_number(request.POST.get("generation", "")) or 0
     try:
         deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
@@ -144,8 +144,8 @@ def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @for_administrators
 def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
-    """Refuse it: it ends."""
-    reason = " ".join(request.POST.get("reason", "").split())[:MAX_REASON]
+    """Reject the deployment: it ends."""
+    reason = " ".join(request.POST.get("reason", "").split())[:MAX_REASON_CHARACTERS]
     try:
         deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
     except Refused as refusal:
@@ -158,7 +158,7 @@ def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_administrators
 def retry_failed(request: HttpRequest) -> HttpResponse:
-    """Say which stacks would be deployed again; then deploy them."""
+    """Show which stacks would be deployed again; a POST deploys them."""
     if request.method == "POST":
         started = requests.retry_all(actor=Actor.of_request(request))
         if not started:
@@ -177,7 +177,7 @@ def _find(pk: int) -> Deployment:
 
 
 def _status(deployment: Deployment, lines: list[LogLine], *, after: int) -> dict[str, Any]:
-    """What changes from second to second. `seen` names the state of all the rest."""
+    """Return the context that changes from second to second. `seen` names the state of everything else."""
     return {
         "deployment": deployment,
         "progress": progress_of(deployment),
@@ -196,7 +196,7 @@ def _seen(deployment: Deployment) -> str:
 
 
 def _parts(deployment: Deployment, actor: Actor) -> dict[str, Any]:
-    """What changes with the deployment's state only."""
+    """Return the context that changes only with the deployment's state."""
     waits = deployment.state == Deployment.State.APPROVAL
     return {
         "headline": headline(list(deployment.changes.all()), str(deployment)),

@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class FilesConfig(AppConfig):
-    """What lies in a group's folder: browse, preview, download, delete and undo."""
+    """App of the file browser: browse, preview, download, delete and undo in a group's folder."""
 
     name = "web.files"

@@ -1,4 +1,4 @@
-"""The addresses of the file browser."""
+"""Addresses of the file browser."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The page of a group's files in one analysis, and the zip of what somebody chose there."""
+"""Pages of a group's files in one analysis, and downloads of selected files as a zip."""
 
 import json
 
@@ -14,10 +14,10 @@ from control_plane.access.groups.errors import NoCredentials
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import NotFound, Refused
 from control_plane.research.files.archive import Archive
-from control_plane.research.files.browser import browser
+from control_plane.research.files.browser import browser_settings
 from control_plane.research.files.concurrency import Busy
-from control_plane.research.files.single import MAX_FIRST_BYTES, Single, beginning, download_name
-from control_plane.research.storage.folder_views import requested_place
+from control_plane.research.files.single import MAX_FIRST_BYTES, SingleFile, download_name, read_beginning
+from control_plane.research.storage.folder_views import requested_folder
 from control_plane.research.storage.objects import NoAnswer, record_download
 
 RETRY_SECONDS = 60
@@ -28,27 +28,27 @@ BUSY = "The site is sending two other downloads just now, which is as many as it
 @login_required
 @never_cache
 def page(request: HttpRequest, slug: str, analysis: str) -> HttpResponse:
-    """The files, for members of the group; while AWS is still making their access, a page that says so and waits."""
+    """Show the files to members of the group; while AWS is still making their access, a page that waits."""
     is_waiting = bool(request.headers.get("HX-Request"))
     try:
-        place = requested_place(request, slug, analysis)
+        folder = requested_folder(request, slug, analysis)
     except NoCredentials:
         template = "storage/_waiting.html" if is_waiting else "storage/waiting.html"
         return render(request, template, {"group": slug, "analysis": analysis})
     if is_waiting:
         return HttpResponse(headers={"HX-Refresh": "true"})
-    return render(request, "files/page.html", {"place": place, "browser": browser(request, place)})
+    return render(request, "files/page.html", {"place": folder, "browser": browser_settings(request, folder)})
 
 
 @require_POST
 @login_required
 def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse | StreamingHttpResponse:
-    """What was chosen, as one zip that is sent while it is read. Anything wrong beforehand is a page that says what."""
+    """Send the selected files as one zip, streamed. Errors before it starts are shown as a page."""
     path, keys = _chosen(request)
     try:
-        place = requested_place(request, slug, analysis)
-        base = f"{place.prefix}{path}"
-        archive = Archive(place, base, [base + key for key in keys])
+        folder = requested_folder(request, slug, analysis)
+        base = f"{folder.prefix}{path}"
+        archive = Archive(folder, base, [base + key for key in keys])
     except Busy:
         return _refusal(request, "The zip was not made", BUSY, status=503)
     except (NoAnswer, NoCredentials) as error:
@@ -57,7 +57,7 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
         return _refusal(request, "The zip was not made", str(error), status=409)
     name = f"{(path.rstrip('/') or f'{slug}-{analysis}').rsplit('/', 1)[-1]}.zip"
     try:
-        record_download(place, base, archive.files, Actor.of_request(request))
+        record_download(folder, base, archive.files, Actor.of_request(request))
     except BaseException:
         archive.close()
         raise
@@ -68,16 +68,16 @@ def download_zip(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
 @login_required
 @never_cache
 def download_one(request: HttpRequest, slug: str, analysis: str) -> HttpResponse | StreamingHttpResponse:
-    """One file by its whole key, for keys that no browser can ask S3 for. `first` asks for so many of its bytes alone."""
+    """Send one file by its whole key, for keys that no browser can ask S3 for. `first` limits it to so many bytes."""
     key, first = request.GET.get("key", ""), _first(request)
     try:
-        place = requested_place(request, slug, analysis)
+        folder = requested_folder(request, slug, analysis)
         if first:
-            stored, content = beginning(place, key, first)
-            record_download(place, key, [stored], Actor.of_request(request))
+            stored, content = read_beginning(folder, key, first)
+            record_download(folder, key, [stored], Actor.of_request(request))
             headers = _as_download(download_name(key), len(content))
             return HttpResponse(content, content_type="application/octet-stream", headers=headers)
-        single = Single(place, key)
+        single = SingleFile(folder, key)
     except Busy:
         return _refusal(request, "The file was not sent", BUSY, status=503)
     except (NoAnswer, NoCredentials) as error:
@@ -85,7 +85,7 @@ def download_one(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
     except NotFound as error:
         return _refusal(request, "The file was not sent", str(error), status=404)
     try:
-        record_download(place, key, [single.stored], Actor.of_request(request))
+        record_download(folder, key, [single.stored], Actor.of_request(request))
     except BaseException:
         single.close()
         raise
@@ -95,7 +95,7 @@ def download_one(request: HttpRequest, slug: str, analysis: str) -> HttpResponse
 
 
 def _first(request: HttpRequest) -> int:
-    """How many bytes a preview asks for; 0 for the whole file."""
+    """Return the number of bytes that a preview asks for; 0 for the whole file."""
     wanted = request.GET.get("first", "")
     if not wanted:
         return 0
@@ -113,7 +113,10 @@ def _as_download(name: str, length: int) -> dict[str, str]:
 
 
 def _chosen(request: HttpRequest) -> tuple[str, list[str]]:
-    """The folder, and the names in it, as the page's form sends them. A folder's name ends in a slash; none is the whole."""
+    """Return the folder, and the names in it, as the page's form sends them.
+
+    A folder's name ends in a slash; an empty name is the whole folder.
+    """
     path = request.POST.get("path", "")
     try:
         keys = json.loads(request.POST.get("keys", ""))

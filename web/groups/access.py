@@ -1,4 +1,4 @@
-"""What the pages about groups share: who is asking, which group they may see, and where to go back to."""
+"""Access of the groups' pages: the person, the groups they may see or manage, and the redirect after a form."""
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,14 +16,14 @@ MISSING = "There is no such group, or you are not in it."
 
 
 def person(request: HttpRequest) -> User:
-    """Who is signed in. Only for views behind `login_required`."""
+    """Return the signed-in person. Only for views behind `login_required`."""
     if not isinstance(request.user, User):
         raise PermissionDenied("Sign in first.")
     return request.user
 
 
 def visible_group(request: HttpRequest, slug: str) -> tuple[Group, Membership | None]:
-    """The group and the person's own membership, if they are in it or administer all. Else NotYours, as if there were none."""
+    """Return the group and the person's membership, for its members and administrators. Raises NotYours as if there were none."""
     group = Group.objects.select_related("stack").filter(slug=slug).first()
     if group is None:
         raise NotYours(MISSING)
@@ -34,7 +34,7 @@ def visible_group(request: HttpRequest, slug: str) -> tuple[Group, Membership | 
 
 
 def managed_group(request: HttpRequest, slug: str) -> Group:
-    """The group, if the person may decide about it. To its other members PermissionDenied, to others NotYours."""
+    """Return the group if the person may decide about it. Raises PermissionDenied for its other members, NotYours for others."""
     group, _ = visible_group(request, slug)
     if not may_decide(Actor.of_request(request), group):
         raise PermissionDenied("Only the group's managers may do this. Nothing was changed; ask one of them.")
@@ -42,7 +42,7 @@ def managed_group(request: HttpRequest, slug: str) -> Group:
 
 
 def member_of(group: Group, pk: int) -> Membership:
-    """The wanted membership of this group with this number. Raises NotYours."""
+    """Return the wanted membership of this group with this number. Raises NotYours."""
     membership: Membership | None = group.memberships.wanted().select_related("user").filter(pk=pk).first()
     if membership is None:
         raise NotYours("There is no such member of this group.")
@@ -50,7 +50,7 @@ def member_of(group: Group, pk: int) -> Membership:
 
 
 def go_back(request: HttpRequest, otherwise: str) -> HttpResponse:
-    """To the page of ours that the form was on, if it says one."""
+    """Redirect to the page of this site that the form was on, if it names one."""
     wanted = request.POST.get("next", "")
     is_ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     # Not by `redirect`, which takes a word without a slash for the name of a view.

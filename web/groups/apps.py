@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class GroupPagesConfig(AppConfig):
-    """A person's own page, and the page of each of their groups."""
+    """App of a person's home page, and of the pages of their groups."""
 
     name = "web.groups"
     label = "group_pages"

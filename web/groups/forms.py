@@ -1,4 +1,4 @@
-"""What the pages about groups ask for. Whether it makes sense is the services' word."""
+"""Forms of the groups' pages. The services validate what the values mean."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from control_plane.accounts.name_field import NameField
 
 
 class AskForm(forms.Form):
-    """A join code, or the name of a new group."""
+    """Join code, or name of a new group."""
 
     code = forms.CharField(max_length=MAX_CODE_CHARACTERS, required=False)
     new_group = NameField(max_length=MAX_NAME_CHARACTERS, required=False)
@@ -26,7 +26,7 @@ class AskForm(forms.Form):
 
 
 class ApproveForm(forms.Form):
-    """How the person gets in, whether they manage the group, and, for a new group, its slug."""
+    """Access method, manager role, and, for a new group, its slug."""
 
     access = forms.ChoiceField(choices=Access.choices, required=False)
     as_manager = forms.BooleanField(required=False)
@@ -37,25 +37,25 @@ class ApproveForm(forms.Form):
 
 
 class DeclineForm(forms.Form):
-    """What the person is told."""
+    """Note to the person."""
 
     note = forms.CharField(max_length=MAX_NOTE_CHARACTERS, required=False)
 
 
 class EndForm(forms.Form):
-    """The last day of a membership; none, no end."""
+    """Last day of a membership; empty for no end."""
 
     ends_on = forms.DateField(required=False)
 
 
 class AccessForm(forms.Form):
-    """How a member gets in."""
+    """Access method of a member."""
 
     access = forms.ChoiceField(choices=Access.choices)
 
 
 class MoveForm(forms.Form):
-    """The slug of the group to move to, and how the person gets in there; as before, if it is not said."""
+    """Slug of the group to move to, and the access method there; empty keeps it."""
 
     to = forms.CharField(max_length=32)
     access = forms.ChoiceField(choices=Access.choices, required=False)
@@ -65,7 +65,7 @@ class MoveForm(forms.Form):
 
 
 class CodeForm(forms.Form):
-    """How long a code works, and for how many people."""
+    """Lifetime in days of a join code, and its number of uses."""
 
     days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=DEFAULT_DAYS)
     most_uses = forms.IntegerField(min_value=1, max_value=MAX_USES, required=False)

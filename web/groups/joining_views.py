@@ -1,4 +1,4 @@
-"""Asking to join, and the queue of those who decide about it."""
+"""Requests to join, and the queue for those who decide about them."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ PER_PAGE = 25
 @require_POST
 @login_required
 def ask(request: HttpRequest) -> HttpResponse:
-    """Ask to join a group by its code, or for a new one. What is refused is said on the home page, beside what was typed."""
+    """Ask to join a group by its code, or for a new group. A refusal is shown on the home page, beside the input."""
     form = AskForm(request.POST)
     if form.is_valid():
         try:
@@ -53,7 +53,7 @@ def ask(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
-    """Take one's own request back."""
+    """Withdraw one's own request."""
     mine = JoinRequest.objects.filter(user=person(request), pk=pk).first()
     if mine is None:
         raise NotYours("There is no such request of yours.")
@@ -69,12 +69,12 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 @require_GET
 @login_required
 def queue(request: HttpRequest) -> HttpResponse:
-    """Who asks to join, to managers for their groups and to administrators for all: undecided first, newest first."""
+    """Show the requests to join, to managers for their groups and to administrators for all: undecided, then newest, first."""
     _refuse_others(request)
     filters = {name: request.GET.get(name, "").strip() for name in ("group", "person", "state")}
-    page = Paginator(_found(request, filters), PER_PAGE).get_page(request.GET.get("page"))
-    for one in page.object_list:
-        _prepare(one)
+    page = Paginator(_filtered_requests(request, filters), PER_PAGE).get_page(request.GET.get("page"))
+    for join_request in page.object_list:
+        _attach_proposed_slug(join_request)
     context = {
         "page": page,
         "filters": filters,
@@ -88,8 +88,8 @@ def queue(request: HttpRequest) -> HttpResponse:
 @require_GET
 @login_required
 def decision_link(request: HttpRequest, token: str) -> HttpResponse:
-    """The page behind an e-mail's link: one request, to be decided once by who may, or why that is not possible."""
-    problem, status, found = "", 200, None
+    """Show the request that an e-mail's link is about, to be decided once, or why that is not possible."""
+    problem, status, join_request = "", 200, None
     try:
         pk = signing.loads(token, salt=DECISION_SALT, max_age=DECISION_LINK_SECONDS)
     except signing.SignatureExpired:
@@ -97,80 +97,85 @@ def decision_link(request: HttpRequest, token: str) -> HttpResponse:
     except signing.BadSignature:
         problem, status = "This link is not one that Cohort sent, or a part of it is missing. Nothing was changed.", 404
     else:
-        found = _find(request, pk)
-        if found.state == JoinRequest.State.UNVERIFIED:
+        join_request = _find(request, pk)
+        if join_request.state == JoinRequest.State.UNVERIFIED:
             problem, status = "The person has not verified their e-mail address yet.", 409
-        elif not found.is_open:
-            by = f" by {found.decided_by}" if found.decided_by else ""
-            problem, status = f"This request was {found.get_state_display()} already{by}. There is nothing left to decide.", 410
-        _prepare(found)
-    context = {"one": found, "problem": problem, "accesses": Access.choices, "back": reverse("requests")}
+        elif not join_request.is_open:
+            by = f" by {join_request.decided_by}" if join_request.decided_by else ""
+            problem, status = (
+                f"This request was {join_request.get_state_display()} already{by}. There is nothing left to decide.",
+                410,
+            )
+        _attach_proposed_slug(join_request)
+    context = {"one": join_request, "problem": problem, "accesses": Access.choices, "back": reverse("requests")}
     return render(request, "home/request_link.html", context, status=status)
 
 
 @require_POST
 @login_required
 def approve(request: HttpRequest, pk: int) -> HttpResponse:
-    """Give the person access."""
-    found, form = _find(request, pk), ApproveForm(request.POST)
+    """Approve the request: the person gets access."""
+    join_request, form = _find(request, pk), ApproveForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Choose how the person gets in. Nothing was changed.")
         return go_back(request, reverse("requests"))
     try:
-        joining.approve(found, actor=Actor.of_request(request), **form.cleaned_data)
+        joining.approve(join_request, actor=Actor.of_request(request), **form.cleaned_data)
     except Refused as refusal:
         messages.error(request, str(refusal))
         return go_back(request, reverse("requests"))
-    found.refresh_from_db()
-    if found.group:
+    join_request.refresh_from_db()
+    if join_request.group:
         words = 'Giving {} access to {} has started. <a class="alert-link" href="{}">Watch it on the group’s page</a>'
-        messages.success(request, format_html(words, found.user.email, found.group.name, found.group.get_absolute_url()))
+        messages.success(
+            request, format_html(words, join_request.user.email, join_request.group.name, join_request.group.get_absolute_url())
+        )
     return go_back(request, reverse("requests"))
 
 
 @require_POST
 @login_required
 def decline(request: HttpRequest, pk: int) -> HttpResponse:
-    """Refuse, with a note for the person."""
-    found, form = _find(request, pk), DeclineForm(request.POST)
+    """Decline the request, with a note for the person."""
+    join_request, form = _find(request, pk), DeclineForm(request.POST)
     if not form.is_valid():
         messages.error(request, "The note is too long. Nothing was changed; shorten it.")
         return go_back(request, reverse("requests"))
     try:
-        joining.decline(found, actor=Actor.of_request(request), note=form.cleaned_data["note"])
+        joining.decline(join_request, actor=Actor.of_request(request), note=form.cleaned_data["note"])
     except Refused as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, f"Declined. {found.user.email} is told by e-mail.")
+        messages.success(request, f"Declined. {join_request.user.email} is told by e-mail.")
     return go_back(request, reverse("requests"))
 
 
 def _refuse_others(request: HttpRequest) -> None:
-    """The queue is for those who decide about a group at all."""
+    """Raise PermissionDenied unless the person decides about any group."""
     manages_one = Membership.objects.wanted().filter(user=person(request), is_manager=True)
     if not (is_administrator(request.user) or manages_one.exists()):
         raise PermissionDenied("Requests are shown to managers of groups and to administrators. Your own are on your home page.")
 
 
-def _found(request: HttpRequest, filters: dict[str, str]) -> QuerySet[JoinRequest]:
-    found = decidable_requests(person(request)).exclude(state=JoinRequest.State.UNVERIFIED)
+def _filtered_requests(request: HttpRequest, filters: dict[str, str]) -> QuerySet[JoinRequest]:
+    join_requests = decidable_requests(person(request)).exclude(state=JoinRequest.State.UNVERIFIED)
     if filters["state"] in JoinRequest.State.values:
-        found = found.filter(state=filters["state"])
+        join_requests = join_requests.filter(state=filters["state"])
     if slug := filters["group"]:
-        found = found.filter(Q(group__slug=slug) | Q(group__isnull=True, requested_name__icontains=slug))
+        join_requests = join_requests.filter(Q(group__slug=slug) | Q(group__isnull=True, requested_name__icontains=slug))
     if text := filters["person"]:
-        found = found.filter(Q(user__email__icontains=text) | Q(user__name__icontains=text))
+        join_requests = join_requests.filter(Q(user__email__icontains=text) | Q(user__name__icontains=text))
     undecided_first = Case(When(state=JoinRequest.State.WAITING, then=0), default=1)
-    return found.select_related("user", "group", "code").order_by(undecided_first, "-pk")
+    return join_requests.select_related("user", "group", "code").order_by(undecided_first, "-pk")
 
 
 def _find(request: HttpRequest, pk: Any) -> JoinRequest:
-    found = decidable_requests(person(request)).select_related("user", "group", "code").filter(pk=pk).first()
-    if found is None:
+    join_request = decidable_requests(person(request)).select_related("user", "group", "code").filter(pk=pk).first()
+    if join_request is None:
         raise NotYours("There is no such request, or you may not decide it.")
-    return found
+    return join_request
 
 
-def _prepare(found: JoinRequest) -> None:
-    """What the form proposes for a new group."""
-    found.proposed_slug = make_slug(found.requested_name) if found.is_for_new_group else ""  # type: ignore[attr-defined]
+def _attach_proposed_slug(join_request: JoinRequest) -> None:
+    """Attach the slug that the form proposes for a new group."""
+    join_request.proposed_slug = make_slug(join_request.requested_name) if join_request.is_for_new_group else ""  # type: ignore[attr-defined]

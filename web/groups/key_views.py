@@ -1,4 +1,4 @@
-"""A group's access keys, for who decides about the group: how old, last used when, and replacing them."""
+"""Pages of a group's access keys, for those who decide about the group: age, last use, and replacing them."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -23,7 +23,7 @@ NO_CHOICE = "Choose one of the times that the page offers. Nothing was changed."
 @require_GET
 @login_required
 def keys(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who holds a key, how old it is, when it was last used, and what became of the one before."""
+    """Show who holds a key, its age and last use, and the state of the previous key."""
     group = managed_group(request, slug)
     page = Paginator(key_holders(group), KEYS_PER_PAGE).get_page(request.GET.get("page"))
     context = {
@@ -40,7 +40,7 @@ def keys(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def rotate_all(request: HttpRequest, slug: str) -> HttpResponse:
-    """Replace the keys of all who hold one, in one deployment."""
+    """Replace all keys of the group, in one deployment."""
     group, form = managed_group(request, slug), OverlapForm(request.POST)
     if not form.is_valid():
         messages.error(request, NO_CHOICE)
@@ -93,7 +93,7 @@ def rotate_one(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def old_key(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Make a member's old key inactive, bring it back, or remove it."""
+    """Deactivate, reactivate or remove a member's old key."""
     group, form = managed_group(request, slug), OldKeyForm(request.POST)
     user = member_of(group, pk).user
     if not form.is_valid():

@@ -1,4 +1,4 @@
-"""What a group's managers do on its page: join codes, members and who else manages; and a member's leaving."""
+"""Actions of a group's managers on its page: join codes, members and managers; also leaving a group."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -21,7 +21,7 @@ from web.groups.forms import CodeForm
 @require_POST
 @login_required
 def make_code(request: HttpRequest, slug: str) -> HttpResponse:
-    """Make a join code and show it, this once."""
+    """Create a join code and show it, this once."""
     group, form = managed_group(request, slug), CodeForm(request.POST)
     if not form.is_valid():
         problems = [
@@ -42,7 +42,7 @@ def make_code(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def rotate_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Withdraw a code, make another and show that, this once."""
+    """Withdraw a code, create another and show it, this once."""
     group = managed_group(request, slug)
     try:
         code, text = join_codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
@@ -70,7 +70,7 @@ def withdraw_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Say what removing a member does; then do it."""
+    """Show what removing a member does; a POST removes them."""
     group = managed_group(request, slug)
     membership = member_of(group, pk)
     if request.method == "POST":
@@ -87,7 +87,7 @@ def remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def change_manager(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Make a member a manager, or a manager a member like others."""
+    """Make a member a manager, or a manager a plain member."""
     group = managed_group(request, slug)
     membership, wanted = member_of(group, pk), request.POST.get("is_manager") == "1"
     try:
@@ -103,7 +103,7 @@ def change_manager(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def leave(request: HttpRequest, slug: str) -> HttpResponse:
-    """Say what leaving does; then end one's own membership."""
+    """Show what leaving does; a POST ends one's own membership."""
     group, mine = visible_group(request, slug)
     if mine is None:
         raise NotYours("You are not in this group.")
@@ -124,7 +124,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 def allow_keys(request: HttpRequest, slug: str) -> HttpResponse:
-    """Let the group's managers give keys, or no more. Administrators decide."""
+    """Allow the group's managers to give keys, or stop allowing it. Administrators decide."""
     group, _ = visible_group(request, slug)
     group = set_allows_keys(group=group, allows=request.POST.get("allows") == "1", actor=Actor.of_request(request))
     now = "can give members keys of their own now" if group.allows_keys else "cannot give keys any more; those that there are stay"

@@ -1,4 +1,4 @@
-"""One member of a group, for who decides about them: the day on which they leave, and the way to another group."""
+"""Page of one member of a group, for those who decide about them: end date, access method, and moving to another group."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -26,7 +26,7 @@ MAX_OFFERED = 100
 @require_GET
 @login_required
 def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """What the group gave this person, since when and until when, and what can be changed."""
+    """Show the member's access, since when and until when, and the possible changes."""
     group = managed_group(request, slug)
     membership = member_of(group, pk)
     place = next(iter(membership_views(group.memberships.filter(pk=pk))), None)
@@ -37,7 +37,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "place": place,
         "others": others[:MAX_OFFERED],
         "accesses": Access.choices,
-        "other_access": next(one for one in Access if one != membership.access),
+        "other_access": next(access for access in Access if access != membership.access),
         "may_have_key": group.allows_keys or is_administrator(request.user),
         "ends_on": timezone.localtime(membership.ends_at).date() if membership.ends_at else None,
         "today": timezone.localdate(),
@@ -48,7 +48,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Have the membership end after a day, or without one."""
+    """Set or remove the day on which the membership ends."""
     group, form = managed_group(request, slug), EndForm(request.POST)
     membership = member_of(group, pk)
     if not form.is_valid():
@@ -69,7 +69,7 @@ def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def switch_access(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
-    """Have the member get in by a key of their own, or by short-lived credentials alone."""
+    """Change the member's access method: an access key, or short-lived credentials only."""
     group, form = managed_group(request, slug), AccessForm(request.POST)
     membership = member_of(group, pk)
     if not form.is_valid():

@@ -1,4 +1,4 @@
-"""What the review's pages take from people."""
+"""Forms of the review's pages."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 
 
 class SignForm(forms.Form):
-    """A note, and what was looked at when the page was opened."""
+    """Note, and the time of the scan that the page showed when it was opened."""
 
     note = forms.CharField(
         required=False,

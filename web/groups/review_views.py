@@ -1,4 +1,4 @@
-"""A group's access review, for who decides about the group: what AWS holds, looking again, and signing."""
+"""Pages of a group's access review, for those who decide about the group: what AWS holds, checking now, and sign-off."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -24,7 +24,7 @@ MAX_SIGNED = 12
 @require_safe
 @login_required
 def review(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who can reach what in the group, what differs, and who signed."""
+    """Show who can reach what in the group, the differences, and the sign-offs."""
     group = managed_group(request, slug)
     history = list(group.sign_offs.defer("lines")[:MAX_SIGNED])
     context = {"group": group, "look": _look(group), "review": sign_off_status(group), "history": history}
@@ -34,7 +34,7 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 @login_required
 def as_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
-    """The same as a file."""
+    """Send the review as a CSV file."""
     group = managed_group(request, slug)
     return csv_response(request, f"access-review-{group.slug}-{timezone.now():%Y-%m-%d}", group)
 
@@ -42,7 +42,7 @@ def as_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
 @require_POST
 @login_required
 def look(request: HttpRequest, slug: str) -> HttpResponse:
-    """Have a worker ask AWS now."""
+    """Request that a worker asks AWS now."""
     group = managed_group(request, slug)
     try:
         request_scan(group, actor=Actor.of_request(request))
@@ -56,7 +56,7 @@ def look(request: HttpRequest, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def sign(request: HttpRequest, slug: str) -> HttpResponse:
-    """Say what is signed; then sign it."""
+    """Show what is signed; a POST signs it."""
     group = managed_group(request, slug)
     seen = _look(group)
     form = SignForm(request.POST or None, initial={"looked_at": seen.finished_at.isoformat() if seen and seen.finished_at else ""})

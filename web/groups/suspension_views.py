@@ -1,4 +1,4 @@
-"""Suspending a member or a whole group from the group's page, and lifting it."""
+"""Suspension of a member or a whole group from the group's page, and lifting it."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required

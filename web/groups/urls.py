@@ -1,4 +1,4 @@
-"""A person's own pages, and those of their groups."""
+"""Addresses of a person's home page, and of the pages of their groups."""
 
 from django.urls import path
 

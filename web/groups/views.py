@@ -1,4 +1,4 @@
-"""What a person can do now, and who can reach what in a group of theirs."""
+"""Home page of a person, and the page of each of their groups."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from web.groups.access import person, visible_group
 from web.groups.forms import AskForm, CodeForm
 
 MEMBERS_PER_PAGE = 50
-# What a manager sees of the requests on the group's own page; the queue shows the rest.
+# Requests that a manager sees on the group's own page; the queue shows the rest.
 MAX_REQUESTS = 10
 # The analyses of one group that home links to; its own page has them all.
 MAX_ANALYSES = 8
@@ -41,14 +41,14 @@ UPLOADS = ("uploads/_mine.html", "home/_nothing.html")
 @require_GET
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    """My groups with their state, where I stand with what I asked for, and what waits for me."""
+    """Show my groups with their state, the progress of my requests, and what waits for me."""
     if request.headers.get("HX-Request"):
         return render(request, "home/_mine.html", _mine(request))
     return render_home(request)
 
 
 def render_home(request: HttpRequest, form: AskForm | None = None) -> HttpResponse:
-    """The home page; with a form that was refused, and why."""
+    """Render the home page; with a form that was refused, and why."""
     waiting = decidable_requests(person(request)).filter(state=JoinRequest.State.WAITING).count()
     context = {"form": form or AskForm(), "waiting_for_me": waiting, "my_uploads": UPLOADS}
     return render(request, "home/home.html", _mine(request) | context, status=422 if form else 200)
@@ -57,36 +57,36 @@ def render_home(request: HttpRequest, form: AskForm | None = None) -> HttpRespon
 @require_GET
 @login_required
 def group(request: HttpRequest, slug: str) -> HttpResponse:
-    """A group's members and analyses, to those who are in it and to administrators; to others it does not exist."""
-    found, mine = visible_group(request, slug)
+    """Show a group's members and analyses, to its members and administrators; for others it does not exist."""
+    group, mine = visible_group(request, slug)
     actor = Actor.of_request(request)
-    decides = may_decide(actor, found)
-    # Before the rows that it changes: what ends between the two is looked at once more.
-    deployment = latest_deployments([found.stack_id]).get(found.stack_id)
-    members = found.memberships.not_ended().order_by("-is_manager", "user__email")
+    decides = may_decide(actor, group)
+    # Read before the rows that it changes: if it ends in between, the page polls once more.
+    deployment = latest_deployments([group.stack_id]).get(group.stack_id)
+    members = group.memberships.not_ended().order_by("-is_manager", "user__email")
     page = Paginator(members, MEMBERS_PER_PAGE).get_page(request.GET.get("page"))
     shown = _in_order(page.object_list)
-    attach_key_ages(found, shown)
+    attach_key_ages(group, shown)
     context: dict[str, Any] = {
-        "group": found,
+        "group": group,
         "mine": mine,
         "decides": decides,
         "page": page,
         "places": shown,
-        "grants": list(found.grants.with_state().not_ended().select_related("analysis")),
+        "grants": list(group.grants.with_state().not_ended().select_related("analysis")),
         "deployment": deployment,
     }
     context["look_again"] = _is_moving(deployment, shown, context["grants"])
     if request.headers.get("HX-Request"):
         return render(request, "home/_group.html", context)
-    context["on_aws"] = status_of(found.stack) if is_administrator(request.user) else None
+    context["on_aws"] = status_of(group.stack) if is_administrator(request.user) else None
     if decides:
-        context |= _decisions(found)
+        context |= _decisions(group)
     return render(request, "home/group.html", context)
 
 
 def _mine(request: HttpRequest) -> dict[str, Any]:
-    """What changes by itself on the home page, and how often to look."""
+    """Return the context that changes by itself on the home page, and how often to poll."""
     user = person(request)
     requests = requests_of(user)
     mine = membership_views(Membership.objects.filter(user=user))
@@ -96,29 +96,29 @@ def _mine(request: HttpRequest) -> dict[str, Any]:
 
 
 def _look_again(mine: list[MembershipView], asked: list[JoinProgress]) -> str:
-    """How long until the page asks again; empty if nothing is about to change."""
-    if any(place.is_moving for place in mine):
+    """Return how long the page waits before it polls again; empty if nothing is about to change."""
+    if any(membership.is_moving for membership in mine):
         return "2s"
     return "5s" if any(standing.request.is_open for standing in asked) else ""
 
 
 def _is_moving(deployment: Deployment | None, members: list[MembershipView], grants: list[Grant]) -> bool:
-    """Whether a group's page changes without anybody's doing; `deployment` was read first."""
+    """Tell whether a group's page changes without anybody's action; `deployment` was read first."""
     if deployment is not None and deployment.is_open:
         return True
     has_ended_badly = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
     changes = any(grant.access_state != AccessState.ACTIVE for grant in grants) and not has_ended_badly
-    return changes or any(place.is_moving for place in members)
+    return changes or any(member.is_moving for member in members)
 
 
 def _in_order(memberships: Any) -> list[MembershipView]:
-    """The views of these memberships, managers first as they are on the page."""
-    found = membership_views(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
-    return sorted(found, key=lambda place: (not place.membership.is_manager, place.membership.user.email))
+    """Return the views of these memberships, managers first as they are on the page."""
+    rows = membership_views(Membership.objects.filter(pk__in=[row.pk for row in memberships]))
+    return sorted(rows, key=lambda row: (not row.membership.is_manager, row.membership.user.email))
 
 
 def _decisions(group: Group) -> dict[str, Any]:
-    """What only those see who decide about the group."""
+    """Return the context for people who decide about the group."""
     waiting = group.join_requests.filter(state=JoinRequest.State.WAITING)
     usable = group.join_codes.usable(timezone.now())
     return {

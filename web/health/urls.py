@@ -1,4 +1,4 @@
-"""Where load balancers, Prometheus and administrators ask."""
+"""Addresses for load balancers, Prometheus and administrators."""
 
 from django.urls import path
 

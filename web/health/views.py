@@ -33,14 +33,14 @@ MAX_MESSAGES = 20
 @require_safe
 @never_cache
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers. Nothing else is asked."""
+    """Answer that the process is alive. Nothing else is checked."""
     return HttpResponse("ok", content_type="text/plain")
 
 
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Whether the site can do its work: 200, or 503 with the check that failed and what to do."""
+    """Answer 200 if the site can work, or 503 with the failed check and what to do."""
     answer = readiness.as_dict(readiness.check())
     return JsonResponse(answer, status=200 if answer["ready"] else 503)
 
@@ -48,7 +48,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def prometheus(request: HttpRequest) -> HttpResponse:
-    """The metrics, for who shows METRICS_TOKEN and for administrators."""
+    """Return the metrics, for callers with METRICS_TOKEN and for administrators."""
     if not (_shows_token(request) or is_administrator(request.user)):
         record_refusal(request, PermissionDenied("Metrics are shown to administrators."))
         return HttpResponse(
@@ -62,21 +62,21 @@ def prometheus(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def page(request: HttpRequest) -> HttpResponse:
-    """Whether the site is well, for administrators."""
+    """Show the health of the site, to administrators."""
     return render(request, "health/page.html", _context(request))
 
 
 @require_safe
 @login_required
 def live(request: HttpRequest) -> HttpResponse:
-    """The part of the page that changes."""
+    """Show the part of the page that changes."""
     return render(request, "health/_figures.html", _context(request))
 
 
 @require_POST
 @login_required
 def send_again(request: HttpRequest, notice_id: int) -> HttpResponse:
-    """Try once more to deliver a message that nobody took."""
+    """Retry a message that could not be delivered."""
     _require_administrator(request)
     notice = get_object_or_404(Notice, pk=notice_id)
     with transaction.atomic():

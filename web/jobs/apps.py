@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class JobPagesConfig(AppConfig):
-    """The pages where people submit jobs, follow them and see their results."""
+    """App of the pages to submit jobs, follow them and see their results."""
 
     name = "web.jobs"
     label = "job_pages"

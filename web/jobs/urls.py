@@ -1,4 +1,4 @@
-"""The addresses of the jobs' pages."""
+"""Addresses of the jobs' pages."""
 
 from django.urls import path
 

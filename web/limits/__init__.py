@@ -1,4 +1,4 @@
-"""What the AWS account uses of its limits.
+"""Page of the AWS account's limits and their use.
 
 Forms, views and templates; the services are in `control_plane`. May import the control plane, not the engine and the deployers.
 """

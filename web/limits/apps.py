@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class LimitsPagesConfig(AppConfig):
-    """What the AWS account uses of its limits."""
+    """App of the page of the AWS account's limits and their use."""
 
     name = "web.limits"
     label = "limit_pages"

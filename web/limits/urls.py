@@ -1,4 +1,4 @@
-"""Where administrators see the account's quotas."""
+"""Address of the page of the account's limits, for administrators."""
 
 from django.urls import path
 

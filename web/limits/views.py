@@ -1,4 +1,4 @@
-"""The quotas, for administrators: the account's, and what each group takes of its own limits."""
+"""Page of limits for administrators: the account's, and what each group uses of its own."""
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -20,19 +20,19 @@ GROUPS_PER_PAGE = 25
 @require_safe
 @login_required
 def page(request: HttpRequest) -> HttpResponse:
-    """What the account uses, and a page of groups."""
+    """Show the account's use of its limits, and a page of groups."""
     if not is_administrator(request.user):
         raise PermissionDenied("Quotas are shown to administrators. Your own groups are on your home page.")
-    found = list_headroom()
+    headroom = list_headroom()
     newest = StoredManifest.objects.filter(generation=F("stack__generation"), stack__group__isnull=False)
     groups = Paginator(newest.select_related("stack__group").order_by("stack__group__slug"), GROUPS_PER_PAGE)
     shown = groups.get_page(request.GET.get("page"))
     context = {
-        "standings": found,
-        "warnings": nearly_used_up(found),
+        "standings": headroom,
+        "warnings": nearly_used_up(headroom),
         "readings": Reading.objects.order_by("account"),
         "page": shown,
-        "groups": [group_figures(one) for one in shown],
+        "groups": [group_figures(manifest) for manifest in shown],
         "most": group_limits(),
     }
     return render(request, "quotas/page.html", context)

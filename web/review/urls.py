@@ -1,4 +1,4 @@
-"""Where administrators review everybody's access. That of one group is under its page (see `web.groups`)."""
+"""Addresses of the review of everybody's access, for administrators. A group's own is under its page (see `web.groups`)."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The review of all groups, for administrators: who can reach what, who signed, removing people, and what nobody knows."""
+"""Pages of the review of all groups, for administrators: access, sign-offs, removing people, and unmanaged resources."""
 
 from collections.abc import Callable
 
@@ -27,19 +27,19 @@ from control_plane.deployments.models import Deployment
 GROUPS_PER_PAGE = 50
 # The terminal lists them all.
 MAX_UNMANAGED = 50
-# Of a group that is larger the terminal takes the addresses.
+# The addresses of a larger group are given in the terminal.
 MAX_MEMBERS = 200
 
 
 @require_safe
 @login_required
 def page(request: HttpRequest) -> HttpResponse:
-    """Who can reach what, everywhere."""
+    """Show who can reach what, everywhere."""
     _require_administrator(request)
     oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
     failed = Look.objects.exclude(error="").count()
     waiting = listing.unmanaged()
-    # A stack that was read has its place among what waits.
+    # Stacks that were read are listed among the unmanaged resources.
     newer = listing.newer_stacks().exclude(name__in=waiting.values("name"))
     shown = {
         "oldest": oldest,
@@ -54,7 +54,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def as_csv(request: HttpRequest) -> HttpResponseBase:
-    """The same as a file."""
+    """Send the review as a CSV file."""
     _require_administrator(request)
     return csv_response(request, f"access-review-{timezone.now():%Y-%m-%d}")
 
@@ -62,7 +62,7 @@ def as_csv(request: HttpRequest) -> HttpResponseBase:
 @require_safe
 @login_required
 def signed(request: HttpRequest) -> HttpResponse:
-    """How every group stands with its sign-offs, longest overdue first."""
+    """Show the state of every group's sign-offs, longest overdue first."""
     _require_administrator(request)
     shown = Paginator(groups_by_sign_off(), GROUPS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "review/signed.html", {"page": shown, "groups": list(shown.object_list)})
@@ -71,7 +71,7 @@ def signed(request: HttpRequest) -> HttpResponse:
 @require_POST
 @login_required
 def look(request: HttpRequest) -> HttpResponse:
-    """Have every group looked at."""
+    """Request that AWS is asked about every group."""
     groups = request_all_scans(actor=Actor.of_request(request))
     messages.success(request, f"AWS is being asked about {groups} groups, a few at a time. Reload this page in a while.")
     return redirect("review:page")
@@ -80,7 +80,7 @@ def look(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
-    """Say what somebody loses, then take it from them, in every group."""
+    """Show what the person loses; a POST removes their access in every group."""
     _require_administrator(request)
     person = get_object_or_404(User, pk=pk, erased_at=None)
     if request.method == "POST":
@@ -102,7 +102,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @login_required
 def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
-    """One thing that AWS holds and the database does not know, with the two decisions about it."""
+    """Show a resource that AWS holds and the database does not know, with the two possible decisions."""
     _require_administrator(request)
     row = get_object_or_404(listing.unmanaged(), pk=pk)
     held = unknown_members(row)
@@ -119,10 +119,10 @@ def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
-    """Make its group, or its analyses, known again."""
+    """Take over the resource: its group, or its analyses, are managed again."""
     _require_administrator(request)
     row = get_object_or_404(UnmanagedResource, pk=pk)
-    people = {one.username: request.POST.get(f"person-{one.username}", "") for one in unknown_members(row)}
+    people = {member.username: request.POST.get(f"person-{member.username}", "") for member in unknown_members(row)}
     typed = {"confirmation": request.POST.get("confirmation", ""), "name": request.POST.get("name", "")}
     actor = Actor.of_request(request)
     return _decide(request, row, lambda: unmanaged_decisions.take_over(row, people=people, actor=actor, **typed), "taken over")
@@ -131,7 +131,7 @@ def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
-    """Have it removed from AWS."""
+    """Remove the resource from AWS."""
     _require_administrator(request)
     row = get_object_or_404(UnmanagedResource, pk=pk)
     confirmation = request.POST.get("confirmation", "")
@@ -139,14 +139,14 @@ def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     return _decide(request, row, lambda: unmanaged_decisions.remove(row, confirmation=confirmation, actor=actor), "being removed")
 
 
-def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], told: str) -> HttpResponse:
-    """Carry a decision out, and follow its deployment; or say why it is refused."""
+def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], outcome: str) -> HttpResponse:
+    """Carry out a decision and redirect to its deployment; or say why it is refused."""
     try:
         deployment = decision()
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("review:unmanaged", row.pk)
-    messages.success(request, f"{row.name} is {told}.")
+    messages.success(request, f"{row.name} is {outcome}.")
     return redirect(deployment) if deployment is not None else redirect("review:page")
 
 

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class UploadPagesConfig(AppConfig):
-    """What the pages show of uploads; the uploads themselves are those of `control_plane.research.uploads`, which has the label."""
+    """App of the pages' views of uploads; the label `uploads` is that of `control_plane.research.uploads`."""
 
     name = "web.uploads"
     label = "upload_pages"

@@ -1,4 +1,4 @@
-"""Parts of pages about uploads."""
+"""Addresses of parts of pages about uploads."""
 
 from django.urls import path
 

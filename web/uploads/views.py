@@ -12,24 +12,24 @@ from control_plane.access.groups.errors import Suspended
 from control_plane.accounts.models import User
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
-from control_plane.research.storage.group_folder import find_place
+from control_plane.research.storage.group_folder import find_group_folder
 from control_plane.research.uploads.models import Upload
 
 PER_PAGE = 20
-MAX_PLACES = 10
+MAX_FOLDERS = 10
 
 
 @require_GET
 @login_required
 def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
-    """My unfinished uploads in one place, from whatever device."""
+    """Show my unfinished uploads in one folder, from any device."""
     try:
-        place = find_place(group_slug=group, analysis_slug=analysis, user=_person(request))
+        folder = find_group_folder(group_slug=group, analysis_slug=analysis, user=_person(request))
     except Suspended as refusal:
         raise PermissionDenied(str(refusal)) from refusal
     except Refused as refusal:
         raise NotYours(str(refusal)) from refusal
-    mine = Upload.objects.of(group=place.group, analysis=place.analysis, user=request.user).unfinished()
+    mine = Upload.objects.owned_by(group=folder.group, analysis=folder.analysis, user=request.user).unfinished()
     page = Paginator(mine, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "uploads": page,
@@ -42,13 +42,13 @@ def unfinished(request: HttpRequest, group: str, analysis: str) -> HttpResponse:
 @require_GET
 @login_required
 def mine(request: HttpRequest) -> HttpResponse:
-    """Where I have unfinished uploads, for the home page."""
+    """Show the folders in which I have unfinished uploads, for the home page."""
     rows = (
         Upload.objects.unfinished()
         .filter(user=_person(request), group__memberships__user=request.user.pk, group__memberships__removed_generation=None)
         .order_by("group__slug", "analysis__slug")
         .values("group__slug", "group__name", "analysis__slug", "analysis__name")
-        .annotate(files=Count("pk", distinct=True), bytes=Sum("size"))[:MAX_PLACES]
+        .annotate(files=Count("pk", distinct=True), bytes=Sum("size"))[:MAX_FOLDERS]
     )
     return render(request, "uploads/_mine_rows.html", {"rows": rows})
 

@@ -1,1 +1,1 @@
-"""Analyses across rooms: what groups, the catalogue and jobs each hold of one. No app of Django's: the rows are theirs."""
+"""Analyses across rooms: state that groups, the catalogue and jobs each hold of an analysis. No Django app: the rows are theirs."""

@@ -1,4 +1,4 @@
-"""Asking for an analysis to be retired, and undoing it while there is time."""
+"""Requests to retire an analysis, and undoing them while there is time."""
 
 from datetime import timedelta
 
@@ -25,10 +25,10 @@ from control_plane.research.jobs.models import Job
 MAX_NAMED = 5
 
 
-def ask(
+def request_retirement(
     *, analysis: Analysis, confirmation: str, actor: Actor, bucket: BucketChoice = BucketChoice.KEEP, at_once: bool = False
 ) -> AnalysisRetirement:
-    """Have an analysis retired after RETIREMENT_DAYS. From now on nobody can be granted it, or ask for it.
+    """Request that an analysis is retired after RETIREMENT_DAYS. From now on nobody can be granted it, or ask for it.
 
     `confirmation` is its bucket's name as the person typed it. `at_once` leaves no time to undo it; only from the terminal.
     Raises RetirementRefused where it is in use, AnalysisRetired or PermissionDenied.
@@ -60,7 +60,7 @@ def ask(
     return retirement
 
 
-def undo(*, analysis: Analysis, actor: Actor) -> AnalysisRetirement:
+def undo_retirement(*, analysis: Analysis, actor: Actor) -> AnalysisRetirement:
     """Offer the analysis again, as it was. Raises RetirementRefused once it is being carried out, or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
@@ -122,7 +122,7 @@ def _refuse_in_use(analysis: Analysis) -> None:
 
 
 def _named(rows: "QuerySet[Grant] | QuerySet[AccessRequest]") -> str:
-    """The groups of these rows in words, the first few by name; empty where there are none."""
+    """Return the names of the groups of these rows as text, the first MAX_NAMED by name; empty where there are none."""
     names = list(rows.values_list("group__name", flat=True)[: MAX_NAMED + 1])
     if len(names) > MAX_NAMED:
         return f"{', '.join(names[:MAX_NAMED])} and {rows.count() - MAX_NAMED} more"

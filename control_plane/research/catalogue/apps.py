@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class CatalogueConfig(AppConfig):
-    """What analyses there are, what each is for, and who asks to use which."""
+    """App of the catalogue: analyses, their descriptions, and requests for access to them."""
 
     name = "control_plane.research.catalogue"
     verbose_name = "Catalogue"

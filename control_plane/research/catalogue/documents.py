@@ -1,8 +1,8 @@
-"""A configuration's text as values that know their lines, within limits that hold before anything is built of it.
+"""YAML documents whose values know their lines, within limits that hold before anything is built.
 
-Nothing is executed or fetched: tags other than YAML's own are refused. Anchors, aliases and merge keys are read; what they
-stand for counts each time that they stand for it. libyaml (by PyYAML) says what the text is made of, a hundred times as fast
-as a reader in Python; what a scalar without quotes means is `scalars`' to say.
+Nothing is executed or fetched: tags other than YAML's own are refused. Anchors, aliases and merge keys are read; the value of an
+alias counts each time it is used. libyaml (by PyYAML) parses the structure, a hundred times as fast as a parser in Python; plain
+scalars are read by `scalars`.
 """
 
 import re
@@ -15,16 +15,16 @@ import yaml
 
 from control_plane.research.catalogue.scalars import (
     MAX_DIGITS,
-    NEWEST,
+    NEWEST_YAML,
     Reading,
     TooManyDigits,
-    Version,
+    YamlVersion,
     portable,
     read_scalar,
     read_tagged,
 )
 
-# Of the text, and of what it holds once every alias is written out.
+# Limits of the text, and of the values in it with every alias written out.
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 50
@@ -35,8 +35,11 @@ _UNWRITABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U0001000
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong, and where: `line` and `column` count from 1, 0 where there is none; `field` as `a.b[0]`."""
+class ConfigurationProblem:
+    """Problem in a configuration: message and position.
+
+    `line` and `column` count from 1, 0 where there is none; `field` is a path such as `a.b[0]`.
+    """
 
     message: str
     line: int = 0
@@ -52,20 +55,20 @@ class Problem:
 
 
 class Unreadable(Exception):
-    """Text that is no configuration. `problem` says why and where."""
+    """Text that is not a configuration. `problem` says why and where."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ConfigurationProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
 
 
 class OverLimit(Unreadable):
-    """Text that may well be one, and is more than is read here."""
+    """Text that may be a configuration, but exceeds the limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewriting:
-    """A scalar that readers differ on: where it stands in the text, and what stands for it to all of them."""
+    """Scalar that readers interpret differently: its position in the text, and the replacement that all of them read alike."""
 
     start: int
     end: int
@@ -75,7 +78,7 @@ class Rewriting:
 
 
 class Node:
-    """A value and where it stands. `size`, `weight` and `height` are those of all that it holds, aliases written out."""
+    """Value and its position. `size`, `weight` and `height` include everything in it, with aliases written out."""
 
     __slots__ = ("column", "fields", "height", "items", "kind", "line", "reading", "size", "weight")
 
@@ -86,8 +89,8 @@ class Node:
         # By name: the key and the value.
         self.fields: dict[str, tuple[Node, Node]] = {}
 
-    def at(self, step: Any) -> "tuple[Node, Node] | None":
-        """The key and the value of a field, or an item of a list twice. None where it holds no such thing."""
+    def child(self, step: Any) -> "tuple[Node, Node] | None":
+        """Return the key and the value of a field, or a list item twice. None if it does not exist."""
         if self.kind == "list" and isinstance(step, int) and 0 <= step < len(self.items):
             return self.items[step], self.items[step]
         return self.fields.get(str(step))
@@ -95,83 +98,83 @@ class Node:
 
 @dataclass(slots=True)
 class Document:
-    """What a text holds. `has_references` where one value stands at several places; then, as with a version, no form is made."""
+    """Parsed text. `has_references` if one value is used at several places; then, as with a version, no form is made."""
 
     root: Node | None = None
-    version: Version = NEWEST
+    version: YamlVersion = NEWEST_YAML
     has_references: bool = False
     rewritings: list[Rewriting] = field(default_factory=list)
 
     @property
     def size(self) -> int:
-        """How many values it holds, keys among them."""
+        """Number of values, including keys."""
         return self.root.size if self.root else 0
 
 
-def compose(text: str, *, most_nodes: int = MAX_NODES) -> Document:
-    """Read a text. Raises OverLimit for what is too much, and Unreadable for what is no YAML; both name the line."""
+def compose(text: str, *, max_nodes: int = MAX_NODES) -> Document:
+    """Parse a text. Raises OverLimit if it exceeds the limits, Unreadable if it is not YAML; both name the line."""
     if len(text) > MAX_BYTES or len(text.encode(errors="replace")) > MAX_BYTES:
-        raise OverLimit(Problem(f"It has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have."))
-    if found := _UNWRITABLE.search(text.removeprefix("\ufeff")):
-        line = text.count("\n", 0, found.start()) + 1
-        raise Unreadable(Problem(f"It holds a character that YAML does not take (code {ord(found[0])}).", line))
+        raise OverLimit(ConfigurationProblem(f"It has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have."))
+    if unwritable := _UNWRITABLE.search(text.removeprefix("\ufeff")):
+        line = text.count("\n", 0, unwritable.start()) + 1
+        raise Unreadable(ConfigurationProblem(f"It holds a character that YAML does not take (code {ord(unwritable[0])}).", line))
     try:
-        return _Composer(text, most_nodes).compose()
+        return _Composer(text, max_nodes).compose()
     except yaml.MarkedYAMLError as error:
-        raise Unreadable(_told(error, text)) from error
+        raise Unreadable(_parser_problem(error, text)) from error
     except yaml.YAMLError as error:
-        raise Unreadable(Problem(f"It is no YAML that can be read: {error}")) from error
+        raise Unreadable(ConfigurationProblem(f"It is no YAML that can be read: {error}")) from error
 
 
-def values(node: Node) -> Any:
-    """The value as JSON has it, numbers that are none among them. Dates are text, as in a schema's `format`."""
+def json_value(node: Node) -> Any:
+    """Return the value as in JSON, plus infinities and NaN. Dates are text, as in a schema's `format`."""
     known: dict[int, Any] = {}
 
-    def of(node: Node) -> Any:
-        # What an alias stands for is built once.
+    def convert(node: Node) -> Any:
+        # The value of an alias is built once.
         if node.kind == "scalar":
             return _value(node)
         if id(node) not in known:
-            known[id(node)] = [of(item) for item in node.items] if node.kind == "list" else mapping(node)
+            known[id(node)] = [convert(item) for item in node.items] if node.kind == "list" else mapping(node)
         return known[id(node)]
 
     def mapping(node: Node) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        # The first of several wins over those after it, and what the mapping has itself over all of them.
+        merged_values: dict[str, Any] = {}
+        # The first of several wins over those after it, and the mapping's own keys over all of them.
         for merged in reversed([*_merged(node)]):
-            found |= of(merged)
-        return found | {name: of(value) for name, (key, value) in node.fields.items() if not _is_merge(key)}
+            merged_values |= convert(merged)
+        return merged_values | {name: convert(value) for name, (key, value) in node.fields.items() if not _is_merge(key)}
 
-    return of(node)
+    return convert(node)
 
 
 def portable_text(text: str) -> tuple[str, list[Rewriting]]:
-    """Write a text so that readers of YAML 1.1 and 1.2 take it for what this site does, and say what was written otherwise.
+    """Return the text rewritten so that YAML 1.1 and 1.2 readers agree with this site, and the rewritings made.
 
-    All else stays to the letter. Raises Unreadable, also where nothing can be written that means the same.
+    Everything else is kept verbatim. Raises Unreadable, also if no text that means the same can be written.
     """
     before = compose(text)
     if not before.rewritings:
         return text, []
     parts, last = [], 0
-    for one in before.rewritings:
-        parts += [text[last : one.start], one.written]
-        last = one.end
+    for rewriting in before.rewritings:
+        parts += [text[last : rewriting.start], rewriting.written]
+        last = rewriting.end
     written = "".join([*parts, text[last:]])
     after = compose(written)
-    if after.rewritings or not (before.root and after.root and repr(values(before.root)) == repr(values(after.root))):
-        lines = ", ".join(str(one.line) for one in before.rewritings[:10])
+    if after.rewritings or not (before.root and after.root and repr(json_value(before.root)) == repr(json_value(after.root))):
+        lines = ", ".join(str(rewriting.line) for rewriting in before.rewritings[:10])
         message = f"Programs read this differently. Put what is text in quotes (lines {lines})."
-        raise Unreadable(Problem(message, before.rewritings[0].line))
+        raise Unreadable(ConfigurationProblem(message, before.rewritings[0].line))
     return written, before.rewritings
 
 
 class _Composer:
-    """Builds nodes from libyaml's events, and counts as it goes."""
+    """Builder of nodes from libyaml's events that counts as it goes."""
 
-    def __init__(self, text: str, most_nodes: int) -> None:
+    def __init__(self, text: str, max_nodes: int) -> None:
         self.document = Document()
-        self.most_nodes = most_nodes
+        self.max_nodes = max_nodes
         self.text = text.removeprefix("\ufeff")
         self.shift = len(text) - len(self.text)
         self.anchors: dict[str, Node | None] = {}
@@ -201,8 +204,8 @@ class _Composer:
             case yaml.DocumentStartEvent():
                 self.documents += 1
                 if self.documents > 1:
-                    raise Unreadable(Problem("It is more than one document; leave out the `---` here.", line, column))
-                self.document.version = event.version or NEWEST
+                    raise Unreadable(ConfigurationProblem("It is more than one document; leave out the `---` here.", line, column))
+                self.document.version = event.version or NEWEST_YAML
 
     def scalar(self, event: Any, line: int, column: int) -> None:
         text = event.value
@@ -212,12 +215,16 @@ class _Composer:
             reading = self.reading(text, tag, is_plain=is_plain)
         except TooManyDigits:
             raise OverLimit(
-                Problem(f"A number has more than {MAX_DIGITS} digits. Write it in quotes if it is text.", line, column)
+                ConfigurationProblem(f"A number has more than {MAX_DIGITS} digits. Write it in quotes if it is text.", line, column)
             ) from None
         except ValueError:
-            raise Unreadable(Problem(f"The tag !!{tag} does not fit {text[:40]!r}; leave it out.", line, column)) from None
+            raise Unreadable(
+                ConfigurationProblem(f"The tag !!{tag} does not fit {text[:40]!r}; leave it out.", line, column)
+            ) from None
         if reading[0] == "broken":
-            raise Unreadable(Problem(f"{text[:40]} is no date or number that exists. Quote it if it is text.", line, column))
+            raise Unreadable(
+                ConfigurationProblem(f"{text[:40]} is no date or number that exists. Quote it if it is text.", line, column)
+            )
         is_key = bool(self.stack) and self.stack[-1].kind == "map" and self.keys[-1] is None
         if is_plain and (written := portable(text, reading, is_key=is_key)) is not None:
             start, end = self.start(event) + self.shift, event.end_mark.index + self.shift
@@ -243,10 +250,12 @@ class _Composer:
     def alias(self, anchor: str, line: int, column: int) -> None:
         self.document.has_references = True
         if anchor not in self.anchors:
-            raise Unreadable(Problem(f"The alias *{anchor} stands for nothing: no &{anchor} comes before it.", line, column))
+            raise Unreadable(
+                ConfigurationProblem(f"The alias *{anchor} stands for nothing: no &{anchor} comes before it.", line, column)
+            )
         node = self.anchors[anchor]
         if node is None:
-            raise Unreadable(Problem(f"The alias *{anchor} stands within what it stands for.", line, column))
+            raise Unreadable(ConfigurationProblem(f"The alias *{anchor} stands within what it stands for.", line, column))
         self.add(node, line=line, column=column)
 
     def open(self, kind: str, own: str, event: Any, line: int, column: int) -> None:
@@ -270,7 +279,9 @@ class _Composer:
             return
         self.document.has_references = True
         if anchor in self.anchors:
-            raise Unreadable(Problem(f"The anchor &{anchor} is given twice. Give the second another name.", line, column))
+            raise Unreadable(
+                ConfigurationProblem(f"The anchor &{anchor} is given twice. Give the second another name.", line, column)
+            )
         self.anchors[anchor] = node
 
     def add(self, node: Node, *, line: int = 0, column: int = 0) -> None:
@@ -278,17 +289,19 @@ class _Composer:
         self.put(node)
 
     def count(self, node: Node, height: int, line: int, column: int) -> None:
-        """Refuse before it is built: what an alias stands for counts each time."""
+        """Raise OverLimit before a node is built; the value of an alias counts each time."""
         self.nodes += node.size
         self.weight += node.weight
-        if self.nodes > self.most_nodes:
-            raise OverLimit(Problem(f"It holds more than {self.most_nodes:,} values.", line, column))
+        if self.nodes > self.max_nodes:
+            raise OverLimit(ConfigurationProblem(f"It holds more than {self.max_nodes:,} values.", line, column))
         if self.weight > MAX_BYTES:
             raise OverLimit(
-                Problem(f"It holds more than {MAX_BYTES // 1_000_000} MB once each alias is written out.", line, column)
+                ConfigurationProblem(
+                    f"It holds more than {MAX_BYTES // 1_000_000} MB once each alias is written out.", line, column
+                )
             )
         if len(self.stack) + height > MAX_DEPTH:
-            raise OverLimit(Problem(f"It is nested deeper than {MAX_DEPTH} levels.", line, column))
+            raise OverLimit(ConfigurationProblem(f"It is nested deeper than {MAX_DEPTH} levels.", line, column))
 
     def put(self, node: Node) -> None:
         if not self.stack:
@@ -308,21 +321,23 @@ class _Composer:
 
     def pair(self, above: Node, key: Node, value: Node) -> None:
         if key.kind != "scalar":
-            raise Unreadable(Problem("A name is a list or a mapping. Names are single values.", key.line, key.column))
+            raise Unreadable(ConfigurationProblem("A name is a list or a mapping. Names are single values.", key.line, key.column))
         if _is_merge(key):
             self.document.has_references = True
             merged = value.items if value.kind == "list" else [value]
-            if any(one.kind != "map" for one in merged):
-                raise Unreadable(Problem("`<<` takes a mapping, or a list of mappings.", key.line, key.column))
+            if any(item.kind != "map" for item in merged):
+                raise Unreadable(ConfigurationProblem("`<<` takes a mapping, or a list of mappings.", key.line, key.column))
         if (name := _name(key)) in above.fields:
-            raise Unreadable(Problem(f"The name {name} is given twice, a duplicate. Leave one out.", key.line, key.column))
+            raise Unreadable(
+                ConfigurationProblem(f"The name {name} is given twice, a duplicate. Leave one out.", key.line, key.column)
+            )
         above.fields[name] = (key, value)
 
     def tag(self, tag: str | None, known: tuple[str, ...], line: int, column: int) -> str:
         if tag in (None, "!"):
             return "" if tag is None else "str"
         if tag.removeprefix(_PREFIX) not in known:
-            raise Unreadable(Problem(f"The tag {tag} is not taken; write the value without it.", line, column))
+            raise Unreadable(ConfigurationProblem(f"The tag {tag} is not taken; write the value without it.", line, column))
         return tag.removeprefix(_PREFIX)
 
 
@@ -342,15 +357,15 @@ def _value(node: Node) -> Any:
 
 
 def _name(key: Node) -> str:
-    """A name as JSON would have it: 16 and 0x10 are one."""
+    """Return a name as JSON has it: 16 and 0x10 are the same."""
     value = _value(key)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
 
 
-def _told(error: yaml.MarkedYAMLError, text: str) -> Problem:
-    # A quote or a bracket that is never closed: where it was opened says more than where the text ends.
+def _parser_problem(error: yaml.MarkedYAMLError, text: str) -> ConfigurationProblem:
+    # An unclosed quote or bracket: the position where it was opened says more than the end of the text.
     problem = str(error.problem or "")
     at_end = error.problem_mark is not None and not text.removeprefix("\ufeff")[error.problem_mark.index :].strip()
     is_open = "end of stream" in problem or (at_end and error.context_mark is not None)
@@ -360,4 +375,4 @@ def _told(error: yaml.MarkedYAMLError, text: str) -> Problem:
     message = f"{problem} ({error.context})" if error.context else problem
     if mark and text.removeprefix("\ufeff")[mark.index : mark.index + 1] == "\t":
         message = "a tab where YAML wants spaces"
-    return Problem(f"It is no YAML that can be read: {message or 'it is broken'}.", line, column)
+    return ConfigurationProblem(f"It is no YAML that can be read: {message or 'it is broken'}.", line, column)

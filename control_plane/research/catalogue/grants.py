@@ -1,4 +1,4 @@
-"""Granting several analyses to several groups at once: one deployment for each group."""
+"""Grants of several analyses to several groups at once: one deployment for each group."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment, Stack
 
-Which = Literal["default", "all", "some"]
+AnalysisSelection = Literal["default", "all", "some"]
 MAX_GROUPS, MAX_ANALYSES = 500, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a grant would change in one group: the analyses that it would get, or get to another extent.
+class GrantPlan:
+    """Changes that a grant makes in one group: analyses that it gets, or gets with another level.
 
     `narrowed` are those of them that it may write in now, and only read then.
     """
@@ -31,8 +31,8 @@ class Plan:
     narrowed: tuple[Analysis, ...] = ()
 
 
-def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
-    """The default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
+def select_analyses(which: AnalysisSelection, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
+    """Return the default analyses (those not made for certain groups), all, or those with these slugs; never a retired one."""
     match which:
         case "all":
             return Analysis.objects.offered()
@@ -42,24 +42,23 @@ def analyses_of(which: Which, slugs: Iterable[str] = ()) -> QuerySet[Analysis]:
             return Analysis.objects.offered().filter(slug__in=list(slugs))
 
 
-def plan(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[Plan]:
-    """What granting would change, group by group; those it would not change are left out. In one query."""
+def plan_grants(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level) -> list[GrantPlan]:
+    """Return the changes that granting makes, group by group, without groups that it does not change. One query."""
     wanted = Grant.objects.wanted().filter(group__in=groups).values_list("group_id", "analysis_id", "level")
     held = {(group, analysis): had for group, analysis, had in wanted}
     plans = []
     for group in groups:
-        changed = tuple(one for one in analyses if held.get((group.pk, one.pk)) != level)
-        # Whatever else it has can only be more.
-        narrowed = tuple(one for one in changed if level == Grant.Level.READ_ONLY and (group.pk, one.pk) in held)
-        plans.append(Plan(group, changed, narrowed))
-    return [one for one in plans if one.analyses]
+        changed = tuple(analysis for analysis in analyses if held.get((group.pk, analysis.pk)) != level)
+        # A group that has another level than read-only can write.
+        narrowed = tuple(analysis for analysis in changed if level == Grant.Level.READ_ONLY and (group.pk, analysis.pk) in held)
+        plans.append(GrantPlan(group, changed, narrowed))
+    return [plan for plan in plans if plan.analyses]
 
 
 def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: Grant.Level, actor: Actor) -> list[Deployment]:
-    """Let the groups use the analyses. What a group has to that extent already is left as it is. One deployment for each group.
+    """Grant the analyses to the groups: one deployment for each group. Grants that exist with that level are left as they are.
 
-    All or nothing: what one group is refused (a limit, retirement) is said, and no group was changed. Raises Refused or
-    PermissionDenied.
+    All or nothing: if one group is refused (a limit, retirement), no group is changed. Raises Refused or PermissionDenied.
     """
     require_administrator(actor)
     if not analyses or not groups:
@@ -67,9 +66,9 @@ def grant_many(*, analyses: Sequence[Analysis], groups: Sequence[Group], level: 
     if len(groups) > MAX_GROUPS or len(analyses) > MAX_ANALYSES:
         raise Refused(f"At most {MAX_ANALYSES} analyses and {MAX_GROUPS} groups at once. Nothing was changed.")
     with transaction.atomic():
-        # In one order, so that two who do this at once wait for each other instead of for ever; before looking at what the
-        # groups have, so that whoever is second leaves alone what the first has granted.
-        list(Stack.objects.select_for_update().filter(pk__in=[one.stack_id for one in groups]).order_by("pk"))
+        # Locked in one order, so that two grants at once do not deadlock; and before the groups' grants are read, so that the
+        # second leaves alone what the first has granted.
+        list(Stack.objects.select_for_update().filter(pk__in=[group.stack_id for group in groups]).order_by("pk"))
         refuse_retired_analyses(analyses)
-        planned = sorted(plan(analyses=analyses, groups=groups, level=level), key=lambda one: one.group.stack_id)
-        return [grant_analyses(analyses=one.analyses, group=one.group, level=level, actor=actor) for one in planned]
+        planned = sorted(plan_grants(analyses=analyses, groups=groups, level=level), key=lambda plan: plan.group.stack_id)
+        return [grant_analyses(analyses=plan.analyses, group=plan.group, level=level, actor=actor) for plan in planned]

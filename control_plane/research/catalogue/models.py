@@ -1,4 +1,4 @@
-"""What people are told of an analysis, and who asks to use it."""
+"""Catalogue entries of analyses, and requests for access to them."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Receivers of the signals that floors below send: analyses whose making failed or was cancelled are left out."""
+"""Receivers of signals from floors below: analyses whose buckets were not made are left out."""
 
 from collections.abc import Mapping
 
@@ -13,12 +13,12 @@ from control_plane.research.catalogue.unmade import leave_out_cancelled
 
 @receiver(deployment_cancelled, dispatch_uid="catalogue")
 def on_deployment_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor, **_: object) -> Deployment | None:
-    """Leave out the analyses that it was to make."""
+    """Leave out the analyses whose buckets the deployment was to make."""
     return leave_out_cancelled(deployment=deployment, stack=stack, actor=actor)
 
 
 @receiver(deployment_failed, dispatch_uid="catalogue")
 def on_deployment_failed(*, deployment: Deployment, reasons: Mapping[str, str], **_: object) -> None:
-    """Have the analyses left out whose buckets made a storage stack's deployment fail, so that the rest is deployed."""
+    """Leave out the analyses whose buckets made a storage stack's deployment fail, so that the rest is deployed."""
     if reasons and deployment.stack.kind == Stack.Kind.PLATFORM:
         leave_out_unmade.enqueue(deployment.stack_id, dict(reasons))

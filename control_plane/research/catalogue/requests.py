@@ -1,4 +1,4 @@
-"""Asking for an analysis, and deciding about it."""
+"""Requests for access to an analysis, and the decisions about them."""
 
 from django.db import IntegrityError, transaction
 from django.urls import reverse
@@ -17,11 +17,11 @@ from control_plane.base.audit.models import record
 from control_plane.base.audit.refusals import NotYours
 from control_plane.research.catalogue.models import AccessRequest
 
-REASON_CHARACTERS = 400
+MAX_REASON_CHARACTERS = 400
 
 
-def ask(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> AccessRequest:
-    """Ask, as a member of the group, that it may use the analysis.
+def request_analysis(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> AccessRequest:
+    """Request access to the analysis for the group, as a member of it.
 
     Raises AlreadyGranted, AlreadyAsked, AnalysisRetired, BeingRetired or NotYours.
     """
@@ -35,7 +35,7 @@ def ask(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> Acces
         with transaction.atomic():
             refuse_retired_analyses([analysis])
             request = AccessRequest.objects.create(
-                group=group, analysis=analysis, asked_by=user, reason=" ".join(reason.split())[:REASON_CHARACTERS]
+                group=group, analysis=analysis, asked_by=user, reason=" ".join(reason.split())[:MAX_REASON_CHARACTERS]
             )
             record(actor, "analysis.ask", f"{analysis.slug} for {group.slug}", reason=request.reason)
             why = [f"Why: {request.reason}"] if request.reason else []
@@ -53,7 +53,7 @@ def ask(*, group: Group, analysis: Analysis, reason: str, actor: Actor) -> Acces
 
 
 def withdraw(request: AccessRequest, *, actor: Actor) -> None:
-    """Take it back. Who asked, the group's managers, and administrators may. Raises NotOpen or NotYours."""
+    """Withdraw the request. The person who asked, the group's managers and administrators may. Raises NotOpen or NotYours."""
     if not (
         actor.is_operator or actor.user == request.asked_by or manages(actor.user, request.group) or is_administrator(actor.user)
     ):
@@ -64,7 +64,7 @@ def withdraw(request: AccessRequest, *, actor: Actor) -> None:
 
 
 def approve(request: AccessRequest, *, level: Grant.Level, actor: Actor, note: str = "") -> AccessRequest:
-    """Let the group use it. Administrators may. Raises NotOpen, LimitReached or PermissionDenied."""
+    """Grant the analysis to the group. Administrators may. Raises NotOpen, LimitReached or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
         _decide(request, AccessRequest.State.APPROVED, actor, note)
@@ -76,17 +76,19 @@ def approve(request: AccessRequest, *, level: Grant.Level, actor: Actor, note: s
         request.save(update_fields=["deployment"])
         record(actor, "analysis.ask_approved", _target(request), level=level.value)
         said = f"{request.group.name} may use {request.analysis.name}; AWS has it in about a minute."
-        _tell(request, f"You may use {request.analysis.name}", said)
+        _notify_asker(request, f"You may use {request.analysis.name}", said)
     return request
 
 
 def decline(request: AccessRequest, *, note: str, actor: Actor) -> AccessRequest:
-    """Say no, and why. Administrators may. Raises NotOpen or PermissionDenied."""
+    """Decline the request with a note. Administrators may. Raises NotOpen or PermissionDenied."""
     require_administrator(actor)
     with transaction.atomic():
         _decide(request, AccessRequest.State.DECLINED, actor, note)
         record(actor, "analysis.ask_declined", _target(request), note=request.note)
-        _tell(request, f"{request.analysis.name} was not granted", f"{request.group.name} was not given {request.analysis.name}.")
+        _notify_asker(
+            request, f"{request.analysis.name} was not granted", f"{request.group.name} was not given {request.analysis.name}."
+        )
     return request
 
 
@@ -95,9 +97,9 @@ def _decide(request: AccessRequest, state: AccessRequest.State, actor: Actor, no
         "state": state,
         "decided_at": timezone.now(),
         "decided_by": actor.label,
-        "note": " ".join(note.split())[:REASON_CHARACTERS],
+        "note": " ".join(note.split())[:MAX_REASON_CHARACTERS],
     }
-    # Whoever is first decides.
+    # The first decision counts.
     if not AccessRequest.objects.filter(pk=request.pk, state=AccessRequest.State.WAITING).update(**fields):
         request.refresh_from_db()
         raise NotOpen(f"This was decided already: {request.get_state_display()}. Nothing was changed.")
@@ -105,7 +107,7 @@ def _decide(request: AccessRequest, state: AccessRequest.State, actor: Actor, no
         setattr(request, name, value)
 
 
-def _tell(request: AccessRequest, subject: str, said: str) -> None:
+def _notify_asker(request: AccessRequest, subject: str, said: str) -> None:
     asker: User = request.asked_by
     if not asker.is_active:
         return

@@ -1,7 +1,7 @@
-"""Readings of a YAML scalar without quotes: by this site (YAML 1.2), and by readers of YAML 1.1, such as PyYAML.
+"""Readings of a plain YAML scalar: by this site (YAML 1.2), and by YAML 1.1 readers such as PyYAML.
 
-The two versions take the same letters for different values: `on`, `no`, `12:30:00`, `010` and `1e5` are a switch, a switch, a
-number of base 60, a number of base 8 and text to the one, and text, text, text, ten and a number to the other.
+The versions read the same letters as different values: `on`, `no`, `12:30:00`, `010` and `1e5` are, in 1.1, a boolean, a boolean,
+a base 60 number, a base 8 number and text; in 1.2 text, text, text, ten and a number.
 Sources: yaml.org/type (1.1), yaml.org/spec/1.2.2 chapter 10 (1.2), and PyYAML's `resolver.py`, which leaves out `y` and `n`.
 """
 
@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 Kind = Literal["text", "bool", "int", "float", "null", "timestamp", "merge", "broken"]
 Reading = tuple[Kind, Any]
-Version = tuple[int, int]
+YamlVersion = tuple[int, int]
 
 MAX_DIGITS = 400
-NEWEST: Version = (1, 2)
+NEWEST_YAML: YamlVersion = (1, 2)
 
 _ORDINARY = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _ORDINARY_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
@@ -48,13 +48,13 @@ _ODD = re.compile(r"[-+]?\.?_[0-9_]*")
 
 
 class TooManyDigits(ValueError):
-    """A number that is longer than MAX_DIGITS."""
+    """Number that is longer than MAX_DIGITS."""
 
 
-def read_scalar(text: str, version: Version = NEWEST) -> Reading:
-    """Read a scalar without quotes as this site does, in the version that its document names.
+def read_scalar(text: str, version: YamlVersion = NEWEST_YAML) -> Reading:
+    """Read a plain scalar as this site does, by the YAML version of its document.
 
-    Raises TooManyDigits for what either version takes for a number of more than MAX_DIGITS characters.
+    Raises TooManyDigits if either version takes it for a number of more than MAX_DIGITS characters.
     """
     if text and text[0] not in _FIRST:
         return "text", text
@@ -69,7 +69,7 @@ def is_number(text: str) -> bool:
 
 
 def portable(text: str, reading: Reading, *, is_key: bool = False) -> str | None:
-    """Write a scalar so that readers of YAML 1.1 and 1.2 take it for what this site does; None where it is so already.
+    """Return a spelling that YAML 1.1 and 1.2 readers read as this site does; None if the text is one already.
 
     Dates stay as they are: most readers of both versions know them, and the others take them for text.
     """
@@ -86,24 +86,24 @@ def portable(text: str, reading: Reading, *, is_key: bool = False) -> str | None
 
 
 def is_ambiguous(text: str) -> bool:
-    """Tell whether text that is written without quotes is something else to readers of YAML 1.1."""
+    """Tell whether YAML 1.1 readers take the plain text for something other than text."""
     return bool(text) and text[0] in _FIRST and _read_11(text)[0] != "text"
 
 
 def read_tagged(kind: str, text: str) -> Reading:
-    """Read a scalar that has one of YAML's own tags. Raises ValueError for what readers of the versions may differ on."""
+    """Read a scalar that has one of YAML's own tags. Raises ValueError if readers of the versions may disagree on it."""
     if kind == "str":
         return "text", text
     if len(text) > MAX_DIGITS and is_number(text):
         raise TooManyDigits
-    found, value = _read_12(text)
-    if not _alike(_read_11(text), (found, value)) or (kind, found) == ("int", "float"):
+    found_kind, value = _read_12(text)
+    if not _alike(_read_11(text), (found_kind, value)) or (kind, found_kind) == ("int", "float"):
         raise ValueError(text)
-    if kind == "float" and found == "int":
+    if kind == "float" and found_kind == "int":
         return "float", float(value)
-    if kind != found:
+    if kind != found_kind:
         raise ValueError(text)
-    return found, value
+    return found_kind, value
 
 
 def _read_12(text: str) -> Reading:
@@ -142,9 +142,9 @@ def _read_common(text: str) -> Reading:
         return "float", float(text.replace(".", "", 1).lower())
     if text == "<<":
         return "merge", text
-    if (found := _TIMESTAMP.fullmatch(text)) and (_DATE.fullmatch(text) or found[4]):
+    if (match := _TIMESTAMP.fullmatch(text)) and (_DATE.fullmatch(text) or match[4]):
         try:
-            return "timestamp", _time(found)
+            return "timestamp", _parse_timestamp(match)
         except ValueError:
             return "broken", text
     return "text", text
@@ -172,20 +172,20 @@ def _base_60(text: str, make: type[int] | type[float]) -> float | int:
     return sign * (total * 60 + make(last))
 
 
-def _time(found: "re.Match[str]") -> date:
-    day = date(int(found[1]), int(found[2]), int(found[3]))
-    if not found[4]:
+def _parse_timestamp(match: "re.Match[str]") -> date:
+    day = date(int(match[1]), int(match[2]), int(match[3]))
+    if not match[4]:
         return day
-    micro = int((found[7] or "")[:6].ljust(6, "0"))
-    zone = UTC if found[8] else None
-    if found[9]:
-        away = timedelta(hours=int(found[10]), minutes=int(found[11] or 0))
-        zone = timezone(-away if found[9] == "-" else away)
-    return datetime(day.year, day.month, day.day, int(found[4]), int(found[5]), int(found[6]), micro, zone)
+    micro = int((match[7] or "")[:6].ljust(6, "0"))
+    zone = UTC if match[8] else None
+    if match[9]:
+        away = timedelta(hours=int(match[10]), minutes=int(match[11] or 0))
+        zone = timezone(-away if match[9] == "-" else away)
+    return datetime(day.year, day.month, day.day, int(match[4]), int(match[5]), int(match[6]), micro, zone)
 
 
-def _alike(one: Reading, other: Reading) -> bool:
-    return _kind_value(one) == _kind_value(other)
+def _alike(first: Reading, second: Reading) -> bool:
+    return _kind_value(first) == _kind_value(second)
 
 
 def _kind_value(reading: Reading) -> tuple[str, str]:

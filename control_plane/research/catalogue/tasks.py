@@ -1,4 +1,4 @@
-"""What a worker does about analyses, beside deploying."""
+"""Tasks of workers about analyses, besides deployments."""
 
 from django_tasks import task
 
@@ -7,5 +7,5 @@ from control_plane.research.catalogue.unmade import leave_out
 
 @task()
 def leave_out_unmade(stack_id: int, reasons: dict[str, str]) -> None:
-    """See `unmade.leave_out`."""
+    """Leave out analyses whose buckets AWS could not make; see `unmade.leave_out`."""
     leave_out(stack_id, reasons)

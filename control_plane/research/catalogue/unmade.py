@@ -1,4 +1,4 @@
-"""Analyses whose bucket AWS has not made: left out where it cannot, so that nothing else stops; tried again, renamed, removed."""
+"""Analyses whose bucket AWS has not made: leaving them out so that the rest is deployed, retrying, renaming and removing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,62 +20,64 @@ from control_plane.deployments.requests import lock
 from control_plane.research.catalogue.models import AccessRequest
 from stacks.manifest import names
 
-REASON_CHARACTERS = 1000
+MAX_REASON_CHARACTERS = 1000
 # Groups and requests that a refusal names.
 MAX_NAMED = 5
 
 
 def leave_out(stack_id: int, reasons: Mapping[str, str]) -> list[Analysis]:
-    """Leave out the analyses whose buckets made a storage stack's deployment fail, and have the rest deployed. For a worker.
+    """Leave out the analyses whose buckets made a storage stack's deployment fail, and deploy the rest. For a worker.
 
-    `reasons` are CloudFormation's, by the logical ids of what it could not make. A bucket that it has made is never left out.
+    `reasons` are CloudFormation's, by logical id of the resource that failed. A bucket that exists is never left out.
     Returns the analyses.
     """
     with transaction.atomic():
         stack = lock(stack_id)
-        found = [one for one in _not_made(stack) if names.bucket_logical_id(one.bucket) in reasons]
-        for one in found:
-            one.unmade_reason = reasons[names.bucket_logical_id(one.bucket)][:REASON_CHARACTERS] or "AWS gave no reason."
-        _go_on_without(found, stack, "which AWS could not make", Actor.system("engine"), next_days(stack))
-    return found
+        left_out = [analysis for analysis in _not_made(stack) if names.bucket_logical_id(analysis.bucket) in reasons]
+        for analysis in left_out:
+            analysis.unmade_reason = (
+                reasons[names.bucket_logical_id(analysis.bucket)][:MAX_REASON_CHARACTERS] or "AWS gave no reason."
+            )
+        _deploy_without(left_out, stack, "which AWS could not make", Actor.system("engine"), next_days(stack))
+    return left_out
 
 
 def leave_out_cancelled(*, deployment: Deployment, stack: Stack, actor: Actor) -> Deployment | None:
-    """Leave out the analyses that a cancelled deployment was to make, and keep earlier versions as AWS does now.
+    """Leave out the analyses of a cancelled deployment, and keep earlier versions for as long as AWS does now.
 
-    In the caller's transaction; see `signals.deployment_cancelled`.
+    Runs in the caller's transaction; see `signals.deployment_cancelled`.
     """
     if stack.kind != Stack.Kind.PLATFORM:
         return None
-    found = [one for one in _not_made(stack) if one.added_generation <= deployment.generation]
-    for one in found:
-        one.unmade_reason = f"Cancelled by {actor.label} before AWS had made it."
+    left_out = [analysis for analysis in _not_made(stack) if analysis.added_generation <= deployment.generation]
+    for analysis in left_out:
+        analysis.unmade_reason = f"Cancelled by {actor.label} before AWS had made it."
     days, last = days_after_cancelling(stack), last_manifest(stack)
-    if not found and last is not None and last.earlier_versions_days != days:
+    if not left_out and last is not None and last.earlier_versions_days != days:
         return request_with_days(stack, "Keeping earlier versions as before", actor, days)
-    return _go_on_without(found, stack, "which was cancelled", actor, days)
+    return _deploy_without(left_out, stack, "which was cancelled", actor, days)
 
 
 def _not_made(stack: Stack) -> QuerySet[Analysis]:
     return Analysis.objects.wanted().filter(stack=stack, added_generation__gt=stack.deployed_generation).order_by("slug")
 
 
-def _go_on_without(found: Sequence[Analysis], stack: Stack, why: str, actor: Actor, days: int | None) -> Deployment | None:
-    if not found:
+def _deploy_without(left_out: Sequence[Analysis], stack: Stack, why: str, actor: Actor, days: int | None) -> Deployment | None:
+    if not left_out:
         return None
-    for analysis in found:
+    for analysis in left_out:
         analysis.save(update_fields=["unmade_reason"])
-    slugs = ", ".join(one.slug for one in found)
+    slugs = ", ".join(analysis.slug for analysis in left_out)
     deployment = request_with_days(stack, f"Going on without {slugs}, {why}"[:400], actor, days)
-    for analysis in found:
+    for analysis in left_out:
         after = {"bucket": analysis.bucket, "reason": analysis.unmade_reason}
         record(actor, "analysis.leave_out", f"analysis {analysis.slug}", after=after, deployment=deployment.pk)
-        _bring_groups(analysis, f"Taking back the right to {analysis.bucket}, {why}", actor)
+        _redeploy_groups(analysis, f"Taking back the right to {analysis.bucket}, {why}", actor)
     return deployment
 
 
 def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
-    """Have AWS make the bucket of an analysis that was left out.
+    """Retry making the bucket of an analysis that was left out.
 
     Raises BucketMade, BucketTaken, BucketNotAsked or PermissionDenied.
     """
@@ -84,9 +86,9 @@ def try_again(*, analysis: Analysis, actor: Actor) -> Deployment:
         raise BucketMade(f"{analysis.name} was not left out, so there is nothing to try again. Nothing was changed.")
     require_free(analysis.bucket)
     with transaction.atomic():
-        stack, analysis = _locked(analysis)
+        stack, analysis = _lock_analysis(analysis)
         _refuse_made(analysis, stack)
-        deployment = _have_made(analysis, stack, f"Trying to make the bucket {analysis.bucket} again", actor)
+        deployment = _request_bucket(analysis, stack, f"Trying to make the bucket {analysis.bucket} again", actor)
         record(actor, "analysis.try_again", f"analysis {analysis.slug}", deployment=deployment.pk)
     return deployment
 
@@ -108,10 +110,12 @@ def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deploymen
         raise NameTaken(f"The bucket {bucket!r} is that of the analysis {other.slug!r}. Nothing was changed.")
     require_free(bucket)
     with transaction.atomic(), name_taken_on_conflict(f"The bucket {bucket!r}"):
-        stack, analysis = _locked(analysis)
+        stack, analysis = _lock_analysis(analysis)
         _refuse_made(analysis, stack)
         before, analysis.bucket = analysis.bucket, bucket
-        deployment = _have_made(analysis, stack, f"Making the bucket {bucket} of {analysis.name} instead of {before}"[:400], actor)
+        deployment = _request_bucket(
+            analysis, stack, f"Making the bucket {bucket} of {analysis.name} instead of {before}"[:400], actor
+        )
         record(
             actor,
             "analysis.rename_bucket",
@@ -124,16 +128,16 @@ def rename_bucket(*, analysis: Analysis, bucket: str, actor: Actor) -> Deploymen
 
 
 def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> Deployment | None:
-    """Remove an analysis whose bucket was never made, and what the catalogue says of it. There is no way back.
+    """Remove an analysis whose bucket was never made, and its catalogue entry, for good.
 
     `confirmation` is its slug. Returns the deployment that leaves the bucket out, or None if it was left out before. Raises
-    BucketMade, NameTaken where something still refers to it, or PermissionDenied.
+    BucketMade, NameTaken if something still refers to it, or PermissionDenied.
     """
     require_administrator(actor)
     if confirmation.strip() != analysis.slug:
         raise NameTaken(f"Type the analysis’s slug, {analysis.slug}, to confirm. Nothing was changed.")
     with transaction.atomic():
-        stack, analysis = _locked(analysis)
+        stack, analysis = _lock_analysis(analysis)
         _refuse_made(analysis, stack)
         _refuse_granted(analysis)
         before = {"bucket": analysis.bucket, "name": analysis.name, "reason": analysis.unmade_reason}
@@ -157,30 +161,32 @@ def remove_analysis(*, analysis: Analysis, confirmation: str, actor: Actor) -> D
 
 
 def is_unmade(analysis: Analysis) -> bool:
-    """Whether it can be renamed or removed: its bucket was never made, and is not being made."""
+    """Tell whether the analysis can be renamed or removed: its bucket was never made, and is not being made."""
     return not _why_made(analysis, analysis.stack)
 
 
-def _locked(analysis: Analysis) -> tuple[Stack, Analysis]:
+def _lock_analysis(analysis: Analysis) -> tuple[Stack, Analysis]:
     stack = lock(analysis.stack_id)
     analysis = Analysis.objects.select_for_update().get(pk=analysis.pk)
     analysis.stack = stack
     return stack, analysis
 
 
-def _have_made(analysis: Analysis, stack: Stack, summary: str, actor: Actor) -> Deployment:
+def _request_bucket(analysis: Analysis, stack: Stack, summary: str, actor: Actor) -> Deployment:
     analysis.unmade_reason, analysis.added_generation = "", stack.generation + 1
     analysis.save(update_fields=["bucket", "unmade_reason", "added_generation"])
     deployment = request_storage_deployment(stack, summary, actor)
-    _bring_groups(analysis, f"Letting the group use the bucket {analysis.bucket} of {analysis.name}", actor)
+    _redeploy_groups(analysis, f"Letting the group use the bucket {analysis.bucket} of {analysis.name}", actor)
     return deployment
 
 
-def _bring_groups(analysis: Analysis, summary: str, actor: Actor) -> None:
-    """Have the groups that were granted the analysis hold the right to its bucket, or not any more."""
+def _redeploy_groups(analysis: Analysis, summary: str, actor: Actor) -> None:
+    """Deploy the groups that were granted the analysis, so that their right to its bucket is given or taken."""
     granted = Grant.objects.wanted().filter(analysis=analysis, group__retired_at=None, group__stack__is_retired=False)
     # In one order, as everywhere that locks several.
-    stacks = {one.pk: one for one in Stack.objects.select_for_update().filter(pk__in=granted.values("group__stack")).order_by("pk")}
+    stacks = {
+        stack.pk: stack for stack in Stack.objects.select_for_update().filter(pk__in=granted.values("group__stack")).order_by("pk")
+    }
     for group in Group.objects.filter(stack__in=stacks).order_by("stack"):
         group.stack = stacks[group.stack_id]
         request_group_deployment(group, summary[:400], actor)
@@ -192,7 +198,7 @@ def _refuse_made(analysis: Analysis, stack: Stack) -> None:
 
 
 def _why_made(analysis: Analysis, stack: Stack) -> str:
-    """Why AWS has the bucket, or may have it; empty where it certainly has not."""
+    """Return why AWS has the bucket, or may have it; empty if it certainly has not."""
     if stack.needs_decision or stack.known_generation is not None:
         return f"This database was restored, and AWS may hold more of {stack.title} than it says. Have the stack checked first."
     if analysis.unmade_reason:

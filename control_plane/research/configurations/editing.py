@@ -1,4 +1,4 @@
-"""Values of a configuration that a form changes: read so that comments stay, and written so that every reader takes them alike."""
+"""Edits of a configuration by a form: comments stay, and every YAML reader takes the values alike."""
 
 import re
 from io import StringIO
@@ -10,44 +10,44 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarfloat import ScalarFloat
 from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
-from control_plane.research.catalogue.documents import OverLimit, Problem, Unreadable, compose, portable_text
-from control_plane.research.catalogue.scalars import MAX_DIGITS, NEWEST, is_ambiguous, read_scalar
+from control_plane.research.catalogue.documents import ConfigurationProblem, OverLimit, Unreadable, compose, portable_text
+from control_plane.research.catalogue.scalars import MAX_DIGITS, NEWEST_YAML, is_ambiguous, read_scalar
 
-# More than this nobody fills in as a form, and reading it for one takes a second: it is changed as text.
+# Larger texts are edited as text: nobody fills in so long a form, and reading it takes a second.
 MAX_FORM_VALUES = 1_000
-# What ruamel.yaml raises for text that looks like YAML and is none, besides its own.
-NO_YAML = (YAMLError, ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError, AttributeError)
+# Errors of ruamel.yaml for text that looks like YAML and is not: its own, and others.
+RUAMEL_ERRORS = (YAMLError, ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError, AttributeError)
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]+")
 
 
-def editable(text: str) -> CommentedMap:
-    """The text as a mapping that keeps its comments. Raises Unreadable where no form can be made of it.
+def load_editable(text: str) -> CommentedMap:
+    """Return the text as a mapping that keeps its comments. Raises Unreadable if no form can be made of it.
 
-    None is where one value stands at several places: a field would change it at all of them.
+    That includes texts in which one value is used at several places: a field would change it at all of them.
     """
-    document = compose(text, most_nodes=MAX_FORM_VALUES)
-    if document.has_references or document.version != NEWEST:
-        raise Unreadable(Problem("It has anchors, merge keys or a %YAML line, so it is changed as text."))
-    loaded = _loaded(text)
+    document = compose(text, max_nodes=MAX_FORM_VALUES)
+    if document.has_references or document.version != NEWEST_YAML:
+        raise Unreadable(ConfigurationProblem("It has anchors, merge keys or a %YAML line, so it is changed as text."))
+    loaded = _load(text)
     if not isinstance(loaded, CommentedMap):
-        raise Unreadable(Problem("A configuration is a mapping: `name: value` lines.", 1, 1))
+        raise Unreadable(ConfigurationProblem("A configuration is a mapping: `name: value` lines.", 1, 1))
     return loaded
 
 
-def fragment(typed: str) -> Any:
-    """A value written as YAML, by the same rules as a whole configuration. Raises Unreadable."""
-    return _loaded(portable_text(typed)[0])
+def parse_fragment(typed: str) -> Any:
+    """Return a value written as YAML, by the rules for whole configurations. Raises Unreadable."""
+    return _load(portable_text(typed)[0])
 
 
-def _loaded(text: str) -> Any:
+def _load(text: str) -> Any:
     try:
-        return _editor().load(text)
-    except NO_YAML as error:
-        raise Unreadable(Problem(f"It is no YAML that can be read: {error}")) from error
+        return _yaml_editor().load(text)
+    except RUAMEL_ERRORS as error:
+        raise Unreadable(ConfigurationProblem(f"It is no YAML that can be read: {error}")) from error
 
 
-def _editor() -> YAML:
-    """What reads and writes YAML so that comments and order stay."""
+def _yaml_editor() -> YAML:
+    """Return a YAML reader and writer that keeps comments and order."""
     yaml = YAML(typ="rt", pure=True)
     yaml.preserve_quotes = True
     yaml.allow_duplicate_keys = False
@@ -55,25 +55,25 @@ def _editor() -> YAML:
     return yaml
 
 
-def number(typed: str) -> Any:
-    """A number that was typed into a field of its own; None for nothing. What is no number stays text. Raises OverLimit."""
+def parse_number(typed: str) -> Any:
+    """Return the number typed into a field; None if empty, the text if it is not a number. Raises OverLimit."""
     typed = typed.strip()
     if not typed:
         return None
     if len(typed) > MAX_DIGITS:
-        raise OverLimit(Problem(f"A number has at most {MAX_DIGITS} digits."))
+        raise OverLimit(ConfigurationProblem(f"A number has at most {MAX_DIGITS} digits."))
     for make in (int, float):
         try:
             value = make(typed)
         except ValueError:
             continue
-        # Of more than a number can be there would be left that it is infinite.
+        # A number that is too large would become infinity.
         return typed if any(letter.isdigit() for letter in typed) and value in (float("inf"), float("-inf")) else value
     return typed
 
 
-def scalar(typed: str) -> Any:
-    """One line of a list: a number, true or false, nothing, or else text. Raises OverLimit."""
+def parse_scalar(typed: str) -> Any:
+    """Return the value of a line of a list: a number, true or false, null, or else text. Raises OverLimit."""
     if _DECIMAL.fullmatch(typed) and len(typed) <= MAX_DIGITS:
         # As it was typed, 0.10 too.
         point = typed.index(".")
@@ -85,13 +85,13 @@ def scalar(typed: str) -> Any:
     except Unreadable:
         root = None
     if root is None or root.kind != "scalar":
-        return quoted(typed)
+        return quote_ambiguous(typed)
     kind, value = root.reading
-    return quoted(value) if kind == "text" else value
+    return quote_ambiguous(value) if kind == "text" else value
 
 
-def quoted(value: Any) -> Any:
-    """Text in quotes where readers of YAML 1.1 take it for something else without them."""
+def quote_ambiguous(value: Any) -> Any:
+    """Return text in quotes if YAML 1.1 readers take it for something else without; other values unchanged."""
     if type(value) is str and (is_ambiguous(value) or _reads_otherwise(value)):
         return SingleQuotedScalarString(value)
     return value
@@ -99,14 +99,14 @@ def quoted(value: Any) -> Any:
 
 def _reads_otherwise(text: str) -> bool:
     try:
-        return read_scalar(text, NEWEST)[0] != "text"
+        return read_scalar(text, NEWEST_YAML)[0] != "text"
     except ValueError:
         return True
 
 
-def written(value: Any, *, has_indented_lists: bool = False) -> str:
-    """The value as YAML."""
-    stream, yaml = StringIO(), _editor()
+def to_yaml(value: Any, *, has_indented_lists: bool = False) -> str:
+    """Return the value as YAML."""
+    stream, yaml = StringIO(), _yaml_editor()
     if has_indented_lists:
         yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.dump(value, stream)

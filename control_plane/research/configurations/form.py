@@ -1,4 +1,4 @@
-"""A form made from a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
+"""Form of a configuration: types and defaults from the template, help from its comments, the rest from the schema."""
 
 import hashlib
 import json
@@ -10,8 +10,15 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarfloat import ScalarFloat
 
-from control_plane.research.catalogue.documents import MAX_NODES, OverLimit, Problem, Unreadable, compose
-from control_plane.research.configurations.editing import editable, fragment, number, quoted, scalar, written
+from control_plane.research.catalogue.documents import MAX_NODES, ConfigurationProblem, OverLimit, Unreadable, compose
+from control_plane.research.configurations.editing import (
+    load_editable,
+    parse_fragment,
+    parse_number,
+    parse_scalar,
+    quote_ambiguous,
+    to_yaml,
+)
 
 EMPTY = "{}\n"
 NUMBERS = ("number", "integer")
@@ -19,10 +26,10 @@ _INDENTED_LIST = re.compile(r"^ +- ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
-    """One field. `kind` is one of bool, integer, number, text, select, lines (a list of single values) and yaml (all else).
+class FormField:
+    """Field of the form. `kind`: bool, integer, number, text, select, lines (a list of single values) or yaml (everything else).
 
-    `options` are the values behind `choices`; `holds_text` that the lines of a list are text, whatever they look like.
+    `options` are the values behind `choices`; with `holds_text` the lines of a list are text, whatever they look like.
     """
 
     id: str
@@ -41,83 +48,83 @@ class Field:
 
     @property
     def name(self) -> str:
-        """As problems name it."""
+        """Name as used in problems."""
         return ".".join(self.path)
 
     @property
     def is_on(self) -> bool:
-        """Of a check box."""
+        """True if the check box is ticked."""
         return self.value == "true"
 
     @property
     def rows(self) -> int:
-        """Of a text area."""
+        """Height of the text area in lines."""
         return min(12, max(3, self.value.count("\n") + 2))
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """Fields that belong together; the first has no title."""
+class FormSection:
+    """Group of fields; the first has no title."""
 
     title: str
     help: str
-    fields: tuple[Field, ...]
+    fields: tuple[FormField, ...]
 
 
-class NotTaken(Unreadable):
-    """Something was typed that is more than is taken. `text` is the configuration with it, so that nothing is lost."""
+class ValueTooLarge(Unreadable):
+    """Value typed into a field that exceeds the limits. `text` is the configuration with it, so that nothing is lost."""
 
-    def __init__(self, problem: Problem, text: str) -> None:
+    def __init__(self, problem: ConfigurationProblem, text: str) -> None:
         super().__init__(problem)
         self.text = text
 
 
-def is_possible(text: str) -> bool:
+def has_form(text: str) -> bool:
     """Tell whether a form can be made of this text, and has fields."""
     try:
-        return bool(_keys(editable(text), CommentedMap()))
+        return bool(_keys(load_editable(text), CommentedMap()))
     except Unreadable:
         return False
 
 
-def sections(text: str, template: str, schema: str) -> list[Section]:
-    """The form that shows this configuration. Raises Unreadable where none can be made of the text."""
-    return _sections(editable(text), text, template, schema)
+def form_sections(text: str, template: str, schema: str) -> list[FormSection]:
+    """Return the form of this configuration. Raises Unreadable if none can be made of the text."""
+    return _sections(load_editable(text), text, template, schema)
 
 
-def _sections(document: CommentedMap, text: str, template: str, schema: str) -> list[Section]:
+def _sections(document: CommentedMap, text: str, template: str, schema: str) -> list[FormSection]:
     pattern, known = _mapping(template), _schema(schema)
     helps = _helps(pattern, template) | {path: words for path, words in _helps(document, text).items() if words}
     merged = _keys(document, pattern)
     top, nested = [], []
     for key in merged:
         value, usual, rules = document.get(key, pattern.get(key)), pattern.get(key), _rules(known, key)
-        if isinstance(value, CommentedMap) and value and all(not isinstance(one, dict) for one in value.values()):
+        if isinstance(value, CommentedMap) and value and all(not isinstance(inner_value, dict) for inner_value in value.values()):
             inner = usual if isinstance(usual, CommentedMap) else CommentedMap()
             fields = tuple(
                 _field(
-                    (key, one),
-                    value.get(one, inner.get(one)),
-                    inner.get(one),
-                    _rules(rules, one),
+                    (key, name),
+                    value.get(name, inner.get(name)),
+                    inner.get(name),
+                    _rules(rules, name),
                     helps,
                     rules,
                 )
-                for one in _keys(value, inner)
+                for name in _keys(value, inner)
             )
-            nested.append(Section(_title(rules, key), _help(rules, helps, (key,)), fields))
+            nested.append(FormSection(_title(rules, key), _help(rules, helps, (key,)), fields))
         else:
             top.append(_field((key,), value, usual, rules, helps, known))
-    return [*([Section("", "", tuple(top))] if top else []), *nested]
+    return [*([FormSection("", "", tuple(top))] if top else []), *nested]
 
 
-def apply(text: str, template: str, schema: str, given: Mapping[str, str]) -> str:
-    """The configuration with what was typed into the form: comments, order, and whatever the form does not know stay.
+def apply_form(text: str, template: str, schema: str, given: Mapping[str, str]) -> str:
+    """Return the configuration with the values from the form. Comments, order and fields unknown to the form stay.
 
-    Raises Unreadable where no form can be made of the text, and NotTaken for what was typed into it and is more than is taken.
-    What is no number stays as it was typed, for the check to tell.
+    Raises Unreadable if no form can be made of the text, and ValueTooLarge if a typed value exceeds the limits.
+    Invalid numbers stay as typed, for the check to report.
     """
-    document, is_changed = editable(text), False
+    document, is_changed = load_editable(text), False
     for section in _sections(document, text, template, schema):
         for field in section.fields:
             typed = given.get(f"field-{field.id}", "true" if field.kind == "bool" and f"field-{field.id}" in given else None)
@@ -127,13 +134,13 @@ def apply(text: str, template: str, schema: str, given: Mapping[str, str]) -> st
                 is_changed |= _set(document, field, typed if typed is not None else "false")
             except OverLimit as refused:
                 _put(document, field, typed)
-                raise NotTaken(replace(refused.problem, field=field.name, line=0, column=0), written(document)) from refused
+                raise ValueTooLarge(replace(refused.problem, field=field.name, line=0, column=0), to_yaml(document)) from refused
     # What nobody changed stays as it was to the letter.
-    return written(document, has_indented_lists=bool(_INDENTED_LIST.search(text))) if is_changed else text
+    return to_yaml(document, has_indented_lists=bool(_INDENTED_LIST.search(text))) if is_changed else text
 
 
-def begin(template: str) -> str:
-    """What a new configuration starts from."""
+def initial_text(template: str) -> str:
+    """Return the text that a new configuration starts from."""
     try:
         compose(template)
     except Unreadable:
@@ -141,19 +148,19 @@ def begin(template: str) -> str:
     return template if template.endswith("\n") else f"{template}\n"
 
 
-def _set(document: CommentedMap, field: Field, typed: str) -> bool:
-    """Put it there, and say whether that changed anything."""
+def _set(document: CommentedMap, field: FormField, typed: str) -> bool:
+    """Set the field's value, and tell whether that changed anything."""
     if typed.replace("\r\n", "\n").strip() == field.value.strip() and _has(document, field.path):
         return False
     _put(document, field, _value(field, typed.replace("\r\n", "\n")))
     return True
 
 
-def _put(document: CommentedMap, field: Field, value: Any) -> None:
+def _put(document: CommentedMap, field: FormField, value: Any) -> None:
     here = document
     for step in field.path[:-1]:
         here = here.setdefault(step, CommentedMap())
-    here[field.path[-1]] = quoted(value)
+    here[field.path[-1]] = quote_ambiguous(value)
 
 
 def _has(document: CommentedMap, path: tuple[str, ...]) -> bool:
@@ -165,18 +172,18 @@ def _has(document: CommentedMap, path: tuple[str, ...]) -> bool:
     return True
 
 
-def _value(field: Field, typed: str) -> Any:
+def _value(field: FormField, typed: str) -> Any:
     match field.kind:
         case "bool":
             return typed == "true"
         case "integer" | "number":
-            return number(typed)
+            return parse_number(typed)
         case "lines":
             return _lines(typed, holds_text=field.holds_text)
         case "yaml":
             return _nested(typed)
         case "select":
-            return next((one for one in field.options if _shown(one) == typed), typed)
+            return next((option for option in field.options if _shown(option) == typed), typed)
         case _:
             if field.is_nullable and not typed.strip():
                 return None
@@ -185,7 +192,7 @@ def _value(field: Field, typed: str) -> Any:
 
 def _nested(typed: str) -> Any:
     try:
-        return fragment(typed)
+        return parse_fragment(typed)
     except OverLimit:
         raise
     except Unreadable:
@@ -196,8 +203,8 @@ def _nested(typed: str) -> Any:
 def _lines(typed: str, *, holds_text: bool) -> list[Any]:
     lines = [line.strip() for line in typed.split("\n") if line.strip()]
     if len(lines) > MAX_NODES:
-        raise OverLimit(Problem(f"It has more than {MAX_NODES:,} lines."))
-    return [quoted(line) for line in lines] if holds_text else [scalar(line) for line in lines]
+        raise OverLimit(ConfigurationProblem(f"It has more than {MAX_NODES:,} lines."))
+    return [quote_ambiguous(line) for line in lines] if holds_text else [parse_scalar(line) for line in lines]
 
 
 def _field(
@@ -207,14 +214,14 @@ def _field(
     rules: dict[str, Any],
     helps: dict[tuple[str, ...], str],
     above: dict[str, Any],
-) -> Field:
+) -> FormField:
     kind = _kind(value, usual, rules)
     options = tuple(rules.get("enum", ())) if kind == "select" else ()
-    choices = tuple(_shown(one) for one in options)
+    choices = tuple(_shown(option) for option in options)
     shown = _shown(value) if kind not in ("lines", "yaml") else _listed(value, kind)
     if choices and shown not in choices:
         choices = (shown, *choices)
-    return Field(
+    return FormField(
         # By its name: the template may change while somebody has the form open.
         id=hashlib.sha256("\0".join(path).encode()).hexdigest()[:12],
         path=path,
@@ -238,7 +245,7 @@ def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
     example = usual if usual is not None else value
     wanted = _wanted(rules)
     if isinstance(value, (dict, list)):
-        is_flat = isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value)
+        is_flat = isinstance(value, list) and not any(isinstance(item, (dict, list)) for item in value)
         return "lines" if is_flat else "yaml"
     if value is None and wanted in ("array", "object"):
         return "lines" if wanted == "array" else "yaml"
@@ -252,14 +259,14 @@ def _kind(value: Any, usual: Any, rules: dict[str, Any]) -> str:
 
 
 def _types(rules: Any) -> list[str]:
-    """The types that a schema allows here."""
+    """Return the types that a schema allows here."""
     types = rules.get("type") if isinstance(rules, dict) else None
-    return [one for one in (types if isinstance(types, list) else [types]) if isinstance(one, str)]
+    return [name for name in (types if isinstance(types, list) else [types]) if isinstance(name, str)]
 
 
 def _wanted(rules: Any) -> str | None:
-    """The one that a field is made for."""
-    return next((one for one in _types(rules) if one != "null"), None)
+    """Return the type that a field is made for."""
+    return next((name for name in _types(rules) if name != "null"), None)
 
 
 def _shown(value: Any) -> str:
@@ -268,24 +275,24 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, ScalarFloat):
-        return written({"x": value}).removeprefix("x: ").strip()
+        return to_yaml({"x": value}).removeprefix("x: ").strip()
     return str(value)
 
 
 def _listed(value: Any, kind: str) -> str:
     if kind == "lines" and isinstance(value, list):
-        return "\n".join(_shown(one) for one in value)
-    return written(value).rstrip("\n") if value is not None else ""
+        return "\n".join(_shown(item) for item in value)
+    return to_yaml(value).rstrip("\n") if value is not None else ""
 
 
 def _keys(document: CommentedMap, pattern: CommentedMap) -> list[str]:
-    """The template's keys in its order, then the others. Only those that are text can be fields."""
+    """Return the template's keys in its order, then the others. Only text keys can be fields."""
     return [key for key in dict.fromkeys([*pattern, *document]) if isinstance(key, str)]
 
 
 def _mapping(text: str) -> CommentedMap:
     try:
-        return editable(text)
+        return load_editable(text)
     except Unreadable:
         return CommentedMap()
 
@@ -300,8 +307,8 @@ def _schema(text: str) -> dict[str, Any]:
 
 def _rules(schema: dict[str, Any], key: str) -> dict[str, Any]:
     properties = schema.get("properties")
-    found = properties.get(key) if isinstance(properties, dict) else None
-    return found if isinstance(found, dict) else {}
+    rules = properties.get(key) if isinstance(properties, dict) else None
+    return rules if isinstance(rules, dict) else {}
 
 
 def _title(rules: dict[str, Any], key: str) -> str:
@@ -313,26 +320,28 @@ def _help(rules: dict[str, Any], helps: dict[tuple[str, ...], str], path: tuple[
 
 
 def _helps(document: CommentedMap, text: str) -> dict[tuple[str, ...], str]:
-    """The comments of keys: those beside them, else those just above them."""
+    """Return the comments of keys by path: those beside them, else those just above."""
     lines = text.split("\n")
-    found: dict[tuple[str, ...], str] = {}
+    comments: dict[tuple[str, ...], str] = {}
 
     def look(mapping: CommentedMap, path: tuple[str, ...]) -> None:
         for key, value in mapping.items():
-            found[*path, str(key)] = _comment(lines, mapping.lc.key(key)[0], value)
+            comments[*path, str(key)] = _comment(lines, mapping.lc.key(key)[0], value)
             if isinstance(value, CommentedMap) and not path:
                 look(value, (str(key),))
 
     look(document, ())
-    return found
+    return comments
 
 
-def _comment(lines: list[str], number: int, value: Any) -> str:
-    beside = lines[number].partition(" #")[2].strip() if number < len(lines) and not isinstance(value, CommentedSeq) else ""
+def _comment(lines: list[str], parse_number: int, value: Any) -> str:
+    beside = (
+        lines[parse_number].partition(" #")[2].strip() if parse_number < len(lines) and not isinstance(value, CommentedSeq) else ""
+    )
     if beside and " #" not in str(value):
         return beside
     above: list[str] = []
-    while number > 0 and (line := lines[number - 1].strip()).startswith("#"):
+    while parse_number > 0 and (line := lines[parse_number - 1].strip()).startswith("#"):
         above.insert(0, line.lstrip("# ").rstrip())
-        number -= 1
+        parse_number -= 1
     return " ".join(above)

@@ -1,18 +1,18 @@
-"""Names of configurations, and of the files that hold them. Pure: nothing here asks anybody."""
+"""Names of configurations and of their files. Pure functions."""
 
 CONFIGURATIONS = "configs/"
 CONFIGURATION_ENDINGS = (".yaml", ".yml")
 
 
 def configuration_name(file: str) -> str:
-    """Return what people call a file in `configs/`. One of another name than `<name>.yaml` is called by all of it.
+    """Return the displayed name of a file in `configs/`: without `.yaml`, or in full if the file has another ending.
 
-    So is one whose name would be a dot or two: in an address those are taken for a folder.
+    The full name is also used if the short one would be `.` or `..`, which an address takes for a folder.
     """
     short = file.removesuffix(CONFIGURATION_ENDINGS[0])
     return file if short in ("", ".", "..") or short.endswith(CONFIGURATION_ENDINGS) else short
 
 
 def configuration_file(name: str) -> str:
-    """Return the file that has this name: what `configuration_name` makes of it is the name again."""
+    """Return the file of a configuration by its name; the inverse of `configuration_name`."""
     return name if name.endswith(CONFIGURATION_ENDINGS) else f"{name}{CONFIGURATION_ENDINGS[0]}"

@@ -1,4 +1,4 @@
-"""A group's configurations: YAML files under `configs/` of its folder, and nowhere else. S3 keeps their versions."""
+"""Configurations of a group: YAML files under `configs/` in its folder. S3 keeps their versions."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,22 +25,25 @@ from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.presence import is_missing, status_of
 from control_plane.research.storage.sessions import Purpose, s3_client
 
-LONGEST_NAME = 100
+MAX_NAME_CHARACTERS = 100
 # In bytes; S3 takes 1,024 with the folders before it.
-LONGEST_KEY = 900
+MAX_KEY_BYTES = 900
 MAX_VERSIONS = 50
-# Of a file that is too much to be changed here, as much is shown.
-SHOWN_BYTES = 100_000
+# Beginning that is shown of a file too large to be edited here.
+MAX_SHOWN_BYTES = 100_000
 # With marks, which Unicode counts to words and `re` does not: letters of many languages have no composed form.
 _NAME = regex.compile(r"\w(?:[\w .-]*[\w-])?")
 
 
 class InvalidConfiguration(Refused):
-    """A name or a text that cannot be saved."""
+    """Name or text that cannot be saved."""
 
 
 class NotEditable(InvalidConfiguration):
-    """What lies there is no text that can be changed here: `reason` says why. `shown` is what can be shown of it, its beginning."""
+    """Object that cannot be edited as text here.
+
+    `reason` says why; `shown` is its beginning, for display.
+    """
 
     def __init__(self, reason: str, shown: str) -> None:
         kept = "It is kept, and jobs can be submitted with it. To change it, download it. Its beginning:"
@@ -48,17 +51,17 @@ class NotEditable(InvalidConfiguration):
         self.reason, self.shown = reason, shown
 
 
-class Changed(Refused):
-    """Somebody saved another text meanwhile. `there` is what lies there now, None if nothing does."""
+class ChangedMeanwhile(Refused):
+    """Save refused because somebody else saved or deleted the configuration. `current` is the text in S3 now, or None."""
 
-    def __init__(self, message: str, there: "Text | None") -> None:
+    def __init__(self, message: str, current: "ConfigurationText | None") -> None:
         super().__init__(message)
-        self.there = there
+        self.current = current
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One of them, as a list tells it. `size` in bytes."""
+    """Configuration as listed. `size` in bytes."""
 
     name: str
     key: str
@@ -68,8 +71,8 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """What one holds, or held."""
+class ConfigurationText:
+    """Content of a configuration or of one of its versions."""
 
     text: str
     etag: str
@@ -78,8 +81,8 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
-    """One of its versions."""
+class ConfigurationVersion:
+    """Version of a configuration. `size` in bytes."""
 
     id: str
     modified: datetime
@@ -87,53 +90,58 @@ class Version:
     is_latest: bool
 
 
-def list_configurations(place: GroupFolder) -> list[Configuration]:
-    """The group's configurations by name, a thousand at most, with one request. Raises NoAnswer."""
-    prefix = f"{place.prefix}{CONFIGURATIONS}"
+def list_configurations(folder: GroupFolder) -> list[Configuration]:
+    """Return the group's configurations by name, at most a thousand, with one request. Raises NoAnswer."""
+    prefix = f"{folder.prefix}{CONFIGURATIONS}"
     try:
-        listed = s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket=place.bucket, Prefix=prefix, Delimiter="/")
+        listed = s3_client(folder, Purpose.BROWSE).list_objects_v2(Bucket=folder.bucket, Prefix=prefix, Delimiter="/")
     except (BotoCoreError, ClientError) as error:
         raise _no_answer(error) from error
-    found = []
-    for one in listed.get("Contents", []):
-        name = one["Key"].removeprefix(prefix)
+    configurations = []
+    for entry in listed.get("Contents", []):
+        name = entry["Key"].removeprefix(prefix)
         if name.endswith(CONFIGURATION_ENDINGS):
-            found.append(Configuration(configuration_name(name), one["Key"], one["Size"], one["LastModified"], one["ETag"]))
-    return found
+            configurations.append(
+                Configuration(configuration_name(name), entry["Key"], entry["Size"], entry["LastModified"], entry["ETag"])
+            )
+    return configurations
 
 
-def key_of(place: GroupFolder, name: str) -> str:
-    """Where a configuration of that name lies, however it came there. Raises InvalidConfiguration for a name that none can have."""
-    if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_KEY:
+def configuration_key(folder: GroupFolder, name: str) -> str:
+    """Return the key of a configuration. Raises InvalidConfiguration for a name that no configuration can have."""
+    if name in ("", ".", "..") or "/" in name or not name.isprintable() or len(name.encode()) > MAX_KEY_BYTES:
         raise InvalidConfiguration(f"{name!r} is no name of a configuration. Nothing was changed.")
-    return f"{place.prefix}{CONFIGURATIONS}{configuration_file(name)}"
+    return f"{folder.prefix}{CONFIGURATIONS}{configuration_file(name)}"
 
 
-def proper_name(name: str) -> str:
-    """The name under which a new one is saved. Raises InvalidConfiguration for one that would make trouble elsewhere."""
+def clean_name(name: str) -> str:
+    """Return the name for a new configuration, normalised. Raises InvalidConfiguration for names that fail in other tools."""
     name = tidy_name(name)
-    if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= LONGEST_NAME):
+    if UNSEEN.search(name) or not (_NAME.fullmatch(name) and len(name) <= MAX_NAME_CHARACTERS):
         raise InvalidConfiguration(
-            f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {LONGEST_NAME}. "
+            f"{name!r} is no name for a configuration: letters, digits, spaces, and . _ - within, up to {MAX_NAME_CHARACTERS}. "
             "Nothing was saved."
         )
     return name
 
 
-def read(place: GroupFolder, name: str, version: str = "") -> Text:
-    """What it holds, or held in that version. Raises NotFound, InvalidConfiguration (of which NotEditable) or NoAnswer."""
-    key = key_of(place, name)
+def read_configuration(folder: GroupFolder, name: str, version: str = "") -> ConfigurationText:
+    """Return the content of a configuration, or of this version.
+
+    Raises NotFound, InvalidConfiguration (also NotEditable) or NoAnswer.
+    """
+    key = configuration_key(folder, name)
     more: Any = {"VersionId": version} if version else {}
-    client = s3_client(place, Purpose.BROWSE)
+    client = s3_client(folder, Purpose.BROWSE)
     try:
-        answer = client.get_object(Bucket=place.bucket, Key=key, **more)
+        answer = client.get_object(Bucket=folder.bucket, Key=key, **more)
         size = answer["ContentLength"]
         body = answer["Body"]
-        content = body.read(SHOWN_BYTES) if size > MAX_BYTES else body.read()
+        content = body.read(MAX_SHOWN_BYTES) if size > MAX_BYTES else body.read()
         body.close()
     except ClientError as error:
-        # S3 says 400 of a version that is none, and 405 of one that is a deletion.
-        if status_of(error) in (400, 405) or is_missing(client, place.bucket, key, error, version):
+        # S3 answers 400 for an unknown version, and 405 for a delete marker.
+        if status_of(error) in (400, 405) or is_missing(client, folder.bucket, key, error, version):
             raise NotFound(f"There is no configuration {name!r} here (any more).") from error
         raise _no_answer(error) from error
     except BotoCoreError as error:
@@ -148,101 +156,100 @@ def read(place: GroupFolder, name: str, version: str = "") -> Text:
     except UnicodeDecodeError as error:
         raise NotEditable(
             f"{visible(name)} is no text in UTF-8.",
-            content[:SHOWN_BYTES].decode("utf-8-sig", errors="replace"),
+            content[:MAX_SHOWN_BYTES].decode("utf-8-sig", errors="replace"),
         ) from error
-    return Text(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
+    return ConfigurationText(text.replace("\r\n", "\n"), answer["ETag"], answer.get("VersionId", ""), answer["LastModified"])
 
 
-def versions(place: GroupFolder, name: str) -> list[Version]:
-    """Its versions, the newest first, MAX_VERSIONS at most, with one request. Raises NoAnswer."""
-    key = key_of(place, name)
+def list_versions(folder: GroupFolder, name: str) -> list[ConfigurationVersion]:
+    """Return the versions of a configuration, newest first, at most MAX_VERSIONS, with one request. Raises NoAnswer."""
+    key = configuration_key(folder, name)
     try:
-        answer = s3_client(place, Purpose.BROWSE).list_object_versions(Bucket=place.bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
+        answer = s3_client(folder, Purpose.BROWSE).list_object_versions(Bucket=folder.bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
     except (BotoCoreError, ClientError) as error:
         raise _no_answer(error) from error
     return [
-        Version(one["VersionId"], one["LastModified"], one["Size"], one["IsLatest"])
-        for one in answer.get("Versions", [])
-        if one["Key"] == key
+        ConfigurationVersion(version["VersionId"], version["LastModified"], version["Size"], version["IsLatest"])
+        for version in answer.get("Versions", [])
+        if version["Key"] == key
     ]
 
 
-def save(place: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
-    """Save it as the newest version; what was there before is kept. Returns what was written so that every reader takes it alike.
+def save_configuration(folder: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> list[Rewriting]:
+    """Save the text as the newest version; earlier versions are kept. Returns the rewritings made for portability.
 
-    `expected_etag` is that of the text that was changed, empty for a new one. Raises Changed if something else lies there,
-    InvalidConfiguration, NotGranted (a group that may only read) or NoAnswer. Whether the text fits its analysis is the
-    caller's to ask.
+    `expected_etag` is that of the text that was edited, empty for a new configuration. Raises ChangedMeanwhile if S3 holds another
+    text, InvalidConfiguration, NotGranted (a read-only group) or NoAnswer. The caller checks the text against the analysis.
     """
     try:
         written, rewritings = portable_text(text.replace("\r\n", "\n"))
     except Unreadable as refused:
         raise InvalidConfiguration(f"{refused.problem} Nothing was saved.") from refused
-    _put(place, name, written, expected_etag, actor)
+    _put(folder, name, written, expected_etag, actor)
     return rewritings
 
 
-def bring_back(place: GroupFolder, name: str, version: str, actor: Actor) -> Text:
-    """Save an old version as the newest, as it was read. Returns it. Raises as `read` and `save` do."""
-    old = read(place, name, version)
+def restore_version(folder: GroupFolder, name: str, version: str, actor: Actor) -> ConfigurationText:
+    """Save an old version as the newest, verbatim. Returns it. Raises as `read_configuration` and `save_configuration` do."""
+    old = read_configuration(folder, name, version)
     try:
-        etag = read(place, name).etag
+        etag = read_configuration(folder, name).etag
     except NotFound:
         etag = ""
     except NotEditable as error:
         raise InvalidConfiguration(f"{error.reason} Nothing was changed. Delete it first, then bring this version back.") from error
-    _put(place, name, old.text, etag, actor)
+    _put(folder, name, old.text, etag, actor)
     return old
 
 
-def _put(place: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> None:
-    key = key_of(place, name)
-    if not place.is_writable:
-        raise NotGranted(f"{place.group.name} may only read in {place.analysis.name}. Nothing was saved.")
+def _put(folder: GroupFolder, name: str, text: str, expected_etag: str, actor: Actor) -> None:
+    key = configuration_key(folder, name)
+    if not folder.is_writable:
+        raise NotGranted(f"{folder.group.name} may only read in {folder.analysis.name}. Nothing was saved.")
     content = text.encode()
     if len(content) > MAX_BYTES:
         raise InvalidConfiguration(
             f"It has more than the {MAX_BYTES // 1_000_000} MB that a configuration may have. Nothing was saved."
         )
-    _refuse_changed(place, name, expected_etag)
+    _refuse_changed(folder, name, expected_etag)
     condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
     try:
-        # Between the look and this somebody may have saved: S3 itself refuses then.
-        done = s3_client(place, Purpose.UPLOAD).put_object(
-            Bucket=place.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
+        # Somebody may have saved since the check: S3 itself refuses then.
+        done = s3_client(folder, Purpose.UPLOAD).put_object(
+            Bucket=folder.bucket, Key=key, Body=content, ContentType="application/yaml", **condition
         )
     except ClientError as error:
         # 404 where it was deleted: a condition on what is to be replaced finds nothing (S3 user guide, "Conditional writes").
         if status_of(error) in (404, 409, 412):
-            _refuse_changed(place, name, expected_etag)
+            _refuse_changed(folder, name, expected_etag)
         raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved; try again.") from error
     except BotoCoreError as error:
         raise NoAnswer(f"S3 did not take it: {error}. Nothing was saved, as far as is known; load the list to see.") from error
     record(
         actor,
         "configuration.save",
-        f"{key} in {place.bucket}",
-        group=place.group.slug,
+        f"{key} in {folder.bucket}",
+        group=folder.group.slug,
         version=done.get("VersionId", ""),
         is_new=not expected_etag,
     )
 
 
-def _refuse_changed(place: GroupFolder, name: str, expected_etag: str) -> None:
+def _refuse_changed(folder: GroupFolder, name: str, expected_etag: str) -> None:
     try:
-        there = read(place, name)
+        current = read_configuration(folder, name)
     except NotFound:
         if expected_etag:
             said = f"{visible(name)} was deleted meanwhile. Nothing was saved; save it again to have it back."
-            raise Changed(said, None) from None
+            raise ChangedMeanwhile(said, None) from None
         return
     if not expected_etag:
-        raise Changed(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", there)
-    if there.etag != expected_etag:
-        raise Changed(
-            f"{visible(name)} was changed at {there.modified:%H:%M} UTC on {there.modified:%-d %B}, after you opened it. "
+        raise ChangedMeanwhile(f"There is a {name!r} already. Nothing was saved; choose another name, or open that one.", current)
+    if current.etag != expected_etag:
+        raise ChangedMeanwhile(
+            f"{visible(name)} was changed at {current.modified:%H:%M} UTC on {current.modified:%-d %B}, after you opened it. "
             "Nothing was saved.",
-            there,
+            current,
         )
 
 

@@ -1,4 +1,4 @@
-"""Files of a group's folder that the site itself sends, one or many as a zip, and what the file browser has to know.
+"""Files of a group's folder that the site itself sends, one or many as a zip, and the settings of the file browser.
 
-It may import storage and what lies below it. The browser's page lies in `web/files`; jobs show their results with the same browser.
+May import storage and what lies below it. The browser's page is in `web/files`; jobs show their results with the same browser.
 """

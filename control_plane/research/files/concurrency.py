@@ -1,18 +1,18 @@
-"""How many files and zips one process sends itself at the same time: each keeps a thread busy until its receiver has it all."""
+"""Limit on the files and zips that one process sends at the same time: each keeps a thread busy until it is received."""
 
 import threading
 
-AT_ONCE = 2
+MAX_AT_ONCE = 2
 
-_slots = threading.BoundedSemaphore(AT_ONCE)
+_slots = threading.BoundedSemaphore(MAX_AT_ONCE)
 
 
 class Busy(RuntimeError):
-    """This process sends as much as it may."""
+    """Refusal: this process sends as much as it may."""
 
 
-class Slot:
-    """One of the few, taken until it is closed. Raises Busy where there is none."""
+class SendingSlot:
+    """Slot for one transfer, held until it is closed. Raises Busy if there is none."""
 
     def __init__(self) -> None:
         if not _slots.acquire(blocking=False):
@@ -20,7 +20,7 @@ class Slot:
         self._is_open = True
 
     def close(self) -> None:
-        """Give it back. May be called again."""
+        """Release the slot. May be called again."""
         if self._is_open:
             self._is_open = False
             _slots.release()

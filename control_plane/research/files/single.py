@@ -1,4 +1,4 @@
-"""One object that the site itself sends, because no browser can ask S3 for it.
+"""Single object that the site itself sends, because no browser can ask S3 for it.
 
 A browser takes the parts `.` and `..` out of an address before it asks, also where they are written `%2e` (WHATWG, "URL Standard",
 "double-dot URL path segment"), so that `a/./b` would bring what lies under `a/b`. boto3 asks for the key as it is.
@@ -7,43 +7,43 @@ A browser takes the parts `.` and `..` out of an address before it asks, also wh
 from collections.abc import Iterator
 
 from control_plane.research.files.archive import safe_names
-from control_plane.research.files.concurrency import Slot
+from control_plane.research.files.concurrency import SendingSlot
 from control_plane.research.storage.group_folder import GroupFolder
-from control_plane.research.storage.objects import Stored, check_keys, look_up, read, read_first
+from control_plane.research.storage.objects import StoredObject, check_keys, look_up_objects, read_first_bytes, read_object
 
 MAX_FIRST_BYTES = 256_000
 
 
-class Single:
-    """One object, sent while it is read. Holds one of the few slots until it is closed, which its response does."""
+class SingleFile:
+    """Object, sent while it is read. Holds a sending slot until it is closed, which its response does."""
 
-    def __init__(self, place: GroupFolder, key: str) -> None:
-        """Look it up. Raises Busy, PermissionDenied for a key that is not the group's, NotFound or NoAnswer."""
-        check_keys(place, [key], may_have_dots=True)
-        self._slot = Slot()
+    def __init__(self, folder: GroupFolder, key: str) -> None:
+        """Look up the object. Raises Busy, PermissionDenied for a key that is not the group's, NotFound or NoAnswer."""
+        check_keys(folder, [key], may_have_dots=True)
+        self._slot = SendingSlot()
         try:
-            (self.stored,) = look_up(place, [key])
+            (self.stored,) = look_up_objects(folder, [key])
         except BaseException:
             self.close()
             raise
-        self._place = place
+        self._folder = folder
 
     def __iter__(self) -> Iterator[bytes]:
         # An object that cannot be read raises, which breaks the connection off: half a file never looks whole.
-        yield from read(self._place, self.stored)
+        yield from read_object(self._folder, self.stored)
 
     def close(self) -> None:
-        """Give the slot back. May be called again."""
+        """Release the slot. May be called again."""
         self._slot.close()
 
 
-def beginning(place: GroupFolder, key: str, most: int) -> tuple[Stored, bytes]:
-    """Look the object up and read its first bytes, for a preview. Raises as `Single` does, but for Busy."""
-    check_keys(place, [key], may_have_dots=True)
-    (stored,) = look_up(place, [key])
-    return stored, read_first(place, stored, most)
+def read_beginning(folder: GroupFolder, key: str, max_bytes: int) -> tuple[StoredObject, bytes]:
+    """Look up the object and read its first bytes, for a preview. Raises as `SingleFile` does, but for Busy."""
+    check_keys(folder, [key], may_have_dots=True)
+    (stored,) = look_up_objects(folder, [key])
+    return stored, read_first_bytes(folder, stored, max_bytes)
 
 
 def download_name(key: str) -> str:
-    """What a browser saves the object as: the last part of its key that is not empty."""
+    """Return the file name of a download: the last part of the key that is not empty."""
     return safe_names([key.rstrip("/")])[0].rsplit("/", 1)[-1]

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class JobsConfig(AppConfig):
-    """What was submitted to analyses, and what came of it."""
+    """App of jobs: submissions to analyses, and their results."""
 
     name = "control_plane.research.jobs"
     verbose_name = "Jobs"

@@ -1,21 +1,21 @@
-"""The job that a page is about."""
+"""Lookup of the job that a page is about."""
 
 from control_plane.base.audit.refusals import NotYours
 from control_plane.research.jobs.models import Job
 from control_plane.research.storage.group_folder import GroupFolder
 
 
-def find_job(place: GroupFolder, timestamp: int) -> Job:
-    """The job of this place with this timestamp. Raises NotYours."""
-    found = (
+def find_job(folder: GroupFolder, timestamp: int) -> Job:
+    """Return the job with this timestamp in the folder. Raises NotYours."""
+    job = (
         Job.objects.select_related("submitted_by", "resubmits")
-        .filter(group=place.group, analysis=place.analysis, timestamp=timestamp)
+        .filter(group=folder.group, analysis=folder.analysis, timestamp=timestamp)
         .first()
     )
-    if found is None:
+    if job is None:
         raise NotYours("There is no such job.")
     # They are known already, with what their addresses need.
-    found.group, found.analysis = place.group, place.analysis
-    if found.resubmits:
-        found.resubmits.group, found.resubmits.analysis = place.group, place.analysis
-    return found
+    job.group, job.analysis = folder.group, folder.analysis
+    if job.resubmits:
+        job.resubmits.group, job.resubmits.analysis = folder.group, folder.analysis
+    return job

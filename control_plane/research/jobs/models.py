@@ -1,4 +1,4 @@
-"""What was submitted to analyses' back ends. What became of a job is read from S3; a row keeps what was last seen there."""
+"""Jobs submitted to analyses' back ends. The state of a job is read from S3; a row keeps what was last seen there."""
 
 from typing import ClassVar, Self
 
@@ -12,10 +12,10 @@ from control_plane.research.configurations.names import CONFIGURATIONS, configur
 
 
 class JobQuerySet(models.QuerySet["Job"]):
-    """Jobs, by how far they are."""
+    """Queries of jobs by state."""
 
     def open(self) -> Self:
-        """Those that have not ended."""
+        """Return the jobs that have not ended."""
         return self.filter(state__in=Job.OPEN)
 
 
@@ -73,12 +73,12 @@ class Job(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Whether its back end may still write something."""
+        """True if the back end may still write something."""
         return self.state in self.OPEN
 
     @property
     def took(self) -> str:
-        """How long it was under way, for people; empty if it has not ended."""
+        """Duration for people; empty if the job has not ended."""
         if self.ended_at is None:
             return ""
         seconds = round((self.ended_at - self.submitted_at).total_seconds())
@@ -87,15 +87,15 @@ class Job(models.Model):
 
     @property
     def name(self) -> str:
-        """What back ends call it."""
+        """Name that back ends use."""
         return f"job__{self.analysis.bucket}_{self.timestamp}"
 
     @property
     def configuration(self) -> str:
-        """The configuration's name, as its page has it."""
+        """Name of the configuration, as on its page."""
         return configuration_name(self.config_key.partition("/")[2].removeprefix(CONFIGURATIONS))
 
     @property
     def prefix(self) -> str:
-        """What the keys of all that its back end writes begin with."""
+        """Prefix of the keys of everything that the back end writes."""
         return f"{self.group.slug}/results/{self.name}/"

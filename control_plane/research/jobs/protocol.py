@@ -1,4 +1,4 @@
-"""What back ends and Cohort say to each other in S3: keys, `submit.json`, and the certificate. Pure: nothing here asks anybody.
+"""Protocol between Cohort and back ends in S3: keys, `submit.json` and the certificate. Pure functions.
 
 A certificate is free text with one line for each data set:
 `DATANAME: <path> | STATUS: <status> | TIME: <text> | LAST COMMAND: <text>`. Whatever a back end writes is read as far as it
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 INPUTS, SUBMISSIONS = "inputs/", "submissions/"
 # What a back end is triggered by, whatever stands before it.
 SUBMISSION_ENDING = "submit.json"
-LONGEST_SHOWN = 500
+MAX_SHOWN_CHARACTERS = 500
 _BEGINNING, _STATUS, _TIME, _LAST = "DATANAME:", "| STATUS:", "TIME:", "| LAST COMMAND:"
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class Status(StrEnum):
-    """How far a data set is, in the back end's words."""
+    """Status of a data set, in the back end's words."""
 
     INITIALIZING = "INITIALIZING"
     IN_PROGRESS = "IN PROGRESS"
@@ -35,13 +35,13 @@ class Status(StrEnum):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes of the data set."""
+        """True if nothing more happens to the data set."""
         return self in (Status.SUCCESS, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What the certificate says of one data set."""
+    """Line of the certificate about one data set."""
 
     path: str
     status: Status
@@ -50,8 +50,8 @@ class DataSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A line that begins as a data set's, and says nothing that can be read. `line` counts from 1."""
+class UnreadableLine:
+    """Line that begins like a data set's but cannot be parsed. `line` counts from 1."""
 
     line: int
     text: str
@@ -59,24 +59,24 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What a certificate says. Where it names a data set twice, the last line holds."""
+    """Parsed certificate. If it names a data set twice, the last line holds."""
 
     datasets: tuple[DataSet, ...] = ()
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[UnreadableLine, ...] = ()
 
-    def of(self, path: str) -> DataSet | None:
-        """What it says of this data set."""
-        return next((one for one in self.datasets if one.path == path), None)
+    def for_path(self, path: str) -> DataSet | None:
+        """Return the entry of this data set, or None."""
+        return next((dataset for dataset in self.datasets if dataset.path == path), None)
 
     def by_path(self) -> dict[str, DataSet]:
-        """All of it, by data set."""
-        return {one.path: one for one in self.datasets}
+        """Return all entries, by path."""
+        return {dataset.path: dataset for dataset in self.datasets}
 
 
 def parse_certificate(text: str) -> Certificate:
-    """Read a certificate as far as it can be read. A last line without an end is one that is being written, unless it is whole."""
-    found: dict[str, DataSet] = {}
-    unreadable: list[Unreadable] = []
+    """Parse a certificate as far as possible. A last line without an end is being written, unless it is complete."""
+    datasets: dict[str, DataSet] = {}
+    unreadable: list[UnreadableLine] = []
     lines = _LINE_END.split(text.removeprefix("\ufeff"))
     for number, raw in enumerate(lines, start=1):
         line = clean(raw).strip()
@@ -84,20 +84,20 @@ def parse_certificate(text: str) -> Certificate:
             continue
         if dataset := _data_set(line):
             # Taken out first, so that the order is that of the last lines.
-            found.pop(dataset.path, None)
-            found[dataset.path] = dataset
+            datasets.pop(dataset.path, None)
+            datasets[dataset.path] = dataset
         elif number < len(lines):
-            unreadable.append(Unreadable(number, _cut(line)))
-    return Certificate(tuple(found.values()), tuple(unreadable))
+            unreadable.append(UnreadableLine(number, _cut(line)))
+    return Certificate(tuple(datasets.values()), tuple(unreadable))
 
 
 def clean(text: str) -> str:
-    """Text of a back end without control characters; tabs and line ends stay."""
+    """Return a back end's text without control characters; tabs and line ends stay."""
     return _CONTROL.sub("", text)
 
 
-def submission(inputs: Sequence[str], config_key: str, timestamp: int, instance_type: str = "") -> bytes:
-    """The body of `submit.json`."""
+def submission_body(inputs: Sequence[str], config_key: str, timestamp: int, instance_type: str = "") -> bytes:
+    """Return the content of `submit.json`."""
     document: dict[str, object] = {"dataname": list(inputs), "configname": config_key, "timestamp": str(timestamp)}
     if instance_type:
         document["instance_type"] = instance_type
@@ -105,38 +105,38 @@ def submission(inputs: Sequence[str], config_key: str, timestamp: int, instance_
 
 
 def certificate_key(job: "Job") -> str:
-    """Where the back end tells how its data sets are."""
+    """Return the key of the file in which the back end reports the status of its data sets."""
     return f"{job.prefix}logs/certificate.txt"
 
 
 def end_key(job: "Job") -> str:
-    """What is there once the job has ended."""
+    """Return the key of the object that exists once the job has ended."""
     return f"{results_prefix(job)}end.txt"
 
 
 def results_prefix(job: "Job") -> str:
-    """What the keys of the results begin with."""
+    """Return the prefix of the keys of the results."""
     return f"{job.prefix}process_results/"
 
 
 def log_key(job: "Job", input_key: str) -> str:
-    """Where the back end writes what the program printed about a data set: by the file's name alone, as back ends do."""
+    """Return the key of a data set's log, named by the file's name alone, as back ends do."""
     return f"{job.prefix}logs/DATASET_NAME:{file_name(input_key)}_STATUS.txt"
 
 
 def file_name(key: str) -> str:
-    """The last part of a key."""
+    """Return the last part of a key."""
     return key.rstrip("/").rsplit("/", 1)[-1]
 
 
 def shared_names(inputs: Sequence[str]) -> list[str]:
-    """File names that several data sets have: their logs go into one file."""
+    """Return file names that several data sets share: their logs go into one file."""
     counted = Counter(file_name(key) for key in inputs)
     return sorted(name for name, count in counted.items() if count > 1)
 
 
 def _data_set(line: str) -> DataSet | None:
-    """Cut at the names of the fields: a path and a command may hold what stands between them."""
+    """Parse a line. It is cut at the field names: a path and a command may contain the separators."""
     path, has_status, rest = line.removeprefix(_BEGINNING).partition(_STATUS)
     words, _, rest = rest.partition("|")
     status = " ".join(words.upper().replace("_", " ").split())
@@ -147,4 +147,4 @@ def _data_set(line: str) -> DataSet | None:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"

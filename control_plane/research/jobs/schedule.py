@@ -1,4 +1,4 @@
-"""Which open jobs are to be looked at while no page is open, and asking workers for it."""
+"""Schedule of checks of open jobs while no page is open. Enqueues tasks for workers."""
 
 from datetime import timedelta
 
@@ -9,23 +9,23 @@ from control_plane.base.config import config
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.tasks import look_at_job
 
-# Each takes three requests.
+# Each check takes three requests.
 MAX_AT_ONCE = 50
-# A job that was silent for long is looked at now and then; one that is older than this, on its own page alone.
+# Silent jobs are checked less often; jobs older than MAX_AGE only on their own page.
 SILENT_WAIT = timedelta(minutes=15)
-OLDEST = timedelta(days=60)
+MAX_AGE = timedelta(days=60)
 
 
 def look_at_open_jobs() -> int:
-    """Have the open jobs looked at that nobody looked at lately, the longest unseen first. Returns how many."""
+    """Enqueue checks of open jobs that were not checked lately, longest unchecked first. Returns how many."""
     now = timezone.now()
     late = Q(looked_at=None) | Q(looked_at__lt=now - timedelta(seconds=config().job_look_seconds))
     silent = Q(state=Job.State.SILENT) & Q(looked_at__gte=now - SILENT_WAIT)
-    due = Job.objects.open().filter(late, submitted_at__gt=now - OLDEST).exclude(silent)
+    due = Job.objects.open().filter(late, submitted_at__gt=now - MAX_AGE).exclude(silent)
     started = 0
-    for pk, seen in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
-        # Whoever moves the time looks: two workers never both do.
-        if Job.objects.filter(pk=pk, looked_at=seen).update(looked_at=now):
+    for pk, checked_at in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
+        # Whoever moves the time enqueues it: two workers never both do.
+        if Job.objects.filter(pk=pk, looked_at=checked_at).update(looked_at=now):
             look_at_job.enqueue(pk)
             started += 1
     return started

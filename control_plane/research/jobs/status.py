@@ -1,4 +1,4 @@
-"""How a job is, as S3 has it; keeping what was seen in its row, and ending submissions that a page could not."""
+"""Status of a job in S3, kept in its row; also finishes submissions that a page could not."""
 
 import codecs
 import logging
@@ -20,7 +20,7 @@ from control_plane.research.files.hidden import is_shown
 from control_plane.research.jobs import protocol
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Certificate, Status
-from control_plane.research.jobs.submitting import WRITING, matched, write
+from control_plane.research.jobs.submitting import WRITE_TIMEOUT, match_data_sets, write_submission
 from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.presence import is_missing, status_of
 from control_plane.research.storage.sessions import jobs_client
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 # A thousand data sets take about 200 kB.
-CERTIFICATE_BYTES = 4 * 1024 * 1024
+MAX_CERTIFICATE_BYTES = 4 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
@@ -37,8 +37,8 @@ logger = logging.getLogger("cohort.jobs")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What S3 said of a job. `heard_at` is when its back end last wrote something."""
+class JobStatus:
+    """Status of a job as S3 has it. `heard_at` is when its back end last wrote something."""
 
     state: Job.State
     certificate: Certificate = field(default_factory=Certificate)
@@ -48,18 +48,18 @@ class Seen:
     ended_at: datetime | None = None
 
     def count(self, *statuses: Status) -> int:
-        """How many of the job's data sets are said to be so."""
-        return sum(1 for one in self.datasets.values() if one is not None and one.status in statuses)
+        """Count the job's data sets with one of these statuses."""
+        return sum(1 for dataset in self.datasets.values() if dataset is not None and dataset.status in statuses)
 
     @property
     def unmentioned(self) -> int:
-        """Of how many data sets nothing is said."""
-        return sum(1 for one in self.datasets.values() if one is None)
+        """Number of data sets that the certificate does not mention."""
+        return sum(1 for dataset in self.datasets.values() if dataset is None)
 
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """A piece of a log. `offset` is where the next one begins; `was_replaced` that the log is shorter than it was."""
+    """Piece of a log. `offset` is where the next one begins; `was_replaced` if the log is shorter than before."""
 
     text: str
     offset: int
@@ -68,22 +68,22 @@ class LogPart:
     was_replaced: bool = False
 
 
-def look_at(job_id: int) -> None:
-    """Look at one job, if its group may still reach it. What cannot be seen now is looked at again with the next sweep."""
+def update_job(job_id: int) -> None:
+    """Update one job from S3, if its group may still reach it. If S3 does not answer, the next sweep tries again."""
     job = Job.objects.open().select_related("group__stack", "analysis", "submitted_by").filter(pk=job_id).first()
     if job is None or not _is_within_reach(job):
         return
     try:
         client = jobs_client(job.group, job.analysis)
-        if job.written_at is None and timezone.now() - job.submitted_at > WRITING:
-            write(client, job)
-        note(job, look(job, client))
+        if job.written_at is None and timezone.now() - job.submitted_at > WRITE_TIMEOUT:
+            write_submission(client, job)
+        save_status(job, read_status(job, client))
     except Refused as error:
         logger.warning("%s: not seen now, tried again later: %s", job.name, error)
 
 
-def look(job: Job, client: "S3Client") -> Seen:
-    """See how the job is, with three requests at most, or a fourth where S3 will not say whether the certificate is there.
+def read_status(job: Job, client: "S3Client") -> JobStatus:
+    """Read the job's status with at most three requests, or a fourth if S3 does not tell whether the certificate exists.
 
     Raises NoAnswer: then nothing is known, and nothing is changed.
     """
@@ -93,41 +93,41 @@ def look(job: Job, client: "S3Client") -> Seen:
         # after the end was seen is the last one.
         ends = client.list_objects_v2(Bucket=bucket, Prefix=protocol.end_key(job), MaxKeys=1).get("Contents", [])
         listed = client.list_objects_v2(Bucket=bucket, Prefix=f"{job.prefix}logs/")
-        there = {one["Key"]: one for one in listed.get("Contents", [])}
+        logs = {entry["Key"]: entry for entry in listed.get("Contents", [])}
         text, told_at = "", None
-        if certificate_key in there or listed.get("IsTruncated"):
+        if certificate_key in logs or listed.get("IsTruncated"):
             text, told_at = _read_certificate(client, bucket, certificate_key)
     except (BotoCoreError, ClientError) as error:
         raise NoAnswer(f"S3 did not say how the job is: {error}. Nothing was changed; this page asks again.") from error
     certificate = protocol.parse_certificate(text)
     ended_at = ends[0]["LastModified"] if ends and ends[0]["Key"] == protocol.end_key(job) else None
-    heard = [one["LastModified"] for key, one in there.items() if is_shown(key)]
-    seen = Seen(
+    heard = [entry["LastModified"] for key, entry in logs.items() if is_shown(key)]
+    status = JobStatus(
         Job.State.SUBMITTED,
         certificate,
-        matched(job, certificate),
-        {key: one["Size"] for key, one in there.items()},
+        match_data_sets(job, certificate),
+        {key: entry["Size"] for key, entry in logs.items()},
         # A long list may not reach the certificate.
         max([*heard, *(time for time in (told_at, ended_at) if time)], default=None),
         ended_at,
     )
-    return Seen(_state(job, seen), seen.certificate, seen.datasets, seen.logs, seen.heard_at, seen.ended_at)
+    return JobStatus(_state(job, status), status.certificate, status.datasets, status.logs, status.heard_at, status.ended_at)
 
 
-def note(job: Job, seen: Seen) -> None:
-    """Keep what was seen. Who sees the end first tells it, once; a job that has ended stays as it is."""
+def save_status(job: Job, status: JobStatus) -> None:
+    """Save the status in the job's row. Whoever sees the end first announces it, once; a job that has ended stays as it is."""
     fields = {
-        "state": seen.state,
-        "done_count": seen.count(Status.SUCCESS),
-        "failed_count": seen.count(Status.FAILED),
+        "state": status.state,
+        "done_count": status.count(Status.SUCCESS),
+        "failed_count": status.count(Status.FAILED),
         "looked_at": timezone.now(),
-        "heard_at": seen.heard_at,
-        "ended_at": seen.ended_at,
+        "heard_at": status.heard_at,
+        "ended_at": status.ended_at,
     }
     with transaction.atomic():
         changed = Job.objects.open().filter(pk=job.pk).update(**fields)
-        if changed and seen.ended_at:
-            _tell(job, seen)
+        if changed and status.ended_at:
+            _notify_submitter(job, status)
     if changed:
         for name, value in fields.items():
             setattr(job, name, value)
@@ -136,7 +136,7 @@ def note(job: Job, seen: Seen) -> None:
 
 
 def read_log(job: Job, input_key: str, offset: int, client: "S3Client") -> LogPart:
-    """What a data set's log holds from there, at most PIECE_BYTES; from -1, its last piece. Raises NoAnswer."""
+    """Return at most PIECE_BYTES of a data set's log from the offset on; from -1, its last piece. Raises NoAnswer."""
     key = protocol.log_key(job, input_key)
     # The byte before is asked for too, so that there is one to get where nothing is new.
     wanted = f"bytes=-{PIECE_BYTES}" if offset < 0 else f"bytes={max(offset - 1, 0)}-{offset + PIECE_BYTES - 1}"
@@ -159,7 +159,7 @@ def read_log(job: Job, input_key: str, offset: int, client: "S3Client") -> LogPa
 
 
 def readable(text: str) -> str:
-    """A program's output as text: without colours and control characters, progress that rewrites its line on lines of its own."""
+    """Return a program's output as text: no colours or control characters, progress that rewrites its line on lines of its own."""
     return protocol.clean(_ESCAPES.sub("", text).replace("\r\n", "\n").replace("\r", "\n"))
 
 
@@ -168,21 +168,21 @@ def _is_within_reach(job: Job) -> bool:
     return granted and job.group.suspended_at is None and job.group.retired_at is None
 
 
-def _state(job: Job, seen: Seen) -> Job.State:
-    if seen.ended_at:
-        if seen.count(Status.FAILED):
+def _state(job: Job, status: JobStatus) -> Job.State:
+    if status.ended_at:
+        if status.count(Status.FAILED):
             return Job.State.FAILED
-        return Job.State.SUCCEEDED if seen.count(Status.SUCCESS) == len(job.inputs) else Job.State.ENDED
-    since = max(time for time in (job.submitted_at, job.written_at, seen.heard_at) if time)
+        return Job.State.SUCCEEDED if status.count(Status.SUCCESS) == len(job.inputs) else Job.State.ENDED
+    since = max(time for time in (job.submitted_at, job.written_at, status.heard_at) if time)
     if timezone.now() - since > timedelta(hours=config().job_silent_hours):
         return Job.State.SILENT
-    return Job.State.RUNNING if seen.heard_at else Job.State.SUBMITTED
+    return Job.State.RUNNING if status.heard_at else Job.State.SUBMITTED
 
 
 def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, datetime | None]:
-    """What it says, and when it was written."""
+    """Return the certificate's text, and when it was written."""
     try:
-        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{CERTIFICATE_BYTES - 1}")
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{MAX_CERTIFICATE_BYTES - 1}")
         return answer["Body"].read().decode(errors="replace"), answer["LastModified"]
     except ClientError as error:
         # Empty, or gone since the list.
@@ -191,19 +191,19 @@ def _read_certificate(client: "S3Client", bucket: str, key: str) -> tuple[str, d
         raise
 
 
-def _tell(job: Job, seen: Seen) -> None:
-    """Write to who submitted it, if they are in the group still."""
+def _notify_submitter(job: Job, status: JobStatus) -> None:
+    """Notify the person who submitted the job, if they are still in the group."""
     is_member = Membership.objects.wanted().filter(Q(user__is_active=True), group=job.group_id, user=job.submitted_by_id)
     if not is_member.exists():
         return
-    succeeded, failed = seen.count(Status.SUCCESS), seen.count(Status.FAILED)
+    succeeded, failed = status.count(Status.SUCCESS), status.count(Status.FAILED)
     left = len(job.inputs) - succeeded - failed
     said = f"{succeeded} of {len(job.inputs)} data sets succeeded, {failed} failed"
     announce_about_group(
         job.group,
         about=f"job {job.pk} ended",
         recipients=[job.submitted_by.email],
-        subject=f"{seen.state.label.capitalize()}: a job of {job.analysis.name}",
+        subject=f"{status.state.label.capitalize()}: a job of {job.analysis.name}",
         paragraphs=[
             f"The job that you submitted for {job.group.name} to {job.analysis.name} has ended.",
             f"{said}{f'; of {left} the back end did not say how they went' if left else ''}.",
@@ -218,7 +218,7 @@ def _whole_size(content_range: str, otherwise: int) -> int:
 
 
 def _decode(content: bytes, *, is_cut: bool) -> tuple[str, int]:
-    """The text, and how many bytes it took: a character that is cut off at the end is left for the next piece."""
+    """Return the text and the number of bytes used; a character cut off at the end is left for the next piece."""
     begin = 0
     while is_cut and begin < min(3, len(content)) and content[begin] & 0xC0 == 0x80:
         begin += 1

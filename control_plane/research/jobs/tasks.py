@@ -1,11 +1,11 @@
-"""Looking at jobs is a worker's work beside deploying: S3 that is slow holds up nothing else."""
+"""Tasks of workers about jobs, besides deployments: a slow S3 delays nothing else."""
 
 from django_tasks import task
 
-from control_plane.research.jobs.status import look_at
+from control_plane.research.jobs.status import update_job
 
 
 @task()
 def look_at_job(job_id: int) -> None:
-    """See `watching.look_at`."""
-    look_at(job_id)
+    """Update the job from S3; see `status.update_job`."""
+    update_job(job_id)

@@ -1,4 +1,4 @@
-"""Ending what S3 keeps of deleted and replaced files: counted first, and deployed only as somebody confirms it in words."""
+"""Expiry of earlier versions (deleted and replaced files): counted first, deployed only after a typed confirmation."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,29 +20,30 @@ from control_plane.deployments.models import Deployment
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Versions that are looked at; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
+# Versions that are counted; beyond that the count says 'more than'. S3 lists them at about 10,000 a second.
 MAX_COUNTED = 5_000_000
 # S3 lists so many versions with one call (its API reference).
-PER_PAGE = 1000
-# How often the count tells how far it is.
-PAGES_BETWEEN = 10
+VERSIONS_PER_PAGE = 1000
+# Pages between two progress messages.
+PAGES_BETWEEN_REPORTS = 10
 
 Tell = Callable[[str], None]
 
 
 class NotConfirmed(Refused):
-    """What was typed is not what ends earlier versions. Nothing was changed."""
+    """Text typed that does not confirm the expiry. Nothing was changed."""
 
 
 class NotCounted(Refused):
-    """What would end could not be counted. Nothing was changed."""
+    """Failed count of expiring versions. Nothing was changed."""
 
 
 @dataclass
-class Ending:
-    """Earlier versions in some buckets: how many, their bytes, and since when the oldest has been one.
+class ExpiringVersions:
+    """Totals of earlier versions in some buckets: number, bytes, and the date of the oldest.
 
-    Those that are `due` have been one for longer than the days that were asked about. `is_more` where there are too many to count.
+    `due_*` counts those that have been earlier versions for longer than the given days.
+    `is_more` if there are more than are counted.
     """
 
     objects: int = 0
@@ -62,27 +63,27 @@ class Ending:
             self.due_bytes += size
 
 
-def count(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> Ending:
-    """What a rule that ends earlier versions after so many days would end in these buckets. Raises NotCounted."""
+def count_expiring(buckets: Iterable[str], days: int, *, place: aws.Place, tell: Tell) -> ExpiringVersions:
+    """Count the earlier versions in these buckets that a rule with so many days would expire. Raises NotCounted."""
     retries = BotoConfig(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
     client = aws.client("s3", place, config=retries)
-    found, now, seen = Ending(), datetime.now(UTC), 0
+    counted, now, seen = ExpiringVersions(), datetime.now(UTC), 0
     for bucket in buckets:
         tell(f"Counting in {bucket}")
         for number, page in enumerate(_pages(client, bucket), 1):
             for size, since in page.earlier:
-                found.add(size, since, is_due=ends_at(since, days) <= now)
+                counted.add(size, since, is_due=expires_at(since, days) <= now)
             seen += page.listed
             if seen >= MAX_COUNTED:
-                found.is_more = True
-                return found
-            if number % PAGES_BETWEEN == 0:
-                tell(f"Counting in {bucket}: {found.objects:,} earlier versions so far")
-    return found
+                counted.is_more = True
+                return counted
+            if number % PAGES_BETWEEN_REPORTS == 0:
+                tell(f"Counting in {bucket}: {counted.objects:,} earlier versions so far")
+    return counted
 
 
-def ends_at(since: datetime, days: int) -> datetime:
-    """When S3 ends what has been an earlier version since then: at the first midnight (UTC) after its days are over.
+def expires_at(since: datetime, days: int) -> datetime:
+    """Return when S3 expires a version that became an earlier one at `since`: the first midnight (UTC) after its days.
 
     From S3's user guide, "Lifecycle rules based on an object's age".
     """
@@ -91,41 +92,46 @@ def ends_at(since: datetime, days: int) -> datetime:
     return midnight if midnight == over else midnight + timedelta(days=1)
 
 
-def sync_confirmed(*, wanted: Proposal, found: Ending, typed: str, actor: Actor) -> list[Deployment]:
-    """As `sync_platform`, with the days that were proposed, after somebody saw what was `found`. Raises NotConfirmed."""
+def sync_confirmed(*, wanted: Proposal, counted: ExpiringVersions, typed: str, actor: Actor) -> list[Deployment]:
+    """Deploy the platform with the proposed days, after somebody confirmed what was `counted`; see `sync_platform`.
+
+    Raises NotConfirmed.
+    """
     if typed.strip() != wanted.confirmation:
         raise NotConfirmed(
             "Not confirmed: earlier versions are kept as before, and nothing was changed. To confirm, run it again with "
             f'--confirm "{wanted.confirmation}"; to deploy all the rest, with --keep-earlier-versions.'
         )
-    told = {"objects": found.objects, "bytes": found.bytes, "oldest": found.oldest.isoformat() if found.oldest else None}
+    details = {"objects": counted.objects, "bytes": counted.bytes, "oldest": counted.oldest.isoformat() if counted.oldest else None}
     with transaction.atomic():
-        record(actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **told)
+        record(actor, "platform.end_earlier_versions", "the platform", days=wanted.days, **details)
         return sync_platform(actor=actor, confirmed_days=wanted.days)
 
 
 @dataclass(frozen=True)
 class _Page:
-    """One answer of S3: how many versions and delete markers it listed, and the size and beginning of each earlier version."""
+    """Page of S3's listing: number of versions and delete markers listed, and size and beginning of each earlier version."""
 
     listed: int
     earlier: list[tuple[int, datetime]]
 
 
 def _pages(client: "S3Client", bucket: str) -> Iterator[_Page]:
-    """The bucket's versions, PER_PAGE at a time; none where there is no such bucket. Raises NotCounted."""
+    """Yield the bucket's versions, VERSIONS_PER_PAGE at a time; none if there is no such bucket. Raises NotCounted."""
     # A version became an earlier one when the next one of its key, or a delete marker, was written; that may stand a page before.
     newer: tuple[str, datetime] | None = None
     try:
-        for answer in client.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": PER_PAGE}):
+        for answer in client.get_paginator("list_object_versions").paginate(
+            Bucket=bucket, PaginationConfig={"PageSize": VERSIONS_PER_PAGE}
+        ):
             versions: list[Any] = list(answer.get("Versions", []))
             markers: list[Any] = list(answer.get("DeleteMarkers", []))
             earlier = []
-            for one in sorted([*versions, *markers], key=_newest_first):
-                if not one["IsLatest"] and "Size" in one:
-                    since = newer[1] if newer and newer[0] == one["Key"] else one["LastModified"]
-                    earlier.append((one["Size"], since))
-                newer = (one["Key"], one["LastModified"])
+            for version in sorted([*versions, *markers], key=_newest_first):
+                if not version["IsLatest"] and "Size" in version:
+                    since = newer[1] if newer and newer[0] == version["Key"] else version["LastModified"]
+                    earlier.append((version["Size"], since))
+                newer = (version["Key"], version["LastModified"])
             yield _Page(len(versions) + len(markers), earlier)
     except (BotoCoreError, ClientError) as error:
         if isinstance(error, ClientError) and error.response["Error"].get("Code") == "NoSuchBucket":
@@ -137,5 +143,5 @@ def _pages(client: "S3Client", bucket: str) -> Iterator[_Page]:
 
 
 def _newest_first(version: Any) -> tuple[bytes, bool, float]:
-    """The order in which S3 lists versions of all kinds: by the key's bytes, and within a key the newest first."""
+    """Return the sort key of S3's listing of versions: the key's bytes, and within a key the newest first."""
     return version["Key"].encode("utf-8", "surrogatepass"), not version["IsLatest"], -version["LastModified"].timestamp()

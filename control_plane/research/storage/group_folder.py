@@ -1,4 +1,4 @@
-"""The folder that a group has in an analysis's bucket, as one member may use it now."""
+"""Group's folder in an analysis's bucket, as one member may use it now."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from stacks.manifest import names
 
 @dataclass(frozen=True)
 class GroupFolder:
-    """A member's way into `s3://<bucket>/<group>/`. `grant` and `membership` are wanted and in force."""
+    """Access of a member to `s3://<bucket>/<group>/`. `grant` and `membership` are wanted and in force."""
 
     group: Group
     analysis: Analysis
@@ -21,40 +21,40 @@ class GroupFolder:
 
     @property
     def bucket(self) -> str:
-        """The analysis's bucket."""
+        """Bucket of the analysis."""
         return self.analysis.bucket
 
     @property
     def prefix(self) -> str:
-        """What every key of the group begins with."""
+        """Prefix of all keys of the group."""
         return f"{self.group.slug}/"
 
     @property
     def region(self) -> str:
-        """Where the bucket lies."""
+        """Region of the bucket."""
         return self.group.stack.region
 
     @property
     def is_writable(self) -> bool:
-        """Whether the group may add and remove files."""
+        """True if the group may add and remove files."""
         return self.grant.level == Grant.Level.READ_WRITE
 
     @property
     def arn(self) -> str:
-        """The bucket's ARN."""
+        """ARN of the bucket."""
         return f"arn:{names.partition(self.region)}:s3:::{self.bucket}"
 
     @property
     def address(self) -> str:
-        """Where a browser reaches the bucket: on AWS by the bucket's own host, on the embedded AWS by a path."""
+        """URL of the bucket for browsers: by the bucket's own host on AWS, by a path on the embedded AWS."""
         if endpoint := config().s3_browser_url or config().aws_endpoint_url:
             return f"{endpoint.rstrip('/')}/{self.bucket}"
         suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return f"https://{self.bucket}.s3.{self.region}.{suffix}"
 
 
-def find_place(*, group_slug: str, analysis_slug: str, user: User) -> GroupFolder:
-    """The place of this group and analysis, for a member. In two queries.
+def find_group_folder(*, group_slug: str, analysis_slug: str, user: User) -> GroupFolder:
+    """Return the folder of this group and analysis for a member. Two queries.
 
     Raises NotMember if the person is not in the group, or there is no such group (the same, so that nobody learns which
     groups there are); Suspended at once; NotGranted if the group does not have the analysis; NoCredentials while AWS does not

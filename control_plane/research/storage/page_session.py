@@ -1,4 +1,4 @@
-"""What the pages' APIs share: the place that a call is about, and the session that a page works with."""
+"""Folder and session of a page's API calls."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from ninja import Schema
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.iam_delay import settles_at
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.storage.sessions import Purpose, hand_out
 
 
@@ -31,16 +31,16 @@ class PageSession(Schema):
     prefix: str
 
 
-def page_place(request: HttpRequest, group: str, analysis: str) -> GroupFolder:
-    """The place of this group and analysis for the person who asks. Raises what `find_place` raises."""
+def page_folder(request: HttpRequest, group: str, analysis: str) -> GroupFolder:
+    """Return the folder of this group and analysis for the person who asks. Raises what `find_group_folder` raises."""
     # Whoever is not signed in was turned away before.
     assert isinstance(request.user, User)  # noqa: S101
-    return find_place(group_slug=group, analysis_slug=analysis, user=request.user)
+    return find_group_folder(group_slug=group, analysis_slug=analysis, user=request.user)
 
 
-def page_session(request: HttpRequest, response: HttpResponse, place: GroupFolder, purpose: Purpose) -> PageSession:
-    """Hand out credentials for this purpose, in an answer that nothing keeps. Raises what `hand_out` raises."""
-    given = hand_out(place, purpose, Actor.of_request(request))
+def page_session(request: HttpRequest, response: HttpResponse, folder: GroupFolder, purpose: Purpose) -> PageSession:
+    """Hand out credentials for this purpose, in a response that is not stored. Raises what `hand_out` raises."""
+    given = hand_out(folder, purpose, Actor.of_request(request))
     response["Cache-Control"] = "no-store"
     return PageSession(
         access_key_id=given.access_key_id,
@@ -48,9 +48,9 @@ def page_session(request: HttpRequest, response: HttpResponse, place: GroupFolde
         session_token=given.session_token or "",
         expires=given.expiration or timezone.now(),
         now=timezone.now(),
-        settles=settles_at(place.group.stack_id),
-        address=place.address,
-        region=place.region,
-        bucket=place.bucket,
-        prefix=place.prefix,
+        settles=settles_at(folder.group.stack_id),
+        address=folder.address,
+        region=folder.region,
+        bucket=folder.bucket,
+        prefix=folder.prefix,
     )

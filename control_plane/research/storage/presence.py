@@ -1,9 +1,8 @@
-"""Whether an object is there, asked so that the answer is right whatever S3 says of one that is not.
+"""Presence of an object, decided correctly whatever S3 answers about a missing one.
 
-S3 says 404 of an object that is not there to whoever may list its bucket, and 403 to whoever may not (S3's API reference,
-"HeadObject" and "GetObject"). It does not say which it is for a right to list that holds under a prefix alone, as all of ours
-do. So a 403 is decided by a listing, which that right does allow: what is refused and listed is refused, and what is not listed
-is not there.
+For a missing object S3 answers 404 to callers who may list its bucket, and 403 to others (S3's API reference, "HeadObject" and
+"GetObject"). It does not say which it answers for a right to list that holds under a prefix alone, as all of ours do. So a 403 is
+decided by a listing, which that right allows: an object that is listed is refused, one that is not listed is missing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ MAX_VERSIONS = 1000
 
 
 def head(client: "S3Client", bucket: str, key: str, **more: Any) -> "HeadObjectOutputTypeDef | None":
-    """Ask what S3 holds under a key; None where there is nothing. Raises what boto3 raises, also where S3 refuses."""
+    """Return the object's metadata; None if there is no object. Raises what boto3 raises, also if S3 refuses."""
     try:
         return client.head_object(Bucket=bucket, Key=key, **more)
     except ClientError as error:
@@ -29,7 +28,7 @@ def head(client: "S3Client", bucket: str, key: str, **more: Any) -> "HeadObjectO
 
 
 def is_missing(client: "S3Client", bucket: str, key: str, error: ClientError, version: str = "") -> bool:
-    """Tell whether S3 answered a HEAD or GET so because the object, or this version of it, is not there.
+    """Tell whether S3 answered a HEAD or GET so because the object, or this version of it, is missing.
 
     Needs a client that may list the key. Where the listing is refused too, or S3 does not answer, nothing is known to be missing.
     """
@@ -42,18 +41,18 @@ def is_missing(client: "S3Client", bucket: str, key: str, error: ClientError, ve
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status of S3's refusal; 0 if it has none."""
+    """Return the HTTP status of S3's refusal; 0 if it has none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _is_there(client: "S3Client", bucket: str, key: str) -> bool:
     # Of all keys that begin so, the key itself comes first.
-    return any(one["Key"] == key for one in client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", []))
+    return any(entry["Key"] == key for entry in client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1).get("Contents", []))
 
 
 def _has_version(client: "S3Client", bucket: str, key: str, version: str) -> bool:
-    """Whether the version is there; also where there are more than were looked through."""
+    """Tell whether the version exists, or there are more versions than were looked through."""
     page = client.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=MAX_VERSIONS)
     listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-    is_cut = page.get("IsTruncated", False) and all(one["Key"] == key for one in listed)
-    return is_cut or any((one["Key"], one["VersionId"]) == (key, version) for one in listed)
+    is_cut = page.get("IsTruncated", False) and all(entry["Key"] == key for entry in listed)
+    return is_cut or any((entry["Key"], entry["VersionId"]) == (key, version) for entry in listed)

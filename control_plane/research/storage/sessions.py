@@ -1,4 +1,4 @@
-"""Short-lived credentials for one purpose in one place. A session policy takes away all that the purpose does not need."""
+"""Short-lived credentials for one purpose in one folder: a session policy takes away all other rights."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 # For `web`, which does not import the stacks.
 WRITABLE_FOLDERS = names.WRITABLE_FOLDERS
-# A session that Cohort keeps for its own calls is replaced when so little of it is left.
+# Cached sessions are replaced this long before their end.
 RENEW_BEFORE = timedelta(minutes=10)
 
 
 class Purpose(StrEnum):
-    """What a session is for."""
+    """Purpose of a session."""
 
     BROWSE = "browse"
     UPLOAD = "upload"
@@ -52,75 +52,76 @@ WRITING = (Purpose.UPLOAD, Purpose.DELETE, Purpose.RESTORE)
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _CachedClient:
     client: "S3Client"
     expires: datetime
 
 
-_Key = tuple[str, str, Purpose, int, datetime | None]
-_kept: dict[_Key, _Kept] = {}
+_ClientKey = tuple[str, str, Purpose, int, datetime | None]
+_clients: dict[_ClientKey, _CachedClient] = {}
 # No member's username: those have an `m` first, and no hyphen.
 JOBS_SESSION = "cohort-jobs"
-# Of S3: what is refused where there is no right, and where there is no object.
+# S3 operations that are refused both without a right and without an object.
 READS = frozenset({"GetObject", "HeadObject"})
 # A client holds about a megabyte.
-MAX_KEPT = 50
+MAX_CLIENTS = 50
 CONNECTIONS = 16
 
 
-def session_policy(place: GroupFolder, purpose: Purpose) -> dict[str, Any]:
-    """What a session for this purpose may do: never more than the group's own policies, on this one bucket and folder.
+def session_policy(folder: GroupFolder, purpose: Purpose) -> dict[str, Any]:
+    """Return the policy of a session for this purpose: never more than the group's own, on this one bucket and folder.
 
     IAM takes at most 2,048 characters (IAM user guide, "IAM and STS quotas").
     """
-    everything = f"{place.arn}/{place.prefix}*"
-    writable = [f"{place.arn}/{place.prefix}{folder}/*" for folder in WRITABLE_FOLDERS]
+    everything = f"{folder.arn}/{folder.prefix}*"
+    writable = [f"{folder.arn}/{folder.prefix}{name}/*" for name in WRITABLE_FOLDERS]
     match purpose:
         case Purpose.BROWSE:
-            statements = [_list(place), _allow(["s3:GetObject", "s3:GetObjectVersion"], everything)]
+            statements = [_list(folder), _allow(["s3:GetObject", "s3:GetObjectVersion"], everything)]
         case Purpose.UPLOAD:
             write = ["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObject"]
             # To list, because S3 tells only then of a file that is not there (see `presence`).
-            statements = [_list_folders(place.arn, place.prefix, WRITABLE_FOLDERS), _allow(write, writable)]
+            statements = [_list_folders(folder.arn, folder.prefix, WRITABLE_FOLDERS), _allow(write, writable)]
         case Purpose.DELETE:
-            statements = [_list(place), _allow(["s3:DeleteObject"], [*writable, f"{place.arn}/{place.prefix}results/*"])]
+            statements = [_list(folder), _allow(["s3:DeleteObject"], [*writable, f"{folder.arn}/{folder.prefix}results/*"])]
         case Purpose.RESTORE:
-            statements = [_list(place), _allow(["s3:DeleteObjectVersion", "s3:GetObjectVersion"], everything)]
+            statements = [_list(folder), _allow(["s3:DeleteObjectVersion", "s3:GetObjectVersion"], everything)]
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def open_session(place: GroupFolder, purpose: Purpose) -> Credentials:
-    """Credentials for this purpose, from the group's role in the member's name. Raises NotGranted or NoCredentials."""
-    if purpose in WRITING and not place.is_writable:
+def open_session(folder: GroupFolder, purpose: Purpose) -> Credentials:
+    """Return credentials for this purpose, from the group's role in the member's name. Raises NotGranted or NoCredentials."""
+    if purpose in WRITING and not folder.is_writable:
         raise NotGranted(
-            f"{place.group.name} may only read in {place.analysis.name}. Nothing was changed; ask an administrator to let it write."
+            f"{folder.group.name} may only read in {folder.analysis.name}. Nothing was changed; "
+            "ask an administrator to let it write."
         )
-    refuse_before_cut_off(place.membership)
-    credentials = _assume(place.group, place.membership.username, session_policy(place, purpose))
-    note_use(place.membership)
+    refuse_before_cut_off(folder.membership)
+    credentials = _assume(folder.group, folder.membership.username, session_policy(folder, purpose))
+    note_use(folder.membership)
     return credentials
 
 
-def hand_out(place: GroupFolder, purpose: Purpose, actor: Actor) -> Credentials:
-    """Credentials for a page, with a record that they were handed out. Only BROWSE and UPLOAD leave the server."""
+def hand_out(folder: GroupFolder, purpose: Purpose, actor: Actor) -> Credentials:
+    """Return credentials for a page, recorded in the audit log. Only BROWSE and UPLOAD leave the server."""
     if purpose not in (Purpose.BROWSE, Purpose.UPLOAD):
         raise ValueError(f"A session to {purpose} does not leave the server.")
-    credentials = open_session(place, purpose)
+    credentials = open_session(folder, purpose)
     record(
         actor,
         "member.session",
-        f"{place.membership.user.email} in {place.group.slug}",
+        f"{folder.membership.user.email} in {folder.group.slug}",
         purpose=purpose.value,
-        bucket=place.bucket,
+        bucket=folder.bucket,
         access_key_id=credentials.access_key_id,
     )
     return credentials
 
 
 def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
-    """A client in nobody's name, for the worker, which looks at jobs while no page is open. Raises NoCredentials.
+    """Return a client in nobody's name, for the worker, which checks jobs while no page is open. Raises NoCredentials.
 
-    It reads what a group's back ends wrote, and writes submissions that a page could not end.
+    It reads what a group's back ends wrote, and writes submissions that a page could not finish.
     """
     key = (JOBS_SESSION, f"{group.slug} {analysis.bucket}", Purpose.BROWSE, group.stack.deployed_generation, None)
 
@@ -129,11 +130,11 @@ def jobs_client(group: Group, analysis: Analysis) -> "S3Client":
         assume = partial(_assume, group, JOBS_SESSION, jobs_policy(group, analysis))
         return until_settled(assume, group.stack_id, lambda error: isinstance(error, BeingMadeReady))
 
-    return _kept_client(key, group.stack.place, open_one)
+    return _cached_client(key, group.stack.place, open_one)
 
 
 def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
-    """What the worker's session may do."""
+    """Return the policy of the worker's session."""
     arn, prefix = f"arn:{names.partition(group.stack.region)}:s3:::{analysis.bucket}", f"{group.slug}/"
     statements = [
         _list_folders(arn, prefix, ("results", "submissions")),
@@ -143,14 +144,14 @@ def jobs_policy(group: Group, analysis: Analysis) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def s3_client(place: GroupFolder, purpose: Purpose) -> "S3Client":
-    """A client for the server's own calls in a member's name. Its session is kept in this process until shortly before its end."""
+def s3_client(folder: GroupFolder, purpose: Purpose) -> "S3Client":
+    """Return a client for the server's own calls in a member's name; cached until shortly before its session ends."""
     # By the membership's own username: who leaves and comes back gets a new one, so no old session fits. And by the generation
     # that AWS holds: a deployment may have ended every session that began before it. The member's own cut-off does so at once.
-    member = place.membership
-    key = (member.username, place.bucket, purpose, place.group.stack.deployed_generation, member.sessions_not_before)
-    client = _kept_client(key, place.group.stack.place, lambda: open_session(place, purpose))
-    client.meta.events.register("after-call.s3", partial(_wait_for_iam, place.group.stack_id), unique_id="iam-delay")
+    member = folder.membership
+    key = (member.username, folder.bucket, purpose, folder.group.stack.deployed_generation, member.sessions_not_before)
+    client = _cached_client(key, folder.group.stack.place, lambda: open_session(folder, purpose))
+    client.meta.events.register("after-call.s3", partial(_wait_for_iam, folder.group.stack_id), unique_id="iam-delay")
     return client
 
 
@@ -163,13 +164,13 @@ def _wait_for_iam(stack_id: int, parsed: dict[str, Any], model: "OperationModel"
         raise BeingMadeReady
 
 
-def _kept_client(key: _Key, place: aws.Place, open_one: Callable[[], Credentials]) -> "S3Client":
-    kept = _kept.get(key)
+def _cached_client(key: _ClientKey, place: aws.Place, open_one: Callable[[], Credentials]) -> "S3Client":
+    kept = _clients.get(key)
     if kept is None or kept.expires - timezone.now() < RENEW_BEFORE:
-        if len(_kept) >= MAX_KEPT:
-            _kept.clear()
+        if len(_clients) >= MAX_CLIENTS:
+            _clients.clear()
         credentials = open_one()
-        kept = _kept[key] = _Kept(_client(place, credentials), credentials.expiration or timezone.now())
+        kept = _clients[key] = _CachedClient(_client(place, credentials), credentials.expiration or timezone.now())
     return kept.client
 
 
@@ -198,9 +199,9 @@ def _client(place: aws.Place, credentials: Credentials) -> "S3Client":
     )
 
 
-def _list(place: GroupFolder) -> dict[str, Any]:
-    return _allow(["s3:ListBucket", "s3:ListBucketVersions"], place.arn) | {
-        "Condition": {"StringLike": {"s3:prefix": [f"{place.prefix}*"]}}
+def _list(folder: GroupFolder) -> dict[str, Any]:
+    return _allow(["s3:ListBucket", "s3:ListBucketVersions"], folder.arn) | {
+        "Condition": {"StringLike": {"s3:prefix": [f"{folder.prefix}*"]}}
     }
 
 

@@ -1,4 +1,4 @@
-"""Uploads from a browser straight to S3: their names, beginning, completion and record.
+"""Uploads from a browser straight to S3: names, initiation, completion and records.
 
-It may import storage and what lies below it. A browser begins and ends them by `api/uploads.py`; the pages lie in `web/uploads`.
+May import storage and what lies below it. A browser calls `api/uploads.py`; the pages are in `web/uploads`.
 """

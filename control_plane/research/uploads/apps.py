@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class UploadsConfig(AppConfig):
-    """What researchers send from the browser straight to S3, and how far each file has come."""
+    """App of uploads: files sent from the browser straight to S3, and their progress."""
 
     name = "control_plane.research.uploads"

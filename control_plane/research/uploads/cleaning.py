@@ -1,4 +1,4 @@
-"""The record of files that arrived, or were given up, long ago; the files themselves lie in S3."""
+"""Cleaning of old records of uploads that arrived or were abandoned; the files themselves are in S3."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from control_plane.research.uploads.models import Upload
 
 @cleans("ended uploads")
 def remove_ended_uploads() -> int:
-    """Remove the rows of uploads that ended long ago; unfinished ones stay, for they can go on. Returns how many."""
+    """Remove the rows of uploads that ended long ago; unfinished ones stay, for they can be resumed. Returns the count."""
     before = timezone.now() - timedelta(days=config().cleanup_upload_days)
     ended = Upload.objects.exclude(state=Upload.State.SENDING)
     return remove_in_steps(ended.filter(ended_at__lt=before))

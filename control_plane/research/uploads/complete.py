@@ -1,4 +1,4 @@
-"""Ending uploads: complete after S3 was asked what it holds, or removed."""
+"""Completion of uploads after S3 was asked what it holds, and their removal."""
 
 import logging
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -27,13 +27,13 @@ logger = logging.getLogger(__name__)
 
 CALLS_AT_ONCE = 8
 MAX_NAMED = 20
-# From so many small files on, listings are asked for them first; beyond so many pages, S3 is asked for each file that is left.
-LISTED_FROM, MAX_LISTED, MAX_PAGES = 10, 1000, 2
+# With this many small files or more, listings are read first; after MAX_PAGES, the remaining files are asked for one by one.
+LISTED_FROM_FILES, MAX_LISTED, MAX_PAGES = 10, 1000, 2
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What the browser says it sent: the CRC-32 of the whole file in base64, and the ETag that S3 answered with.
+class SentFile:
+    """Sent file as the browser reports it: CRC-32 of the whole file in base64, and the ETag that S3 answered with.
 
     For a small file that went in one request also its MD5 in hexadecimal, which S3 has as the ETag of such an object where its
     bucket is encrypted with S3's own keys (S3's API reference, "Object").
@@ -46,8 +46,8 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """What became of it."""
+class UploadEnd:
+    """Result of one upload."""
 
     id: int
     state: str
@@ -64,51 +64,51 @@ class _Verdict:
     is_ours: bool = False
 
 
-def finish(place: GroupFolder, sent: Sequence[Sent], actor: Actor) -> list[Ended]:
-    """Call files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
+def complete_uploads(folder: GroupFolder, sent: Sequence[SentFile], actor: Actor) -> list[UploadEnd]:
+    """Mark the files complete that S3 holds with the size and checksum that they had on the person's disk, and no others.
 
-    What S3 holds otherwise is taken away again (a version stays), and must be sent anew. Raises NoCredentials.
+    What S3 holds otherwise is deleted again (a version stays), and must be sent anew. Raises NoCredentials.
     """
-    rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=[one.id for one in sent])}
-    _note_others(place, [one.id for one in sent], rows, actor)
-    client = s3_client(place, Purpose.UPLOAD)
-    open_ones = [one for one in sent if one.id in rows and rows[one.id].state == Upload.State.SENDING]
-    listed = _listed(place, [rows[one.id].key for one in open_ones if one.md5])
+    rows = {upload.pk: upload for upload in _own_uploads(folder).filter(pk__in=[sent_file.id for sent_file in sent])}
+    _record_foreign_ids(folder, [sent_file.id for sent_file in sent], rows, actor)
+    client = s3_client(folder, Purpose.UPLOAD)
+    open_ones = [sent_file for sent_file in sent if sent_file.id in rows and rows[sent_file.id].state == Upload.State.SENDING]
+    listed = _list_objects(folder, [rows[sent_file.id].key for sent_file in open_ones if sent_file.md5])
 
-    def judge(one: Sent) -> _Verdict:
-        return _judge_listed(listed, rows[one.id], one) or _judge(client, place, rows[one.id], one)
+    def judge(sent_file: SentFile) -> _Verdict:
+        return _judge_listed(listed, rows[sent_file.id], sent_file) or _judge(client, folder, rows[sent_file.id], sent_file)
 
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
         verdicts = list(pool.map(judge, open_ones))
-    _take_away(place, [verdict for verdict in verdicts if verdict.is_ours])
-    _keep(place, verdicts, actor)
-    judged = {verdict.upload.pk: Ended(verdict.upload.pk, verdict.state, verdict.detail) for verdict in verdicts}
-    return [judged.get(one.id) or _ended_before(one.id, rows.get(one.id)) for one in sent]
+    _delete_wrong(folder, [verdict for verdict in verdicts if verdict.is_ours])
+    _save_verdicts(folder, verdicts, actor)
+    judged = {verdict.upload.pk: UploadEnd(verdict.upload.pk, verdict.state, verdict.detail) for verdict in verdicts}
+    return [judged.get(sent_file.id) or _ended_before(sent_file.id, rows.get(sent_file.id)) for sent_file in sent]
 
 
-def remove(place: GroupFolder, ids: Sequence[int], actor: Actor) -> int:
-    """Give unfinished uploads up: S3 drops the parts that it holds. Returns how many. Raises NoCredentials."""
-    rows = {upload.pk: upload for upload in _mine(place).filter(pk__in=ids)}
-    _note_others(place, ids, rows, actor)
-    removed = abandon(place, [upload for upload in rows.values() if upload.state == Upload.State.SENDING])
+def remove_uploads(folder: GroupFolder, ids: Sequence[int], actor: Actor) -> int:
+    """Abandon unfinished uploads: S3 drops their parts. Returns how many. Raises NoCredentials."""
+    rows = {upload.pk: upload for upload in _own_uploads(folder).filter(pk__in=ids)}
+    _record_foreign_ids(folder, ids, rows, actor)
+    removed = abandon_uploads(folder, [upload for upload in rows.values() if upload.state == Upload.State.SENDING])
     if removed:
         record(
             actor,
             "upload.remove",
-            f"s3://{place.bucket}/{place.prefix}",
+            f"s3://{folder.bucket}/{folder.prefix}",
             files=len(removed),
             first=[upload.key for upload in removed[:MAX_NAMED]],
         )
     return len(removed)
 
 
-def abandon(place: GroupFolder, uploads: Sequence[Upload]) -> list[Upload]:
-    """Have S3 drop what it holds of these, and close their rows; those that S3 would not drop stay. Returns the others."""
+def abandon_uploads(folder: GroupFolder, uploads: Sequence[Upload]) -> list[Upload]:
+    """Abort these uploads in S3 and close their rows; an upload that S3 does not abort stays. Returns the aborted ones."""
     if not uploads:
         return []
-    client = s3_client(place, Purpose.UPLOAD)
+    client = s3_client(folder, Purpose.UPLOAD)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        dropped = list(pool.map(lambda upload: _drop(client, place, upload), uploads))
+        dropped = list(pool.map(lambda upload: _abort_multipart(client, folder, upload), uploads))
     gone = [upload for upload, is_gone in zip(uploads, dropped, strict=True) if is_gone]
     Upload.objects.unfinished().filter(pk__in=[upload.pk for upload in gone]).update(
         state=Upload.State.REMOVED, ended_at=timezone.now()
@@ -116,29 +116,29 @@ def abandon(place: GroupFolder, uploads: Sequence[Upload]) -> list[Upload]:
     return gone
 
 
-def _mine(place: GroupFolder) -> UploadQuerySet:
-    return Upload.objects.of(group=place.group, analysis=place.analysis, user=place.membership.user)
+def _own_uploads(folder: GroupFolder) -> UploadQuerySet:
+    return Upload.objects.owned_by(group=folder.group, analysis=folder.analysis, user=folder.membership.user)
 
 
-def _note_others(place: GroupFolder, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
-    """Put on record that somebody named uploads that are not theirs here. They are answered as if there were none."""
-    if others := sorted({one for one in ids if one not in mine}):
+def _record_foreign_ids(folder: GroupFolder, ids: Sequence[int], mine: Container[int], actor: Actor) -> None:
+    """Record that somebody named uploads that are not theirs here. The answer is as if there were none."""
+    if others := sorted({upload_id for upload_id in ids if upload_id not in mine}):
         reason = "Uploads of somebody else's, of another place, or that are not known."
-        count_refusal(actor, f"uploads to s3://{place.bucket}/{place.prefix}", reason=reason, ids=others[:MAX_NAMED])
+        count_refusal(actor, f"uploads to s3://{folder.bucket}/{folder.prefix}", reason=reason, ids=others[:MAX_NAMED])
 
 
-def _listed(place: GroupFolder, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
-    """What S3 lists of these keys: one call where each file alone would be one. Whatever it does not tell is asked for alone."""
-    found: dict[str, ObjectTypeDef] = {}
-    if len(keys) < LISTED_FROM:
-        return found
+def _list_objects(folder: GroupFolder, keys: Sequence[str]) -> dict[str, "ObjectTypeDef"]:
+    """Return S3's listing of these keys with few calls. Keys that are missing from it are asked for one by one."""
+    objects: dict[str, ObjectTypeDef] = {}
+    if len(keys) < LISTED_FROM_FILES:
+        return objects
     first, last = min(keys), max(keys)
     pages = (
-        s3_client(place, Purpose.BROWSE)
+        s3_client(folder, Purpose.BROWSE)
         .get_paginator("list_objects_v2")
         .paginate(
-            Bucket=place.bucket,
-            Prefix=place.prefix,
+            Bucket=folder.bucket,
+            Prefix=folder.prefix,
             # A key without its last character comes before it.
             StartAfter=first[:-1],
             PaginationConfig={"PageSize": min(MAX_LISTED, 2 * len(keys))},
@@ -146,59 +146,59 @@ def _listed(place: GroupFolder, keys: Sequence[str]) -> dict[str, "ObjectTypeDef
     )
     try:
         for page in islice(pages, MAX_PAGES):
-            found |= {one["Key"]: one for one in page.get("Contents", [])}
-            if last in found:
+            objects |= {entry["Key"]: entry for entry in page.get("Contents", [])}
+            if last in objects:
                 break
     except (BotoCoreError, ClientError):
-        logger.info("S3 did not list %s below %s; it is asked for each file.", place.bucket, place.prefix, exc_info=True)
-    return found
+        logger.info("S3 did not list %s below %s; it is asked for each file.", folder.bucket, folder.prefix, exc_info=True)
+    return objects
 
 
-def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: Sent) -> _Verdict | None:
-    """Complete where the listing has the file's size and MD5; otherwise nothing is known yet."""
-    found = listed.get(upload.key)
-    if not sent.md5 or found is None or found["Size"] != upload.size or found["ETag"] != f'"{sent.md5}"':
+def _judge_listed(listed: Mapping[str, "ObjectTypeDef"], upload: Upload, sent: SentFile) -> _Verdict | None:
+    """Return COMPLETE if the listing has the file's size and MD5; None if that is not known yet."""
+    entry = listed.get(upload.key)
+    if not sent.md5 or entry is None or entry["Size"] != upload.size or entry["ETag"] != f'"{sent.md5}"':
         return None
-    return _Verdict(upload, Upload.State.COMPLETE, etag=found["ETag"])
+    return _Verdict(upload, Upload.State.COMPLETE, etag=entry["ETag"])
 
 
-def _judge(client: "S3Client", place: GroupFolder, upload: Upload, sent: Sent) -> _Verdict:
-    """Compare what S3 holds with what was sent. In a thread: no database."""
+def _judge(client: "S3Client", folder: GroupFolder, upload: Upload, sent: SentFile) -> _Verdict:
+    """Compare what S3 holds with what was sent. Runs in a thread: no database."""
     try:
-        found = head(client, place.bucket, upload.key, ChecksumMode="ENABLED")
+        head_answer = head(client, folder.bucket, upload.key, ChecksumMode="ENABLED")
     except ClientError as error:
         return _Verdict(
             upload, Upload.State.SENDING, f"S3 did not say what it holds: {error}. It is not called complete; try again."
         )
     except BotoCoreError as error:
         return _Verdict(upload, Upload.State.SENDING, f"S3 could not be asked: {error}. It is not called complete; try again.")
-    if found is None:
+    if head_answer is None:
         return _Verdict(upload, Upload.State.SENDING, "S3 does not hold it. It is not complete; send it again.")
-    if problem := _difference(found, upload, sent):
-        is_ours = bool(sent.etag) and found["ETag"] == sent.etag
+    if problem := _difference(head_answer, upload, sent):
+        is_ours = bool(sent.etag) and head_answer["ETag"] == sent.etag
         what = "It was taken away again; send it anew." if is_ours else "Somebody may have sent another file of this name."
         return _Verdict(upload, Upload.State.WRONG, f"{problem} {what}", is_ours=is_ours)
-    return _Verdict(upload, Upload.State.COMPLETE, checksum=found["ChecksumCRC32"], etag=found["ETag"])
+    return _Verdict(upload, Upload.State.COMPLETE, checksum=head_answer["ChecksumCRC32"], etag=head_answer["ETag"])
 
 
-def _difference(found: "HeadObjectOutputTypeDef", upload: Upload, sent: Sent) -> str:
-    if found["ContentLength"] != upload.size:
-        return f"S3 holds {found['ContentLength']} bytes, and the file has {upload.size}."
-    checksum = found.get("ChecksumCRC32", "")
-    if not checksum or found.get("ChecksumType") == "COMPOSITE":
+def _difference(head_answer: "HeadObjectOutputTypeDef", upload: Upload, sent: SentFile) -> str:
+    if head_answer["ContentLength"] != upload.size:
+        return f"S3 holds {head_answer['ContentLength']} bytes, and the file has {upload.size}."
+    checksum = head_answer.get("ChecksumCRC32", "")
+    if not checksum or head_answer.get("ChecksumType") == "COMPOSITE":
         return "S3 holds no checksum of it, so that nobody can tell whether it is right."
     if checksum != sent.checksum:
         return "What S3 holds has another checksum than the file."
     return ""
 
 
-def _take_away(place: GroupFolder, verdicts: Iterable[_Verdict]) -> None:
+def _delete_wrong(folder: GroupFolder, verdicts: Iterable[_Verdict]) -> None:
     keys = [verdict.upload.key for verdict in verdicts]
     if keys:
-        s3_client(place, Purpose.DELETE).delete_objects(Bucket=place.bucket, Delete={"Objects": [{"Key": key} for key in keys]})
+        s3_client(folder, Purpose.DELETE).delete_objects(Bucket=folder.bucket, Delete={"Objects": [{"Key": key} for key in keys]})
 
 
-def _keep(place: GroupFolder, verdicts: Sequence[_Verdict], actor: Actor) -> None:
+def _save_verdicts(folder: GroupFolder, verdicts: Sequence[_Verdict], actor: Actor) -> None:
     ended = [verdict for verdict in verdicts if verdict.state != Upload.State.SENDING]
     if not ended:
         return
@@ -215,7 +215,7 @@ def _keep(place: GroupFolder, verdicts: Sequence[_Verdict], actor: Actor) -> Non
         record(
             actor,
             "upload.finish",
-            f"s3://{place.bucket}/{place.prefix}",
+            f"s3://{folder.bucket}/{folder.prefix}",
             files=len(complete),
             bytes=sum(upload.size for upload in complete),
             first=[upload.key for upload in complete[:MAX_NAMED]],
@@ -223,17 +223,19 @@ def _keep(place: GroupFolder, verdicts: Sequence[_Verdict], actor: Actor) -> Non
         )
 
 
-def _ended_before(upload_id: int, upload: Upload | None) -> Ended:
+def _ended_before(upload_id: int, upload: Upload | None) -> UploadEnd:
     if upload is None:
-        return Ended(upload_id, Upload.State.REMOVED, "It is not known here. Add the file again.")
-    return Ended(upload_id, upload.state, "" if upload.state == Upload.State.COMPLETE else "It was removed. Add the file again.")
+        return UploadEnd(upload_id, Upload.State.REMOVED, "It is not known here. Add the file again.")
+    return UploadEnd(
+        upload_id, upload.state, "" if upload.state == Upload.State.COMPLETE else "It was removed. Add the file again."
+    )
 
 
-def _drop(client: "S3Client", place: GroupFolder, upload: Upload) -> bool:
+def _abort_multipart(client: "S3Client", folder: GroupFolder, upload: Upload) -> bool:
     if not upload.upload_id:
         return True
     try:
-        client.abort_multipart_upload(Bucket=place.bucket, Key=upload.key, UploadId=upload.upload_id)
+        client.abort_multipart_upload(Bucket=folder.bucket, Key=upload.key, UploadId=upload.upload_id)
     except ClientError as error:
         return error.response["Error"]["Code"] == "NoSuchUpload"
     except BotoCoreError:

@@ -1,4 +1,4 @@
-"""Files on their way from a browser to S3. A row is made before the first byte is sent, and is complete only after S3 was asked."""
+"""Uploads from a browser to S3. A row is made before the first byte is sent, and is complete only after S3 was asked."""
 
 from typing import Self
 
@@ -10,14 +10,14 @@ from control_plane.access.groups.models import Analysis, Group
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
-    """Uploads, by who may see them and how far they are."""
+    """Queries of uploads by owner and state."""
 
     def unfinished(self) -> Self:
-        """Those that can go on."""
+        """Return the uploads that can be resumed."""
         return self.filter(state=Upload.State.SENDING)
 
-    def of(self, *, group: Group, analysis: Analysis, user: object) -> Self:
-        """One person's, in one place."""
+    def owned_by(self, *, group: Group, analysis: Analysis, user: object) -> Self:
+        """Return one person's uploads in one folder."""
         return self.filter(group=group, analysis=analysis, user=user)
 
 
@@ -72,10 +72,10 @@ class Upload(models.Model):
 
     @property
     def path(self) -> str:
-        """Below the group's own folder."""
+        """Path below the group's own folder."""
         return self.key.partition("/")[2]
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last part of the path."""
         return self.key.rsplit("/", 1)[-1]

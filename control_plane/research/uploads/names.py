@@ -1,4 +1,4 @@
-"""Which names a file may be given in S3. Names are kept as they are, or refused: never changed."""
+"""Names that a file may have in S3. Names are kept as they are, or refused: never changed."""
 
 import unicodedata
 
@@ -10,7 +10,7 @@ MAX_KEY_BYTES = 1024
 
 
 class NameRefused(ValueError):
-    """A path that cannot become a key. The message says why, and what to do."""
+    """Path that cannot become a key. The message says why, and what to do."""
 
 
 def check_folder(folder: str) -> str:
@@ -26,7 +26,7 @@ def check_folder(folder: str) -> str:
 
 
 def make_key(prefix: str, folder: str, path: str) -> str:
-    """The key of a file in a group's folder. `prefix` ends in a slash, `folder` was checked, `path` is relative.
+    """Return the key of a file in a group's folder. `prefix` ends in a slash, `folder` was checked, `path` is relative.
 
     Raises NameRefused.
     """
@@ -46,14 +46,16 @@ def make_key(prefix: str, folder: str, path: str) -> str:
 
 def _check_segment(segment: str, path: str) -> None:
     if not segment:
-        raise NameRefused(f"The path {shown(path)} begins or ends with a slash, or has two in a row. Rename the folder.")
+        raise NameRefused(f"The path {quoted_path(path)} begins or ends with a slash, or has two in a row. Rename the folder.")
     if segment in (".", ".."):
-        raise NameRefused(f"The path {shown(path)} holds {segment!r}, which would lead somewhere else. Rename it.")
+        raise NameRefused(f"The path {quoted_path(path)} holds {segment!r}, which would lead somewhere else. Rename it.")
     for character in segment:
         if unicodedata.category(character) in ("Cc", "Cs"):
-            raise NameRefused(f"The name {shown(path)} holds a character that cannot be shown (U+{ord(character):04X}). Rename it.")
+            raise NameRefused(
+                f"The name {quoted_path(path)} holds a character that cannot be shown (U+{ord(character):04X}). Rename it."
+            )
 
 
-def shown(path: str) -> str:
-    """A path as a message shows it: not longer than a line, and nothing invisible."""
+def quoted_path(path: str) -> str:
+    """Return a path for a message: in quotes, at most a line long, with invisible characters shown."""
     return f"“{visible(path[:60])}…”" if len(path) > 60 else f"“{visible(path)}”"

@@ -1,4 +1,4 @@
-"""How a file is cut.
+"""Sizes of the parts of an upload.
 
 S3 takes at most 10,000 parts of 5 MiB to 5 GiB, and 5 TiB a file (S3 user guide, "Amazon S3 multipart upload limits").
 """
@@ -9,21 +9,21 @@ from control_plane.research.uploads.names import NameRefused
 MIB = 2**20
 MAX_BYTES = 5 * 2**40
 # Also the largest file that goes in one request.
-SMALLEST_PART = 16 * MIB
+MIN_PART_BYTES = 16 * MIB
 # Fewer than S3's 10,000, so that rounding up to whole mebibytes never passes it.
 MAX_PARTS = 9_000
 
 
 def part_size(size: int) -> int:
-    """Bytes of each part but the last for a file of `size` bytes; it grows with the file. Raises NameRefused."""
+    """Return the size in bytes of each part but the last; it grows with the file. Raises NameRefused."""
     if size < 0:
         raise NameRefused("The file has no size. Add it again.")
     if size > MAX_BYTES:
         raise NameRefused(f"The file has {in_words(size)}; S3 takes {in_words(MAX_BYTES)}. Split it, and add the pieces.")
     needed = -(-size // MAX_PARTS)
-    return max(SMALLEST_PART, -(-needed // MIB) * MIB)
+    return max(MIN_PART_BYTES, -(-needed // MIB) * MIB)
 
 
 def is_multipart(size: int) -> bool:
-    """Whether a file of this size goes in parts."""
-    return size > SMALLEST_PART
+    """Tell whether a file of this size is sent in parts."""
+    return size > MIN_PART_BYTES

@@ -46,8 +46,8 @@ TIMEOUT_SECONDS, LOCK_SECONDS, READY_SECONDS = 30, 60, 2
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-class Problem(Exception):
-    """Why it did not work, for whoever reads the terminal, and the exit status that says it to a program."""
+class HelperError(Exception):
+    """Failure with a message for the person and an exit status for programs."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -55,7 +55,7 @@ class Problem(Exception):
 
 
 class Answer:
-    """What the site answered."""
+    """Answer of the site."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.status = status
@@ -67,32 +67,32 @@ class Answer:
 
     @property
     def said(self) -> str:
-        """The site's own words, if it gave any."""
+        """Message from the site, if it gave any."""
         return str(self.document.get("detail") or self.document.get("error_description") or self.document.get("error") or "")
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A token is never sent on to where a redirect leads."""
+    """Handler that follows no redirect, so that a token is never sent to its target."""
 
     def redirect_request(self, *whatever: Any) -> None:
-        """Urllib's hook: no further request."""
+        """Make no further request; urllib's hook."""
 
 
 class Site:
-    """The Cohort site's side that this program needs."""
+    """Client of a Cohort site, with what this program needs."""
 
     def __init__(self, address: str) -> None:
         parts = urllib.parse.urlsplit(address)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Problem(2, "--site must be the site's address, such as https://cohort.example.org")
+            raise HelperError(2, "--site must be the site's address, such as https://cohort.example.org")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise Problem(2, "--site must begin with https://: credentials are not sent in the clear.")
+            raise HelperError(2, "--site must begin with https://: credentials are not sent in the clear.")
         self.address = f"{parts.scheme}://{parts.netloc}"
         proxies = urllib.request.ProxyHandler({} if parts.hostname in LOOPBACK else None)  # A proxy cannot reach this computer.
         self._opener = urllib.request.build_opener(NoRedirects(), proxies)
 
     def ask(self, path: str, form: dict[str, str] | None = None, token: str | None = None, method: str = "POST") -> Answer:
-        """Send a form, or nothing, and return the answer, whatever its status. Raises Problem if there is none."""
+        """Send a form, or nothing, and return the answer, whatever its status. Raises HelperError if there is none."""
         headers = {"Accept": "application/json", "User-Agent": "cohort-credentials/1"}
         if token:
             headers["Authorization"] = "Bearer " + token
@@ -107,11 +107,11 @@ class Site:
                 return Answer(error.code, error.read())
         except (OSError, urllib.error.URLError) as error:
             reason = getattr(error, "reason", error)
-            raise Problem(SITE_AWAY, f"{self.address} does not answer ({reason}). Try again later.") from None
+            raise HelperError(SITE_AWAY, f"{self.address} does not answer ({reason}). Try again later.") from None
 
 
 class Store:
-    """What is kept on this computer, in files that only you can read: a sign-in per site, and credentials per group."""
+    """Files on this computer that only you can read: a sign-in per site, and credentials per group."""
 
     def __init__(self, site: Site) -> None:
         self.folder = folder()
@@ -121,7 +121,7 @@ class Store:
         )
 
     def sign_in(self) -> dict[str, Any]:
-        """The tokens, or an empty dictionary."""
+        """Return the tokens, or an empty dictionary."""
         return self._read(f"sign-in-{self._site}.json")
 
     def keep_sign_in(self, answer: dict[str, Any]) -> None:
@@ -134,7 +134,7 @@ class Store:
         self._write(f"sign-in-{self._site}.json", kept)
 
     def session(self, group: str) -> dict[str, Any]:
-        """The group's credentials if they last for a while yet, or an empty dictionary."""
+        """Return the group's credentials if they last for a while yet, or an empty dictionary."""
         kept = self._read(self._session(group))
         try:
             until = datetime.strptime(kept["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)  # noqa: UP017
@@ -158,7 +158,7 @@ class Store:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """One process at a time, so that ten programs that start together ask the site once."""
+        """Let one process at a time go on, so that ten programs that start together ask the site once."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.folder / f"lock-{self._site}").open("a+") as handle:
             _lock(handle)
@@ -188,7 +188,7 @@ class Store:
 
 
 def folder() -> Path:
-    """Where things are kept, by the habit of the operating system."""
+    """Return the folder of the files, by the convention of the operating system."""
     if os.name == "nt" and os.environ.get("APPDATA"):
         return Path(os.environ["APPDATA"]) / "cohort"
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "cohort"
@@ -200,7 +200,7 @@ def login(site: Site, store: Store, group: str | None, opens_browser: bool) -> N
     asked = site.ask("/identity/o/api/device/code", {"client_id": CLIENT, "scope": SCOPE, "device_name": name})
     code = asked.document
     if asked.status != 200 or "device_code" not in code:
-        raise Problem(OTHER, f"{site.address} did not start a sign-in: {asked.said or asked.status}")
+        raise HelperError(OTHER, f"{site.address} did not start a sign-in: {asked.said or asked.status}")
     address = code.get("verification_uri_complete") or code["verification_uri"]
     tell("Your code is {}".format(code["user_code"]))
     tell(f"Open {address} and say yes if it shows the same code.")
@@ -229,11 +229,11 @@ def get(site: Site, store: Store, group: str) -> None:
 def logout(site: Site, store: Store) -> None:
     """End this computer's sign-in, here and at the site."""
     if not (kept := store.sign_in()):
-        raise Problem(SIGNED_OUT, f"This computer is not signed in to {site.address}.")
+        raise HelperError(SIGNED_OUT, f"This computer is not signed in to {site.address}.")
     try:
         token = _token(site, store, kept)
         site.ask("/api/credentials/", token=token, method="DELETE")
-    except Problem as problem:
+    except HelperError as problem:
         if problem.status == SITE_AWAY:
             tell(f"{problem} The sign-in is removed here; sign the computer out on the group's page, too.")
     store.forget_all()
@@ -255,10 +255,10 @@ def _fetch(site: Site, store: Store, group: str) -> dict[str, Any]:
         raise _signed_out(site, group, f"{site.address} has signed this computer out.")
     if answer.status in (403, 404):
         store.forget_session(group)
-        raise Problem(NOT_ALLOWED, answer.said or f"You are not in the group {group}.")
+        raise HelperError(NOT_ALLOWED, answer.said or f"You are not in the group {group}.")
     if answer.status >= 500:
-        raise Problem(SITE_AWAY, answer.said or f"{site.address} has a problem (status {answer.status}). Try again later.")
-    raise Problem(OTHER, answer.said or f"{site.address} answered with status {answer.status}.")
+        raise HelperError(SITE_AWAY, answer.said or f"{site.address} has a problem (status {answer.status}). Try again later.")
+    raise HelperError(OTHER, answer.said or f"{site.address} answered with status {answer.status}.")
 
 
 def _credentials(site: Site, group: str, token: str) -> Answer:
@@ -282,16 +282,16 @@ def _refresh(site: Site, store: Store, kept: dict[str, Any], group: str | None =
         store.keep_sign_in({"refresh_token": kept["refresh_token"], **answer.document})
         return str(answer.document["access_token"])
     if answer.status >= 500 or answer.status == 429:
-        raise Problem(SITE_AWAY, f"{site.address} has a problem (status {answer.status}). Try again later.")
+        raise HelperError(SITE_AWAY, f"{site.address} has a problem (status {answer.status}). Try again later.")
     store.forget_all()
     raise _signed_out(site, group, f"This computer's sign-in to {site.address} has ended.")
 
 
-def _signed_out(site: Site, group: str | None, reason: str) -> Problem:
+def _signed_out(site: Site, group: str | None, reason: str) -> HelperError:
     command = "{} login --site {}{}".format(
         _quoted(str(Path(__file__).resolve())), site.address, " --group " + group if group else ""
     )
-    return Problem(SIGNED_OUT, "{} Run: {} {}".format(reason, _quoted(sys.executable or "python3"), command))
+    return HelperError(SIGNED_OUT, "{} Run: {} {}".format(reason, _quoted(sys.executable or "python3"), command))
 
 
 def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
         time.sleep(pause)
         try:
             answer = site.ask("/identity/o/api/token", form)
-        except Problem:
+        except HelperError:
             # A network that is away for a moment; RFC 8628 asks to slow down.
             pause *= 2
             continue
@@ -311,10 +311,10 @@ def _wait(site: Site, code: dict[str, Any], name: str) -> dict[str, Any]:
         if error == "slow_down":
             pause += 5
         elif error == "access_denied":
-            raise Problem(NOT_ALLOWED, "You said no, or your account is not active. This computer is not signed in.")
+            raise HelperError(NOT_ALLOWED, "You said no, or your account is not active. This computer is not signed in.")
         elif error != "authorization_pending" and answer.status < 500:
             break
-    raise Problem(SIGNED_OUT, "The code ran out before you said yes. Run login again.")
+    raise HelperError(SIGNED_OUT, "The code ran out before you said yes. Run login again.")
 
 
 def _open(address: str) -> None:
@@ -350,7 +350,7 @@ def _lock(handle: TextIO) -> None:
 
 
 def tell(message: str) -> None:
-    """Say something to a person; what programs read goes to standard output alone."""
+    """Print a message for a person; standard output is for programs only."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -364,16 +364,16 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Credentials for AWS's programs from a Cohort site.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, text in (("login", "sign this computer in"), ("get", "print credentials"), ("logout", "sign this computer out")):
-        one = verbs.add_parser(verb, help=text)
-        one.add_argument("--site", required=True, help="the site's address, such as https://cohort.example.org")
-        one.add_argument("--group", required=verb == "get", type=_slug, help="the group's short name, as in its page's address")
+        command = verbs.add_parser(verb, help=text)
+        command.add_argument("--site", required=True, help="the site's address, such as https://cohort.example.org")
+        command.add_argument("--group", required=verb == "get", type=_slug, help="the group's short name, as in its page's address")
         if verb == "login":
-            one.add_argument("--no-browser", action="store_true", help="only print the address to open")
+            command.add_argument("--no-browser", action="store_true", help="only print the address to open")
     return parser.parse_args(words)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one verb; a problem is told in one line."""
+    """Run one verb; an error is reported in one line."""
     chosen = _arguments(words)
     try:
         site = Site(chosen.site)
@@ -384,7 +384,7 @@ def main(words: Sequence[str] | None = None) -> int:
             get(site, store, chosen.group)
         else:
             logout(site, store)
-    except Problem as problem:
+    except HelperError as problem:
         tell(f"cohort: {problem}")
         return problem.status
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How long S3 keeps what people delete or replace, as pages say it."""
+"""Retention of deleted and replaced files, in words for pages."""
 
 from django import template
 
@@ -9,7 +9,7 @@ register = template.Library()
 
 
 @register.simple_tag
-def kept_for(place: GroupFolder) -> str:
-    """How long earlier versions in the place's bucket are kept: `for ever`, or `for 30 days`. In one query."""
-    days = kept_days(place.analysis)
+def kept_for(folder: GroupFolder) -> str:
+    """Return how long the folder's bucket keeps earlier versions: `for ever`, or `for 30 days`. One query."""
+    days = kept_days(folder.analysis)
     return "for ever" if days is None else f"for {days} day{'s' if days != 1 else ''}"

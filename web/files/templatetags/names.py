@@ -9,5 +9,5 @@ register = template.Library()
 
 @register.filter
 def visible(name: object) -> str:
-    r"""Return the name with what cannot be seen in it as its number: `\u202e`."""
+    r"""Return the name with invisible characters as their numbers: `\u202e`."""
     return make_visible(str(name))

@@ -18,7 +18,7 @@ from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.catalogue.entries import describe, read_folder
-from control_plane.research.storage.group_folder import find_place
+from control_plane.research.storage.group_folder import find_group_folder
 from control_plane.research.storage.objects import NoAnswer, list_below
 from control_plane.research.storage.sessions import Purpose, s3_client
 
@@ -55,7 +55,7 @@ class Command(DeployingCommand):
 
     def samples(self, options: dict[str, Any]) -> None:
         try:
-            place = find_place(group_slug=GROUP, analysis_slug=ANALYSIS, user=find_user(MANAGER))
+            place = find_group_folder(group_slug=GROUP, analysis_slug=ANALYSIS, user=find_user(MANAGER))
         except Refused as error:
             # Whoever changed the demonstration wanted it so.
             self.show(options, {"put": 0}, f"No recordings were put there: {error}")

@@ -8,7 +8,7 @@ from control_plane.access.groups.services.platform_stack import sync_platform
 from control_plane.access.groups.services.renewal import renew_all
 from control_plane.base.sizes import in_words
 from control_plane.deployments.terminal import DeployingCommand
-from control_plane.research.storage.earlier_versions import Ending, count, sync_confirmed
+from control_plane.research.storage.earlier_versions import ExpiringVersions, count_expiring, sync_confirmed
 
 
 class Command(DeployingCommand):
@@ -36,9 +36,9 @@ class Command(DeployingCommand):
         if wanted is None or options["keep_earlier_versions"]:
             deployments = sync_platform(actor=self.actor)
         else:
-            found = count(wanted.buckets, wanted.days, place=wanted.place, tell=self.stderr.write)
+            found = count_expiring(wanted.buckets, wanted.days, place=wanted.place, tell=self.stderr.write)
             self.stderr.write("\n".join(report(wanted, found)))
-            deployments = sync_confirmed(wanted=wanted, found=found, typed=self._typed(wanted, options), actor=self.actor)
+            deployments = sync_confirmed(wanted=wanted, counted=found, typed=self._typed(wanted, options), actor=self.actor)
             document = {"earlier_versions": _as_dict(wanted, found)}
         lines = ["The platform is being deployed." if deployments else "The platform is as it should be."]
         if wanted and options["keep_earlier_versions"]:
@@ -64,7 +64,7 @@ class Command(DeployingCommand):
         return sys.stdin.readline()
 
 
-def report(wanted: Proposal, found: Ending) -> list[str]:
+def report(wanted: Proposal, found: ExpiringVersions) -> list[str]:
     """What the setting will end, in words."""
     many = len(wanted.buckets)
     more = "more than " if found.is_more else ""
@@ -82,7 +82,7 @@ def report(wanted: Proposal, found: Ending) -> list[str]:
     return lines
 
 
-def _as_dict(wanted: Proposal, found: Ending) -> dict[str, Any]:
+def _as_dict(wanted: Proposal, found: ExpiringVersions) -> dict[str, Any]:
     return {
         "days": wanted.days,
         "buckets": list(wanted.buckets),

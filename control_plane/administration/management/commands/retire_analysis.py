@@ -12,7 +12,7 @@ from control_plane.access.retirement.models import AnalysisRetirement, BucketCho
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS
-from control_plane.research.analyses.retiring import ask, undo
+from control_plane.research.analyses.retiring import request_retirement, undo_retirement
 
 
 class Command(VerbCommand):
@@ -33,7 +33,7 @@ class Command(VerbCommand):
         add_wait_options(told)
 
     def ask(self, options: dict[str, Any]) -> None:
-        retirement = ask(
+        retirement = request_retirement(
             analysis=find_analysis(options["slug"]),
             confirmation=options["confirm"],
             bucket=BucketChoice(options["bucket"]),
@@ -43,7 +43,7 @@ class Command(VerbCommand):
         self._follow(options, retirement)
 
     def undo(self, options: dict[str, Any]) -> None:
-        self._follow(options | {"wait": False}, undo(analysis=find_analysis(options["slug"]), actor=self.actor))
+        self._follow(options | {"wait": False}, undo_retirement(analysis=find_analysis(options["slug"]), actor=self.actor))
 
     def status(self, options: dict[str, Any]) -> None:
         analysis = find_analysis(options["slug"])

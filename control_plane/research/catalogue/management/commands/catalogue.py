@@ -10,7 +10,7 @@ from control_plane.base.errors import NotFound
 from control_plane.base.terminal import table
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.catalogue.entries import FIELDS, FILES, describe, entry_of, read_folder
-from control_plane.research.catalogue.grants import analyses_of, grant_many
+from control_plane.research.catalogue.grants import grant_many, select_analyses
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import approve, decline
 from control_plane.research.catalogue.unmade import remove_analysis, rename_bucket, try_again
@@ -19,7 +19,7 @@ TEXTS = ("summary", "paper_url", "source_url", "demo_url", "instance_type")
 
 
 class Command(DeployingCommand):
-    """The catalogue from a terminal."""
+    """Catalogue commands for a terminal."""
 
     help = "Describe analyses, grant them to several groups, and decide about requests."
 
@@ -59,9 +59,16 @@ class Command(DeployingCommand):
         removing.add_argument("--confirm", required=True, metavar="SLUG", help="The analysis's slug once more.")
 
     def list(self, options: dict[str, Any]) -> None:
-        found = [(one, getattr(one, "entry", None) or Entry(analysis=one)) for one in Analysis.objects.select_related("entry")]
-        rows = [[one.slug, one.name, "custom" if entry.is_custom else "default", entry.summary] for one, entry in found]
-        self.show(options, [_as_dict(one, entry) for one, entry in found], table(rows, ["SLUG", "NAME", "KIND", "SUMMARY"]))
+        entries = [
+            (analysis, getattr(analysis, "entry", None) or Entry(analysis=analysis))
+            for analysis in Analysis.objects.select_related("entry")
+        ]
+        rows = [
+            [analysis.slug, analysis.name, "custom" if entry.is_custom else "default", entry.summary] for analysis, entry in entries
+        ]
+        self.show(
+            options, [_as_dict(analysis, entry) for analysis, entry in entries], table(rows, ["SLUG", "NAME", "KIND", "SUMMARY"])
+        )
 
     def show_one(self, options: dict[str, Any]) -> None:
         analysis = find_analysis(options["analysis"])
@@ -82,19 +89,28 @@ class Command(DeployingCommand):
     def grant(self, options: dict[str, Any]) -> None:
         analyses = [find_analysis(slug) for slug in options["analysis"] or ()]
         if not analyses:
-            analyses = list(analyses_of("all" if options["all"] else "default"))
+            analyses = list(select_analyses("all" if options["all"] else "default"))
         groups = [find_group(slug) for slug in dict.fromkeys(options["to"])]
         level = _level(options)
         started = grant_many(analyses=analyses, groups=groups, level=level, actor=self.actor)
-        document = {"analyses": [one.slug for one in analyses], "groups": [one.slug for one in groups], "access": level.value}
+        document = {
+            "analyses": [analysis.slug for analysis in analyses],
+            "groups": [analysis.slug for analysis in groups],
+            "access": level.value,
+        }
         text = f"{len(started)} of {len(groups)} groups change; the others have it already."
         self.follow_all(options, started, document, text)
 
     def requests(self, options: dict[str, Any]) -> None:
         waiting = AccessRequest.objects.filter(state=AccessRequest.State.WAITING).select_related("group", "analysis", "asked_by")
-        found = list(waiting.order_by("pk"))
-        rows = [[str(one.pk), one.group.slug, one.analysis.slug, one.asked_by.email, one.reason] for one in found]
-        self.show(options, [_request(one) for one in found], table(rows, ["NUMBER", "GROUP", "ANALYSIS", "ASKED BY", "REASON"]))
+        requests = list(waiting.order_by("pk"))
+        rows = [
+            [str(request.pk), request.group.slug, request.analysis.slug, request.asked_by.email, request.reason]
+            for request in requests
+        ]
+        self.show(
+            options, [_request(request) for request in requests], table(rows, ["NUMBER", "GROUP", "ANALYSIS", "ASKED BY", "REASON"])
+        )
 
     def approve(self, options: dict[str, Any]) -> None:
         done = approve(_find(options["number"]), level=_level(options), note=options["note"], actor=self.actor)
@@ -132,10 +148,10 @@ def _level(options: dict[str, Any]) -> Grant.Level:
 
 
 def _find(number: int) -> AccessRequest:
-    found = AccessRequest.objects.select_related("group__stack", "analysis", "asked_by").filter(pk=number).first()
-    if found is None:
+    request = AccessRequest.objects.select_related("group__stack", "analysis", "asked_by").filter(pk=number).first()
+    if request is None:
         raise NotFound(f"There is no request {number}. Nothing was changed; `catalogue requests` lists those that wait.")
-    return found
+    return request
 
 
 def _as_dict(analysis: Analysis, entry: Entry) -> dict[str, Any]:

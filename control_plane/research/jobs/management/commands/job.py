@@ -10,9 +10,9 @@ from control_plane.base.terminal import EXIT_STILL_WAITING, table
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import log_key
-from control_plane.research.jobs.status import Seen, look, note, read_log
-from control_plane.research.jobs.submitting import expand, new_token, submit
-from control_plane.research.storage.group_folder import GroupFolder, find_place
+from control_plane.research.jobs.status import JobStatus, read_log, read_status, save_status
+from control_plane.research.jobs.submitting import expand_folders, new_token, submit
+from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.storage.sessions import jobs_client
 
 MAX_LISTED = 50
@@ -22,7 +22,7 @@ WAIT_SECONDS = 86_400
 
 
 class Command(DeployingCommand):
-    """Jobs from a terminal."""
+    """Job commands for a terminal."""
 
     help = "List jobs, submit one in a member's name, follow it, and print its logs."
 
@@ -50,40 +50,42 @@ class Command(DeployingCommand):
         jobs = Job.objects.filter(group__slug=options["group"]).select_related("group", "analysis", "submitted_by")
         if options["analysis"]:
             jobs = jobs.filter(analysis__slug=options["analysis"])
-        found = list(jobs[:MAX_LISTED])
+        jobs_listed = list(jobs[:MAX_LISTED])
         rows = [
             [str(job.pk), job.name, job.state, f"{job.done_count}/{len(job.inputs)}", str(job.failed_count), job.submitted_by.email]
-            for job in found
+            for job in jobs_listed
         ]
-        self.show(options, [job_as_dict(job) for job in found], table(rows, ["NUMBER", "JOB", "STATE", "DONE", "FAILED", "BY"]))
+        self.show(
+            options, [job_as_dict(job) for job in jobs_listed], table(rows, ["NUMBER", "JOB", "STATE", "DONE", "FAILED", "BY"])
+        )
 
     def show_one(self, options: dict[str, Any]) -> None:
-        job, seen = self._look(options)
+        job, status = self._read(options)
         rows = [
-            [key, found.status if found else "not mentioned yet", found.last_command if found else ""]
-            for key, found in seen.datasets.items()
+            [key, dataset.status if dataset else "not mentioned yet", dataset.last_command if dataset else ""]
+            for key, dataset in status.datasets.items()
         ]
         said = [f"{job.name}: {job.get_state_display()}", table(rows, ["DATA SET", "STATUS", "LAST COMMAND"])]
-        said += [f"Line {one.line} of the certificate cannot be read: {one.text}" for one in seen.certificate.unreadable]
-        self.show(options, job_as_dict(job) | seen_as_dict(seen), "\n".join(said))
+        said += [f"Line {line.line} of the certificate cannot be read: {line.text}" for line in status.certificate.unreadable]
+        self.show(options, job_as_dict(job) | status_as_dict(status), "\n".join(said))
 
     def submit(self, options: dict[str, Any]) -> None:
-        place = _place(options)
-        inputs = expand(place, [f"{place.prefix}{one}" for one in options["inputs"]])
+        folder = _find_folder(options)
+        inputs = expand_folders(folder, [f"{folder.prefix}{path}" for path in options["inputs"]])
         job = submit(
-            place=place, inputs=inputs, config_key=f"{place.prefix}{options['config']}", token=new_token(), actor=self.actor
+            folder=folder, inputs=inputs, config_key=f"{folder.prefix}{options['config']}", token=new_token(), actor=self.actor
         )
         self.show(options, job_as_dict(job), f"Submitted {len(inputs)} data sets as {job.name}.")
 
     def follow_one(self, options: dict[str, Any]) -> None:
-        deadline, told = time.monotonic() + options["timeout"], ""
-        job, seen = self._look(options)
+        deadline, last_shown = time.monotonic() + options["timeout"], ""
+        job, status = self._read(options)
         while job.is_open and time.monotonic() < deadline:
-            if (now := _progress(job)) != told:
-                self.stderr.write(told := now)
+            if (now := _progress(job)) != last_shown:
+                self.stderr.write(last_shown := now)
             time.sleep(POLL_SECONDS)
-            job, seen = self._look(options)
-        self.show(options, job_as_dict(job) | seen_as_dict(seen), f"{_progress(job)}\n{job.name}: {job.get_state_display()}")
+            job, status = self._read(options)
+        self.show(options, job_as_dict(job) | status_as_dict(status), f"{_progress(job)}\n{job.name}: {job.get_state_display()}")
         if job.state != Job.State.SUCCEEDED:
             sys.exit(EXIT_STILL_WAITING if job.is_open else EXIT_FAILED)
 
@@ -103,15 +105,15 @@ class Command(DeployingCommand):
         parser.add_argument("job", help="Its name, as `list` shows it, or its number.")
         return parser
 
-    def _look(self, options: dict[str, Any]) -> tuple[Job, Seen]:
+    def _read(self, options: dict[str, Any]) -> tuple[Job, JobStatus]:
         job = _find(options["job"])
-        seen = look(job, jobs_client(job.group, job.analysis))
-        note(job, seen)
-        return job, seen
+        status = read_status(job, jobs_client(job.group, job.analysis))
+        save_status(job, status)
+        return job, status
 
 
 def job_as_dict(job: Job) -> dict[str, Any]:
-    """A job for JSON."""
+    """Return a job for JSON."""
     return {
         "id": job.pk,
         "job": job.name,
@@ -129,32 +131,32 @@ def job_as_dict(job: Job) -> dict[str, Any]:
     }
 
 
-def seen_as_dict(seen: Seen) -> dict[str, Any]:
-    """What the back end says of each data set, for JSON."""
+def status_as_dict(status: JobStatus) -> dict[str, Any]:
+    """Return the status of each data set for JSON."""
     return {
-        "datasets": [{"path": key, "status": found.status if found else None} for key, found in seen.datasets.items()],
-        "unreadable": [{"line": one.line, "text": one.text} for one in seen.certificate.unreadable],
+        "datasets": [{"path": key, "status": dataset.status if dataset else None} for key, dataset in status.datasets.items()],
+        "unreadable": [{"line": line.line, "text": line.text} for line in status.certificate.unreadable],
     }
 
 
 def _find(name: str) -> Job:
     jobs = Job.objects.select_related("group__stack", "analysis", "submitted_by")
     if name.isdigit():
-        found = list(jobs.filter(pk=int(name)))
+        matches = list(jobs.filter(pk=int(name)))
     else:
         rest, _, timestamp = name.removeprefix("job__").rpartition("_")
-        found = list(jobs.filter(analysis__bucket=rest, timestamp=int(timestamp))) if timestamp.isdigit() else []
-    if not found:
+        matches = list(jobs.filter(analysis__bucket=rest, timestamp=int(timestamp))) if timestamp.isdigit() else []
+    if not matches:
         raise NotFound(f"There is no job {name!r}. `manage.py job list <group>` shows those there are.")
-    if len(found) > 1:
+    if len(matches) > 1:
         # A timestamp is one group's own.
-        numbers = ", ".join(f"{one.pk} ({one.group.slug})" for one in found)
+        numbers = ", ".join(f"{job.pk} ({job.group.slug})" for job in matches)
         raise NotFound(f"Several groups have a job {name!r}. Give the number of the one that is meant: {numbers}.")
-    return found[0]
+    return matches[0]
 
 
-def _place(options: dict[str, Any]) -> GroupFolder:
-    return find_place(group_slug=options["group"], analysis_slug=options["analysis"], user=find_user(options["email"]))
+def _find_folder(options: dict[str, Any]) -> GroupFolder:
+    return find_group_folder(group_slug=options["group"], analysis_slug=options["analysis"], user=find_user(options["email"]))
 
 
 def _progress(job: Job) -> str:
