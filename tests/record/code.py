@@ -81,14 +81,17 @@ def settings() -> Record:
 
 def tasks() -> Record:
     """Every task by its path, which lies in the queue, with its queue and arguments; and the periodic steps in their order."""
-    modules = list(_modules())
-    found = {each.module_path: each for module in modules for each in vars(module).values() if isinstance(each, Task)}
     lines = [
         f"{path}{inspect.signature(task.func)}  queue {task.queue_name}, priority {task.priority}"
-        for path, task in sorted(found.items())
+        for path, task in sorted(all_tasks().items())
     ]
-    steps = [f"{number:02d}. {name}" for number, name in enumerate(_periodic_steps(modules), 1)]
+    steps = [f"{number:02d}. {name}" for number, name in enumerate(_periodic_steps(list(_modules())), 1)]
     return {"tasks.txt": "\n".join(["# Tasks", *lines, "", "# Periodic steps, in their order", *steps]) + "\n"}
+
+
+def all_tasks() -> dict[str, Task[..., Any]]:
+    """Return every task of ours by its path."""
+    return {each.module_path: each for module in _modules() for each in vars(module).values() if isinstance(each, Task)}
 
 
 def schema() -> Record:

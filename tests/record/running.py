@@ -53,6 +53,8 @@ class Site:
     outcome: Callable[[str], Any] = as_wanted
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     folder: Path | None = None
+    # Each task that was done, with the arguments that it was last given, by its path.
+    done: dict[str, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     _aws: FakeAws = field(default_factory=FakeAws)
 
     def run(self, line: str) -> Ran:
@@ -98,6 +100,7 @@ class Site:
                 return
             task, given = row.task, row.args_kwargs
             row.delete()
+            self.done[task.module_path] = (task, given)
             task.call(*given["args"], **given["kwargs"])
         raise AssertionError("the queue does not end")
 
