@@ -17,7 +17,7 @@ from control_plane.accounts import attempts, known_devices
 from control_plane.accounts.models import User
 from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.services.addresses import address_is_verified, note_verified
-from control_plane.base.audit.actors import Actor, acting
+from control_plane.base.audit.actors import Actor, actor_for
 from control_plane.base.audit.models import record
 
 SIMPLE = {
@@ -56,33 +56,33 @@ def _with_action(listen: Any, action: str) -> Any:
 
 
 def _deed(action: str, *, user: User, request: HttpRequest, **_: Any) -> None:
-    record(acting(user, request), action, user.email)
+    record(actor_for(user, request), action, user.email)
 
 
 def _factor(action: str, *, user: User, request: HttpRequest, authenticator: Any, **_: Any) -> None:
-    record(acting(user, request), action, user.email, kind=authenticator.type)
+    record(actor_for(user, request), action, user.email, kind=authenticator.type)
 
 
 def _elsewhere(action: str, *, request: HttpRequest, sociallogin: Any, **_: Any) -> None:
-    record(acting(sociallogin.user, request), action, sociallogin.user.email, provider=sociallogin.account.provider)
+    record(actor_for(sociallogin.user, request), action, sociallogin.user.email, provider=sociallogin.account.provider)
 
 
 def _disconnected(sender: Any, *, request: HttpRequest, socialaccount: Any, **_: Any) -> None:
     user = socialaccount.user
-    record(acting(user, request), "account.provider_disconnected", user.email, provider=socialaccount.provider)
+    record(actor_for(user, request), "account.provider_disconnected", user.email, provider=socialaccount.provider)
 
 
 def _signed_up(sender: Any, *, user: User, request: HttpRequest, **given: Any) -> None:
     provider = given["sociallogin"].account.provider if "sociallogin" in given else ""
-    record(acting(user, request), "account.sign_up", user.email, provider=provider)
+    record(actor_for(user, request), "account.sign_up", user.email, provider=provider)
     # A provider's word on an address counts, and nothing else follows from it.
     if address_is_verified(user):
-        note_verified(user, actor=acting(user, request))
+        note_verified(user, actor=actor_for(user, request))
 
 
 def _signed_in(sender: Any, *, user: User, request: HttpRequest, **_: Any) -> None:
     methods = [one.get("method", "") for one in request.session.get("account_authentication_methods", [])]
-    record(acting(user, request), "account.sign_in", user.email, methods=methods)
+    record(actor_for(user, request), "account.sign_in", user.email, methods=methods)
     attempts.lift(request, user)
     known_devices.remember(request, user)
 
@@ -94,7 +94,7 @@ def _remember_device(sender: Any, *, user: User, request: HttpRequest, **_: Any)
 
 def _verified(sender: Any, *, request: HttpRequest, email_address: Any, **_: Any) -> None:
     user = User.objects.get(pk=email_address.user_id)
-    note_verified(user, actor=acting(user, request))
+    note_verified(user, actor=actor_for(user, request))
 
 
 def _failed(sender: Any, *, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:

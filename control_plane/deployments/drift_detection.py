@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5
 
 def begin(stack: Stack, names: Iterable[str]) -> dict[str, str]:
     """Have CloudFormation look at these stacks. Returns the detections' ids by the stacks' names. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         client = cloudformation.client(stack.place)
         return {name: client.detect_stack_drift(StackName=name)["StackDriftDetectionId"] for name in names}
 
@@ -34,7 +34,7 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
     deadline = time.monotonic() + seconds
     failed: dict[str, str] = {}
     open_ones = set(detections)
-    with aws.explained():
+    with aws.translated_errors():
         client = cloudformation.client(stack.place)
         while True:
             for name in sorted(open_ones):
@@ -60,7 +60,7 @@ def read(stack: Stack, name: str, failure: str = "") -> list[Difference]:
         "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED", "UNKNOWN"],
     }
     found: list[StackResourceDriftTypeDef] = []
-    with aws.explained():
+    with aws.translated_errors():
         while True:
             page = cloudformation.client(stack.place).describe_stack_resource_drifts(**request)
             found += page["StackResourceDrifts"]

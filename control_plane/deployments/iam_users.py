@@ -32,7 +32,7 @@ _REFUSED = ("AccessDenied", "AccessDeniedException")
 
 def users_under(path: str, place: Place) -> set[str]:
     """The names of the IAM users under a path. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         pages = aws.client("iam", place).get_paginator("list_users").paginate(PathPrefix=path)
         return {user["UserName"] for page in pages for user in page["Users"]}
 
@@ -82,7 +82,7 @@ def additions(deployed: Deployed, told: Iterable[Difference]) -> list[Difference
     if deployed.users:
         looks.append((GROUP, names.iam_group(slug), reader.group))
     found: list[Difference] = []
-    with aws.explained():
+    with aws.translated_errors():
         for kind, name, look in looks:
             if not any(one.type == kind and one.status == "deleted" for one in told):
                 found += _looked_at(kind, name, look)
@@ -91,7 +91,7 @@ def additions(deployed: Deployed, told: Iterable[Difference]) -> list[Difference
 
 def additions_to(deployed: Deployed, user: str) -> list[Difference]:
     """What somebody gave one user of the group: keys, a password, policies. Four questions. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         return _looked_at(USER, user, lambda: _Reader(deployed).user(user))
 
 
@@ -109,7 +109,7 @@ def take_back(deployed: Deployed, recorded: Iterable[dict[str, Any]]) -> Iterato
         for what in (told["path"] for told in one["properties"]):
             if what in (deployed.keys if kind == KEY else deployed.inline(kinds[kind], name)):
                 continue
-            with aws.explained():
+            with aws.translated_errors():
                 yield _delete(iam, kind, name, what)
 
 

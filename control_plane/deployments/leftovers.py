@@ -72,7 +72,7 @@ def problem(left: Sequence[Leftover]) -> Problem:
 
 def failed_removals(stack_name: str, place: Place, after: str) -> list[Leftover]:
     """The resources whose last attempt at removal since the event `after` failed, in nested stacks too. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         events = cloudformation.all_events_after(stack_name, place, after)
     last: dict[tuple[str, str], StackEventTypeDef] = {}
     for event in reversed(events):
@@ -119,7 +119,7 @@ class Lookup:
 
     def is_gone(self, one: Leftover) -> bool:
         """Whether AWS holds it no more, or the stack holds it again. Raises AwsFailure."""
-        with aws.explained():
+        with aws.translated_errors():
             return self._is_absent(one) or one.physical_id in self._in_stack()
 
     def _is_absent(self, one: Leftover) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from control_plane.access.keys.models import AdoptedKey
 from control_plane.access.keys.schedule import request_removal
 from control_plane.base.audit.actors import Actor
-from control_plane.base.aws import AwsFailure, Place, explained
+from control_plane.base.aws import AwsFailure, Place, translated_errors
 from control_plane.base.errors import NotFound
 from control_plane.base.terminal import EXIT_REFUSED, VerbCommand
 from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
@@ -51,7 +51,7 @@ def adopt(stack: str, wishes: Wishes, work: Work) -> OldStack | None:
 
     Raises NotAdopted or AwsFailure; running it again goes on where it stopped.
     """
-    with explained():
+    with translated_errors():
         if begun := unfinished(stack):
             work.tell(f"{stack}: going on with {', '.join(one.old_group for one in begun)}")
             go_on(work, begun)
@@ -62,7 +62,7 @@ def adopt(stack: str, wishes: Wishes, work: Work) -> OldStack | None:
 
 def find(aws: Aws, stack: str, wishes: Wishes) -> OldStack | None:
     """What there is to adopt, or None where all that was there is adopted. Raises NotAdopted or AwsFailure."""
-    with explained():
+    with translated_errors():
         if aws.describe(stack) is None and adopted_groups(stack):
             return None
         return look(aws, stack, wishes)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from control_plane.base.aws import Place, client, explained
+from control_plane.base.aws import Place, client, translated_errors
 from control_plane.base.config import config
 from control_plane.base.errors import Refused
 from stacks.manifest import names
@@ -39,7 +39,7 @@ class Aws:
 
     def check_account(self) -> None:
         """Refuse an identity of another account. Raises NotAdopted or AwsFailure."""
-        with explained():
+        with translated_errors():
             account = client("sts", self.place).get_caller_identity()["Account"]
         if account != self.place.account:
             raise NotAdopted(

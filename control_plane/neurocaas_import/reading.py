@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.neurocaas_import.entries import Entry, shown
 
 FILE_NAME = "user_config_template.json"
@@ -148,7 +148,7 @@ def _read(place: _Place, profile: Profile) -> None:
         profile.entry.refuse(f"{_reason(error)}. See to it that the file can be read, then run this again.")
         return
     if len(data) > MAX_BYTES:
-        profile.entry.refuse(f"The file has more than {in_words(MAX_BYTES)}, which no profile has. Give the right one.")
+        profile.entry.refuse(f"The file has more than {format_size(MAX_BYTES)}, which no profile has. Give the right one.")
         return
     profile.document = parse(data, profile.entry)
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from control_plane.base.cleaning import cleans, remove_in_steps
+from control_plane.base.cleaning import register_cleanup, remove_in_steps
 from control_plane.base.config import config
 from control_plane.notifications.models import MAX_TRIES, Notice
 
 
-@cleans("old messages")
+@register_cleanup("old messages")
 def remove_old_notices() -> int:
     """Remove those that nobody will try to deliver any more. Returns how many."""
     before = timezone.now() - timedelta(days=config().cleanup_notice_days)

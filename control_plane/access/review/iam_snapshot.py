@@ -98,7 +98,7 @@ class _Reader:
 
     def read(self, buckets: Iterable[str]) -> Holding:
         stack = self._group.stack
-        with aws.explained():
+        with aws.translated_errors():
             own = names.iam_group(self._group.slug)
             users = {one.name: one for one in self._users()}
             members = self._members(own)
@@ -213,7 +213,7 @@ class _Reader:
 
 
 def _bucket_policies(buckets: Iterable[str], place: Place) -> dict[str, Document]:
-    s3 = aws.client("s3", place, config=aws.PATIENT)
+    s3 = aws.client("s3", place, config=aws.ADAPTIVE_RETRIES)
     found = {}
     for bucket in buckets:
         if answer := _unless_gone(partial(s3.get_bucket_policy, Bucket=bucket)):

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from control_plane.accounts.models import User
-from control_plane.base.audit.actors import Actor, acting
+from control_plane.base.audit.actors import Actor, actor_for
 from control_plane.base.audit.models import record
 from control_plane.notifications import failures
 from control_plane.notifications.models import Delivery, Notice
@@ -108,7 +108,7 @@ def send_again(request: HttpRequest, mail: AskedMail) -> str:
 
 def _asker(request: HttpRequest) -> Actor:
     if isinstance(request.user, User):
-        return acting(request.user, request)
+        return actor_for(request.user, request)
     return Actor.not_signed_in(request)
 
 

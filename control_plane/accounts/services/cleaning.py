@@ -14,16 +14,16 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
-from control_plane.base.cleaning import AT_ONCE, cleans, remove_in_steps
+from control_plane.base.cleaning import MAX_ROWS_PER_TRANSACTION, register_cleanup, remove_in_steps
 from control_plane.base.config import config
 from control_plane.notifications.cleaning import remove_notices_to
 
 
-@cleans("sign-ups that were never verified")
+@register_cleanup("sign-ups that were never verified")
 def remove_unverified() -> int:
     """Remove the accounts whose address nobody ever confirmed, with all that hangs on them. Returns how many."""
     removed = 0
-    for pk in _unverified().values_list("pk", flat=True)[:AT_ONCE]:
+    for pk in _unverified().values_list("pk", flat=True)[:MAX_ROWS_PER_TRANSACTION]:
         try:
             with transaction.atomic():
                 person = _unverified().select_for_update().filter(pk=pk).first()
@@ -41,7 +41,7 @@ def remove_unverified() -> int:
     return removed
 
 
-@cleans("ended sign-ins")
+@register_cleanup("ended sign-ins")
 def remove_ended_sessions() -> int:
     """Remove the list entries of browsers, and the tokens of computers, whose time is over. Returns how many."""
     live = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=timezone.now())

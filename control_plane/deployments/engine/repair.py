@@ -73,7 +73,7 @@ def too_long(stack: Stack, observation: Observation) -> Problem:
 
 def _delete(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> Observation:
     after_event = cloudformation.newest_event(stack.name, stack.place)
-    with aws.explained():
+    with aws.translated_errors():
         cloudformation.client(stack.place).delete_stack(StackName=before.stack_id or stack.name)
     observation = wait_for_rest(stack, tell=tell, tick=tick)
     if observation.status in ("", "DELETE_COMPLETE"):
@@ -126,7 +126,7 @@ def _failed_resources(stack: Stack) -> list[str]:
 
 def _failed_in(stack: Stack, name: str) -> list[str]:
     """The resources that CloudFormation says have failed, of the stack or of one nested in it."""
-    with aws.explained():
+    with aws.translated_errors():
         pages = cloudformation.client(stack.place).get_paginator("list_stack_resources").paginate(StackName=name)
         resources = [one for page in pages for one in page["StackResourceSummaries"]]
     return [one["LogicalResourceId"] for one in resources if one["ResourceStatus"].endswith("_FAILED")]
@@ -135,7 +135,7 @@ def _failed_in(stack: Stack, name: str) -> list[str]:
 def _from_events(stack: Stack) -> list[str]:
     """The resources that failed last by the events, newest first, back to where the rollback began."""
     found: set[str] = set()
-    with aws.explained():
+    with aws.translated_errors():
         events = cloudformation.client(stack.place).describe_stack_events(StackName=stack.name)["StackEvents"]
     for event in events:
         if event["LogicalResourceId"] == stack.name and event.get("ResourceStatus") == "UPDATE_ROLLBACK_IN_PROGRESS":
@@ -146,7 +146,7 @@ def _from_events(stack: Stack) -> list[str]:
 
 
 def _ask(call: Callable[[], object]) -> None:
-    with aws.explained():
+    with aws.translated_errors():
         try:
             call()
         except ClientError as error:

@@ -34,7 +34,7 @@ def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observatio
     # By its identifier: once it is removed its name finds it no more.
     name = before.stack_id or stack.name
     began = seen = cloudformation.newest_event(name, stack.place)
-    with aws.explained():
+    with aws.translated_errors():
         cloudformation.client(stack.place).delete_stack(StackName=name)
     deadline = time.monotonic() + config().cohort_deploy_seconds
     while True:

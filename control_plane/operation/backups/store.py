@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.base import aws
 from control_plane.base.aws import Place
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.operation.backups.documents import LARGEST_MANIFEST, MANIFEST, BackupManifest, newest_first, read_manifest
 from control_plane.operation.backups.errors import BadBackup, NameInUse, NoBackup, RemovalRefused, StoreFailed
 
@@ -179,7 +179,7 @@ class S3Store:
     def put(self, name: str, source: Path) -> None:
         if source.stat().st_size > LARGEST_OBJECT:
             raise StoreFailed(
-                f"The backup is larger than {in_words(LARGEST_OBJECT)}, which S3 does not take at once. Nothing was stored."
+                f"The backup is larger than {format_size(LARGEST_OBJECT)}, which S3 does not take at once. Nothing was stored."
             )
         with source.open("rb") as file:
             self._put(name, file)
