@@ -28,7 +28,7 @@ def names(around: Surroundings) -> Iterator[Finding]:
         for slug, name in model.objects.order_by("pk").values_list("slug", "name"):
             count += 1
             found += [f"{kind} {slug}: {why}" for why in _refusals(validate_name, name)]
-            keys = confusables.keys(name)
+            keys = confusables.lookalike_keys(name)
             if other := next((first[key] for key in keys if key in first), None):
                 found.append(f"{kind} {slug}: its name {name!r} looks like that of {other}.")
             first |= dict.fromkeys(keys - first.keys(), slug)

@@ -20,7 +20,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, tidy_name, validate_email, validate_name
+from control_plane.accounts.validation import MAX_ADDRESS_CHARACTERS, fold_name, tidy_name, validate_email, validate_name
 from control_plane.base.visible import UNSEEN
 from control_plane.neurocaas_import.entries import Entry, kind_of, shown
 from stacks.manifest import names
@@ -127,7 +127,7 @@ def address_of(raw: Any) -> tuple[str | None, str]:
     """The address in a value, with how it was mended if it was; or None, with what is wrong with it."""
     if not isinstance(raw, str):
         return None, f"The address is {kind_of(raw)}"
-    if len(raw) > LONGEST_ADDRESS * 2:
+    if len(raw) > MAX_ADDRESS_CHARACTERS * 2:
         return None, "The address is too long"
     text = clean_text(raw)
     if match := re.search(r"<([^<>]+)>$", text):

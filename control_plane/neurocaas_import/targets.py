@@ -76,7 +76,7 @@ class Targets:
         groups = list(Group.objects.select_related("stack"))
         self._groups_by_name = {group.folded_name: group for group in groups}
         self._groups_by_slug = {group.slug: group for group in groups}
-        self._looks = {key: group.slug for group in groups for key in confusables.keys(group.name)}
+        self._looks = {key: group.slug for group in groups for key in confusables.lookalike_keys(group.name)}
         # Of each slug that several names make, the last number that was given out.
         self._numbers: dict[str, int] = {}
         self.used_wishes = set[str]()
@@ -151,7 +151,7 @@ class Targets:
         if other := self._groups_by_name.get(fold_name(name)) or self._by_name.get(fold_name(name)):
             one.entry.refuse(f"The group {other.slug!r} is called {name!r}. Leave --group out, or give it that slug.")
             return
-        if looks_like := next((self._looks[key] for key in confusables.keys(name) if key in self._looks), None):
+        if looks_like := next((self._looks[key] for key in confusables.lookalike_keys(name) if key in self._looks), None):
             one.entry.refuse(
                 f"The name {shown(name)!r} looks like that of the group {looks_like!r}. If they are one, say so by "
                 f"{_wish(one, looks_like)}."
@@ -180,7 +180,7 @@ class Targets:
         elif target.is_new:
             one.entry.mend("The name is given more than once; it is one group.")
         self._by_name[fold_name(target.name)] = target
-        self._looks |= dict.fromkeys(confusables.keys(target.name), target.slug)
+        self._looks |= dict.fromkeys(confusables.lookalike_keys(target.name), target.slug)
         one.target, one.entry.becomes = target, target.slug
 
 

@@ -17,7 +17,7 @@ from control_plane.access.groups.services.adopt_stack import make_members, refus
 from control_plane.access.groups.services.keys import USUAL_OVERLAP
 from control_plane.access.groups.services.manifests import previous_manifest
 from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import disown_strangers
+from control_plane.accounts.services.addresses import discard_unverified_logins
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.deployments.models import Deployment, Stack
@@ -121,7 +121,7 @@ def catch_up(group: Group, found: Differences, held: GroupManifest, people: Mapp
     (`aws_ahead.accept`). Raises Inactive or AlreadyMember.
     """
     refuse_inactive(people.values())
-    disown_strangers(list(people.values()), actor=actor)
+    discard_unverified_logins(list(people.values()), actor=actor)
     _put_wishes_after(group, found.backup)
     _end(group.memberships.filter(pk__in=[one.pk for one in found.gone]), held.generation)
     _end(group.grants.filter(pk__in=[one.pk for one in found.gone_grants]), held.generation)
