@@ -49,7 +49,7 @@ def readiness(around: Surroundings) -> Iterator[Finding]:
 def backup(around: Surroundings) -> Iterator[Finding]:
     """Look how old the newest backup of the database is."""
     try:
-        newest = age.stored()
+        newest = age.newest_stored()
     except Refused as error:
         yield unknown(str(error), "sudo journalctl -u cohort-backup")
         return
