@@ -20,7 +20,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
 from control_plane.research.configurations.services import InvalidConfiguration, proper_name
-from tests.control_plane.doctoring import around, one
+from tests.control_plane.doctoring import context, one
 from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db
@@ -189,7 +189,7 @@ def test_a_name_that_there_is_stays_valid_when_something_else_is_changed(ada: Us
 
 
 def test_the_doctor_lists_the_names_that_would_not_be_taken_today(ada: User, group: Group, operator: Actor) -> None:
-    settings = around(settings=object())
+    settings = context(settings=object())
     assert one("names", settings).seen.startswith("all 1 would be taken today")
     User.objects.filter(pk=ada.pk).update(name=f"Ad{CYRILLIC_A}")
     other, _ = create_group(slug="other-lab", actor=operator)
