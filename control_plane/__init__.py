@@ -1,1 +1,1 @@
-"""The control plane: who belongs to which group, and the engine that makes AWS agree. Never imports aws_cdk."""
+"""The control plane: records of who belongs to which group, and the engine that deploys them to AWS. Never imports aws_cdk."""

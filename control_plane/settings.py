@@ -136,7 +136,7 @@ DATABASES: dict[str, dict[str, Any]] = {
     )
 }
 if not _config.database_url:
-    # Not as an address, in which some characters of a folder's name would mean something else.
+    # Not as a URL, in which some characters of a folder's name would have another meaning.
     DATABASES["default"]["NAME"] = str(_config.var_dir.resolve() / "cohort.sqlite3")
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # Write-ahead logging lets pages read while the worker writes; taking the write lock at BEGIN waits for it instead of
@@ -150,7 +150,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": ["default", "messages", "urgent"]}}
 
-# Kept in the database, so that what one process of the web server counts holds in all of them; the table is made by `migrate`.
+# In the database, so that all processes of the web server share the counts; `migrate` makes the table.
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -187,14 +187,14 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Somebody whose account is changed learns of it, and who guesses addresses learns nothing.
+# People are told when their account is changed; somebody who guesses addresses learns nothing.
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_CHANGE_EMAIL = True
 # Only in the browser that signed up a moment ago.
 ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-# allauth's own limit on wrong tries counts by account alone, so that anybody could lock anybody out; ours are in accounts.attempts.
+# allauth's own limit on failed logins counts by account alone, so that anybody could lock anybody out; ours: accounts.attempts.
 ACCOUNT_RATE_LIMITS = {"login_failed": None}
 ACCOUNT_SESSION_REMEMBER = True
 MFA_ADAPTER = "control_plane.accounts.second_factors.SecondFactorAdapter"
@@ -214,7 +214,7 @@ MFA_TOTP_ISSUER = "Cohort"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not _config.secure_cookies
 SOCIALACCOUNT_ADAPTER = "control_plane.accounts.provider_adapter.ProviderAdapter"
 SOCIALACCOUNT_FORMS = {"signup": "control_plane.access.groups.signup.ProviderForm"}
-# Whoever comes from elsewhere says which group they want to be in, too.
+# People who sign up by a provider are asked which group they want to be in, too.
 SOCIALACCOUNT_AUTO_SIGNUP = False
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS = provider_settings(_config)
@@ -281,8 +281,8 @@ SECURE_HSTS_PRELOAD = _config.secure_cookies
 SESSION_COOKIE_SECURE = _config.secure_cookies
 CSRF_COOKIE_SECURE = _config.secure_cookies
 X_FRAME_OPTIONS = "DENY"
-# Nothing is loaded from another host but the group's own files, which lie in S3: a page that shows them adds their folder
-# (control_plane.base.content_policy), and no other page may ask anybody else for anything.
+# Only the group's own files, which are in S3, are loaded from another host: a page that shows them adds their folder
+# (control_plane.base.content_policy); no other page may send requests to another host.
 _COMMON_POLICY = {
     "default-src": [SELF],
     "base-uri": [NONE],

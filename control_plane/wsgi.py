@@ -1,4 +1,4 @@
-"""What gunicorn serves."""
+"""WSGI application that gunicorn serves."""
 
 import os
 
@@ -8,5 +8,5 @@ from control_plane.base.aws import warm_up
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
 application = get_wsgi_application()
-# Each of gunicorn's workers does it once, before it serves.
+# Once in each of gunicorn's workers, before it serves.
 warm_up()

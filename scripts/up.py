@@ -32,7 +32,7 @@ from pydantic import ValidationError  # noqa: E402
 from site_settings import ACCOUNT, REGION, SettingsRefused  # noqa: E402
 
 from assets.install.modes import ALL_BUT_OWNER, remove_rights  # noqa: E402
-from control_plane.base.config import Config, problems  # noqa: E402
+from control_plane.base.config import Config, describe_problems  # noqa: E402
 from local_aws import backend  # noqa: E402
 from local_aws.identity import CONTROL_PLANE_USER, control_plane_policy, create_identity, identity_works, renew_rights  # noqa: E402
 from local_aws.parent import die_with  # noqa: E402
@@ -188,7 +188,9 @@ class Site:
         try:
             Config()
         except ValidationError as error:
-            raise Failed(f"The site cannot start, because of these settings:\n{problems(error)}\nNothing was changed.") from error
+            raise Failed(
+                f"The site cannot start, because of these settings:\n{describe_problems(error)}\nNothing was changed."
+            ) from error
         _write_private(self.var / "env", site_settings.file_text(settings))
         return dict(os.environ)
 

@@ -26,7 +26,7 @@ empty_every_table = TransactionTestCase._fixture_teardown
 
 
 def without_triggers(case: TransactionTestCase) -> None:
-    with append_only.lifted(connection):
+    with append_only.without_triggers(connection):
         empty_every_table(case)
 
 

@@ -1,4 +1,4 @@
-"""What allauth asks us about accounts: who may sign up, which addresses are taken, and how its e-mails go out."""
+"""allauth's account adapter: permission to sign up, addresses that are taken, and delivery of its e-mails."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from django.urls import reverse
 
 from control_plane.accounts import attempts
 from control_plane.accounts.models import User
-from control_plane.accounts.services import asked_mail
-from control_plane.accounts.services.addresses import forget_strangers, is_taken
+from control_plane.accounts.services import requested_mail
+from control_plane.accounts.services.addresses import disconnect_unverified_providers, is_taken
 from control_plane.accounts.validation import validate_email
 from control_plane.base.config import config
 from control_plane.notifications.outbox import put_account_mail
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Accounts by e-mail address. What can be done to them is in `services`; the site uses the subclass in `people.adapter`."""
+    """Accounts by e-mail address. Changes to an account are in `services`; the site uses the subclass in `people.adapter`."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "account_inactive": "This account is not active. Ask an administrator.",
@@ -40,7 +40,7 @@ class AccountAdapter(DefaultAccountAdapter):
             with transaction.atomic():
                 return super().save_user(request, user, form, commit)
         except IntegrityError as error:
-            # Somebody else took the address a moment ago; the answer is the one for an address that was taken before.
+            # Somebody else took the address a moment ago; the answer is the same as for an address that was taken before.
             raise ImmediateHttpResponse(self.respond_email_verification_sent(request, None)) from error
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
@@ -50,11 +50,11 @@ class AccountAdapter(DefaultAccountAdapter):
             raise ValidationError(str(error), code="too_many_login_attempts") from error
 
     def _rollback_login_failed_rl_usage(self) -> None:
-        """Do what allauth asks for once a password was right."""
-        self._attempt.was_right()
+        """Take the attempt back after a right password (allauth's hook)."""
+        self._attempt.undo()
 
     def _delete_login_attempts_cached_email(self, request: HttpRequest, **credentials: Any) -> None:
-        """Do what allauth asks for once a password was set by e-mail."""
+        """Lift the limits after a password was set by e-mail (allauth's hook)."""
         attempts.lift_everywhere(request, credentials["email"])
 
     def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
@@ -66,7 +66,7 @@ class AccountAdapter(DefaultAccountAdapter):
     def set_password(self, user: User, password: str) -> None:
         """Set the password, and disconnect accounts elsewhere that were connected before the address was verified."""
         with transaction.atomic():
-            forget_strangers(user)
+            disconnect_unverified_providers(user)
             super().set_password(user, password)
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
@@ -77,15 +77,15 @@ class AccountAdapter(DefaultAccountAdapter):
         return site_address("account_reset_password_from_key", user, token)
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Put it into the outbox: no request waits for a mail server. The pages say what becomes of a mail that was asked for."""
-        # Known by the site's own address, never by the one that the request came with.
+        """Put the e-mail into the outbox: no request waits for a mail server. The pages show the state of a requested e-mail."""
+        # From SITE_URL, never from the request's own host.
         links = {"sign_up_url": site_address("account_signup"), "new_password_url": site_address("account_reset_password")}
         message = self.render_mail(template_prefix, email, {"email": email, **context, **links})
         notice = put_account_mail(recipient=email, subject=message.subject, body=str(message.body))
         if self.request is not None:
-            asked_mail.remember(self.request, notice, template_prefix)
+            requested_mail.remember(self.request, notice, template_prefix)
 
 
 def site_address(name: str, *arguments: object) -> str:
-    """A page's address as people reach it from anywhere."""
+    """Return the absolute URL of a page."""
     return f"{config().site_url.rstrip('/')}{reverse(name, args=arguments)}"

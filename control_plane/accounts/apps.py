@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
-    """People: who can sign in."""
+    """The app of people who can sign in."""
 
     name = "control_plane.accounts"
     verbose_name = "People"
@@ -19,5 +19,5 @@ class AccountsConfig(AppConfig):
 
 
 def make_cache_table(using: str, **_: Any) -> None:
-    """Make the table in which rate limits are counted, unless it is there."""
+    """Create the table in which rate limits are counted, if it is missing."""
     call_command("createcachetable", database=using, verbosity=0)

@@ -1,8 +1,8 @@
-"""Limits on wrong passwords and wrong codes of second factors.
+"""Rate limits on wrong passwords and wrong codes of second factors.
 
-A known device has a bucket of its own. Everybody else is counted by network address and account together, so that wrong tries
-from one address lock nobody out elsewhere; by address, against who tries many accounts; and by account, far above what one
-address may try, against who tries from many (NIST SP 800-63B, 5.2.2, asks for at most 100).
+A known device has a limit of its own. All others are counted by network address and account together, so that wrong attempts
+from one address lock nobody out elsewhere; by address, against attempts on many accounts; and by account, far above the limit of
+one address, against attempts from many addresses (NIST SP 800-63B, 5.2.2, asks for at most 100).
 """
 
 from dataclasses import dataclass
@@ -31,37 +31,37 @@ TOO_MANY_FROM_DEVICE = (
 
 
 class TooManyAttempts(Exception):
-    """Nothing was tried; the message says how long to wait."""
+    """A limit was reached and nothing was checked; the message says how long to wait."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A try that counts as wrong until it is known to be right."""
+    """An attempt that counts as wrong until it is known to be right."""
 
     usages: tuple[ratelimit.RateLimitUsage, ...]
 
-    def was_right(self) -> None:
-        """Take this try back, and no other: a right password alone lifts no lock."""
+    def undo(self) -> None:
+        """Take this attempt back, and no other: a right password alone lifts no lock."""
         for usage in self.usages:
             usage.rollback()
 
 
 def begin(request: HttpRequest, proof: Proof, email: str) -> Attempt:
-    """Count a try of a password, or of a code, for the account with this address. Raises TooManyAttempts."""
+    """Count an attempt with a password or a code for the account with this address. Raises TooManyAttempts."""
     email = email.strip().lower()
     usages: list[ratelimit.RateLimitUsage] = []
     for limit, key in _buckets(request, proof, email):
         usage = _consume(request, limit, key)
         if usage is None:
-            # What a locked address goes on trying must not count against the account for everybody else.
-            Attempt(tuple(usages)).was_right()
+            # Further attempts from a locked address must not count against the account for everybody else.
+            Attempt(tuple(usages)).undo()
             raise TooManyAttempts(TOO_MANY_FROM_DEVICE if limit == "device" else TOO_MANY)
         usages.append(usage)
     return Attempt(tuple(usages))
 
 
 def lift(request: HttpRequest, user: User) -> None:
-    """Forget wrong tries for this account from this address or device: somebody signed in, with every step that takes."""
+    """Reset the limits for this account from this address or device, after a complete sign-in."""
     device = device_of(request, user.email)
     for proof in PROOFS:
         _clear(request, "address_and_account", _with_address(request, proof, user.email))
@@ -70,14 +70,14 @@ def lift(request: HttpRequest, user: User) -> None:
 
 
 def lift_everywhere(request: HttpRequest, email: str) -> None:
-    """Forget wrong passwords for this account: a new one was set by e-mail."""
+    """Reset the password limits for this account, after a new password was set by e-mail."""
     email = email.strip().lower()
     _clear(request, "address_and_account", _with_address(request, "password", email))
     _clear(request, "account", f"password:{email}")
 
 
 def _buckets(request: HttpRequest, proof: Proof, email: str) -> list[tuple[str, str]]:
-    """The limits that a try counts against, the narrowest first, each with its key."""
+    """Return the limits that an attempt counts against, the narrowest first, each with its key."""
     if device := device_of(request, email):
         return [("device", _with_device(proof, device, email))]
     return [

@@ -1,7 +1,7 @@
-"""Known devices: browsers in which an account was signed in, told by a signed cookie.
+"""Known devices: browsers in which an account was signed in, recognised by a signed cookie.
 
-What strangers try against an account is limited apart from what its owner tries in a known browser, so nobody can lock the
-owner out of it. The cookie opens nothing. It ends when the password changes, since it holds a digest of the password's hash.
+Attempts from unknown browsers are limited apart from those in a known one, so nobody can lock the owner out of it. The cookie
+grants no access. It ends when the password changes, since it holds a digest of the password's hash.
 """
 
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from django.utils.crypto import constant_time_compare, get_random_string, salted
 from control_plane.accounts.models import User
 
 COOKIE = "known_device"
-# Sent to the pages that take a password or a code, and to no other.
+# Sent only to the pages that take a password or a code.
 PATH = "/accounts/"
 LIFETIME = timedelta(days=180)
-# A shared computer's cookie stays small: browsers and nginx limit the size of what a request carries.
+# Keeps the cookie of a shared computer small: browsers and nginx limit the size of headers.
 MAX_ACCOUNTS = 5
 _SALT = "cohort.accounts.known_device"
 _TO_REMEMBER = "_account_to_remember"
@@ -27,16 +27,16 @@ _TO_REMEMBER = "_account_to_remember"
 
 @dataclass(frozen=True)
 class _Entry:
-    """One account's entry in the cookie: the device's random name, and what ties it to the password."""
+    """An account's entry in the cookie: the device's random name, and a digest that ties it to the password."""
 
     device: str
     fingerprint: str
 
 
 def device_of(request: HttpRequest, email: str) -> str | None:
-    """The name under which the account with this address knows the browser that asks, or None.
+    """Return the name under which the account with this address knows the requesting browser, or None.
 
-    Asks the database only where the cookie holds an entry, so that a stranger's request takes the same time for every address.
+    Queries the database only if the cookie holds an entry, so that a stranger's request takes the same time for every address.
     """
     entries = _read(request)
     if not entries:
@@ -46,12 +46,12 @@ def device_of(request: HttpRequest, email: str) -> str | None:
 
 
 def remember(request: HttpRequest, user: User) -> None:
-    """Have the response give this browser a cookie for the account. To be called once all steps of signing in are done."""
+    """Mark the request so that its response sets the cookie for the account. Call it after all steps of signing in."""
     setattr(request, _TO_REMEMBER, user)
 
 
 def set_cookie(request: HttpRequest, response: HttpResponse) -> None:
-    """Put the cookie on the response of a request in which somebody signed in or changed their password."""
+    """Set the cookie on the response of a request in which somebody signed in or changed their password."""
     user: User | None = getattr(request, _TO_REMEMBER, None)
     if user is None:
         return
@@ -72,7 +72,7 @@ def set_cookie(request: HttpRequest, response: HttpResponse) -> None:
 
 
 def _read(request: HttpRequest) -> dict[int, _Entry]:
-    """The cookie's entries by account, the newest first; none where it is forged or too old."""
+    """Return the cookie's entries by account, the newest first; none if it is forged or too old."""
     try:
         content: dict[str, Any] = signing.loads(request.COOKIES.get(COOKIE, ""), salt=_SALT, max_age=LIFETIME)
     except signing.BadSignature:

@@ -1,4 +1,4 @@
-"""What holds for every request of somebody who is signed in, or who leaves for another site."""
+"""Middleware of accounts: client addresses, known devices, required second factors, and account pages."""
 
 import logging
 from collections.abc import Callable
@@ -22,13 +22,13 @@ from control_plane.base.config import config
 
 logger = logging.getLogger("cohort.accounts")
 GetResponse = Callable[[HttpRequest], HttpResponse]
-MISSING = "You administer this site, so a second factor is needed. Add one here; then you can go on."
+SECOND_FACTOR_MISSING = "You administer this site, so a second factor is needed. Add one here; then you can go on."
 
 
 class ClientAddressMiddleware:
-    """Takes who comes from X-Forwarded-For where proxies of one's own stand before the site: for rate limits and the audit trail.
+    """Sets the client's address from X-Forwarded-For behind one's own proxies: for rate limits and the audit trail.
 
-    What stands left of the proxies' own entries was written by the client, and is not believed.
+    Entries left of the proxies' own were written by the client and are not trusted.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -46,7 +46,7 @@ class ClientAddressMiddleware:
 
 
 class KnownDeviceMiddleware:
-    """Gives the browser in which somebody signed in, or changed their password, its cookie as a known device."""
+    """Sets the known-device cookie in a browser in which somebody signed in or changed their password."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -58,7 +58,7 @@ class KnownDeviceMiddleware:
 
 
 class SecondFactorMiddleware:
-    """Leads whoever must have a second factor, and has none, to where one is added. Nothing else answers until then."""
+    """Redirects people whose required second factor is missing to the page that adds one. Nothing else answers until then."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self._get_response = get_response
@@ -67,23 +67,23 @@ class SecondFactorMiddleware:
         user = request.user
         if isinstance(user, User) and is_required(user) and not _is_open(request.path) and not has_second_factor(user):
             if request.path.startswith("/api/"):
-                return JsonResponse({"error": MISSING}, status=403)
-            messages.warning(request, MISSING)
+                return JsonResponse({"error": SECOND_FACTOR_MISSING}, status=403)
+            messages.warning(request, SECOND_FACTOR_MISSING)
             return redirect("mfa_index")
         return self._get_response(request)
 
 
 def _is_open(path: str) -> bool:
-    """Adding a factor, proving who one is for that, signing out, and what a load balancer asks."""
+    """Check whether the path is allowed without a second factor: adding one, reauthentication, signing out, health checks."""
     reauthenticate = reverse("account_reauthenticate")
     return path.startswith((reverse("mfa_index"), reauthenticate, reverse("account_logout"), "/static/", "/healthz", "/readyz"))
 
 
 class AccountPagesMiddleware:
-    """Lets no cache keep an account's page, and turns a redirect to another site that answers a form into a page that goes there.
+    """Forbids caching of account pages, and replaces a form's redirect to another site by a page that goes there.
 
-    Browsers hold a form to the policy's `form-action` on every redirect that follows, and where an institution's sign-in
-    leads in the end cannot be known beforehand.
+    Browsers apply the policy's `form-action` to every redirect that follows a form, and the final address of an institution's
+    sign-in is not known beforehand.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -103,20 +103,20 @@ class AccountPagesMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """Django's hook for what a view raised: a provider that is not set up, does not answer, or answers what cannot be read."""
+        """Answer errors of sign-in by a provider (Django's hook): not configured, no response, or a response with invalid data."""
         if isinstance(exception, SocialApp.DoesNotExist):
             return page_not_found(request, exception)
         if isinstance(exception, RequestException) and request.path.startswith("/accounts/"):
             logger.warning("a server to sign in with does not answer: %s", exception)
             return render(request, "socialaccount/authentication_error.html", status=502)
-        if _was_reading_an_answer(exception):
+        if _was_raised_by_provider(exception):
             logger.error("a server to sign in with says of somebody what cannot be read", exc_info=exception)
             return render(request, "socialaccount/authentication_error.html", status=502)
         return None
 
 
-def _was_reading_an_answer(exception: Exception) -> bool:
-    """Whether a provider's own code raised it over what its server said; what is done with that afterwards is ours."""
+def _was_raised_by_provider(exception: Exception) -> bool:
+    """Check whether allauth's provider code raised the exception while it read the server's answer; later code is ours."""
     return any(
         frame.f_code.co_name == "complete_login" and frame.f_globals["__name__"].startswith("allauth.socialaccount.providers.")
         for frame, _ in walk_tb(exception.__traceback__)

@@ -1,4 +1,4 @@
-"""A person who can sign in, known by e-mail address."""
+"""The user model: a person who can sign in, identified by e-mail address."""
 
 from collections.abc import Collection
 from typing import Any, ClassVar
@@ -13,12 +13,12 @@ from control_plane.accounts.validation import tidy_name, validate_email, validat
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes people. An address is kept in small letters, so that one person is not two."""
+    """Manager of people. Addresses are kept in lower case, so that one person is not two."""
 
     use_in_migrations = True
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make a person, whose address counts as verified; without a password they set one by e-mail. Raises ValidationError."""
+        """Create a person, whose address counts as verified; without a password they set one by e-mail. Raises ValidationError."""
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.full_clean(exclude=["password"])
@@ -28,11 +28,11 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make an administrator."""
+        """Create an administrator."""
         return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """The person with this address, however it is capitalised."""
+        """Return the person with this address, in any case."""
         return self.get(email=(username or "").strip().lower())
 
 
@@ -85,7 +85,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def clean_fields(self, exclude: Collection[str] | None = None) -> None:
-        """Validate the fields. A name that is as it was stays valid, whatever the rules have become since."""
+        """Validate the fields. An unchanged name stays valid, even if the rules have changed."""
         kept = User.objects.filter(pk=self.pk).values("name", "requested_group").first() if self.pk else None
         same = {field for field, value in (kept or {}).items() if getattr(self, field) == value}
         super().clean_fields(exclude={*(exclude or ()), *same})
@@ -95,16 +95,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         self.email, self.name = self.email.strip().lower(), tidy_name(self.name)
 
     def get_full_name(self) -> str:
-        """What to call this person in full."""
+        """Return the person's name, else the address."""
         return self.name or self.email
 
     def get_short_name(self) -> str:
-        """What to call this person."""
+        """Return the person's name, else the part of the address before the @."""
         return self.name or self.email.split("@")[0]
 
 
 def trust_address(user: User) -> None:
-    """Take the person's address as verified, because an administrator vouches for it. It is the only one that they have."""
+    """Mark the person's address as verified, because an administrator vouches for it, and as the only one that they have."""
     EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     EmailAddress.objects.filter(email=user.email).exclude(user=user).delete()
     EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"verified": True, "primary": True})

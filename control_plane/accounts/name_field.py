@@ -1,4 +1,4 @@
-"""The form field of a name."""
+"""Form field of a name."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from control_plane.accounts.validation import tidy_name
 
 
 class NameField(forms.CharField):
-    """A name, composed before it is counted and checked: decomposed, as macOS hands names over, it is longer."""
+    """A name, normalised to NFC before its length is checked: in the decomposed form that macOS sends it is longer."""
 
     def to_python(self, value: Any) -> str:
-        """Return the name as it is kept."""
+        """Return the name in the form that is stored."""
         return tidy_name(super().to_python(value) or "")

@@ -1,4 +1,4 @@
-"""Who may do what, as functions with names. Services call them; no view decides by itself."""
+"""Permission checks about administrators. Services call them; no view decides by itself."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from control_plane.base.audit.actors import Actor
 
 
 def is_administrator(user: User | AnonymousUser | None) -> bool:
-    """Whether this person administers every group: active, staff, and holding all rights."""
+    """Check whether this person administers every group: active, staff and superuser."""
     return isinstance(user, User) and user.is_active and user.is_staff and user.is_superuser
 
 
@@ -24,10 +24,10 @@ def require_administrator(actor: Actor) -> None:
 
 
 def active_administrators() -> QuerySet[User]:
-    """Those who can administer every group now."""
+    """Return the people who can administer every group now."""
     return User.objects.filter(is_active=True, is_staff=True, is_superuser=True).order_by("pk")
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For templates: whether to offer what only administrators can use."""
+    """Return `is_administrator` for templates (context processor)."""
     return {"is_administrator": is_administrator(getattr(request, "user", None))}

@@ -1,4 +1,4 @@
-"""What allauth asks us about accounts elsewhere: whose word on an address is taken, and what is known of a newcomer."""
+"""allauth's adapter for sign-in by a provider: trust in verified addresses, and the data of a new account."""
 
 from typing import Any
 
@@ -22,10 +22,10 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
     }
 
     def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
-        # Some servers send the word "false"; only a plain yes counts.
+        # Some servers send the string "false"; only `true` counts.
         for address in sociallogin.email_addresses:
             address.verified = address.verified is True
-        sociallogin.email_addresses = [one for one in sociallogin.email_addresses if _passes(validate_email, one.email)]
+        sociallogin.email_addresses = [address for address in sociallogin.email_addresses if _passes(validate_email, address.email)]
         if not _passes(validate_email, data.get("email") or ""):
             data.pop("email", None)
         user: User = super().populate_user(request, sociallogin, data)
@@ -37,16 +37,19 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         return {**super().get_signup_form_initial_data(sociallogin), "name": sociallogin.user.name}
 
     def can_authenticate_by_email(self, login: SocialLogin, email: str) -> bool:
-        """Whether this provider's word opens the account that has this address."""
+        """Check whether an address that this provider has verified gives access to the account with that address."""
         if login.provider.id == "openid_connect":
             domain = email.lower().rpartition("@")[2]
-            return any(domain == one or (one.startswith(".") and domain.endswith(one)) for one in config().oidc_email_domains)
+            return any(
+                domain == allowed or (allowed.startswith(".") and domain.endswith(allowed))
+                for allowed in config().oidc_email_domains
+            )
         return bool(super().can_authenticate_by_email(login, email))
 
     def authenticate_by_email(self, sociallogin: SocialLogin) -> tuple[User, str] | None:
-        """The account whose own address is verified and is one that the provider has verified; else none.
+        """Return the account whose own verified address is one that the provider has verified, with the address; else None.
 
-        An account whose address nobody has verified may have been made by somebody else to wait for its owner.
+        An account with an unverified address may have been created by somebody else, who waits for the owner.
         """
         for address in sociallogin.email_addresses:
             if address.verified is True and self.can_authenticate_by_email(sociallogin, address.email):

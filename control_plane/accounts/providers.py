@@ -1,18 +1,18 @@
-"""Where else people may sign in: what the settings say, as allauth wants it."""
+"""Sign-in providers from the settings, in the form of allauth's own settings."""
 
 from typing import Any
 
 from control_plane.base.config import Config
 
-# The name of the institution's own server in addresses: /accounts/oidc/institution/login/.
+# The provider id of the institution's own server, as in /accounts/oidc/institution/login/.
 INSTITUTION = "institution"
 
 
 def provider_settings(config: Config) -> dict[str, Any]:
-    """SOCIALACCOUNT_PROVIDERS. A provider without settings has no app, so no button, and its addresses do not exist.
+    """Return SOCIALACCOUNT_PROVIDERS. A provider without settings has no app, so no button, and its URLs do not exist.
 
-    Google and GitHub are believed when they say that an address is verified: such a person comes into the account that has
-    it. An institution's server is believed for the domains that `oidc_email_domains` names (see `ProviderAdapter`).
+    Google and GitHub are trusted when they say that an address is verified: it gives access to the account with that address.
+    An institution's server is trusted for the domains in `oidc_email_domains` (see `ProviderAdapter`).
     """
     believed = {"email_authentication": True}
     providers: dict[str, Any] = {
@@ -31,7 +31,7 @@ def provider_settings(config: Config) -> dict[str, Any]:
                 settings={"server_url": config.oidc_server_url.rstrip("/")},
             ),
             "OAUTH_PKCE_ENABLED": True,
-            # Which class it is, is asked once for all, whether or not there is a server.
+            # allauth resolves the class once, whether or not a server is configured.
             "provider_class": "control_plane.accounts.institution.InstitutionProvider",
         },
     }

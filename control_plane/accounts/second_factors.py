@@ -1,4 +1,4 @@
-"""Second factors: their secrets are encrypted before they reach the database, and who may be without one."""
+"""Second factors: encryption of their secrets in the database, and who must have one."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _PURPOSE = b"cohort second factors"
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
-    """What allauth asks about second factors."""
+    """allauth's adapter for second factors."""
 
     def encrypt(self, text: str) -> str:
         return fernet(_PURPOSE).encrypt(text.encode()).decode()
@@ -22,7 +22,7 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         return fernet(_PURPOSE).decrypt(encrypted_text.encode()).decode()
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """Whoever must have a second factor adds another before the last one goes."""
+        """Check whether the factor may be deleted: the last one may not, if one is required."""
         if authenticator.type == Authenticator.Type.RECOVERY_CODES or not is_required(authenticator.user):
             return True
         return _factors(authenticator.user).exclude(pk=authenticator.pk).exists()
@@ -32,12 +32,12 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
 
 def is_required(user: User) -> bool:
-    """Whether this person may use nothing but their second factors' pages until they have one."""
+    """Check whether this person must have a second factor."""
     return config().require_mfa == "staff" and user.is_staff
 
 
 def has_second_factor(user: User) -> bool:
-    """Whether this person has one. Recovery codes alone are none."""
+    """Check whether this person has a second factor. Recovery codes alone do not count."""
     return bool(_factors(user).exists())
 
 

@@ -1,4 +1,4 @@
-"""Signals of accounts. Those who depend on accounts receive them; accounts import none of these."""
+"""Signals of accounts. Apps that depend on accounts receive them; accounts import none of these apps."""
 
 from django.dispatch import Signal
 

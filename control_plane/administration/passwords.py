@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from control_plane.accounts.models import User
-from control_plane.accounts.services.letters import send_password_link
+from control_plane.accounts.services.emails import send_password_link
 
 # How many one request writes to: each is a message to the mail server.
 MAX_LINKS = 20

@@ -17,8 +17,8 @@ from control_plane.access.groups.overview import access_of
 from control_plane.access.groups.services.members import add_members, add_to_new_group, remove_members
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import require_administrator
-from control_plane.accounts.services.letters import tell_of_address
-from control_plane.accounts.services.profile import settle_saved
+from control_plane.accounts.services.emails import notify_address_changed
+from control_plane.accounts.services.profile import complete_admin_edit
 from control_plane.accounts.validation import fold_name
 from control_plane.administration import suspension
 from control_plane.administration.forms import AddToGroupForm, RemoveFromGroupForm
@@ -102,14 +102,14 @@ class PersonAdmin(RecordedModelAdmin):
             obj.set_unusable_password()
         with save_activity(obj, before, actor=actor):
             super().save_model(request, obj, form, change)
-        settle_saved(obj, actor=actor)
+        complete_admin_edit(obj, actor=actor)
         after = {name: getattr(obj, name) for name in AUDITED_FIELDS}
         action = "person.change" if change else "person.create"
         record(actor, action, obj.email, before=before, after=after, changed=sorted(form.changed_data))
         if before is None:
             self.message_user(request, *told_links(request, [obj]))
         elif before["email"] != obj.email:
-            tell_of_address(obj, before["email"])
+            notify_address_changed(obj, before["email"])
 
     @admin.display(description="Has access")
     def has_access(self, person: User) -> SafeString:

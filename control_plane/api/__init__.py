@@ -1,7 +1,7 @@
-"""The API that Cohort's own pages use. For people signed in through the web; every changing call needs the page's CSRF token.
+"""REST API of Cohort's own pages and helper. For people signed in through the web; changes need the page's CSRF token.
 
-One module a subject, each with its router, and `errors` for what every refusal is answered with. It may import everything but the
-other ways in, the pages, and what workers do; nothing but `urls` imports it.
+One module per subject, each with its router; `errors` maps exceptions to responses. It may import everything but the other ways
+in, the pages, and the workers' code; nothing but `urls` imports it.
 """
 
 from django.contrib.auth.decorators import login_required

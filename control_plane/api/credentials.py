@@ -1,4 +1,4 @@
-"""What the helper on a member's computer asks: credentials for a group, and an end to its sign-in."""
+"""Endpoints for the helper on a member's computer: credentials for a group, and signing out."""
 
 from datetime import datetime
 from typing import Any
@@ -19,24 +19,24 @@ from control_plane.base.errors import TooOften
 
 
 class HelperToken(HttpBearer):
-    """A valid access token of the helper, whose owner's account is active."""
+    """Authentication by a valid access token of the helper, whose owner's account is active."""
 
     def authenticate(self, request: HttpRequest, token: str) -> Token | None:
-        """Ninja's hook: the token, or None, which answers 401. From here on the request is its owner's."""
-        found = token_for(token)
-        if found is None or not isinstance(found.user, User):
+        """Return the token and set the request's user to its owner, or return None, which answers 401 (Ninja's hook)."""
+        helper_token = token_for(token)
+        if helper_token is None or not isinstance(helper_token.user, User):
             return None
-        request.user = found.user
-        if not found.user.is_active:
+        request.user = helper_token.user
+        if not helper_token.user.is_active:
             raise PermissionDenied("Your account is not active. No credentials were made; ask an administrator.")
-        return found
+        return helper_token
 
 
 router = Router(tags=["credentials"], auth=HelperToken())
 
 
 class ProcessDocument(Schema):
-    """What AWS's programs read from a `credential_process`. Its names are theirs."""
+    """Document that AWS's programs read from a `credential_process`. Its field names are theirs."""
 
     Version: int
     AccessKeyId: str
@@ -47,7 +47,7 @@ class ProcessDocument(Schema):
 
 @router.post("/{group_slug}", response=ProcessDocument, summary="Short-lived credentials for the group's folder")
 def credentials(request: HttpRequest, response: HttpResponse, group_slug: str) -> dict[str, Any]:
-    """A session of an hour, for the token's owner, if they are in the group."""
+    """Return credentials for an hour, for the token's owner, if they are in the group."""
     token, user = _asker(request)
     membership = own_membership(user, group_slug)
     try:
@@ -61,7 +61,7 @@ def credentials(request: HttpRequest, response: HttpResponse, group_slug: str) -
 
 @router.delete("/", response={204: None}, summary="Sign this computer out")
 def sign_out(request: HttpRequest) -> tuple[int, None]:
-    """The computer's tokens work no more."""
+    """End the computer's sign-in: its tokens are not valid any more."""
     token, _ = _asker(request)
     sign_out_by_token(token, actor=Actor.of_request(request))
     return 204, None

@@ -1,4 +1,4 @@
-"""Answers to what calls raise: the status, and why in words, without anything that was sent."""
+"""Responses to exceptions: status and reason in words, without any value that was sent."""
 
 from functools import partial
 
@@ -18,13 +18,13 @@ OUT_OF_BOUNDS = {"greater_than_equal", "less_than_equal", "int_parsing_size", "f
 
 
 def answer_errors(api: NinjaAPI) -> None:
-    """Register the answer to each error. Of several that fit, Ninja takes the one of the nearest class."""
+    """Register the response to each error. Of several handlers that match, Ninja takes that of the nearest class."""
     for forbidden in (PermissionDenied, NotGranted, Suspended):
         api.add_exception_handler(forbidden, partial(_forbidden, api))
     for unknown in (NotYours, NotMember):
         api.add_exception_handler(unknown, partial(_not_yours, api))
-    api.add_exception_handler(BeingMadeReady, partial(_soon, api))
-    api.add_exception_handler(NoCredentials, partial(_not_now, api))
+    api.add_exception_handler(BeingMadeReady, partial(_being_made_ready, api))
+    api.add_exception_handler(NoCredentials, partial(_no_credentials, api))
     api.add_exception_handler(Refused, partial(_refused, api))
     api.add_exception_handler(ValidationError, partial(_malformed, api))
 
@@ -39,14 +39,14 @@ def _not_yours(api: NinjaAPI, request: HttpRequest, error: Exception) -> HttpRes
     return api.create_response(request, {"detail": str(error) or "There is no such thing, or it is not yours."}, status=404)
 
 
-def _soon(api: NinjaAPI, request: HttpRequest, error: BeingMadeReady) -> HttpResponse:
-    """What pages' scripts and the helper wait on, and ask again."""
+def _being_made_ready(api: NinjaAPI, request: HttpRequest, error: BeingMadeReady) -> HttpResponse:
+    """Answer 503 with Retry-After: the pages' scripts and the helper wait and repeat the call."""
     answer = api.create_response(request, {"detail": str(error), "retry_after": ASK_AGAIN_SECONDS}, status=503)
     answer["Retry-After"] = str(ASK_AGAIN_SECONDS)
     return answer
 
 
-def _not_now(api: NinjaAPI, request: HttpRequest, error: NoCredentials) -> HttpResponse:
+def _no_credentials(api: NinjaAPI, request: HttpRequest, error: NoCredentials) -> HttpResponse:
     return api.create_response(request, {"detail": str(error)}, status=503)
 
 
@@ -55,7 +55,9 @@ def _refused(api: NinjaAPI, request: HttpRequest, error: Refused) -> HttpRespons
 
 
 def _malformed(api: NinjaAPI, request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """Say where and why, without the values: 400 for a number out of its bounds, 422 for what has another form than it should."""
-    problems = [f"{'.'.join(str(part) for part in one['loc'][2:])}: {one['msg']}" for one in error.errors[:MAX_PROBLEMS]]
-    status = 400 if any(one["type"] in OUT_OF_BOUNDS for one in error.errors) else 422
+    """Name the fields and errors, without the values: status 400 for a number out of bounds, 422 for any other invalid input."""
+    problems = [
+        f"{'.'.join(str(part) for part in problem['loc'][2:])}: {problem['msg']}" for problem in error.errors[:MAX_PROBLEMS]
+    ]
+    status = 400 if any(problem["type"] in OUT_OF_BOUNDS for problem in error.errors) else 422
     return api.create_response(request, {"detail": f"Nothing was changed. {'; '.join(problems)}."}, status=status)

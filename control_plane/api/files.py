@@ -1,4 +1,4 @@
-"""What the file browser asks the control plane."""
+"""Endpoints for the file browser."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ Key = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class Keys(Schema):
-    """What to delete."""
+    """Keys to delete."""
 
     keys: Annotated[list[Key], Field(min_length=1, max_length=MAX_KEYS)]
 
@@ -31,13 +31,13 @@ class Marker(Schema):
 
 
 class Markers(Schema):
-    """What to bring back."""
+    """Deletions to undo."""
 
     items: Annotated[list[Marker], Field(min_length=1, max_length=MAX_KEYS)]
 
 
 class Done(Schema):
-    """What became of one key. `marker` undoes it; with an `error` nothing was done."""
+    """Outcome of a key. `marker` undoes the deletion; with an `error` nothing was done."""
 
     key: str
     marker: str
@@ -45,20 +45,20 @@ class Done(Schema):
 
 
 class Outcomes(Schema):
-    """What became of each key."""
+    """Outcome of each key."""
 
     items: list[Done]
 
 
 @router.post("{group}/{analysis}/session", response=PageSession, url_name="files-session", operation_id="web_files_api_session")
 def session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
-    """Hand out what the page needs to read this folder straight from S3."""
+    """Return a session with which the page reads this folder straight from S3."""
     return page_session(request, response, page_folder(request, group, analysis), Purpose.BROWSE)
 
 
 @router.post("{group}/{analysis}/delete", response=Outcomes, url_name="files-delete", operation_id="web_files_api_delete_files")
 def delete_files(request: HttpRequest, group: str, analysis: str, body: Keys) -> Outcomes:
-    """Delete up to a thousand files so that they can be brought back."""
+    """Delete up to a thousand files. The deletions can be undone."""
     folder = page_folder(request, group, analysis)
     return _outcomes(delete_objects(folder, list(dict.fromkeys(body.keys)), Actor.of_request(request)))
 
@@ -71,5 +71,5 @@ def restore_files(request: HttpRequest, group: str, analysis: str, body: Markers
     return _outcomes(restore_objects(folder, list(dict.fromkeys(deletions)), Actor.of_request(request)))
 
 
-def _outcomes(found: list[KeyOutcome]) -> Outcomes:
-    return Outcomes(items=[Done(key=one.key, marker=one.marker, error=one.error) for one in found])
+def _outcomes(outcomes: list[KeyOutcome]) -> Outcomes:
+    return Outcomes(items=[Done(key=outcome.key, marker=outcome.marker, error=outcome.error) for outcome in outcomes])

@@ -1,4 +1,4 @@
-"""What the upload page asks the control plane: credentials, beginning, ending. The data itself goes straight to S3."""
+"""Endpoints for the upload page: credentials, initiating and completing uploads. The data itself goes straight to S3."""
 
 from typing import Literal
 
@@ -18,13 +18,13 @@ from control_plane.research.uploads.names import NameRefused
 # The operation ids stay as they were first published: clients made from the OpenAPI document name their functions by them.
 router = Router(tags=["uploads"])
 MAX_IDS = 1000
-# Browsers' whole numbers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
-# milliseconds (ECMAScript, "Time Values and Time Range"). No browser sends others, so that none of its files is refused for them.
+# Browsers' integers (ECMAScript, Number.MAX_SAFE_INTEGER), and their times: a hundred million days to either side of 1970, in
+# milliseconds (ECMAScript, "Time Values and Time Range"). No browser sends others, so no file is refused for them.
 MAX_WHOLE, MAX_MILLISECONDS = 2**53 - 1, 8_640_000_000_000_000
 
 
 class File(Schema):
-    """One file as the browser knows it."""
+    """A file as the browser knows it."""
 
     path: str = Field(max_length=4096)
     size: int = Field(ge=0, le=MAX_WHOLE)
@@ -34,14 +34,14 @@ class File(Schema):
 
 
 class Start(Schema):
-    """Files to begin, and the folder that they go into."""
+    """Files to upload, and their folder."""
 
     folder: str = Field(max_length=1024)
     files: list[File] = Field(max_length=initiate.MAX_FILES)
 
 
 class Existing(Schema):
-    """What S3 holds under the name."""
+    """The object that S3 holds under the name."""
 
     size: int
     etag: str
@@ -50,7 +50,7 @@ class Existing(Schema):
 
 
 class Started(Schema):
-    """What to do with one file."""
+    """Next step for a file."""
 
     status: Literal["send", "exists", "same", "refused"]
     key: str
@@ -64,7 +64,7 @@ class Started(Schema):
 
 
 class Sent(Schema):
-    """One file of which everything was sent."""
+    """A file of which every part was sent."""
 
     id: RowNumber
     checksum: str = Field(max_length=8)
@@ -73,13 +73,13 @@ class Sent(Schema):
 
 
 class Finish(Schema):
-    """Files to call complete, if S3 holds them."""
+    """Files to complete, if S3 holds them."""
 
     files: list[Sent] = Field(max_length=initiate.MAX_FILES)
 
 
 class Ended(Schema):
-    """What became of one file."""
+    """Outcome of a file."""
 
     id: int
     state: str
@@ -87,61 +87,61 @@ class Ended(Schema):
 
 
 class Remove(Schema):
-    """Unfinished uploads to give up."""
+    """Unfinished uploads to remove."""
 
     ids: list[RowNumber] = Field(max_length=MAX_IDS)
 
 
 class Removed(Schema):
-    """How many were given up."""
+    """Number of uploads removed."""
 
     removed: int
 
 
 @router.post("{group}/{analysis}/session", response=PageSession, operation_id="web_uploads_api_open_session")
 def open_session(request: HttpRequest, response: HttpResponse, group: str, analysis: str) -> PageSession:
-    """Credentials that can send files into the group's folder and do nothing else."""
+    """Return credentials that allow sending files into the group's folder and nothing else."""
     return page_session(request, response, page_folder(request, group, analysis), Purpose.UPLOAD)
 
 
 @router.post("{group}/{analysis}/start", response=list[Started], operation_id="web_uploads_api_start")
 def start(request: HttpRequest, group: str, analysis: str, body: Start) -> list[Started]:
-    """Begin files, or go on with those that were begun."""
-    files = [initiate.NewFile(one.path, one.size, one.modified, one.kind, one.replaces) for one in body.files]
+    """Initiate uploads, or resume those that were initiated."""
+    files = [initiate.NewFile(file.path, file.size, file.modified, file.kind, file.replaces) for file in body.files]
     try:
         answers = initiate.initiate_uploads(page_folder(request, group, analysis), body.folder, files, Actor.of_request(request))
     except NameRefused as refusal:
         # A folder that the page does not offer.
         record_refusal(request, refusal)
         raise HttpError(422, str(refusal)) from refusal
-    return [_as_started(one) for one in answers]
+    return [_as_started(answer) for answer in answers]
 
 
 @router.post("{group}/{analysis}/finish", response=list[Ended], operation_id="web_uploads_api_finish")
 def finish(request: HttpRequest, group: str, analysis: str, body: Finish) -> list[Ended]:
-    """Call files complete, after S3 was asked what it holds."""
-    sent = [complete.SentFile(one.id, one.checksum, one.etag, one.md5) for one in body.files]
+    """Complete uploads, after a check of what S3 holds."""
+    sent = [complete.SentFile(file.id, file.checksum, file.etag, file.md5) for file in body.files]
     ended = complete.complete_uploads(page_folder(request, group, analysis), sent, Actor.of_request(request))
-    return [Ended(id=one.id, state=one.state, detail=one.detail) for one in ended]
+    return [Ended(id=upload.id, state=upload.state, detail=upload.detail) for upload in ended]
 
 
 @router.post("{group}/{analysis}/remove", response=Removed, operation_id="web_uploads_api_remove")
 def remove(request: HttpRequest, group: str, analysis: str, body: Remove) -> Removed:
-    """Give unfinished uploads up."""
+    """Remove unfinished uploads."""
     return Removed(removed=complete.remove_uploads(page_folder(request, group, analysis), body.ids, Actor.of_request(request)))
 
 
-def _as_started(one: initiate.UploadAnswer) -> Started:
-    upload, existing = one.upload, one.existing
+def _as_started(started: initiate.UploadAnswer) -> Started:
+    upload, existing = started.upload, started.existing
     return Started(
-        status=one.status,
-        key=one.key,
-        detail=one.detail,
-        can_retry=one.can_retry,
+        status=started.status,
+        key=started.key,
+        detail=started.detail,
+        can_retry=started.can_retry,
         id=upload.pk if upload else None,
         upload_id=upload.upload_id if upload else "",
         part_size=upload.part_size if upload else 0,
-        is_resumed=one.is_resumed,
+        is_resumed=started.is_resumed,
         existing=Existing(size=existing.size, etag=existing.etag, checksum=existing.checksum, modified=existing.modified)
         if existing
         else None,

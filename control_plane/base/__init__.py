@@ -1,4 +1,4 @@
-"""What everything stands on: errors, settings, AWS clients, the audit trail, the terminal's commands, cleaning.
+"""Foundations that all else imports: errors, settings, AWS clients, the audit trail, the base of commands, nightly cleaning.
 
 Knows no domain. May import nothing of the control plane but its own modules.
 """

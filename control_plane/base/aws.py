@@ -1,10 +1,10 @@
-"""AWS clients by account and region, and AWS's errors in words that say what to do.
+"""AWS clients by account and region, and AWS's errors as exceptions that say what to do.
 
-Only this module makes boto3 clients and reads the settings for account and region. Whatever asks AWS takes the `Place` from the row
-that it is about (`Stack.place`), or `Place.of_site()` where there is no such row.
+Only this module makes boto3 clients and reads the settings for account and region. Whatever calls AWS takes the `Place` from the
+row that it is about (`Stack.place`), or `Place.of_site()` where there is no such row.
 
-What boto3 reads from the disk about a service (a megabyte for S3) is kept by the session it is read for. A session for each client
-read it anew each time: a tenth of a second, or most of one while the machine is busy. So all clients come from one session.
+boto3 reads a service's definition from the disk (a megabyte for S3) once per session. A session per client would read it each
+time: a tenth of a second, or most of a second while the machine is busy. So all clients come from one session.
 """
 
 from collections.abc import Iterator
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
 Service = Literal["cloudformation", "cloudwatch", "iam", "s3", "secretsmanager", "sts"]
 NO_KEY = "none"
 NOTHING_CHANGED = "Nothing was changed on AWS by this try."
-# A conditional write that meets another change of its key; the wait doubles with each try.
+# For a conditional write that conflicts with another change of its key; the wait doubles with each try.
 CONFLICT_TRIES, CONFLICT_SECONDS = 4, 0.1
-# For reading through an account's IAM and secrets: AWS throttles that, and nobody waits for a page meanwhile.
-PATIENT = BotoConfig(retries={"mode": "adaptive", "max_attempts": 8})
-# Error codes for which AWS does not know the caller.
-BAD_CREDENTIALS = frozenset(
+# For reading all of an account's IAM and secrets: AWS throttles that, and no page waits for it.
+ADAPTIVE_RETRIES = BotoConfig(retries={"mode": "adaptive", "max_attempts": 8})
+# Error codes by which AWS says that it does not know the caller.
+BAD_CREDENTIALS_CODES = frozenset(
     {
         "InvalidClientTokenId",
         "SignatureDoesNotMatch",
@@ -58,7 +58,7 @@ BAD_CREDENTIALS = frozenset(
         "InvalidAccessKeyId",
     }
 )
-# Codes of AWS's own that pass by themselves (each service's API reference, "Common errors").
+# Transient error codes (each service's API reference, "Common errors").
 PASSING_CODES = frozenset(
     {
         "Throttling",
@@ -77,15 +77,15 @@ PASSING_CODES = frozenset(
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "OperationInProgressException",
-        # Somebody else is changing the same thing at this moment (IAM and S3 API references, each call's errors).
+        # Another caller is changing the same resource at this moment (IAM and S3 API references, each call's errors).
         "ConcurrentModification",
         "ConcurrentModificationException",
         "EntityTemporarilyUnmodifiable",
         "OperationAborted",
     }
 )
-# Clients may be used by many threads at once; the session that makes them may not (boto3's guide, "Session").
-_making = Lock()
+# Clients may be used by many threads at once, the session that makes them may not (boto3's guide, "Session").
+_session_lock = Lock()
 
 
 @dataclass(frozen=True, order=True)
@@ -97,12 +97,12 @@ class Place:
 
     @classmethod
     def of_site(cls) -> "Place":
-        """Where the site's own resources are, and where new groups are made."""
+        """Return the place of the site's own resources, in which new groups are made as well."""
         return cls(config().cohort_account, config().cohort_region)
 
 
 class AwsFailure(RuntimeError):
-    """AWS could not be used. `advice` says what was not changed and what to do, `is_passing` whether another try may succeed."""
+    """AWS could not be used. `advice` says what was not changed and what to do; `is_passing` that another try may succeed."""
 
     advice = f"{NOTHING_CHANGED} The change is kept and waits: correct the cause, then deploy again."
     is_passing: ClassVar[bool] = False
@@ -116,7 +116,7 @@ class AwsUnreachable(AwsFailure):
 
 
 class AwsBusy(AwsFailure):
-    """AWS answers that it cannot just now: too many requests, or a fault of its own."""
+    """AWS refuses for the moment: too many requests, or an internal error."""
 
     advice = f"{NOTHING_CHANGED} It is tried again by itself."
     is_passing = True
@@ -147,30 +147,30 @@ def client(service: Literal["secretsmanager"], place: Place, **options: Any) -> 
 @overload
 def client(service: Literal["sts"], place: Place, **options: Any) -> "STSClient": ...
 def client(service: Service, place: Place, **options: Any) -> Any:
-    """Make a client with the options that `boto3.client` takes; from any thread. S3's sends again what met a conflict."""
-    with _making:
+    """Make a client with the options that `boto3.client` takes; from any thread. An S3 client retries a write after a conflict."""
+    with _session_lock:
         made = _session().client(service, region_name=place.region, **options)
     if service == "s3":
-        # botocore's own types say that a handler answers nothing; the answer to this event is how long to wait.
+        # botocore's own types say that a handler returns nothing; for this event it returns how long to wait.
         made.meta.events.register("needs-retry.s3.PutObject", _wait_after_conflict)  # type: ignore[arg-type]
     return made
 
 
 def iam(place: Place) -> "IAMClient":
     """Make a client for IAM that waits while AWS throttles."""
-    return client("iam", place, config=PATIENT)
+    return client("iam", place, config=ADAPTIVE_RETRIES)
 
 
 def warm_up() -> None:
-    """Read now what the first person would wait for. Asks nobody: neither AWS nor where credentials come from."""
+    """Load the service definitions that the first request would wait for. Calls neither AWS nor a source of credentials."""
     services: tuple[Literal["s3", "sts"], ...] = ("s3", "sts")
     for service in services:
         client(service, Place("", "us-east-1"), aws_access_key_id=NO_KEY, aws_secret_access_key=NO_KEY)
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn botocore's errors into AwsFailure, which says what to do."""
+def translated_errors() -> Iterator[None]:
+    """Turn botocore's errors within the block into AwsFailure, which says what to do."""
     try:
         yield
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
@@ -178,16 +178,16 @@ def explained() -> Iterator[None]:
     except (AwsConnectionError, HTTPClientError) as error:
         raise AwsUnreachable(f"AWS does not answer: {error}.") from error
     except ClientError as error:
-        raise _of_answer(error) from error
+        raise _translate_client_error(error) from error
     except BotoCoreError as error:
         raise AwsFailure(f"AWS could not be asked: {error}.") from error
 
 
 def _wait_after_conflict(response: Any, attempts: int, **_: Any) -> float | None:
-    """The seconds to wait before the same conditional write is sent again, or None.
+    """Return the seconds to wait before the same conditional write is sent again, or None to give up.
 
-    S3 answers 409 where something else was done with the key at the same moment (its API reference, PutObject: "On a 409 failure,
-    retry the upload"), and boto3 does not try that again.
+    S3 answers 409 if the key was changed at the same moment (its API reference, PutObject: "On a 409 failure, retry the upload"),
+    and boto3 does not retry that.
     """
     if response is None or attempts >= CONFLICT_TRIES:
         return None
@@ -200,9 +200,9 @@ def _session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def _of_answer(error: ClientError) -> AwsFailure:
+def _translate_client_error(error: ClientError) -> AwsFailure:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", str(error))
-    if code in BAD_CREDENTIALS:
+    if code in BAD_CREDENTIALS_CODES:
         return CredentialsRefused(f"AWS refuses the control plane's credentials: {message} ({code}).")
     if code.startswith("AccessDenied"):
         return NotAllowed(f"AWS does not allow it: {message}")
@@ -213,9 +213,9 @@ def _of_answer(error: ClientError) -> AwsFailure:
 
 
 def _service_of(error: ClientError) -> str:
-    """The name of the service that answered so, by the client that was asked; `AWS` where that cannot be told.
+    """Return the name of the service that raised the error, taken from the client in the traceback; `AWS` if there is none.
 
-    The error itself names the operation alone, and one block may ask several services.
+    The error itself names the operation alone, and one block may call several services.
     """
     for frame, _ in walk_tb(error.__traceback__):
         if isinstance(client := frame.f_locals.get("self"), BaseClient):

@@ -1,4 +1,4 @@
-"""What is removed each night. Each part of the site says for itself what it has that nobody needs any more."""
+"""Nightly removal of old rows. Each app registers a function for what it no longer needs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,33 +6,33 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-# Removed within one transaction, so that nobody waits for the database's lock for long.
-AT_ONCE = 500
-Clean = Callable[[], int]
-_PARTS: dict[str, Clean] = {}
+# Few enough that nobody waits for the database's lock for long.
+MAX_ROWS_PER_TRANSACTION = 500
+Cleanup = Callable[[], int]
+_CLEANUPS: dict[str, Cleanup] = {}
 
 
-def cleans(what: str) -> Callable[[Clean], Clean]:
-    """Mark a function that removes `what` and returns how many it removed."""
+def register_cleanup(what: str) -> Callable[[Cleanup], Cleanup]:
+    """Register the decorated function, which removes `what` and returns the number removed."""
 
-    def mark(function: Clean) -> Clean:
-        _PARTS[what] = function
+    def mark(function: Cleanup) -> Cleanup:
+        _CLEANUPS[what] = function
         return function
 
     return mark
 
 
-def parts() -> dict[str, Clean]:
-    """All that is cleaned, by what it is called."""
-    return dict(_PARTS)
+def registered_cleanups() -> dict[str, Cleanup]:
+    """Return the registered functions by what they remove."""
+    return dict(_CLEANUPS)
 
 
 def remove_in_steps(rows: "QuerySet[Any]") -> int:
-    """Remove rows, a few at a time. Returns how many of these went, without those that went with them."""
+    """Delete rows in transactions of MAX_ROWS_PER_TRANSACTION. Returns their number, without rows deleted by cascade."""
     removed = 0
-    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]):
+    while keys := list(rows.order_by("pk").values_list("pk", flat=True)[:MAX_ROWS_PER_TRANSACTION]):
         with transaction.atomic():
-            # Asked again: one may have become of use meanwhile.
+            # Filtered again: a row may be in use again by now.
             rows.filter(pk__in=keys).delete()
         removed += len(keys)
     return removed

@@ -1,4 +1,4 @@
-"""Every setting in one place: its type, its default and what it is for. From `$VAR_DIR/env` of `make up`, else the environment."""
+"""All settings, with type, default and description. Read from `$VAR_DIR/env` of `make up`, else from the environment."""
 
 import base64
 import os
@@ -18,11 +18,11 @@ from stacks.env_file import EnvFileError
 from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST_DAYS = 36500
+MAX_DAYS = 36500
 
 
 class Config(BaseSettings):
-    """The settings of one installation. A name in the environment is the field's own in capitals."""
+    """Settings of one installation. The environment variable is the field's name in capitals."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -48,7 +48,7 @@ class Config(BaseSettings):
     earlier_versions_days: int | None = Field(
         default=None,
         ge=1,
-        le=LONGEST_DAYS,
+        le=MAX_DAYS,
         description="Days after which what people deleted or replaced in the analysis buckets ends for good; none: never. What "
         "shortens it waits for a typed confirmation: `manage.py platform sync`.",
     )
@@ -213,12 +213,12 @@ class Config(BaseSettings):
 
     @property
     def backups(self) -> str:
-        """The backups' location."""
+        """Location of the backups."""
         return self.backup_store or str(self.var_dir / "backups")
 
     @property
     def manifest_store(self) -> str:
-        """The manifest store's location."""
+        """Location of the manifest store."""
         return self.cohort_manifest_store or str(self.var_dir / "manifests")
 
     @field_validator("allowed_hosts", "auto_approve_domains", "bucket_patterns", "oidc_email_domains", mode="before")
@@ -228,19 +228,19 @@ class Config(BaseSettings):
 
     @field_validator("auto_approve_domains", "oidc_email_domains")
     @classmethod
-    def _are_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [one for one in value if not re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", one.lower())]:
+    def _check_domains(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [domain for domain in value if not re.fullmatch(r"\.?[a-z0-9-]+(\.[a-z0-9-]+)*", domain.lower())]:
             raise ValueError(f"{wrong[0]!r} is no domain such as example.org or .edu")
-        return tuple(one.lower() for one in value)
+        return tuple(domain.lower() for domain in value)
 
     @field_validator("bucket_patterns")
     @classmethod
-    def _are_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_bucket_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return names.check_bucket_patterns(value)
 
     @field_validator("email_url")
     @classmethod
-    def _readable(cls, value: SecretStr) -> SecretStr:
+    def _check_email_url(cls, value: SecretStr) -> SecretStr:
         parse_email_url(value.get_secret_value())
         return value
 
@@ -251,7 +251,7 @@ class Config(BaseSettings):
 
     @field_validator("webhook_url", "oidc_server_url")
     @classmethod
-    def _private_on_the_way(cls, value: str) -> str:
+    def _check_https(cls, value: str) -> str:
         parts = urlsplit(value)
         if value and not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
             raise ValueError("it must be an https:// address (http:// only to this machine itself)")
@@ -259,7 +259,7 @@ class Config(BaseSettings):
 
     @field_validator("google_client_secret", "github_client_secret", "orcid_client_secret", "oidc_client_secret")
     @classmethod
-    def _with_its_identifier(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+    def _check_client_pair(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         name = str(info.field_name).removesuffix("_client_secret")
         wanted = [f"{name}_client_id"] + (["oidc_name", "oidc_server_url"] if name == "oidc" else [])
         given = [bool(info.data.get(field)) for field in wanted] + [bool(value.get_secret_value())]
@@ -270,7 +270,7 @@ class Config(BaseSettings):
 
     @field_validator("webhook_secret")
     @classmethod
-    def _strong_enough(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _check_webhook_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is None and info.data.get("webhook_url"):
             raise ValueError("WEBHOOK_URL needs it; make one with: echo whsec_$(openssl rand -base64 32)")
         if value is not None:
@@ -284,26 +284,26 @@ class Config(BaseSettings):
 
 
 def load_environment() -> None:
-    """Take the settings of `$VAR_DIR/env` into this process and its children. Ends the program where that file cannot be read."""
+    """Load the settings of `$VAR_DIR/env` into this process and its children. Ends the program if that file cannot be read."""
     try:
         environment.load(Path(os.environ.get("VAR_DIR", ROOT / "var")))
     except (EnvFileError, OSError) as error:
         sys.exit(f"Cohort cannot start, because of its file of settings:\n  {error}\nNothing was changed.")
 
 
-def problems(error: ValidationError) -> str:
-    """Name each bad setting and say what is wrong with it, a line each, without its value."""
+def describe_problems(error: ValidationError) -> str:
+    """Return one line for each invalid setting, with its name and the error, without its value."""
     return "\n".join(f"  {'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in error.errors())
 
 
 @lru_cache(maxsize=1)
 def config() -> Config:
-    """The settings. Ends the program with the name of each bad one."""
+    """Return the settings. Ends the program with the name of each invalid one."""
     load_environment()
     try:
         return Config()
     except ValidationError as error:
         sys.exit(
-            f"Cohort cannot start, because of these settings:\n{problems(error)}\n"
+            f"Cohort cannot start, because of these settings:\n{describe_problems(error)}\n"
             "Set them in the environment or in $VAR_DIR/env. `make up` writes that file for this machine."
         )

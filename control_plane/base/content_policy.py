@@ -1,7 +1,7 @@
-"""The Content-Security-Policy of each answer: the site's or the administration's, with a page's own folder in S3.
+"""Content-Security-Policy of each response: the site's or the administration's, extended by a page's own folder in S3.
 
-A page names the one bucket that it is about, computed when it is answered: a policy grows with nothing, an analysis that is made
-while pages are open is in the policy of its own page, and no page can send anything to a bucket of anybody else's.
+The policy of a page names only the bucket that the page is about, and is computed for each response: it does not grow with the
+number of analyses, a new analysis is in the policy of its own page at once, and no page can send anything to another bucket.
 """
 
 from typing import Any
@@ -15,18 +15,18 @@ _ATTRIBUTE = "_content_policy_update"
 
 
 def allow_folder(request: HttpRequest, address: str, prefix: str) -> None:
-    """Let the page that answers this request read and write below `prefix` in the bucket at `address`, and list the bucket.
+    """Allow the page that answers this request to read and write below `prefix` in the bucket at `address`, and to list the bucket.
 
-    A path of a policy stands for all below it where it ends in a slash, and for itself alone otherwise (W3C, "Content Security
-    Policy Level 3", 6.7.2.13). A bucket with a host of its own is listed at `/`, which would stand for all; so it is named by its
-    host, and one beside others on one host by its path.
+    A path in a policy matches everything below it if it ends in a slash, and otherwise itself alone (W3C, "Content Security
+    Policy Level 3", 6.7.2.13). A bucket with a host of its own is listed at `/`, which would match everything; so such a bucket is
+    named by its host, and one that shares a host with others by its path.
     """
     folder = f"{address}/{prefix}"
     setattr(request, _ATTRIBUTE, {"connect-src": [address, folder], "img-src": [folder], "media-src": [folder]})
 
 
 class ContentPolicyMiddleware(CSPMiddleware):
-    """Chooses the policy by the address, and adds what the view allowed."""
+    """Middleware that chooses the policy by the path, and adds the folder that the view allowed."""
 
     def get_policy_parts(self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False) -> PolicyParts:
         parts = super().get_policy_parts(request, response, report_only)

@@ -1,4 +1,4 @@
-"""One time limit for a whole exchange over a network: a server that sends a byte now and then holds nobody up for longer."""
+"""Time limit for a whole exchange over a network: a server that sends a byte now and then cannot extend it."""
 
 import smtplib
 import socket
@@ -11,13 +11,13 @@ from typing import Self
 
 
 class DeadlinePassed(TimeoutError):
-    """The exchange was cut off, since it took longer than it may."""
+    """The exchange took longer than allowed and was cut off."""
 
 
 class Deadline:
-    """Cuts off every connection that `connect` makes once the seconds are over. Use it in a `with`, one for each exchange.
+    """Time limit in seconds, after which every connection that `connect` made is shut down. A context manager, one per exchange.
 
-    Whatever fails because of that leaves the `with` as DeadlinePassed. Looking up a name is the system's own, with its own limits.
+    An error that follows from that leaves the `with` as DeadlinePassed. Name resolution is the system's, with limits of its own.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -36,8 +36,8 @@ class Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._timer.cancel()
         with self._lock:
-            for one in self._watched:
-                one.close()
+            for connection in self._watched:
+                connection.close()
             self._watched.clear()
         if self._left() <= 0 and isinstance(error, OSError | HTTPException):
             raise self._passed() from error
@@ -59,7 +59,7 @@ class Deadline:
         raise problem
 
     def check(self) -> None:
-        """Raise DeadlinePassed if the exchange was cut off: the end of what was heard may look like the end of the answer."""
+        """Raise DeadlinePassed if the exchange was cut off: a truncated answer may look like a complete one."""
         with self._lock:
             if self._is_over:
                 raise self._passed()
@@ -72,30 +72,30 @@ class Deadline:
             if self._is_over:
                 connection.close()
                 raise self._passed()
-            # A descriptor of our own: TLS takes the connection's away from it.
+            # A duplicate, since TLS detaches the connection's own descriptor.
             self._watched.append(connection.dup())
         return connection
 
     def _cut_off(self) -> None:
         with self._lock:
             self._is_over = True
-            for one in self._watched:
-                # The other side may have gone already.
+            for connection in self._watched:
+                # The other side may have closed it already.
                 with suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _passed(self) -> DeadlinePassed:
         return DeadlinePassed(f"it took more than {self._seconds:g} s in all")
 
 
 def smtp_class(deadline: Deadline, *, is_encrypted: bool) -> type[smtplib.SMTP]:
-    """`smtplib`'s class of connections, within a deadline: one that speaks TLS from the start, or one that does not."""
+    """Return `smtplib`'s connection class within a deadline: with TLS from the start if `is_encrypted`, else without."""
 
     class Plain(smtplib.SMTP):
         def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
             return deadline.connect((host, port), timeout)
 
-    # Its `_get_socket` wraps what the next class's makes.
+    # SMTP_SSL's `_get_socket` wraps the socket that Plain's makes.
     class Encrypted(smtplib.SMTP_SSL, Plain):
         pass
 

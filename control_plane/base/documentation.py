@@ -1,4 +1,4 @@
-"""The documentation at `/docs/`, as `make docs` built it. On a host nginx serves it, and nobody asks here."""
+"""View of the documentation at `/docs/`, as `make docs` built it. On a host nginx serves it instead."""
 
 import posixpath
 
@@ -17,17 +17,17 @@ NOT_BUILT = "The documentation is not built here: run `make docs`. Its text lies
 
 @require_safe
 def documentation(request: HttpRequest, document: str = "") -> HttpResponseBase:
-    """One file of the built site; for a folder, its page. Open to all: it holds nothing secret."""
+    """Serve a file of the built site, for a folder its index page. Open to all: it holds nothing secret."""
     if not (SITE / INDEX).exists():
         raise Http404(NOT_BUILT)
     try:
         if document and not document.endswith("/") and _is_folder(document):
-            # Without the slash the page's own links, which are relative, would lead elsewhere.
+            # Without the slash the page's relative links would be wrong.
             return redirect(f"{request.path}/")
         is_folder = not document or document.endswith("/")
         return serve(request, posixpath.join(document, INDEX) if is_folder else document, document_root=str(SITE))
     except OSError as error:
-        # A name that no file can have: too long, or not to be encoded.
+        # A name that no file can have: too long, or not encodable.
         raise Http404("There is no such page of the documentation.") from error
 
 

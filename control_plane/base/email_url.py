@@ -1,21 +1,21 @@
-"""EMAIL_URL: where e-mail goes, in one line, as Django's own settings."""
+"""Parser of EMAIL_URL, which sets Django's EMAIL_* settings in one line."""
 
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-# For each answer of a mail server.
+# For each reply of a mail server.
 TIMEOUT_SECONDS = 10
-# For all of an exchange with it: connecting, encrypting, and every answer of one message.
+# For a whole exchange with it: connecting, encrypting, and every reply about one message.
 EXCHANGE_SECONDS = 30
 SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 def parse_email_url(url: str) -> dict[str, Any]:
-    """Django's EMAIL_* settings for `console:`, `file:///folder`, `smtp://user:password@host:587?tls=true` or `smtps://...`.
+    """Return Django's EMAIL_* settings for `console:`, `file:///folder`, `smtp://user:password@host:587?tls=true` or `smtps://...`.
 
-    `smtp` asks for STARTTLS unless the server is this machine or `tls=false` says otherwise; `smtps` speaks TLS from the start.
-    Raises ValueError with what is wrong; the message never holds the password.
+    `smtp` uses STARTTLS unless the server is this machine or `tls=false` is given; `smtps` uses TLS from the start.
+    Raises ValueError with the reason; the message never holds the password.
     """
     parts = urlsplit(url)
     backends = "django.core.mail.backends"

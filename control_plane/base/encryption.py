@@ -1,4 +1,4 @@
-"""Encrypting what the database holds, with keys made from SECRET_KEY: one for each purpose."""
+"""Encryption of values in the database, with keys derived from SECRET_KEY, one for each purpose."""
 
 import base64
 
@@ -9,7 +9,7 @@ from django.conf import settings
 
 
 def fernet(purpose: bytes) -> MultiFernet:
-    """Make what encrypts with the key of today, and reads what earlier ones (SECRET_KEY_FALLBACKS) encrypted."""
+    """Return a cipher that encrypts with the current key and decrypts with earlier ones (SECRET_KEY_FALLBACKS) too."""
     return MultiFernet([Fernet(_derive(str(key), purpose)) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
 
 

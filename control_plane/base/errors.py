@@ -1,4 +1,4 @@
-"""Requests that are refused. Each message says what was refused, that nothing changed, and what to do."""
+"""Errors of requests that are refused. Each message says what was refused, that nothing changed, and what to do."""
 
 
 class Refused(ValueError):
@@ -14,8 +14,8 @@ class InvalidName(Refused):
 
 
 class LimitReached(Refused):
-    """AWS would refuse it, because one of its limits would be passed."""
+    """A limit of AWS would be exceeded."""
 
 
 class TooOften(Refused):
-    """The person did it too often within a while."""
+    """A rate limit was exceeded."""

@@ -1,4 +1,4 @@
-"""The site's icon under the address that browsers try by themselves: of files, errors, and whatever else names no icon."""
+"""View of `/favicon.ico`, which browsers request for files, errors, and whatever else names no icon."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -8,5 +8,5 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Lead to the icon. Open to all."""
+    """Redirect to the icon. Open to all."""
     return redirect(static("cohort/icon.svg"))

@@ -1,4 +1,4 @@
-"""Lists of numbers in queries: what no column can hold is in none of its rows, and is no error of ours."""
+"""`__in` lookups with integers beyond the column's range, which match no row instead of raising."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from django.db.models.lookups import In
 
 
 class BoundedIn(In):
-    """`__in` over a column of whole numbers, without those that lie outside what the database's type holds.
+    """`__in` over an integer column, without values outside the range of the database's type.
 
-    Django does so for `exact`, `gt` and the others; of a list it gives all to the database, and SQLite's driver raises
-    OverflowError. Django's own administration filters by lists that come from addresses and forms.
+    Django does so for `exact`, `gt` and the others, but passes a list to the database unchanged, and SQLite's driver raises
+    OverflowError. Django's own administration filters by lists from URLs and forms.
     """
 
     def process_rhs(self, compiler: Any, connection: Any) -> Any:
-        """Django's hook: what stands to the right of `IN`."""
+        """Drop the values out of range from the right-hand side (Django's hook)."""
         if self.rhs_is_direct_value():
-            least, most = connection.ops.integer_field_range(self.lhs.output_field.get_internal_type())
-            self.rhs = [one for one in self.rhs if not isinstance(one, int) or least <= one <= most]
+            smallest, largest = connection.ops.integer_field_range(self.lhs.output_field.get_internal_type())
+            self.rhs = [value for value in self.rhs if not isinstance(value, int) or smallest <= value <= largest]
         return super().process_rhs(compiler, connection)
 
 
 def bound_integer_lists() -> None:
-    """Have every query of this process use it."""
+    """Register the lookup for every query of this process."""
     IntegerField.register_lookup(BoundedIn)

@@ -1,13 +1,13 @@
-"""What the log says of a request that was refused: one line."""
+"""Logging of refused requests: one line each."""
 
 import logging
 
 
 class OneLineForRefusals(logging.Filter):
-    """Leaves out where in the code a request was refused: with a status below 500 the request was at fault, not the code."""
+    """Filter that drops the traceback of a refused request: with a status below 500 the request is at fault, not the code."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything through, refusals without their trace."""
+        """Pass every record, refusals without their traceback."""
         if getattr(record, "status_code", 500) < 500:
             record.exc_info = record.exc_text = record.stack_info = None
         return True

@@ -1,4 +1,4 @@
-"""What people and their programs send, before anything reads it: numbers with bounds, and text that nothing here can read."""
+"""Checks of request input before anything reads it: bounded numbers, null bytes, and malformed redirect targets."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -9,24 +9,24 @@ from django.http import HttpRequest, HttpResponse
 from pydantic import Field
 
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-# Of a number as text: 18 digits stay below 2**63, the most that a database's integer holds.
+# 18 digits stay below 2**63, the most that a database's integer holds.
 MAX_DIGITS = 18
-# The number of a row, in a document that somebody sends.
+# A row's primary key in a document that a client sends.
 RowNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
-# Parameters that say where to go on, which Django and allauth take apart.
-ADDRESSES = ("next",)
+# Parameters with an address to redirect to, which Django and allauth parse.
+REDIRECT_PARAMETERS = ("next",)
 
 
 def read_number(text: str) -> int | None:
-    """Read a number of no sign from text, or None. Python's own would take other scripts' digits, and any length."""
+    """Return the unsigned number in the text, or None. Python's `int` would accept other scripts' digits, and any length."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
 
 
 class UnreadableMiddleware:
-    """Answers 400 to what would be an error wherever it is read first.
+    """Middleware that answers 400 to input that would raise wherever it is read first.
 
-    PostgreSQL takes no null byte in a query or a form (files are left alone: they go to where null bytes belong), and an address to
-    go on to that is none is taken apart by several libraries.
+    PostgreSQL accepts no null byte in a query or a form (files are not checked: null bytes are valid there), and several libraries
+    parse the address to redirect to.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -34,9 +34,11 @@ class UnreadableMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         sent = [request.GET, *([request.POST] if request.content_type in FORMS else [])]
-        if "\0" in request.path or any("\0" in text for one in sent for values in one.lists() for text in (values[0], *values[1])):
+        if "\0" in request.path or any(
+            "\0" in text for fields in sent for values in fields.lists() for text in (values[0], *values[1])
+        ):
             raise SuspiciousOperation("a null byte in what was sent")
-        for address in (text for one in sent for name in ADDRESSES for text in one.getlist(name)):
+        for address in (text for fields in sent for name in REDIRECT_PARAMETERS for text in fields.getlist(name)):
             try:
                 urlsplit(address)
             except ValueError as error:

@@ -1,6 +1,6 @@
-"""Sizes in words: everywhere a kilobyte is a thousand bytes, as disks, networks and AWS's bill count. For pages, `|size`.
+"""Sizes as text, in decimal units as disks, networks and AWS's bill use them: a kilobyte is 1000 bytes. In templates: `|size`.
 
-`web/files/static/files/format.js` does the same in a browser, and a test has both say the same.
+`web/files/static/files/format.js` does the same in a browser, and a test compares both.
 """
 
 from decimal import ROUND_HALF_UP, Decimal
@@ -13,11 +13,11 @@ DIGITS = 3
 
 
 @register.filter("size")
-def in_words(number: int | None) -> str:
-    """A number of bytes in the unit that reads best, to three digits: `1.25 MB`. None is no byte."""
+def format_size(number: int | None) -> str:
+    """Return a number of bytes in a suitable unit, to three digits: `1.25 MB`. None counts as 0."""
     value, unit = Decimal(number or 0), ""
     for larger in UNITS:
-        # What would round to a thousand belongs to the next unit.
+        # A value that would round to a thousand belongs to the next unit.
         if value < Decimal("999.5"):
             break
         value, unit = value / 1000, larger

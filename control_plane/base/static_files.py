@@ -1,4 +1,4 @@
-"""Which static files are served, and how they are named."""
+"""Static files: selection of vendor files, and names with content hashes."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
@@ -9,14 +9,14 @@ from django.contrib.staticfiles.finders import FileSystemFinder
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 _IMPORTS = CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]
-# Folders of static files that hold modules of ours.
+# Folders of static files that hold our own modules.
 OUR_FOLDERS = ("cohort", "credentials", "files", "uploads")
 
 
 class StaticFiles(CompressedManifestStaticFilesStorage):
-    """Names with their content's hash, also where one of our modules imports another file: no page mixes two versions."""
+    """Storage with content hashes in names, also in the imports of our modules, so that no page mixes two versions."""
 
-    # Django can do this for every file or for none, and other packages' files import what they do not bring.
+    # Django rewrites imports in every file or in none, and other packages' files import files that they do not include.
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
         *(
@@ -27,10 +27,10 @@ class StaticFiles(CompressedManifestStaticFilesStorage):
 
 
 class ListedVendorFiles(FileSystemFinder):
-    """Of a package's folder only the files that pages use (`settings.VENDOR_FILES`); packages bring many more."""
+    """Finder of only those files of a package's folder that pages use (`settings.VENDOR_FILES`); packages contain many more."""
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterator[Any]:
-        """Each file to collect, with its storage."""
+        """Yield each file to collect, with its storage."""
         for path, storage in super().list(ignore_patterns):
             prefix = getattr(storage, "prefix", "") or ""
             wanted = settings.VENDOR_FILES.get(prefix)

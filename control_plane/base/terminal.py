@@ -1,4 +1,4 @@
-"""Base of the commands: verbs, JSON output, and errors in one line. `deployments.terminal` has the one whose verbs deploy."""
+"""Base class of the commands: verbs, JSON output, errors in one line. `deployments.terminal` has the one whose verbs deploy."""
 
 import json
 from argparse import ArgumentParser
@@ -38,7 +38,7 @@ class VerbCommand(BaseCommand):
 
     @property
     def actor(self) -> Actor:
-        """Whoever typed the command."""
+        """Actor at the terminal."""
         return Actor.at_terminal()
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -61,7 +61,7 @@ class VerbCommand(BaseCommand):
 
 
 def table(rows: list[list[str]], head: list[str]) -> str:
-    """Rows as text in columns, or a line that says there are none."""
+    """Return rows as text in columns, or a line that says there are none."""
     if not rows:
         return "None yet."
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]

@@ -14,7 +14,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.base.config import config
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.serializers import deployment_as_dict
-from control_plane.notifications.messages import Letter, absolute
+from control_plane.notifications.messages import Letter, absolute_url
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import MAX_RECIPIENTS, put_emails, put_webhook
 from stacks.manifest import names
@@ -87,7 +87,7 @@ def _letter(deployment: Deployment, event: Notice.Event, recipient: User) -> Let
 def _data(deployment: Deployment) -> dict[str, Any]:
     """Return the webhook's document: the deployment without its log, plan and resources."""
     data = {name: value for name, value in deployment_as_dict(deployment).items() if name not in LARGE}
-    return {**data, "url": absolute(deployment.get_absolute_url())}
+    return {**data, "url": absolute_url(deployment.get_absolute_url())}
 
 
 def _path_for(recipient: User, deployment: Deployment) -> str:

@@ -5,19 +5,19 @@ from datetime import timedelta
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.base.cleaning import cleans, remove_in_steps
+from control_plane.base.cleaning import register_cleanup, remove_in_steps
 from control_plane.base.config import config
 from control_plane.deployments.models import LogLine
 
 
-@cleans("old log lines")
+@register_cleanup("old log lines")
 def remove_old_lines() -> int:
     """Remove the lines of deployments that ended long ago; the deployments and their changes stay. Returns how many."""
     before = timezone.now() - timedelta(days=config().cleanup_log_days)
     return remove_in_steps(LogLine.objects.filter(deployment__finished_at__lt=before))
 
 
-@cleans("ended tasks")
+@register_cleanup("ended tasks")
 def remove_ended_tasks() -> int:
     """Remove the rows of tasks that succeeded or failed long ago. Returns how many."""
     before = timezone.now() - timedelta(days=config().cleanup_task_days)

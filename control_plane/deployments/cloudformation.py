@@ -9,7 +9,7 @@ from botocore.config import Config as BotoConfig
 from botocore.exceptions import ClientError
 
 from control_plane.base import aws
-from control_plane.base.aws import Place, explained
+from control_plane.base.aws import Place, translated_errors
 from control_plane.deployments.failures import FailedResource
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class StackResource:
 
 def observe(stack_name: str, place: Place) -> Observation:
     """Describe a stack as CloudFormation holds it. Raises AwsFailure."""
-    with explained():
+    with translated_errors():
         try:
             described = client(place).describe_stacks(StackName=stack_name)["Stacks"][0]
         except ClientError as error:
@@ -87,7 +87,7 @@ def template(stack_name: str, place: Place) -> dict[str, Any] | None:
 
     None if it is not JSON, and so was not written by CDK.
     """
-    with explained():
+    with translated_errors():
         try:
             body: Any = client(place).get_template(StackName=stack_name)["TemplateBody"]
         except ClientError as error:
@@ -99,7 +99,7 @@ def template(stack_name: str, place: Place) -> dict[str, Any] | None:
 
 def newest_event(stack_name: str, place: Place) -> str:
     """Return the id of the stack's newest event, as a mark for later events; empty if there is none. Raises AwsFailure."""
-    with explained():
+    with translated_errors():
         try:
             events = client(place).describe_stack_events(StackName=stack_name)["StackEvents"]
         except ClientError as error:
@@ -115,7 +115,7 @@ def first_failure(stack_name: str, place: Place, after: str) -> FailedResource |
     Of a nested stack CloudFormation reports only that something in it failed, or, once all is changed but for what it could not
     remove there, nothing: then the nested stack's own events are read. Raises AwsFailure.
     """
-    with explained():
+    with translated_errors():
         events = _events_after(stack_name, place, after)
         failed = _oldest_failure(events)
         if failed is not None and failed["ResourceType"] != STACK_TYPE:
@@ -178,7 +178,7 @@ def _reason(event: "StackEventTypeDef") -> str:
 
 def nested_stacks(stack_name: str, place: Place) -> dict[str, str]:
     """Return the ids of the stacks nested in a stack, by their logical names. Raises AwsFailure."""
-    with explained():
+    with translated_errors():
         pages = client(place).get_paginator("list_stack_resources").paginate(StackName=stack_name)
         return {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"]
@@ -191,7 +191,7 @@ def nested_stacks(stack_name: str, place: Place) -> dict[str, str]:
 def events_after(stack_name: str, place: Place, after: str) -> list[StackEvent]:
     """Return the events since the event `after`, oldest first; empty if there is no such stack. Raises AwsFailure."""
     events: list[StackEvent] = []
-    with explained():
+    with translated_errors():
         try:
             for page in client(place).get_paginator("describe_stack_events").paginate(StackName=stack_name):
                 for event in page["StackEvents"]:
@@ -215,7 +215,7 @@ def events_after(stack_name: str, place: Place, after: str) -> list[StackEvent]:
 def resources(stack_name: str, place: Place) -> list[StackResource]:
     """Return the resources of a stack and of those nested in it; empty if there is no such stack. Raises AwsFailure."""
     held: list[StackResource] = []
-    with explained():
+    with translated_errors():
         try:
             for page in client(place).get_paginator("list_stack_resources").paginate(StackName=stack_name):
                 for summary in page["StackResourceSummaries"]:
@@ -238,7 +238,7 @@ def resources(stack_name: str, place: Place) -> list[StackResource]:
 
 def cancel_update(stack_name: str, place: Place) -> bool:
     """Cancel the update under way, and return whether CloudFormation still could. Raises AwsFailure."""
-    with explained():
+    with translated_errors():
         try:
             client(place).cancel_update_stack(StackName=stack_name)
         except ClientError as error:

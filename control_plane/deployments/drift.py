@@ -176,7 +176,7 @@ def _stack_differences(stack: Stack, observation: Observation, template: dict[st
 
 
 def _template(stack: Stack) -> dict[str, Any]:
-    with aws.explained():
+    with aws.translated_errors():
         body = cloudformation.client(stack.place).get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
     return dict(json.loads(body) if isinstance(body, str) else body)
 

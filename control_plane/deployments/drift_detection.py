@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5
 
 def begin(stack: Stack, names: Iterable[str]) -> dict[str, str]:
     """Start drift detection of these stacks. Returns the detections' ids by the stacks' names. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         client = cloudformation.client(stack.place)
         return {name: client.detect_stack_drift(StackName=name)["StackDriftDetectionId"] for name in names}
 
@@ -37,7 +37,7 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
     deadline = time.monotonic() + seconds
     failed: dict[str, str] = {}
     unfinished = set(detections)
-    with aws.explained():
+    with aws.translated_errors():
         client = cloudformation.client(stack.place)
         while True:
             for name in sorted(unfinished):
@@ -63,7 +63,7 @@ def read_differences(stack: Stack, name: str, failure: str = "") -> list[Differe
         "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED", "UNKNOWN"],
     }
     drifts: list[StackResourceDriftTypeDef] = []
-    with aws.explained():
+    with aws.translated_errors():
         while True:
             page = cloudformation.client(stack.place).describe_stack_resource_drifts(**request)
             drifts += page["StackResourceDrifts"]

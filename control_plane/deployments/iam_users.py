@@ -32,7 +32,7 @@ _REFUSED = ("AccessDenied", "AccessDeniedException")
 
 def users_under(path: str, place: Place) -> set[str]:
     """Return the names of the IAM users under a path. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         pages = aws.client("iam", place).get_paginator("list_users").paginate(PathPrefix=path)
         return {user["UserName"] for page in pages for user in page["Users"]}
 
@@ -83,7 +83,7 @@ def additions(deployed: DeployedAccess, reported: Iterable[Difference]) -> list[
     if deployed.users:
         lookups.append((GROUP, names.iam_group(slug), reader.group))
     differences: list[Difference] = []
-    with aws.explained():
+    with aws.translated_errors():
         for kind, name, look in lookups:
             if not any(difference.type == kind and difference.status == "deleted" for difference in reported):
                 differences += _look_up(kind, name, look)
@@ -92,7 +92,7 @@ def additions(deployed: DeployedAccess, reported: Iterable[Difference]) -> list[
 
 def additions_to_user(deployed: DeployedAccess, user: str) -> list[Difference]:
     """Return the keys, password and policies added to one user outside Cohort, by four requests. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         return _look_up(USER, user, lambda: _Reader(deployed).user(user))
 
 
@@ -110,7 +110,7 @@ def delete_additions(deployed: DeployedAccess, recorded: Iterable[dict[str, Any]
         for identifier in (changed["path"] for changed in difference["properties"]):
             if identifier in (deployed.keys if kind == KEY else deployed.inline(kinds[kind], name)):
                 continue
-            with aws.explained():
+            with aws.translated_errors():
                 yield _delete(iam, kind, name, identifier)
 
 

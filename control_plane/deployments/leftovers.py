@@ -72,7 +72,7 @@ def leftovers_problem(left: Sequence[Leftover]) -> DeploymentProblem:
 
 def failed_removals(stack_name: str, place: Place, after: str) -> list[Leftover]:
     """Return resources whose last removal since the event `after` failed, in nested stacks too. Raises AwsFailure."""
-    with aws.explained():
+    with aws.translated_errors():
         events = cloudformation.all_events_after(stack_name, place, after)
     last: dict[tuple[str, str], StackEventTypeDef] = {}
     for event in reversed(events):
@@ -123,7 +123,7 @@ class LeftoverLookup:
 
     def is_gone(self, leftover: Leftover) -> bool:
         """Return whether AWS no longer holds it, or the stack holds it again. Raises AwsFailure."""
-        with aws.explained():
+        with aws.translated_errors():
             return self._is_absent(leftover) or leftover.physical_id in self._in_stack()
 
     def _is_absent(self, leftover: Leftover) -> bool:

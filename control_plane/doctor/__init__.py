@@ -1,4 +1,4 @@
-"""`manage.py doctor`: whether an account and a site are ready for each step of docs/operations.md. It only looks.
+"""`manage.py doctor`: read-only checks of an account and a site before each step of docs/operations.md.
 
-It runs before there are any settings, so nothing here needs Django's but the checks of the host itself.
+It runs before there are any settings, so only the checks of the host itself need Django's.
 """

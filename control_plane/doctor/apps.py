@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class DoctorConfig(AppConfig):
-    """Whether an account and a site are ready for each step of their operation."""
+    """The app of the readiness checks before each step of operation."""
 
     name = "control_plane.doctor"

@@ -1,4 +1,4 @@
-"""CDK's bootstrap: its version, what CloudFormation may do for it, and who else bootstrapped the account."""
+"""Checks of CDK's bootstrap: its version, the policies of CloudFormation's role, and other bootstraps of the account."""
 
 import re
 from collections.abc import Iterator
@@ -6,55 +6,57 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from control_plane.doctor.check_context import CheckContext, error_code, is_absent
 from control_plane.doctor.findings import Finding, NeedsStep, not_yet, ok, to_do
-from control_plane.doctor.stacks import is_well, stack
-from control_plane.doctor.surroundings import Surroundings, code_of, is_absent
+from control_plane.doctor.stacks import is_healthy, stack
 from stacks import bootstrap, names
 
 TOOLKIT = "CDKToolkit"
-# What every template of CDK's asks for (its rule CheckBootstrapVersion).
-LEAST_VERSION = 6
+# Required by every template of CDK (its rule CheckBootstrapVersion).
+MIN_VERSION = 6
 MAX_OTHERS, MAX_ROLES = 10, 5000
 ADMINISTRATOR = ":policy/AdministratorAccess"
 
 
-def toolkit(around: Surroundings) -> Iterator[Finding]:
-    """Look whether CDK's bootstrap is there under the qualifier that Cohort uses, and new enough."""
-    again = bootstrap.next_command(around.account, around.region)
+def toolkit(context: CheckContext) -> Iterator[Finding]:
+    """Check that CDK's bootstrap exists under Cohort's qualifier, and is new enough."""
+    again = bootstrap.next_command(context.account, context.region)
     try:
-        value = around.aws("ssm").get_parameter(Name=names.cdk_version_parameter())["Parameter"]["Value"]
+        value = context.aws("ssm").get_parameter(Name=names.cdk_version_parameter())["Parameter"]["Value"]
     except ClientError as error:
         if not is_absent(error):
             raise
         yield not_yet(2, f"is not there under the qualifier {names.CDK_QUALIFIER}", again)
         return
-    found = stack(around, TOOLKIT)
-    if not value.isdecimal() or int(value) < LEAST_VERSION:
-        yield to_do(f"is of version {value}; {LEAST_VERSION} is needed", again)
-    elif found is not None and not is_well(found):
-        yield to_do(f"version {value}, but {TOOLKIT} is {found['StackStatus']}", again)
-    elif found is None:
+    described = stack(context, TOOLKIT)
+    if not value.isdecimal() or int(value) < MIN_VERSION:
+        yield to_do(f"is of version {value}; {MIN_VERSION} is needed", again)
+    elif described is not None and not is_healthy(described):
+        yield to_do(f"version {value}, but {TOOLKIT} is {described['StackStatus']}", again)
+    elif described is None:
         yield ok(f"version {value}, by a stack of another name than {TOOLKIT}")
     else:
         yield ok(f"version {value}, qualifier {names.CDK_QUALIFIER}")
 
 
-def execution_role(around: Surroundings) -> Iterator[Finding]:
-    """Look whether CloudFormation's role has the execution policies, and nothing beside them."""
-    arn = names.cdk_role_arn(around.account, around.region, "cfn-exec-role")
-    again = bootstrap.next_command(around.account, around.region)
-    wanted = set(bootstrap.execution_arns(around.account, around.region).split(","))
+def execution_role(context: CheckContext) -> Iterator[Finding]:
+    """Check that CloudFormation's role has the execution policies, and no others."""
+    arn = names.cdk_role_arn(context.account, context.region, "cfn-exec-role")
+    again = bootstrap.next_command(context.account, context.region)
+    wanted = set(bootstrap.execution_arns(context.account, context.region).split(","))
     try:
-        attached = _attached(around, arn.rpartition("/")[2])
-        inline = around.aws("iam").list_role_policies(RoleName=arn.rpartition("/")[2])["PolicyNames"]
+        attached = _attached(context, arn.rpartition("/")[2])
+        inline = context.aws("iam").list_role_policies(RoleName=arn.rpartition("/")[2])["PolicyNames"]
     except ClientError as error:
-        if code_of(error) != "NoSuchEntity":
+        if error_code(error) != "NoSuchEntity":
             raise
         raise NeedsStep(2, "is not there", again) from error
-    more = [*(_short(one) for one in sorted(attached - wanted)), *(f"{one} (inline)" for one in sorted(inline))]
+    more = [*(_short(policy) for policy in sorted(attached - wanted)), *(f"{policy} (inline)" for policy in sorted(inline))]
     if more:
         everything = (
-            " CloudFormation may do everything in this account." if any(one.endswith(ADMINISTRATOR) for one in attached) else ""
+            " CloudFormation may do everything in this account."
+            if any(policy.endswith(ADMINISTRATOR) for policy in attached)
+            else ""
         )
         yield to_do(f"has {', '.join(more)} beside, or in place of, Cohort's policies.{everything}", _narrow(arn, again))
     if missing := sorted(wanted - attached):
@@ -63,25 +65,27 @@ def execution_role(around: Surroundings) -> Iterator[Finding]:
         yield ok(f"has {', '.join(map(_short, sorted(attached)))}, and nothing else")
 
 
-def others(around: Surroundings) -> Iterator[Finding]:
-    """Name the account's other CDK bootstraps: whoever deploys by them may often do everything. Cohort's roles may use none."""
-    pages = around.aws("iam").get_paginator("list_roles").paginate(PaginationConfig={"MaxItems": MAX_ROLES})
-    own = names.cdk_role_arn(around.account, around.region, "cfn-exec-role").rpartition("/")[2]
-    found = [one["RoleName"] for page in pages for one in page["Roles"]]
-    roles = [name for name in found if re.fullmatch(r"cdk-.+-cfn-exec-role-\d{12}-[a-z0-9-]+", name) and name != own]
+def other_bootstraps(context: CheckContext) -> Iterator[Finding]:
+    """List the account's other CDK bootstraps, whose users are often administrators. Cohort's roles may use none."""
+    pages = context.aws("iam").get_paginator("list_roles").paginate(PaginationConfig={"MaxItems": MAX_ROLES})
+    own = names.cdk_role_arn(context.account, context.region, "cfn-exec-role").rpartition("/")[2]
+    role_names = [role["RoleName"] for page in pages for role in page["Roles"]]
+    roles = [name for name in role_names if re.fullmatch(r"cdk-.+-cfn-exec-role-\d{12}-[a-z0-9-]+", name) and name != own]
     if not roles:
         yield ok("none beside Cohort's")
         return
-    administrators = [name for name in roles[:MAX_OTHERS] if any(one.endswith(ADMINISTRATOR) for one in _attached(around, name))]
+    administrators = [
+        name for name in roles[:MAX_OTHERS] if any(policy.endswith(ADMINISTRATOR) for policy in _attached(context, name))
+    ]
     words = f"{len(roles)} more: {', '.join(roles[:MAX_OTHERS])}"
     if administrators:
         words += f". Administrators: {', '.join(administrators)}"
     yield ok(f"{words}. Cohort uses none of them, and its roles may not either")
 
 
-def _attached(around: Surroundings, role: str) -> set[str]:
-    pages: Any = around.aws("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role)
-    return {str(one["PolicyArn"]) for page in pages for one in page["AttachedPolicies"]}
+def _attached(context: CheckContext, role: str) -> set[str]:
+    pages: Any = context.aws("iam").get_paginator("list_attached_role_policies").paginate(RoleName=role)
+    return {str(policy["PolicyArn"]) for page in pages for policy in page["AttachedPolicies"]}
 
 
 def _narrow(arn: str, again: str) -> str:

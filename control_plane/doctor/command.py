@@ -1,4 +1,4 @@
-"""The command line of the doctor. Nothing here or below changes anything, on AWS or on this machine."""
+"""Command line of the doctor. Nothing here or below changes anything, on AWS or on this machine."""
 
 import argparse
 import os
@@ -10,18 +10,18 @@ from pydantic import ValidationError
 
 from control_plane.base.config import Config, load_environment
 from control_plane.doctor import report
-from control_plane.doctor.checks import STEPS, look
-from control_plane.doctor.surroundings import Surroundings
+from control_plane.doctor.check_context import CheckContext
+from control_plane.doctor.checks import STEPS, run_checks
 from stacks.site import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "Say whether the account and the site are ready for a step of docs/operations.md, and what to do. Changes nothing."
 
 
 class Out(Protocol):
-    """Where the report goes."""
+    """Output of the report."""
 
     def write(self, text: str, /) -> object:
-        """Take some text."""
+        """Write some text."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,37 +31,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str], out: Out) -> int:
-    """Look, report, and return the exit status."""
+    """Run the checks, report, and return the exit status."""
     parser = argparse.ArgumentParser(prog="manage.py doctor", description=DESCRIPTION)
     add_arguments(parser)
     options = parser.parse_args(argv)
     return run(step=options.step, as_json=options.json, out=out)
 
 
-def run(*, step: int | None, as_json: bool, out: Out, around: Surroundings | None = None) -> int:
-    """Make the checks and write what they found. Returns the exit status."""
-    lines = list(look(around or surroundings(), step))
-    text = report.as_json(lines, step) if as_json else report.as_text(lines, step)
+def run(*, step: int | None, as_json: bool, out: Out, context: CheckContext | None = None) -> int:
+    """Run the checks and write their findings. Returns the exit status."""
+    results = list(run_checks(context or build_context(), step))
+    text = report.as_json(results, step) if as_json else report.as_text(results, step)
     out.write(f"{text}\n")
-    return report.status(lines, step)
+    return report.status(results, step)
 
 
-def surroundings() -> Surroundings:
-    """What there is to look with here: site.toml, and Django's settings where there are any."""
+def build_context() -> CheckContext:
+    """Return the context of the checks: site.toml, and Django's settings if there are any."""
     load_environment()
-    around = Surroundings()
+    context = CheckContext()
     if SITE_FILE.exists():
         try:
-            around.site = read_site()
+            context.site = read_site()
         except SiteError as error:
-            around.site_error = str(error)
+            context.site_error = str(error)
     try:
-        around.settings = Config()
+        context.settings = Config()
     except ValidationError as error:
-        # Before there is a host nothing is set. What is set and wrong is named, and never its value.
-        wrong = [f"{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors() if one["type"] != "missing"]
-        around.settings_error = f"settings that cannot be used: {'; '.join(wrong)}" if wrong else ""
-        return around
+        # Before there is a host nothing is set. Invalid settings are named, without their values.
+        wrong = [
+            f"{str(problem['loc'][0]).upper()}: {problem['msg']}" for problem in error.errors() if problem["type"] != "missing"
+        ]
+        context.settings_error = f"settings that cannot be used: {'; '.join(wrong)}" if wrong else ""
+        return context
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
     django.setup()
-    return around
+    return context

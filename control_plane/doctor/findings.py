@@ -1,11 +1,11 @@
-"""What a check finds, and what stands between it and looking."""
+"""Findings of checks, and the exceptions of checks that cannot be made."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """How something was found."""
+    """State of a finding."""
 
     OK = "ok"
     TO_DO = "to do"
@@ -15,7 +15,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was seen, and what to do about it. `step` is the step of docs/operations.md that makes what is not there yet."""
+    """Observation and advice. `step` is the step of docs/operations.md that makes what is missing yet."""
 
     state: State
     seen: str
@@ -24,7 +24,7 @@ class Finding:
 
 
 class CannotLook(RuntimeError):
-    """Something stands in the way of looking. The message says what."""
+    """The check cannot be made. The message says why."""
 
     def __init__(self, why: str, advice: str = "") -> None:
         super().__init__(why)
@@ -32,7 +32,7 @@ class CannotLook(RuntimeError):
 
 
 class NeedsStep(RuntimeError):
-    """What would be looked at is made by a step that is still to come."""
+    """The object of the check is made by a later step."""
 
     def __init__(self, step: int, seen: str, advice: str = "") -> None:
         super().__init__(seen)
@@ -40,20 +40,20 @@ class NeedsStep(RuntimeError):
 
 
 def ok(seen: str) -> Finding:
-    """Build a finding that is ready."""
+    """Return a finding that is ready."""
     return Finding(State.OK, seen)
 
 
 def to_do(seen: str, advice: str) -> Finding:
-    """Build a finding that somebody has to act on."""
+    """Return a finding that requires action."""
     return Finding(State.TO_DO, seen, advice)
 
 
 def not_yet(step: int, seen: str, advice: str = "") -> Finding:
-    """Build a finding about what a later step makes."""
+    """Return a finding about something that a later step makes."""
     return Finding(State.NOT_YET, seen, advice or f"Step {step} makes it.", step)
 
 
 def unknown(seen: str, advice: str = "") -> Finding:
-    """Build a finding about what could not be looked at, and why."""
+    """Return a finding about a check that could not be made, and why."""
     return Finding(State.UNKNOWN, seen, advice)

@@ -1,4 +1,4 @@
-"""Whether e-mail can go out: that the secret names a mail server, and on the host that the server answers. Nothing is sent."""
+"""Checks of outgoing e-mail: the mail server in the secret, and on the host that it answers. Nothing is sent."""
 
 import json
 from collections.abc import Iterator
@@ -7,17 +7,17 @@ from botocore.exceptions import ClientError
 
 from control_plane.base.deadline import Deadline, smtp_class
 from control_plane.base.email_url import EXCHANGE_SECONDS, parse_email_url
+from control_plane.doctor.check_context import CheckContext, is_absent
 from control_plane.doctor.findings import Finding, NeedsStep, ok, to_do
-from control_plane.doctor.surroundings import Surroundings, is_absent
 from stacks.site import SETTINGS_SECRET
 
 ADD = 'Add "EMAIL_URL" to the secret as step 3 shows, then: cd /opt/cohort/current && sudo python3 -m assets.install.boot'
 
 
-def secret(around: Surroundings) -> Iterator[Finding]:
-    """Look whether the secret has a mail server. Of its values none is kept or shown."""
+def secret(context: CheckContext) -> Iterator[Finding]:
+    """Check that the secret has a mail server. None of its values is kept or shown."""
     try:
-        text = around.aws("secretsmanager").get_secret_value(SecretId=SETTINGS_SECRET)["SecretString"]
+        text = context.aws("secretsmanager").get_secret_value(SecretId=SETTINGS_SECRET)["SecretString"]
     except ClientError as error:
         if not is_absent(error):
             raise
@@ -42,9 +42,9 @@ def secret(around: Surroundings) -> Iterator[Finding]:
     yield ok(f"{SETTINGS_SECRET} has an EMAIL_URL")
 
 
-def server(around: Surroundings) -> Iterator[Finding]:
-    """Greet the mail server as a sender would, from where mail is sent, and go away again."""
-    settings = parse_email_url(around.require_settings().email_url.get_secret_value())
+def server(context: CheckContext) -> Iterator[Finding]:
+    """Connect to the mail server as a sender would, and close the connection again."""
+    settings = parse_email_url(context.require_settings().email_url.get_secret_value())
     host, port = settings.get("EMAIL_HOST"), settings.get("EMAIL_PORT")
     if not host:
         kept = "the terminal" if "console" in settings["EMAIL_BACKEND"] else "a folder"
@@ -52,7 +52,7 @@ def server(around: Surroundings) -> Iterator[Finding]:
         return
     try:
         refused = _greet(str(host), int(port or 0), settings)
-    # Those of smtplib are of this kind.
+    # smtplib's exceptions are subclasses.
     except OSError as error:
         yield to_do(
             f"{host}:{port} does not answer: {type(error).__name__}",
@@ -63,7 +63,7 @@ def server(around: Surroundings) -> Iterator[Finding]:
 
 
 def _greet(host: str, port: int, settings: dict[str, object]) -> str:
-    """EHLO, and TLS where it is asked for. Returns what is wrong, or nothing. Raises OSError."""
+    """Send EHLO, and start TLS if it is configured. Returns the problem, or ''. Raises OSError."""
     with Deadline(EXCHANGE_SECONDS) as deadline:
         kind = smtp_class(deadline, is_encrypted=bool(settings["EMAIL_USE_SSL"]))
         with kind(host, port, timeout=float(str(settings["EMAIL_TIMEOUT"]))) as connection:

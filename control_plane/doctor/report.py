@@ -1,90 +1,93 @@
-"""The doctor's words: lines for people, JSON for programs, the next step, and the exit status."""
+"""Report of the doctor: text for people, JSON for programs, the next step, and the exit status."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from control_plane.doctor.checks import STEPS, Line
+from control_plane.doctor.checks import STEPS, CheckFinding
 from control_plane.doctor.findings import State
 
 READY, SOMETHING_TO_DO, COULD_NOT_LOOK = 0, 1, 2
-# Steps that are done once; those after them come when they are called for.
+# Steps up to this one are done once; later ones are done on occasion.
 LAST_OF_SETUP = 5
 WIDTH = max(map(len, State))
 INDENT = " " * (WIDTH + 2)
 
 
-def status(lines: Sequence[Line], step: int | None) -> int:
-    """Return the exit status: 0 all is ready, 1 something is to be done, 2 something could not be looked at."""
-    counted = [one for one in lines if not _is_elsewhere(one)]
-    if any(one.finding.state is State.TO_DO or is_due(one, step) for one in counted):
+def status(results: Sequence[CheckFinding], step: int | None) -> int:
+    """Return the exit status: 0 all is ready, 1 something is to be done, 2 a check could not be made."""
+    counted = [result for result in results if not _is_on_host_only(result)]
+    if any(result.finding.state is State.TO_DO or is_due(result, step) for result in counted):
         return SOMETHING_TO_DO
-    return COULD_NOT_LOOK if any(one.finding.state is State.UNKNOWN for one in counted) else READY
+    return COULD_NOT_LOOK if any(result.finding.state is State.UNKNOWN for result in counted) else READY
 
 
-def is_due(line: Line, step: int | None) -> bool:
-    """Whether what is not there yet would have to be: what the steps before make, and everything if no step is asked about."""
-    return line.finding.state is State.NOT_YET and (step is None or line.finding.step < step)
+def is_due(result: CheckFinding, step: int | None) -> bool:
+    """Check whether a missing object should exist by now: one that an earlier step makes, or any if no step was given."""
+    return result.finding.state is State.NOT_YET and (step is None or result.finding.step < step)
 
 
-def next_step(lines: Sequence[Line]) -> int | None:
+def next_step(results: Sequence[CheckFinding]) -> int | None:
     """Return the first step that has something left to make, or None."""
-    steps = [one.finding.step for one in lines if one.finding.state is State.NOT_YET and not _is_elsewhere(one)]
+    steps = [result.finding.step for result in results if result.finding.state is State.NOT_YET and not _is_on_host_only(result)]
     return min(steps, default=None)
 
 
-def as_text(lines: Sequence[Line], step: int | None) -> str:
-    """Write one line for each finding, with what to do under it, and a last one with what comes next."""
+def as_text(results: Sequence[CheckFinding], step: int | None) -> str:
+    """Return a line for each finding, with its advice below, and a last line with the next step."""
     written = []
-    for one in lines:
-        found = one.finding
-        written.append(f"{found.state:<{WIDTH}}  {one.check.title}: {found.seen}")
+    for result in results:
+        finding = result.finding
+        written.append(f"{finding.state:<{WIDTH}}  {result.check.title}: {finding.seen}")
         written += [
-            f"{INDENT}-> {line}" if number == 0 else f"{INDENT}   {line}" for number, line in enumerate(found.advice.splitlines())
+            f"{INDENT}-> {advice}" if number == 0 else f"{INDENT}   {advice}"
+            for number, advice in enumerate(finding.advice.splitlines())
         ]
-    return "\n".join([*written, "", _last(lines, step)])
+    return "\n".join([*written, "", _conclusion(results, step)])
 
 
-def as_json(lines: Sequence[Line], step: int | None) -> str:
-    """Write the same as a JSON object."""
+def as_json(results: Sequence[CheckFinding], step: int | None) -> str:
+    """Return the report as a JSON object."""
     document: dict[str, Any] = {
         "step": step,
-        "ready": status(lines, step) == READY,
-        "next_step": next_step(lines),
+        "ready": status(results, step) == READY,
+        "next_step": next_step(results),
         "checks": [
             {
-                "name": one.check.name,
-                "title": one.check.title,
-                "state": str(one.finding.state),
-                "seen": one.finding.seen,
-                "advice": one.finding.advice,
-                "step": one.finding.step or None,
-                "on_host": _is_elsewhere(one),
+                "name": result.check.name,
+                "title": result.check.title,
+                "state": str(result.finding.state),
+                "seen": result.finding.seen,
+                "advice": result.finding.advice,
+                "step": result.finding.step or None,
+                "on_host": _is_on_host_only(result),
             }
-            for one in lines
+            for result in results
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _last(lines: Sequence[Line], step: int | None) -> str:
-    result = status(lines, step)
+def _conclusion(results: Sequence[CheckFinding], step: int | None) -> str:
+    outcome = status(results, step)
     count = sum(
-        one.finding.state is State.TO_DO or (step is not None and is_due(one, step)) for one in lines if not _is_elsewhere(one)
+        result.finding.state is State.TO_DO or (step is not None and is_due(result, step))
+        for result in results
+        if not _is_on_host_only(result)
     )
     if step is not None:
         name = f"Step {step} ({STEPS[step]})"
-        if result == SOMETHING_TO_DO:
+        if outcome == SOMETHING_TO_DO:
             return f"{name} is not ready: {count} to do first."
-        return f"{name} is ready." if result == READY else f"{name} is ready as far as could be looked."
-    todo = f"{count} to do. " if any(one.finding.state is State.TO_DO for one in lines) else ""
-    following = next_step(lines)
+        return f"{name} is ready." if outcome == READY else f"{name} is ready as far as could be looked."
+    todo = f"{count} to do. " if any(result.finding.state is State.TO_DO for result in results) else ""
+    following = next_step(results)
     if following is not None:
         return f"{todo}Next is step {following}, {STEPS[following]}: docs/operations.md."
     later = f"Steps 1 to {LAST_OF_SETUP} are done; {LAST_OF_SETUP + 1} ({STEPS[LAST_OF_SETUP + 1]}) comes with a new version."
-    return f"{todo}{'' if result != COULD_NOT_LOOK else 'Not everything could be looked at. '}{later}"
+    return f"{todo}{'' if outcome != COULD_NOT_LOOK else 'Not everything could be looked at. '}{later}"
 
 
-def _is_elsewhere(line: Line) -> bool:
-    """Whether the host alone could tell."""
-    return line.check.is_of_host and line.finding.state is State.NOT_YET
+def _is_on_host_only(result: CheckFinding) -> bool:
+    """Check whether the finding is one that only the host can make."""
+    return result.check.is_of_host and result.finding.state is State.NOT_YET

@@ -1,12 +1,12 @@
-"""What the site's roles may do, asked of IAM's own simulator: telling actions that must be allowed, or must be denied."""
+"""Checks of the site's roles with IAM's simulator: actions that must be allowed, and actions that must be denied."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
 
+from control_plane.doctor.check_context import DENIED, CheckContext, error_code
 from control_plane.doctor.findings import Finding, NeedsStep, ok, to_do, unknown
-from control_plane.doctor.surroundings import DENIED, Surroundings, code_of
 from stacks import bootstrap, names
 from stacks.site import HOST_PATH
 
@@ -16,7 +16,7 @@ SIMULATE = "Run it with the account's administrator's rights (iam:SimulatePrinci
 
 @dataclass(frozen=True)
 class Question:
-    """Whether an action on a resource is allowed, with condition keys that the call would carry. `means` says it to people."""
+    """An action on a resource, with the condition keys of the call. `means` describes it to people."""
 
     action: str
     resource: str = "*"
@@ -26,7 +26,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a role must be allowed, and what it must be denied."""
+    """Actions that a role must be allowed, and actions that it must be denied."""
 
     role: str
     made_by: int
@@ -34,9 +34,9 @@ class Expected:
     denied: Sequence[Question]
 
 
-def ask(around: Surroundings, arn: str, question: Question) -> bool:
-    """Ask the simulator whether this user or role may do it, boundary included. Raises ClientError."""
-    answer = around.aws("iam").simulate_principal_policy(
+def ask(context: CheckContext, arn: str, question: Question) -> bool:
+    """Return True if the simulator allows it to this user or role, with its boundary. Raises ClientError."""
+    answer = context.aws("iam").simulate_principal_policy(
         PolicySourceArn=arn,
         ActionNames=[question.action],
         ResourceArns=[question.resource],
@@ -45,26 +45,26 @@ def ask(around: Surroundings, arn: str, question: Question) -> bool:
             for key, value in question.context.items()
         ],
     )
-    return all(one["EvalDecision"] == "allowed" for one in answer["EvaluationResults"])
+    return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])
 
 
-def execution(around: Surroundings) -> Iterator[Finding]:
-    """Ask about CloudFormation's role."""
-    yield from _compare(around, of_execution(around.account, around.region))
+def execution(context: CheckContext) -> Iterator[Finding]:
+    """Check CloudFormation's role."""
+    yield from _check_expected(context, expected_execution(context.account, context.region))
 
 
-def worker(around: Surroundings) -> Iterator[Finding]:
-    """Ask about the worker's role, which is the host's."""
-    yield from _compare(around, of_worker(around.account, around.region))
+def worker(context: CheckContext) -> Iterator[Finding]:
+    """Check the worker's role, which is the host's."""
+    yield from _check_expected(context, expected_worker(context.account, context.region))
 
 
-def web(around: Surroundings) -> Iterator[Finding]:
-    """Ask about the web process's role."""
-    yield from _compare(around, of_web(around.account, around.region))
+def web(context: CheckContext) -> Iterator[Finding]:
+    """Check the web process's role."""
+    yield from _check_expected(context, expected_web(context.account, context.region))
 
 
-def of_execution(account: str, region: str) -> Expected:
-    """What CloudFormation's role must be allowed and denied: the rights whose lack stopped deployments, and the ways up."""
+def expected_execution(account: str, region: str) -> Expected:
+    """Return CloudFormation's expected rights: those whose lack stops deployments, and denied ones that would escalate."""
     role = names.cdk_role_arn(account, region, "cfn-exec-role")
     iam, ec2 = f"arn:{names.partition(region)}:iam::{account}:", f"arn:{names.partition(region)}:ec2:{region}:"
     boundary = {"iam:PermissionsBoundary": names.boundary_arn(account, region)}
@@ -93,8 +93,8 @@ def of_execution(account: str, region: str) -> Expected:
     )
 
 
-def of_worker(account: str, region: str) -> Expected:
-    """What the worker must be allowed and denied: deploying by Cohort's own CDK roles, and by nobody else's."""
+def expected_worker(account: str, region: str) -> Expected:
+    """Return the worker's expected rights: deploying by Cohort's own CDK roles, and by no others."""
     iam = f"arn:{names.partition(region)}:iam::{account}:"
     other = f"{iam}role/cdk-other-deploy-role-{account}-{region}"
     return Expected(
@@ -117,8 +117,8 @@ def of_worker(account: str, region: str) -> Expected:
     )
 
 
-def of_web(account: str, region: str) -> Expected:
-    """What the web process must be allowed and denied: acting for members, and nothing else."""
+def expected_web(account: str, region: str) -> Expected:
+    """Return the web process's expected rights: acting for members, and nothing else."""
     iam = f"arn:{names.partition(region)}:iam::{account}:"
     return Expected(
         f"{iam}role{HOST_PATH}cohort-web",
@@ -133,33 +133,33 @@ def of_web(account: str, region: str) -> Expected:
     )
 
 
-def _compare(around: Surroundings, expected: Expected) -> Iterator[Finding]:
+def _check_expected(context: CheckContext, expected: Expected) -> Iterator[Finding]:
     try:
-        lacking = [one for one in expected.allowed if not ask(around, expected.role, one)]
-        too_many = [one for one in expected.denied if ask(around, expected.role, one)]
+        lacking = [question for question in expected.allowed if not ask(context, expected.role, question)]
+        too_many = [question for question in expected.denied if ask(context, expected.role, question)]
     except ClientError as error:
-        if code_of(error) == "NoSuchEntity":
+        if error_code(error) == "NoSuchEntity":
             raise NeedsStep(expected.made_by, "the role is not there") from error
-        if code_of(error) in DENIED:
+        if error_code(error) in DENIED:
             yield unknown("these credentials may not ask IAM's simulator", SIMULATE)
             return
         raise
     if lacking:
-        yield to_do(f"may not {_named(lacking)}", _renew(around, expected))
+        yield to_do(f"may not {_describe(lacking)}", _renewal(context, expected))
     if too_many:
-        yield to_do(f"may {_named(too_many)}, which it must not", _renew(around, expected))
+        yield to_do(f"may {_describe(too_many)}, which it must not", _renewal(context, expected))
     if not lacking and not too_many:
         yield ok(f"{len(expected.allowed)} actions that it needs are allowed, {len(expected.denied)} that would harm are denied")
 
 
-def _named(questions: Sequence[Question]) -> str:
-    return ", ".join(f"{one.action} ({one.means})" for one in questions)
+def _describe(questions: Sequence[Question]) -> str:
+    return ", ".join(f"{question.action} ({question.means})" for question in questions)
 
 
-def _renew(around: Surroundings, expected: Expected) -> str:
+def _renewal(context: CheckContext, expected: Expected) -> str:
     if expected.made_by != 2:
         return f"{RENEW}. Where that changes nothing, an organisation's policy (SCP) may be in the way."
-    return f"python -m stacks.bootstrap deploy, then\n{bootstrap.next_command(around.account, around.region)}"
+    return f"python -m stacks.bootstrap deploy, then\n{bootstrap.next_command(context.account, context.region)}"
 
 
 def _bucket(account: str, region: str) -> str:

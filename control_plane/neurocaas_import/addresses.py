@@ -1,4 +1,4 @@
-"""The addresses that a person adds for an import: a CSV file with the columns username and email, and affiliate if need be."""
+"""Address book of an import: a CSV file with the columns username and email, and optionally affiliate."""
 
 import csv
 from dataclasses import dataclass, field
@@ -9,28 +9,28 @@ from control_plane.access.rosters.services.encoding import MAX_BYTES, decode
 from control_plane.access.rosters.services.read import split_lines
 from control_plane.accounts.validation import fold_name
 from control_plane.neurocaas_import.entries import ImportRefused, shown
-from control_plane.neurocaas_import.normalising import address_of, without_stamp
+from control_plane.neurocaas_import.normalising import address_of, strip_timestamp
 
 COLUMNS = ("username", "email", "affiliate")
 
 
 @dataclass
 class AddressBook:
-    """Addresses by user name, for one affiliate or for all."""
+    """Addresses by affiliate (empty for all) and user name."""
 
     addresses: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def find(self, affiliate: str, username: str) -> str | None:
-        """The address of this user: as written or without the time after the name, of this affiliate before those of all."""
+        """Return the address of a user name with or without its timestamp; the affiliate's own entries come before those of all."""
         for place in (fold_name(affiliate), ""):
-            for name in (username, without_stamp(username)[0]):
-                if found := self.addresses.get((place, name.strip())):
-                    return found
+            for name in (username, strip_timestamp(username)[0]):
+                if address := self.addresses.get((place, name.strip())):
+                    return address
         return None
 
 
-def read_book(path: str) -> AddressBook:
-    """The addresses in a CSV file. Raises ImportRefused with the line that is wrong."""
+def read_address_book(path: str) -> AddressBook:
+    """Read the addresses from a CSV file. Raises ImportRefused, which names an invalid line."""
     book = AddressBook()
     try:
         separator, numbered = split_lines(_text(path), lambda cell: _column(cell) in COLUMNS)

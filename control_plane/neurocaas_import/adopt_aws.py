@@ -1,4 +1,4 @@
-"""What adopting asks of AWS, with the rights of whoever types the command, never with the worker's own."""
+"""AWS calls of an adoption, with the credentials of whoever runs the command, never with the worker's."""
 
 import json
 import time
@@ -8,28 +8,28 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from control_plane.base.aws import Place, client, explained
+from control_plane.base.aws import Place, client, translated_errors
 from control_plane.base.config import config
 from control_plane.base.errors import Refused
 from stacks.manifest import names
 
 POLL_SECONDS = 0.5
-# CloudFormation takes a longer template only from S3 (its API reference, "CreateChangeSet").
-MAX_INLINE = 51_200
+# CloudFormation accepts a longer template only from S3 (its API reference, "CreateChangeSet").
+MAX_INLINE_BYTES = 51_200
 Found = TypeVar("Found")
 NOTHING_TO_CHANGE = "No updates are to be performed"
-# How long IAM may take until every part of it knows a new name (its user guide, "Troubleshooting": eventual consistency).
+# Time for a new name to propagate in IAM (its user guide, "Troubleshooting": eventual consistency).
 CONSISTENT_SECONDS = 60.0
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND")
 
 
 class NotAdopted(Refused):
-    """The adoption stopped. What was done stays recorded; running it again goes on."""
+    """The adoption stopped. Its progress is recorded; running it again resumes it."""
 
 
 @dataclass
 class Aws:
-    """The clients of one region."""
+    """AWS clients of a region."""
 
     place: Place
 
@@ -39,7 +39,7 @@ class Aws:
 
     def check_account(self) -> None:
         """Refuse an identity of another account. Raises NotAdopted or AwsFailure."""
-        with explained():
+        with translated_errors():
             account = client("sts", self.place).get_caller_identity()["Account"]
         if account != self.place.account:
             raise NotAdopted(
@@ -48,7 +48,7 @@ class Aws:
             )
 
     def describe(self, stack: str) -> dict[str, Any] | None:
-        """The stack by name or ARN, or None where there is none any more."""
+        """Return the description of a stack by name or ARN, or None if it does not exist any more."""
         try:
             described: dict[str, Any] = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
         except ClientError as error:
@@ -58,14 +58,16 @@ class Aws:
         return None if described["StackStatus"] == "DELETE_COMPLETE" else described
 
     def template(self, stack: str) -> dict[str, Any]:
-        """The stack's template as CloudFormation works with it, transforms applied."""
-        return _parsed(self.cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"])
+        """Return the stack's template with its transforms applied. Raises NotAdopted."""
+        return _parse_template(self.cloudformation.get_template(StackName=stack, TemplateStage="Processed")["TemplateBody"])
 
     def resources(self, stack: str) -> dict[str, dict[str, Any]]:
-        """What the stack holds, by logical id."""
+        """Return the stack's resources by logical id."""
         pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-        found = [one for page in pages for one in page["StackResourceSummaries"]]
-        return {one["LogicalResourceId"]: one for one in found if one["ResourceStatus"] != "DELETE_COMPLETE"}
+        summaries = [resource for page in pages for resource in page["StackResourceSummaries"]]
+        return {
+            resource["LogicalResourceId"]: resource for resource in summaries if resource["ResourceStatus"] != "DELETE_COMPLETE"
+        }
 
     def update(self, stack: str, template: dict[str, Any], parameters: list[dict[str, Any]]) -> None:
         """Update the stack to this template with its present parameters, and wait. Raises NotAdopted."""
@@ -73,7 +75,7 @@ class Aws:
             self.cloudformation.update_stack(
                 StackName=stack,
                 **self._body(stack, template),
-                Parameters=[{"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} for one in parameters],
+                Parameters=[{"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True} for parameter in parameters],
                 Capabilities=list(CAPABILITIES),
             )
         except ClientError as error:
@@ -86,7 +88,7 @@ class Aws:
         self.cloudformation.delete_stack(StackName=stack_id)
         self.wait(stack_id, ("DELETE_COMPLETE",))
 
-    def take_in(self, stack: str, template: dict[str, Any], users: dict[str, str]) -> None:
+    def import_users(self, stack: str, template: dict[str, Any], users: dict[str, str]) -> None:
         """Import these IAM users (names by logical ids) into the stack, and wait. Raises NotAdopted."""
         name = f"cohort-adopt-{int(time.time())}"
         described = self.describe(stack) or {}
@@ -95,24 +97,27 @@ class Aws:
             ChangeSetName=name,
             ChangeSetType="IMPORT",
             **self._body(stack, template),
-            Parameters=[{"ParameterKey": one["ParameterKey"], "UsePreviousValue": True} for one in described.get("Parameters", [])],
+            Parameters=[
+                {"ParameterKey": parameter["ParameterKey"], "UsePreviousValue": True}
+                for parameter in described.get("Parameters", [])
+            ],
             Capabilities=["CAPABILITY_NAMED_IAM"],
             ResourcesToImport=[
                 {"ResourceType": "AWS::IAM::User", "LogicalResourceId": logical_id, "ResourceIdentifier": {"UserName": user}}
                 for logical_id, user in users.items()
             ],
         )
-        at = {"StackName": stack, "ChangeSetName": made["Id"]}
-        while (now := self.cloudformation.describe_change_set(**at))["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+        change_set = {"StackName": stack, "ChangeSetName": made["Id"]}
+        while (now := self.cloudformation.describe_change_set(**change_set))["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
             time.sleep(POLL_SECONDS)
         if now["Status"] != "CREATE_COMPLETE":
-            self.cloudformation.delete_change_set(**at)
+            self.cloudformation.delete_change_set(**change_set)
             raise NotAdopted(f"CloudFormation does not take the users into {stack}: {now.get('StatusReason')}")
-        self.cloudformation.execute_change_set(**at)
+        self.cloudformation.execute_change_set(**change_set)
         self.wait(stack, ("IMPORT_COMPLETE",))
 
     def wait(self, stack: str, wanted: tuple[str, ...]) -> None:
-        """Until CloudFormation has ended. Raises NotAdopted where it ended in another state than those wanted."""
+        """Wait until the stack's operation has ended. Raises NotAdopted if it ended in none of the wanted states."""
         deadline = time.monotonic() + config().cohort_deploy_seconds
         while True:
             try:
@@ -124,37 +129,37 @@ class Aws:
             if status in wanted:
                 return
             if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
-                failed = "" if status == "DELETE_COMPLETE" else self._reason(stack)
+                failed = "" if status == "DELETE_COMPLETE" else self._failure_reason(stack)
                 raise NotAdopted(f"CloudFormation left {stack} in the state {status}{failed}. People's keys work as before.")
             time.sleep(POLL_SECONDS)
 
     def user_of(self, unique_id: str, *candidates: str) -> str:
-        """Which of these names the user with this unique id has now. Raises NotAdopted where none has it."""
+        """Return which of these names the user with this unique id has now. Raises NotAdopted if none."""
         deadline = time.monotonic() + CONSISTENT_SECONDS
         while True:
             for name in candidates:
-                found = self.user(name)
-                if found and found["UserId"] == unique_id:
+                user = self.user(name)
+                if user and user["UserId"] == unique_id:
                     return name
             if time.monotonic() > deadline:
                 raise NotAdopted(f"The IAM user {unique_id} is neither called {' nor '.join(candidates)} any more: was it removed?")
             time.sleep(POLL_SECONDS)
 
     def user(self, name: str) -> dict[str, Any] | None:
-        """An IAM user, or None."""
-        return absent(lambda: self.iam.get_user(UserName=name)["User"])
+        """Return an IAM user, or None."""
+        return none_if_absent(lambda: self.iam.get_user(UserName=name)["User"])
 
     def members(self, group: str) -> list[dict[str, Any]] | None:
-        """The users in an IAM group, or None where there is no such group."""
-        return absent(
+        """Return the users in an IAM group, or None if there is no such group."""
+        return none_if_absent(
             lambda: [user for page in self.iam.get_paginator("get_group").paginate(GroupName=group) for user in page["Users"]]
         )
 
     def _body(self, stack: str, template: dict[str, Any]) -> dict[str, str]:
         text = json.dumps(template, separators=(",", ":"))
-        if len(text.encode()) <= MAX_INLINE:
+        if len(text.encode()) <= MAX_INLINE_BYTES:
             return {"TemplateBody": text}
-        # CDK's own bucket is there wherever groups are deployed, and what lies in it is removed by nobody's mistake.
+        # CDK's own bucket exists wherever groups are deployed, and its objects are not removed by mistake.
         bucket = names.cdk_assets(self.place.account, self.place.region)
         key = f"cohort-adopt/{stack.rsplit('/', maxsplit=1)[-1]}.json"
         s3 = client("s3", self.place)
@@ -162,7 +167,7 @@ class Aws:
         suffix = "amazonaws.com.cn" if names.partition(self.place.region) == "aws-cn" else "amazonaws.com"
         return {"TemplateURL": f"https://{bucket}.s3.{self.place.region}.{suffix}/{key}"}
 
-    def _reason(self, stack: str) -> str:
+    def _failure_reason(self, stack: str) -> str:
         for event in self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]:
             reason = event.get("ResourceStatusReason", "")
             if event.get("ResourceStatus", "").endswith("_FAILED") and "cancelled" not in reason.lower():
@@ -170,8 +175,8 @@ class Aws:
         return ""
 
 
-def absent(look: Callable[[], Found]) -> Found | None:
-    """What there is, or None where IAM knows none."""
+def none_if_absent(look: Callable[[], Found]) -> Found | None:
+    """Return the result of the call, or None if IAM answers NoSuchEntity."""
     try:
         return look()
     except ClientError as error:
@@ -180,7 +185,7 @@ def absent(look: Callable[[], Found]) -> Found | None:
         raise
 
 
-def _parsed(body: Any) -> dict[str, Any]:
+def _parse_template(body: Any) -> dict[str, Any]:
     if isinstance(body, dict):
         return body
     try:

@@ -1,4 +1,4 @@
-"""The template by which our stack takes IAM users in: what it holds now, and the users as it will render them."""
+"""Template of the import of IAM users into our stack: its present resources, and the users as it will render them."""
 
 import json
 from collections.abc import Collection
@@ -9,36 +9,36 @@ from control_plane.access.groups.services.manifests import group_manifest
 from control_plane.deployments.deployers.synthesis import Synthesiser, SynthesisFailed
 from control_plane.deployments.models import StoredManifest
 from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
-from control_plane.neurocaas_import.adopt_template import KEPT
+from control_plane.neurocaas_import.adopt_template import RETAIN_POLICIES
 from stacks.manifest import GroupManifest, Member, names, parse
 
 USER = "AWS::IAM::User"
-# What the deployment that follows adds: an import describes what is there.
+# Properties that the following deployment adds: an import describes the present state.
 ADDED_LATER = ("Groups", "Tags", "Policies")
 
 
 def with_users(aws: Aws, group: Group, usernames: Collection[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The template, and the users' names by the logical ids that the stack gives them. Raises NotAdopted."""
+    """Return the template, and the users' names by the stack's logical ids. Raises NotAdopted."""
     stack = group.stack
     body = aws.cloudformation.get_template(StackName=stack.name, TemplateStage="Original")["TemplateBody"]
     template: dict[str, Any] = json.loads(body) if isinstance(body, str) else body
-    rendered = _rendered(group, usernames)
+    rendered = _render(group, usernames)
     users = {}
     for logical_id, resource in rendered["Resources"].items():
         name = resource.get("Properties", {}).get("UserName")
         if resource["Type"] == USER and name in {names.user(group.slug, username) for username in usernames}:
             properties = {key: value for key, value in resource["Properties"].items() if key not in ADDED_LATER}
-            template["Resources"][logical_id] = {"Type": USER, **KEPT, "Properties": properties}
+            template["Resources"][logical_id] = {"Type": USER, **RETAIN_POLICIES, "Properties": properties}
             users[logical_id] = name
     if len(users) != len(usernames):
         raise NotAdopted(f"{stack.name} would not hold all of these users itself. Nothing was changed by this step.")
     return template, users
 
 
-def _rendered(group: Group, usernames: Collection[str]) -> dict[str, Any]:
-    """The group's template as it will be with these members."""
+def _render(group: Group, usernames: Collection[str]) -> dict[str, Any]:
+    """Return the group's template as it will be with these members. Raises NotAdopted."""
     stack = group.stack
-    manifest = _present(group)
+    manifest = _deployed_manifest(group)
     joined = [member for member in manifest.members if member.username not in usernames]
     joined += [Member(username=username, access="keys") for username in sorted(usernames)]
     wanted = manifest.model_copy(update={"members": tuple(sorted(joined, key=lambda member: member.username))})
@@ -56,7 +56,7 @@ def _rendered(group: Group, usernames: Collection[str]) -> dict[str, Any]:
     return document
 
 
-def _present(group: Group) -> GroupManifest:
+def _deployed_manifest(group: Group) -> GroupManifest:
     stored = StoredManifest.objects.filter(stack=group.stack, generation=group.stack.deployed_generation).first()
     manifest = parse(stored.text) if stored else None
     return manifest if isinstance(manifest, GroupManifest) else group_manifest(group, max(1, group.stack.generation))

@@ -1,4 +1,4 @@
-"""What a stack of the predecessor holds, what of it can be adopted, and what speaks against it. Changes nothing."""
+"""Inspection of a stack of the predecessor: its groups and users, and the problems that prevent their adoption. Read-only."""
 
 import re
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from control_plane.accounts.models import User
 from control_plane.base.config import config
 from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
 from control_plane.neurocaas_import.adopt_people import Directory
-from control_plane.neurocaas_import.adopt_policies import Reach, reach_of
-from control_plane.neurocaas_import.adopt_template import NotUnderstood, Template, references, secret_outputs, without
+from control_plane.neurocaas_import.adopt_policies import S3Access, read_s3_access
+from control_plane.neurocaas_import.adopt_template import Template, UnknownReference, references, secret_outputs, without_resources
 from control_plane.neurocaas_import.models import Adoption
 from stacks.manifest import names
 
 SUFFIX = "usercentricgroup"
-OURS = ("Group-", "Cohort-", "CDKToolkit")
+OUR_STACK_PREFIXES = ("Group-", "Cohort-", "CDKToolkit")
 CHANGEABLE = frozenset(
     {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
 )
@@ -29,7 +29,7 @@ ADDITION, POLICY = "AWS::IAM::UserToGroupAddition", "AWS::IAM::Policy"
 
 @dataclass
 class OldUser:
-    """One IAM user of the predecessor, and whose it is."""
+    """An IAM user of the predecessor, with its owner's address."""
 
     logical_id: str
     name: str
@@ -43,7 +43,7 @@ class OldUser:
 
 @dataclass
 class OldGroup:
-    """One IAM group of the predecessor. It is adopted whole or not at all."""
+    """An IAM group of the predecessor. It is adopted completely or not at all."""
 
     logical_id: str
     name: str
@@ -52,18 +52,18 @@ class OldGroup:
     users: list[OldUser] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     resources: dict[str, str] = field(default_factory=dict)
-    reach: Reach = field(default_factory=Reach)
+    s3_access: S3Access = field(default_factory=S3Access)
     problems: list[str] = field(default_factory=list)
 
     @property
     def refusals(self) -> list[str]:
-        """Everything that is in the way."""
+        """All problems that prevent the adoption."""
         return [*self.problems, *(f"{user.name}: {problem}" for user in self.users for problem in user.problems)]
 
 
 @dataclass
 class OldStack:
-    """A stack of the predecessor as it is."""
+    """A stack of the predecessor in its present state."""
 
     name: str
     stack_id: str
@@ -76,8 +76,8 @@ class OldStack:
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the operator said: the IAM groups or affiliates meant (none: all), addresses by user name, and what may be lost."""
+class AdoptChoices:
+    """The operator's options: IAM groups or affiliates (none: all), addresses by user name, slugs, and consent to lost access."""
 
     groups: tuple[str, ...] = ()
     people: Directory = field(default_factory=Directory)
@@ -85,8 +85,8 @@ class Wishes:
     may_lose: bool = False
 
 
-def look(aws: Aws, stack_name: str, wishes: Wishes) -> OldStack:
-    """Read the stack and judge each group that is wished for. Raises NotAdopted where the stack as a whole cannot be adopted."""
+def inspect_stack(aws: Aws, stack_name: str, choices: AdoptChoices) -> OldStack:
+    """Read the stack and check each chosen group. Raises NotAdopted if the stack as a whole cannot be adopted."""
     described = aws.describe(stack_name)
     if described is None:
         raise NotAdopted(
@@ -103,27 +103,27 @@ def look(aws: Aws, stack_name: str, wishes: Wishes) -> OldStack:
     old.secrets_shown = secret_outputs(old.template)
     held = aws.resources(old.stack_id)
     for logical_id, resource in held.items():
-        if resource["ResourceType"] == GROUP and _is_meant(resource["PhysicalResourceId"], wishes.groups):
-            old.groups.append(_group(aws, old, held, logical_id, wishes))
-    _check_wished(old, wishes)
+        if resource["ResourceType"] == GROUP and _is_chosen(resource["PhysicalResourceId"], choices.groups):
+            old.groups.append(_inspect_group(aws, old, held, logical_id, choices))
+    _check_chosen(old, choices)
     _check_distinct(old.groups)
     _check_separable(old)
-    if described.get("EnableTerminationProtection") and without_all(old) is None:
+    if described.get("EnableTerminationProtection") and template_without_all(old) is None:
         _refuse_all(old, "the stack is protected against deletion, and would hold nothing any more; switch that off first")
     gone = {name for group in old.groups for name in group.resources}
-    old.left = [(name, one["ResourceType"]) for name, one in held.items() if name not in gone]
+    old.left = [(name, resource["ResourceType"]) for name, resource in held.items() if name not in gone]
     return old
 
 
-def without_all(old: OldStack) -> Template | None:
-    """The stack's template once every group is adopted that can be; None if nothing remains."""
+def template_without_all(old: OldStack) -> Template | None:
+    """Return the stack's template without the groups that can be adopted; None if no resource remains."""
     leaving = {name: physical for group in old.groups if not group.refusals for name, physical in group.resources.items()}
-    return without(old.template, leaving)
+    return without_resources(old.template, leaving)
 
 
 def _check_stack(described: dict[str, Any]) -> None:
     name, status = described["StackName"], described["StackStatus"]
-    if name.startswith(OURS):
+    if name.startswith(OUR_STACK_PREFIXES):
         raise NotAdopted(f"{name} is no stack of the predecessor. Nothing was changed.")
     if described.get("ParentId"):
         raise NotAdopted(f"{name} is a part of another stack ({described['ParentId']}). Nothing was changed; adopt that one.")
@@ -134,15 +134,15 @@ def _check_stack(described: dict[str, Any]) -> None:
         )
 
 
-def _check_wished(old: OldStack, wishes: Wishes) -> None:
-    found = {word for group in old.groups for word in (group.name, group.affiliate)}
-    if missing := [one for one in wishes.groups if one not in found]:
+def _check_chosen(old: OldStack, choices: AdoptChoices) -> None:
+    known = {word for group in old.groups for word in (group.name, group.affiliate)}
+    if missing := [name for name in choices.groups if name not in known]:
         raise NotAdopted(f"{old.name} holds no group {', '.join(missing)}. Nothing was changed.")
 
 
 def _check_distinct(groups: list[OldGroup]) -> None:
     for group in groups:
-        if [one.slug for one in groups].count(group.slug) > 1:
+        if [other.slug for other in groups].count(group.slug) > 1:
             group.problems.append(f"another group of the stack would have the slug {group.slug!r} too; give one by --slug")
 
 
@@ -151,8 +151,8 @@ def _check_separable(old: OldStack) -> None:
         if group.problems:
             continue
         try:
-            without(old.template, group.resources)
-        except NotUnderstood as error:
+            without_resources(old.template, group.resources)
+        except UnknownReference as error:
             group.problems.append(f"{error}; change the template by hand")
 
 
@@ -161,32 +161,32 @@ def _refuse_all(old: OldStack, problem: str) -> None:
         group.problems.append(problem)
 
 
-def _is_meant(name: str, wished: tuple[str, ...]) -> bool:
-    return name.endswith(SUFFIX) and (not wished or name in wished or name.removesuffix(SUFFIX) in wished)
+def _is_chosen(name: str, chosen: tuple[str, ...]) -> bool:
+    return name.endswith(SUFFIX) and (not chosen or name in chosen or name.removesuffix(SUFFIX) in chosen)
 
 
-def _group(aws: Aws, old: OldStack, held: dict[str, dict[str, Any]], logical_id: str, wishes: Wishes) -> OldGroup:
+def _inspect_group(aws: Aws, old: OldStack, held: dict[str, dict[str, Any]], logical_id: str, choices: AdoptChoices) -> OldGroup:
     name = held[logical_id]["PhysicalResourceId"]
     affiliate = name.removesuffix(SUFFIX)
-    slug = wishes.slugs.get(affiliate) or wishes.slugs.get(name) or make_slug(affiliate)
+    slug = choices.slugs.get(affiliate) or choices.slugs.get(name) or make_slug(affiliate)
     group = OldGroup(logical_id, name, affiliate, slug)
     members = aws.members(name)
     if members is None:
         group.problems.append("its IAM group is not there any more; whoever removed it cut its people off already")
         return group
-    users = {one["PhysicalResourceId"]: key for key, one in held.items() if one["ResourceType"] == USER}
-    for member in sorted(members, key=lambda one: str(one["UserName"])):
+    users = {resource["PhysicalResourceId"]: key for key, resource in held.items() if resource["ResourceType"] == USER}
+    for member in sorted(members, key=lambda member: str(member["UserName"])):
         if member["UserName"] in users:
-            group.users.append(_user(aws, old, held, users[member["UserName"]], member, group, wishes))
+            group.users.append(_inspect_user(aws, old, held, users[member["UserName"]], member, group, choices))
         else:
             group.strangers.append(member["UserName"])
     _check_group(group)
-    group.resources = _resources(old.template, held, group)
-    group.reach = reach_of(aws, name, group.slug)
-    if group.reach.losses and not wishes.may_lose:
+    group.resources = _own_resources(old.template, held, group)
+    group.s3_access = read_s3_access(aws, name, group.slug)
+    if group.s3_access.losses and not choices.may_lose:
         group.problems.append(
             "people would no longer reach "
-            + "; ".join(group.reach.losses)
+            + "; ".join(group.s3_access.losses)
             + " (grant what they need as analyses first, or say --may-lose)"
         )
     return group
@@ -204,7 +204,7 @@ def _check_group(group: OldGroup) -> None:
     except names.NameRefused as error:
         group.problems.append(f"{error} Give it another by --slug {group.affiliate}=...")
     addresses = [user.email for user in group.users if user.email]
-    if doubled := sorted({one for one in addresses if addresses.count(one) > 1}):
+    if doubled := sorted({address for address in addresses if addresses.count(address) > 1}):
         group.problems.append(f"{', '.join(doubled)} would be two members; one person has one key")
     if Group.objects.filter(slug=group.slug, retired_at__isnull=False).exists():
         group.problems.append(f"the group {group.slug!r} was retired; give another by --slug")
@@ -216,18 +216,18 @@ def _check_group(group: OldGroup) -> None:
         )
 
 
-def _user(
+def _inspect_user(
     aws: Aws,
     old: OldStack,
     held: dict[str, dict[str, Any]],
     logical_id: str,
     member: dict[str, Any],
     group: OldGroup,
-    wishes: Wishes,
+    choices: AdoptChoices,
 ) -> OldUser:
     name = member["UserName"]
     short = re.sub(r"[a-z]{2}(-[a-z]+)+-[0-9]$", "", name)
-    user = OldUser(logical_id, name, short, wishes.people.find(group.affiliate, short), member["UserId"])
+    user = OldUser(logical_id, name, short, choices.people.find(group.affiliate, short), member["UserId"])
     if not user.email:
         user.problems.append(f"nobody's address is known; give it by --profile or --emails (columns username,email: {short},...)")
     elif not User.objects.filter(email=user.email, is_active=True).exists() and User.objects.filter(email=user.email).exists():
@@ -239,7 +239,7 @@ def _user(
 
 def _check_keys(aws: Aws, old: OldStack, held: dict[str, dict[str, Any]], user: OldUser) -> None:
     keys = aws.iam.list_access_keys(UserName=user.name)["AccessKeyMetadata"]
-    ours = {one["PhysicalResourceId"] for one in held.values() if one["ResourceType"] == KEY}
+    ours = {resource["PhysicalResourceId"] for resource in held.values() if resource["ResourceType"] == KEY}
     if len(keys) > 1:
         user.problems.append(
             "it has two keys already, and IAM allows no third; have the person say which one they use, and remove the other"
@@ -254,57 +254,59 @@ def _check_keys(aws: Aws, old: OldStack, held: dict[str, dict[str, Any]], user: 
             user.notes.append("its key is switched off, and stays so")
     lost = [
         name
-        for name, one in held.items()
-        if one["ResourceType"] == KEY
+        for name, resource in held.items()
+        if resource["ResourceType"] == KEY
         and user.logical_id in references(old.template["Resources"].get(name, {}))
-        and one["PhysicalResourceId"] != user.key_id
+        and resource["PhysicalResourceId"] != user.key_id
     ]
     if lost and len(keys) == 1:
         user.notes.append(f"the stack's key {', '.join(lost)} is not there any more")
 
 
 def _check_extras(aws: Aws, user: OldUser, group: OldGroup) -> None:
-    """What CloudFormation would not know of, and so could not remove with the user one day."""
-    at = {"UserName": user.name}
-    others = [one["GroupName"] for one in aws.iam.list_groups_for_user(**at)["Groups"] if one["GroupName"] != group.name]
+    """Refuse attachments outside the stack, which CloudFormation could not remove with the user later."""
+    by_name = {"UserName": user.name}
+    others = [other["GroupName"] for other in aws.iam.list_groups_for_user(**by_name)["Groups"] if other["GroupName"] != group.name]
     extras = {
         "is in the groups": others,
-        "has policies of its own,": aws.iam.list_user_policies(**at)["PolicyNames"],
-        "has policies attached,": [one["PolicyName"] for one in aws.iam.list_attached_user_policies(**at)["AttachedPolicies"]],
-        "has second factors,": [one["SerialNumber"] for one in aws.iam.list_mfa_devices(**at)["MFADevices"]],
+        "has policies of its own,": aws.iam.list_user_policies(**by_name)["PolicyNames"],
+        "has policies attached,": [
+            policy["PolicyName"] for policy in aws.iam.list_attached_user_policies(**by_name)["AttachedPolicies"]
+        ],
+        "has second factors,": [device["SerialNumber"] for device in aws.iam.list_mfa_devices(**by_name)["MFADevices"]],
     }
-    for what, found in extras.items():
-        if found:
-            user.problems.append(f"it {what} {', '.join(found)}; take them away first if nobody needs them")
+    for what, extra_names in extras.items():
+        if extra_names:
+            user.problems.append(f"it {what} {', '.join(extra_names)}; take them away first if nobody needs them")
 
 
-def _resources(template: Template, held: Mapping[str, Mapping[str, Any]], group: OldGroup) -> dict[str, str]:
-    """What of the stack belongs to the group alone."""
+def _own_resources(template: Template, held: Mapping[str, Mapping[str, Any]], group: OldGroup) -> dict[str, str]:
+    """Return the stack's resources that belong to the group alone: physical ids by logical ids."""
     mine = {group.logical_id, *(user.logical_id for user in group.users)}
     words = {group.name, *(user.name for user in group.users)}
-    for logical_id, one in held.items():
-        kind, properties = one["ResourceType"], template["Resources"].get(logical_id, {}).get("Properties", {})
+    for logical_id, resource in held.items():
+        kind, properties = resource["ResourceType"], template["Resources"].get(logical_id, {}).get("Properties", {})
         named = {
             KEY: [properties.get("UserName")],
             ADDITION: [properties.get("GroupName")],
             POLICY: [*properties.get("Groups", []), *properties.get("Users", []), *properties.get("Roles", [])],
         }.get(kind, [])
-        if named and all(_names(part, mine, words) for part in named):
+        if named and all(_refers_to_any(part, mine, words) for part in named):
             mine.add(logical_id)
     return {name: held[name]["PhysicalResourceId"] for name in held if name in mine}
 
 
-def _names(part: Any, logical_ids: set[str], words: set[str]) -> bool:
+def _refers_to_any(part: Any, logical_ids: set[str], words: set[str]) -> bool:
     return part in words if isinstance(part, str) else bool(references(part)) and references(part) <= logical_ids
 
 
-def unfinished(stack_name: str) -> list[Adoption]:
-    """Adoptions of this stack that were begun and not ended."""
-    found = Adoption.objects.filter(finished_at__isnull=True).select_related("group__stack")
-    return [one for one in found if stack_name in (one.stack_name, one.stack_id)]
+def unfinished_adoptions(stack_name: str) -> list[Adoption]:
+    """Return the adoptions of this stack, by its name or ARN, that were begun and not finished."""
+    adoptions = Adoption.objects.filter(finished_at__isnull=True).select_related("group__stack")
+    return [adoption for adoption in adoptions if stack_name in (adoption.stack_name, adoption.stack_id)]
 
 
 def adopted_groups(stack: str) -> list[str]:
-    """The IAM groups of this stack, by its name or ARN, that are adopted."""
-    found = Adoption.objects.filter(Q(stack_name=stack) | Q(stack_id=stack), finished_at__isnull=False)
-    return list(found.values_list("old_group", flat=True))
+    """Return the IAM groups of this stack, by its name or ARN, that are adopted."""
+    adoptions = Adoption.objects.filter(Q(stack_name=stack) | Q(stack_id=stack), finished_at__isnull=False)
+    return list(adoptions.values_list("old_group", flat=True))

@@ -1,4 +1,4 @@
-"""What adopting would do or has done, and the keys that came along, in words and as JSON."""
+"""Reports of an adoption or its dry run, and of adopted keys, as text and as JSON."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ Document = dict[str, Any]
 
 
 def as_document(stack: str, old: OldStack | None, begun: list[str], *, applied: bool) -> Document:
-    """The whole report. `begun` are groups that an earlier run left half done."""
+    """Return the report as JSON. `begun` are groups that an earlier run did not finish."""
     groups = old.groups if old else []
     return {
         "stack": stack,
@@ -26,7 +26,7 @@ def as_document(stack: str, old: OldStack | None, begun: list[str], *, applied: 
 
 
 def as_text(document: Document) -> str:
-    """The same for a person."""
+    """Return the report as text."""
     lines = []
     done = document["applied"]
     if document["nothing_to_do"]:
@@ -39,14 +39,14 @@ def as_text(document: Document) -> str:
         lines.append(
             f"{group['old_group']} {verb} as the group {group['slug']} (analyses in {', '.join(group['buckets']) or 'none'}):"
         )
-        lines += [_person(one) for one in group["people"]]
+        lines += [_person(person) for person in group["people"]]
         if group["strangers"]:
             lines.append(f"  the IAM group stays, because of {', '.join(group['strangers'])}, whom this stack did not make")
         lines += [f"  lost: {loss}" for loss in group["losses"]]
     for group in document["refused"]:
         lines.append(f"{group['old_group']} is refused, and nothing of it is touched:")
         lines += [f"  - {problem}" for problem in group["problems"]]
-    lines += [f"left in the stack: {one['resource']} ({one['type']})" for one in document["left"]]
+    lines += [f"left in the stack: {resource['resource']} ({resource['type']})" for resource in document["left"]]
     if shown := document["secrets_in_outputs"]:
         still = "stood" if done else "stand"
         lines.append(
@@ -62,7 +62,7 @@ def as_text(document: Document) -> str:
 
 
 def keys_as_document(keys: Iterable[AdoptedKey]) -> list[Document]:
-    """Old keys, without any secret."""
+    """Return adopted keys as JSON, without any secret."""
     return [
         {
             "access_key_id": key.access_key_id,
@@ -77,24 +77,24 @@ def keys_as_document(keys: Iterable[AdoptedKey]) -> list[Document]:
 
 
 def keys_as_text(document: list[Document]) -> str:
-    """The same as a table."""
+    """Return adopted keys as a table."""
     head = ["key", "person", "group", "was", "state"]
-    return table([[str(one[name]) for name in ("access_key_id", "email", "group", "old_user", "state")] for one in document], head)
+    return table([[str(key[name]) for name in ("access_key_id", "email", "group", "old_user", "state")] for key in document], head)
 
 
 def _group(group: OldGroup) -> Document:
     return {
         "old_group": group.name,
         "slug": group.slug,
-        "buckets": sorted(group.reach.buckets),
-        "losses": group.reach.losses,
+        "buckets": sorted(group.s3_access.buckets),
+        "losses": group.s3_access.losses,
         "strangers": group.strangers,
         "problems": group.refusals,
         "resources": sorted(group.resources),
-        "people": [{"old_user": one.name, "email": one.email, "key": one.key_id, "notes": one.notes} for one in group.users],
+        "people": [{"old_user": user.name, "email": user.email, "key": user.key_id, "notes": user.notes} for user in group.users],
     }
 
 
-def _person(one: Document) -> str:
-    key = f"key {one['key']} goes on working" if one["key"] else "no key"
-    return f"  {one['old_user']} -> {one['email']}: {key}" + "".join(f"; {note}" for note in one["notes"])
+def _person(person: Document) -> str:
+    key = f"key {person['key']} goes on working" if person["key"] else "no key"
+    return f"  {person['old_user']} -> {person['email']}: {key}" + "".join(f"; {note}" for note in person["notes"])

@@ -1,4 +1,4 @@
-"""Does what a plan says: each group in one transaction and one deployment, so that one which fails takes nothing else with it."""
+"""Applying an import plan: each group in one transaction and one deployment, so that a failure affects no other group."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,59 +16,59 @@ from control_plane.base.audit.models import record
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
 from control_plane.neurocaas_import.entries import Entry, Fate
-from control_plane.neurocaas_import.planning import Plan, PlannedProfile, settle_profile
+from control_plane.neurocaas_import.planning import ImportPlan, PlannedProfile, settle_profile
 from control_plane.neurocaas_import.targets import Target
 
 EXPECTED = (Refused, PermissionDenied, ValidationError, DatabaseError)
-Say = Callable[[str], None]
+ReportLine = Callable[[str], None]
 
 
 @dataclass
-class Done:
-    """What was started on AWS, by group or analysis."""
+class StartedDeployments:
+    """Deployments that the import started: ids by group or analysis."""
 
     deployments: dict[str, int] = field(default_factory=dict)
 
 
-def apply_plan(plan: Plan, *, access: Access, actor: Actor, say: Say) -> Done:
-    """Make the groups and analyses, and give the access. What fails is refused in the plan's entries. Raises PermissionDenied."""
+def apply_plan(plan: ImportPlan, *, access: Access, actor: Actor, report: ReportLine) -> StartedDeployments:
+    """Create the groups and analyses, and give access. Failures are refused in the plan's entries. Raises PermissionDenied."""
     require_administrator(actor)
-    done = Done()
+    done = StartedDeployments()
     targets = [target for target in plan.targets if target.users or target.uses]
-    _make_analyses(plan, targets, done, actor, say)
+    _make_analyses(plan, targets, done, actor, report)
     for number, target in enumerate(targets, start=1):
-        say(f"[{number}/{len(targets)}] {target.slug} (people: {len(target.users)}, analyses: {len(target.uses)})")
+        report(f"[{number}/{len(targets)}] {target.slug} (people: {len(target.users)}, analyses: {len(target.uses)})")
         try:
             if deployment := _apply(target, access, actor):
                 done.deployments[f"group {target.slug}"] = deployment.pk
         except EXPECTED as error:
-            _fail(plan, target, _told(error))
-            say(f"      refused: {_told(error)}")
+            _refuse_target(plan, target, _describe_error(error))
+            report(f"      refused: {_describe_error(error)}")
     for profile in plan.profiles:
         settle_profile(profile)
-        _record(profile, done, actor)
+        _record_import(profile, done, actor)
     return done
 
 
-def _make_analyses(plan: Plan, targets: list[Target], done: Done, actor: Actor, say: Say) -> None:
+def _make_analyses(plan: ImportPlan, targets: list[Target], done: StartedDeployments, actor: Actor, report: ReportLine) -> None:
     needed = {slug for target in targets for slug in target.uses}
     for bucket, slug in plan.pipelines.to_make.items():
         if slug not in needed:
             continue
-        say(f"The analysis {slug}, with the bucket {bucket}")
+        report(f"The analysis {slug}, with the bucket {bucket}")
         try:
             _, deployment = create_analysis(slug=slug, bucket=bucket, name=bucket, actor=actor)
             done.deployments[f"analysis {slug}"] = deployment.pk
         except EXPECTED as error:
-            say(f"      refused: {_told(error)}")
+            report(f"      refused: {_describe_error(error)}")
             for target in targets:
                 if use := target.uses.pop(slug, None):
                     for entry in (use.entry, *use.others):
-                        entry.refuse(f"The analysis could not be made: {_told(error)}")
+                        entry.refuse(f"The analysis could not be made: {_describe_error(error)}")
 
 
 def _apply(target: Target, access: Access, actor: Actor) -> Deployment | None:
-    """All of one group, or nothing."""
+    """Apply all of a group in one transaction. Returns its last deployment, if there is one."""
     deployment: Deployment | None = None
     with transaction.atomic():
         group = target.group
@@ -83,44 +83,48 @@ def _apply(target: Target, access: Access, actor: Actor) -> Deployment | None:
     return deployment
 
 
-def _fail(plan: Plan, target: Target, why: str) -> None:
-    """Say at everything that was to be done in this group that it was not."""
-    entries = [entry for some in target.users.values() for entry in some]
+def _refuse_target(plan: ImportPlan, target: Target, why: str) -> None:
+    """Refuse every entry that was to be applied in this group."""
+    entries = [entry for user_entries in target.users.values() for entry in user_entries]
     entries += [entry for use in target.uses.values() for entry in (use.entry, *use.others)]
     for planned in plan.profiles:
-        for one in planned.affiliates:
-            if one.target is target and target.is_new:
-                entries.append(one.entry)
-                one.copies = []
+        for affiliate in planned.affiliates:
+            if affiliate.target is target and target.is_new:
+                entries.append(affiliate.entry)
+                affiliate.copies = []
     for entry in entries:
         entry.refuse(f"The group {target.slug} was left as it was: {why} Then run this again.")
 
 
-def _record(planned: PlannedProfile, done: Done, actor: Actor) -> None:
-    """One line of the audit trail for a profile of which something was taken; the deeds have lines of their own."""
+def _record_import(planned: PlannedProfile, done: StartedDeployments, actor: Actor) -> None:
+    """Record a profile of which something was imported; the single actions have audit events of their own."""
     below = planned.entries()[1:]
     taken = [entry for entry in below if entry.fate in (Fate.TAKEN, Fate.MENDED)]
     if not taken:
         return
-    groups = list(dict.fromkeys(one.target.slug for one in planned.affiliates if one.target and not one.entry.is_refused))
+    groups = list(
+        dict.fromkeys(
+            affiliate.target.slug for affiliate in planned.affiliates if affiliate.target and not affiliate.entry.is_refused
+        )
+    )
     record(
         actor,
         "legacy.import",
         f"profile {planned.profile.stack}",
         path=planned.profile.path,
         groups=groups,
-        people=_becoming("person", taken),
-        analyses=_becoming("analysis", taken),
+        people=_names_of("person", taken),
+        analyses=_names_of("analysis", taken),
         refused=sum(entry.is_refused for entry in below),
         deployments=[done.deployments[f"group {slug}"] for slug in groups if f"group {slug}" in done.deployments],
     )
 
 
-def _becoming(kind: str, entries: list[Entry]) -> list[str]:
+def _names_of(kind: str, entries: list[Entry]) -> list[str]:
     return list(dict.fromkeys(entry.becomes for entry in entries if entry.kind == kind))
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, ValidationError):
         return " ".join(error.messages)
     if isinstance(error, DatabaseError):

@@ -2,9 +2,9 @@ from django.apps import AppConfig
 
 
 class LegacyConfig(AppConfig):
-    """The move from the predecessor: its profiles are imported, its live stacks adopted."""
+    """The app of the move from the predecessor: import of its profiles, adoption of its live stacks."""
 
     name = "control_plane.neurocaas_import"
-    # As its tables are called.
+    # The prefix of its tables.
     label = "legacy"
     verbose_name = "Move from the predecessor"

@@ -1,4 +1,4 @@
-"""What a report says of one thing in a profile: whether it is taken, and what was done to it or is to be done about it."""
+"""Entries of the import's report: the fate of each item of a profile, with notes on changes and on what to do."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -6,15 +6,15 @@ from enum import StrEnum
 from control_plane.base.errors import Refused
 from control_plane.base.visible import visible
 
-MAX_SHOWN = 100
+MAX_SHOWN_CHARACTERS = 100
 
 
 class ImportRefused(Refused):
-    """An option of the import that makes no sense. Nothing was read or changed."""
+    """An option of the import is invalid. Nothing was read or changed."""
 
 
 class Fate(StrEnum):
-    """What becomes of an entry."""
+    """Fate of an entry."""
 
     TAKEN = "taken"
     MENDED = "mended"
@@ -24,7 +24,7 @@ class Fate(StrEnum):
 
 @dataclass
 class Entry:
-    """A profile, or a group, person, analysis or address in one. It is taken as it is unless somebody says otherwise."""
+    """A profile, or a group, person, analysis or address in one. Its fate is TAKEN until one of the methods changes it."""
 
     kind: str
     name: str
@@ -34,39 +34,39 @@ class Entry:
 
     @property
     def is_refused(self) -> bool:
-        """Whether nothing is done with it."""
+        """True if it is not imported."""
         return self.fate == Fate.REFUSED
 
-    def say(self, note: str) -> None:
-        """Note something that changes nothing about it."""
+    def add_note(self, note: str) -> None:
+        """Add a note that does not change its fate."""
         if note not in self.notes:
             self.notes.append(note)
 
     def mend(self, how: str) -> None:
-        """It is taken, but not as it stands."""
-        self.say(how)
+        """Note that it is imported in a changed form."""
+        self.add_note(how)
         if self.fate == Fate.TAKEN:
             self.fate = Fate.MENDED
 
     def refuse(self, why: str) -> None:
-        """It is not taken."""
-        self.say(why)
+        """Note that it is not imported, and why."""
+        self.add_note(why)
         self.fate, self.becomes = Fate.REFUSED, ""
 
-    def found(self) -> None:
-        """It needs no doing. How it was mended then stays said."""
+    def mark_present(self) -> None:
+        """Note that it exists already. Notes on changes stay."""
         self.fate = Fate.THERE
 
 
-def shown(value: object, most: int = MAX_SHOWN) -> str:
-    """Anything as one short line of text that every terminal, file and database takes, and that people can act on."""
+def shown(value: object, max_characters: int = MAX_SHOWN_CHARACTERS) -> str:
+    """Return any value as one short printable line, with invisible characters escaped."""
     text = value if isinstance(value, str) else kind_of(value)
-    line = visible(text[:most])
-    return line + "…" if len(text) > most else line
+    line = visible(text[:max_characters])
+    return line + "…" if len(text) > max_characters else line
 
 
 def kind_of(value: object) -> str:
-    """What JSON calls it, in words."""
+    """Return a JSON value's type in words."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

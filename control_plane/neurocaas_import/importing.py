@@ -1,6 +1,6 @@
-"""`manage.py legacy import`: takes the predecessor's profiles in, after a dry run that says what becomes of each entry.
+"""`manage.py legacy import`: imports the predecessor's profiles, after a dry run that shows the fate of each entry.
 
-The exit status is 0 if something of the profiles is taken or there, 2 if nothing is, or if an option makes no sense.
+The exit status is 0 if something of the profiles is imported or exists, 2 if nothing is, or if an option is invalid.
 """
 
 import sys
@@ -11,13 +11,13 @@ from typing import Any
 from control_plane.access.groups.models import Access, Analysis
 from control_plane.accounts.validation import fold_name
 from control_plane.base.terminal import EXIT_REFUSED
-from control_plane.neurocaas_import.addresses import AddressBook, read_book
+from control_plane.neurocaas_import.addresses import AddressBook, read_address_book
 from control_plane.neurocaas_import.applying import apply_plan
 from control_plane.neurocaas_import.entries import ImportRefused, shown
 from control_plane.neurocaas_import.planning import make_plan
 from control_plane.neurocaas_import.reading import read_profiles
 from control_plane.neurocaas_import.reporting import as_dict, as_text, check_report_path, write_report
-from control_plane.neurocaas_import.targets import Wishes
+from control_plane.neurocaas_import.targets import ImportChoices
 from stacks.manifest import names
 
 DESCRIPTION = "Take the predecessor's profiles in: who is in which group, and what each group uses. A dry run, but for --apply."
@@ -53,16 +53,16 @@ def import_profiles(options: dict[str, Any]) -> None:
     command = options["command"]
     if options["report"]:
         check_report_path(options["report"])
-    wishes = Wishes(
+    choices = ImportChoices(
         groups=_groups(options["group"]),
         pipelines=_pipelines(options["pipeline"]),
-        book=read_book(options["emails"]) if options["emails"] else AddressBook(),
+        book=read_address_book(options["emails"]) if options["emails"] else AddressBook(),
         creates_analyses=options["create_analyses"],
     )
-    plan = make_plan(read_profiles(options["folders"]), wishes)
+    plan = make_plan(read_profiles(options["folders"]), choices)
     done = None
     if options["apply"]:
-        done = apply_plan(plan, access=Access(options["access"]), actor=command.actor, say=command.stderr.write)
+        done = apply_plan(plan, access=Access(options["access"]), actor=command.actor, report=command.stderr.write)
     command.show(options, as_dict(plan, done), as_text(plan, done))
     if options["report"]:
         write_report(options["report"], plan, done)
@@ -70,8 +70,8 @@ def import_profiles(options: dict[str, Any]) -> None:
         sys.exit(EXIT_REFUSED)
 
 
-def _groups(wishes: Sequence[str]) -> dict[str, str]:
-    pairs = _pairs(wishes, "--group")
+def _groups(choices: Sequence[str]) -> dict[str, str]:
+    pairs = _pairs(choices, "--group")
     for slug in pairs.values():
         try:
             names.check_slug(slug)
@@ -80,8 +80,8 @@ def _groups(wishes: Sequence[str]) -> dict[str, str]:
     return {fold_name(name): slug for name, slug in pairs.items()}
 
 
-def _pipelines(wishes: Sequence[str]) -> dict[str, str]:
-    pairs = _pairs(wishes, "--pipeline")
+def _pipelines(choices: Sequence[str]) -> dict[str, str]:
+    pairs = _pairs(choices, "--pipeline")
     known = set(Analysis.objects.values_list("slug", flat=True))
     for slug in pairs.values():
         if slug not in known:
@@ -91,13 +91,13 @@ def _pipelines(wishes: Sequence[str]) -> dict[str, str]:
     return {name.strip().lower(): slug for name, slug in pairs.items()}
 
 
-def _pairs(wishes: Sequence[str], option: str) -> dict[str, str]:
+def _pairs(choices: Sequence[str], option: str) -> dict[str, str]:
     pairs = {}
-    for wish in wishes:
-        name, sign, slug = wish.rpartition("=")
+    for choice in choices:
+        name, sign, slug = choice.rpartition("=")
         if not sign or not name or not slug:
             raise ImportRefused(
-                f"{shown(wish)} is no NAME=slug. Nothing was changed; give {option} the old name, = and the new slug."
+                f"{shown(choice)} is no NAME=slug. Nothing was changed; give {option} the old name, = and the new slug."
             )
         pairs[name] = slug.strip()
     return pairs

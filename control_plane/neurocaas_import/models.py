@@ -1,4 +1,4 @@
-"""What was taken over from the predecessor: each of its IAM groups. The keys that people hold from there are in `keys.models`."""
+"""Adoptions of the predecessor's IAM groups. The keys that came along are in `access.keys.models`."""
 
 from django.db import models
 

@@ -1,7 +1,7 @@
-"""What the texts of a profile are turned into: slugs, names, buckets and addresses. No database is asked here.
+"""Normalisation of a profile's texts: slugs, names, buckets and addresses. Without database queries.
 
-What is decided here:
-- A group's name is its AffiliateName as it was, without what cannot be seen, white space around it, or more than 120
+Rules:
+- A group's name is its AffiliateName, without invisible characters, white space around it, or more than 120
   characters. One that mixes scripts to look like another is refused: `--group NAME=slug` gives it a slug, and that as its name.
 - A slug is the name in small letters without accents, every run of other characters one hyphen, cut to 32. One of a single
   letter, and a reserved word, gets `-lab` after it. Nothing left (a name in another script): refused, `--group` helps. Of an
@@ -20,21 +20,21 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from control_plane.accounts.validation import LONGEST_ADDRESS, fold_name, tidy_name, validate_email, validate_name
+from control_plane.accounts.validation import MAX_ADDRESS_CHARACTERS, fold_name, tidy_name, validate_email, validate_name
 from control_plane.base.visible import UNSEEN
 from control_plane.neurocaas_import.entries import Entry, kind_of, shown
 from stacks.manifest import names
 
-LONGEST_NAME, LONGEST_FOLDED = 120, 240
-# What the longest list in a text may take; more than that is no list of names.
-LONGEST_TEXT = 100_000
-_STAMP = re.compile(r"(.*[^0-9])(1[0-9]{9})(?:[0-9]{3})?", re.DOTALL)
+MAX_NAME_CHARACTERS, MAX_FOLDED_CHARACTERS = 120, 240
+# A longer text is no list of names.
+MAX_TEXT_CHARACTERS = 100_000
+_TIMESTAMP = re.compile(r"(.*[^0-9])(1[0-9]{9})(?:[0-9]{3})?", re.DOTALL)
 _TEMPLATE_NAME = "affiliate's name here"
 _TEMPLATE_USERS = ["list", "of", "strings describing user names"]
 
 
 def is_template(fields: dict[str, Any]) -> bool:
-    """Whether an affiliate is the predecessor's template, which nobody filled in."""
+    """Check whether an affiliate is the predecessor's template that was never filled in."""
     name = fields.get("AffiliateName")
     return (isinstance(name, str) and name.strip().casefold().startswith(_TEMPLATE_NAME)) or fields.get(
         "UserNames"
@@ -42,7 +42,7 @@ def is_template(fields: dict[str, Any]) -> bool:
 
 
 def text_of(raw: Any, what: str, entry: Entry) -> str | None:
-    """A text, or a number as one; otherwise the entry is refused."""
+    """Return a text, or an integer as one; otherwise refuse the entry and return None."""
     if isinstance(raw, int) and not isinstance(raw, bool):
         entry.mend(f"The {what} is a number; its digits were taken.")
         return str(raw)
@@ -53,32 +53,32 @@ def text_of(raw: Any, what: str, entry: Entry) -> str | None:
 
 
 def clean_text(text: str) -> str:
-    """The text without what cannot be seen and without white space around it; runs of white space are one space."""
-    seen = UNSEEN.sub(lambda found: " " if found[0].isspace() else "", text)
+    """Return the text without invisible characters and white space around it; runs of white space become one space."""
+    seen = UNSEEN.sub(lambda match: " " if match[0].isspace() else "", text)
     return " ".join(seen.split())
 
 
 def group_name(raw: Any, entry: Entry) -> str | None:
-    """What people call the group; None if the entry is refused."""
+    """Return the group's name; None if the entry is refused."""
     text = text_of(raw, "AffiliateName", entry)
     if text is None:
         return None
-    name = tidy_name(clean_text(text[: LONGEST_NAME * 4]))
+    name = tidy_name(clean_text(text[: MAX_NAME_CHARACTERS * 4]))
     if not name:
         entry.refuse("The AffiliateName is empty. Write one there, then run this again.")
         return None
     if name != unicodedata.normalize("NFC", text):
         entry.mend("White space or characters that cannot be seen were left out of the name.")
-    if len(name) > LONGEST_NAME or len(fold_name(name)) > LONGEST_FOLDED:
-        name = name[:LONGEST_NAME].rstrip()
-        while len(fold_name(name)) > LONGEST_FOLDED:
+    if len(name) > MAX_NAME_CHARACTERS or len(fold_name(name)) > MAX_FOLDED_CHARACTERS:
+        name = name[:MAX_NAME_CHARACTERS].rstrip()
+        while len(fold_name(name)) > MAX_FOLDED_CHARACTERS:
             name = name[:-1].rstrip()
         entry.mend(f"The name was cut to {len(name)} characters.")
     return name
 
 
 def is_readable(name: str) -> bool:
-    """Whether a group may be called this."""
+    """Check whether a group may have this name."""
     try:
         validate_name(name)
     except ValidationError:
@@ -86,19 +86,19 @@ def is_readable(name: str) -> bool:
     return True
 
 
-def numbered(slug: str, number: int) -> str:
-    """The slug with a number after it, within the longest that there may be."""
+def with_number(slug: str, number: int) -> str:
+    """Return the slug with a number after it, cut to the length of a slug."""
     ending = f"-{number}"
     return slug[: names.SLUG.longest - len(ending)].rstrip("-") + ending
 
 
 def items_of(raw: Any, *, by_space: bool = False) -> tuple[list[Any], str]:
-    """The items of a list, or of a text that stands for one, and how they were found if that was not a list."""
+    """Return the items of a list, or of a text that stands for one, and a note if it was not a list."""
     if raw is None:
         return [], ""
     if isinstance(raw, list):
         return raw, ""
-    if not isinstance(raw, str) or len(raw) > LONGEST_TEXT:
+    if not isinstance(raw, str) or len(raw) > MAX_TEXT_CHARACTERS:
         return [raw], "a single value was taken as a list of one"
     text = raw.strip()
     separators = r"[,;\s]+" if by_space else r"[,;\n]+"
@@ -110,7 +110,7 @@ def items_of(raw: Any, *, by_space: bool = False) -> tuple[list[Any], str]:
 
 
 def bucket_of(raw: Any, entry: Entry) -> str | None:
-    """The bucket that a pipeline names; None if the entry is refused."""
+    """Return the bucket that a pipeline names; None if the entry is refused."""
     text = text_of(raw, "pipeline's name", entry)
     if text is None:
         return None
@@ -124,10 +124,10 @@ def bucket_of(raw: Any, entry: Entry) -> str | None:
 
 
 def address_of(raw: Any) -> tuple[str | None, str]:
-    """The address in a value, with how it was mended if it was; or None, with what is wrong with it."""
+    """Return the address in a value, and a note if it was changed; or None, and what is wrong with it."""
     if not isinstance(raw, str):
         return None, f"The address is {kind_of(raw)}"
-    if len(raw) > LONGEST_ADDRESS * 2:
+    if len(raw) > MAX_ADDRESS_CHARACTERS * 2:
         return None, "The address is too long"
     text = clean_text(raw)
     if match := re.search(r"<([^<>]+)>$", text):
@@ -142,9 +142,9 @@ def address_of(raw: Any) -> tuple[str | None, str]:
     return text, f"the address stood there as “{shown(raw)}”" if text != raw else ""
 
 
-def without_stamp(name: str) -> tuple[str, str]:
-    """A user's name without the time that the predecessor put after it, and the day that this was, if it did."""
-    match = _STAMP.fullmatch(name[:400])
+def strip_timestamp(name: str) -> tuple[str, str]:
+    """Return a user name without the timestamp that the predecessor appended, and the day of the timestamp; '' without one."""
+    match = _TIMESTAMP.fullmatch(name[:400])
     if not match:
         return name, ""
     return match[1], f"{datetime.fromtimestamp(int(match[2]), UTC):%Y-%m-%d}"

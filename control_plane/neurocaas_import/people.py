@@ -1,6 +1,6 @@
-"""From UserNames and ContactEmail to people: whose address is whose.
+"""Mapping of UserNames and ContactEmail to people with addresses.
 
-What is decided here:
+Rules:
 - A person is known by an address; a user name without one is refused, with what to do.
 - An address from `--emails` counts before ContactEmail, and ContactEmail before a user name that is itself an address.
 - A list as long as UserNames belongs to it name by name. From a shorter or longer one each name takes the address that begins
@@ -14,7 +14,7 @@ from typing import Any
 
 from control_plane.neurocaas_import.addresses import AddressBook
 from control_plane.neurocaas_import.entries import Entry, shown
-from control_plane.neurocaas_import.normalising import address_of, clean_text, items_of, text_of, without_stamp
+from control_plane.neurocaas_import.normalising import address_of, clean_text, items_of, strip_timestamp, text_of
 
 NO_ADDRESS = "There is no address for this user. Add one by --emails file.csv (username,email), then run this again."
 
@@ -31,14 +31,14 @@ class Person:
 
 @dataclass
 class _Offer:
-    """An address that the profile gives, and how it came to a name."""
+    """An address that the profile offers for a name, with a note on how it was matched."""
 
     raw: Any
     note: str = ""
 
 
 def find_people(fields: dict[str, Any], group: Entry, affiliate: str, book: AddressBook) -> list[Person]:
-    """Everybody in an affiliate, and the addresses that are nobody's; each with an entry that says what becomes of it."""
+    """Return everybody in an affiliate, and the unassigned addresses, each with its entry."""
     raw_names, raw_addresses = fields.get("UserNames"), fields.get("ContactEmail")
     if isinstance(raw_names, dict):
         group.mend("UserNames is a mapping; it was read as names with their addresses.")
@@ -48,7 +48,7 @@ def find_people(fields: dict[str, Any], group: Entry, affiliate: str, book: Addr
     if how:
         group.mend(f"UserNames: {how}.")
     people = [_person(item) for item in items]
-    offers, strays = _offers(people, raw_addresses, group)
+    offers, unassigned = _offers(people, raw_addresses, group)
     first: dict[str, Person] = {}
     for person, offer in zip(people, offers, strict=True):
         if person.entry.is_refused:
@@ -57,8 +57,8 @@ def find_people(fields: dict[str, Any], group: Entry, affiliate: str, book: Addr
             person.same_as = first[person.username]
             continue
         first[person.username] = person
-        _settle(person, offer, affiliate, book)
-    return people + [_stray(raw) for raw in strays]
+        _resolve_address(person, offer, affiliate, book)
+    return people + [_unassigned_address(raw) for raw in unassigned]
 
 
 def _person(raw: Any) -> Person:
@@ -72,10 +72,10 @@ def _person(raw: Any) -> Person:
     return Person(entry, username)
 
 
-def _settle(person: Person, offer: _Offer | None, affiliate: str, book: AddressBook) -> None:
+def _resolve_address(person: Person, offer: _Offer | None, affiliate: str, book: AddressBook) -> None:
     """Find the person's address, or refuse the entry."""
     entry = person.entry
-    bare, day = without_stamp(person.username)
+    bare, day = strip_timestamp(person.username)
     if day:
         entry.mend(f"The digits after “{shown(bare)}” are the time that the predecessor put there ({day}); they were left out.")
     person.email = book.find(affiliate, person.username)
@@ -83,7 +83,7 @@ def _settle(person: Person, offer: _Offer | None, affiliate: str, book: AddressB
     if person.email:
         entry.mend("The address is from the file of --emails.")
     elif offer is not None:
-        problem = _take(person, offer)
+        problem = _use_offer(person, offer)
     if not person.email:
         person.email, _ = address_of(bare)
         if person.email:
@@ -96,8 +96,8 @@ def _settle(person: Person, offer: _Offer | None, affiliate: str, book: AddressB
         )
 
 
-def _take(person: Person, offer: _Offer) -> str:
-    """Take the address that ContactEmail has for the person; return what is wrong with it, if anything."""
+def _use_offer(person: Person, offer: _Offer) -> str:
+    """Take the address that ContactEmail has for the person. Returns what is wrong with it, or ''."""
     person.email, note = address_of(offer.raw)
     if not person.email:
         return note
@@ -109,7 +109,7 @@ def _take(person: Person, offer: _Offer) -> str:
 
 
 def _offers(people: list[Person], raw: Any, group: Entry) -> tuple[list[_Offer | None], list[Any]]:
-    """The address that ContactEmail holds for each of them, if any, and those that are nobody's."""
+    """Return for each person the address that ContactEmail holds, if any, and the unassigned addresses."""
     if isinstance(raw, dict):
         return _by_name(people, raw)
     items, how = items_of(raw, by_space=False)
@@ -123,13 +123,13 @@ def _offers(people: list[Person], raw: Any, group: Entry) -> tuple[list[_Offer |
 
 
 def _by_name(people: list[Person], raw: dict[str, Any]) -> tuple[list[_Offer | None], list[Any]]:
-    loosely: dict[str, list[str]] = {}
+    keys_by_match: dict[str, list[str]] = {}
     for key in raw:
-        loosely.setdefault(_loose(key), []).append(key)
+        keys_by_match.setdefault(_match_key(key), []).append(key)
     offers: list[_Offer | None] = []
     used = set[str]()
     for person in people:
-        keys = loosely.get(_loose(person.username), [])
+        keys = keys_by_match.get(_match_key(person.username), [])
         if person.username not in raw and len(keys) != 1:
             offers.append(None)
             continue
@@ -140,8 +140,8 @@ def _by_name(people: list[Person], raw: dict[str, Any]) -> tuple[list[_Offer | N
         if len(items) > 1 and not how:
             note = f"{note} Of {len(items)} addresses the first was taken.".strip()
         offers.append(_Offer(items[0], note) if items else None)
-    strays = [raw[key] for key in raw if key not in used]
-    return offers, strays
+    unassigned = [raw[key] for key in raw if key not in used]
+    return offers, unassigned
 
 
 def _by_likeness(people: list[Person], items: list[Any]) -> tuple[list[_Offer | None], list[Any]]:
@@ -153,10 +153,10 @@ def _by_likeness(people: list[Person], items: list[Any]) -> tuple[list[_Offer | 
     free = set(range(len(items)))
     offers: list[_Offer | None] = [None] * len(people)
     for index, person in enumerate(people):
-        found = beginnings.get(_loose(person.username), -1)
-        if found in free:
-            free.discard(found)
-            offers[index] = _Offer(items[found], f"ContactEmail is {length} than UserNames; this address begins with the name.")
+        position = beginnings.get(_match_key(person.username), -1)
+        if position in free:
+            free.discard(position)
+            offers[index] = _Offer(items[position], f"ContactEmail is {length} than UserNames; this address begins with the name.")
     taken = {person.username for person, offer in zip(people, offers, strict=True) if offer}
     for index, person in enumerate(people):
         if offers[index] is None and index in free and person.username not in taken:
@@ -167,7 +167,7 @@ def _by_likeness(people: list[Person], items: list[Any]) -> tuple[list[_Offer | 
     return offers, [items[index] for index in sorted(free)]
 
 
-def _stray(raw: Any) -> Person:
+def _unassigned_address(raw: Any) -> Person:
     entry = Entry("address", shown(raw))
     entry.refuse(
         "This address belongs to no name in UserNames. If it is a member's, add it by hand once the group is there: "
@@ -176,5 +176,5 @@ def _stray(raw: Any) -> Person:
     return Person(entry)
 
 
-def _loose(name: str) -> str:
-    return without_stamp(name.strip())[0].casefold()
+def _match_key(name: str) -> str:
+    return strip_timestamp(name.strip())[0].casefold()

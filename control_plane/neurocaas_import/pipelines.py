@@ -1,4 +1,4 @@
-"""From Pipelines to analyses: those there are, those to make, and those that cannot be."""
+"""Mapping of Pipelines to analyses: existing ones, new ones, and refused ones."""
 
 import json
 import shlex
@@ -17,7 +17,7 @@ from stacks.manifest import names
 
 @dataclass
 class Use:
-    """A pipeline that an affiliate had, and the analysis that it is."""
+    """A pipeline of an affiliate, and its analysis."""
 
     entry: Entry
     old_bucket: str = ""
@@ -27,23 +27,23 @@ class Use:
 
 
 class Pipelines:
-    """The analyses that there are and will be, as pipelines name them."""
+    """Existing and planned analyses, by the names that pipelines use."""
 
-    def __init__(self, wishes: Mapping[str, str], *, creates: bool) -> None:
-        self._wishes, self._creates = wishes, creates
-        self.used_wishes = set[str]()
+    def __init__(self, choices: Mapping[str, str], *, creates: bool) -> None:
+        self._choices, self._creates = choices, creates
+        self.used_choices = set[str]()
         self._slugs, self._names, self._buckets = dict[str, str](), set[str](), dict[str, str]()
         for slug, name, bucket in Analysis.objects.values_list("slug", "name", "bucket"):
             self._slugs[slug] = bucket
             self._names.add(name.lower())
             self._buckets[bucket] = slug
-        # By bucket, the slug of each analysis that has to be made.
+        # Slugs of the analyses that have to be created, by bucket.
         self.to_make: dict[str, str] = {}
-        # Those that groups could not reach, and how many entries each refuses.
+        # Buckets outside BUCKET_PATTERNS, with the number of entries refused for each.
         self.beyond_patterns: Counter[str] = Counter()
 
     def find(self, raw: Any, group: Entry) -> list[Use]:
-        """What an affiliate's Pipelines name."""
+        """Return the uses that an affiliate's Pipelines name."""
         items, how = items_of(raw, by_space=True)
         if how:
             group.mend(f"Pipelines: {how}.")
@@ -58,34 +58,34 @@ class Pipelines:
         return uses
 
     def granted(self, groups: Iterable[int]) -> dict[int, dict[str, bool]]:
-        """For each group, by slug, the analyses that it was ever granted, and whether it still has them."""
-        found: dict[int, dict[str, bool]] = {}
+        """Return for each group, by primary key, the slugs of analyses that it was ever granted, and whether it still has them."""
+        granted: dict[int, dict[str, bool]] = {}
         rows = Grant.objects.filter(group__in=set(groups)).values_list("group", "analysis__slug", "removed_generation")
         for group, slug, removed in rows:
-            mine = found.setdefault(group, {})
+            mine = granted.setdefault(group, {})
             mine[slug] = mine.get(slug, False) or removed is None
-        return found
+        return granted
 
     def settle(self, use: Use, granted: Mapping[str, bool]) -> None:
-        """Find the analysis, and whether it is granted already."""
+        """Find the analysis of a use, and check whether it is granted already."""
         if use.entry.is_refused:
             return
-        if wish := self._wishes.get(use.old_bucket):
-            self.used_wishes.add(use.old_bucket)
-            use.entry.mend(f"The analysis {wish} is from --pipeline.")
-            use.slug = wish
+        if choice := self._choices.get(use.old_bucket):
+            self.used_choices.add(use.old_bucket)
+            use.entry.mend(f"The analysis {choice} is from --pipeline.")
+            use.slug = choice
         else:
             use.slug = self._buckets.get(use.old_bucket) or self._make(use)
         if use.slug is None:
             return
         use.bucket, use.entry.becomes = self._slugs[use.slug], use.slug
         if granted.get(use.slug):
-            use.entry.found()
+            use.entry.mark_present()
         elif use.slug in granted:
             use.entry.refuse(f"This group had {use.slug}, and it was taken away since. To bring it back, grant it by hand.")
 
     def _make(self, use: Use) -> str | None:
-        """The slug of an analysis to make for the pipeline; or None, where the entry is refused."""
+        """Plan an analysis for the pipeline and return its slug; None if the entry is refused."""
         bucket, slug = use.old_bucket, make_slug(use.old_bucket)
         if problem := self._problem(bucket, slug):
             use.entry.refuse(problem)
@@ -99,7 +99,7 @@ class Pipelines:
         return slug
 
     def remark_on_patterns(self) -> str:
-        """Say which patterns of bucket names to set where those in force refuse pipelines; empty where they refuse none."""
+        """Return advice on the bucket patterns to set if the present ones refuse pipelines; '' if they refuse none."""
         if not self.beyond_patterns:
             return ""
         patterns, count = config().bucket_patterns, self.beyond_patterns.total()

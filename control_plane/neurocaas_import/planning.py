@@ -1,6 +1,6 @@
-"""What an import would do, worked out from the profiles and the database without changing anything.
+"""Plan of an import, made from the profiles and the database without changing anything.
 
-What is decided here:
+Rules:
 - The same name (case, width and white space apart) is the same group: in two profiles, or in the database.
   `--group NAME=slug` says otherwise, or gives it a slug of one's choice.
 - Of two groups that would get one slug, the later gets a number after it. A slug that a group of another name has already is
@@ -25,28 +25,28 @@ from control_plane.neurocaas_import.people import Person, find_people
 from control_plane.neurocaas_import.pipelines import Pipelines
 from control_plane.neurocaas_import.profiles import Affiliate, find_affiliates, region_of
 from control_plane.neurocaas_import.reading import Profile
-from control_plane.neurocaas_import.targets import PlannedAffiliate, Target, Targets, Wishes
+from control_plane.neurocaas_import.targets import ImportChoices, PlannedAffiliate, Target, Targets
 
 ROWS_PER_QUERY = 500
 
 
 @dataclass
 class PlannedProfile:
-    """A profile with its affiliates."""
+    """A profile with the plans of its affiliates."""
 
     profile: Profile
     affiliates: list[PlannedAffiliate]
     region: str = ""
 
     def entries(self) -> list[Entry]:
-        """Every entry, the profile's own first."""
-        below = [[one.entry, *one.entries()] for one in self.affiliates]
+        """Return every entry, the profile's own first."""
+        below = [[affiliate.entry, *affiliate.entries()] for affiliate in self.affiliates]
         return [self.profile.entry, *(entry for entries in below for entry in entries)]
 
 
 @dataclass
-class Plan:
-    """All of an import."""
+class ImportPlan:
+    """The plan of a whole import."""
 
     profiles: list[PlannedProfile]
     targets: list[Target]
@@ -54,57 +54,61 @@ class Plan:
     remarks: list[str]
 
 
-def make_plan(profiles: list[Profile], wishes: Wishes) -> Plan:
-    """Work out what becomes of every entry of these profiles."""
-    pipelines = Pipelines(wishes.pipelines, creates=wishes.creates_analyses)
-    planned = [_planned(profile, wishes, pipelines) for profile in profiles]
-    affiliates = [one for profile in planned for one in profile.affiliates]
-    targets = Targets(wishes)
-    targets.assign([one for one in affiliates if not one.entry.is_refused])
+def make_plan(profiles: list[Profile], choices: ImportChoices) -> ImportPlan:
+    """Decide the fate of every entry of these profiles."""
+    pipelines = Pipelines(choices.pipelines, creates=choices.creates_analyses)
+    planned = [_plan_profile(profile, choices, pipelines) for profile in profiles]
+    affiliates = [affiliate for profile in planned for affiliate in profile.affiliates]
+    targets = Targets(choices)
+    targets.assign([affiliate for affiliate in affiliates if not affiliate.entry.is_refused])
     _settle_people(affiliates)
     _settle_uses(affiliates, pipelines)
-    for one in affiliates:
-        _settle_group(one)
+    for affiliate in affiliates:
+        _settle_group(affiliate)
     for profile in planned:
-        _finish(profile)
-    unused = [f"--group={shown(key)}" for key in wishes.groups if key not in targets.used_wishes]
-    unused += [f"--pipeline={shown(key)}" for key in wishes.pipelines if key not in pipelines.used_wishes]
+        _finish_profile(profile)
+    unused = [f"--group={shown(key)}" for key in choices.groups if key not in targets.used_choices]
+    unused += [f"--pipeline={shown(key)}" for key in choices.pipelines if key not in pipelines.used_choices]
     remarks = [f"Nothing that is read here has the name in {option}=…" for option in unused]
-    return Plan(planned, targets.all, pipelines, [*filter(None, [pipelines.remark_on_patterns()]), *remarks])
+    return ImportPlan(planned, targets.all, pipelines, [*filter(None, [pipelines.remark_on_patterns()]), *remarks])
 
 
-def _planned(profile: Profile, wishes: Wishes, pipelines: Pipelines) -> PlannedProfile:
+def _plan_profile(profile: Profile, choices: ImportChoices, pipelines: Pipelines) -> PlannedProfile:
     if profile.document is None:
         return PlannedProfile(profile, [])
-    found = find_affiliates(profile)
-    return PlannedProfile(profile, [_affiliate(one, wishes, pipelines) for one in found], region_of(profile.document))
+    affiliates = find_affiliates(profile)
+    return PlannedProfile(
+        profile, [_plan_affiliate(affiliate, choices, pipelines) for affiliate in affiliates], region_of(profile.document)
+    )
 
 
-def _affiliate(found: Affiliate, wishes: Wishes, pipelines: Pipelines) -> PlannedAffiliate:
-    planned = PlannedAffiliate(found.entry)
-    if found.entry.is_refused and not found.fields:
+def _plan_affiliate(affiliate: Affiliate, choices: ImportChoices, pipelines: Pipelines) -> PlannedAffiliate:
+    planned = PlannedAffiliate(affiliate.entry)
+    if affiliate.entry.is_refused and not affiliate.fields:
         return planned
-    if is_template(found.fields):
-        found.entry.refuse("This is the template that nobody filled in. Nothing is lost by leaving it out.")
+    if is_template(affiliate.fields):
+        affiliate.entry.refuse("This is the template that nobody filled in. Nothing is lost by leaving it out.")
         return planned
-    planned.raw_name = found.fields.get("AffiliateName")
-    planned.people = find_people(found.fields, found.entry, planned.old_name, wishes.book)
-    planned.uses = pipelines.find(found.fields.get("Pipelines"), found.entry)
+    planned.raw_name = affiliate.fields.get("AffiliateName")
+    planned.people = find_people(affiliate.fields, affiliate.entry, planned.old_name, choices.book)
+    planned.uses = pipelines.find(affiliate.fields.get("Pipelines"), affiliate.entry)
     return planned
 
 
 def _settle_people(affiliates: list[PlannedAffiliate]) -> None:
-    with_target = [one for one in affiliates if one.target]
-    wanted = {person.email for one in with_target for person in one.people if person.email}
-    inactive = _found(wanted, lambda some: User.objects.filter(email__in=some, is_active=False).values_list("email", flat=True))
-    groups = {one.target.group.pk for one in with_target if one.target and one.target.group}
+    with_target = [affiliate for affiliate in affiliates if affiliate.target]
+    wanted = {person.email for affiliate in with_target for person in affiliate.people if person.email}
+    inactive = _query_in_chunks(
+        wanted, lambda emails: User.objects.filter(email__in=emails, is_active=False).values_list("email", flat=True)
+    )
+    groups = {affiliate.target.group.pk for affiliate in with_target if affiliate.target and affiliate.target.group}
     there: dict[tuple[int, str], bool] = {}
     memberships = Membership.objects.filter(group__in=groups).values_list("group", "user__email", "removed_generation")
     for group, email, removed in memberships:
         there[group, email] = there.get((group, email), False) or removed is None
-    for one in with_target:
-        for person in one.people:
-            _settle_person(person, one.target, inactive, there)  # type: ignore[arg-type]
+    for affiliate in with_target:
+        for person in affiliate.people:
+            _settle_person(person, affiliate.target, inactive, there)  # type: ignore[arg-type]
 
 
 def _settle_person(person: Person, target: Target, inactive: set[str], there: dict[tuple[int, str], bool]) -> None:
@@ -119,7 +123,7 @@ def _settle_person(person: Person, target: Target, inactive: set[str], there: di
         return
     membership = there.get((target.group.pk, person.email)) if target.group else None
     if membership:
-        entry.found()
+        entry.mark_present()
     elif membership is False:
         entry.refuse(
             f"{person.email} was in this group, and the access was taken away since. If it is to come back: "
@@ -135,55 +139,59 @@ def _settle_person(person: Person, target: Target, inactive: set[str], there: di
 
 
 def _settle_uses(affiliates: list[PlannedAffiliate], pipelines: Pipelines) -> None:
-    granted = pipelines.granted([one.target.group.pk for one in affiliates if one.target and one.target.group])
-    for one in affiliates:
-        for use in one.uses if one.target else []:
-            pipelines.settle(use, granted.get(one.target.group.pk, {}) if one.target and one.target.group else {})
-            if use.entry.is_refused or use.slug is None or use.entry.fate == Fate.THERE or one.target is None:
+    granted = pipelines.granted(
+        [affiliate.target.group.pk for affiliate in affiliates if affiliate.target and affiliate.target.group]
+    )
+    for affiliate in affiliates:
+        for use in affiliate.uses if affiliate.target else []:
+            pipelines.settle(use, granted.get(affiliate.target.group.pk, {}) if affiliate.target and affiliate.target.group else {})
+            if use.entry.is_refused or use.slug is None or use.entry.fate == Fate.THERE or affiliate.target is None:
                 continue
-            first = one.target.uses.setdefault(use.slug, use)
+            first = affiliate.target.uses.setdefault(use.slug, use)
             if first is not use:
                 first.others.append(use.entry)
                 use.entry.mend("It is given more than once for this group; it is granted once.")
 
 
-def _settle_group(one: PlannedAffiliate) -> None:
-    if one.target is None:
+def _settle_group(affiliate: PlannedAffiliate) -> None:
+    if affiliate.target is None:
         return
-    if not one.target.is_new:
-        one.entry.found()
-    elif not one.target.users and not one.target.uses:
-        one.entry.refuse("Nobody and nothing of it can be taken, so that it is not made. Mend its entries, then run this again.")
+    if not affiliate.target.is_new:
+        affiliate.entry.mark_present()
+    elif not affiliate.target.users and not affiliate.target.uses:
+        affiliate.entry.refuse(
+            "Nobody and nothing of it can be taken, so that it is not made. Mend its entries, then run this again."
+        )
 
 
-def _finish(planned: PlannedProfile) -> None:
-    for one in planned.affiliates:
-        if one.entry.is_refused:
-            for entry in one.entries():
+def _finish_profile(planned: PlannedProfile) -> None:
+    for affiliate in planned.affiliates:
+        if affiliate.entry.is_refused:
+            for entry in affiliate.entries():
                 if not entry.is_refused:
                     entry.refuse("The group is refused, see there; with it this is.")
             continue
-        if one.target is not None:
-            taken = [use for use in one.uses if not use.entry.is_refused]
-            commands = (copy_command(one.old_name, one.target.slug, use, planned.region) for use in taken)
-            one.copies = [command for command in dict.fromkeys(commands) if command]
+        if affiliate.target is not None:
+            taken = [use for use in affiliate.uses if not use.entry.is_refused]
+            commands = (copy_command(affiliate.old_name, affiliate.target.slug, use, planned.region) for use in taken)
+            affiliate.copies = [command for command in dict.fromkeys(commands) if command]
     settle_profile(planned)
 
 
 def settle_profile(planned: PlannedProfile) -> None:
-    """What becomes of a profile follows from what becomes of its entries."""
+    """Decide the fate of a profile from that of its entries."""
     entry, below = planned.profile.entry, planned.entries()[1:]
     if entry.is_refused or not below:
         return
-    if all(one.is_refused for one in below):
+    if all(below_entry.is_refused for below_entry in below):
         entry.refuse("Nothing of it can be taken; each entry says why.")
         return
-    if all(one.fate in (Fate.THERE, Fate.REFUSED) for one in below):
-        entry.found()
+    if all(below_entry.fate in (Fate.THERE, Fate.REFUSED) for below_entry in below):
+        entry.mark_present()
 
 
-def _found(wanted: Iterable[str], query: Callable[[list[str]], Iterable[str]]) -> set[str]:
-    everything, found = sorted(wanted), set[str]()
+def _query_in_chunks(wanted: Iterable[str], query: Callable[[list[str]], Iterable[str]]) -> set[str]:
+    everything, matching = sorted(wanted), set[str]()
     for start in range(0, len(everything), ROWS_PER_QUERY):
-        found.update(query(everything[start : start + ROWS_PER_QUERY]))
-    return found
+        matching.update(query(everything[start : start + ROWS_PER_QUERY]))
+    return matching

@@ -1,6 +1,6 @@
-"""From the disk to a document: finds the predecessor's profiles and reads them, whatever lies there.
+"""Reading of the predecessor's profiles from the disk, robust against any content.
 
-What is decided here:
+Rules:
 - A folder holds `user_config_template.json`; its name is the predecessor's stack. If it does not, but folders in it do, those
   are read. A file may be given instead of its folder. The same file given twice is read once.
 - A link that was given is followed. A profile that is a link out of its folder is refused: nobody named what lies there.
@@ -20,20 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.neurocaas_import.entries import Entry, shown
 
 FILE_NAME = "user_config_template.json"
 MAX_BYTES = 10_000_000
-# Python refuses to read longer numbers; nothing in a profile is one.
+# Python refuses much longer integers; profiles contain none of this length.
 MAX_DIGITS = 18
 MAX_NAMED = 5
-MAX_SHOWN_PATH = 300
+MAX_PATH_CHARACTERS = 300
 
 
 @dataclass
 class Profile:
-    """One file that was found, or what was found in its place. `document` is None where it is refused."""
+    """A profile's file, or what was found in its place. `document` is None if it is refused."""
 
     path: str
     stack: str
@@ -42,8 +42,8 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A file that a path stands for: with what is to be said of it, or with why it is refused."""
+class _ProfileFile:
+    """A file that a path stands for, with a note or the reason for its refusal."""
 
     path: Path
     is_named: bool = False
@@ -52,28 +52,28 @@ class _Place:
 
 
 def read_profiles(paths: Sequence[str]) -> list[Profile]:
-    """Every profile at these paths, in their order, each read or refused."""
+    """Return every profile at these paths, in their order, each read or refused."""
     profiles, seen = [], set[str]()
-    for place in (place for given in paths for place in _places(Path(given))):
-        stack = shown(place.path.absolute().parent.name or "/")
-        profile = Profile(shown(str(place.path), MAX_SHOWN_PATH), stack, Entry("profile", stack))
+    for profile_file in (profile_file for given in paths for profile_file in _profile_files(Path(given))):
+        stack = shown(profile_file.path.absolute().parent.name or "/")
+        profile = Profile(shown(str(profile_file.path), MAX_PATH_CHARACTERS), stack, Entry("profile", stack))
         profiles.append(profile)
-        if place.note:
-            profile.entry.mend(place.note)
-        real = os.path.realpath(place.path) if not place.refusal else ""
-        if place.refusal:
-            profile.entry.refuse(place.refusal)
+        if profile_file.note:
+            profile.entry.mend(profile_file.note)
+        real = os.path.realpath(profile_file.path) if not profile_file.refusal else ""
+        if profile_file.refusal:
+            profile.entry.refuse(profile_file.refusal)
         elif real in seen:
             profile.entry.refuse("This file was given before, under this or another name; it is read once.")
         else:
-            _read(place, profile)
+            _read_file(profile_file, profile)
             if not profile.entry.is_refused:
                 seen.add(real)
     return profiles
 
 
 def parse(data: bytes, entry: Entry) -> Any:
-    """The document in a file's bytes; None if it is refused, which the entry says."""
+    """Return the document in a file's bytes; None if it is refused in the entry."""
     text = _decode(data, entry)
     if text is None:
         return None
@@ -94,49 +94,49 @@ def parse(data: bytes, entry: Entry) -> Any:
         entry.refuse("The file nests lists or mappings too deeply to be a profile. Write it anew, as a profile that is read.")
         return None
     except ValueError as error:
-        entry.refuse(_broken(text, error))
+        entry.refuse(_describe_json_error(text, error))
         return None
     if doubled:
-        entry.mend(f"Keys given more than once, of which the last counts: {_some(doubled)}.")
+        entry.mend(f"Keys given more than once, of which the last counts: {_list_some(doubled)}.")
     if odd:
-        entry.mend(f"{_some(odd)} counts as nothing.")
+        entry.mend(f"{_list_some(odd)} counts as nothing.")
     if document is None:
         entry.refuse("The file holds nothing but null.")
     return document
 
 
-def _places(given: Path) -> Iterator[_Place]:
+def _profile_files(given: Path) -> Iterator[_ProfileFile]:
     try:
         mode = given.stat().st_mode
         if stat.S_ISDIR(mode):
             yield from _in_folder(given)
         elif stat.S_ISREG(mode):
-            yield _Place(
+            yield _ProfileFile(
                 given, is_named=True, note="" if given.name == FILE_NAME else f"A file of another name than {FILE_NAME} was given."
             )
         else:
-            yield _Place(given, refusal=f"This is neither a folder nor a plain file. Give the folder that holds {FILE_NAME}.")
+            yield _ProfileFile(given, refusal=f"This is neither a folder nor a plain file. Give the folder that holds {FILE_NAME}.")
     except (OSError, ValueError) as error:
-        yield _Place(given, refusal=f"{_reason(error)}. Give the folder that holds {FILE_NAME}.")
+        yield _ProfileFile(given, refusal=f"{_reason(error)}. Give the folder that holds {FILE_NAME}.")
 
 
-def _in_folder(folder: Path) -> Iterator[_Place]:
+def _in_folder(folder: Path) -> Iterator[_ProfileFile]:
     direct = folder / FILE_NAME
     if _is_there(direct):
-        yield _Place(direct)
+        yield _ProfileFile(direct)
         return
-    inner = [one / FILE_NAME for one in sorted(folder.iterdir()) if one.is_dir()]
-    found = [path for path in inner if _is_there(path)]
-    yield from map(_Place, found)
-    if not found:
+    inner = [inner / FILE_NAME for inner in sorted(folder.iterdir()) if inner.is_dir()]
+    files = [path for path in inner if _is_there(path)]
+    yield from map(_ProfileFile, files)
+    if not files:
         refusal = f"There is no {FILE_NAME} in this folder, nor in a folder within it. Give the folder that holds it."
-        yield _Place(direct, refusal=refusal)
+        yield _ProfileFile(direct, refusal=refusal)
 
 
-def _read(place: _Place, profile: Profile) -> None:
-    path = place.path
+def _read_file(profile_file: _ProfileFile, profile: Profile) -> None:
+    path = profile_file.path
     try:
-        if not place.is_named and path.is_symlink() and not _stays_inside(path):
+        if not profile_file.is_named and path.is_symlink() and not _stays_inside(path):
             profile.entry.refuse("The file is a link out of its folder. Give what it points to, if that is meant.")
             return
         if not stat.S_ISREG(path.stat().st_mode):
@@ -148,7 +148,7 @@ def _read(place: _Place, profile: Profile) -> None:
         profile.entry.refuse(f"{_reason(error)}. See to it that the file can be read, then run this again.")
         return
     if len(data) > MAX_BYTES:
-        profile.entry.refuse(f"The file has more than {in_words(MAX_BYTES)}, which no profile has. Give the right one.")
+        profile.entry.refuse(f"The file has more than {format_size(MAX_BYTES)}, which no profile has. Give the right one.")
         return
     profile.document = parse(data, profile.entry)
 
@@ -171,7 +171,7 @@ def _decode(data: bytes, entry: Entry) -> str | None:
         return None
 
 
-def _broken(text: str, error: ValueError) -> str:
+def _describe_json_error(text: str, error: ValueError) -> str:
     where = f" in line {error.lineno}, column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
     cut = " It holds null bytes, as a file does that was cut off or is not text." if "\0" in text else ""
     return f"The file is not JSON{where}.{cut} Correct it there, then run this again."
@@ -188,14 +188,14 @@ def _mapping(pairs: list[tuple[str, Any]], doubled: list[str]) -> dict[str, Any]
     return mapping
 
 
-def _some(words: Sequence[str]) -> str:
+def _list_some(words: Sequence[str]) -> str:
     different = list(dict.fromkeys(shown(word, 40) for word in words))
     more = f" and {len(different) - MAX_NAMED} more" if len(different) > MAX_NAMED else ""
     return ", ".join(different[:MAX_NAMED]) + more
 
 
 def _is_there(path: Path) -> bool:
-    """Whether the name is there, whatever it leads to."""
+    """Check whether the path exists, also as a broken link."""
     return path.is_symlink() or path.exists()
 
 

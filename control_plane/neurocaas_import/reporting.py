@@ -1,4 +1,4 @@
-"""An import's report: as text for a person, as JSON for a program, and as a file with a row for each entry."""
+"""Report of an import: as text for people, as JSON for programs, and as a file with a row for each entry."""
 
 import csv
 import io
@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from control_plane.access.rosters.services.cells import write_cell
-from control_plane.neurocaas_import.applying import Done
+from control_plane.neurocaas_import.applying import StartedDeployments
 from control_plane.neurocaas_import.entries import Entry, Fate, ImportRefused, shown
-from control_plane.neurocaas_import.planning import Plan, PlannedProfile
+from control_plane.neurocaas_import.planning import ImportPlan, PlannedProfile
 from control_plane.neurocaas_import.targets import PlannedAffiliate
 
 COLUMNS = ("profile", "affiliate", "kind", "entry", "fate", "becomes", "why")
@@ -21,8 +21,8 @@ ADOPT_FIRST = "People's keys of before do not work here. To keep them, adopt the
 NO_MANAGERS = "The predecessor knew no managers: make one in each group by `manage.py member manager <slug> <address>`."
 
 
-def as_text(plan: Plan, done: Done | None) -> str:
-    """The report for a person."""
+def as_text(plan: ImportPlan, done: StartedDeployments | None) -> str:
+    """Return the report as text."""
     lines = [f"{NOT_DONE}\n{ADOPT_FIRST}" if done is None else "Done; what AWS still does, `manage.py deployment list` shows."]
     lines += [*plan.remarks, ""]
     for planned in plan.profiles:
@@ -33,8 +33,8 @@ def as_text(plan: Plan, done: Done | None) -> str:
     return "\n".join(lines)
 
 
-def as_dict(plan: Plan, done: Done | None) -> dict[str, Any]:
-    """The report for a program."""
+def as_dict(plan: ImportPlan, done: StartedDeployments | None) -> dict[str, Any]:
+    """Return the report as JSON."""
     return {
         "applied": done is not None,
         "remarks": plan.remarks,
@@ -43,14 +43,14 @@ def as_dict(plan: Plan, done: Done | None) -> dict[str, Any]:
             | {
                 "path": planned.profile.path,
                 "affiliates": [
-                    _entry(one.entry)
+                    _entry(affiliate.entry)
                     | {
-                        "people": [_entry(person.entry) for person in one.people if person.entry.kind == "person"],
-                        "addresses": [_entry(person.entry) for person in one.people if person.entry.kind == "address"],
-                        "analyses": [_entry(use.entry) for use in one.uses],
-                        "copies": one.copies,
+                        "people": [_entry(person.entry) for person in affiliate.people if person.entry.kind == "person"],
+                        "addresses": [_entry(person.entry) for person in affiliate.people if person.entry.kind == "address"],
+                        "analyses": [_entry(use.entry) for use in affiliate.uses],
+                        "copies": affiliate.copies,
                     }
-                    for one in planned.affiliates
+                    for affiliate in planned.affiliates
                 ],
             }
             for planned in plan.profiles
@@ -60,26 +60,26 @@ def as_dict(plan: Plan, done: Done | None) -> dict[str, Any]:
     }
 
 
-def rows(plan: Plan) -> Iterator[tuple[str, ...]]:
-    """A row for each entry, in the order of COLUMNS."""
+def rows(plan: ImportPlan) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each entry, in the order of COLUMNS."""
     for planned in plan.profiles:
         path = planned.profile.path
         yield _row(path, "", planned.profile.entry)
-        for one in planned.affiliates:
-            for entry in (one.entry, *one.entries()):
-                yield _row(path, one.entry.name, entry)
+        for affiliate in planned.affiliates:
+            for entry in (affiliate.entry, *affiliate.entries()):
+                yield _row(path, affiliate.entry.name, entry)
 
 
 def check_report_path(path: str) -> None:
-    """Refuse a report whose form the name does not say, or that has no folder. Raises ImportRefused."""
+    """Check the suffix and the folder of the report's path. Raises ImportRefused."""
     if Path(path).suffix.lower() not in (".csv", ".json"):
         raise ImportRefused(f"{shown(path)} ends neither in .csv nor in .json. Nothing was changed; give the report such a name.")
     if not Path(path).absolute().parent.is_dir() or Path(path).is_dir():
         raise ImportRefused(f"{shown(path)} cannot be written: its folder is not there. Nothing was changed; make it first.")
 
 
-def write_report(path: str, plan: Plan, done: Done | None) -> None:
-    """Write the report, readable by its owner alone: it holds addresses. One of that name is replaced. Raises ImportRefused."""
+def write_report(path: str, plan: ImportPlan, done: StartedDeployments | None) -> None:
+    """Write the report, readable by its owner alone: it holds addresses. Replaces an existing file. Raises ImportRefused."""
     if Path(path).suffix.lower() == ".json":
         text = json.dumps(as_dict(plan, done), indent=2, ensure_ascii=False) + "\n"
     else:
@@ -105,19 +105,19 @@ def _profile_lines(planned: PlannedProfile) -> Iterator[str]:
     but = f", but for {refused} refused in it" if refused and not profile.entry.is_refused else ""
     yield f"{profile.stack} ({profile.path}): {profile.entry.fate}{but}"
     yield from _notes(profile.entry, 2)
-    for one in planned.affiliates:
-        yield from _affiliate_lines(one)
+    for affiliate in planned.affiliates:
+        yield from _affiliate_lines(affiliate)
 
 
-def _affiliate_lines(one: PlannedAffiliate) -> Iterator[str]:
-    yield _line(one.entry, 2)
-    yield from _notes(one.entry, 4)
-    for entry in one.entries():
+def _affiliate_lines(affiliate: PlannedAffiliate) -> Iterator[str]:
+    yield _line(affiliate.entry, 2)
+    yield from _notes(affiliate.entry, 4)
+    for entry in affiliate.entries():
         yield _line(entry, 4)
         yield from _notes(entry, 6)
-    if one.copies:
+    if affiliate.copies:
         yield "    Its data lies at its old place. To copy it (nothing is deleted, and it may be run again):"
-        yield from (f"      {command}" for command in one.copies)
+        yield from (f"      {command}" for command in affiliate.copies)
 
 
 def _line(entry: Entry, indent: int) -> str:
@@ -129,12 +129,12 @@ def _notes(entry: Entry, indent: int) -> Iterator[str]:
     yield from (f"{' ' * indent}- {note}" for note in entry.notes)
 
 
-def _totals(plan: Plan) -> dict[str, dict[str, int]]:
+def _totals(plan: ImportPlan) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for planned in plan.profiles:
         for entry in planned.entries():
             counts.setdefault(entry.kind, Counter())[entry.fate.value] += 1
-    return {kind: dict(found) for kind, found in counts.items()}
+    return {kind: dict(fates) for kind, fates in counts.items()}
 
 
 def _counted(counts: dict[str, int]) -> str:

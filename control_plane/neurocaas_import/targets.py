@@ -1,4 +1,4 @@
-"""Which group each affiliate becomes; the decisions are in `planning`."""
+"""Assignment of affiliates to groups; the rules are in `planning`."""
 
 import shlex
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from control_plane.accounts.validation import fold_name
 from control_plane.deployments.models import Stack
 from control_plane.neurocaas_import.addresses import AddressBook
 from control_plane.neurocaas_import.entries import Entry, shown
-from control_plane.neurocaas_import.normalising import group_name, is_readable, numbered
+from control_plane.neurocaas_import.normalising import group_name, is_readable, with_number
 from control_plane.neurocaas_import.people import Person
 from control_plane.neurocaas_import.pipelines import Use
 from stacks.manifest import names
@@ -20,7 +20,7 @@ from stacks.manifest import names
 
 @dataclass
 class Target:
-    """A group that affiliates become: one that is there, or one to make."""
+    """A group that affiliates become, existing or new."""
 
     slug: str
     name: str
@@ -30,13 +30,13 @@ class Target:
 
     @property
     def is_new(self) -> bool:
-        """Whether it has to be made."""
+        """True if it has to be created."""
         return self.group is None
 
 
 @dataclass
 class PlannedAffiliate:
-    """An affiliate with what becomes of everything in it."""
+    """An affiliate with its target, people, analyses and copy commands."""
 
     entry: Entry
     raw_name: Any = None
@@ -47,17 +47,17 @@ class PlannedAffiliate:
 
     @property
     def old_name(self) -> str:
-        """The AffiliateName as it stood, which names the group's folders."""
+        """The unchanged AffiliateName, which is the name of the group's old folders."""
         return "" if isinstance(self.raw_name, bool | None) or not isinstance(self.raw_name, str | int) else str(self.raw_name)
 
     def entries(self) -> list[Entry]:
-        """All entries below its own."""
+        """Return all entries below its own."""
         return [person.entry for person in self.people] + [use.entry for use in self.uses]
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the person said with the command: slugs by folded AffiliateName, analyses by pipeline, and addresses."""
+class ImportChoices:
+    """The operator's options: slugs by folded AffiliateName, analyses by pipeline, and addresses."""
 
     groups: Mapping[str, str] = field(default_factory=dict)
     pipelines: Mapping[str, str] = field(default_factory=dict)
@@ -66,111 +66,111 @@ class Wishes:
 
 
 class Targets:
-    """Which group each affiliate becomes."""
+    """Existing and planned groups, and the assignment of affiliates to them."""
 
-    def __init__(self, wishes: Wishes) -> None:
-        self._wishes = wishes
+    def __init__(self, choices: ImportChoices) -> None:
+        self._choices = choices
         self.all: list[Target] = []
         self._by_name: dict[str, Target] = {}
         self._by_slug: dict[str, Target] = {}
         groups = list(Group.objects.select_related("stack"))
         self._groups_by_name = {group.folded_name: group for group in groups}
         self._groups_by_slug = {group.slug: group for group in groups}
-        self._looks = {key: group.slug for group in groups for key in confusables.keys(group.name)}
-        # Of each slug that several names make, the last number that was given out.
+        self._lookalikes = {key: group.slug for group in groups for key in confusables.lookalike_keys(group.name)}
+        # For slugs that several names share, the last number that was appended.
         self._numbers: dict[str, int] = {}
-        self.used_wishes = set[str]()
+        self.used_choices = set[str]()
         self._stacks = set(Stack.objects.values_list("name", flat=True))
 
     def assign(self, affiliates: list[PlannedAffiliate]) -> None:
-        """Give each affiliate its group, or refuse it. Those that are there come first, so that no order of files changes slugs."""
+        """Assign each affiliate its group, or refuse it. Existing groups come first, so that no order of files changes slugs."""
         waiting = []
-        for one in affiliates:
-            name = group_name(one.raw_name, one.entry)
+        for affiliate in affiliates:
+            name = group_name(affiliate.raw_name, affiliate.entry)
             if name is None:
                 continue
-            if not self._by_wish(one, name) and not one.entry.is_refused and not self._there(one, name):
-                waiting.append((one, name))
-        for one, name in waiting:
-            if not one.entry.is_refused:
-                self._new(one, name)
+            if not self._by_choice(affiliate, name) and not affiliate.entry.is_refused and not self._join_existing(affiliate, name):
+                waiting.append((affiliate, name))
+        for affiliate, name in waiting:
+            if not affiliate.entry.is_refused:
+                self._create(affiliate, name)
 
-    def _by_wish(self, one: PlannedAffiliate, name: str) -> bool:
-        wanted = {fold_name(one.old_name), fold_name(shown(one.old_name)), fold_name(name)}
-        key = next((key for key in self._wishes.groups if key in wanted), None)
+    def _by_choice(self, affiliate: PlannedAffiliate, name: str) -> bool:
+        wanted = {fold_name(affiliate.old_name), fold_name(shown(affiliate.old_name)), fold_name(name)}
+        key = next((key for key in self._choices.groups if key in wanted), None)
         if key is None:
             return False
-        self.used_wishes.add(key)
-        slug = self._wishes.groups[key]
-        one.entry.mend(f"The slug {slug} is from --group.")
+        self.used_choices.add(key)
+        slug = self._choices.groups[key]
+        affiliate.entry.mend(f"The slug {slug} is from --group.")
         if slug in self._by_slug or slug in self._groups_by_slug:
-            self._join(one, self._known(self._groups_by_slug.get(slug), self._by_slug.get(slug)))
+            self._join(affiliate, self._target_of(self._groups_by_slug.get(slug), self._by_slug.get(slug)))
         else:
-            self._make(one, slug, name if is_readable(name) else slug)
+            self._make(affiliate, slug, name if is_readable(name) else slug)
         return True
 
-    def _there(self, one: PlannedAffiliate, name: str) -> bool:
+    def _join_existing(self, affiliate: PlannedAffiliate, name: str) -> bool:
         group, target = self._groups_by_name.get(fold_name(name)), self._by_name.get(fold_name(name))
         if group is None and target is None:
             return False
-        self._join(one, self._known(group, target))
+        self._join(affiliate, self._target_of(group, target))
         return True
 
-    def _new(self, one: PlannedAffiliate, name: str) -> None:
-        if self._there(one, name):
+    def _create(self, affiliate: PlannedAffiliate, name: str) -> None:
+        if self._join_existing(affiliate, name):
             return
         slug = make_slug(name)
-        advice = f"Choose a slug by {_wish(one, 'slug')}."
+        advice = f"Choose a slug by {_group_option(affiliate, 'slug')}."
         if not slug:
-            one.entry.refuse(f"The name holds no letter or digit that a slug can be made of. {advice}")
+            affiliate.entry.refuse(f"The name holds no letter or digit that a slug can be made of. {advice}")
         elif not is_readable(name):
-            one.entry.refuse(f"The name mixes letters of several scripts that look alike. {advice}")
+            affiliate.entry.refuse(f"The name mixes letters of several scripts that look alike. {advice}")
         elif slug in self._groups_by_slug and slug not in self._by_slug:
             other = self._groups_by_slug[slug]
-            one.entry.refuse(
+            affiliate.entry.refuse(
                 f"The slug {slug} is that of the group {other.name!r}. If they are one, say so by "
-                f"{_wish(one, slug)}; if not, give this one another slug there."
+                f"{_group_option(affiliate, slug)}; if not, give this one another slug there."
             )
         else:
-            self._make(one, self._free(slug, one.entry), name)
+            self._make(affiliate, self._free_slug(slug, affiliate.entry), name)
 
-    def _free(self, slug: str, entry: Entry) -> str:
+    def _free_slug(self, slug: str, entry: Entry) -> str:
         number, free = self._numbers.get(slug, 1), slug
         while free in self._by_slug or free in self._groups_by_slug:
             number += 1
-            free = numbered(slug, number)
+            free = with_number(slug, number)
         self._numbers[slug] = number
         if free != slug:
             entry.mend(f"Another group has the slug {slug}, so that this one gets a number.")
         return free
 
-    def _make(self, one: PlannedAffiliate, slug: str, name: str) -> None:
+    def _make(self, affiliate: PlannedAffiliate, slug: str, name: str) -> None:
         if names.group_stack(slug) in self._stacks:
-            one.entry.refuse(f"The slug {slug} was used before, and is not used again. Choose another by --group.")
+            affiliate.entry.refuse(f"The slug {slug} was used before, and is not used again. Choose another by --group.")
             return
         if other := self._groups_by_name.get(fold_name(name)) or self._by_name.get(fold_name(name)):
-            one.entry.refuse(f"The group {other.slug!r} is called {name!r}. Leave --group out, or give it that slug.")
+            affiliate.entry.refuse(f"The group {other.slug!r} is called {name!r}. Leave --group out, or give it that slug.")
             return
-        if looks_like := next((self._looks[key] for key in confusables.keys(name) if key in self._looks), None):
-            one.entry.refuse(
-                f"The name {shown(name)!r} looks like that of the group {looks_like!r}. If they are one, say so by "
-                f"{_wish(one, looks_like)}."
+        if lookalike := next((self._lookalikes[key] for key in confusables.lookalike_keys(name) if key in self._lookalikes), None):
+            affiliate.entry.refuse(
+                f"The name {shown(name)!r} looks like that of the group {lookalike!r}. If they are one, say so by "
+                f"{_group_option(affiliate, lookalike)}."
             )
             return
         target = Target(slug, name)
-        if slug != one.old_name:
-            one.entry.mend(
+        if slug != affiliate.old_name:
+            affiliate.entry.mend(
                 f"Its slug is {slug}, which names it on AWS and cannot be changed later; people go on calling it {shown(name)!r}. "
-                f"Another slug: {_wish(one, 'slug')}."
+                f"Another slug: {_group_option(affiliate, 'slug')}."
             )
-        self._join(one, target)
+        self._join(affiliate, target)
 
-    def _known(self, group: Group | None, target: Target | None) -> Target:
+    def _target_of(self, group: Group | None, target: Target | None) -> Target:
         return target or Target(group.slug, group.name, group)  # type: ignore[union-attr]
 
-    def _join(self, one: PlannedAffiliate, target: Target) -> None:
+    def _join(self, affiliate: PlannedAffiliate, target: Target) -> None:
         if target.group is not None and target.group.retired_at is not None:
-            one.entry.refuse(
+            affiliate.entry.refuse(
                 f"The group {target.slug} of this name is retired. If its people are to come back, add them elsewhere."
             )
             return
@@ -178,12 +178,12 @@ class Targets:
             self.all.append(target)
             self._by_slug[target.slug] = target
         elif target.is_new:
-            one.entry.mend("The name is given more than once; it is one group.")
+            affiliate.entry.mend("The name is given more than once; it is one group.")
         self._by_name[fold_name(target.name)] = target
-        self._looks |= dict.fromkeys(confusables.keys(target.name), target.slug)
-        one.target, one.entry.becomes = target, target.slug
+        self._lookalikes |= dict.fromkeys(confusables.lookalike_keys(target.name), target.slug)
+        affiliate.target, affiliate.entry.becomes = target, target.slug
 
 
-def _wish(one: PlannedAffiliate, slug: str) -> str:
-    """What to type; with the sign of equality, because a name may begin with a hyphen."""
-    return f"--group={shlex.quote(f'{shown(one.old_name)}={slug}')}"
+def _group_option(affiliate: PlannedAffiliate, slug: str) -> str:
+    """Return the option to type; with an equals sign, because a name may begin with a hyphen."""
+    return f"--group={shlex.quote(f'{shown(affiliate.old_name)}={slug}')}"

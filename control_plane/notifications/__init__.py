@@ -1,5 +1,5 @@
-"""The outbox: e-mails and webhook calls, each a row that is tried until it is taken.
+"""The outbox: e-mails and webhook calls, each a row that is retried until it is delivered.
 
-Knows neither people nor groups: who announces something composes its words and names the addresses. May import the audit trail,
+Knows neither people nor groups: the announcing app composes the text and names the recipients. May import the audit trail,
 settings and errors alone.
 """

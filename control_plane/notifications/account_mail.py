@@ -1,6 +1,6 @@
-"""E-mails about an account. Their links open it, so that what they say lies in the database encrypted, and no longer than needed.
+"""E-mails about an account. Their links give access to it, so their text is stored encrypted, and no longer than needed.
 
-Who has SECRET_KEY and the database can make such links anyway; who has the database alone, or a backup of it, reads none.
+Somebody with SECRET_KEY and the database can make such links anyway; the database alone, or a backup of it, does not reveal any.
 """
 
 import json
@@ -14,17 +14,17 @@ from control_plane.notifications.messages import Message
 from control_plane.notifications.models import MAX_TRIES, Notice
 
 _PURPOSE = b"cohort account mail"
-# A link to set a password serves for a day: after that there is no use in sending it.
-KEPT = timedelta(days=1)
+# A link to set a password is valid for a day: later there is no point in sending it.
+LIFETIME = timedelta(days=1)
 
 
-def sealed(subject: str, body: str) -> str:
-    """Encrypt what an e-mail says."""
+def seal(subject: str, body: str) -> str:
+    """Encrypt an e-mail's subject and body."""
     return fernet(_PURPOSE).encrypt(json.dumps([subject, body]).encode()).decode()
 
 
-def unsealed(notice: Notice) -> Message:
-    """Read what it says. Raises NotDelivered where that cannot be read any more."""
+def unseal(notice: Notice) -> Message:
+    """Decrypt a notice's subject and body. Raises NotDelivered if SECRET_KEY has changed."""
     try:
         subject, body = json.loads(fernet(_PURPOSE).decrypt(notice.sealed.encode()))
     except InvalidToken as error:
@@ -34,7 +34,7 @@ def unsealed(notice: Notice) -> Message:
     return Message(subject, body)
 
 
-def forget_unsent(now: datetime) -> int:
-    """Give up, and remove the words of, what could not be sent for a day. Returns how many."""
-    old = Notice.objects.unsent().filter(event=Notice.Event.ACCOUNT, created_at__lt=now - KEPT).exclude(sealed="")
+def expire_unsent(now: datetime) -> int:
+    """Give up account e-mails that could not be sent within LIFETIME, and remove their text. Returns their number."""
+    old = Notice.objects.unsent().filter(event=Notice.Event.ACCOUNT, created_at__lt=now - LIFETIME).exclude(sealed="")
     return old.update(sealed="", attempts=MAX_TRIES)

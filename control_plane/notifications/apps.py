@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class NotificationsConfig(AppConfig):
-    """Telling people and other systems how a deployment ended."""
+    """The app of the outbox: e-mails to people, webhook calls to other systems."""
 
     name = "control_plane.notifications"
     verbose_name = "Notifications"

@@ -1,4 +1,4 @@
-"""The two ways out: Django's e-mail, and one signed POST. Each raises NotDelivered, which names no secret."""
+"""The two channels: e-mail by Django, and a signed webhook POST. Each raises NotDelivered, whose message holds no secret."""
 
 import json
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ from control_plane.base.config import config
 from control_plane.base.deadline import Deadline
 from control_plane.base.email_url import LOOPBACK
 
-# For all of it, from connecting to the answer's last header.
+# For the whole exchange, from connecting to the response's last header.
 WEBHOOK_TIMEOUT_SECONDS = 10
 
 
 class NotDelivered(RuntimeError):
-    """The message was not taken. It can be tried again."""
+    """The message was not accepted. It can be retried."""
 
 
 def send_email(*, recipient: str, subject: str, body: str, message_id: str) -> None:
@@ -30,18 +30,18 @@ def send_email(*, recipient: str, subject: str, body: str, message_id: str) -> N
     sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
     headers = {
         "Message-ID": f"<{message_id}@{sender.rpartition('@')[2]}>",
-        # Tells holiday responders not to answer.
+        # Tells auto-responders not to answer.
         "Auto-Submitted": "auto-generated",
     }
     try:
         EmailMessage(subject, body, to=[recipient], headers=headers).send()
-    # A ValueError is an address or a header that no mail may hold.
+    # A ValueError is an invalid address or header.
     except (OSError, ValueError) as error:
         raise NotDelivered(f"The mail server did not take it: {_reason(error)}") from error
 
 
 def send_webhook(document: dict[str, Any]) -> None:
-    """POST a document, signed as standardwebhooks.com says, to WEBHOOK_URL. Any answer but 2xx raises NotDelivered."""
+    """POST a document to WEBHOOK_URL, signed as standardwebhooks.com specifies. Raises NotDelivered unless the status is 2xx."""
     url, secret = config().webhook_url, config().webhook_secret
     if not url or secret is None:
         raise NotDelivered("WEBHOOK_URL is not set any more.")
@@ -58,7 +58,7 @@ def send_webhook(document: dict[str, Any]) -> None:
     try:
         with Deadline(WEBHOOK_TIMEOUT_SECONDS) as deadline:
             _opener(url, deadline).open(request, timeout=WEBHOOK_TIMEOUT_SECONDS).close()
-            # Headers that were cut off are no error to `http.client`.
+            # `http.client` does not raise for truncated headers.
             deadline.check()
     except HTTPError as error:
         error.close()
@@ -68,12 +68,12 @@ def send_webhook(document: dict[str, Any]) -> None:
 
 
 def webhook_host() -> str:
-    """The host that is posted to, for people to see: an address itself may hold a token. Empty without one."""
+    """Return the webhook's host, for display: the URL itself may hold a token. Empty if WEBHOOK_URL is not set."""
     return urlsplit(config().webhook_url).hostname or ""
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """A redirect is an error: what was signed for one host is not for another."""
+    """Redirect handler that follows none: a request signed for one host is not for another."""
 
     def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> None:
         return None
@@ -85,7 +85,7 @@ class _Http(HTTPHandler):
         self._deadline = deadline
 
     def http_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(_within(self._deadline, HTTPConnection), req)
+        return self.do_open(_connection_factory(self._deadline, HTTPConnection), req)
 
 
 class _Https(HTTPSHandler):
@@ -94,11 +94,11 @@ class _Https(HTTPSHandler):
         self._deadline = deadline
 
     def https_open(self, req: Request) -> HTTPResponse:
-        return self.do_open(_within(self._deadline, HTTPSConnection), req)
+        return self.do_open(_connection_factory(self._deadline, HTTPSConnection), req)
 
 
-def _within(deadline: Deadline, kind: type[HTTPConnection]) -> Any:
-    """Make connections of this kind that end with the deadline."""
+def _connection_factory(deadline: Deadline, kind: type[HTTPConnection]) -> Any:
+    """Return a factory of connections of this class that end with the deadline."""
 
     def connection(*args: Any, **more: Any) -> HTTPConnection:
         made = kind(*args, **more)
@@ -109,11 +109,11 @@ def _within(deadline: Deadline, kind: type[HTTPConnection]) -> Any:
 
 
 def _opener(url: str, deadline: Deadline) -> OpenerDirector:
-    # A proxy cannot reach what listens on this machine alone.
-    straight = [ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
-    return build_opener(_NoRedirects, _Http(deadline), _Https(deadline), *straight)
+    # A proxy cannot reach a server that listens on this machine alone.
+    no_proxy = [ProxyHandler({})] if urlsplit(url).hostname in LOOPBACK else []
+    return build_opener(_NoRedirects, _Http(deadline), _Https(deadline), *no_proxy)
 
 
 def _reason(error: Exception) -> str:
-    """In one sentence."""
+    """Return the error in one sentence."""
     return f"{' '.join(str(error).split())[:300].rstrip('.') or type(error).__name__}."

@@ -1,4 +1,4 @@
-"""Delivering: one try of one message at a time, counted before it begins."""
+"""Delivery: one attempt for one message at a time, counted before it begins."""
 
 import logging
 from datetime import timedelta
@@ -6,20 +6,20 @@ from datetime import timedelta
 from django.db.models import F
 from django.utils import timezone
 
-from control_plane.notifications.account_mail import unsealed
+from control_plane.notifications.account_mail import unseal
 from control_plane.notifications.channels import NotDelivered, send_email, send_webhook
-from control_plane.notifications.messages import document, message
+from control_plane.notifications.messages import compose_email, webhook_document
 from control_plane.notifications.models import MAX_TRIES, Notice
 
-# Wait after the first try; doubled after each further one, so that eight tries span about two hours.
+# Wait after the first attempt; doubled after each further one, so that eight attempts span about two hours.
 FIRST_WAIT = timedelta(minutes=1)
 
 logger = logging.getLogger("cohort.notifications")
 
 
 def deliver(notice_id: int, tries: int) -> bool:
-    """Make one try, unless it was made already or `tries` says that this one's turn is over. Returns whether it was taken."""
-    # Counted, and the next one dated, before anything is sent: a worker killed from here on costs one repetition at most.
+    """Make one attempt, unless the notice was sent or its attempts are not `tries` any more. Returns True if it was delivered."""
+    # Counted, and the next one scheduled, before anything is sent: a worker killed from here on causes one repetition at most.
     claimed = Notice.objects.unsent().filter(pk=notice_id, attempts=tries, attempts__lt=MAX_TRIES)
     now = timezone.now()
     if not claimed.update(attempts=F("attempts") + 1, begun_at=now, not_before=now + FIRST_WAIT * 2**tries):
@@ -39,7 +39,7 @@ def deliver(notice_id: int, tries: int) -> bool:
 def _send(notice: Notice) -> None:
     match Notice.Channel(notice.channel):
         case Notice.Channel.EMAIL:
-            text = unsealed(notice) if notice.event == Notice.Event.ACCOUNT else message(notice)
+            text = unseal(notice) if notice.event == Notice.Event.ACCOUNT else compose_email(notice)
             send_email(recipient=notice.recipient, subject=text.subject, body=text.body, message_id=notice.message_id)
         case Notice.Channel.WEBHOOK:
-            send_webhook(document(notice))
+            send_webhook(webhook_document(notice))

@@ -1,4 +1,4 @@
-"""Messages that nobody has taken: which, why, and trying one again because somebody asks."""
+"""Undelivered messages: list, reason, and retry on request."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,14 @@ from control_plane.notifications.tasks import TASK_WAIT, deliver
 
 @dataclass(frozen=True)
 class MailProblem:
-    """That no e-mail gets out: since when, and what the mail server, or the way to it, said last."""
+    """An outage of e-mail: its beginning, and the last error of the mail server or of the connection to it."""
 
     since: datetime
     reason: str
 
 
 def mail_problem() -> MailProblem | None:
-    """Say what keeps e-mails from going out. None once one was sent after the last try that failed."""
+    """Return the present outage of e-mail. None if an e-mail was sent after the last failure."""
     emails = Notice.objects.filter(channel=Notice.Channel.EMAIL)
     failed = emails.unsent().exclude(failed_at=None)
     newest = failed.order_by("-failed_at").first()
@@ -34,15 +34,15 @@ def mail_problem() -> MailProblem | None:
 
 
 def undelivered() -> QuerySet[Notice]:
-    """List messages that nobody has taken though it was tried, the newest failure first."""
+    """Return the messages whose delivery has failed so far, the newest failure first."""
     return Notice.objects.unsent().exclude(failed_at=None).order_by("-failed_at", "-pk")
 
 
 def try_again(notice_id: int) -> bool:
-    """Have one more try made at once. Returns whether one will be: not where the message is gone, sent, or being sent already."""
+    """Enqueue one more attempt at once. Returns False if the message is gone, sent, or being sent already."""
     has_words = ~Q(event=Notice.Event.ACCOUNT) | ~Q(sealed="")
     waiting = Notice.objects.failed().filter(has_words, pk=notice_id)
-    # Of one that was given up, the last try is made once more.
+    # A message that was given up repeats its last attempt.
     tries = Least(F("attempts"), MAX_TRIES - 1, output_field=PositiveSmallIntegerField())
     with transaction.atomic():
         now = timezone.now()

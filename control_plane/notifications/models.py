@@ -1,4 +1,4 @@
-"""The outbox: what has to be told, to whom, and whether it was."""
+"""The outbox's table: messages with their recipient and delivery state."""
 
 from datetime import datetime
 from enum import Enum
@@ -9,17 +9,17 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 MAX_TRIES = 8
-# A longer subject is cut by most mail programs.
-LONGEST_SUBJECT = 150
+# Most mail programs cut a longer subject.
+MAX_SUBJECT_CHARACTERS = 150
 
 
 def fresh_key() -> str:
-    """Make the key of a message that is told however often it is announced."""
+    """Return a new key for a message that is sent each time it is announced."""
     return uuid4().hex
 
 
 class Delivery(Enum):
-    """How far a message is, as people are told: never two of these at once."""
+    """Delivery state of a message, as shown to people."""
 
     SENDING = "sending"
     SENT = "sent"
@@ -27,18 +27,18 @@ class Delivery(Enum):
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
-    """Notices, by what the sweep asks."""
+    """Notices by delivery state."""
 
     def unsent(self) -> "NoticeQuerySet":
-        """Those that nobody has received yet, given up or not."""
+        """Return the notices that were not delivered yet, given up or not."""
         return self.filter(sent_at=None)
 
     def due(self, now: datetime) -> "NoticeQuerySet":
-        """Unsent ones whose next try is late, the latest first."""
+        """Return the unsent notices whose next attempt is due, the oldest first."""
         return self.unsent().filter(attempts__lt=MAX_TRIES, not_before__lte=now).order_by("not_before")
 
     def failed(self) -> "NoticeQuerySet":
-        """Unsent ones whose last try failed, while no other was begun or asked for."""
+        """Return the unsent notices whose last attempt failed, without another begun or requested since."""
         return self.unsent().filter(failed_at__gte=F("begun_at"))
 
 
@@ -49,7 +49,7 @@ class Notice(models.Model):
     """
 
     class Event(models.TextChoices):
-        """What is told: a deployment's state, in its own words; what it meant for a member; or what became of a request."""
+        """Event of the message: a deployment's state (with the same values), an effect on a member, or the outcome of a request."""
 
         SUCCEEDED = "succeeded", "done"
         FAILED = "failed", "failed"
@@ -71,7 +71,7 @@ class Notice(models.Model):
     key = models.CharField(max_length=200, default=fresh_key, help_text="What exactly is told, so that nobody is told twice.")
     channel = models.CharField(max_length=16, choices=Channel)
     recipient = models.CharField(max_length=320, help_text="The address, or the host that is posted to.")
-    subject = models.CharField(max_length=LONGEST_SUBJECT, blank=True)
+    subject = models.CharField(max_length=MAX_SUBJECT_CHARACTERS, blank=True)
     paragraphs = models.JSONField(default=list, blank=True, help_text="The e-mail's text up to its link.")
     path = models.CharField(max_length=500, blank=True, help_text="Of the page that the e-mail links to.")
     reason = models.CharField(max_length=200, blank=True, help_text="Why the recipient is told, as the e-mail ends.")
@@ -100,7 +100,7 @@ class Notice(models.Model):
 
     @property
     def delivery(self) -> Delivery:
-        """How far it is. A try that is under way counts as sending, whatever became of those before."""
+        """Delivery state. An attempt that is under way counts as sending, even if earlier ones failed."""
         if self.sent_at is not None:
             return Delivery.SENT
         has_failed = self.failed_at is not None and self.begun_at is not None and self.failed_at >= self.begun_at
@@ -108,15 +108,15 @@ class Notice(models.Model):
 
     @property
     def is_given_up(self) -> bool:
-        """Whether nobody tries it again unless somebody asks."""
+        """True if there are no further attempts unless somebody requests one."""
         return self.sent_at is None and self.attempts >= MAX_TRIES
 
     @property
     def has_words(self) -> bool:
-        """Whether there is anything to send still: an account's text is removed after a day, with the link in it."""
+        """True if there is still text to send: that of an account e-mail is removed after a day, with the link in it."""
         return self.event != self.Event.ACCOUNT or bool(self.sealed)
 
     @property
     def message_id(self) -> str:
-        """The same for every try, so that a receiver can tell a repetition."""
+        """Message id, the same for every attempt, so that a receiver can recognise a repetition."""
         return f"notice_{self.pk}"

@@ -1,7 +1,7 @@
-"""The outbox: a row for each message, made with what it tells, whose delivery is enqueued. It knows nothing of what is told.
+"""The outbox's writers: each message is a row, made in the transaction of its event, whose delivery is enqueued.
 
-A worker that is killed loses no message: the sweep finds the row. Nor does it repeat one for ever: every try is counted
-before it begins.
+A worker that is killed loses no message, since the sweep finds the row, and repeats none for ever, since every attempt is counted
+before it begins. The outbox knows nothing of the events.
 """
 
 import json
@@ -11,22 +11,22 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from control_plane.notifications.account_mail import forget_unsent, sealed
+from control_plane.notifications.account_mail import expire_unsent, seal
 from control_plane.notifications.channels import webhook_host
 from control_plane.notifications.messages import Letter
 from control_plane.notifications.models import Notice, fresh_key
 from control_plane.notifications.tasks import TASK_WAIT, deliver
 
-# Of those who are told of one event, where nothing else limits them; and of those whose e-mails are enqueued at once.
+# Of one event, where nothing else limits them, and of deliveries that are enqueued at once.
 MAX_RECIPIENTS = 50
 MAX_PER_SWEEP = 200
 
 
 def put_emails(*, event: Notice.Event, key: str, recipients: Iterable[str], letter: Letter) -> None:
-    """Put the same e-mail to each of these addresses into the outbox, but for those who were told `key` already.
+    """Put an e-mail to each of these addresses into the outbox, except to those that got one with this `key` already.
 
-    In the transaction that records what is told. Of more than MAX_RECIPIENTS the sweep begins the delivery: the record must not
-    wait for it.
+    Call it in the transaction that records the event. For more than MAX_RECIPIENTS the sweep enqueues the deliveries, so that the
+    transaction stays short.
     """
     addresses = list(recipients)
     if len(addresses) <= MAX_RECIPIENTS:
@@ -38,9 +38,9 @@ def put_emails(*, event: Notice.Event, key: str, recipients: Iterable[str], lett
 
 
 def put_webhook(*, event: Notice.Event, key: str, document_type: str, data: dict[str, Any]) -> None:
-    """Put a document for WEBHOOK_URL into the outbox, unless `key` was told there already. Nothing where none is set.
+    """Put a document for WEBHOOK_URL into the outbox, unless it got one with this `key` already. Does nothing if it is not set.
 
-    `data` is posted as it is now; the document's id and time are added as it is sent. In the transaction that records what is told.
+    `data` is posted as it is now; id and time are added when it is sent. Call it in the transaction that records the event.
     """
     if host := webhook_host():
         document = json.dumps({"type": document_type, "data": data}, ensure_ascii=False)
@@ -48,25 +48,25 @@ def put_webhook(*, event: Notice.Event, key: str, document_type: str, data: dict
 
 
 def put_account_mail(*, recipient: str, subject: str, body: str) -> Notice:
-    """Put an e-mail about an account into the outbox, sealed.
+    """Put an encrypted e-mail about an account into the outbox.
 
-    It goes out once the transaction that it is put in has ended, within a second or two.
+    It is sent within a second or two of the end of the transaction.
     """
-    about = {"event": Notice.Event.ACCOUNT, "key": fresh_key(), "sealed": sealed(subject, body)}
+    about = {"event": Notice.Event.ACCOUNT, "key": fresh_key(), "sealed": seal(subject, body)}
     return _put(**about, channel=Notice.Channel.EMAIL, recipient=recipient)
 
 
 def deliver_due() -> int:
-    """Enqueue the next try of each notice that is late: after a failed try, or a worker's death. Returns how many.
+    """Enqueue the next attempt of each due notice: after a failed attempt, or a worker's death. Returns their number.
 
     At most MAX_PER_SWEEP at a time. Several workers may sweep at once.
     """
     now = timezone.now()
-    forget_unsent(now)
+    expire_unsent(now)
     enqueued = 0
     for notice in Notice.objects.due(now)[:MAX_PER_SWEEP]:
         with transaction.atomic():
-            # Whoever moves the date first enqueues it.
+            # The worker that moves the date first enqueues it.
             if Notice.objects.due(now).filter(pk=notice.pk).update(not_before=now + TASK_WAIT):
                 deliver.enqueue(notice.pk, notice.attempts)
                 enqueued += 1
@@ -74,7 +74,7 @@ def deliver_due() -> int:
 
 
 def _put(*, key: str, channel: Notice.Channel, recipient: str, **content: Any) -> Notice:
-    """Put one notice into the outbox, unless the same is there already."""
+    """Put a notice into the outbox, unless the same is there already."""
     with transaction.atomic():
         notice, is_new = Notice.objects.get_or_create(
             key=key, channel=channel, recipient=recipient, defaults={"not_before": timezone.now() + TASK_WAIT, **content}

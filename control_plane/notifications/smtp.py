@@ -1,4 +1,4 @@
-"""Django's way to a mail server, with one time limit for all that is said."""
+"""Django's SMTP backend with one time limit for the whole exchange."""
 
 import smtplib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from control_plane.base.email_url import EXCHANGE_SECONDS
 
 
 class EmailBackend(smtp.EmailBackend):
-    """Connects, sends and says goodbye within EXCHANGE_SECONDS, or raises DeadlinePassed."""
+    """SMTP backend that connects, sends and quits within EXCHANGE_SECONDS, or raises DeadlinePassed."""
 
     _deadline: Deadline
 

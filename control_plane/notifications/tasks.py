@@ -1,6 +1,6 @@
-"""Telling people is a worker's work: a mail server that is slow or away holds up nothing else.
+"""Background task of delivery, so that a slow or absent mail server delays nothing else.
 
-The tasks have a queue of their own, and each worker a thread for it: a server that hangs holds up messages alone.
+The tasks have a queue of their own, and each worker a thread for it: a server that hangs delays only messages.
 """
 
 from datetime import timedelta
@@ -10,11 +10,11 @@ from django_tasks import task
 from control_plane.notifications import delivery
 
 MESSAGES = "messages"
-# How long a task that is enqueued has before the sweep enqueues another.
+# After this time the sweep enqueues another task.
 TASK_WAIT = timedelta(minutes=2)
 
 
 @task(queue_name=MESSAGES)
 def deliver(notice_id: int, tries: int) -> None:
-    """See `delivery.deliver`."""
+    """Run `delivery.deliver`."""
     delivery.deliver(notice_id, tries)

@@ -1,4 +1,4 @@
-"""Running the site: backups and health.
+"""Operation of the site: backups and health.
 
 May import everything below; only the ways in import it.
 """

@@ -9,8 +9,8 @@ from botocore.exceptions import ParamValidationError
 from botocore.validate import validate_parameters
 
 from control_plane.doctor import checks
+from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.findings import Finding
-from control_plane.doctor.surroundings import Surroundings
 from stacks.site import Site
 from tests.stacks.builders import ACCOUNT, REGION, site
 
@@ -54,25 +54,25 @@ class Session:
         return client
 
 
-def around(answers: Mapping[str, Answer] | None = None, *, own: Site | None = None, **fields: Any) -> Surroundings:
+def context(answers: Mapping[str, Answer] | None = None, *, own: Site | None = None, **fields: Any) -> CheckContext:
     """Surroundings with the site of the tests (or none, by `site=None`), on an AWS that gives these answers."""
     given = {"site": own or site(), "session": Session({**IDENTITY, **(answers or {})}), **fields}
-    return Surroundings(**given)
+    return CheckContext(**given)
 
 
-def one(name: str, place: Surroundings) -> Finding:
+def one(name: str, place: CheckContext) -> Finding:
     """The one finding of a check."""
     (found,) = findings(name, place)
     return found
 
 
-def findings(name: str, place: Surroundings) -> list[Finding]:
+def findings(name: str, place: CheckContext) -> list[Finding]:
     """What one check finds."""
     only = next(check for check in checks.CHECKS if check.name == name)
-    return [line.finding for line in checks.look(place, checks=[only])]
+    return [line.finding for line in checks.run_checks(place, checks=[only])]
 
 
-def all_of(name: str, place: Surroundings) -> list[tuple[str, str]]:
+def all_of(name: str, place: CheckContext) -> list[tuple[str, str]]:
     """State and words of each finding of a check."""
     return [(str(each.state), each.seen) for each in findings(name, place)]
 

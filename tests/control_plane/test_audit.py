@@ -117,7 +117,7 @@ def test_a_test_s_end_empties_the_table_and_leaves_it_guarded(operator: Actor) -
 
 
 def test_the_triggers_can_be_made_again_after_a_migration_that_lost_them(operator: Actor) -> None:
-    with append_only.lifted(connection):
+    with append_only.without_triggers(connection):
         record(operator, "test", "something")
         sql("DELETE FROM audit_auditevent")
     record(operator, "test", "something")

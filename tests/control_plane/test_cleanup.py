@@ -159,7 +159,7 @@ def test_browsers_whose_session_has_ended_leave_the_list(ada: User) -> None:
 
 
 def test_more_than_fit_one_step_go(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cleaning, "AT_ONCE", 3)
+    monkeypatch.setattr(cleaning, "MAX_ROWS_PER_TRANSACTION", 3)
     LogLine.objects.bulk_create(LogLine(deployment=Deployment.objects.get(), number=number, text="x") for number in range(1, 11))
     Deployment.objects.update(finished_at=days_ago(400))
     assert clean()["old log lines"] == 10
@@ -170,7 +170,7 @@ def test_a_part_that_fails_does_not_keep_the_others_back(group: Group, monkeypat
         raise DatabaseError("locked")
 
     clean()
-    monkeypatch.setitem(cleaning._PARTS, "a part that fails", fail)
+    monkeypatch.setitem(cleaning._CLEANUPS, "a part that fails", fail)
     Deployment.objects.get().log_line("x")
     Deployment.objects.update(finished_at=days_ago(400))
     with pytest.raises(CommandError, match="a part that fails could not be removed"):

@@ -260,6 +260,6 @@ def test_a_refusal_of_a_list_s_page_says_which_service_answered() -> None:
 
 def told_of(ask: Callable[[], object]) -> str:
     """What somebody reads where AWS refuses this."""
-    with pytest.raises(aws.AwsFailure) as caught, aws.explained():
+    with pytest.raises(aws.AwsFailure) as caught, aws.translated_errors():
         ask()
     return str(caught.value)

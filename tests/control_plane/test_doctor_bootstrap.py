@@ -8,7 +8,7 @@ from control_plane.doctor import rights
 from control_plane.doctor.findings import State
 from stacks import bootstrap, names
 from stacks._deploy_role import deploy_policy
-from tests.control_plane.doctoring import Answer, all_of, around, findings, one, stack, stacks
+from tests.control_plane.doctoring import Answer, all_of, context, findings, one, stack, stacks
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 DOCUMENTS = bootstrap.policy_documents(ACCOUNT, REGION, site().bucket_patterns) | {
@@ -47,25 +47,25 @@ def held(documents: dict[str, Any], hidden: tuple[str, ...] = ()) -> dict[str, A
 def test_a_bootstrap_that_is_whole_is_ready() -> None:
     described = stack()
     described["Stacks"][0]["EnableTerminationProtection"] = True
-    assert one("bootstrap", around({"DescribeStacks": described})).state is State.OK
+    assert one("bootstrap", context({"DescribeStacks": described})).state is State.OK
 
 
 def test_one_without_protection_is_to_be_protected() -> None:
     described = stack()
     described["Stacks"][0]["EnableTerminationProtection"] = False
-    found = one("bootstrap", around({"DescribeStacks": described}))
+    found = one("bootstrap", context({"DescribeStacks": described}))
     assert found.state is State.TO_DO
     assert "--enable-termination-protection" in found.advice
 
 
 def test_one_that_failed_is_to_be_deployed_again() -> None:
-    found = one("bootstrap", around({"DescribeStacks": stack("ROLLBACK_COMPLETE")}))
+    found = one("bootstrap", context({"DescribeStacks": stack("ROLLBACK_COMPLETE")}))
     assert found.state is State.TO_DO
     assert "stacks.bootstrap deploy" in found.advice
 
 
 def test_one_that_is_not_there_is_step_2_s() -> None:
-    found = one("bootstrap", around({"DescribeStacks": stacks(), **held({})}))
+    found = one("bootstrap", context({"DescribeStacks": stacks(), **held({})}))
     assert (found.state, found.step) == (State.NOT_YET, 2)
 
 
@@ -76,20 +76,20 @@ def test_where_its_names_are_taken_the_holder_is_told() -> None:
         "DescribeRegions": {"Regions": [{"RegionName": REGION}]},
         "DescribeStackResources": {"StackResources": []},
     }
-    found = one("bootstrap", around(answers))
+    found = one("bootstrap", context(answers))
     assert found.state is State.TO_DO
     assert "cohort-boundary is in this account already" in found.advice
 
 
 def test_policies_as_this_checkout_makes_them_are_ready() -> None:
-    ((state, seen),) = all_of("policies", around(held(DOCUMENTS)))
+    ((state, seen),) = all_of("policies", context(held(DOCUMENTS)))
     assert state == "ok"
     assert all(name in seen for name in DOCUMENTS)
 
 
 def test_each_older_policy_is_named_until_it_is_renewed() -> None:
     older = {name: {**document, "Statement": document["Statement"][1:]} for name, document in list(DOCUMENTS.items())[:2]}
-    found = findings("policies", around(held(DOCUMENTS | older)))
+    found = findings("policies", context(held(DOCUMENTS | older)))
     assert [(one.state, one.seen.split()[0]) for one in found[:2]] == [(State.TO_DO, name) for name in older]
     assert all(one.advice == "python -m stacks.bootstrap deploy" for one in found[:2])
     assert found[2].state is State.OK
@@ -98,25 +98,25 @@ def test_each_older_policy_is_named_until_it_is_renewed() -> None:
 
 def test_a_role_that_deploys_any_stack_is_named_until_it_is_renewed() -> None:
     any_stack = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"}]}
-    found = findings("policies", around(held(DOCUMENTS | {names.DEPLOY_ROLE: any_stack})))
+    found = findings("policies", context(held(DOCUMENTS | {names.DEPLOY_ROLE: any_stack})))
     assert (found[0].state, found[0].seen.split()[0]) == (State.TO_DO, names.DEPLOY_ROLE)
     assert found[0].advice == "python -m stacks.bootstrap deploy"
 
 
 def test_other_patterns_than_site_toml_s_count_as_older() -> None:
-    place = around(held(DOCUMENTS), own=site(bucket_patterns=("lab-data-*",)))
+    place = context(held(DOCUMENTS), own=site(bucket_patterns=("lab-data-*",)))
     assert ("to do", "cohort-boundary") in [(state, seen.split()[0]) for state, seen in all_of("policies", place)]
 
 
 def test_missing_policies_are_named_and_none_at_all_are_step_2_s() -> None:
     some = {name: document for name, document in DOCUMENTS.items() if name != "cohort-execution"}
-    assert ("to do", "cohort-execution missing") in all_of("policies", around(held(some)))
-    none = one("policies", around(held({})))
+    assert ("to do", "cohort-execution missing") in all_of("policies", context(held(some)))
+    none = one("policies", context(held({})))
     assert (none.state, none.step) == (State.NOT_YET, 2)
 
 
 def test_policies_that_may_not_be_read_are_no_mistake_of_theirs() -> None:
-    found = findings("policies", around(held(DOCUMENTS, hidden=("cohort-execution",))))
+    found = findings("policies", context(held(DOCUMENTS, hidden=("cohort-execution",))))
     assert [one.state for one in found] == [State.UNKNOWN, State.OK]
     assert "cohort-execution" in found[0].seen
 
@@ -133,7 +133,7 @@ def test_policies_that_may_not_be_read_are_no_mistake_of_theirs() -> None:
     ],
 )
 def test_cdk_s_bootstrap_has_to_be_there_and_new_enough(parameter: Any, described: Any, state: State, word: str) -> None:
-    found = one("cdk", around({"GetParameter": parameter, "DescribeStacks": described}))
+    found = one("cdk", context({"GetParameter": parameter, "DescribeStacks": described}))
     assert found.state is state
     assert word in found.seen
     if state in (State.TO_DO, State.NOT_YET):
@@ -148,12 +148,12 @@ def role(*attached: dict[str, str], inline: tuple[str, ...] = ()) -> dict[str, A
 
 
 def test_cloudformation_s_role_has_exactly_the_execution_policies() -> None:
-    assert one("execution-role", around(role(*EXECUTION))).state is State.OK
+    assert one("execution-role", context(role(*EXECUTION))).state is State.OK
 
 
 def test_administrator_access_on_cloudformation_s_role_is_said() -> None:
     for attached in ((ADMINISTRATOR,), (*EXECUTION, ADMINISTRATOR)):
-        found = findings("execution-role", around(role(*attached)))[0]
+        found = findings("execution-role", context(role(*attached)))[0]
         assert found.state is State.TO_DO
         assert "AdministratorAccess" in found.seen
         assert "everything in this account" in found.seen
@@ -161,12 +161,12 @@ def test_administrator_access_on_cloudformation_s_role_is_said() -> None:
 
 
 def test_a_policy_that_cloudformation_s_role_lacks_or_has_within_itself_is_said() -> None:
-    assert [found for _, found in all_of("execution-role", around(role(*EXECUTION[1:])))] == ["lacks cohort-execution"]
-    assert "more (inline)" in one("execution-role", around(role(*EXECUTION, inline=("more",)))).seen
+    assert [found for _, found in all_of("execution-role", context(role(*EXECUTION[1:])))] == ["lacks cohort-execution"]
+    assert "more (inline)" in one("execution-role", context(role(*EXECUTION, inline=("more",)))).seen
 
 
 def test_a_role_that_is_not_there_is_step_2_s() -> None:
-    found = one("execution-role", around({"ListAttachedRolePolicies": "NoSuchEntity: The role cannot be found."}))
+    found = one("execution-role", context({"ListAttachedRolePolicies": "NoSuchEntity: The role cannot be found."}))
     assert (found.state, found.step) == (State.NOT_YET, 2)
 
 
@@ -186,15 +186,15 @@ def test_other_bootstraps_of_the_account_are_named_with_what_they_may_do() -> No
 
     own = names.cdk_role_arn(ACCOUNT, REGION, "cfn-exec-role").rpartition("/")[2]
     other = f"cdk-theirs-cfn-exec-role-{ACCOUNT}-eu-west-1"
-    assert one("other-bootstraps", around({"ListRoles": listed(own, "else")})).seen == "none beside Cohort's"
-    found = one("other-bootstraps", around({"ListRoles": listed(own, other), **role(ADMINISTRATOR)}))
+    assert one("other-bootstraps", context({"ListRoles": listed(own, "else")})).seen == "none beside Cohort's"
+    found = one("other-bootstraps", context({"ListRoles": listed(own, other), **role(ADMINISTRATOR)}))
     assert found.state is State.OK
     assert f"1 more: {other}. Administrators: {other}" in found.seen
 
 
 def simulated(wrong: tuple[str, ...] = ()) -> dict[str, Answer]:
     """IAM's simulator: every answer as it has to be, save about these actions."""
-    expected = [of(ACCOUNT, REGION) for of in (rights.of_execution, rights.of_worker, rights.of_web)]
+    expected = [of(ACCOUNT, REGION) for of in (rights.expected_execution, rights.expected_worker, rights.expected_web)]
     allowed = {(one.role, q.action, q.resource) for one in expected for q in one.allowed}
 
     def decide(asked: dict[str, Any]) -> Any:
@@ -208,33 +208,33 @@ def simulated(wrong: tuple[str, ...] = ()) -> dict[str, Answer]:
 
 @pytest.mark.parametrize("name", ["execution-rights", "worker-rights", "web-rights"])
 def test_roles_that_may_what_they_need_and_no_more_are_ready(name: str) -> None:
-    assert one(name, around(simulated())).state is State.OK
+    assert one(name, context(simulated())).state is State.OK
 
 
 def test_a_right_that_lacks_and_one_too_many_are_named() -> None:
-    lacking, too_many = findings("execution-rights", around(simulated(("kms:CreateKey", "iam:CreatePolicyVersion"))))
+    lacking, too_many = findings("execution-rights", context(simulated(("kms:CreateKey", "iam:CreatePolicyVersion"))))
     assert lacking.seen == "may not kms:CreateKey (the backups' key)"
     assert "iam:CreatePolicyVersion (another boundary)" in too_many.seen
     assert "stacks.bootstrap deploy" in lacking.advice
-    assert one("web-rights", around(simulated(("cloudformation:DeleteStack",)))).state is State.TO_DO
+    assert one("web-rights", context(simulated(("cloudformation:DeleteStack",)))).state is State.TO_DO
 
 
 def test_whoever_may_not_simulate_is_told_who_may() -> None:
-    found = one("worker-rights", around({"SimulatePrincipalPolicy": "AccessDenied: no"}))
+    found = one("worker-rights", context({"SimulatePrincipalPolicy": "AccessDenied: no"}))
     assert found.state is State.UNKNOWN
     assert "administrator" in found.advice
 
 
 def test_a_role_that_no_stack_made_yet_is_its_step_s() -> None:
     missing: dict[str, Answer] = {"SimulatePrincipalPolicy": "NoSuchEntity: not there"}
-    assert [one(name, around(missing)).step for name in ("execution-rights", "worker-rights", "web-rights")] == [2, 3, 3]
+    assert [one(name, context(missing)).step for name in ("execution-rights", "worker-rights", "web-rights")] == [2, 3, 3]
 
 
 def test_an_engineer_s_session_is_looked_up_by_its_role_s_whole_name() -> None:
     arn = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_1"
     caller = {"Account": ACCOUNT, "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Admin_1/ada"}
     role = {"Path": "/x/", "RoleName": "r", "RoleId": "AROA1234567890123456", "Arn": arn, "CreateDate": "2026-01-01"}
-    place = around(
+    place = context(
         {
             "GetCallerIdentity": caller,
             "GetRole": {"Role": role},

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from control_plane.doctor import checks, command, report
-from control_plane.doctor.checks import Check, Line
+from control_plane.doctor.checks import Check, CheckFinding
 from control_plane.doctor.findings import Finding, State, not_yet, ok, to_do, unknown
-from tests.control_plane.doctoring import around
+from tests.control_plane.doctoring import context
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Check("here", "Here", lambda _: [], frozenset({3}))
@@ -21,8 +21,8 @@ HOST = Check("host", "Host", lambda _: [], frozenset({6}), is_of_host=True)
 READY, TO_DO, HIDDEN = ok("fine"), to_do("broken", "mend it"), unknown("may not call X")
 
 
-def lines(*found: Finding, check: Check = HERE) -> list[Line]:
-    return [Line(check, one) for one in found]
+def lines(*found: Finding, check: Check = HERE) -> list[CheckFinding]:
+    return [CheckFinding(check, one) for one in found]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_each_line_says_what_was_seen_and_what_to_do() -> None:
 
 def test_as_json_the_same_is_told_to_programs() -> None:
     out = io.StringIO()
-    status = command.run(step=1, as_json=True, out=out, around=around({"DescribeRegions": "UnauthorizedOperation: no"}))
+    status = command.run(step=1, as_json=True, out=out, context=context({"DescribeRegions": "UnauthorizedOperation: no"}))
     document = json.loads(out.getvalue())
     assert status in (1, 2)
     assert document["ready"] is False
@@ -94,7 +94,7 @@ def test_whatever_a_check_meets_is_its_own_line() -> None:
     def broken(_: Any) -> list[Finding]:
         raise OSError("no route")
 
-    (line,) = checks.look(around(), checks=[Check("broken", "Broken", broken, frozenset({1}))])
+    (line,) = checks.run_checks(context(), checks=[Check("broken", "Broken", broken, frozenset({1}))])
     assert line.finding.state is State.UNKNOWN
     assert "no route" in line.finding.seen
 

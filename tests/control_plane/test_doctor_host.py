@@ -15,7 +15,7 @@ from django.utils import timezone
 from control_plane.base.config import Config
 from control_plane.deployments.models import Worker
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import Answer, all_of, around, findings, one
+from tests.control_plane.doctoring import Answer, all_of, context, findings, one
 
 KEY = "k" * 50
 PASSWORD = "correct-horse"
@@ -38,7 +38,7 @@ def secret(**held: str) -> dict[str, Answer]:
     ],
 )
 def test_the_secret_has_to_name_a_mail_server_and_no_value_of_it_is_told(answers: Any, state: State, word: str) -> None:
-    found = one("mail", around(answers))
+    found = one("mail", context(answers))
     assert found.state is state
     assert word in found.seen
     for hidden in (KEY, PASSWORD, "mail.example.org/x"):
@@ -47,7 +47,7 @@ def test_the_secret_has_to_name_a_mail_server_and_no_value_of_it_is_told(answers
 
 def test_a_secret_without_its_signing_key_is_said() -> None:
     assert ("to do", "cohort-host/settings has no SECRET_KEY") in all_of(
-        "mail", around(secret(EMAIL_URL="smtp://mail.example.org"))
+        "mail", context(secret(EMAIL_URL="smtp://mail.example.org"))
     )
 
 
@@ -72,7 +72,7 @@ def mail_server() -> Iterator[tuple[int, list[str]]]:
 
 
 def with_mail(url: str) -> Any:
-    return around(settings=Config(email_url=url))
+    return context(settings=Config(email_url=url))
 
 
 def test_a_mail_server_is_greeted_and_nothing_is_sent() -> None:
@@ -115,14 +115,14 @@ def test_a_disk_that_is_nearly_full_is_said(monkeypatch: pytest.MonkeyPatch, per
     size = 10 * 10**9
     usage = Usage(size, size * percent // 100, size - size * percent // 100)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    found = all_of("disk", around(settings=Config(var_dir=Path("/var/lib/cohort"))))
+    found = all_of("disk", context(settings=Config(var_dir=Path("/var/lib/cohort"))))
     assert [state for state, _ in found] == states
     assert [seen.split(":")[0] for _, seen in found] == ["/var/lib/cohort", "/"]
 
 
 @pytest.mark.django_db
 def test_a_worker_that_lives_is_seen_and_one_that_does_not_is_said() -> None:
-    place = around(settings=Config())
+    place = context(settings=Config())
     found = one("worker", place)
     assert found.state is State.TO_DO
     assert "No worker" in found.seen
@@ -132,11 +132,11 @@ def test_a_worker_that_lives_is_seen_and_one_that_does_not_is_said() -> None:
 
 @pytest.mark.django_db
 def test_without_a_backup_one_is_to_be_made(settings: Any) -> None:
-    assert one("backup", around(settings=Config())).advice == "sudo cohort backup create"
+    assert one("backup", context(settings=Config())).advice == "sudo cohort backup create"
 
 
 @pytest.mark.parametrize("name", ["disk", "worker", "mail-server", "backup"])
 def test_without_settings_the_host_is_where_to_look(name: str) -> None:
-    (found,) = findings(name, around())
+    (found,) = findings(name, context())
     assert (found.state, found.step) == (State.NOT_YET, 5)
     assert "sudo cohort doctor" in found.advice

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import ABSENT, Answer, all_of, around, findings, one, stack, stacks
+from tests.control_plane.doctoring import ABSENT, Answer, all_of, context, findings, one, stack, stacks
 from tests.stacks.builders import site
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ def summarised(name: str, status: str = "CREATE_COMPLETE", **more: Any) -> dict[
 
 
 def test_room_in_the_account_is_told_with_its_figures() -> None:
-    found = one("quotas", around(room()))
+    found = one("quotas", context(room()))
     assert found.state is State.OK
     assert "IAM roles 3 of 1000" in found.seen
     assert "CloudFormation stacks 4 of 2000" in found.seen
@@ -42,7 +42,7 @@ def test_room_in_the_account_is_told_with_its_figures() -> None:
     ],
 )
 def test_a_quota_that_is_nearly_full_is_to_be_raised(answers: dict[str, Answer], seen: str) -> None:
-    found = one("quotas", around(answers))
+    found = one("quotas", context(answers))
     assert (found.state, found.seen) == (State.TO_DO, seen)
     assert "Service Quotas" in found.advice
 
@@ -60,17 +60,17 @@ QUOTA = {"Quota": {"Value": 5.0}}
 
 
 def test_a_region_without_room_for_an_address_or_a_network_is_said() -> None:
-    assert [state for state, _ in all_of("addresses", around(network(4, QUOTA, stacks())))] == ["ok", "ok"]
-    assert [state for state, _ in all_of("addresses", around(network(5, QUOTA, stacks())))] == ["to do", "to do"]
+    assert [state for state, _ in all_of("addresses", context(network(4, QUOTA, stacks())))] == ["ok", "ok"]
+    assert [state for state, _ in all_of("addresses", context(network(5, QUOTA, stacks())))] == ["to do", "to do"]
 
 
 def test_a_full_region_that_holds_the_site_already_needs_no_more() -> None:
-    place = around(network(5, QUOTA, stacks(Cohort_Backup=stack(), Cohort_Host=stack())))
+    place = context(network(5, QUOTA, stacks(Cohort_Backup=stack(), Cohort_Host=stack())))
     assert [state for state, _ in all_of("addresses", place)] == ["ok", "ok"]
 
 
 def test_quotas_that_aws_does_not_tell_are_not_taken_for_room() -> None:
-    found = findings("addresses", around(network(5, "AccessDeniedException: no", stacks())))
+    found = findings("addresses", context(network(5, "AccessDeniedException: no", stacks())))
     assert [one.state for one in found] == [State.UNKNOWN, State.UNKNOWN]
     assert "5 are in use" in found[0].seen
 
@@ -89,23 +89,23 @@ def region(zones: str = "abc", offered: str = "abc", state: str = "available") -
 
 
 def test_zones_that_are_there_and_have_the_machine_are_ready() -> None:
-    assert one("zones", around(region())).seen == "us-east-1a; t4g.small is offered in us-east-1a"
+    assert one("zones", context(region())).seen == "us-east-1a; t4g.small is offered in us-east-1a"
 
 
 def test_a_zone_that_the_account_does_not_have_is_told_with_those_that_it_has() -> None:
-    found = one("zones", around(region(zones="bc")))
+    found = one("zones", context(region(zones="bc")))
     assert (found.state, found.seen) == (State.TO_DO, "us-east-1a not in this account, which has us-east-1b, us-east-1c")
     assert "availability_zones" in found.advice
-    assert one("zones", around(region(state="impaired"))).state is State.TO_DO
+    assert one("zones", context(region(state="impaired"))).state is State.TO_DO
 
 
 def test_the_second_zone_counts_where_there_is_a_load_balancer() -> None:
-    assert one("zones", around(region(zones="ac"))).state is State.OK
-    assert one("zones", around(region(zones="ac"), own=site(tls="acm"))).state is State.TO_DO
+    assert one("zones", context(region(zones="ac"))).state is State.OK
+    assert one("zones", context(region(zones="ac"), own=site(tls="acm"))).state is State.TO_DO
 
 
 def test_a_zone_without_the_machine_is_told_with_those_that_have_it() -> None:
-    found = one("zones", around(region(offered="bc")))
+    found = one("zones", context(region(offered="bc")))
     assert found.state is State.TO_DO
     assert "in us-east-1a, but in us-east-1b, us-east-1c" in found.seen
 
@@ -129,7 +129,7 @@ RESTORED = site(data_snapshot="snap-0123456789abcdef0")
     ],
 )
 def test_a_snapshot_has_to_be_one_that_cloudformation_may_restore(answers: dict[str, Answer], state: State, word: str) -> None:
-    found = one("snapshot", around(answers, own=RESTORED))
+    found = one("snapshot", context(answers, own=RESTORED))
     assert found.state is state
     assert word in found.seen
 
@@ -143,17 +143,17 @@ def listed(*more: dict[str, Any], host: Any = ABSENT) -> dict[str, Answer]:
 
 
 def test_stacks_that_were_left_half_done_are_named() -> None:
-    assert one("group-stacks", around(listed())).seen == "2 are whole"
-    found = one("group-stacks", around(listed(summarised("Group-b", "UPDATE_ROLLBACK_FAILED"))))
+    assert one("group-stacks", context(listed())).seen == "2 are whole"
+    found = one("group-stacks", context(listed(summarised("Group-b", "UPDATE_ROLLBACK_FAILED"))))
     assert (found.state, found.seen) == (State.TO_DO, "Group-b (UPDATE_ROLLBACK_FAILED)")
-    assert one("group-stacks", around({"ListStacks": {"StackSummaries": []}})).step == 5
+    assert one("group-stacks", context({"ListStacks": {"StackSummaries": []}})).step == 5
 
 
 def test_stacks_that_an_older_release_deployed_last_are_counted() -> None:
     host = stack("UPDATE_COMPLETE")
     host["Stacks"][0] |= {"CreationTime": EARLY, "LastUpdatedTime": EARLY + timedelta(days=2)}
     since = summarised("Group-b", LastUpdatedTime=EARLY + timedelta(days=3))
-    found = one("group-stacks", around(listed(since, host=host)))
+    found = one("group-stacks", context(listed(since, host=host)))
     assert found.state is State.OK
     assert "3 are whole; 2 last deployed before the host's present version" in found.seen
     assert "platform renew" in found.seen
@@ -170,4 +170,4 @@ def test_stacks_that_an_older_release_deployed_last_are_counted() -> None:
     ],
 )
 def test_the_host_s_stack_is_looked_at(described: Any, state: State) -> None:
-    assert one("host-stack", around({"DescribeStacks": described})).state is state
+    assert one("host-stack", context({"DescribeStacks": described})).state is state

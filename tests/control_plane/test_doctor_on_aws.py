@@ -8,8 +8,8 @@ import boto3
 import pytest
 
 from control_plane.doctor import checks, report
+from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.findings import State
-from control_plane.doctor.surroundings import Surroundings
 from local_aws.server import EmbeddedAws, free_port
 from stacks import bootstrap, host_policies, names
 from stacks.site import HOST_PATH, SETTINGS_SECRET
@@ -35,26 +35,26 @@ def engineer(empty: EmbeddedAws) -> tuple[str, str]:
 
 
 @pytest.fixture
-def place(empty: EmbeddedAws, engineer: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Surroundings:
-    return surroundings(empty, engineer, monkeypatch)
+def place(empty: EmbeddedAws, engineer: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> CheckContext:
+    return build_context(empty, engineer, monkeypatch)
 
 
-def surroundings(aws: EmbeddedAws, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Surroundings:
+def build_context(aws: EmbeddedAws, key: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> CheckContext:
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
-    return Surroundings(site=SITE, session=boto3.Session(*key, region_name=REGION))
+    return CheckContext(site=SITE, session=boto3.Session(*key, region_name=REGION))
 
 
-def look(place: Surroundings, step: int | None = None) -> tuple[list[checks.Line], int]:
-    lines = list(checks.look(place, step))
+def look(place: CheckContext, step: int | None = None) -> tuple[list[checks.CheckFinding], int]:
+    lines = list(checks.run_checks(place, step))
     return lines, report.status(lines, step)
 
 
-def told(lines: list[checks.Line], *states: State) -> list[str]:
+def told(lines: list[checks.CheckFinding], *states: State) -> list[str]:
     return [f"{line.check.name}: {line.finding.seen}" for line in lines if line.finding.state in states]
 
 
 # In the order in which they are written: the account is set up between the first and the second.
-def test_an_empty_account_is_ready_for_the_bootstrap_and_for_nothing_after_it(place: Surroundings) -> None:
+def test_an_empty_account_is_ready_for_the_bootstrap_and_for_nothing_after_it(place: CheckContext) -> None:
     lines, status = look(place, 2)
     assert told(lines, State.TO_DO, State.UNKNOWN, State.NOT_YET) == []
     assert status == report.READY
@@ -79,7 +79,7 @@ def aws(empty: EmbeddedAws, engineer: tuple[str, str]) -> EmbeddedAws:
     return empty
 
 
-def test_after_the_bootstrap_the_account_is_ready_to_deploy(aws: EmbeddedAws, place: Surroundings) -> None:
+def test_after_the_bootstrap_the_account_is_ready_to_deploy(aws: EmbeddedAws, place: CheckContext) -> None:
     lines, status = look(place, 3)
     assert told(lines, State.TO_DO, State.NOT_YET) == []
     # Of the quotas of EC2 this AWS tells nothing.
@@ -88,12 +88,12 @@ def test_after_the_bootstrap_the_account_is_ready_to_deploy(aws: EmbeddedAws, pl
     assert report.next_step(look(place)[0]) == 3
 
 
-def test_the_host_s_roles_may_what_they_need_and_no_more(aws: EmbeddedAws, place: Surroundings) -> None:
+def test_the_host_s_roles_may_what_they_need_and_no_more(aws: EmbeddedAws, place: CheckContext) -> None:
     for name in ("worker-rights", "web-rights"):
         assert one(name, place).state is State.OK, one(name, place)
 
 
-def test_an_older_policy_is_named_until_it_is_renewed(aws: EmbeddedAws, place: Surroundings) -> None:
+def test_an_older_policy_is_named_until_it_is_renewed(aws: EmbeddedAws, place: CheckContext) -> None:
     iam, arn = client(aws, "iam"), names.policy_arn(ACCOUNT, REGION, names.HOST_BOUNDARY_NAME)
     made = bootstrap.host_boundary(ACCOUNT, REGION)
     older = {**made, "Statement": made["Statement"][1:]}
@@ -105,7 +105,7 @@ def test_an_older_policy_is_named_until_it_is_renewed(aws: EmbeddedAws, place: S
     assert one("policies", place).state is State.OK
 
 
-def test_cloudformation_as_an_administrator_is_said_with_what_it_then_may(aws: EmbeddedAws, place: Surroundings) -> None:
+def test_cloudformation_as_an_administrator_is_said_with_what_it_then_may(aws: EmbeddedAws, place: CheckContext) -> None:
     iam, own = client(aws, "iam"), bootstrap.execution_arns(ACCOUNT, REGION).split(",")
     # As a bootstrap without the option leaves it.
     iam.attach_role_policy(RoleName=EXECUTION, PolicyArn=ADMINISTRATOR)
@@ -121,7 +121,7 @@ def test_cloudformation_as_an_administrator_is_said_with_what_it_then_may(aws: E
     assert one("execution-role", place).state is State.OK
 
 
-def test_a_policy_that_cloudformation_lacks_is_named_with_what_it_then_may_not(aws: EmbeddedAws, place: Surroundings) -> None:
+def test_a_policy_that_cloudformation_lacks_is_named_with_what_it_then_may_not(aws: EmbeddedAws, place: CheckContext) -> None:
     iam, arn = client(aws, "iam"), names.policy_arn(ACCOUNT, REGION, "cohort-execution-data")
     iam.detach_role_policy(RoleName=EXECUTION, PolicyArn=arn)
     assert one("execution-role", place).seen == "lacks cohort-execution-data"
@@ -129,7 +129,7 @@ def test_a_policy_that_cloudformation_lacks_is_named_with_what_it_then_may_not(a
     iam.attach_role_policy(RoleName=EXECUTION, PolicyArn=arn)
 
 
-def test_a_worker_that_may_use_another_bootstrap_is_said(aws: EmbeddedAws, place: Surroundings) -> None:
+def test_a_worker_that_may_use_another_bootstrap_is_said(aws: EmbeddedAws, place: CheckContext) -> None:
     iam, role = client(aws, "iam"), "cohort-host"
     boundary = names.policy_arn(ACCOUNT, REGION, names.HOST_BOUNDARY_NAME)
     wide = allowing("sts:AssumeRole", resource=f"arn:aws:iam::{ACCOUNT}:role/cdk-*-deploy-role-*")
@@ -143,7 +143,7 @@ def test_a_worker_that_may_use_another_bootstrap_is_said(aws: EmbeddedAws, place
 
 
 def test_the_worker_s_own_rights_are_not_widened_for_looking(aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = surroundings(aws, user(aws, host_policies.worker_policy(SITE)), monkeypatch)
+    place = build_context(aws, user(aws, host_policies.worker_policy(SITE)), monkeypatch)
     assert one("cdk", place).state is State.OK
     assert one("quotas", place).state is State.OK
     hidden = [one.state for one in findings("policies", place)]
@@ -155,7 +155,7 @@ def test_the_worker_s_own_rights_are_not_widened_for_looking(aws: EmbeddedAws, m
 def test_looking_changes_nothing(aws: EmbeddedAws, engineer: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     client(aws, "secretsmanager").create_secret(Name=SETTINGS_SECRET, SecretString=json.dumps({"SECRET_KEY": "k" * 50}))
     called: list[str] = []
-    place = surroundings(aws, engineer, monkeypatch)
+    place = build_context(aws, engineer, monkeypatch)
 
     def note(model: Any, **_: Any) -> None:
         called.append(model.name)

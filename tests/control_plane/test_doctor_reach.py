@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.findings import State
-from control_plane.doctor.surroundings import Surroundings
-from tests.control_plane.doctoring import ABSENT, Answer, around, one, stack, stacks
+from tests.control_plane.doctoring import ABSENT, Answer, context, one, stack, stacks
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ def resolving(**known: list[str]) -> Any:
     ],
 )
 def test_the_domain_has_to_lead_to_the_host_s_address(known: dict[str, list[str]], state: State, word: str) -> None:
-    found = one("dns", around(DEPLOYED, resolve=resolving(**known)))
+    found = one("dns", context(DEPLOYED, resolve=resolving(**known)))
     assert found.state is state
     assert word in found.seen
     if state is not State.OK:
@@ -48,25 +48,25 @@ def test_the_domain_has_to_lead_to_the_host_s_address(known: dict[str, list[str]
 def test_with_a_load_balancer_the_domain_has_to_lead_where_that_does() -> None:
     own = site(tls="acm")
     there = resolving(**{"cohort": ["203.0.113.1"], "cohort-1": ["203.0.113.1", "203.0.113.2"]})
-    assert one("dns", around(BALANCED, own=own, resolve=there)).state is State.OK
+    assert one("dns", context(BALANCED, own=own, resolve=there)).state is State.OK
     away = resolving(**{"cohort": ["203.0.113.9"], "cohort-1": ["203.0.113.1"]})
-    found = one("dns", around(BALANCED, own=own, resolve=away))
+    found = one("dns", context(BALANCED, own=own, resolve=away))
     assert found.state is State.TO_DO
     assert f"CNAME {BALANCER}" in found.advice
 
 
 def test_before_there_is_an_address_dns_has_to_wait() -> None:
-    assert one("dns", around({"DescribeStacks": ABSENT})).step == 3
-    assert one("dns", around({"DescribeStacks": ABSENT}, own=site(tls="acm"))).step == 3
+    assert one("dns", context({"DescribeStacks": ABSENT})).step == 3
+    assert one("dns", context({"DescribeStacks": ABSENT}, own=site(tls="acm"))).step == 3
 
 
-def showing(answer: datetime | Exception) -> Surroundings:
+def showing(answer: datetime | Exception) -> CheckContext:
     def certificate_end(_: str) -> datetime:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return around(DEPLOYED, certificate_end=certificate_end, now=lambda: NOW)
+    return context(DEPLOYED, certificate_end=certificate_end, now=lambda: NOW)
 
 
 def untrusted() -> ssl.SSLCertVerificationError:
@@ -104,11 +104,11 @@ ARN = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/1"
 )
 def test_a_certificate_of_one_s_own_has_to_be_issued_for_the_domain(certificate: dict[str, Any], state: State) -> None:
     own = site(tls="acm", certificate_arn=ARN)
-    assert one("own-certificate", around({"DescribeCertificate": {"Certificate": certificate}}, own=own)).state is state
+    assert one("own-certificate", context({"DescribeCertificate": {"Certificate": certificate}}, own=own)).state is state
 
 
-def answering(status: int, body: Any) -> Surroundings:
-    return around(DEPLOYED, fetch=lambda _: (status, json.dumps(body).encode()))
+def answering(status: int, body: Any) -> CheckContext:
+    return context(DEPLOYED, fetch=lambda _: (status, json.dumps(body).encode()))
 
 
 def test_the_site_says_itself_whether_it_is_ready() -> None:
@@ -120,12 +120,14 @@ def test_the_site_says_itself_whether_it_is_ready() -> None:
 
 
 def test_a_page_of_somebody_else_s_is_not_taken_for_the_site() -> None:
-    found = one("ready", around(DEPLOYED, fetch=lambda _: (200, b"<html>parked</html>")))
+    found = one("ready", context(DEPLOYED, fetch=lambda _: (200, b"<html>parked</html>")))
     assert (found.state, found.step) == (State.NOT_YET, 4)
 
 
 def test_before_there_is_a_host_neither_certificate_nor_site_is_asked() -> None:
-    place = around({"DescribeStacks": ABSENT}, fetch=lambda _: pytest.fail("asked"), certificate_end=lambda _: pytest.fail("asked"))
+    place = context(
+        {"DescribeStacks": ABSENT}, fetch=lambda _: pytest.fail("asked"), certificate_end=lambda _: pytest.fail("asked")
+    )
     assert [one(name, place).step for name in ("certificate", "ready")] == [3, 3]
 
 
@@ -153,14 +155,14 @@ def buckets(origins: dict[str, list[str] | None]) -> dict[str, Answer]:
 
 
 def test_each_analysis_bucket_lets_the_site_s_origin_in() -> None:
-    found = one("cors", around(buckets({"cohort-a": ["https://cohort.example.org"]})))
+    found = one("cors", context(buckets({"cohort-a": ["https://cohort.example.org"]})))
     assert (found.state, found.seen) == (State.OK, "1 analysis buckets let https://cohort.example.org in")
 
 
 def test_a_bucket_of_another_origin_or_of_none_is_named() -> None:
     found = one(
         "cors",
-        around(buckets({"cohort-a": ["https://old.example.org"], "cohort-b": None, "cohort-c": ["https://cohort.example.org"]})),
+        context(buckets({"cohort-a": ["https://old.example.org"], "cohort-b": None, "cohort-c": ["https://cohort.example.org"]})),
     )
     assert found.state is State.TO_DO
     assert found.seen.startswith("cohort-a (https://old.example.org), cohort-b (none):")
@@ -168,4 +170,4 @@ def test_a_bucket_of_another_origin_or_of_none_is_named() -> None:
 
 
 def test_before_there_is_a_storage_stack_the_fifth_step_makes_it() -> None:
-    assert one("cors", around({"DescribeStacks": ABSENT})).step == 5
+    assert one("cors", context({"DescribeStacks": ABSENT})).step == 5

@@ -15,7 +15,7 @@ from control_plane.accounts.models import User
 from control_plane.base.aws import Place
 from control_plane.neurocaas_import import adopt, adopt_steps
 from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
-from control_plane.neurocaas_import.adopt_inspect import OldGroup, OldStack, Wishes, look
+from control_plane.neurocaas_import.adopt_inspect import AdoptChoices, OldGroup, OldStack, inspect_stack
 from control_plane.neurocaas_import.adopt_people import Directory, read_directory
 from control_plane.neurocaas_import.models import Adoption
 from local_aws.server import EmbeddedAws, free_port
@@ -58,7 +58,7 @@ def deployed(aws: EmbeddedAws, *groups: Any, **further: Any) -> None:
 
 
 def looked(people: Directory = ADA, **wishes: Any) -> OldStack:
-    return look(Aws(Place.of_site()), "old", Wishes(people=people, **wishes))
+    return inspect_stack(Aws(Place.of_site()), "old", AdoptChoices(people=people, **wishes))
 
 
 def the_group(people: Directory = ADA, **wishes: Any) -> OldGroup:
@@ -73,7 +73,7 @@ def test_a_group_is_adopted_with_its_people_keys_and_analyses(aws: EmbeddedAws) 
     (user,) = group.users
     (key,) = client(aws, "iam").list_access_keys(UserName="adaus-east-1")["AccessKeyMetadata"]
     assert group.refusals == []
-    assert (group.slug, group.reach.buckets, group.strangers) == ("oldlab", {BUCKET: True}, [])
+    assert (group.slug, group.s3_access.buckets, group.strangers) == ("oldlab", {BUCKET: True}, [])
     assert (user.name, user.email, user.key_id) == ("adaus-east-1", "ada@example.org", key["AccessKeyId"])
     assert set(group.resources) == {"oldlabusergroup", "oldlabuserada", "userkeyada", "oldlabaddition"}
     assert old.left == [("Topic", "AWS::SNS::Topic")]
@@ -127,7 +127,7 @@ def test_access_that_cohort_would_not_give_is_refused_unless_it_may_be_lost(aws:
     assert "--may-lose" in refusal
     accepted = the_group(may_lose=True)
     assert accepted.refusals == []
-    assert len(accepted.reach.losses) == 2
+    assert len(accepted.s3_access.losses) == 2
 
 
 def test_listing_a_whole_bucket_is_a_loss(aws: EmbeddedAws) -> None:
@@ -171,14 +171,14 @@ def test_a_stack_that_is_not_there_or_ours_is_refused(aws: EmbeddedAws) -> None:
         if name.startswith("Group"):
             deploy(aws, name, TOPIC)
         with pytest.raises(NotAdopted, match=said):
-            look(Aws(Place.of_site()), name, Wishes())
+            inspect_stack(Aws(Place.of_site()), name, AdoptChoices())
 
 
 def test_a_stack_that_cannot_be_changed_is_refused(aws: EmbeddedAws) -> None:
     taken = {"A": {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "same"}}}
     deploy(aws, "rolled", taken | {"B": taken["A"] | {"DependsOn": "A"}})
     with pytest.raises(NotAdopted, match="ROLLBACK_COMPLETE, which CloudFormation does not change"):
-        look(Aws(Place.of_site()), "rolled", Wishes())
+        inspect_stack(Aws(Place.of_site()), "rolled", AdoptChoices())
 
 
 def test_a_group_that_is_not_in_the_stack_is_named(aws: EmbeddedAws) -> None:
@@ -230,10 +230,10 @@ def test_letting_go_goes_on_where_it_was_killed_between_keeping_and_leaving(
     with monkeypatch.context() as killing:
         killing.setattr(Aws, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            adopt_steps.release(work(), adoption)
+            adopt_steps.release_resources(work(), adoption)
     assert [one["OutputKey"] for one in _outputs(aws)] == ["AccessKeyada"]
-    adopt_steps.release(work(), adoption)
-    adopt_steps.release(work(), adoption)
+    adopt_steps.release_resources(work(), adoption)
+    adopt_steps.release_resources(work(), adoption)
     assert client(aws, "cloudformation").describe_stacks()["Stacks"] == []
     assert works(aws, (key["AccessKeyId"], output["OutputValue"]))
     members = client(aws, "iam").get_group(GroupName="oldlabusercentricgroup")["Users"]
@@ -244,11 +244,11 @@ def test_moving_goes_on_where_it_was_killed_and_never_takes_another_user_of_that
     deployed(aws)
     adoption = begun(looked())
     _boundary(aws)
-    adopt_steps.release(work(), adoption)
-    adopt_steps.move(work(), adoption)
+    adopt_steps.release_resources(work(), adoption)
+    adopt_steps.rename_users(work(), adoption)
     # A second run, with somebody else's new user of the old name there.
     client(aws, "iam").create_user(UserName="adaus-east-1")
-    adopt_steps.move(work(), adoption)
+    adopt_steps.rename_users(work(), adoption)
     (one,) = client(aws, "iam").list_users(PathPrefix="/cohort/oldlab/")["Users"]
     assert one["UserId"] == adoption.people[0]["unique_id"]
     assert client(aws, "iam").get_user(UserName="adaus-east-1")["User"]["Path"] == "/"
@@ -260,17 +260,17 @@ def test_a_user_that_is_gone_stops_the_adoption(aws: EmbeddedAws, monkeypatch: p
     adoption = begun(looked())
     adoption.people[0]["unique_id"] = "AIDAOTHER"
     with pytest.raises(NotAdopted, match="was it removed"):
-        adopt_steps.move(work(), adoption)
+        adopt_steps.rename_users(work(), adoption)
 
 
 def test_the_old_group_stays_until_ours_is_in_force(aws: EmbeddedAws) -> None:
     deployed(aws)
     adoption = begun(looked())
     _boundary(aws)
-    adopt_steps.release(work(), adoption)
-    adopt_steps.move(work(), adoption)
+    adopt_steps.release_resources(work(), adoption)
+    adopt_steps.rename_users(work(), adoption)
     with pytest.raises(NotAdopted, match="not in our IAM group yet"):
-        adopt_steps.close(work(), adoption)
+        adopt_steps.close_old_group(work(), adoption)
     assert client(aws, "iam").get_group(GroupName="oldlabusercentricgroup")["Users"]
 
 
@@ -278,7 +278,7 @@ def test_a_stack_that_was_adopted_has_nothing_left_to_do(aws: EmbeddedAws) -> No
     group, _ = create_group(slug="oldlab", actor=OPERATOR)
     at = {"stack_name": "gone", "stack_id": "arn", "region": "us-east-1", "old_group": "x", "finished_at": "2026-11-24T00:00Z"}
     Adoption.objects.create(group=group, resources={}, people=[], **at)
-    assert adopt.find(Aws(Place.of_site()), "gone", Wishes()) is None
+    assert adopt.find_adoptable(Aws(Place.of_site()), "gone", AdoptChoices()) is None
 
 
 def _outputs(aws: EmbeddedAws) -> list[dict[str, str]]:

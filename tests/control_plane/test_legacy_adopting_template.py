@@ -2,7 +2,14 @@
 
 import pytest
 
-from control_plane.neurocaas_import.adopt_template import NotUnderstood, is_kept, keep, references, secret_outputs, without
+from control_plane.neurocaas_import.adopt_template import (
+    UnknownReference,
+    is_retained,
+    references,
+    retain,
+    secret_outputs,
+    without_resources,
+)
 from tests.predecessor import template
 
 NORTH = {"northusergroup": "northusercentricgroup", "northusercho": "chous-east-1", "userkeycho": "AKIA1", "northaddition": "x"}
@@ -14,14 +21,14 @@ def two_groups(**further: object) -> dict[str, object]:
 
 def test_what_leaves_is_kept_and_told_apart_by_metadata_which_cloudformation_takes_as_a_change() -> None:
     before = two_groups()
-    kept = keep(before, NORTH, "moves")
+    kept = retain(before, NORTH, "moves")
     for name in NORTH:
         assert kept["Resources"][name]["DeletionPolicy"] == kept["Resources"][name]["UpdateReplacePolicy"] == "Retain"
         assert kept["Resources"][name]["Metadata"]["Cohort"] == "moves"
         assert kept["Resources"][name]["Properties"] == before["Resources"][name]["Properties"]  # type: ignore[index]
     assert kept["Resources"]["southusergroup"] == before["Resources"]["southusergroup"]  # type: ignore[index]
-    assert is_kept(kept, NORTH)
-    assert not is_kept(before, NORTH)
+    assert is_retained(kept, NORTH)
+    assert not is_retained(before, NORTH)
 
 
 def test_secret_keys_and_passwords_go_from_the_outputs_and_key_ids_stay() -> None:
@@ -30,18 +37,18 @@ def test_secret_keys_and_passwords_go_from_the_outputs_and_key_ids_stay() -> Non
     before["Outputs"]["Sly"] = {"Value": {"Fn::Sub": "x${userkeycho.SecretAccessKey}"}}  # type: ignore[index]
     before["Outputs"]["Short"] = {"Value": {"Fn::Join": ["", [{"Fn::GetAtt": "userkeycho.SecretAccessKey"}]]}}  # type: ignore[index]
     assert secret_outputs(before) == ["Passwordcho", "SecretAccessKeycho", "SecretAccessKeydee", "Short", "Sly"]
-    assert set(keep(before, NORTH, "moves")["Outputs"]) == {"AccessKeycho", "AccessKeydee"}
+    assert set(retain(before, NORTH, "moves")["Outputs"]) == {"AccessKeycho", "AccessKeydee"}
 
 
 def test_what_remains_has_no_word_of_what_left() -> None:
-    remaining = without(two_groups(), NORTH)
+    remaining = without_resources(two_groups(), NORTH)
     assert remaining is not None
     assert set(remaining["Resources"]) == {"southusergroup", "southuserdee", "userkeydee", "southaddition"}
     assert set(remaining["Outputs"]) == {"AccessKeydee", "SecretAccessKeydee"}
 
 
 def test_nothing_remains_where_all_leaves() -> None:
-    assert without(template(("north", ["cho"], ["b"])), NORTH) is None
+    assert without_resources(template(("north", ["cho"], ["b"])), NORTH) is None
 
 
 def test_what_stays_names_what_left_by_its_name() -> None:
@@ -50,7 +57,7 @@ def test_what_stays_names_what_left_by_its_name() -> None:
         "DependsOn": ["northusergroup", "southusergroup"],
         "Properties": {"TopicName": "t", "DisplayName": {"Fn::Join": ["-", [{"Ref": "northusercho"}, "x"]]}},
     }
-    remaining = without(two_groups(Topic=topic), NORTH)
+    remaining = without_resources(two_groups(Topic=topic), NORTH)
     assert remaining is not None
     assert remaining["Resources"]["Topic"]["Properties"]["DisplayName"] == {"Fn::Join": ["-", ["chous-east-1", "x"]]}
     assert remaining["Resources"]["Topic"]["DependsOn"] == ["southusergroup"]
@@ -61,8 +68,8 @@ def test_what_stays_names_what_left_by_its_name() -> None:
 )
 def test_what_cannot_be_put_differently_is_refused(value: object) -> None:
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": value}}
-    with pytest.raises(NotUnderstood, match="Topic, which stays, refers to northusercho"):
-        without(two_groups(Topic=topic), NORTH)
+    with pytest.raises(UnknownReference, match="Topic, which stays, refers to northusercho"):
+        without_resources(two_groups(Topic=topic), NORTH)
 
 
 def test_references_are_found_wherever_they_are() -> None:

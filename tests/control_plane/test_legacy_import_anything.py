@@ -14,7 +14,7 @@ from control_plane.neurocaas_import.entries import Entry
 from control_plane.neurocaas_import.planning import make_plan
 from control_plane.neurocaas_import.reading import Profile, parse
 from control_plane.neurocaas_import.reporting import as_dict, as_text, rows
-from control_plane.neurocaas_import.targets import Wishes
+from control_plane.neurocaas_import.targets import ImportChoices
 from tests.control_plane.conftest import OPERATOR
 from tests.control_plane.legacy_importing import lab, profile, state
 
@@ -56,8 +56,8 @@ def reported(data: bytes, *, apply: bool) -> Any:
     """The report on a file with this content, which must go through every way out."""
     found = Profile("some/path", "stack", Entry("profile", "stack"))
     found.document = parse(data, found.entry)
-    plan = make_plan([found], Wishes(creates_analyses=True))
-    done = apply_plan(plan, access=Access.FEDERATED, actor=OPERATOR, say=lambda _: None) if apply else None
+    plan = make_plan([found], ImportChoices(creates_analyses=True))
+    done = apply_plan(plan, access=Access.FEDERATED, actor=OPERATOR, report=lambda _: None) if apply else None
     as_text(plan, done).encode()
     report = as_dict(plan, done)
     json.dumps(report, ensure_ascii=False, allow_nan=False).encode()

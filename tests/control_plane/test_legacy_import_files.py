@@ -21,7 +21,7 @@ from control_plane.neurocaas_import.applying import apply_plan
 from control_plane.neurocaas_import.entries import Entry
 from control_plane.neurocaas_import.planning import make_plan
 from control_plane.neurocaas_import.reading import FILE_NAME, Profile, read_profiles
-from control_plane.neurocaas_import.targets import Wishes
+from control_plane.neurocaas_import.targets import ImportChoices
 from tests.control_plane.legacy_importing import LAB, Importer, lab, profile, said
 
 pytestmark = pytest.mark.django_db
@@ -218,7 +218,7 @@ def test_a_group_that_fails_takes_no_other_with_it(importer: Importer, monkeypat
 
 
 def test_nobody_else_may_import(ada: User) -> None:
-    plan = make_plan([Profile("x", "x", Entry("profile", "x"), profile(LAB))], Wishes())
+    plan = make_plan([Profile("x", "x", Entry("profile", "x"), profile(LAB))], ImportChoices())
     with pytest.raises(Exception, match="administrator"):
-        apply_plan(plan, access=Access.FEDERATED, actor=Actor("ada@example.org", "web", ada), say=lambda _: None)
+        apply_plan(plan, access=Access.FEDERATED, actor=Actor("ada@example.org", "web", ada), report=lambda _: None)
     assert not Group.objects.exists()

@@ -117,7 +117,7 @@ def test_what_cannot_be_measured_is_left_out(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("CERTIFICATE_FILE", str(tmp_path / "site.pem"))
     (tmp_path / "store").write_text("a file")
     config.cache_clear()
-    monkeypatch.setattr(age, "stored", lambda: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(age, "newest_stored", lambda: (_ for _ in ()).throw(OSError("gone")))
     assert put().keys() == {"FailedDeployments", "SiteUp", "DiskUsedPercent"}
 
 

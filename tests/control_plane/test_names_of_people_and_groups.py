@@ -20,7 +20,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
 from control_plane.research.configurations.services import InvalidConfiguration, clean_name
-from tests.control_plane.doctoring import around, one
+from tests.control_plane.doctoring import context, one
 from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db
@@ -125,12 +125,12 @@ def test_every_mapping_of_unicode_s_file_is_kept() -> None:
     ],
 )
 def test_names_that_look_alike_as_a_whole_share_a_key(name: str, other: str) -> None:
-    assert confusables.keys(name) & confusables.keys(other)
+    assert confusables.lookalike_keys(name) & confusables.lookalike_keys(other)
 
 
 @pytest.mark.parametrize(("name", "other"), [("Kai Lab", "Kal Lab"), ("Mali", "Mail"), ("José Lab", "Jose Lab"), ("Δ9", "A9")])
 def test_names_that_only_resemble_each_other_are_different(name: str, other: str) -> None:
-    assert not confusables.keys(name) & confusables.keys(other)
+    assert not confusables.lookalike_keys(name) & confusables.lookalike_keys(other)
 
 
 # --- What the services make of it
@@ -189,7 +189,7 @@ def test_a_name_that_there_is_stays_valid_when_something_else_is_changed(ada: Us
 
 
 def test_the_doctor_lists_the_names_that_would_not_be_taken_today(ada: User, group: Group, operator: Actor) -> None:
-    settings = around(settings=object())
+    settings = context(settings=object())
     assert one("names", settings).seen.startswith("all 1 would be taken today")
     User.objects.filter(pk=ada.pk).update(name=f"Ad{CYRILLIC_A}")
     other, _ = create_group(slug="other-lab", actor=operator)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.template import Context, Template
 
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMAT = ROOT / "web/files/static/files/format.js"
@@ -31,7 +31,7 @@ SIZES = {
 
 @pytest.mark.parametrize(("number", "words"), SIZES.items())
 def test_a_megabyte_is_a_million_bytes(number: int, words: str) -> None:
-    assert in_words(number) == words
+    assert format_size(number) == words
     assert Template("{{ number|size }}").render(Context({"number": number})) == words
 
 

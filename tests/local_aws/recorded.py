@@ -270,7 +270,7 @@ OTHER_ROWS = (
             "control_plane/doctor/bootstrap.py": ("NoSuchEntity",),
             "control_plane/doctor/cdk.py": ("NoSuchEntity",),
             "control_plane/doctor/rights.py": ("NoSuchEntity",),
-            "control_plane/doctor/surroundings.py": ("NoSuchEntity",),
+            "control_plane/doctor/check_context.py": ("NoSuchEntity",),
         }),
     Row(f"{_IAM}Integrations::test_delete_non_existent_policy_returns_no_such_entity", "delete-non-existent-policy-exc",
         asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/_policy_holders.py": ("NoSuchEntityException",)}),
@@ -287,12 +287,12 @@ OTHER_ROWS = (
         f"{_OURS}leftovers.py": ("ResourceNotFoundException",),
         "control_plane/access/review/unmanaged_removal.py": ("ResourceNotFoundException",),
         "control_plane/doctor/reach.py": ("ResourceNotFoundException",),
-        "control_plane/doctor/surroundings.py": ("ResourceNotFoundException",),
+        "control_plane/doctor/check_context.py": ("ResourceNotFoundException",),
         f"{_OURS}failures.py": ("can't find",),
     }),
     Row(f"{_CFN}test_changesets.py::TestUpdates::test_deleting_resource", "get-parameter-error", asked.no_parameter, {
         "scripts/aws_account.py": ("ParameterNotFound",),
-        "control_plane/doctor/surroundings.py": ("ParameterNotFound",),
+        "control_plane/doctor/check_context.py": ("ParameterNotFound",),
     }),
     Row(f"{_S3}TestS3PresignedUrl::test_put_url_metadata_with_sig_s3v4[False]", "no-meta-headers",
         s3.wrong_signature, {

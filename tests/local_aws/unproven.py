@@ -56,7 +56,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         *("ENOSPC", "database or disk is full"),
     ),
     # The doctor says "could not look" of these: refusals, and calls that an AWS of this machine lacks.
-    "control_plane/doctor/surroundings.py": (
+    "control_plane/doctor/check_context.py": (
         *("501", "AccessDenied", "AccessDeniedException", "AuthorizationError", "Client.UnauthorizedOperation", "InvalidAction"),
         *("NotImplemented", "UnauthorizedOperation", "UnknownOperation", "UnknownOperationException", "UnsupportedOperation"),
     ),

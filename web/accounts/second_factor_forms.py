@@ -36,7 +36,7 @@ def _counted(user: User) -> Iterator[None]:
     except attempts.TooManyAttempts as error:
         raise ValidationError(str(error), code="too_many_login_attempts") from error
     yield
-    attempt.was_right()
+    attempt.undo()
 
 
 class _CountedCode:

@@ -17,7 +17,7 @@ from control_plane.access.groups.overview import access_of
 from control_plane.access.people import departures, sign_outs
 from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import has_second_factor, is_required
-from control_plane.accounts.services import addresses, asked_mail, computers, profile, sessions
+from control_plane.accounts.services import addresses, computers, profile, requested_mail, sessions
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.base.request_input import read_number
@@ -121,16 +121,16 @@ def change_address(request: HttpRequest, token: str) -> HttpResponse:
 @require_GET
 def asked_mail_state(request: HttpRequest) -> HttpResponse:
     """Show the progress of the e-mail that was requested in this browser: the part of its page that changes."""
-    return render(request, "account/_asked_mail.html", {"mail": asked_mail.of(request)})
+    return render(request, "account/_asked_mail.html", {"mail": requested_mail.last_requested(request)})
 
 
 @require_POST
 def send_mail_again(request: HttpRequest) -> HttpResponse:
     """Retry sending the e-mail that was requested in this browser."""
-    mail = asked_mail.of(request)
+    mail = requested_mail.last_requested(request)
     if mail is None:
         return redirect("account_login")
-    if refusal := asked_mail.send_again(request, mail):
+    if refusal := requested_mail.send_again(request, mail):
         messages.error(request, refusal)
     return redirect(mail.page)
 

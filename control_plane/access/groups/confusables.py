@@ -15,8 +15,8 @@ def look_alike_of(name: str, rows: QuerySet[Named]) -> Named | None:
 
     Reads the names of all of them: AWS's limits on stacks and roles bound how many there are, and a name costs 15 microseconds.
     """
-    wanted = confusables.keys(name)
+    wanted = confusables.lookalike_keys(name)
     for key, other in rows.order_by("pk").values_list("pk", "name"):
-        if wanted & confusables.keys(other):
+        if wanted & confusables.lookalike_keys(other):
             return rows.get(pk=key)
     return None

@@ -13,9 +13,9 @@ from django.utils.crypto import get_random_string
 from control_plane.access.groups.join_policy import MAX_NAME_CHARACTERS, check_new_group_name
 from control_plane.access.groups.services.join_codes import find_usable_code
 from control_plane.access.groups.services.joining import ask_to_join
+from control_plane.accounts.equal_timing import rolled_back
 from control_plane.accounts.models import User
 from control_plane.accounts.name_field import NameField
-from control_plane.accounts.rehearsals import undone
 from control_plane.accounts.validation import validate_name, validate_person_name
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
@@ -80,7 +80,7 @@ class SignupForm(JoinFields, AccountSignupForm):
     def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
         """Make the account, or, where the address has one, do the same work and undo it: the response time must not tell."""
         if self.account_already_exists:
-            with undone():
+            with rolled_back():
                 self._rehearse(request)
         saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
         return saved

@@ -76,7 +76,7 @@ def remove_before_deploying(stack: Stack, manifest: str) -> None:
 def remove(key: AdoptedKey) -> None:
     """Remove the key from AWS, and record that. Does nothing where it is gone. Raises AwsFailure."""
     membership = key.membership
-    with aws.explained():
+    with aws.translated_errors():
         client = aws.client("iam", membership.group.stack.place)
         user = names.user(membership.group.slug, membership.username)
         try:

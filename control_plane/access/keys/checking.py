@@ -51,7 +51,7 @@ def _read_uses(group: Group) -> list[KeyUse]:
     holders = Membership.objects.wanted().filter(group=group, access=Access.KEYS).select_related("group__stack").order_by("pk")
     client: IAMClient = aws.iam(group.stack.place)
     lookups, uses = IamLookups(client, group.stack), []
-    with aws.explained():
+    with aws.translated_errors():
         for membership in holders:
             keys = _keys_of(client, lookups, names.user(group.slug, membership.username))
             uses += [_use_of(client, key, membership, serial) for serial, key in _numbered(membership, keys)]

@@ -46,14 +46,14 @@ def read_aws_use(account: str) -> list[Usage]:
 
 
 def _iam(place: Place) -> dict[str, int]:
-    with aws.explained():
+    with aws.translated_errors():
         summary = aws.client("iam", place).get_account_summary()["SummaryMap"]
     return {str(name): value for name, value in summary.items()}
 
 
 def _cloudformation(place: Place) -> dict[str, int]:
     client = cloudformation.client(place)
-    with aws.explained():
+    with aws.translated_errors():
         limits = client.describe_account_limits()["AccountLimits"]
         pages = client.get_paginator("list_stacks").paginate()
         stacks = sum(summary["StackStatus"] != DELETED_STATUS for page in pages for summary in page["StackSummaries"])

@@ -8,7 +8,7 @@ from django.db import transaction
 from control_plane.access.people.sign_outs import end_computers_and_sessions
 from control_plane.accounts.adapter import AccountAdapter
 from control_plane.accounts.models import User
-from control_plane.base.audit.actors import acting
+from control_plane.base.audit.actors import actor_for
 
 
 class PeopleAdapter(AccountAdapter):
@@ -20,7 +20,7 @@ class PeopleAdapter(AccountAdapter):
         with transaction.atomic():
             super().set_password(user, password)
             request.signed_out = end_computers_and_sessions(
-                user=user, actor=acting(user, request), replace_keys=getattr(request, "replace_keys", False)
+                user=user, actor=actor_for(user, request), replace_keys=getattr(request, "replace_keys", False)
             )
         for refusal in request.signed_out.refusals:
             messages.warning(request, f"An access key was not replaced. {refusal}")

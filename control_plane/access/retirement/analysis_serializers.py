@@ -4,7 +4,7 @@ from typing import Any
 
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
 from control_plane.access.retirement.serializers import deployment_trouble, iso
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.deployments.serializers import deployment_as_dict
 
 # Outcome of a bucket, for whoever wants its analysis back.
@@ -40,7 +40,7 @@ def progress(retirement: AnalysisRetirement) -> str:
     """Describe how many versions of its bucket are deleted; empty where none are to be."""
     if retirement.bucket == BucketChoice.KEEP or retirement.state == AnalysisRetirement.State.WAITING:
         return ""
-    return f"{retirement.objects_done:,} versions deleted ({in_words(retirement.bytes_done)})"
+    return f"{retirement.objects_done:,} versions deleted ({format_size(retirement.bytes_done)})"
 
 
 def analysis_retirement_as_dict(retirement: AnalysisRetirement) -> dict[str, Any]:

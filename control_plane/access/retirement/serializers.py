@@ -7,7 +7,7 @@ from typing import Any
 from control_plane.access.groups.models import Group
 from control_plane.access.retirement.inventory import count_what_ends
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict
 
@@ -39,7 +39,7 @@ def preview(group: Group, survey: Survey) -> Preview:
 def place_in_words(retirement: Retirement, place: DataPlace) -> str:
     """Describe the progress of the data in one bucket."""
     verb = "versions deleted" if retirement.data == DataChoice.DELETE else "objects tagged for the archive"
-    words = f"{place.bucket}: {place.objects_done:,} {verb} ({in_words(place.bytes_done)})"
+    words = f"{place.bucket}: {place.objects_done:,} {verb} ({format_size(place.bytes_done)})"
     if place.left_out:
         words += f"; {place.left_out:,} left out, since they have all the tags that S3 allows or were gone"
     if place.is_done:
@@ -121,7 +121,7 @@ def deployment_trouble(deployment: Deployment | None) -> str:
 def _bucket(bucket: dict[str, Any]) -> str:
     more = "more than " if bucket["more"] else ""
     noun = "object" if bucket["objects"] == 1 else "objects"
-    return f"{bucket['bucket']}: {more}{bucket['objects']:,} {noun}, {more}{in_words(bucket['bytes'])}"
+    return f"{bucket['bucket']}: {more}{bucket['objects']:,} {noun}, {more}{format_size(bucket['bytes'])}"
 
 
 def _type(name: str) -> str:

@@ -98,7 +98,7 @@ class _SnapshotReader:
 
     def read(self, buckets: Iterable[str]) -> IamSnapshot:
         stack = self._group.stack
-        with aws.explained():
+        with aws.translated_errors():
             own = names.iam_group(self._group.slug)
             users = {user.name: user for user in self._users()}
             members = self._members(own)
@@ -224,7 +224,7 @@ class _SnapshotReader:
 
 
 def _bucket_policies(buckets: Iterable[str], place: Place) -> dict[str, Document]:
-    s3 = aws.client("s3", place, config=aws.PATIENT)
+    s3 = aws.client("s3", place, config=aws.ADAPTIVE_RETRIES)
     documents = {}
     for bucket in buckets:
         if answer := _unless_gone(partial(s3.get_bucket_policy, Bucket=bucket)):

@@ -74,7 +74,7 @@ def is_unknown(row: UnmanagedResource) -> bool:
 def _sightings() -> Iterator[Sighting]:
     """Yield every resource that AWS holds under our names."""
     places = {Place.of_site(), *(Place(*each) for each in Stack.objects.values_list("account", "region").distinct())}
-    with aws.explained():
+    with aws.translated_errors():
         for place in sorted(places):
             yield from _stacks(place)
             yield from _secrets(place)
@@ -92,7 +92,7 @@ def _stacks(place: Place) -> Iterator[Sighting]:
 
 def _secrets(place: Place) -> Iterator[Sighting]:
     prefix = f"{names.PROJECT}/"
-    client = aws.client("secretsmanager", place, config=aws.PATIENT)
+    client = aws.client("secretsmanager", place, config=aws.ADAPTIVE_RETRIES)
     for page in client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}]):
         for secret in page["SecretList"]:
             if secret["Name"].startswith(prefix):

@@ -38,7 +38,7 @@ def remove_from_aws(pk: int) -> None:
         row.delete()
         return
     try:
-        with aws.explained():
+        with aws.translated_errors():
             _REMOVERS[Kind(row.kind)](row)
     except AwsFailure as error:
         state = UnmanagedResource.State.REMOVING if error.is_passing else UnmanagedResource.State.WAITING
@@ -96,7 +96,7 @@ def _remove_policies(iam: "IAMClient", kind: Literal["user", "role", "group"], *
 
 
 def _remove_secret(row: UnmanagedResource) -> None:
-    client = aws.client("secretsmanager", row.place, config=aws.PATIENT)
+    client = aws.client("secretsmanager", row.place, config=aws.ADAPTIVE_RETRIES)
     try:
         client.delete_secret(SecretId=row.name, RecoveryWindowInDays=SECRET_RECOVERY_DAYS)
     except client.exceptions.ResourceNotFoundException:

@@ -6,14 +6,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from control_plane.access.rosters.models import Roster
-from control_plane.base.cleaning import cleans, remove_in_steps
+from control_plane.base.cleaning import register_cleanup, remove_in_steps
 
 # They hold addresses, and the audit trail records what was done.
 KEPT_UNAPPLIED = timedelta(days=2)
 KEPT_APPLIED = timedelta(days=30)
 
 
-@cleans("rosters")
+@register_cleanup("rosters")
 def remove_old_rosters() -> int:
     """Remove rosters that are past their retention. Returns how many."""
     now = timezone.now()

@@ -1,1 +1,1 @@
-"""What can be done to an account. Views, forms, adapters and commands call these, and nothing else changes one."""
+"""Changes to an account. Views, forms, adapters and commands call these, and nothing else changes one."""

@@ -1,6 +1,6 @@
-"""A person's e-mail address: one that somebody vouches for, one that is verified, and changing it for another.
+"""A person's e-mail address: verifying it, and changing it.
 
-A change that is asked for lies in the link alone, not in the database: nobody can hold an address that is not theirs.
+A requested change is stored in the link alone, not in the database: nobody can reserve an address that is not theirs.
 """
 
 from collections.abc import Iterable
@@ -35,35 +35,35 @@ NOT_VALID = "This link is too old, was used before, or is not whole. Your addres
 
 
 def is_taken(email: str, *, by_other_than: User) -> bool:
-    """Whether another account has this address, verified or not."""
+    """Check whether another account has this address, verified or not."""
     return User.objects.filter(email__iexact=email).exclude(pk=by_other_than.pk).exists()
 
 
 def address_is_verified(user: User) -> bool:
-    """Whether the person has shown that the address is theirs, or somebody vouched for it."""
+    """Check whether the person has verified the address, or somebody vouched for it."""
     return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
 
 
 def note_verified(user: User, *, actor: Actor) -> None:
-    """What follows once an address is known to be its owner's: what they asked for at sign-up goes on."""
+    """Record that the address is verified, and send `address_verified`: a request made at sign-up goes on."""
     with transaction.atomic():
         record(actor, "account.address_verified", user.email)
         address_verified.send(sender=User, user=user)
 
 
-def forget_strangers(user: User) -> None:
-    """Disconnect accounts elsewhere that were connected before the address was verified.
+def disconnect_unverified_providers(user: User) -> None:
+    """Disconnect the providers of an account whose address is not verified.
 
-    Whoever sets a password by e-mail owns the address; whoever signed up with it before them may be somebody else.
+    Whoever sets a password by e-mail owns the address; whoever signed up with it before may be somebody else.
     """
     if not address_is_verified(user):
         SocialAccount.objects.filter(user=user).delete()
 
 
-def disown_strangers(users: Iterable[User], *, actor: Actor) -> None:
-    """Take the password, and what was connected, from accounts whose address nobody has verified, before they get access.
+def discard_unverified_logins(users: Iterable[User], *, actor: Actor) -> None:
+    """Discard the passwords and connected providers of accounts with an unverified address, before they get access.
 
-    Whoever signed up with the address may be somebody else, who waits for its owner to open the link. The owner sets a password by
+    Whoever signed up with the address may be somebody else, who waits for the owner to open the link. The owner sets a password by
     "Forgotten your password?".
     """
     people = list(users)
@@ -79,12 +79,12 @@ def disown_strangers(users: Iterable[User], *, actor: Actor) -> None:
 
 
 def make_link_token(user: User, email: str) -> str:
-    """What a link to change the person's address to `email` carries. It serves once: it names the address of today, too."""
+    """Return the token of a link that changes the person's address to `email`. Valid once: it holds the present address, too."""
     return signing.dumps({"user": user.pk, "from": user.email, "to": email}, salt=_SALT)
 
 
 def read_link_token(user: User, token: str) -> str:
-    """The address that the link changes to. Raises LinkNotValid, or PermissionDenied where it is another person's."""
+    """Return the new address in the token. Raises LinkNotValid, or PermissionDenied if the link is another person's."""
     try:
         content: dict[str, Any] = signing.loads(token, salt=_SALT, max_age=LINK_SECONDS)
     except signing.BadSignature as error:

@@ -1,4 +1,4 @@
-"""Sign-ups that nobody ever confirmed, and sign-ins that have ended by themselves."""
+"""Nightly removal of unverified sign-ups and of expired sign-ins."""
 
 from datetime import timedelta
 
@@ -14,16 +14,16 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
-from control_plane.base.cleaning import AT_ONCE, cleans, remove_in_steps
+from control_plane.base.cleaning import MAX_ROWS_PER_TRANSACTION, register_cleanup, remove_in_steps
 from control_plane.base.config import config
 from control_plane.notifications.cleaning import remove_notices_to
 
 
-@cleans("sign-ups that were never verified")
+@register_cleanup("sign-ups that were never verified")
 def remove_unverified() -> int:
-    """Remove the accounts whose address nobody ever confirmed, with all that hangs on them. Returns how many."""
+    """Remove accounts whose address was never verified, with everything that belongs to them. Returns their number."""
     removed = 0
-    for pk in _unverified().values_list("pk", flat=True)[:AT_ONCE]:
+    for pk in _unverified().values_list("pk", flat=True)[:MAX_ROWS_PER_TRANSACTION]:
         try:
             with transaction.atomic():
                 person = _unverified().select_for_update().filter(pk=pk).first()
@@ -31,21 +31,21 @@ def remove_unverified() -> int:
                     continue
                 email = person.email
                 person.delete()
-                # What they asked for went with them: nobody tells them what became of it.
+                # Their requests went with them: nothing is announced to them any more.
                 remove_notices_to(email)
                 record(Actor.system("cleanup"), "account.unverified_removed", email)
         except ProtectedError:
-            # Somebody put them into a group all the same: the record of that stays, and so do they.
+            # Somebody put them into a group meanwhile: that record stays, and so does the account.
             continue
         removed += 1
     return removed
 
 
-@cleans("ended sign-ins")
+@register_cleanup("ended sign-ins")
 def remove_ended_sessions() -> int:
-    """Remove the list entries of browsers, and the tokens of computers, whose time is over. Returns how many."""
+    """Remove the session entries of browsers and the tokens of computers that have expired. Returns their number."""
     live = Session.objects.filter(session_key=OuterRef("session_key"), expire_date__gt=timezone.now())
-    # Sign-ins of the last minutes may be written before their session is.
+    # The entry of a new sign-in may be written before its session.
     settled = timezone.now() - timedelta(hours=1)
     ended = UserSession.objects.filter(~Exists(live), last_seen_at__lt=settled)
     return remove_in_steps(ended) + remove_in_steps(Token.objects.filter(expires_at__lt=timezone.now()))

@@ -1,6 +1,6 @@
-"""The computers that a person signed in with the helper, as OAuth 2.0 tokens that allauth keeps (hashed, never themselves).
+"""Computers that a person signed in with the helper: OAuth 2.0 tokens in allauth's table, which holds only hashes.
 
-A refresh token stands for one computer, from the sign-in to its end; each access token that came of it names it in its data.
+A refresh token stands for one computer, from the sign-in to its end; each access token derived from it names it in its data.
 """
 
 import secrets
@@ -24,13 +24,13 @@ from control_plane.base.visible import UNSEEN
 
 CLIENT_ID = "cohort-cli"
 SCOPE = "credentials"
-MAX_CHARACTERS = 80
+MAX_NAME_CHARACTERS = 80
 MAX_SHOWN = 50
 
 
 @dataclass(frozen=True)
 class Computer:
-    """One computer that is signed in. `used_at` is when it last asked for credentials."""
+    """A computer that is signed in. `used_at` is when it last requested credentials."""
 
     id: int
     name: str
@@ -40,7 +40,7 @@ class Computer:
 
 
 def ensure_client() -> Client:
-    """The helper, as allauth knows it: without a secret, for the device flow alone. Made or put right if need be."""
+    """Return allauth's client of the helper, without a secret and for the device flow alone; create or correct it if needed."""
     client, _ = Client.objects.update_or_create(
         id=CLIENT_ID,
         defaults={
@@ -58,12 +58,12 @@ def ensure_client() -> Client:
 
 
 def clean_name(name: str) -> str:
-    """What a computer calls itself, fit to be shown."""
-    return tidy_name(UNSEEN.sub("", name))[:MAX_CHARACTERS] or "a computer without a name"
+    """Return a computer's own name, fit to be shown."""
+    return tidy_name(UNSEEN.sub("", name))[:MAX_NAME_CHARACTERS] or "a computer without a name"
 
 
 def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:
-    """Sign a computer of this person in, for whom the device flow vouches. Returns the answer that holds its tokens."""
+    """Sign in a computer of a person whom the device flow has confirmed. Returns the token response."""
     access_value, refresh_value, now = secrets.token_urlsafe(64), secrets.token_urlsafe(64), timezone.now()
     access_seconds, refresh_seconds = app_settings.ACCESS_TOKEN_EXPIRES_IN, app_settings.REFRESH_TOKEN_EXPIRES_IN
     with transaction.atomic():
@@ -86,9 +86,9 @@ def sign_in(user: User, *, name: str, address: str | None) -> dict[str, Any]:
 
 
 def note_refresh(access_value: str, refresh_value: str) -> None:
-    """Tie an access token that was just given out to the computer whose refresh token asked for it.
+    """Link a new access token to the computer whose refresh token requested it.
 
-    Raises Token.DoesNotExist where the computer was signed out at that very moment.
+    Raises Token.DoesNotExist if the computer was signed out at that moment.
     """
     with transaction.atomic():
         access = _tokens(Token.Type.ACCESS_TOKEN).by_value(access_value).get()
@@ -99,7 +99,7 @@ def note_refresh(access_value: str, refresh_value: str) -> None:
 
 
 def token_for(value: str) -> Token | None:
-    """The helper's valid access token with this value, with the right to ask for credentials."""
+    """Return the helper's valid access token with this value and the scope for credentials, or None."""
     token = Token.objects.filter(client_id=CLIENT_ID).select_related("user").lookup(Token.Type.ACCESS_TOKEN, value)
     if token is None or SCOPE not in token.get_scopes() or was_signed_out_since(token.user, token.created_at):
         return None
@@ -107,15 +107,15 @@ def token_for(value: str) -> Token | None:
 
 
 def was_signed_out_since(user: User, moment: datetime) -> bool:
-    """Whether the person signed out everywhere, or got a new password, after that: what was given before opens nothing.
+    """Check whether the person signed out everywhere, or got a new password, since then: earlier tokens are not valid.
 
-    The tokens themselves are removed, but for one that was being given out at that very moment.
+    The tokens themselves are removed, except one that was being issued at that moment.
     """
     return user.signed_out_at is not None and moment <= user.signed_out_at
 
 
 def note_use(token: Token) -> None:
-    """Remember that the token's computer asked for credentials now."""
+    """Record that the token's computer requested credentials now."""
     refresh = _tokens(Token.Type.REFRESH_TOKEN).filter(pk=_computer_of(token)).first()
     if refresh is not None:
         refresh.data = {**(refresh.data or {}), "used_at": timezone.now().isoformat()}
@@ -123,12 +123,12 @@ def note_use(token: Token) -> None:
 
 
 def computers(user: User) -> list[Computer]:
-    """The person's computers that are signed in, newest first. In one query."""
+    """Return the person's computers that are signed in, newest first, at most MAX_SHOWN. In one query."""
     return [_computer(token) for token in _signed_in(user).order_by("-pk")[:MAX_SHOWN]]
 
 
 def sign_out(computer_id: int, *, user: User, actor: Actor) -> Computer:
-    """End one computer's sign-in: its tokens work no more. Raises NotYours if it is not this person's, or is signed out."""
+    """End a computer's sign-in and delete its tokens. Raises NotYours if it is not this person's, or is signed out."""
     with transaction.atomic():
         refresh = _signed_in(user).filter(pk=computer_id).select_for_update().first()
         if refresh is None or actor.user is None or actor.user.pk != user.pk:
@@ -140,7 +140,7 @@ def sign_out(computer_id: int, *, user: User, actor: Actor) -> Computer:
 
 
 def sign_out_all(user: User, *, actor: Actor) -> list[str]:
-    """End the sign-in of all the person's computers. Returns their names, the newest first."""
+    """End the sign-in of all the person's computers. Returns their names, newest first."""
     signed_in = [_computer(token) for token in _signed_in(user).order_by("-pk")]
     Token.objects.filter(user=user).delete()
     for computer in signed_in:
@@ -149,7 +149,7 @@ def sign_out_all(user: User, *, actor: Actor) -> list[str]:
 
 
 def sign_out_by_token(token: Token, *, actor: Actor) -> None:
-    """End the sign-in of the computer that asks for it itself."""
+    """End the sign-in of the computer that sent the request."""
     computer = _computer_of(token)
     if computer is not None and isinstance(token.user, User):
         sign_out(computer, user=token.user, actor=actor)

@@ -1,4 +1,4 @@
-"""Deletion of an account, as far as accounts alone know it: keeping it after all. The deletion itself is in `people`."""
+"""Cancelling the deletion of an account. The deletion itself is in `access.people`."""
 
 from django.db import transaction
 
@@ -9,11 +9,11 @@ from control_plane.base.errors import Refused
 
 
 class LastAdministrator(Refused):
-    """Nobody would be left to administer the site."""
+    """No administrator would be left."""
 
 
 def cancel_deletion(user: User, *, actor: Actor) -> None:
-    """Keep the account after all, because an administrator has activated it again."""
+    """Cancel the deletion of an account that an administrator has activated again."""
     if user.is_active and user.deletion_requested_at and not user.erased_at:
         with transaction.atomic():
             User.objects.filter(pk=user.pk).update(deletion_requested_at=None)

@@ -1,4 +1,4 @@
-"""What a person may change about themself, and what follows when an administrator changes it for them."""
+"""Changes to a person's profile, by themself or by an administrator."""
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -27,7 +27,7 @@ def rename(*, user: User, name: str, actor: Actor) -> None:
         record(actor, "account.renamed", person.email, before={"name": before}, after={"name": name})
 
 
-def settle_saved(user: User, *, actor: Actor) -> None:
-    """Bring the rest into line with a person whom an administrator has just saved: the address counts as verified."""
+def complete_admin_edit(user: User, *, actor: Actor) -> None:
+    """Mark the address of a person whom an administrator has saved as verified, and cancel a deletion if they are active."""
     trust_address(user)
     cancel_deletion(user, actor=actor)

@@ -1,4 +1,4 @@
-"""The browsers in which a person is signed in, and ending that."""
+"""Browser sessions of a person: listing and ending them."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ MAX_SHOWN = 50
 
 
 class SessionsAdapter(DefaultUserSessionsAdapter):
-    """What allauth asks us about sessions."""
+    """allauth's adapter for sessions."""
 
     def end_sessions(self, sessions: Iterable[UserSession]) -> None:
         sessions = list(sessions)
@@ -30,24 +30,24 @@ class SessionsAdapter(DefaultUserSessionsAdapter):
 
 
 def open_sessions(user: User) -> list[UserSession]:
-    """Where the person is signed in, newest first, at most MAX_SHOWN. In two queries, however many there are."""
+    """Return the person's valid sessions, newest first, at most MAX_SHOWN. In two queries, however many there are."""
     known = Session.objects.filter(pk=OuterRef("session_key"), expire_date__gt=timezone.now())
     rows = list(UserSession.objects.filter(Exists(known), user=user).order_by("-created_at")[:MAX_SHOWN])
-    # A session from before the password changed is there still, and opens nothing.
+    # A session from before a change of the password still exists, but is not valid.
     hashed = user.get_session_auth_hash()
     stored = Session.objects.filter(pk__in=[row.session_key for row in rows])
-    valid = {one.pk for one in stored if constant_time_compare(one.get_decoded().get(HASH_SESSION_KEY, ""), hashed)}
+    valid = {session.pk for session in stored if constant_time_compare(session.get_decoded().get(HASH_SESSION_KEY, ""), hashed)}
     return [row for row in rows if row.session_key in valid]
 
 
 def end_other_sessions(*, user: User, session_key: str, actor: Actor) -> None:
-    """Sign the person out everywhere but in the browser that asks."""
+    """Sign the person out everywhere but in the requesting browser."""
     if others := list(UserSession.objects.filter(user=user).exclude(session_key=session_key)):
         end_sessions(others, actor=actor)
 
 
 def end_session(*, user: User, session_id: int, actor: Actor) -> None:
-    """Sign the person out of one browser. Raises NotYours for one of somebody else's."""
+    """Sign the person out of one browser. Raises NotYours for a session of somebody else."""
     session = UserSession.objects.filter(user=user, pk=session_id).first()
     if session is None:
         raise NotYours("A session of somebody else's, or one that has ended.")
@@ -61,7 +61,7 @@ def end_all_sessions(user: User, *, actor: Actor) -> None:
 
 
 def end_sessions(sessions: list[UserSession], *, actor: Actor) -> None:
-    """Sign out of these browsers, which are one person's."""
+    """End these sessions, which are one person's."""
     with transaction.atomic():
         for session in sessions:
             session.end()

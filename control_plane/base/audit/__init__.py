@@ -1,4 +1,4 @@
-"""The audit trail: who did what, when, and what was refused to whom. Rows are added and never changed.
+"""The audit trail: actions and refusals with their actor, time and address. Rows are added and never changed.
 
-Lies near the bottom: may import the settings and errors alone, so that everybody can record.
+May import the settings and errors alone, so that everything else can record.
 """

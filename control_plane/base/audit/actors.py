@@ -1,4 +1,4 @@
-"""Who acts, and from where: a person on the web, or an operator at the machine's terminal."""
+"""Actors of the audit trail: a person on the web, an operator at the machine's terminal, or a part of Cohort."""
 
 import getpass
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Actor:
-    """Passed to every service that changes something or hands something out."""
+    """An actor, with label, channel and network address. Passed to every service that changes something or hands something out."""
 
     label: str
     channel: Literal["web", "terminal", "system"]
@@ -21,7 +21,7 @@ class Actor:
 
     @classmethod
     def of_request(cls, request: HttpRequest) -> Self:
-        """The signed-in person behind a request."""
+        """Return the signed-in person behind a request. Raises ValueError if nobody is signed in."""
         user = request.user
         if not user.is_authenticated:
             raise ValueError("The request has no signed-in person.")
@@ -29,25 +29,25 @@ class Actor:
 
     @classmethod
     def not_signed_in(cls, request: HttpRequest | None) -> Self:
-        """Somebody at a page of those who are not signed in."""
+        """Return the actor for a page that needs no sign-in."""
         return cls(label="somebody not signed in", channel="web", address=request.META.get("REMOTE_ADDR") if request else None)
 
     @classmethod
     def at_terminal(cls) -> Self:
-        """Whoever runs a command on this machine; being able to read its settings is the right to act."""
+        """Return whoever runs a command on this machine; being able to read its settings is the right to act."""
         return cls(label=f"terminal:{getpass.getuser()}", channel="terminal")
 
     @classmethod
     def system(cls, part: str) -> Self:
-        """A part of Cohort that acts by itself."""
+        """Return a part of Cohort that acts by itself."""
         return cls(label=f"system:{part}", channel="system")
 
     @property
     def is_operator(self) -> bool:
-        """Whether the actor works on the machine itself rather than through the web."""
+        """True if the actor works on the machine itself rather than through the web."""
         return self.channel in ("terminal", "system")
 
 
-def acting(user: "User", request: HttpRequest | None) -> Actor:
-    """The person as the actor of what they do before, or while, they are signed in."""
+def actor_for(user: "User", request: HttpRequest | None) -> Actor:
+    """Return the person as the actor of what they do before, or while, they are signed in."""
     return Actor(label=user.email, channel="web", user=user, address=request.META.get("REMOTE_ADDR") if request else None)

@@ -1,11 +1,11 @@
-"""The database's own refusal to change or remove a row of the audit trail, for those who come with SQL.
+"""Database triggers that refuse to change or remove a row of the audit trail, also to somebody who uses SQL directly.
 
-Two changes are let through: forgetting which account acted (`actor_user`), which the database does when a person is deleted
-(their address stays in `actor`), and counting a refusal that is repeated within the hour (`count`), upwards only and of that
-action alone. Whoever owns the tables can drop the triggers, so a site that must prove more exports the
-trail to where it cannot reach.
+Two changes are allowed: clearing which account acted (`actor_user`), which the database does when a person is deleted
+(their address stays in `actor`), and counting a refusal that is repeated within the hour (`count`), upwards only and for that
+action alone. Whoever owns the tables can drop the triggers, so a site that must prove more exports the trail to a place where
+they have no access.
 
-On SQLite, Django alters a table by making it anew, without its triggers: a later migration that does so runs `operation()` again.
+On SQLite, Django alters a table by recreating it without its triggers: a later migration that does so runs `operation()` again.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from django.db.migrations import RunPython
 from django.db.migrations.state import StateApps
 
 TABLE = "audit_auditevent"
-FORGOTTEN = "actor_user_id"
-COUNTED, COUNTED_ACTION = "count", "access.refused"
+ACTOR_USER_COLUMN = "actor_user_id"
+COUNT_COLUMN, COUNTED_ACTION = "count", "access.refused"
 REFUSAL = "The audit trail is only ever added to. Nothing was changed."
 
 # `to_jsonb` compares all the columns, those of later versions too.
@@ -26,11 +26,11 @@ POSTGRESQL = f"""
 CREATE OR REPLACE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
-        IF NEW.{FORGOTTEN} IS NULL AND to_jsonb(OLD) - '{FORGOTTEN}' = to_jsonb(NEW) - '{FORGOTTEN}' THEN
+        IF NEW.{ACTOR_USER_COLUMN} IS NULL AND to_jsonb(OLD) - '{ACTOR_USER_COLUMN}' = to_jsonb(NEW) - '{ACTOR_USER_COLUMN}' THEN
             RETURN NEW;
         END IF;
-        IF OLD.action = '{COUNTED_ACTION}' AND NEW.{COUNTED} > OLD.{COUNTED}
-            AND to_jsonb(OLD) - '{COUNTED}' = to_jsonb(NEW) - '{COUNTED}' THEN
+        IF OLD.action = '{COUNTED_ACTION}' AND NEW.{COUNT_COLUMN} > OLD.{COUNT_COLUMN}
+            AND to_jsonb(OLD) - '{COUNT_COLUMN}' = to_jsonb(NEW) - '{COUNT_COLUMN}' THEN
             RETURN NEW;
         END IF;
     END IF;
@@ -47,13 +47,13 @@ SQLITE_TRIGGERS = ("audit_no_update", "audit_no_delete", "audit_no_replace")
 
 
 def operation() -> RunPython:
-    """What a migration adds to its operations."""
+    """Return the migration operation that installs the triggers."""
     return RunPython(_forwards, _backwards)
 
 
 @contextmanager
-def lifted(database: BaseDatabaseWrapper) -> Iterator[None]:
-    """Without the triggers for a while: for tests alone, which empty every table."""
+def without_triggers(database: BaseDatabaseWrapper) -> Iterator[None]:
+    """Drop the triggers within the block: for tests alone, which empty every table."""
     drop(database)
     try:
         yield
@@ -62,13 +62,13 @@ def lifted(database: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def install(database: BaseDatabaseWrapper) -> None:
-    """Make the triggers."""
+    """Create the triggers."""
     with database.cursor() as cursor:
         if database.vendor == "postgresql":
             cursor.execute(POSTGRESQL)
         elif database.vendor == "sqlite":
             columns = [column.name for column in database.introspection.get_table_description(cursor, TABLE)]
-            for statement in _sqlite(columns):
+            for statement in _sqlite_triggers(columns):
                 cursor.execute(statement)
 
 
@@ -82,12 +82,12 @@ def drop(database: BaseDatabaseWrapper) -> None:
                 cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
 
 
-def _sqlite(columns: list[str]) -> Iterator[str]:
+def _sqlite_triggers(columns: list[str]) -> Iterator[str]:
     def kept(but: str) -> str:
         return " AND ".join(f'OLD."{column}" IS NEW."{column}"' for column in columns if column != but)
 
-    forgets = f"NEW.{FORGOTTEN} IS NULL AND {kept(FORGOTTEN)}"
-    counts = f"OLD.action = '{COUNTED_ACTION}' AND NEW.{COUNTED} > OLD.{COUNTED} AND {kept(COUNTED)}"
+    forgets = f"NEW.{ACTOR_USER_COLUMN} IS NULL AND {kept(ACTOR_USER_COLUMN)}"
+    counts = f"OLD.action = '{COUNTED_ACTION}' AND NEW.{COUNT_COLUMN} > OLD.{COUNT_COLUMN} AND {kept(COUNT_COLUMN)}"
     refuse = f"BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
     update, delete, replace = SQLITE_TRIGGERS
     yield f"CREATE TRIGGER {update} BEFORE UPDATE ON {TABLE} WHEN NOT ({forgets} OR {counts}) {refuse}"

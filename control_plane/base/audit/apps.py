@@ -2,7 +2,7 @@ from django.apps import AppConfig
 
 
 class AuditConfig(AppConfig):
-    """The record of who did what."""
+    """The app of the audit trail."""
 
     name = "control_plane.base.audit"
     verbose_name = "Audit trail"

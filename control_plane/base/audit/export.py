@@ -1,4 +1,4 @@
-"""The audit trail as a file: CSV for a spreadsheet, or JSON Lines for a program. Oldest first, however long it is."""
+"""Export of the audit trail: CSV for a spreadsheet, or JSON Lines for a program. Oldest first, however long it is."""
 
 import csv
 import json
@@ -14,12 +14,12 @@ FORMATS: tuple[Format, ...] = ("csv", "jsonl")
 CONTENT_TYPES: dict[Format, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 COLUMNS = ("id", "at", "actor", "channel", "address", "action", "target", "count", "details")
 ROWS_PER_QUERY = 1000
-# A spreadsheet takes a cell that begins so for a formula, and runs it (OWASP, "CSV Injection").
+# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def lines(events: QuerySet[AuditEvent], form: Format) -> Iterator[str]:
-    """The file's lines, each with its end of line. One query per thousand rows, so that no transaction stays open.
+    """Yield the file's lines, each with its end of line. One query per ROWS_PER_QUERY rows, so that no transaction stays open.
 
     Rows that are added meanwhile are left out.
     """
@@ -27,7 +27,7 @@ def lines(events: QuerySet[AuditEvent], form: Format) -> Iterator[str]:
         writer = csv.writer(_Echo())
         yield writer.writerow(COLUMNS)
         for event in _in_order(events):
-            yield writer.writerow([_harmless(value) for value in _as_dict(event, json.dumps).values()])
+            yield writer.writerow([_escape_formula(value) for value in _as_dict(event, json.dumps).values()])
     else:
         for event in _in_order(events):
             yield json.dumps(_as_dict(event), ensure_ascii=False) + "\n"
@@ -56,12 +56,12 @@ def _as_dict(event: AuditEvent, details: Any = lambda value: value) -> dict[str,
     }
 
 
-def _harmless(value: object) -> object:
+def _escape_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 class _Echo:
-    """A file that gives each line back instead of keeping it."""
+    """A file whose `write` returns each line instead of keeping it."""
 
     def write(self, text: str) -> str:
         return text

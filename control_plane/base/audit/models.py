@@ -1,4 +1,4 @@
-"""What was done, by whom, when and from where. Rows are only ever added."""
+"""The audit trail's table: action, actor, time and address. Rows are only ever added."""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from control_plane.base.audit.actors import Actor
 
 
 class AppendOnly(TypeError):
-    """Somebody tried to change or remove a row of the audit trail."""
+    """An attempt to change or remove a row of the audit trail."""
 
 
-# What a signed-in person was refused: the one action of which a row counts.
+# A refusal to a signed-in person: the one action whose rows have a count.
 REFUSED = "access.refused"
 
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
-    """Reading only, and counting once more what was refused once more."""
+    """Audit events for reading; the only change is to count a repeated refusal."""
 
     def count_again(self) -> int:
-        """Raise the counts of these refusals by one, which the database's triggers let through. Returns how many rows that were."""
+        """Increment the counts of these refusals, which the database's triggers allow. Returns the number of rows."""
         return models.QuerySet.update(self.filter(action=REFUSED).order_by(), count=models.F("count") + 1)
 
     def update(self, **kwargs: Any) -> int:
@@ -31,9 +31,9 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
 
 
 class AuditEvent(models.Model):
-    """One deed. `target` names what it was done to; `details` holds what was before and after, never a secret.
+    """One deed. `target` names what it was done to; `details` holds the values before and after, never a secret.
 
-    Of refusals a row is what one person, asking from one place, was refused at one address in an hour; `details` are the first's.
+    A row of refusals stands for those to one person, from one network address, at one URL, in one hour; `details` are the first's.
     """
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
@@ -55,7 +55,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        # For the list's filter by action, and for what one person was refused lately.
+        # For the list's filter by action, and for one person's recent refusals.
         indexes = (models.Index(fields=("action", "actor_user", "at"), name="audit_action_actor_at"),)
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class AuditEvent(models.Model):
 
 
 def record(actor: Actor, action: str, target: str, **details: Any) -> AuditEvent:
-    """Add a row, in the transaction of the deed itself, so that neither is there without the other."""
+    """Add a row, in the transaction of the action itself, so that neither is there without the other."""
     return AuditEvent.objects.create(
         actor_user=actor.user,
         actor=actor.label,

@@ -1,4 +1,4 @@
-"""What was refused to somebody who is signed in: kept in the audit trail, whichever page or call it was."""
+"""Refusals to people who are signed in, recorded in the audit trail for every page and API call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,19 +11,19 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import REFUSED, AuditEvent, record
 
 MAX_CHARACTERS = 400
-# Of one person in one hour; what they try beyond is counted in one row, so that nobody fills the trail.
+# URLs of one person in one hour; refusals beyond are counted in one row, so that nobody fills the trail.
 MAX_ADDRESSES = 1_000
 OTHERS = "other addresses"
 
 
 class NotYours(Http404):
-    """It is somebody else's, or does not exist: the person is told the same, the audit trail is told that they tried."""
+    """Something is somebody else's, or does not exist: the answer is the same, and the audit trail records the attempt."""
 
 
 def count_refusal(actor: Actor, target: str, **details: Any) -> None:
-    """Count what the person was refused at this address within this hour: a row for the first time, and its count from then on.
+    """Count a refusal to this person at this URL within the hour: a new row the first time, then its count.
 
-    Two at one moment may make two rows; their counts are right together.
+    Two at the same moment may make two rows, whose counts add up.
     """
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
     rows = AuditEvent.objects.filter(action=REFUSED, actor_user=actor.user, actor=actor.label, at__gte=hour)
@@ -41,7 +41,7 @@ def count_refusal(actor: Actor, target: str, **details: Any) -> None:
 
 
 def record_refusal(request: HttpRequest, reason: Exception) -> None:
-    """Put a request that was refused on record. Without a signed-in person there is nobody to name, and no row."""
+    """Record a request that was refused. Without a signed-in person there is nobody to name, and no row."""
     if request.user.is_authenticated:
         count_refusal(
             Actor.of_request(request),
@@ -51,7 +51,7 @@ def record_refusal(request: HttpRequest, reason: Exception) -> None:
 
 
 class RefusalMiddleware:
-    """Records every refusal that a view raises. The API's are recorded by its own handlers."""
+    """Middleware that records every refusal that a view raises. The API's are recorded by its own handlers."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -60,6 +60,6 @@ class RefusalMiddleware:
         return self._get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        """Django's hook for what a view raised; it goes on as it would have."""
+        """Record a refusal that a view raised (Django's hook); the exception is handled as usual."""
         if isinstance(exception, (PermissionDenied, NotYours)):
             record_refusal(request, exception)

@@ -73,7 +73,7 @@ def too_long(stack: Stack, observation: Observation) -> DeploymentProblem:
 
 def _delete(stack: Stack, before: Observation, *, tell: Tell, tick: Tick) -> Observation:
     after_event = cloudformation.newest_event(stack.name, stack.place)
-    with aws.explained():
+    with aws.translated_errors():
         cloudformation.client(stack.place).delete_stack(StackName=before.stack_id or stack.name)
     observation = wait_for_rest(stack, tell=tell, tick=tick)
     if observation.status in ("", "DELETE_COMPLETE"):
@@ -126,7 +126,7 @@ def _failed_resources(stack: Stack) -> list[str]:
 
 def _failed_in(stack: Stack, name: str) -> list[str]:
     """Return the resources that CloudFormation lists as failed, of the stack or of one nested in it."""
-    with aws.explained():
+    with aws.translated_errors():
         pages = cloudformation.client(stack.place).get_paginator("list_stack_resources").paginate(StackName=name)
         resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
     return [resource["LogicalResourceId"] for resource in resources if resource["ResourceStatus"].endswith("_FAILED")]
@@ -135,7 +135,7 @@ def _failed_in(stack: Stack, name: str) -> list[str]:
 def _failed_by_events(stack: Stack) -> list[str]:
     """Return the resources that failed since the last rollback began, by the stack's events."""
     failed: set[str] = set()
-    with aws.explained():
+    with aws.translated_errors():
         events = cloudformation.client(stack.place).describe_stack_events(StackName=stack.name)["StackEvents"]
     for event in events:
         if event["LogicalResourceId"] == stack.name and event.get("ResourceStatus") == "UPDATE_ROLLBACK_IN_PROGRESS":
@@ -146,7 +146,7 @@ def _failed_by_events(stack: Stack) -> list[str]:
 
 
 def _start(call: Callable[[], object]) -> None:
-    with aws.explained():
+    with aws.translated_errors():
         try:
             call()
         except ClientError as error:

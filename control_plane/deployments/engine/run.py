@@ -283,7 +283,7 @@ class Run:
         pre_execute.send(
             sender=Deployment, stack=self._stack, manifest=StoredManifest.objects.text_at(self._stack, deployment.generation)
         )
-        with aws.explained():
+        with aws.translated_errors():
             lockout.clear_stale_denials(deployment)
         self._enter("executing", "AWS is changing it", EXECUTING_PERCENT)
         return True

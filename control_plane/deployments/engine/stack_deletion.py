@@ -35,7 +35,7 @@ def delete_stack(stack: Stack, before: Observation, watcher: Watcher) -> Observa
     # By its id: a deleted stack cannot be described by its name.
     name = before.stack_id or stack.name
     began = seen = cloudformation.newest_event(name, stack.place)
-    with aws.explained():
+    with aws.translated_errors():
         cloudformation.client(stack.place).delete_stack(StackName=name)
     deadline = time.monotonic() + config().cohort_deploy_seconds
     while True:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from control_plane.base.aws import AwsFailure, Place, explained
+from control_plane.base.aws import AwsFailure, Place, translated_errors
 from control_plane.deployments.cloudformation import STACK_TYPE, client
 from control_plane.deployments.deployers.port import DeployerFailure
 from control_plane.deployments.failures import FailedResource
@@ -42,7 +42,7 @@ def refused_in_change_set(stack_name: str, place: Place, failure: DeployerFailur
 def _failed_validations(place: Place, query: "DescribeEventsInputPaginateTypeDef") -> list[FailedResource]:
     """Return the resources of the newest operation that failed its validation; none if AWS does not answer."""
     try:
-        with explained():
+        with translated_errors():
             pages = client(place).get_paginator("describe_events").paginate(**query)
             events = [event for page in pages for event in page["OperationEvents"] if event.get("EventType") == VALIDATION_ERROR]
     except AwsFailure as error:

@@ -1,5 +1,5 @@
-"""Backups of the database: made, listed, verified by restoring, and restored.
+"""Backups of the database: making, listing, verifying by a restore, restoring, removing.
 
-Operation: may import what lies below, such as the deployments (what AWS holds is newer after a restore) and the access review,
-which looks again.
+May import what lies below, such as deployments (AWS is ahead of the records after a restore) and the access review, which scans
+again.
 """

@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class BackupsConfig(AppConfig):
-    """Copies of the database, made while it is in use, kept elsewhere, and brought back."""
+    """The app of the database's backups."""
 
     name = "control_plane.operation.backups"

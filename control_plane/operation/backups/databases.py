@@ -1,4 +1,4 @@
-"""What both kinds of database have in common: what they hold, and what a backup restored beside them is."""
+"""Common parts of both kinds of database: their contents, and a backup restored beside them."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -8,17 +8,17 @@ from typing import Any, Protocol
 
 from control_plane.operation.backups.documents import BackupManifest, Contents
 from control_plane.operation.backups.errors import BadBackup
-from control_plane.operation.backups.store import Tell
+from control_plane.operation.backups.store import ReportProgress
 
-# Rows of these make a database one that would be missed; what `migrate` puts in the others would not be.
-PRECIOUS = ("accounts_user", "groups_group", "groups_analysis", "deployments_stack", "audit_auditevent")
-# Rows of these come and go by themselves.
-FLEETING = frozenset({"accounts_cache", "deployments_worker", "django_session"})
+# Tables with data of users; a database without rows in them can be replaced without loss.
+USER_DATA_TABLES = ("accounts_user", "groups_group", "groups_analysis", "deployments_stack", "audit_auditevent")
+# Tables whose rows are not compared.
+EPHEMERAL_TABLES = frozenset({"accounts_cache", "deployments_worker", "django_session"})
 
 
 @dataclass(frozen=True)
 class Dump:
-    """A copy that was made: when it began, how large it is unpacked, and what it holds."""
+    """A copy of the database: its start time, unpacked size in bytes, and contents."""
 
     began_at: datetime
     unpacked_size: int
@@ -27,14 +27,14 @@ class Dump:
 
 @dataclass(frozen=True)
 class Losses:
-    """What a restore would lose: rows that the backup lacks or holds otherwise, by table, and when something last changed."""
+    """Data that a restore would lose: number of rows missing or different in the backup, by table; time of the last change."""
 
     rows: dict[str, int] = field(default_factory=dict)
     last_change: datetime | str | None = None
     is_unreadable: bool = False
 
-    def in_words(self) -> str:
-        """For a person."""
+    def describe(self) -> str:
+        """Return the losses in words."""
         if self.is_unreadable:
             return "what it holds cannot be read, so nobody can say what would be lost"
         named = ", ".join(f"{table} {many:,}" for table, many in sorted(self.rows.items()))
@@ -43,35 +43,35 @@ class Losses:
 
 
 class Staged(Protocol):
-    """A backup, restored into a database beside the site's and found whole."""
+    """A backup, restored into a database beside the site's and verified."""
 
     @property
     def connection(self) -> dict[str, Any]:
-        """What Django's settings say of a database, to reach this one."""
+        """Django's settings of this database."""
 
     def losses(self) -> Losses | None:
-        """What the site's database holds beyond it; None if it holds nothing that would be missed."""
+        """Return the site's data that is not in the backup; None if the site's database holds no data of users."""
 
     def take_over(self) -> str:
-        """Put it in the place of the site's, in one step. Returns where the old one is kept; '' if there was none."""
+        """Replace the site's database by it in one step. Returns where the old one is kept; '' if there was none."""
 
     def move_to(self, place: str) -> None:
-        """Put it in another place, where nothing is yet."""
+        """Move it to another place, where nothing is yet. Raises RestoreRefused."""
 
 
 class Database(Protocol):
-    """The site's database, as far as backups are concerned."""
+    """Operations of backups on the site's database."""
 
     engine: str
 
-    def dump(self, packed: Path, tell: Tell) -> Dump:
-        """Copy it into one file while it is in use. Raises BackupFailed."""
+    def dump(self, packed: Path, report: ReportProgress) -> Dump:
+        """Copy the database into one file while it is in use. Raises BackupFailed."""
 
-    def staged(self, packed: Path, manifest: BackupManifest, tell: Tell) -> AbstractContextManager[Staged]:
-        """Restore into a temporary database and compare it with the manifest. What was not moved is removed. Raises BadBackup."""
+    def staged(self, packed: Path, manifest: BackupManifest, report: ReportProgress) -> AbstractContextManager[Staged]:
+        """Restore into a temporary database and compare it with the manifest; removed unless it was moved. Raises BadBackup."""
 
     def refuse_in_use(self) -> None:
-        """Raises RestoreRefused while another process has it open, as far as that can be told."""
+        """Raise RestoreRefused while another process has the database open, as far as that can be detected."""
 
 
 def read_contents(cursor: Any, tables: list[str]) -> Contents:
@@ -88,11 +88,11 @@ def read_contents(cursor: Any, tables: list[str]) -> Contents:
     return Contents(rows=rows, migrations={app: tuple(names) for app, names in migrations.items()})
 
 
-def compare(found: Contents, manifest: BackupManifest) -> None:
-    """Raises BadBackup where a restored database does not hold what the manifest says."""
+def compare(held: Contents, manifest: BackupManifest) -> None:
+    """Raise BadBackup if a restored database does not match the manifest."""
     wanted = manifest.contents
-    if found.migrations != wanted.migrations:
+    if held.migrations != wanted.migrations:
         raise BadBackup(f"{manifest.name} is of another schema than its manifest says.")
-    wrong = [table for table in sorted(found.rows.keys() | wanted.rows.keys()) if found.rows.get(table) != wanted.rows.get(table)]
+    wrong = [table for table in sorted(held.rows.keys() | wanted.rows.keys()) if held.rows.get(table) != wanted.rows.get(table)]
     if wrong:
         raise BadBackup(f"{manifest.name} does not hold the rows that its manifest says, in {', '.join(wrong)}.")

@@ -1,4 +1,4 @@
-"""A backup's name, and the small document beside it that says what it holds."""
+"""A backup's name, and its manifest: the small document beside it that describes its contents."""
 
 import re
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from control_plane.operation.backups.errors import BadBackup
 
 FORMAT: Literal[1] = 1
 SUFFIXES = {"sqlite": ".sqlite3.gz", "postgresql": ".pgdump"}
-MANIFEST = ".json"
-LARGEST_MANIFEST = 1_000_000
-# The name says how it was made, so that no old copy has to be read to tell whether it may go.
+MANIFEST_SUFFIX = ".json"
+MAX_MANIFEST_BYTES = 1_000_000
+# The name says how the backup was made, so that expiry reads no manifests.
 _NAME = re.compile(r"cohort-(\d{8}T\d{6}Z)(-manual)?(?:-([2-9]|[1-9]\d))?(\.sqlite3\.gz|\.pgdump)")
 _STAMP = "%Y%m%dT%H%M%SZ"
 MAX_PER_SECOND = 99
 
 
 class Contents(BaseModel):
-    """What a database held at one moment."""
+    """Contents of a database at one moment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +29,7 @@ class Contents(BaseModel):
 
 
 class BackupManifest(BaseModel):
-    """What lies beside a backup. It is written last, so a backup without one was never finished."""
+    """Manifest of a backup. It is written last, so a backup without one was never finished."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,12 +44,12 @@ class BackupManifest(BaseModel):
     contents: Contents
 
     def to_json(self) -> str:
-        """The text that is stored."""
+        """Return the JSON that is stored."""
         return self.model_dump_json(indent=2) + "\n"
 
 
-def read_manifest(name: str, text: bytes) -> BackupManifest:
-    """The manifest of the backup `name`. Raises BadBackup."""
+def parse_manifest(name: str, text: bytes) -> BackupManifest:
+    """Parse the manifest of the backup `name`. Raises BadBackup."""
     try:
         manifest = BackupManifest.model_validate_json(text)
     except ValidationError as error:
@@ -62,19 +62,19 @@ def read_manifest(name: str, text: bytes) -> BackupManifest:
 
 
 def new_name(began_at: datetime, engine: str, number: int, *, is_manual: bool = False) -> str:
-    """The name of a backup that began then; `number` counts those within the same second from 1."""
+    """Return the name of a backup that began then; `number` counts those within the same second from 1."""
     further = ("-manual" if is_manual else "") + (f"-{number}" if number > 1 else "")
     return f"cohort-{began_at.astimezone(UTC):{_STAMP}}{further}{SUFFIXES[engine]}"
 
 
 def is_manual(name: str) -> bool:
-    """Whether the backup of that name was made by hand, and not on a schedule."""
+    """Check whether the backup of that name was made by hand, not on a schedule."""
     match = _NAME.fullmatch(name)
     return match is not None and match[2] is not None
 
 
-def began(name: str) -> datetime | None:
-    """When the backup of that name began, to the second; None if it is not a backup's name."""
+def started_at(name: str) -> datetime | None:
+    """Return when the backup of that name began, to the second; None if it is not a backup's name."""
     match = _NAME.fullmatch(name)
     try:
         return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC) if match else None
@@ -83,8 +83,8 @@ def began(name: str) -> datetime | None:
 
 
 def newest_first(names: Iterable[str]) -> list[str]:
-    """Those that are backups' names, newest first."""
-    return sorted((name for name in names if began(name)), key=_order, reverse=True)
+    """Return those of the names that are backups', newest first."""
+    return sorted((name for name in names if started_at(name)), key=_order, reverse=True)
 
 
 def _order(name: str) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What goes wrong with backups. Each message says what happened, what was not changed, and what to do next."""
+"""Errors of backups. Each message says what happened, what was not changed, and what to do next."""
 
 from control_plane.base.errors import Refused
 
@@ -8,23 +8,23 @@ class BackupsError(Refused):
 
 
 class BackupFailed(BackupsError):
-    """No backup was made. What was stored before is as it was."""
+    """No backup was made. Earlier backups are unchanged."""
 
 
 class StoreFailed(BackupsError):
-    """The place where backups lie could not be used."""
+    """The store of the backups could not be used."""
 
 
 class NoBackup(BackupsError):
-    """There is no such backup."""
+    """The backup does not exist."""
 
 
 class BadBackup(BackupsError):
-    """The backup is damaged, or is not one of this kind of database. The message lacks what was not changed."""
+    """The backup is damaged, or of another kind of database. The message does not say what was not changed."""
 
 
 class RestoreRefused(BackupsError):
-    """Restoring would lose something, or somebody uses the database. Nothing was changed."""
+    """Restoring would lose data, or the database is in use. Nothing was changed."""
 
 
 class RemovalRefused(BackupsError):

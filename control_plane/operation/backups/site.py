@@ -1,4 +1,4 @@
-"""The site's own database and store, and a folder to work in."""
+"""The site's own database and backup store, and a working folder."""
 
 import shutil
 import tempfile
@@ -16,12 +16,12 @@ from control_plane.operation.backups.postgresql import PostgresqlDatabase
 from control_plane.operation.backups.sqlite import SqliteDatabase
 from control_plane.operation.backups.store import BackupStore, open_store
 
-# A run that was killed leaves its folder, with a copy of the database in it.
+# A killed run leaves its folder, with a copy of the database in it.
 STALE_SECONDS = 86_400
 
 
 def site_database() -> Database:
-    """The database of the settings."""
+    """Return the database of the settings. Raises BackupFailed for an unknown kind."""
     if connection.vendor == "postgresql":
         return PostgresqlDatabase(connection.settings_dict)
     if connection.vendor == "sqlite":
@@ -30,13 +30,13 @@ def site_database() -> Database:
 
 
 def site_store() -> BackupStore:
-    """Where its backups lie."""
+    """Return the backup store of the settings."""
     return open_store(config().backups)
 
 
 @contextmanager
 def work_folder() -> Iterator[Path]:
-    """A private folder under VAR_DIR, gone afterwards."""
+    """Create a private folder under VAR_DIR for the block. Raises BackupFailed."""
     folder = config().var_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How the site fares: the health page, `/healthz`, `/readyz`, metrics, and figures for CloudWatch.
+"""Health of the site: figures of the health page, readiness checks, Prometheus metrics, and metrics for CloudWatch.
 
-Operation: reads what lies below, changes none of it.
+Reads what lies below, changes none of it.
 """

@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class HealthConfig(AppConfig):
-    """Whether the site is well: for load balancers, for Prometheus, and for people."""
+    """The app of the site's health: for load balancers, Prometheus, and people."""
 
     name = "control_plane.operation.health"

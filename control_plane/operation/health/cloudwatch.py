@@ -1,4 +1,4 @@
-"""What the account's alarms look at, put to CloudWatch by the host: each figure that can be had, whatever ails the others."""
+"""Metrics of the account's alarms, sent to CloudWatch by the host. A metric that fails does not affect the others."""
 
 import logging
 import shutil
@@ -27,17 +27,17 @@ from control_plane.operation.health.figures import stacks_failed
 logger = logging.getLogger("cohort.health")
 
 NAMESPACE = "Cohort"
-ASK_SECONDS = 10
-# What is put for "there was never one": CloudWatch takes no infinity, and an alarm must fire all the same.
+REQUEST_TIMEOUT_SECONDS = 10
+# Stands for "never": CloudWatch accepts no infinity, and the alarm must fire all the same.
 NEVER_SECONDS = 10 * 365 * 86_400.0
 
 
 class NotPushed(Refused):
-    """CloudWatch did not take the figures."""
+    """CloudWatch did not accept the metrics."""
 
 
 def push() -> dict[str, float]:
-    """Measure, and put what was measured to CloudWatch. Returns it. Raises NotPushed."""
+    """Measure, send the values to CloudWatch, and return them. Raises NotPushed."""
     measured = measure()
     data: list[dict[str, Any]] = [
         {"MetricName": name, "Value": value, "Unit": MEASURES[name][0], "Timestamp": timezone.now()}
@@ -51,7 +51,7 @@ def push() -> dict[str, float]:
 
 
 def measure() -> dict[str, float]:
-    """The figures by their names; one that cannot be had is left out, and the log says why."""
+    """Return the values by metric name; one that fails is left out, and logged."""
     measured = {}
     for name, (_, measure_one) in MEASURES.items():
         try:
@@ -65,38 +65,38 @@ def measure() -> dict[str, float]:
 
 
 def backup_age() -> float:
-    """Seconds since the newest backup in the store began."""
-    return min(age.seconds_since(age.stored()), NEVER_SECONDS)
+    """Return the seconds since the newest backup in the store began."""
+    return min(age.seconds_since(age.newest_stored()), NEVER_SECONDS)
 
 
 def failed_deployments() -> float:
-    """Groups whose last deployment failed."""
+    """Return the number of stacks whose last deployment failed."""
     return float(stacks_failed())
 
 
 def site_up() -> float:
-    """1 if the site says, where people reach it or where `HEALTH_URL` says, that it is ready; else 0."""
+    """Return 1 if `HEALTH_URL`, or else the site's own /readyz, answers that the site is ready; else 0."""
     url = config().health_url or f"{config().site_url.rstrip('/')}/readyz"
     try:
-        with _opener(url).open(url, timeout=ASK_SECONDS) as answer:
+        with _opener(url).open(url, timeout=REQUEST_TIMEOUT_SECONDS) as answer:
             return 1.0 if answer.status == 200 else 0.0
     except (urllib.error.URLError, OSError):
         return 0.0
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
-    # A proxy cannot reach what listens on this machine alone; None stands for those of the environment.
+    # A proxy cannot reach a server that listens on this machine alone; None stands for the proxies of the environment.
     return urllib.request.build_opener(urllib.request.ProxyHandler({} if urlsplit(url).hostname in LOOPBACK else None))
 
 
 def disk_used() -> float:
-    """Percent of the disk that VAR_DIR is on."""
+    """Return the percentage used of the disk that VAR_DIR is on."""
     usage = shutil.disk_usage(config().var_dir)
     return round(100 * usage.used / (usage.used + usage.free), 2)
 
 
 def certificate_days() -> float | None:
-    """Days until the certificate that nginx shows ends; None where the site has no file of it."""
+    """Return the days until the certificate that nginx shows expires; None if the site has no file of it."""
     path = config().certificate_file
     if not path:
         return None
@@ -105,8 +105,8 @@ def certificate_days() -> float | None:
 
 
 def quota_used() -> float | None:
-    """Percent of the account's fullest quota that is used, with all that is asked for; None before AWS was asked."""
-    return max((float(one.percent) for one in list_headroom() if one.limit is not None), default=None)
+    """Return the percentage used of the account's fullest quota, with requested changes; None before AWS was asked."""
+    return max((float(quota.percent) for quota in list_headroom() if quota.limit is not None), default=None)
 
 
 MEASURES: dict[str, tuple[str, Callable[[], float | None]]] = {

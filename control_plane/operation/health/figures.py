@@ -1,4 +1,4 @@
-"""How the site is doing, read from the database at the moment of asking, so that every process gives the same answer."""
+"""Figures of the site's health, read from the database on each request, so that every process gives the same answer."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,18 +13,17 @@ from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.operation.backups.services import age
 
-# A worker says that it is there far more often than this.
-# One that is made each day, and two hours for it.
+# A backup is made each day; two hours are allowed for it.
 BACKUP_LATE_SECONDS = 26 * 3600
 MAX_WORKERS = 100
-# Labels are ours and few; a fault that makes many must not make the page long.
+# Labels are our own and few; an error that makes many must not make the page long.
 MAX_LABELS = 100
 NOT_AS_DEPLOYED = (DriftState.DRIFTED, DriftState.MISSING)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A worker, and whether it was silent for too long."""
+class WorkerStatus:
+    """State of a worker; `is_silent` if it was last seen too long ago."""
 
     name: str
     started_at: datetime
@@ -34,8 +33,8 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """A tally: how many, how many seconds in all."""
+class CounterTotal:
+    """Total of a counter: number, and seconds in all."""
 
     label: str
     count: int
@@ -43,18 +42,18 @@ class Counted:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Label for people."""
         return STAGES.get(self.label) or dict(Deployment.State.choices).get(self.label, self.label)
 
     @property
     def mean(self) -> float:
-        """Seconds each took on the average."""
+        """Average seconds of each."""
         return self.seconds / self.count if self.count else 0.0
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What is measured; durations in seconds. `worker_seen` is infinite if no worker is known, as is `backup_age`."""
+    """All figures; durations in seconds. `worker_seen` is infinite if no worker is known, likewise `backup_age`."""
 
     waiting: int
     oldest_wait: float
@@ -62,9 +61,9 @@ class Figures:
     running: int
     out_of_step: int
     drift: dict[str, int]
-    stages: list[Counted]
-    outcomes: list[Counted]
-    workers: list[Seen]
+    stages: list[CounterTotal]
+    outcomes: list[CounterTotal]
+    workers: list[WorkerStatus]
     worker_seen: float
     backup_at: datetime | None
     backup_age: float
@@ -74,22 +73,22 @@ class Figures:
 
     @property
     def scarce(self) -> list[Headroom]:
-        """The account's quotas of which little is left."""
+        """Quotas of the account that are nearly used up."""
         return nearly_used_up(self.quotas)
 
     @property
     def is_backup_late(self) -> bool:
-        """Whether the last backup is older than the alarm bears."""
+        """True if the last backup is older than the alarm allows."""
         return self.backup_age > BACKUP_LATE_SECONDS
 
     @property
     def drifted(self) -> int:
-        """Stacks that AWS holds otherwise than deployed."""
+        """Number of stacks that were changed or removed outside Cohort."""
         return sum(self.drift.get(state, 0) for state in NOT_AS_DEPLOYED)
 
 
 def gather() -> Figures:
-    """The figures of now, in a dozen queries however much there is, and three more for each further region."""
+    """Return the present figures, in a dozen queries however much there is, and three more for each further region."""
     now = timezone.now()
     queue = {
         row["state"]: (row["many"], row["oldest"])
@@ -97,9 +96,9 @@ def gather() -> Figures:
     }
     waiting, oldest = queue.get(Deployment.State.QUEUED, (0, None))
     drift = Stack.objects.order_by().values_list("drift_state").annotate(Count("pk"))
-    workers = [_seen(worker, now) for worker in Worker.objects.order_by("-seen_at")[:MAX_WORKERS]]
+    workers = [_worker_status(worker, now) for worker in Worker.objects.order_by("-seen_at")[:MAX_WORKERS]]
     unsent = Notice.objects.unsent()
-    backup_at = age.recorded()
+    backup_at = age.newest_recorded()
     return Figures(
         waiting=waiting,
         oldest_wait=_since(oldest, now) if oldest else 0.0,
@@ -107,8 +106,8 @@ def gather() -> Figures:
         running=queue.get(Deployment.State.RUNNING, (0, None))[0],
         out_of_step=Stack.objects.out_of_step().count(),
         drift=dict(drift),
-        stages=_tallies("stage"),
-        outcomes=_tallies("outcome"),
+        stages=_totals("stage"),
+        outcomes=_totals("outcome"),
         workers=workers,
         worker_seen=_since(workers[0].seen_at, now) if workers else float("inf"),
         backup_at=backup_at,
@@ -120,18 +119,18 @@ def gather() -> Figures:
 
 
 def stacks_failed() -> int:
-    """Stacks whose newest deployment failed, so that nothing has mended them since."""
+    """Return the number of stacks whose newest deployment failed."""
     newest = Deployment.objects.filter(stack=OuterRef("pk")).order_by("-pk").values("state")[:1]
     return Stack.objects.annotate(newest=Subquery(newest)).filter(newest=Deployment.State.FAILED).count()
 
 
-def _tallies(name: str) -> list[Counted]:
+def _totals(name: str) -> list[CounterTotal]:
     rows = Tally.objects.filter(name=name).order_by("label")[:MAX_LABELS]
-    return [Counted(row.label, row.count, row.seconds) for row in rows]
+    return [CounterTotal(row.label, row.count, row.seconds) for row in rows]
 
 
-def _seen(worker: Worker, now: datetime) -> Seen:
-    return Seen(worker.name, worker.started_at, worker.seen_at, worker.doing, worker.seen_at < silent_before(now))
+def _worker_status(worker: Worker, now: datetime) -> WorkerStatus:
+    return WorkerStatus(worker.name, worker.started_at, worker.seen_at, worker.doing, worker.seen_at < silent_before(now))
 
 
 def _since(moment: datetime, now: datetime) -> float:

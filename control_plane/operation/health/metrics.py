@@ -1,4 +1,4 @@
-"""The figures as Prometheus reads them. Made anew for every scrape: nothing is kept in a process."""
+"""Prometheus metrics, computed for every scrape: nothing is kept in a process."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from control_plane.operation.health.figures import Figures, gather
 
 
 def exposition() -> bytes:
-    """All the metrics in Prometheus' text format."""
+    """Return all metrics in Prometheus' text format."""
     registry = CollectorRegistry()
-    registry.register(_OfNow())
+    registry.register(_DatabaseCollector())
     return generate_latest(registry)
 
 
-class _OfNow(Collector):
-    """Asks the database once per scrape."""
+class _DatabaseCollector(Collector):
+    """Collector that queries the database once per scrape."""
 
     def collect(self) -> Iterator[Metric]:
         figures = gather()
@@ -33,7 +33,7 @@ class _OfNow(Collector):
         yield ended
 
     def describe(self) -> Iterator[Metric]:
-        # Registering asks for names; without this it would ask the database too.
+        # Without this, registering would collect, and so query the database.
         return iter(())
 
 
@@ -41,11 +41,11 @@ def _quotas(figures: Figures) -> Iterator[Metric]:
     labels = ["account", "region", "quota"]
     used = GaugeMetricFamily("cohort_quota_used", "What the account uses of a quota, with all that is asked for.", labels=labels)
     limit = GaugeMetricFamily("cohort_quota_limit", "The account's quotas, where they are known.", labels=labels)
-    for one in figures.quotas:
-        values = [one.account, one.region, one.name]
-        used.add_metric(values, one.wanted)
-        if one.limit is not None:
-            limit.add_metric(values, one.limit)
+    for quota in figures.quotas:
+        values = [quota.account, quota.region, quota.name]
+        used.add_metric(values, quota.wanted)
+        if quota.limit is not None:
+            limit.add_metric(values, quota.limit)
     yield from (used, limit)
 
 

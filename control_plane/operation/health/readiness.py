@@ -1,4 +1,4 @@
-"""Whether this process can serve people, for a load balancer: checks that are few, cheap, and tell no secret."""
+"""Readiness checks for a load balancer: few, cheap, and without secrets in their messages."""
 
 import logging
 import socket
@@ -24,7 +24,7 @@ CONNECT_SECONDS = 2.0
 
 
 class NotReady(RuntimeError):
-    """A check failed: what is wrong, and what to do."""
+    """A check failed. `problem` says what is wrong, `advice` what to do."""
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__(problem)
@@ -32,8 +32,8 @@ class NotReady(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Check:
-    """How one check ended."""
+class ReadinessCheck:
+    """Result of a check."""
 
     name: str
     ok: bool
@@ -41,52 +41,52 @@ class Check:
     advice: str = ""
 
 
-def check() -> list[Check]:
-    """Make the checks in turn, until one fails that the site cannot do without: those after it would fail for the same reason."""
-    done: list[Check] = []
+def check() -> list[ReadinessCheck]:
+    """Run the checks in order, up to the first essential one that fails: later ones would fail for the same reason."""
+    done: list[ReadinessCheck] = []
     for name, need in CHECKS.items():
         try:
             need()
         except NotReady as failure:
-            done.append(Check(name, ok=False, problem=failure.problem, advice=failure.advice))
+            done.append(ReadinessCheck(name, ok=False, problem=failure.problem, advice=failure.advice))
             if name not in ADVISORY:
                 return done
             continue
         except DatabaseError as error:
-            # Its text may name the host or the account, so it goes to the log alone.
+            # The error's text may name the host or the account, so it is only logged.
             logger.warning("not ready: %s", error)
             advice = "See that the database runs and that DATABASE_URL is right; the log says more."
-            return [*done, Check(name, ok=False, problem="The database does not answer.", advice=advice)]
+            return [*done, ReadinessCheck(name, ok=False, problem="The database does not answer.", advice=advice)]
         if need is not need_embedded_aws or config().aws_endpoint_url:
-            done.append(Check(name, ok=True))
+            done.append(ReadinessCheck(name, ok=True))
     return done
 
 
-def as_dict(checks: list[Check]) -> dict[str, Any]:
-    """For the answer: `{"ready": ..., "checks": [...]}`. What the site can do without is told, and no reason to turn away."""
+def as_dict(checks: list[ReadinessCheck]) -> dict[str, Any]:
+    """Return the response: `{"ready": ..., "checks": [...]}`. A failed advisory check is listed, but the site counts as ready."""
     return {
-        "ready": all(one.ok or one.name in ADVISORY for one in checks),
-        "checks": [{name: value for name, value in asdict(one).items() if value != ""} for one in checks],
+        "ready": all(result.ok or result.name in ADVISORY for result in checks),
+        "checks": [{name: value for name, value in asdict(result).items() if value != ""} for result in checks],
     }
 
 
 def need_database() -> None:
-    """Ask the database for anything. Raises DatabaseError."""
+    """Query the database. Raises DatabaseError."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
-# A success is remembered for the life of the process, a failure is not: another release brings new processes.
+# A success is cached for the life of the process, an exception is not: another release starts new processes.
 @lru_cache(maxsize=1)
 def need_migrations() -> None:
-    """See that no migration of this release is missing. Raises NotReady."""
+    """Check that no migration of this release is missing. Raises NotReady."""
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise NotReady("The database is of another release: migrations are missing.", "Run `manage.py migrate`.")
 
 
 def need_worker() -> None:
-    """See that a worker lives. Raises NotReady."""
+    """Check that a worker is alive. Raises NotReady."""
     if not Worker.objects.filter(seen_at__gte=silent_before(timezone.now())).exists():
         raise NotReady(
             f"No worker was seen for {WORKER_SILENT_SECONDS} s, so nothing is deployed; what people ask for waits.",
@@ -95,7 +95,7 @@ def need_worker() -> None:
 
 
 def need_embedded_aws() -> None:
-    """See that the AWS of this machine listens, where the site is on one. Raises NotReady. A real account is not asked."""
+    """Check that the embedded AWS listens, if the site uses one. Raises NotReady. A real account is not called."""
     address = urlsplit(config().aws_endpoint_url)
     if address.hostname not in LOOPBACK:
         return
@@ -110,7 +110,7 @@ def need_embedded_aws() -> None:
 
 
 def need_mail() -> None:
-    """See that the last e-mail that was tried got out. Raises NotReady. What the mail server said is for administrators alone."""
+    """Check that the last attempt to send an e-mail succeeded. Raises NotReady, without the mail server's own message."""
     if problem := mail_problem():
         raise NotReady(
             f"No e-mail gets out since {problem.since:%Y-%m-%d %H:%M} UTC: people get no links, and are told nothing.",
@@ -125,5 +125,5 @@ CHECKS: dict[str, Callable[[], None]] = {
     "worker": need_worker,
     "mail": need_mail,
 }
-# Said, but no reason to send people elsewhere: the site does the rest of its work without.
+# Reported, but no reason for a load balancer to drop the site, which works without.
 ADVISORY = frozenset({"mail"})

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from control_plane.base.cleaning import cleans, remove_in_steps
+from control_plane.base.cleaning import register_cleanup, remove_in_steps
 from control_plane.base.config import config
 from control_plane.research.uploads.models import Upload
 
 
-@cleans("ended uploads")
+@register_cleanup("ended uploads")
 def remove_ended_uploads() -> int:
     """Remove the rows of uploads that ended long ago; unfinished ones stay, for they can be resumed. Returns the count."""
     before = timezone.now() - timedelta(days=config().cleanup_upload_days)

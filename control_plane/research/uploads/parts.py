@@ -3,7 +3,7 @@
 S3 takes at most 10,000 parts of 5 MiB to 5 GiB, and 5 TiB a file (S3 user guide, "Amazon S3 multipart upload limits").
 """
 
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.research.uploads.names import NameRefused
 
 MIB = 2**20
@@ -19,7 +19,7 @@ def part_size(size: int) -> int:
     if size < 0:
         raise NameRefused("The file has no size. Add it again.")
     if size > MAX_BYTES:
-        raise NameRefused(f"The file has {in_words(size)}; S3 takes {in_words(MAX_BYTES)}. Split it, and add the pieces.")
+        raise NameRefused(f"The file has {format_size(size)}; S3 takes {format_size(MAX_BYTES)}. Split it, and add the pieces.")
     needed = -(-size // MAX_PARTS)
     return max(MIN_PART_BYTES, -(-needed // MIB) * MIB)
 

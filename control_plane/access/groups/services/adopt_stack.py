@@ -13,7 +13,7 @@ from control_plane.access.groups.models import Access, Analysis, Grant, Group, M
 from control_plane.access.groups.services.groups import check_fields, check_free, name_taken_on_conflict
 from control_plane.access.groups.services.keys import DEFAULT_OVERLAP
 from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import disown_strangers
+from control_plane.accounts.services.addresses import discard_unverified_logins
 from control_plane.accounts.validation import fold_name, tidy_name
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -45,7 +45,7 @@ def adopt_group(*, held: GroupManifest, status: str, name: str = "", people: Map
         check_free(slug, name)
         group.stack = _stack(held, status, name)
         group.save()
-        disown_strangers(list(people.values()), actor=actor)
+        discard_unverified_logins(list(people.values()), actor=actor)
         adopt_members(group, held, people, actor)
         for grant in held.analyses:
             Grant.objects.create(

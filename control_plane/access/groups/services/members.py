@@ -15,7 +15,7 @@ from control_plane.access.groups.permissions import managers, require_manager
 from control_plane.access.groups.services.groups import create_group, request_group_deployment
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import is_administrator, require_administrator
-from control_plane.accounts.services.addresses import disown_strangers
+from control_plane.accounts.services.addresses import discard_unverified_logins
 from control_plane.accounts.validation import fold_name
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -46,7 +46,7 @@ def admit(*, group: Group, users: Sequence[User], access: Access, actor: Actor, 
             User.objects.filter(memberships__in=_wanted(group, users)).order_by("email"),
             f"{{who}} {{is_}} already in {group.name}. Leave them out.",
         )
-        disown_strangers(users, actor=actor)
+        discard_unverified_logins(users, actor=actor)
         for user in users:
             Membership.objects.create(
                 group=group,

@@ -17,7 +17,7 @@ from control_plane.access.groups.services.adopt_stack import adopt_members, refu
 from control_plane.access.groups.services.keys import DEFAULT_OVERLAP
 from control_plane.access.groups.services.manifests import previous_manifest
 from control_plane.accounts.models import User
-from control_plane.accounts.services.addresses import disown_strangers
+from control_plane.accounts.services.addresses import discard_unverified_logins
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.deployments.models import Deployment, Stack
@@ -124,7 +124,7 @@ def apply_differences(
     (`aws_ahead.accept`). Raises Inactive or AlreadyMember.
     """
     refuse_inactive(people.values())
-    disown_strangers(list(people.values()), actor=actor)
+    discard_unverified_logins(list(people.values()), actor=actor)
     _put_wishes_after(group, differences.backup)
     _end(group.memberships.filter(pk__in=[row.pk for row in differences.gone]), held.generation)
     _end(group.grants.filter(pk__in=[grant.pk for grant in differences.gone_grants]), held.generation)

@@ -12,7 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 from control_plane.accounts.services import cleaning as _accounts  # noqa: F401 (its parts are marked as it is imported)
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
-from control_plane.base.cleaning import parts
+from control_plane.base.cleaning import registered_cleanups
 
 logger = logging.getLogger("cohort.cleanup")
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         autodiscover_modules("cleaning")
         removed: dict[str, int] = {}
         failed = []
-        for what, clean in sorted(parts().items()):
+        for what, clean in sorted(registered_cleanups().items()):
             try:
                 removed[what] = clean()
             except DatabaseError:

@@ -6,7 +6,7 @@ from typing import Any
 from control_plane.access.groups.services.earlier_versions import Proposal, proposal
 from control_plane.access.groups.services.platform_stack import sync_platform
 from control_plane.access.groups.services.renewal import renew_all
-from control_plane.base.sizes import in_words
+from control_plane.base.sizes import format_size
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.storage.earlier_versions import ExpiringVersions, count_expiring, sync_confirmed
 
@@ -71,13 +71,13 @@ def report(wanted: Proposal, found: ExpiringVersions) -> list[str]:
     lines = [
         f"EARLIER_VERSIONS_DAYS={wanted.days}: what people delete or replace ends for good {wanted.days} days after that, in "
         f"{many} bucket{'s' if many != 1 else ''}. Nobody can bring it back then.",
-        f"S3 keeps there now: {more}{found.objects:,} earlier versions and deleted files, {more}{in_words(found.bytes)}.",
+        f"S3 keeps there now: {more}{found.objects:,} earlier versions and deleted files, {more}{format_size(found.bytes)}.",
     ]
     if found.oldest is not None:
         lines += [
             f"The oldest was deleted or replaced on {found.oldest:%Y-%m-%d}.",
-            f"{more}{found.due_objects:,} of them ({in_words(found.due_bytes)}) are over their days already: S3 ends these within "
-            "a day or two. Each of the others follows when its days are over.",
+            f"{more}{found.due_objects:,} of them ({format_size(found.due_bytes)}) are over their days already: S3 ends these "
+            "within a day or two. Each of the others follows when its days are over.",
         ]
     return lines
 

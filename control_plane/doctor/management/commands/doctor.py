@@ -9,7 +9,7 @@ from control_plane.doctor import command
 
 
 class Command(BaseCommand):
-    """The doctor where Django is there already; `manage.py` itself hands over sooner, without its settings."""
+    """The doctor as a Django command; `manage.py` itself calls it earlier, without Django's settings."""
 
     help = command.DESCRIPTION
     requires_system_checks: list[str] = []

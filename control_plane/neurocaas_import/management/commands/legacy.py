@@ -1,7 +1,7 @@
-"""`manage.py legacy`: what comes from the predecessor.
+"""`manage.py legacy`: the move from the predecessor.
 
-Each verb lies in a module of its own, whose `add_arguments(subparsers)` adds it and sets its `run`, which is called with the
-options; `options["command"]` is this command, for what it prints and who typed it.
+Each verb has a module of its own, whose `add_arguments(subparsers)` adds it and sets its `run`, which is called with the
+options; `options["command"]` is this command, for its output and its actor.
 """
 
 from django.core.management.base import CommandParser
@@ -11,7 +11,7 @@ from control_plane.neurocaas_import import adopt, importing
 
 
 class Command(VerbCommand):
-    """The move from the predecessor, from a terminal."""
+    """Command for the move from the predecessor."""
 
     help = "Import the predecessor's profiles, and adopt its live stacks."
 

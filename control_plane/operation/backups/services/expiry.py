@@ -1,4 +1,4 @@
-"""Which old backups go: of the scheduled ones the last of each hour, day and month is kept for a while; those made by hand stay."""
+"""Expiry of backups: of scheduled ones the last of each hour, day and month is kept for a while; those made by hand stay."""
 
 import logging
 from collections.abc import Iterable
@@ -9,19 +9,19 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.config import config
-from control_plane.operation.backups.documents import began, is_manual, newest_first
+from control_plane.operation.backups.documents import is_manual, newest_first, started_at
 from control_plane.operation.backups.store import BackupStore
 
 logger = logging.getLogger("cohort.backups")
 
 
 def expire(store: BackupStore, *, actor: Actor) -> list[str]:
-    """Remove what is not kept any more, and return it. A bucket's own lifecycle does that for itself. Raises StoreFailed."""
+    """Remove expired backups and return their names. In S3 the bucket's lifecycle does that instead. Raises StoreFailed."""
     if not store.expires:
         return []
     kept, now = config(), timezone.now()
-    # A day is longer than any backup takes.
-    abandoned = [name for name in store.unfinished() if _began(name) < now - timedelta(days=1)]
+    # No backup takes a day.
+    abandoned = [name for name in store.unfinished() if _started_at(name) < now - timedelta(days=1)]
     names = store.names()
     gone = abandoned + expired(names, kept.backup_keep_hourly, kept.backup_keep_daily, kept.backup_keep_monthly)
     if kept.backup_keep_manual_days:
@@ -34,24 +34,27 @@ def expire(store: BackupStore, *, actor: Actor) -> list[str]:
 
 
 def expired(names: Iterable[str], hourly: int, daily: int, monthly: int) -> list[str]:
-    """Scheduled ones that are the last neither of the newest `hourly` hours that have one, nor of the days, nor of the months."""
+    """Return the scheduled backups that expire.
+
+    Kept are the last of each of the newest `hourly` hours, `daily` days and `monthly` months with a backup, and the newest.
+    """
     ordered = [name for name in newest_first(names) if not is_manual(name)]
     kept: set[str] = set(ordered[:1])
     for spelling, many in (("%Y%m%d%H", hourly), ("%Y%m%d", daily), ("%Y%m", monthly)):
         last_of: dict[str, str] = {}
         for name in ordered:
-            last_of.setdefault(f"{_began(name):{spelling}}", name)
+            last_of.setdefault(f"{_started_at(name):{spelling}}", name)
         kept |= set(list(last_of.values())[:many])
     return [name for name in ordered if name not in kept]
 
 
 def expired_manual(names: Iterable[str], before: datetime) -> list[str]:
-    """Backups made by hand that began before then; the newest backup of all stays whatever its age."""
-    return [name for name in newest_first(names)[1:] if is_manual(name) and _began(name) < before]
+    """Return the backups made by hand that began before then, except the newest backup of all."""
+    return [name for name in newest_first(names)[1:] if is_manual(name) and _started_at(name) < before]
 
 
-def _began(name: str) -> datetime:
-    moment = began(name)
+def _started_at(name: str) -> datetime:
+    moment = started_at(name)
     if moment is None:
         raise ValueError(f"{name!r} is not a backup's name.")
     return moment

@@ -1,4 +1,4 @@
-"""Making a backup: copy, store, read back, restore into a temporary database, and only then call it one."""
+"""Making a backup: copy, store, read back, restore into a temporary database, and only then finish it."""
 
 import logging
 from dataclasses import dataclass
@@ -16,36 +16,36 @@ from control_plane.operation.backups.packing import sha256
 from control_plane.operation.backups.services.checking import check_file
 from control_plane.operation.backups.services.expiry import expire
 from control_plane.operation.backups.site import site_database, site_store, work_folder
-from control_plane.operation.backups.store import BackupStore, Tell
+from control_plane.operation.backups.store import BackupStore, ReportProgress
 
 logger = logging.getLogger("cohort.backups")
 
 
 @dataclass(frozen=True)
 class Made:
-    """A backup that was made and verified, and the names of the old ones that were removed after it."""
+    """A backup that was made and verified, and the names of expired ones that were removed after it."""
 
     manifest: BackupManifest
     removed: list[str]
 
 
-def create(*, actor: Actor, tell: Tell, is_scheduled: bool = False) -> Made:
-    """Back the site's database up while it is in use, and remove what is too old. Raises BackupsError or PermissionDenied.
+def create(*, actor: Actor, report: ReportProgress, is_scheduled: bool = False) -> Made:
+    """Back the site's database up while it is in use, and remove expired backups. Raises BackupsError or PermissionDenied.
 
-    One that is scheduled is thinned out later; one made by hand is kept.
+    A scheduled backup expires later; one made by hand is kept.
     """
     require_administrator(actor)
     database, store = site_database(), site_store()
     with work_folder() as folder:
         packed = folder / "packed"
-        dump = database.dump(packed, tell)
-        tell("Storing it", 0)
+        dump = database.dump(packed, report)
+        report("Storing it", 0)
         name = _put(store, dump, database.engine, packed, is_manual=not is_scheduled)
         try:
-            manifest = _verified(store, database, name, dump, packed, tell)
+            manifest = _verify_stored(store, database, name, dump, packed, report)
             store.finish(manifest)
         except BaseException:
-            _forget(store, name)
+            _discard(store, name)
             raise
     record(
         actor,
@@ -71,8 +71,10 @@ def _put(store: BackupStore, dump: Dump, engine: str, packed: Path, *, is_manual
     raise BackupFailed("Too many backups were made within this second. Nothing was stored; try again.")
 
 
-def _verified(store: BackupStore, database: Database, name: str, dump: Dump, packed: Path, tell: Tell) -> BackupManifest:
-    """The manifest, after what was stored was read back and restored."""
+def _verify_stored(
+    store: BackupStore, database: Database, name: str, dump: Dump, packed: Path, report: ReportProgress
+) -> BackupManifest:
+    """Read the stored copy back, restore it, and return its manifest."""
     manifest = BackupManifest.model_validate(
         {
             "name": name,
@@ -85,16 +87,16 @@ def _verified(store: BackupStore, database: Database, name: str, dump: Dump, pac
             "contents": dump.contents,
         }
     )
-    tell("Reading it back", 0)
+    report("Reading it back", 0)
     fetched = packed.with_name("fetched")
     store.fetch(name, fetched, manifest.size)
     check_file(fetched, manifest)
-    with database.staged(fetched, manifest, tell):
+    with database.staged(fetched, manifest, report):
         return manifest.model_copy(update={"verified_at": timezone.now()})
 
 
-def _forget(store: BackupStore, name: str) -> None:
-    """What failed is no backup, for lack of a manifest; nor need it lie about."""
+def _discard(store: BackupStore, name: str) -> None:
+    """Remove the stored copy of a backup that failed: it has no manifest, so it is no backup."""
     try:
         store.remove(name)
     except BackupsError as error:

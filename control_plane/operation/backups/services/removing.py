@@ -1,4 +1,4 @@
-"""Removing one backup because somebody says so."""
+"""Removing a backup on request."""
 
 import logging
 
@@ -15,9 +15,9 @@ logger = logging.getLogger("cohort.backups")
 
 
 def remove(name: str, *, actor: Actor) -> int:
-    """Remove the backup of that name, damaged or not. Returns how many are left.
+    """Remove the backup of that name, damaged or not. Returns the number of backups left.
 
-    Raises NoBackup, RemovalRefused where S3 holds it under a lock or the identity may not remove it, StoreFailed, PermissionDenied.
+    Raises NoBackup, RemovalRefused if S3 Object Lock protects it or the identity may not remove it, StoreFailed, PermissionDenied.
     """
     require_administrator(actor)
     store = site_store()

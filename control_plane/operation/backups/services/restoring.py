@@ -1,4 +1,4 @@
-"""Bringing a backup back, in one step and only where that loses nothing that somebody did not agree to lose."""
+"""Restoring a backup, in one step, and without losing data unless that is forced."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from django.db import DatabaseError, connection, connections
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
-from control_plane.access.review.schedule import mark_restored as have_all_looked_at
+from control_plane.access.review.schedule import mark_restored as request_scan_of_all
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -23,16 +23,16 @@ from control_plane.deployments.models import Worker
 from control_plane.operation.backups.databases import Losses, Staged
 from control_plane.operation.backups.documents import BackupManifest
 from control_plane.operation.backups.errors import BadBackup, RestoreRefused
-from control_plane.operation.backups.services.checking import tried_out
+from control_plane.operation.backups.services.checking import staged_backup
 from control_plane.operation.backups.site import site_database, site_store
-from control_plane.operation.backups.store import Tell
+from control_plane.operation.backups.store import ReportProgress
 
 ALIAS = "restored"
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What was restored: from which backup, where the old database is kept ('' if none was), and what it held beyond it."""
+    """A completed restore: the backup's manifest, where the old database is kept ('' if there was none), and what was lost."""
 
     manifest: BackupManifest
     kept_aside: str
@@ -40,25 +40,25 @@ class Restored:
     migrated: bool
 
 
-def restore(name: str, *, force: bool, to: str = "", actor: Actor, tell: Tell) -> Restored:
-    """Put a backup in the database's place, or at `to` beside it. Raises BackupsError or PermissionDenied.
+def restore(name: str, *, force: bool, to: str = "", actor: Actor, report: ReportProgress) -> Restored:
+    """Replace the database by a backup, or restore it at `to` beside the database. Raises BackupsError or PermissionDenied.
 
-    Everybody is signed out: a session that was ended after the backup would otherwise be open again.
+    Everybody is signed out: otherwise a session that was ended after the backup would be valid again.
     """
     require_administrator(actor)
     if not to:
         _refuse_in_use()
-    with tried_out(site_store(), name, tell) as (manifest, staged):
+    with staged_backup(site_store(), name, report) as (manifest, staged):
         losses = None if to else staged.losses()
         if losses and not force:
             raise RestoreRefused(
                 f"The database holds data, and {manifest.name} is of {manifest.began_at:%Y-%m-%d %H:%M:%S} UTC. Restoring it would "
-                f"lose this: {losses.in_words()}. Nothing was changed; with --force it is restored, and the old one is kept aside."
+                f"lose this: {losses.describe()}. Nothing was changed; with --force it is restored, and the old one is kept aside."
             )
-        tell("Preparing it", 0)
+        report("Preparing it", 0)
         migrated = _prepare(staged, manifest, actor)
         connections.close_all()
-        tell("Putting it in place", 0)
+        report("Putting it in place", 0)
         if to:
             staged.move_to(to)
             return Restored(manifest, "", None, migrated)
@@ -69,7 +69,7 @@ def _refuse_in_use() -> None:
     try:
         alive = Worker.objects.filter(seen_at__gte=silent_before(timezone.now())).values_list("name", flat=True).first()
     except DatabaseError:
-        # There is no database, or none that can be read: nobody works with it.
+        # There is no database, or no readable one, so no worker uses it.
         alive = None
     finally:
         connections.close_all()
@@ -82,10 +82,10 @@ def _refuse_in_use() -> None:
 
 
 def _prepare(staged: Staged, manifest: BackupManifest, actor: Actor) -> bool:
-    """Bring the restored database to this release, and note in it what happened. Returns whether it was of an older schema."""
-    with _reachable(staged.connection):
+    """Migrate the restored database to this release, and record the restore in it. Returns True if it was of an older schema."""
+    with _connection_alias(staged.connection):
         loader = MigrationLoader(connections[ALIAS])
-        applied = {(app, one) for app, ones in manifest.contents.migrations.items() for one in ones}
+        applied = {(app, migration) for app, migrations in manifest.contents.migrations.items() for migration in migrations}
         if unknown := sorted(applied - loader.graph.nodes.keys() - loader.replacements.keys()):
             app, migration = unknown[0]
             raise BadBackup(f"{manifest.name} is of a newer release than this one, which does not know {app}.{migration}.")
@@ -93,7 +93,7 @@ def _prepare(staged: Staged, manifest: BackupManifest, actor: Actor) -> bool:
         if is_older:
             call_command("migrate", database=ALIAS, verbosity=0, interactive=False)
         mark_restored(ALIAS)
-        have_all_looked_at(ALIAS)
+        request_scan_of_all(ALIAS)
         for model in (Session, UserSession, Token):
             model._default_manager.using(ALIAS).all().delete()
         AuditEvent.objects.using(ALIAS).create(
@@ -108,8 +108,8 @@ def _prepare(staged: Staged, manifest: BackupManifest, actor: Actor) -> bool:
 
 
 @contextmanager
-def _reachable(settings: dict[str, Any]) -> Iterator[None]:
-    """The database under a name of its own, for as long as Django works on it."""
+def _connection_alias(settings: dict[str, Any]) -> Iterator[None]:
+    """Register the database under ALIAS in Django's connections within the block."""
     connections.settings[ALIAS] = {**connection.settings_dict, **settings}
     try:
         yield

@@ -1,4 +1,4 @@
-"""`manage.py backup`: making, finding, trying out, restoring and removing copies of the database."""
+"""`manage.py backup`: create, list, verify, restore and remove backups of the database."""
 
 import sys
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from control_plane.base.terminal import VerbCommand, table
 from control_plane.operation.backups.documents import BackupManifest, is_manual
 from control_plane.operation.backups.errors import BackupsError, BadBackup
-from control_plane.operation.backups.services.checking import LATEST, named, verify
+from control_plane.operation.backups.services.checking import LATEST, resolve_name, verify
 from control_plane.operation.backups.services.making import create
 from control_plane.operation.backups.services.removing import remove
 from control_plane.operation.backups.services.restoring import Restored, restore
@@ -14,11 +14,11 @@ from control_plane.operation.backups.site import site_store
 
 EXIT_BAD_BACKUP = 1
 MAX_LISTED = 100
-BAR = 20
+BAR_CHARACTERS = 20
 
 
 class Command(VerbCommand):
-    """Backups from a terminal."""
+    """Command for backups."""
 
     help = "Back the database up, list, verify and remove backups, and restore one."
 
@@ -42,7 +42,7 @@ class Command(VerbCommand):
         removed.add_argument("name", help="A backup's name.")
 
     def create(self, options: dict[str, Any]) -> None:
-        made = create(actor=self.actor, tell=self._progress(), is_scheduled=options["scheduled"])
+        made = create(actor=self.actor, report=self._progress(), is_scheduled=options["scheduled"])
         manifest = made.manifest
         lines = [
             f"{manifest.name} is made and verified: {_rows(manifest):,} rows, {manifest.size:,} bytes, in {site_store().location}",
@@ -71,7 +71,7 @@ class Command(VerbCommand):
         self.show(options, document, f"{options['name']} is removed. Backups left in {site_store().location}: {left}")
 
     def verify(self, options: dict[str, Any]) -> None:
-        names = site_store().names() if options["all"] else [named(site_store(), options["name"])]
+        names = site_store().names() if options["all"] else [resolve_name(site_store(), options["name"])]
         documents, bad = [], False
         for name in names:
             try:
@@ -83,30 +83,30 @@ class Command(VerbCommand):
                 documents.append({"name": name, "error": str(error)})
                 continue
             documents.append(_as_dict(manifest))
-        lines = [f"{one['name']}: {one.get('error') or 'whole'}" for one in documents]
+        lines = [f"{document['name']}: {document.get('error') or 'whole'}" for document in documents]
         self.show(options, documents, "\n".join(lines) or "None yet.")
         if bad:
             sys.exit(EXIT_BAD_BACKUP)
 
     def restore(self, options: dict[str, Any]) -> None:
-        done = restore(options["name"], force=options["force"], to=options["to"], actor=self.actor, tell=self._progress())
+        done = restore(options["name"], force=options["force"], to=options["to"], actor=self.actor, report=self._progress())
         document = _as_dict(done.manifest) | {"kept_aside": done.kept_aside, "migrated": done.migrated}
         document |= {"lost": done.losses.rows if done.losses else {}}
         self.show(options, document, _restored(done, options["to"]))
 
     def _progress(self) -> Any:
-        """Print a line for each step, and for each fifth of a long one."""
-        told = ("", -1)
+        """Return a function that prints a line for each step, and for each fifth of a long one."""
+        reported = ("", -1)
 
-        def tell(doing: str, share: float) -> None:
-            nonlocal told
+        def report(doing: str, share: float) -> None:
+            nonlocal reported
             step = (doing, int(min(1.0, share) * 5))
-            if step != told:
-                told = step
-                filled = step[1] * BAR // 5
-                self.stderr.write(f"[{'#' * filled}{'.' * (BAR - filled)}] {step[1] * 20:3d}%  {doing}")
+            if step != reported:
+                reported = step
+                filled = step[1] * BAR_CHARACTERS // 5
+                self.stderr.write(f"[{'#' * filled}{'.' * (BAR_CHARACTERS - filled)}] {step[1] * 20:3d}%  {doing}")
 
-        return tell
+        return report
 
 
 def _rows(manifest: BackupManifest) -> int:
@@ -130,7 +130,7 @@ def _restored(done: Restored, to: str) -> str:
     if done.kept_aside:
         lines.append(f"The old database is kept as {done.kept_aside}.")
     if done.losses:
-        lines.append(f"It had {done.losses.in_words()}.")
+        lines.append(f"It had {done.losses.describe()}.")
     if not to:
         lines.append(
             "Start the worker and the web server: each group is compared with AWS first. Those that were changed there after the "

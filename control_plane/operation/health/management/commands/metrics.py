@@ -1,4 +1,4 @@
-"""`manage.py metrics push`: the figures that the account's alarms look at."""
+"""`manage.py metrics push`: send the metrics of the account's alarms."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from control_plane.operation.health.cloudwatch import NAMESPACE, push
 
 
 class Command(VerbCommand):
-    """Metrics from a terminal; a timer runs it each five minutes."""
+    """Command for metrics; a timer runs it every five minutes."""
 
     help = "Put the site's figures to CloudWatch."
 

@@ -1,4 +1,4 @@
-"""E-mails about an account that an administrator's deeds cause: a link to set a password, and word of what was changed."""
+"""E-mails about an administrator's changes to an account: a link to set a password, and notices of what was changed."""
 
 from allauth.account.adapter import get_adapter
 from allauth.account.forms import ResetPasswordForm
@@ -12,9 +12,9 @@ from control_plane.base.audit.models import record
 
 
 def send_password_link(user: User, *, request: HttpRequest) -> bool:
-    """Send the person a link by which they set a password of their own, as “Forgotten your password?” does.
+    """Send the person a link to set a password of their own, as “Forgotten your password?” does.
 
-    Returns whether it was sent: not to somebody who is not active, and no more often than that page does. Raises PermissionDenied.
+    Returns False if it was not sent: to an inactive person, or more often than that page allows. Raises PermissionDenied.
     """
     actor = Actor.of_request(request)
     require_administrator(actor)
@@ -26,12 +26,12 @@ def send_password_link(user: User, *, request: HttpRequest) -> bool:
     return True
 
 
-def tell_of_address(user: User, before: str) -> None:
-    """Tell the person, at the old address too, that an administrator changed the address that they sign in with."""
+def notify_address_changed(user: User, before: str) -> None:
+    """Notify the person, at both addresses, that an administrator changed the address that they sign in with."""
     for address in (before, user.email):
         get_adapter().send_mail("account/email/changed_for_you", address, {"from_email": before, "to_email": user.email})
 
 
-def tell_of_removed_factor(user: User, kind: str) -> None:
-    """Tell the person that an administrator removed a second factor of theirs."""
+def notify_factor_removed(user: User, kind: str) -> None:
+    """Notify the person that an administrator removed one of their second factors."""
     get_adapter().send_mail("account/email/factor_removed_for_you", user.email, {"kind": kind})

@@ -1,4 +1,4 @@
-"""What a check has to look with: the site's settings, AWS by the caller's own credentials, and the network."""
+"""Context of the checks: the site's settings, AWS with the caller's own credentials, and the network."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ from stacks.site import Site
 
 CONNECT_SECONDS, ANSWER_SECONDS, TRIES = 5, 20, 3
 BOTO = BotoConfig(connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": TRIES})
-# Where an account is asked about all regions, by the partition: one that no account can switch off.
+# For calls about all regions, by partition: a region that no account can disable.
 HOMES = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
 DENIED = frozenset(
     ["AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation", "Client.UnauthorizedOperation"]
@@ -36,24 +36,24 @@ UNSUPPORTED = frozenset(
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose credentials these are."""
+    """Identity of the credentials."""
 
     account: str
     arn: str
 
     @property
     def is_root(self) -> bool:
-        """Whether it is the account's root user."""
+        """True for the account's root user."""
         return self.arn.endswith(":root")
 
 
 def resolve(host: str) -> frozenset[str]:
-    """Look the host's addresses up in DNS. Raises OSError."""
-    return frozenset(str(one[4][0]) for one in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM))
+    """Return the host's addresses in DNS. Raises OSError."""
+    return frozenset(str(address[4][0]) for address in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM))
 
 
 def certificate_end(host: str) -> datetime:
-    """Verify the certificate that the host shows, and return when it ends. Raises ssl.SSLError or OSError."""
+    """Verify the host's certificate, and return when it expires. Raises ssl.SSLError or OSError."""
     with (
         socket.create_connection((host, 443), CONNECT_SECONDS) as connection,
         ssl.create_default_context().wrap_socket(connection, server_hostname=host) as shown,
@@ -63,7 +63,7 @@ def certificate_end(host: str) -> datetime:
 
 
 def fetch(url: str) -> tuple[int, bytes]:
-    """Ask a page for its status and body; any status is an answer. Raises OSError."""
+    """Return a page's status and body; any status is an answer. Raises OSError."""
     try:
         with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 (https, of the site's own domain)
             return answer.status, answer.read(100_000)
@@ -72,8 +72,8 @@ def fetch(url: str) -> tuple[int, bytes]:
 
 
 @dataclass
-class Surroundings:
-    """All that the checks look with. `site` is site.toml's; `settings` are there on the host, and wherever a control plane runs."""
+class CheckContext:
+    """Context of the checks. `site` is site.toml's; `settings` exist on the host, and wherever a control plane runs."""
 
     site: Site | None = None
     site_error: str = ""
@@ -91,12 +91,12 @@ class Surroundings:
 
     @property
     def endpoint(self) -> str | None:
-        """Where AWS is, if it is elsewhere than the SDK finds it."""
+        """AWS_ENDPOINT_URL, or None."""
         return os.environ.get("AWS_ENDPOINT_URL") or None
 
     @property
     def region(self) -> str:
-        """The site's region. Raises NeedsStep where nothing says it yet."""
+        """The site's region. Raises NeedsStep if none is known yet."""
         if known := self.site.region if self.site else self.settings.cohort_region if self.settings else self.session.region_name:
             return str(known)
         raise NeedsStep(1, "no region is known", "Set AWS_REGION, or `region` in site.toml.")
@@ -115,7 +115,7 @@ class Surroundings:
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Names of the buckets that groups can reach, as Cohort-Bootstrap is to be deployed with."""
+        """Name patterns of the buckets that groups can reach, for the deployment of Cohort-Bootstrap."""
         return self.site.bucket_patterns if self.site else self.settings.bucket_patterns if self.settings else DEFAULT_PATTERNS
 
     @property
@@ -147,13 +147,13 @@ class Surroundings:
         raise NeedsStep(1, "there is no site.toml")
 
     def require_settings(self) -> Config:
-        """Return the control plane's settings. Raises NeedsStep where there are none, as before there is a host."""
+        """Return the control plane's settings. Raises NeedsStep if there are none, as before there is a host."""
         if self.settings:
             return self.settings
         raise NeedsStep(5, "is looked at on the host", "On the host: sudo cohort doctor")
 
     def caller(self) -> Caller:
-        """Ask AWS whose credentials these are, once. Raises CannotLook."""
+        """Return the identity of the credentials; AWS is asked once. Raises CannotLook."""
         if self._caller is None:
             self._caller = self._ask_caller()
         if isinstance(self._caller, CannotLook):
@@ -161,7 +161,7 @@ class Surroundings:
         return self._caller
 
     def aws(self, service: str, region: str | None = None) -> Any:
-        """Make a client for the site's region. Raises CannotLook where the credentials are none, or another account's."""
+        """Return a client, by default for the site's region. Raises CannotLook without credentials, or with another account's."""
         try:
             caller = self.caller()
         except CannotLook as error:
@@ -171,14 +171,14 @@ class Surroundings:
         return self.client(service, region or self.region)
 
     def client(self, service: str, region: str) -> Any:
-        """Make a client, once for each service and region."""
+        """Return a client, which is made once for each service and region."""
         key = service, region
         if key not in self._clients:
             self._clients[key] = self.session.client(service, region_name=region, endpoint_url=self.endpoint, config=BOTO)
         return self._clients[key]
 
     def home(self) -> str:
-        """The region of this partition that no account can switch off."""
+        """Return the region of this partition that no account can disable."""
         try:
             return HOMES[names.partition(self.region)]
         except NeedsStep:
@@ -194,34 +194,34 @@ class Surroundings:
         except ClientError as error:
             self._note_clock(error.response)
             return CannotLook(
-                f"AWS does not take these credentials: {code_of(error)}", "Sign in again, or set another AWS_PROFILE."
+                f"AWS does not take these credentials: {error_code(error)}", "Sign in again, or set another AWS_PROFILE."
             )
         except BotoCoreError as error:
-            return CannotLook(why_not(error), "Check the network, AWS_PROFILE and AWS_REGION, then run it again.")
+            return CannotLook(describe_failure(error), "Check the network, AWS_PROFILE and AWS_REGION, then run it again.")
         self._note_clock(answer)
         return Caller(str(answer["Account"]), str(answer["Arn"]))
 
     def _note_clock(self, answer: Any) -> None:
-        told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
-        if told:
-            self.clock_ahead = (self.now() - parsedate_to_datetime(told)).total_seconds()
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+        if date:
+            self.clock_ahead = (self.now() - parsedate_to_datetime(date)).total_seconds()
 
 
-def code_of(error: ClientError) -> str:
-    """Return AWS's own code for a refusal."""
+def error_code(error: ClientError) -> str:
+    """Return AWS's error code."""
     return str(error.response.get("Error", {}).get("Code", "Unknown"))
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether AWS says that what was asked for is not there."""
+    """Check whether the error says that the resource does not exist."""
     message = str(error.response.get("Error", {}).get("Message", ""))
-    return code_of(error) in ("NoSuchEntity", "ParameterNotFound", "ResourceNotFoundException") or "does not exist" in message
+    return error_code(error) in ("NoSuchEntity", "ParameterNotFound", "ResourceNotFoundException") or "does not exist" in message
 
 
-def why_not(error: Exception) -> str:
-    """Say in a few words why AWS did not tell. No answer of AWS holds a secret here: nothing but refusals is shown."""
+def describe_failure(error: Exception) -> str:
+    """Return in a few words why the call failed. Shows codes and names of operations only, so no secret."""
     if isinstance(error, ClientError):
-        code, asked = code_of(error), error.operation_name
+        code, asked = error_code(error), error.operation_name
         if code in DENIED:
             return f"these credentials may not call {asked}"
         if code in UNSUPPORTED or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 501:
