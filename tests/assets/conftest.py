@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def gunicorn(site: dict[str, str]) -> Iterator[Gunicorn]:
-    """gunicorn with the site, behind a socket that stays."""
+    """Gunicorn with the site, behind a socket that stays."""
     need_nginx()
     manage(site, "collectstatic", "--noinput", "--verbosity", "0")
     server = Gunicorn(Path(site["VAR_DIR"]), site)

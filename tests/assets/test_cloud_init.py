@@ -252,7 +252,7 @@ def test_bad_settings_are_named_and_never_shown(root: Path, secrets: dict[str, s
 
 @pytest.fixture
 def certbot(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """certbot and systemctl of the tests' own: the first gives a certificate, or is refused."""
+    """Certbot and systemctl of the tests' own: the first gives a certificate, or is refused."""
     state: dict[str, Any] = {"gives": True, "calls": []}
     real = certificate.run
 
@@ -340,7 +340,7 @@ def test_the_agent_sends_every_service_s_log_to_the_one_group() -> None:
 
 
 def test_signalling_asks_for_what_cloudformation_takes(root: Path) -> None:
-    """moto knows no SignalResource; botocore still checks the request against AWS's own model."""
+    """Moto knows no SignalResource; botocore still checks the request against AWS's own model."""
     from botocore.stub import Stubber
 
     aws = Aws("us-east-1")

@@ -32,7 +32,7 @@ def docs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory, gunicorn: Gunicorn, docs: Path) -> Iterator[Nginx]:
-    """nginx as on a host with certbot, before gunicorn."""
+    """Nginx as on a host with certbot, before gunicorn."""
     static = Path(gunicorn.environment["VAR_DIR"]) / "static"
     server = Nginx(
         tmp_path_factory.mktemp("nginx") / "certbot",

@@ -17,7 +17,7 @@ from tests.assets.serving import ALWAYS, ROOT, Nginx, need_nginx
 
 @pytest.fixture
 def down(tmp_path: Path) -> Iterator[Nginx]:
-    """nginx with nobody behind it."""
+    """Nginx with nobody behind it."""
     server = Nginx(tmp_path / "down", socket=str(tmp_path / "nobody.sock"), docs=str(tmp_path), general_rate=1, general_burst=2)
     server.start()
     yield server

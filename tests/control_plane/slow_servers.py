@@ -37,8 +37,9 @@ def silent_server() -> Iterator[SilentServer]:
 
 @contextmanager
 def dripping_server(*, first: list[bytes], drips: bytes, then: list[bytes]) -> Iterator[int]:
-    """A server that gives the answers in `first`, one for each thing that is said; then the bytes of `drips` over and over, one at
-    a time; and in the end those in `then`, which are right. Gives its port.
+    """Serve the answers in `first`, one for each thing that is said; then drip. Gives the port.
+
+    The bytes of `drips` come over and over, one at a time; and in the end those in `then`, which are right.
     """
     over = threading.Event()
 

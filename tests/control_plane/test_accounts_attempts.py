@@ -211,7 +211,7 @@ def test_ones_own_second_factor_does_not_lift_the_limit_on_an_address_that_tries
     ],
 )
 def test_wrong_proofs_are_counted_wherever_one_is_taken(path: str, proof: dict[str, str]) -> None:
-    """allauth's own limit is off, since it counts by account alone: a form that is not ours would have none."""
+    """Allauth's own limit is off, since it counts by account alone: a form that is not ours would have none."""
     ada = somebody()
     client = signed_in()
     if "activate" not in path:

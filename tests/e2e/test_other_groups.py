@@ -1,5 +1,6 @@
-"""Nobody gets at another group's things: every action on S3 by every role, and a drawn part of all pages and calls of the API. The
-whole table of those is tried in one process, by `tests.control_plane.test_every_address`.
+"""Nobody gets at another group's things: every action on S3 by every role, and a drawn part of all pages and calls of the API.
+
+The whole table of those is tried in one process, by `tests.control_plane.test_every_address`.
 
 An administrator is a member of one group here, and tries the other's. People, groups, deployments and requests are theirs by
 right; files, uploads, credentials and keys are not.

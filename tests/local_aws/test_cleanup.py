@@ -42,8 +42,11 @@ def after(told: list[tuple[str, str]], status: str) -> list[tuple[str, str]]:
 
 
 def test_a_removal_that_fails_is_tried_three_times_and_then_leaves_the_stack(aws: EmbeddedAws) -> None:
-    """CloudFormation user guide, "Troubleshooting": it "attempts to delete the old resource three times", and else "removes the old
-    resource from the stack and continues updating the stack"."""
+    """CloudFormation user guide, "Troubleshooting".
+
+    It "attempts to delete the old resource three times", and else "removes the old resource from the stack and continues updating
+    the stack".
+    """
     name, cloudformation = "thrice", client(aws, "cloudformation")
     deploy(aws, name, {"A": of("IAM::Group", GroupName="thrice-a"), "B": of("IAM::Group", GroupName="thrice-b")})
     with_foreign_user(aws, "thrice-a", "thrice-user")
@@ -173,8 +176,11 @@ def fails(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_retain_survives_the_rollback_of_a_creation_and_each_retry_then_finds_the_name_taken(aws: EmbeddedAws, kind: str) -> None:
-    """CloudFormation template reference, "DeletionPolicy attribute": Retain keeps the resource in every operation, the roll-back of
-    its own creation included. RetainExceptOnCreate was added since that is so."""
+    """CloudFormation template reference, "DeletionPolicy attribute".
+
+    Retain keeps the resource in every operation, the roll-back of its own creation included. RetainExceptOnCreate was added since
+    that is so.
+    """
     name = f"retain-{kind.split('::')[1].lower()}"
     prepare(aws, kind, name)
     assert deploy(aws, name, {**named(kind, name, "Retain"), **fails(name)})["StackStatus"] == "ROLLBACK_COMPLETE"
@@ -191,8 +197,10 @@ def test_retain_survives_the_rollback_of_a_creation_and_each_retry_then_finds_th
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_retain_except_on_create_goes_with_its_creation_and_stays_ever_after(aws: EmbeddedAws, kind: str) -> None:
-    """CloudFormation template reference, "DeletionPolicy attribute": RetainExceptOnCreate behaves as Retain does, "except for the
-    stack operation that initially creates the resource"."""
+    """CloudFormation template reference, "DeletionPolicy attribute".
+
+    RetainExceptOnCreate behaves as Retain does, "except for the stack operation that initially creates the resource".
+    """
     name = f"except-{kind.split('::')[1].lower()}"
     prepare(aws, kind, name)
     resources = named(kind, name, "RetainExceptOnCreate")

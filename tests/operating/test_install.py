@@ -85,7 +85,7 @@ def test_a_failure_for_want_of_room_or_of_a_certificate_says_what_to_do(words: s
 
 
 def test_a_download_that_fails_says_what_npm_says_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """npm's real program, and a package from where nothing listens."""
+    """Npm's real program, and a package from where nothing listens."""
     monkeypatch.setattr(install, "ROOT", tmp_path)
     monkeypatch.setattr(install, "PYTHON", Path(sys.executable))
     package = {"name": "a", "version": "1.0.0", "dependencies": {"b": "1.0.0"}}

@@ -53,8 +53,10 @@ def test_the_search_goes_through_every_door_that_is_ours() -> None:
 
 
 def test_only_by_a_group_could_somebody_else_s_user_be_raised() -> None:
-    """IAM asks about the group alone when a user is added to it (Service Authorization Reference, iam:AddUserToGroup); the threat
-    model says so. Whoever does it comes no nearer to that user's key."""
+    """IAM asks about the group alone when a user is added to it (Service Authorization Reference, iam:AddUserToGroup).
+
+    The threat model says so. Whoever does it comes no nearer to that user's key.
+    """
     for start in STARTS.values():
         helped = Search(shared_account()).run(start).helped
         assert {arn.rpartition(":")[2] for arn in helped} in ({"user/operator", "user/somebody"}, set())

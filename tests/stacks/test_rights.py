@@ -343,8 +343,10 @@ def test_keys_that_aws_manages_are_left_within_the_boundaries_by_way_of_their_se
 
 
 def test_a_policy_with_a_name_keeps_its_description_for_ever(resources: list[dict[str, Any]]) -> None:
-    """CloudFormation template reference: another Description replaces the policy, which its fixed name forbids; so every site that
-    exists would fail to be brought up to date. These are not to be reworded, here or there."""
+    """CloudFormation template reference: another Description replaces the policy, which its fixed name forbids.
+
+    So every site that exists would fail to be brought up to date. These are not to be reworded, here or there.
+    """
     made = bootstrap.template(ACCOUNT, REGION, ["cohort-*"])["Resources"].values()
     described = {
         one["Properties"]["ManagedPolicyName"]: one["Properties"]["Description"]

@@ -1,5 +1,7 @@
-"""What members' own sessions and keys do at S3, with the policies that they have there: under both answers that S3 may give of a
-file that is not there to whoever may list below a prefix alone."""
+"""What members' own sessions and keys do at S3, with the policies that they have there.
+
+Under both answers that S3 may give of a file that is not there to whoever may list below a prefix alone.
+"""
 
 import json
 from collections.abc import Iterator

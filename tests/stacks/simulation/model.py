@@ -179,8 +179,10 @@ def _of(*actions: str) -> tuple[tuple[str, ...], ...]:
 
 
 def foreign_stack(qualifier: str = "theirs") -> Thing:
-    """A stack of another bootstrap, which CloudFormation changes as the role that made it, whoever asks (CloudFormation user guide,
-    "CloudFormation service role")."""
+    """Return a stack of another bootstrap, which CloudFormation changes as the role that made it, whoever asks.
+
+    Source: CloudFormation user guide, "CloudFormation service role".
+    """
     role = f"{IAM}role/cdk-{qualifier}-cfn-exec-role-{ACCOUNT}-{HOME}"
     ways = (("cloudformation:UpdateStack",), ("cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"))
     return Thing("their stack", f"arn:aws:cloudformation:{HOME}:{ACCOUNT}:stack/Payroll/1", role, ways)

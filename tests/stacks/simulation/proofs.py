@@ -91,8 +91,11 @@ def asked(account: Account, *operations: Operation) -> Iterator[Asked]:
 
 
 def missed(account: Account) -> list[str]:
-    """Which resources an action requires, by the Service Authorization Reference, on which it is not asked; and what it is asked on
-    that it does not know."""
+    """Return where the Service Authorization Reference and the simulation differ.
+
+    Resources that an action requires and on which it is not asked; and those on which it is asked and that the reference does not
+    know.
+    """
     found: set[str] = set()
     for operation in OPERATIONS:
         for change in changes(account, operation):
