@@ -4,7 +4,6 @@ PORT, AWS_PORT and VAR_DIR move it. EMBEDDED_AWS=0 with an AWS profile or keys i
 """
 
 import errno
-import hashlib
 import os
 import secrets
 import signal
@@ -95,13 +94,12 @@ class Site:
             if self._aws is not None:
                 started.enter_context(self._aws)
             environment = self._environment()
-            self._check_schema()
+            self.step("Preparing the database and the static files")
+            # Before anything is changed on AWS: it refuses a database of another shape.
+            self._manage(environment, "migrate", "--verbosity", "0")
+            self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
             self.step("Bootstrapping CDK")
             self._bootstrap(environment)
-            self.step("Preparing the database and the static files")
-            self._manage(environment, "migrate", "--verbosity", "0")
-            self._schema_file().write_text(_schema())
-            self._manage(environment, "collectstatic", "--noinput", "--verbosity", "0")
             self._make_administrator(environment)
             # Before anything is deployed: what waits for an administrator's approval is approved on its pages.
             self.step("Starting the web server")
@@ -262,18 +260,6 @@ class Site:
         command, environment = backend.start_command(self.endpoint, ACCOUNT, REGION, DEMO_BUCKET)
         return running(command, self.var / "backend.log", environment)
 
-    def _check_schema(self) -> None:
-        """Refuse a database of an older checkout: until the first release its tables are made anew, never altered."""
-        known = self._schema_file()
-        if (self.var / "cohort.sqlite3").exists() and (not known.exists() or known.read_text() != _schema()):
-            raise Failed(
-                f"The database in {self.var} was made by another version, from before the first release. Nothing was changed. "
-                "Move that folder away, or choose another: `make up VAR_DIR=var2`."
-            )
-
-    def _schema_file(self) -> Path:
-        return self.var / "schema"
-
     def _password_file(self) -> Path:
         return self.var / "admin-password"
 
@@ -346,14 +332,6 @@ class Site:
             flush=True,
         )
         self._aws.start()
-
-
-def _schema() -> str:
-    """Return a digest of the migrations, which differs between versions with different tables."""
-    digest = hashlib.sha256()
-    for path in sorted(ROOT.glob("*/*/migrations/0*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -302,7 +302,7 @@ class LogLine(models.Model):
 
 
 class Preview(models.Model):
-    """What a change would do on AWS, worked out by a worker before anybody asks for the change itself."""
+    """Effects of a change on AWS, worked out by a worker before anybody asks for the change itself."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "being worked out"

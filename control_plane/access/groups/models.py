@@ -271,7 +271,7 @@ class JoinCodeQuerySet(models.QuerySet["JoinCode"]):
 
 
 class JoinCode(models.Model):
-    """What lets a person ask to join a group. The code itself is shown once, when it is made, and kept nowhere."""
+    """Permission to ask to join a group. The code itself is shown once, when it is made, and kept nowhere."""
 
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="join_codes")
     code_hash = models.CharField(max_length=64, unique=True, editable=False)
