@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from control_plane.access.retirement import s3
+from control_plane.base.claims import claim_due
 
 logger = logging.getLogger("cohort.retirement")
 
@@ -31,16 +32,11 @@ def free(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now()))
 
 
-def take_idle(rows: QuerySet[Any], most: int) -> list[int]:
-    """Take the rows that no worker is at and whose time has come, for the caller to enqueue. Returns their primary keys.
-
-    One that is not enqueued after all is idle again after TASK_WAIT.
-    """
+def take_idle(rows: QuerySet[Any], enqueue: Callable[[int], object], most: int) -> None:
+    """Enqueue the rows that no worker is at and whose time has come, up to `most`."""
     now = timezone.now()
     idle = free(rows).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
-    # Whoever moves the date first enqueues it.
-    found = list(idle.values_list("pk", flat=True)[:most])
-    return [pk for pk in found if idle.filter(pk=pk).update(not_before=now + TASK_WAIT)]
+    claim_due(idle, "not_before", enqueue, limit=most, until=now + TASK_WAIT)
 
 
 def work_on(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], finish: Callable[[Any], object]) -> bool:

@@ -1,6 +1,7 @@
 """What a retirement does by itself, when it is due: each step is found in the rows, so that no worker's death loses one."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -68,14 +69,14 @@ def begin(retirement: Retirement, group: Group) -> None:
     logger.info("%s: its retirement is due; deployment %s removes it from AWS", group, deployment.pk)
 
 
-def take_data() -> list[int]:
-    """Take the retirements whose data nobody is at, for the caller to enqueue. Returns their primary keys."""
-    return leases.take_idle(Retirement.objects.filter(state=Retirement.State.DATA), MAX_AT_ONCE)
+def take_data(enqueue: Callable[[int], object]) -> None:
+    """Enqueue the retirements whose data nobody is at."""
+    leases.take_idle(Retirement.objects.filter(state=Retirement.State.DATA), enqueue, MAX_AT_ONCE)
 
 
-def take_buckets() -> list[int]:
-    """Take the retirements of analyses whose bucket nobody empties, for the caller to enqueue. Returns their primary keys."""
-    return leases.take_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MAX_AT_ONCE)
+def take_buckets(enqueue: Callable[[int], object]) -> None:
+    """Enqueue the retirements of analyses whose bucket nobody empties."""
+    leases.take_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), enqueue, MAX_AT_ONCE)
 
 
 def finish(retirement: Retirement) -> None:

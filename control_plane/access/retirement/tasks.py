@@ -35,7 +35,5 @@ def empty_bucket(retirement_id: int) -> None:
 def go_on_retiring() -> None:
     """See `steps.take_steps`; then have the data worked on, and the buckets emptied, that no worker is at."""
     steps.take_steps()
-    for retirement_id in steps.take_data():
-        work_on_data.enqueue(retirement_id)
-    for retirement_id in steps.take_buckets():
-        empty_bucket.enqueue(retirement_id)
+    steps.take_data(work_on_data.enqueue)
+    steps.take_buckets(empty_bucket.enqueue)

@@ -4,13 +4,13 @@ import logging
 from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.utils import timezone
 
 from control_plane.access.rosters.models import Roster
 from control_plane.access.rosters.services.apply import Outcome, apply
 from control_plane.access.rosters.services.plan import Plan, make_plan
 from control_plane.access.rosters.services.read import read_text
+from control_plane.base.claims import claim_due
 from control_plane.base.errors import Refused
 
 logger = logging.getLogger("cohort.rosters")
@@ -51,14 +51,11 @@ def apply_waiting(roster_id: int) -> None:
 def take_up_stuck() -> int:
     """Have rosters looked at again whose worker has gone. What was done is told as being so already. Returns how many."""
     stuck = Roster.objects.filter(state__in=Roster.UNDER_WAY, touched_at__lt=timezone.now() - PATIENCE)
-    taken = 0
-    for roster in stuck[:10]:
-        with transaction.atomic():
-            if stuck.filter(pk=roster.pk).update(state=Roster.State.CHECKED, touched_at=timezone.now()):
-                roster.refresh_from_db()
-                _put_back(roster, "Its worker stopped half-way. What was done is below; the rest can be applied again.")
-                taken += 1
-    return taken
+
+    def put_back(pk: int) -> None:
+        _put_back(Roster.objects.get(pk=pk), "Its worker stopped half-way. What was done is below; the rest can be applied again.")
+
+    return claim_due(stuck, "touched_at", put_back, limit=10, until=timezone.now(), state=Roster.State.CHECKED)
 
 
 def note_plan(roster: Roster, plan: Plan) -> None:
