@@ -1,12 +1,12 @@
 """CloudFormation's own drift detection of a stack and of those nested in it: begun together, and read as far as it came."""
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from control_plane.base import aws
 from control_plane.base.aws import Place
+from control_plane.base.polling import poll_until
 from control_plane.deployments import cloudformation
 from control_plane.deployments.differences import HIDDEN, Difference, shortened, unread
 from control_plane.deployments.drift_ignored import why_ignored
@@ -31,12 +31,12 @@ def begin(stack: Stack, names: Iterable[str]) -> dict[str, str]:
 
 def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict[str, str], set[str]]:
     """Wait so long at most. Returns why each failed that did, by its stack, and the stacks that AWS still looks at."""
-    deadline = time.monotonic() + seconds
     failed: dict[str, str] = {}
     open_ones = set(detections)
     with aws.explained():
         client = cloudformation.client(stack.place)
-        while True:
+
+        def look() -> set[str]:
             for name in sorted(open_ones):
                 answer = client.describe_stack_drift_detection_status(StackDriftDetectionId=detections[name])
                 if answer["DetectionStatus"] == "DETECTION_IN_PROGRESS":
@@ -44,9 +44,9 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
                 open_ones.discard(name)
                 if answer["DetectionStatus"] == "DETECTION_FAILED":
                     failed[name] = answer.get("DetectionStatusReason", "AWS gives no reason")
-            if not open_ones or time.monotonic() > deadline:
-                return failed, open_ones
-            time.sleep(POLL_SECONDS)
+            return open_ones
+
+        return failed, poll_until(look, lambda left: not left, seconds=seconds, every=POLL_SECONDS)
 
 
 def read(stack: Stack, name: str, failure: str = "") -> list[Difference]:

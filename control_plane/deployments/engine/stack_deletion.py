@@ -3,11 +3,10 @@
 What is really there is looked at first, so that whoever takes over from a worker that died goes on where AWS stands.
 """
 
-import time
-
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.base.config import config
+from control_plane.base.polling import poll_until
 from control_plane.deployments import cloudformation, failures
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployers.port import ResourceEvent, Watcher
@@ -36,21 +35,23 @@ def carry_out(stack: Stack, before: Observation, watcher: Watcher) -> Observatio
     began = seen = cloudformation.newest_event(name, stack.place)
     with aws.explained():
         cloudformation.client(stack.place).delete_stack(StackName=name)
-    deadline = time.monotonic() + config().cohort_deploy_seconds
-    while True:
+
+    def look() -> Observation:
+        nonlocal seen
         watcher.tick()
         seen = _tell(name, stack.place, seen, watcher)
-        observation = cloudformation.observe(name, stack.place)
-        if observation.status in GONE:
-            _tell(name, stack.place, seen, watcher)
-            return Observation(REMOVED, stack_id=before.stack_id)
-        if observation.status == "DELETE_FAILED":
-            _tell(name, stack.place, seen, watcher)
-            failed = cloudformation.first_failure(name, stack.place, began)
-            raise repair.NotRepaired(failures.of_removal(failed, observation.status))
-        if time.monotonic() > deadline:
-            raise repair.NotRepaired(repair.too_long(stack, observation))
-        time.sleep(POLL_SECONDS)
+        return cloudformation.observe(name, stack.place)
+
+    ends = (*GONE, "DELETE_FAILED")
+    seconds = config().cohort_deploy_seconds
+    observation = poll_until(look, lambda now: now.status in ends, seconds=seconds, every=POLL_SECONDS)
+    if observation.status not in ends:
+        raise repair.NotRepaired(repair.too_long(stack, observation))
+    _tell(name, stack.place, seen, watcher)
+    if observation.status in GONE:
+        return Observation(REMOVED, stack_id=before.stack_id)
+    failed = cloudformation.first_failure(name, stack.place, began)
+    raise repair.NotRepaired(failures.of_removal(failed, observation.status))
 
 
 def _tell(name: str, place: Place, seen: str, watcher: Watcher) -> str:
