@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from control_plane.access.groups.errors import NotGranted
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import NotFound, Refused
+from control_plane.base.view_refusals import show_refusal_on
 from control_plane.base.visible import visible
 from control_plane.research.catalogue.checking import check
 from control_plane.research.catalogue.documents import Problem, Rewriting, Unreadable
@@ -100,27 +101,22 @@ def edit(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
 
 @require_POST
 @in_place
+@show_refusal_on("configurations:edit", "slug", "analysis", "name")
 def restore(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
     """Save an old version as the newest."""
-    try:
-        old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
-        messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
-    except Refused as error:
-        messages.error(request, str(error))
+    old = services.bring_back(place, name, request.POST.get("version", ""), Actor.of_request(request))
+    messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
 
 
 @require_POST
 @in_place
+@show_refusal_on("configurations:edit", "slug", "analysis", "name")
 def remove(request: HttpRequest, place: GroupFolder, name: str) -> HttpResponse:
     """Delete it; its versions stay, and the page that follows can bring one back."""
-    try:
-        (outcome,) = delete(place, [services.key_of(place, name)], Actor.of_request(request))
-    except Refused as error:
-        messages.error(request, str(error))
-    else:
-        if outcome.error:
-            messages.error(request, outcome.error)
+    (outcome,) = delete(place, [services.key_of(place, name)], Actor.of_request(request))
+    if outcome.error:
+        messages.error(request, outcome.error)
     return redirect("configurations:edit", place.group.slug, place.analysis.slug, name)
 
 
