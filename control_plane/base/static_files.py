@@ -19,10 +19,7 @@ class StaticFiles(CompressedManifestStaticFilesStorage):
     # Django can do this for every file or for none, and other packages' files import what they do not bring.
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
-        *(
-            (f"{folder}/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1])
-            for folder in OUR_FOLDERS
-        ),
+        *((f"{folder}/*.js", _IMPORTS) for folder in OUR_FOLDERS),
     )
 
 

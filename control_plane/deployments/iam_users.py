@@ -55,7 +55,7 @@ class Deployed:
     @property
     def users(self) -> set[str]:
         """The IAM users of the members who hold keys."""
-        return {names.user(self.manifest.slug, one.username) for one in self.manifest.members if one.access == "keys"}
+        return {names.user(self.manifest.slug, username) for username in self.manifest.key_holders}
 
     def inline(self, kind: str, name: str) -> set[str]:
         """The inline policies that a principal of this type is to carry."""
