@@ -1,14 +1,22 @@
 """Permission checks about administrators. Services call them; no view decides by itself."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
+
+Arguments = ParamSpec("Arguments")
+Response = TypeVar("Response", bound=HttpResponseBase)
+View = Callable[Concatenate[HttpRequest, Arguments], Response]
 
 
 def is_administrator(user: User | AnonymousUser | None) -> bool:
@@ -21,6 +29,21 @@ def require_administrator(actor: Actor) -> None:
     if actor.is_operator or is_administrator(actor.user):
         return
     raise PermissionDenied("Only an administrator may do this. Nothing was changed; ask one to do it for you.")
+
+
+def administrator_required(refusal: str) -> Callable[[View[Arguments, Response]], View[Arguments, Response]]:
+    """Let in administrators alone: those who are not signed in are asked to, others are told `refusal`."""
+
+    def decorate(view: View[Arguments, Response]) -> View[Arguments, Response]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Response:
+            if not is_administrator(request.user):
+                raise PermissionDenied(refusal)
+            return view(request, *args, **kwargs)
+
+        return cast("View[Arguments, Response]", login_required(guarded))
+
+    return decorate
 
 
 def active_administrators() -> QuerySet[User]:

@@ -19,10 +19,7 @@ class StaticFiles(CompressedManifestStaticFilesStorage):
     # Django rewrites imports in every file or in none, and other packages' files import files that they do not include.
     patterns = (
         *CompressedManifestStaticFilesStorage.patterns,
-        *(
-            (f"{folder}/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1])
-            for folder in OUR_FOLDERS
-        ),
+        *((f"{folder}/*.js", _IMPORTS) for folder in OUR_FOLDERS),
     )
 
 

@@ -230,7 +230,7 @@ def _strangers(stack: Stack) -> list[Difference]:
     manifest = StoredManifest.objects.group_at(stack, stack.deployed_generation)
     if manifest is None:
         return []
-    ours = {names.user(manifest.slug, member.username) for member in manifest.members if member.access == "keys"}
+    ours = {names.user(manifest.slug, username) for username in manifest.key_holders}
     existing = iam_users.users_under(names.iam_path(manifest.slug), stack.place)
     differences = [Difference("resource", name, iam_users.USER, "added") for name in sorted(existing - ours)]
     if stack.needs_decision:

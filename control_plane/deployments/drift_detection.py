@@ -1,12 +1,12 @@
 """CloudFormation's drift detection of a stack and of those nested in it: started together, read when complete."""
 
 import logging
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
 from control_plane.base import aws
 from control_plane.base.aws import Place
+from control_plane.base.polling import poll_until
 from control_plane.deployments import cloudformation
 from control_plane.deployments.differences import HIDDEN, Difference, shortened, unread
 from control_plane.deployments.drift_ignored import why_ignored
@@ -34,12 +34,12 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
 
     Returns the reasons of those that failed, by the stacks' names, and the stacks that AWS is still at work on. Raises AwsFailure.
     """
-    deadline = time.monotonic() + seconds
     failed: dict[str, str] = {}
     unfinished = set(detections)
     with aws.translated_errors():
         client = cloudformation.client(stack.place)
-        while True:
+
+        def look() -> set[str]:
             for name in sorted(unfinished):
                 answer = client.describe_stack_drift_detection_status(StackDriftDetectionId=detections[name])
                 if answer["DetectionStatus"] == "DETECTION_IN_PROGRESS":
@@ -47,9 +47,9 @@ def wait(stack: Stack, detections: dict[str, str], seconds: float) -> tuple[dict
                 unfinished.discard(name)
                 if answer["DetectionStatus"] == "DETECTION_FAILED":
                     failed[name] = answer.get("DetectionStatusReason", "AWS gives no reason")
-            if not unfinished or time.monotonic() > deadline:
-                return failed, unfinished
-            time.sleep(POLL_SECONDS)
+            return unfinished
+
+        return failed, poll_until(look, lambda left: not left, seconds=seconds, every=POLL_SECONDS)
 
 
 def read_differences(stack: Stack, name: str, failure: str = "") -> list[Difference]:

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from control_plane.base.claims import claim_due
 from control_plane.base.config import config
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.tasks import check_drift
@@ -25,9 +26,7 @@ def check_drift_by_night() -> None:
 def compare_restored() -> None:
     """Start a drift check of each stack of a restored database, once."""
     unseen = Q(known_generation__isnull=False, drift_checked_at__isnull=True, generation__gt=0)
-    for pk in Stack.objects.filter(unseen).values_list("pk", flat=True)[:MAX_CHECKS_AT_ONCE]:
-        if Stack.objects.filter(unseen, pk=pk).update(drift_state=DriftState.CHECKING, drift_checked_at=timezone.now()):
-            check_drift.enqueue(pk)
+    _start_checks(Stack.objects.filter(unseen), MAX_CHECKS_AT_ONCE)
 
 
 def start_due_drift_checks(*, at_any_hour: bool = False) -> int:
@@ -37,13 +36,11 @@ def start_due_drift_checks(*, at_any_hour: bool = False) -> int:
     old = Q(drift_checked_at__isnull=True) | Q(drift_checked_at__lt=now - CHECK_AGE)
     is_time = at_any_hour or now.hour in NIGHT
     due = (old & ~Q(drift_state=DriftState.CHECKING)) | stuck if is_time else stuck
-    # No more than a worker checks within CHECK_PATIENCE, or the same stacks would be enqueued again and again.
+    # No more than a worker checks within the patience, or the same ones would be enqueued again and again.
     room = max(0, MAX_CHECKS_AT_ONCE - Stack.objects.filter(drift_state=DriftState.CHECKING).exclude(stuck).count())
-    started = 0
-    deployed = Stack.objects.filter(due, deployed_generation=F("generation"), generation__gt=0)
-    for pk in deployed.values_list("pk", flat=True)[:room]:
-        # The conditional update claims the row, so that two workers never enqueue the same check.
-        if Stack.objects.filter(due, pk=pk).update(drift_state=DriftState.CHECKING, drift_checked_at=now):
-            check_drift.enqueue(pk)
-            started += 1
-    return started
+    return _start_checks(Stack.objects.filter(due, deployed_generation=F("generation"), generation__gt=0), room)
+
+
+def _start_checks(due: QuerySet[Stack], limit: int) -> int:
+    now, checking = timezone.now(), DriftState.CHECKING
+    return claim_due(due, "drift_checked_at", check_drift.enqueue, limit=limit, until=now, drift_state=checking)

@@ -55,7 +55,7 @@ class DeployedAccess:
     @property
     def users(self) -> set[str]:
         """The IAM users of the members who hold keys."""
-        return {names.user(self.manifest.slug, member.username) for member in self.manifest.members if member.access == "keys"}
+        return {names.user(self.manifest.slug, username) for username in self.manifest.key_holders}
 
     def inline(self, kind: str, name: str) -> set[str]:
         """Return the names of the inline policies that a principal of this type is to have."""

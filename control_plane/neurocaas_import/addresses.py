@@ -4,10 +4,10 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from control_plane.access.rosters.services.cells import read_cell
 from control_plane.access.rosters.services.encoding import MAX_BYTES, decode
 from control_plane.access.rosters.services.read import split_lines
 from control_plane.accounts.validation import fold_name
+from control_plane.base.csv_cells import read_cell
 from control_plane.neurocaas_import.entries import ImportRefused, shown
 from control_plane.neurocaas_import.normalising import address_of, strip_timestamp
 

@@ -1,6 +1,7 @@
 """AWS calls of an adoption, with the credentials of whoever runs the command, never with the worker's."""
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError
 from control_plane.base.aws import Place, client, translated_errors
 from control_plane.base.config import config
 from control_plane.base.errors import Refused
+from control_plane.base.polling import poll_until
 from stacks.manifest import names
 
 POLL_SECONDS = 0.5
@@ -107,43 +109,50 @@ class Aws:
                 for logical_id, user in users.items()
             ],
         )
-        change_set = {"StackName": stack, "ChangeSetName": made["Id"]}
-        while (now := self.cloudformation.describe_change_set(**change_set))["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
-            time.sleep(POLL_SECONDS)
+        at = {"StackName": stack, "ChangeSetName": made["Id"]}
+        now = poll_until(
+            lambda: self.cloudformation.describe_change_set(**at),
+            lambda now: now["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"),
+            seconds=math.inf,
+            every=POLL_SECONDS,
+        )
         if now["Status"] != "CREATE_COMPLETE":
-            self.cloudformation.delete_change_set(**change_set)
+            self.cloudformation.delete_change_set(**at)
             raise NotAdopted(f"CloudFormation does not take the users into {stack}: {now.get('StatusReason')}")
-        self.cloudformation.execute_change_set(**change_set)
+        self.cloudformation.execute_change_set(**at)
         self.wait(stack, ("IMPORT_COMPLETE",))
 
     def wait(self, stack: str, wanted: tuple[str, ...]) -> None:
         """Wait until the stack's operation has ended. Raises NotAdopted if it ended in none of the wanted states."""
-        deadline = time.monotonic() + config().cohort_deploy_seconds
-        while True:
+
+        def look() -> str:
             try:
-                status = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+                status: str = self.cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
             except ClientError as error:
                 if "does not exist" not in str(error):
                     raise
-                status = "DELETE_COMPLETE"
-            if status in wanted:
-                return
-            if not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
-                failed = "" if status == "DELETE_COMPLETE" else self._failure_reason(stack)
-                raise NotAdopted(f"CloudFormation left {stack} in the state {status}{failed}. People's keys work as before.")
-            time.sleep(POLL_SECONDS)
+                return "DELETE_COMPLETE"
+            return status
+
+        def has_ended(status: str) -> bool:
+            return status in wanted or not status.endswith("_IN_PROGRESS")
+
+        status = poll_until(look, has_ended, seconds=config().cohort_deploy_seconds, every=POLL_SECONDS)
+        if status not in wanted:
+            failed = "" if status == "DELETE_COMPLETE" else self._failure_reason(stack)
+            raise NotAdopted(f"CloudFormation left {stack} in the state {status}{failed}. People's keys work as before.")
 
     def user_of(self, unique_id: str, *candidates: str) -> str:
         """Return which of these names the user with this unique id has now. Raises NotAdopted if none."""
-        deadline = time.monotonic() + CONSISTENT_SECONDS
-        while True:
-            for name in candidates:
-                user = self.user(name)
-                if user and user["UserId"] == unique_id:
-                    return name
-            if time.monotonic() > deadline:
-                raise NotAdopted(f"The IAM user {unique_id} is neither called {' nor '.join(candidates)} any more: was it removed?")
-            time.sleep(POLL_SECONDS)
+
+        def look() -> str:
+            users = ((name, self.user(name)) for name in candidates)
+            return next((name for name, user in users if user and user["UserId"] == unique_id), "")
+
+        name = poll_until(look, bool, seconds=CONSISTENT_SECONDS, every=POLL_SECONDS)
+        if not name:
+            raise NotAdopted(f"The IAM user {unique_id} is neither called {' nor '.join(candidates)} any more: was it removed?")
+        return name
 
     def user(self, name: str) -> dict[str, Any] | None:
         """Return an IAM user, or None."""

@@ -3,6 +3,7 @@
 At every moment a person has at least one of the two accesses: the old IAM group is removed last, once ours is active on AWS.
 """
 
+import operator
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from control_plane.access.keys.adopted import adopt
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.config import config
+from control_plane.base.polling import poll_until
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, lock
 from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted, none_if_absent
@@ -243,11 +245,9 @@ def _are_members(adoption: Adoption, stack: Stack) -> bool:
 
 def _wait_for_worker(stack: Stack) -> None:
     """Wait until no deployment of the stack runs: CloudFormation does one operation on a stack at a time. Raises NotAdopted."""
-    deadline = time.monotonic() + config().cohort_deploy_seconds
-    while Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists():
-        if time.monotonic() > deadline:
-            raise NotAdopted(f"{stack.name} is being deployed. People's keys work as before; run this again later.")
-        time.sleep(POLL_SECONDS)
+    running = Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING)
+    if poll_until(running.exists, operator.not_, seconds=config().cohort_deploy_seconds, every=POLL_SECONDS):
+        raise NotAdopted(f"{stack.name} is being deployed. People's keys work as before; run this again later.")
 
 
 def _remove_group(work: Work, old: str) -> None:

@@ -1,7 +1,5 @@
 """Report of an import: as text for people, as JSON for programs, and as a file with a row for each entry."""
 
-import csv
-import io
 import json
 import os
 from collections import Counter
@@ -9,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from control_plane.access.rosters.services.cells import write_cell
+from control_plane.base.csv_cells import csv_line
 from control_plane.neurocaas_import.applying import StartedDeployments
 from control_plane.neurocaas_import.entries import Entry, Fate, ImportRefused, shown
 from control_plane.neurocaas_import.planning import ImportPlan, PlannedProfile
@@ -83,11 +81,7 @@ def write_report(path: str, plan: ImportPlan, done: StartedDeployments | None) -
     if Path(path).suffix.lower() == ".json":
         text = json.dumps(as_dict(plan, done), indent=2, ensure_ascii=False) + "\n"
     else:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer)
-        writer.writerow(COLUMNS)
-        writer.writerows([write_cell(cell) for cell in row] for row in rows(plan))
-        text = buffer.getvalue()
+        text = "".join(map(csv_line, [COLUMNS, *rows(plan)]))
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(number, "w", encoding="utf-8", newline="") as file:

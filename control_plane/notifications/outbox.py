@@ -11,6 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from control_plane.base.claims import claim_due
 from control_plane.notifications.account_mail import expire_unsent, seal
 from control_plane.notifications.channels import webhook_host
 from control_plane.notifications.messages import Letter
@@ -63,14 +64,8 @@ def deliver_due() -> int:
     """
     now = timezone.now()
     expire_unsent(now)
-    enqueued = 0
-    for notice in Notice.objects.due(now)[:MAX_PER_SWEEP]:
-        with transaction.atomic():
-            # The worker that moves the date first enqueues it.
-            if Notice.objects.due(now).filter(pk=notice.pk).update(not_before=now + TASK_WAIT):
-                deliver.enqueue(notice.pk, notice.attempts)
-                enqueued += 1
-    return enqueued
+    due, until = Notice.objects.due(now), now + TASK_WAIT
+    return claim_due(due, "not_before", deliver.enqueue, fields=("attempts",), limit=MAX_PER_SWEEP, until=until)
 
 
 def _put(*, key: str, channel: Notice.Channel, recipient: str, **content: Any) -> Notice:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control_plane.access.rosters.services.cells import read_cell, write_cell
 from control_plane.access.rosters.services.encoding import MAX_BYTES
 from control_plane.access.rosters.services.read import MAX_ROWS, Reading, Row, read_roster, read_roster_text
+from control_plane.base.csv_cells import read_cell, write_cell
 
 HEAD = "email,name,group,access,manager,ends_on,action"
 

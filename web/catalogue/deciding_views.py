@@ -3,8 +3,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -12,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from control_plane.access.groups.models import Analysis, Grant, Group
-from control_plane.accounts.permissions import is_administrator
+from control_plane.accounts.permissions import administrator_required
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.base.request_input import read_number
@@ -24,13 +22,13 @@ from control_plane.research.catalogue.requests import approve, decline
 from web.catalogue.forms import EntryForm, GrantManyForm
 
 PER_PAGE = 25
+for_administrators = administrator_required("Only administrators may do this. Ask one to do it for you.")
 
 
 @require_GET
-@login_required
+@for_administrators
 def requests(request: HttpRequest) -> HttpResponse:
     """Show the requests waiting for a decision, oldest first, or those decided, newest first."""
-    _require_administrator(request)
     is_history = request.GET.get("show") == "decided"
     rows = AccessRequest.objects.select_related("group", "analysis", "asked_by", "deployment")
     waiting = rows.filter(state=AccessRequest.State.WAITING)
@@ -45,10 +43,9 @@ def requests(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@for_administrators
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
     """Approve or decline a request."""
-    _require_administrator(request)
     wanted = get_object_or_404(AccessRequest.objects.select_related("group__stack", "analysis", "asked_by"), pk=pk)
     actor, note = Actor.of_request(request), request.POST.get("note", "")
     try:
@@ -69,10 +66,9 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@login_required
+@for_administrators
 def grant(request: HttpRequest) -> HttpResponse:
     """Grant several analyses to several groups: choose, preview the changes, confirm."""
-    _require_administrator(request)
     given = request.POST if request.method == "POST" else request.GET
     wanted = _numbers(given.get("groups", ""))
     groups = list(Group.objects.filter(pk__in=wanted[:MAX_GROUPS], retired_at=None).select_related("stack"))
@@ -96,10 +92,9 @@ def grant(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
-@login_required
+@for_administrators
 def granted(request: HttpRequest) -> HttpResponse:
     """Show the deployments started by one grant to several groups, live while any of them is under way."""
-    _require_administrator(request)
     runs = Deployment.objects.filter(pk__in=_numbers(request.GET.get("runs", ""))[:MAX_GROUPS])
     page = Paginator(runs.select_related("stack").order_by("pk"), PER_PAGE).get_page(request.GET.get("page"))
     ended = runs.exclude(state__in=Deployment.OPEN).count()
@@ -109,10 +104,9 @@ def granted(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "POST"])
-@login_required
+@for_administrators
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
     """Edit the entry of an analysis."""
-    _require_administrator(request)
     analysis = get_object_or_404(Analysis, slug=slug)
     form = EntryForm(request.POST or None, instance=entry_of(analysis))
     if request.method == "POST" and form.is_valid():
@@ -124,11 +118,6 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, f"{analysis.name} is described.")
             return redirect("catalogue:analysis", slug)
     return render(request, "catalogue/edit.html", {"analysis": analysis, "form": form}, status=422 if form.errors else 200)
-
-
-def _require_administrator(request: HttpRequest) -> None:
-    if not is_administrator(request.user):
-        raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
 
 
 def _numbers(text: str) -> list[int]:

@@ -3,27 +3,23 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from control_plane.access.groups.models import Analysis
-from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
 from control_plane.research.catalogue.unmade import is_unmade, remove_analysis, rename_bucket, try_again
+from web.catalogue.deciding_views import for_administrators
 
 ACTIONS = ("try-again", "rename", "remove")
 
 
 @require_http_methods(["GET", "POST"])
-@login_required
+@for_administrators
 def bucket(request: HttpRequest, slug: str) -> HttpResponse:
     """Show why the bucket was not made and what can be done; each action is confirmed on this page."""
-    if not is_administrator(request.user):
-        raise PermissionDenied("Only administrators may do this. Ask one to do it for you.")
     analysis = get_object_or_404(Analysis.objects.select_related("stack"), slug=slug)
     error, deed = "", request.POST.get("deed", "")
     if request.method == "POST" and deed in ACTIONS:

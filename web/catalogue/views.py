@@ -18,6 +18,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from control_plane.research.catalogue.entries import entry_of
 from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import request_analysis, withdraw
@@ -102,17 +103,15 @@ def analysis(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 @login_required
+@show_refusal_on("catalogue:analysis", "slug")
 def ask_for(request: HttpRequest, slug: str) -> HttpResponse:
     """Request access for one of my groups."""
     analysis = get_object_or_404(Analysis, slug=slug)
     group = Group.objects.select_related("stack").filter(pk__in=_my_groups(request), slug=request.POST.get("group", "")).first()
     if group is None:
         raise NotYours("You are not in that group.")
-    try:
-        request_analysis(group=group, analysis=analysis, reason=request.POST.get("reason", ""), actor=Actor.of_request(request))
-        messages.success(request, f"Asked for {group.name}. An administrator decides; you are told by e-mail, and here.")
-    except Refused as error:
-        messages.error(request, str(error))
+    request_analysis(group=group, analysis=analysis, reason=request.POST.get("reason", ""), actor=Actor.of_request(request))
+    messages.success(request, f"Asked for {group.name}. An administrator decides; you are told by e-mail, and here.")
     return redirect("catalogue:analysis", slug)
 
 

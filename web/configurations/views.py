@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from control_plane.access.groups.errors import NotGranted
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import NotFound, Refused
+from control_plane.base.view_refusals import show_refusal_on
 from control_plane.base.visible import visible
 from control_plane.research.catalogue.checking import check_configuration
 from control_plane.research.catalogue.documents import ConfigurationProblem, Rewriting, Unreadable
@@ -100,27 +101,22 @@ def edit(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
 
 @require_POST
 @with_folder
+@show_refusal_on("configurations:edit", "slug", "analysis", "name")
 def restore(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
     """Save an old version as the newest."""
-    try:
-        old = services.restore_version(folder, name, request.POST.get("version", ""), Actor.of_request(request))
-        messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
-    except Refused as error:
-        messages.error(request, str(error))
+    old = services.restore_version(folder, name, request.POST.get("version", ""), Actor.of_request(request))
+    messages.success(request, f"{visible(name)} is again as it was on {old.modified:%-d %B %Y at %H:%M} UTC.")
     return redirect("configurations:edit", folder.group.slug, folder.analysis.slug, name)
 
 
 @require_POST
 @with_folder
+@show_refusal_on("configurations:edit", "slug", "analysis", "name")
 def remove(request: HttpRequest, folder: GroupFolder, name: str) -> HttpResponse:
     """Delete a configuration; its versions stay, and the page that follows can restore one."""
-    try:
-        (outcome,) = delete_objects(folder, [services.configuration_key(folder, name)], Actor.of_request(request))
-    except Refused as error:
-        messages.error(request, str(error))
-    else:
-        if outcome.error:
-            messages.error(request, outcome.error)
+    (outcome,) = delete_objects(folder, [services.configuration_key(folder, name)], Actor.of_request(request))
+    if outcome.error:
+        messages.error(request, outcome.error)
     return redirect("configurations:edit", folder.group.slug, folder.analysis.slug, name)
 
 

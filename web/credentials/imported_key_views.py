@@ -11,12 +11,13 @@ from control_plane.access.computers.access import own_membership
 from control_plane.access.keys.schedule import adopted_keys, request_adopted_key_removal
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 
 
 @require_POST
 @login_required
 @never_cache
+@show_refusal_on("credentials:page", "slug")
 def remove(request: HttpRequest, slug: str) -> HttpResponse:
     """Remove one's own key from before Cohort."""
     if not isinstance(request.user, User):
@@ -26,10 +27,6 @@ def remove(request: HttpRequest, slug: str) -> HttpResponse:
     if key is None:
         messages.error(request, "You have no key from before Cohort (any more). Nothing was changed.")
         return redirect("credentials:page", slug=slug)
-    try:
-        request_adopted_key_removal(key, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, f"Your key {key.access_key_id} is being removed. Programs that use it stop working now.")
+    request_adopted_key_removal(key, actor=Actor.of_request(request))
+    messages.success(request, f"Your key {key.access_key_id} is being removed. Programs that use it stop working now.")
     return redirect("credentials:page", slug=slug)

@@ -25,7 +25,7 @@ from control_plane.accounts.services import computers
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.config import config
-from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from web.credentials.key_status import key_status
 
 HELPER_FILE = Path(__file__).resolve().parent / "helper" / HELPER
@@ -68,15 +68,13 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 @never_cache
+@show_refusal_on("credentials:page", "slug")
 @sensitive_variables("given")
 def session(request: HttpRequest, slug: str) -> HttpResponse:
     """Show short-lived credentials, once."""
     user = _person(request)
     group = own_membership(user, slug).group
-    try:
-        given = member_credentials(group=group, user=user, actor=Actor.of_request(request))
-    except Refused as refusal:
-        return _back(request, group, refusal)
+    given = member_credentials(group=group, user=user, actor=Actor.of_request(request))
     setup = _setup(group)
     context = {
         "group": group,
@@ -100,13 +98,11 @@ def reveal(request: HttpRequest, slug: str) -> HttpResponse:
 
 @reauthentication_required  # type: ignore[untyped-decorator]
 @never_cache
+@show_refusal_on("credentials:page", "slug")
 @sensitive_variables("key", "context")
 def _reveal(request: HttpRequest, slug: str) -> HttpResponse:
     membership = own_membership(_person(request), slug)
-    try:
-        key = reveal_key(membership, Actor.of_request(request))
-    except Refused as refusal:
-        return _back(request, membership.group, refusal)
+    key = reveal_key(membership, Actor.of_request(request))
     setup = _setup(membership.group)
     name = f"{setup.profile}-key"
     context = {
@@ -121,6 +117,7 @@ def _reveal(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 @never_cache
+@show_refusal_on("credentials:page", "slug")
 def rotate(request: HttpRequest, slug: str) -> HttpResponse:
     """Replace one's own key; the old one works on for the chosen time."""
     user = _person(request)
@@ -130,6 +127,7 @@ def rotate(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 @never_cache
+@show_refusal_on("credentials:page", "slug")
 def old_key(request: HttpRequest, slug: str) -> HttpResponse:
     """Deactivate, reactivate or remove one's own old key."""
     membership, form = own_membership(_person(request), slug), OldKeyForm(request.POST)
@@ -138,12 +136,7 @@ def old_key(request: HttpRequest, slug: str) -> HttpResponse:
         messages.error(request, "Choose one of what the page offers. Nothing was changed.")
         return redirect("credentials:page", slug=slug)
     wish = form.cleaned_data["wish"]
-    try:
-        end_overlap(
-            group=group, user=membership.user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"]
-        )
-    except Refused as refusal:
-        return _back(request, group, refusal)
+    end_overlap(group=group, user=membership.user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"])
     doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
     messages.success(request, f"Your old key is being {doing}.")
     return redirect("credentials:page", slug=slug)
@@ -152,6 +145,7 @@ def old_key(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @login_required
 @never_cache
+@show_refusal_on("group", "slug")
 def rotate_for(request: HttpRequest, slug: str, username: str) -> HttpResponse:
     """Replace a member's key, for the group's managers and administrators, who name the member by AWS username."""
     membership = (
@@ -184,19 +178,10 @@ def _rotate(request: HttpRequest, membership: Membership, *, back: str) -> HttpR
         messages.error(request, "Choose one of the times that the page offers. Nothing was changed.")
         return redirect(back)
     overlap = form.cleaned_data["overlap"]
-    try:
-        rotate_key(group=membership.group, user=membership.user, actor=Actor.of_request(request), overlap=overlap)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        old = f"The old one works for another {overlap.days} days" if overlap else "The old one ends with that"
-        messages.success(request, f"A new key for {membership.user.email} is being made. {old}.")
+    rotate_key(group=membership.group, user=membership.user, actor=Actor.of_request(request), overlap=overlap)
+    old = f"The old one works for another {overlap.days} days" if overlap else "The old one ends with that"
+    messages.success(request, f"A new key for {membership.user.email} is being made. {old}.")
     return redirect(back)
-
-
-def _back(request: HttpRequest, group: Group, refusal: Refused) -> HttpResponse:
-    messages.error(request, str(refusal))
-    return redirect("credentials:page", slug=group.slug)
 
 
 def _setup(group: Group) -> Setup:

@@ -1,22 +1,18 @@
 """Pages of deployments for administrators: activity on AWS, and problems."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from control_plane.accounts.permissions import is_administrator
+from control_plane.accounts.permissions import administrator_required
 from control_plane.base.audit.actors import Actor
-from control_plane.base.errors import Refused
 from control_plane.base.request_input import read_number
+from control_plane.base.view_refusals import show_refusal_on
 from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.active_lockout import describe_unchanged
 from control_plane.deployments.covered_changes import covered_by, headline
@@ -33,20 +29,7 @@ MAX_NAMED = 50
 # The longest reason that is kept, in characters.
 MAX_REASON_CHARACTERS = 400
 
-Arguments = ParamSpec("Arguments")
-View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
-
-
-def for_administrators(view: View[Arguments]) -> View[Arguments]:
-    """Refuse everybody else: people who are not signed in are asked to, others are told whom to ask."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:
-        if not is_administrator(request.user):
-            raise PermissionDenied("Deployments are shown to administrators. Your own groups are on your home page.")
-        return view(request, *args, **kwargs)
-
-    return cast("View[Arguments]", login_required(guarded))
+for_administrators = administrator_required("Deployments are shown to administrators. Your own groups are on your home page.")
 
 
 @require_GET
@@ -101,27 +84,21 @@ def deployment_live(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @for_administrators
+@show_refusal_on("deployments:detail", "pk")
 def deployment_retry(request: HttpRequest, pk: int) -> HttpResponse:
     """Deploy the stack again, after whatever stopped it was corrected."""
     deployment = _find(pk)
-    try:
-        successor = requests.deploy_again(deployment, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect(deployment)
+    successor = requests.deploy_again(deployment, actor=Actor.of_request(request))
     messages.success(request, f"Deploying {deployment.stack.title} again has started.")
     return redirect(successor)
 
 
 @require_POST
 @for_administrators
+@show_refusal_on("deployments:detail", "pk")
 def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     """Cancel the deployment: at once while it waits, as soon as AWS can take it back while it runs."""
-    try:
-        deployment = cancelling.cancel(_find(pk), actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("deployments:detail", pk=pk)
+    deployment = cancelling.cancel(_find(pk), actor=Actor.of_request(request))
     waits = "It ends as soon as AWS can take it back."
     messages.success(request, waits if deployment.is_open else f"It is cancelled. {deployment.advice}")
     return redirect(deployment)
@@ -129,28 +106,22 @@ def deployment_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @for_administrators
+@show_refusal_on("deployments:detail", "pk")
 def deployment_approve(request: HttpRequest, pk: int) -> HttpResponse:
     """Approve the deployment, if it still is what the page showed."""
     generation = read_number(request.POST.get("generation", "")) or 0
-    try:
-        deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("deployments:detail", pk=pk)
+    deployment = approvals.approve(_find(pk), actor=Actor.of_request(request), generation=generation)
     messages.success(request, "Approved: it goes to AWS with the next free worker.")
     return redirect(deployment)
 
 
 @require_POST
 @for_administrators
+@show_refusal_on("deployments:detail", "pk")
 def deployment_reject(request: HttpRequest, pk: int) -> HttpResponse:
     """Reject the deployment: it ends."""
     reason = " ".join(request.POST.get("reason", "").split())[:MAX_REASON_CHARACTERS]
-    try:
-        deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("deployments:detail", pk=pk)
+    deployment = approvals.reject(_find(pk), actor=Actor.of_request(request), reason=reason)
     messages.success(request, f"Refused. {deployment.advice}")
     return redirect(deployment)
 

@@ -22,6 +22,7 @@ from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
 from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from web.groups.access import go_back, person
 from web.groups.forms import ApproveForm, AskForm, DeclineForm
 from web.groups.views import render_home
@@ -52,17 +53,14 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @login_required
+@show_refusal_on("home")
 def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
     """Withdraw one's own request."""
     mine = JoinRequest.objects.filter(user=person(request), pk=pk).first()
     if mine is None:
         raise NotYours("There is no such request of yours.")
-    try:
-        joining.withdraw(mine, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, "Your request is withdrawn. You can ask again at any time.")
+    joining.withdraw(mine, actor=Actor.of_request(request))
+    messages.success(request, "Your request is withdrawn. You can ask again at any time.")
     return redirect("home")
 
 

@@ -11,7 +11,7 @@ from control_plane.access.groups.services.keys import OldKey, end_overlap, remov
 from control_plane.access.keys.forms import OldKeyForm, OverlapForm
 from control_plane.access.keys.listing import group_key_summary, held_keys, key_holders, unused_keys
 from control_plane.base.audit.actors import Actor
-from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from web.groups.access import managed_group, member_of
 
 KEYS_PER_PAGE = 50
@@ -39,17 +39,14 @@ def keys(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 @login_required
+@show_refusal_on("group_keys", "slug")
 def rotate_all(request: HttpRequest, slug: str) -> HttpResponse:
     """Replace all keys of the group, in one deployment."""
     group, form = managed_group(request, slug), OverlapForm(request.POST)
     if not form.is_valid():
         messages.error(request, NO_CHOICE)
         return redirect("group_keys", slug)
-    try:
-        begun = rotate_group_keys(group=group, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("group_keys", slug)
+    begun = rotate_group_keys(group=group, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
     are_made = "1 new key is" if begun.replaced == 1 else f"{begun.replaced} new keys are"
     messages.success(request, f"{are_made} being made, in one deployment. Their holders are told by e-mail.")
     if left_out := list(begun.left_out.values()):
@@ -60,20 +57,18 @@ def rotate_all(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 @login_required
+@show_refusal_on("group_keys", "slug")
 def remove_old(request: HttpRequest, slug: str) -> HttpResponse:
     """Remove all old keys of the group, in one deployment."""
     group = managed_group(request, slug)
-    try:
-        _, removed = remove_old_keys(group=group, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, "1 old key is being removed." if removed == 1 else f"{removed} old keys are being removed.")
+    _, removed = remove_old_keys(group=group, actor=Actor.of_request(request))
+    messages.success(request, "1 old key is being removed." if removed == 1 else f"{removed} old keys are being removed.")
     return redirect("group_keys", slug)
 
 
 @require_POST
 @login_required
+@show_refusal_on("group_keys", "slug")
 def rotate_one(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Replace one member's key."""
     group, form = managed_group(request, slug), OverlapForm(request.POST)
@@ -81,17 +76,14 @@ def rotate_one(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, NO_CHOICE)
         return redirect("group_keys", slug)
-    try:
-        rotate_key(group=group, user=user, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, f"A new key for {user.email} is being made. They are told by e-mail.")
+    rotate_key(group=group, user=user, actor=Actor.of_request(request), overlap=form.cleaned_data["overlap"])
+    messages.success(request, f"A new key for {user.email} is being made. They are told by e-mail.")
     return redirect("group_keys", slug)
 
 
 @require_POST
 @login_required
+@show_refusal_on("group_keys", "slug")
 def old_key(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Deactivate, reactivate or remove a member's old key."""
     group, form = managed_group(request, slug), OldKeyForm(request.POST)
@@ -100,11 +92,7 @@ def old_key(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         messages.error(request, NO_CHOICE)
         return redirect("group_keys", slug)
     wish = form.cleaned_data["wish"]
-    try:
-        end_overlap(group=group, user=user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"])
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
-        messages.success(request, f"{user.email}’s old key is being {doing}.")
+    end_overlap(group=group, user=user, actor=Actor.of_request(request), wish=wish, overlap=form.cleaned_data["overlap"])
+    doing = {OldKey.REMOVE: "removed", OldKey.STOP: "made inactive", OldKey.BRING_BACK: "brought back"}[wish]
+    messages.success(request, f"{user.email}’s old key is being {doing}.")
     return redirect("group_keys", slug)

@@ -13,13 +13,14 @@ from control_plane.access.groups.services import join_codes, members
 from control_plane.access.groups.services.groups import set_allows_keys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.refusals import NotYours
-from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from web.groups.access import managed_group, member_of, person, visible_group
 from web.groups.forms import CodeForm
 
 
 @require_POST
 @login_required
+@show_refusal_on("group", "slug")
 def make_code(request: HttpRequest, slug: str) -> HttpResponse:
     """Create a join code and show it, this once."""
     group, form = managed_group(request, slug), CodeForm(request.POST)
@@ -31,88 +32,69 @@ def make_code(request: HttpRequest, slug: str) -> HttpResponse:
         ]
         messages.error(request, f"{' '.join(problems)} Nothing was made.")
         return redirect(group)
-    try:
-        code, text = join_codes.make_join_code(group=group, actor=Actor.of_request(request), **form.cleaned_data)
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect(group)
+    code, text = join_codes.make_join_code(group=group, actor=Actor.of_request(request), **form.cleaned_data)
     return _show(request, group, code, text)
 
 
 @require_POST
 @login_required
+@show_refusal_on("group", "slug")
 def rotate_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Withdraw a code, create another and show it, this once."""
     group = managed_group(request, slug)
-    try:
-        code, text = join_codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect(group)
+    code, text = join_codes.rotate_join_code(code=_code(group, pk), actor=Actor.of_request(request))
     return _show(request, group, code, text)
 
 
 @require_POST
 @login_required
+@show_refusal_on("group", "slug")
 def withdraw_code(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """End a code at once."""
     group = managed_group(request, slug)
     code = _code(group, pk)
-    try:
-        join_codes.withdraw_join_code(code=code, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, f"The code that begins with {code.prefix} does not work any more.")
+    join_codes.withdraw_join_code(code=code, actor=Actor.of_request(request))
+    messages.success(request, f"The code that begins with {code.prefix} does not work any more.")
     return redirect(group)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@show_refusal_on("group", "slug")
 def remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Show what removing a member does; a POST removes them."""
     group = managed_group(request, slug)
     membership = member_of(group, pk)
     if request.method == "POST":
-        try:
-            members.remove_member(group=group, user=membership.user, actor=Actor.of_request(request))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-        else:
-            messages.success(request, f"Taking {membership.user.email}’s access to {group.name} away has started.")
+        members.remove_member(group=group, user=membership.user, actor=Actor.of_request(request))
+        messages.success(request, f"Taking {membership.user.email}’s access to {group.name} away has started.")
         return redirect(group)
     return render(request, "home/remove.html", {"group": group, "membership": membership})
 
 
 @require_POST
 @login_required
+@show_refusal_on("group", "slug")
 def change_manager(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Make a member a manager, or a manager a plain member."""
     group = managed_group(request, slug)
     membership, wanted = member_of(group, pk), request.POST.get("is_manager") == "1"
-    try:
-        members.set_manager(group=group, user=membership.user, is_manager=wanted, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        now = "manages" if wanted else "does not manage"
-        messages.success(request, f"{membership.user.email} {now} {group.name} {'now' if wanted else 'any more'}.")
+    members.set_manager(group=group, user=membership.user, is_manager=wanted, actor=Actor.of_request(request))
+    now = "manages" if wanted else "does not manage"
+    messages.success(request, f"{membership.user.email} {now} {group.name} {'now' if wanted else 'any more'}.")
     return redirect(group)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
+@show_refusal_on("group", "slug")
 def leave(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what leaving does; a POST ends one's own membership."""
     group, mine = visible_group(request, slug)
     if mine is None:
         raise NotYours("You are not in this group.")
     if request.method == "POST":
-        try:
-            members.leave(group=group, user=person(request), actor=Actor.of_request(request))
-        except Refused as refusal:
-            messages.error(request, str(refusal))
-            return redirect(group)
+        members.leave(group=group, user=person(request), actor=Actor.of_request(request))
         messages.success(
             request, f"You are leaving {group.name}: your access is being taken away. An e-mail says when it has ended."
         )

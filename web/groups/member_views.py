@@ -16,7 +16,7 @@ from control_plane.access.groups.services.expiry import last_moment, set_end
 from control_plane.access.groups.services.transfers import move_member
 from control_plane.accounts.permissions import is_administrator
 from control_plane.base.audit.actors import Actor
-from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from web.groups.access import managed_group, member_of, person
 from web.groups.forms import AccessForm, EndForm, MoveForm
 
@@ -47,6 +47,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 @require_POST
 @login_required
+@show_refusal_on("member", "slug", "pk")
 def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Set or remove the day on which the membership ends."""
     group, form = managed_group(request, slug), EndForm(request.POST)
@@ -56,18 +57,15 @@ def change_end(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         return redirect("member", group.slug, pk)
     day = form.cleaned_data["ends_on"]
     ends_at = last_moment(day) if day else None
-    try:
-        set_end(group=group, user=membership.user, ends_at=ends_at, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        until = f"ends after {day:%-d %B %Y}" if day else "does not end by itself"
-        messages.success(request, f"{membership.user.email}’s access to {group.name} {until}.")
+    set_end(group=group, user=membership.user, ends_at=ends_at, actor=Actor.of_request(request))
+    until = f"ends after {day:%-d %B %Y}" if day else "does not end by itself"
+    messages.success(request, f"{membership.user.email}’s access to {group.name} {until}.")
     return redirect("member", group.slug, pk)
 
 
 @require_POST
 @login_required
+@show_refusal_on("member", "slug", "pk")
 def switch_access(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Change the member's access method: an access key, or short-lived credentials only."""
     group, form = managed_group(request, slug), AccessForm(request.POST)
@@ -76,18 +74,15 @@ def switch_access(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         messages.error(request, "Choose how the member is to get in. Nothing was changed.")
         return redirect("member", group.slug, pk)
     access = Access(form.cleaned_data["access"])
-    try:
-        change_access(group=group, user=membership.user, access=access, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        now = "is being made an access key" if access == Access.KEYS else "gets in without a key; the key is being removed"
-        messages.success(request, f"{membership.user.email} {now}.")
+    change_access(group=group, user=membership.user, access=access, actor=Actor.of_request(request))
+    now = "is being made an access key" if access == Access.KEYS else "gets in without a key; the key is being removed"
+    messages.success(request, f"{membership.user.email} {now}.")
     return redirect("member", group.slug, pk)
 
 
 @require_POST
 @login_required
+@show_refusal_on("member", "slug", "pk")
 def move(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """Give the person access to another group, and end this one once that is in force."""
     group, form = managed_group(request, slug), MoveForm(request.POST)
@@ -97,11 +92,7 @@ def move(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         messages.error(request, "You manage no other group of that name. Nothing was changed; choose one from the list.")
         return redirect("member", group.slug, pk)
     access = form.cleaned_data["access"]
-    try:
-        move_member(source=group, target=target, user=membership.user, access=access, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("member", group.slug, pk)
+    move_member(source=group, target=target, user=membership.user, access=access, actor=Actor.of_request(request))
     messages.success(
         request,
         f"{membership.user.email} is being given access to {target.name}; the access to {group.name} ends once that is in force.",

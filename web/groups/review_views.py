@@ -15,6 +15,7 @@ from control_plane.access.review.schedule import request_scan
 from control_plane.access.review.sign_off import reason_not_signable, sign_off, sign_off_status
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from web.groups.access import managed_group
 from web.groups.review_forms import SignForm
 
@@ -41,15 +42,12 @@ def as_csv(request: HttpRequest, slug: str) -> HttpResponseBase:
 
 @require_POST
 @login_required
+@show_refusal_on("group_review", "slug")
 def look(request: HttpRequest, slug: str) -> HttpResponse:
     """Request that a worker asks AWS now."""
     group = managed_group(request, slug)
-    try:
-        request_scan(group, actor=Actor.of_request(request))
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-    else:
-        messages.success(request, "AWS is being asked. Reload this page in a moment.")
+    request_scan(group, actor=Actor.of_request(request))
+    messages.success(request, "AWS is being asked. Reload this page in a moment.")
     return redirect("group_review", slug)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import django
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -17,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from control_plane.accounts.permissions import is_administrator
+from control_plane.accounts.permissions import administrator_required, is_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.audit.refusals import record_refusal
@@ -28,6 +27,7 @@ from control_plane.notifications.models import Notice
 from control_plane.operation.health import figures, metrics, readiness
 
 MAX_MESSAGES = 20
+for_administrators = administrator_required("Health is shown to administrators. Your own groups are on your home page.")
 
 
 @require_safe
@@ -60,24 +60,23 @@ def prometheus(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@login_required
+@for_administrators
 def page(request: HttpRequest) -> HttpResponse:
     """Show the health of the site, to administrators."""
-    return render(request, "health/page.html", _context(request))
+    return render(request, "health/page.html", _context())
 
 
 @require_safe
-@login_required
+@for_administrators
 def live(request: HttpRequest) -> HttpResponse:
     """Show the part of the page that changes."""
-    return render(request, "health/_figures.html", _context(request))
+    return render(request, "health/_figures.html", _context())
 
 
 @require_POST
-@login_required
+@for_administrators
 def send_again(request: HttpRequest, notice_id: int) -> HttpResponse:
     """Retry a message that could not be delivered."""
-    _require_administrator(request)
     notice = get_object_or_404(Notice, pk=notice_id)
     with transaction.atomic():
         is_tried = failures.try_again(notice.pk)
@@ -90,13 +89,7 @@ def send_again(request: HttpRequest, notice_id: int) -> HttpResponse:
     return redirect("health:page")
 
 
-def _require_administrator(request: HttpRequest) -> None:
-    if not is_administrator(request.user):
-        raise PermissionDenied("Health is shown to administrators. Your own groups are on your home page.")
-
-
-def _context(request: HttpRequest) -> dict[str, Any]:
-    _require_administrator(request)
+def _context() -> dict[str, Any]:
     now = figures.gather()
     return {
         "figures": now,

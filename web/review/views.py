@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -19,9 +18,10 @@ from control_plane.access.review.schedule import request_all_scans
 from control_plane.access.review.sign_off import groups_by_sign_off
 from control_plane.access.review.unmanaged_decisions import unknown_members
 from control_plane.accounts.models import User
-from control_plane.accounts.permissions import is_administrator
+from control_plane.accounts.permissions import administrator_required
 from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import Refused
+from control_plane.base.view_refusals import show_refusal_on
 from control_plane.deployments.models import Deployment
 
 GROUPS_PER_PAGE = 50
@@ -29,13 +29,15 @@ GROUPS_PER_PAGE = 50
 MAX_UNMANAGED = 50
 # The addresses of a larger group are given in the terminal.
 MAX_MEMBERS = 200
+for_administrators = administrator_required(
+    "The review of all groups is for administrators. That of a group you manage is on its page."
+)
 
 
 @require_safe
-@login_required
+@for_administrators
 def page(request: HttpRequest) -> HttpResponse:
     """Show who can reach what, everywhere."""
-    _require_administrator(request)
     oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
     failed = Look.objects.exclude(error="").count()
     waiting = listing.unmanaged()
@@ -52,18 +54,16 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@login_required
+@for_administrators
 def as_csv(request: HttpRequest) -> HttpResponseBase:
     """Send the review as a CSV file."""
-    _require_administrator(request)
     return csv_response(request, f"access-review-{timezone.now():%Y-%m-%d}")
 
 
 @require_safe
-@login_required
+@for_administrators
 def signed(request: HttpRequest) -> HttpResponse:
     """Show the state of every group's sign-offs, longest overdue first."""
-    _require_administrator(request)
     shown = Paginator(groups_by_sign_off(), GROUPS_PER_PAGE).get_page(request.GET.get("page"))
     return render(request, "review/signed.html", {"page": shown, "groups": list(shown.object_list)})
 
@@ -78,10 +78,9 @@ def look(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@login_required
+@for_administrators
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     """Show what the person loses; a POST removes their access in every group."""
-    _require_administrator(request)
     person = get_object_or_404(User, pk=pk, erased_at=None)
     if request.method == "POST":
         try:
@@ -100,10 +99,9 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@login_required
+@for_administrators
 def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """Show a resource that AWS holds and the database does not know, with the two possible decisions."""
-    _require_administrator(request)
     row = get_object_or_404(listing.unmanaged(), pk=pk)
     held = unknown_members(row)
     context = {
@@ -117,10 +115,10 @@ def unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@for_administrators
+@show_refusal_on("review:unmanaged", "pk")
 def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """Take over the resource: its group, or its analyses, are managed again."""
-    _require_administrator(request)
     row = get_object_or_404(UnmanagedResource, pk=pk)
     people = {member.username: request.POST.get(f"person-{member.username}", "") for member in unknown_members(row)}
     typed = {"confirmation": request.POST.get("confirmation", ""), "name": request.POST.get("name", "")}
@@ -129,10 +127,10 @@ def take_over_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@login_required
+@for_administrators
+@show_refusal_on("review:unmanaged", "pk")
 def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
     """Remove the resource from AWS."""
-    _require_administrator(request)
     row = get_object_or_404(UnmanagedResource, pk=pk)
     confirmation = request.POST.get("confirmation", "")
     actor = Actor.of_request(request)
@@ -141,15 +139,6 @@ def remove_unmanaged(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _decide(request: HttpRequest, row: UnmanagedResource, decision: Callable[[], Deployment | None], outcome: str) -> HttpResponse:
     """Carry out a decision and redirect to its deployment; or say why it is refused."""
-    try:
-        deployment = decision()
-    except Refused as refusal:
-        messages.error(request, str(refusal))
-        return redirect("review:unmanaged", row.pk)
+    deployment = decision()
     messages.success(request, f"{row.name} is {outcome}.")
     return redirect(deployment) if deployment is not None else redirect("review:page")
-
-
-def _require_administrator(request: HttpRequest) -> None:
-    if not is_administrator(request.user):
-        raise PermissionDenied("The review of all groups is for administrators. That of a group you manage is on its page.")

@@ -67,8 +67,8 @@ def remove_before_deploying(stack: Stack, manifest: str) -> None:
     wanted = parse(manifest) if manifest else None
     if not isinstance(wanted, GroupManifest):
         return
-    holders = [member.username for member in wanted.members if member.access == "keys"]
-    ending = AdoptedKey.objects.held_by_aws().filter(membership__group__stack=stack).exclude(membership__username__in=holders)
+    held = AdoptedKey.objects.held_by_aws().filter(membership__group__stack=stack)
+    ending = held.exclude(membership__username__in=wanted.key_holders)
     for key in ending.select_related("membership__group__stack"):
         remove(key)
 

@@ -14,6 +14,7 @@ from control_plane.access.keys.models import AdoptedKey, KeyCheck, KeyUse
 from control_plane.access.keys.tasks import check_group_keys, remove_old_keys
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
+from control_plane.base.claims import claim_or_create
 
 CHECK_AGE = timedelta(hours=20)
 # Groups that one sweep starts a check of; a group may have hundreds of keys, and each takes two requests.
@@ -27,15 +28,13 @@ def start_due_checks() -> int:
     delete_ended_key_uses()
     now = timezone.now()
     holders = Membership.objects.wanted().filter(access=Access.KEYS)
-    due = Q(asked_at__lt=now - CHECK_AGE) | (Q(asked_at__lt=now - FAILED_AGE) & ~Q(error=""))
+    due = KeyCheck.objects.filter(Q(asked_at__lt=now - CHECK_AGE) | (Q(asked_at__lt=now - FAILED_AGE) & ~Q(error="")))
     groups = Group.objects.filter(pk__in=holders.values("group"))
-    groups = groups.filter(Q(key_check__isnull=True) | Q(key_check__in=KeyCheck.objects.filter(due)))
+    groups = groups.filter(Q(key_check__isnull=True) | Q(key_check__in=due))
     started = 0
     for pk in groups.order_by("key_check__asked_at", "pk").values_list("pk", flat=True)[:MAX_GROUPS_PER_SWEEP]:
         with transaction.atomic():
-            # Of several workers, the one that changes the row enqueues the check.
-            check, is_new = KeyCheck.objects.get_or_create(group_id=pk, defaults={"asked_at": now})
-            if is_new or KeyCheck.objects.filter(due, pk=check.pk).update(asked_at=now, error=""):
+            if claim_or_create(due, "asked_at", lookup={"group_id": pk}, until=now, error=""):
                 check_group_keys.enqueue(pk)
                 started += 1
     return started

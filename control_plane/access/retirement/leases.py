@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from control_plane.access.retirement import s3
+from control_plane.base.claims import claim_due
 
 logger = logging.getLogger("cohort.retirement")
 
@@ -31,16 +32,14 @@ def without_lease(rows: QuerySet[Any]) -> QuerySet[Any]:
     return rows.filter(Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now()))
 
 
-def claim_idle(rows: QuerySet[Any], limit: int) -> list[int]:
+def enqueue_idle(rows: QuerySet[Any], enqueue: Callable[[int], object], limit: int) -> None:
     """Claim the due rows that no worker holds a lease on, for the caller to enqueue. Returns their primary keys.
 
     A row that is not enqueued after all is idle again after TASK_WAIT.
     """
     now = timezone.now()
     idle = without_lease(rows).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
-    # Whoever moves the date first enqueues it.
-    candidates = list(idle.values_list("pk", flat=True)[:limit])
-    return [pk for pk in candidates if idle.filter(pk=pk).update(not_before=now + TASK_WAIT)]
+    claim_due(idle, "not_before", enqueue, limit=limit, until=now + TASK_WAIT)
 
 
 def run_slice(rows: QuerySet[Any], pk: int, *, work: Callable[[Any, str], bool], finish: Callable[[Any], object]) -> bool:

@@ -1,6 +1,7 @@
 """Automatic steps of a group's retirement. Each is derived from the rows, so no worker's death loses one."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -68,14 +69,15 @@ def begin(retirement: Retirement, group: Group) -> None:
     logger.info("%s: its retirement is due; deployment %s removes it from AWS", group, deployment.pk)
 
 
-def claim_data_cleanups() -> list[int]:
-    """Claim the retirements whose data no worker is cleaning up, for the caller to enqueue. Returns their primary keys."""
-    return leases.claim_idle(Retirement.objects.filter(state=Retirement.State.DATA), MAX_RETIREMENTS_PER_SWEEP)
+def enqueue_data_cleanups(enqueue: Callable[[int], object]) -> None:
+    """Claim and enqueue the retirements whose data no worker is cleaning up."""
+    leases.enqueue_idle(Retirement.objects.filter(state=Retirement.State.DATA), enqueue, MAX_RETIREMENTS_PER_SWEEP)
 
 
-def claim_bucket_cleanups() -> list[int]:
-    """Claim the analyses' retirements whose bucket no worker is emptying, for the caller to enqueue. Returns their primary keys."""
-    return leases.claim_idle(AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING), MAX_RETIREMENTS_PER_SWEEP)
+def enqueue_bucket_cleanups(enqueue: Callable[[int], object]) -> None:
+    """Claim and enqueue the analyses' retirements whose bucket no worker is emptying."""
+    emptying = AnalysisRetirement.objects.filter(state=AnalysisRetirement.State.EMPTYING)
+    leases.enqueue_idle(emptying, enqueue, MAX_RETIREMENTS_PER_SWEEP)
 
 
 def finish(retirement: Retirement) -> None:

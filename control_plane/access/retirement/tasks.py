@@ -35,7 +35,5 @@ def empty_bucket(retirement_id: int) -> None:
 def go_on_retiring() -> None:
     """Advance the retirements (see `steps.advance_retirements`), then enqueue the cleanups that no worker is at."""
     steps.advance_retirements()
-    for retirement_id in steps.claim_data_cleanups():
-        work_on_data.enqueue(retirement_id)
-    for retirement_id in steps.claim_bucket_cleanups():
-        empty_bucket.enqueue(retirement_id)
+    steps.enqueue_data_cleanups(work_on_data.enqueue)
+    steps.enqueue_bucket_cleanups(empty_bucket.enqueue)

@@ -1,6 +1,5 @@
 """CSV export of the review, streamed line by line."""
 
-import csv
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,14 +8,13 @@ from django.db.models import QuerySet
 from control_plane.access.groups.models import Access
 from control_plane.access.review import listing
 from control_plane.access.review.models import Finding, Line, UnmanagedResource
+from control_plane.base.csv_cells import csv_line
 
 COLUMNS = (
     *("person", "group", "bucket", "prefix", "list", "read", "write", "delete", "write_to", "access", "principal"),
     *("since", "granted_by", "last_used_at", "marks", "differs"),
 )
 ROWS_PER_QUERY = 1000
-# A spreadsheet takes a cell that begins so for a formula, and runs it (OWASP, "CSV Injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def csv_lines(
@@ -26,19 +24,18 @@ def csv_lines(
 
     One query per thousand rows.
     """
-    writer = csv.writer(_Echo())
-    yield writer.writerow(COLUMNS)
+    yield csv_line(COLUMNS)
     keys = list(lines.values_list("pk", flat=True))
     for start in range(0, len(keys), ROWS_PER_QUERY):
         rows = {row.pk: row for row in lines.filter(pk__in=keys[start : start + ROWS_PER_QUERY])}
         # A line that a scan has replaced meanwhile is left out.
         for key in keys[start : start + ROWS_PER_QUERY]:
             if key in rows:
-                yield writer.writerow([_harmless(cell) for cell in _line(rows[key])])
+                yield csv_line(_line(rows[key]))
     for finding in findings.iterator(chunk_size=ROWS_PER_QUERY):
-        yield writer.writerow([_harmless(cell) for cell in _finding(finding)])
+        yield csv_line(_finding(finding))
     for row in unmanaged if unmanaged is not None else ():
-        yield writer.writerow([_harmless(cell) for cell in _unmanaged(row)])
+        yield csv_line(_unmanaged(row))
 
 
 def _line(line: Line) -> list[str]:
@@ -80,14 +77,3 @@ def _unmanaged(resource: UnmanagedResource) -> list[str]:
 
 def _moment(moment: datetime | None) -> str:
     return moment.isoformat(timespec="seconds") if moment else ""
-
-
-def _harmless(value: str) -> str:
-    return f"'{value}" if value.startswith(FORMULA_STARTS) else value
-
-
-class _Echo:
-    """A file whose `write` returns the line instead of keeping it."""
-
-    def write(self, text: str) -> str:
-        return text

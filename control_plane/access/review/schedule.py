@@ -14,6 +14,7 @@ from control_plane.access.review.tasks import look_at_group
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
+from control_plane.base.claims import claim_or_create
 from control_plane.base.errors import TooOften
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
@@ -51,9 +52,8 @@ def request_scan(group: Group, *, actor: Actor) -> None:
     require_manager(actor, group)
     now = timezone.now()
     with transaction.atomic():
-        look, is_new = Look.objects.get_or_create(group=group, defaults={"asked_at": now})
-        mine = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - MIN_REQUEST_INTERVAL), pk=look.pk)
-        if not (is_new or mine.update(asked_at=now)):
+        due = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - MIN_REQUEST_INTERVAL))
+        if not claim_or_create(due, "asked_at", lookup={"group": group}, until=now):
             raise TooOften("AWS was asked about this group just now. Nothing was started; reload the page in a moment.")
         record(actor, "review.look", group.slug)
         transaction.on_commit(lambda: look_at_group.enqueue(group.pk))
@@ -88,12 +88,10 @@ def mark_restored(using: str) -> None:
 
 
 def _start(group_id: int | None, due: Q) -> int:
-    now = timezone.now()
+    # What is due is found across tables, but the row is changed in its own alone: so PostgreSQL looks again at one that was locked.
+    looks = Look.objects.filter(pk__in=Look.objects.filter(due).values("pk"))
     with transaction.atomic():
-        # Of several workers, the one that changes the row enqueues the scan.
-        look, is_new = Look.objects.get_or_create(group=group_id and Group(pk=group_id), defaults={"asked_at": now})
-        mine = Look.objects.filter(pk__in=Look.objects.filter(due, pk=look.pk).values("pk"))
-        if not (is_new or mine.update(asked_at=now)):
+        if not claim_or_create(looks, "asked_at", lookup={"group": group_id and Group(pk=group_id)}, until=timezone.now()):
             return 0
         look_at_group.enqueue(group_id)
     return 1

@@ -208,8 +208,13 @@ def _retire(row: UnmanagedResource, actor: Actor) -> Deployment | None:
     group = adopt_group(held=empty, status=row.status, name=_free_name(row.slug), people={}, actor=actor)
     # Store what it really holds: the lockout reads it, and denies every key there before the deployment.
     group.stack.manifests.filter(generation=held.generation).update(text=held.to_json())
-    keys = sum(member.access == "keys" for member in held.members)
-    counts = {"members": len(held.members), "keys": keys, "analyses": len(held.analyses), "join_codes": 0, "requests": 0}
+    counts = {
+        "members": len(held.members),
+        "keys": len(held.key_holders),
+        "analyses": len(held.analyses),
+        "join_codes": 0,
+        "requests": 0,
+    }
     now = timezone.now()
     retirement = Retirement.objects.open(group=group, asked_by=actor.label, asked_at=now, due_at=now, counts=counts)
     begin(retirement, group)

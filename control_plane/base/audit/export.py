@@ -1,6 +1,5 @@
 """Export of the audit trail: CSV for a spreadsheet, or JSON Lines for a program. Oldest first, however long it is."""
 
-import csv
 import json
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -8,14 +7,13 @@ from typing import Any, Literal
 from django.db.models import QuerySet
 
 from control_plane.base.audit.models import AuditEvent
+from control_plane.base.csv_cells import csv_line
 
 Format = Literal["csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("csv", "jsonl")
 CONTENT_TYPES: dict[Format, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 COLUMNS = ("id", "at", "actor", "channel", "address", "action", "target", "count", "details")
 ROWS_PER_QUERY = 1000
-# A spreadsheet runs a cell that begins with one of these as a formula (OWASP, "CSV Injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def lines(events: QuerySet[AuditEvent], form: Format) -> Iterator[str]:
@@ -24,10 +22,9 @@ def lines(events: QuerySet[AuditEvent], form: Format) -> Iterator[str]:
     Rows that are added meanwhile are left out.
     """
     if form == "csv":
-        writer = csv.writer(_Echo())
-        yield writer.writerow(COLUMNS)
+        yield csv_line(COLUMNS)
         for event in _in_order(events):
-            yield writer.writerow([_escape_formula(value) for value in _as_dict(event, json.dumps).values()])
+            yield csv_line(_as_dict(event, json.dumps).values())
     else:
         for event in _in_order(events):
             yield json.dumps(_as_dict(event), ensure_ascii=False) + "\n"
@@ -54,14 +51,3 @@ def _as_dict(event: AuditEvent, details: Any = lambda value: value) -> dict[str,
         "count": event.count,
         "details": details(event.details),
     }
-
-
-def _escape_formula(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
-
-
-class _Echo:
-    """A file whose `write` returns each line instead of keeping it."""
-
-    def write(self, text: str) -> str:
-        return text

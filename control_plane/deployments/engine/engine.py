@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from django.db import close_old_connections
 
 from control_plane.base.config import config
+from control_plane.base.polling import poll_until
 from control_plane.deployments.deployers import toolchain
 from control_plane.deployments.deployers.cdk_cli import CdkCli
 from control_plane.deployments.deployers.port import Deployer, DeployerMissing
@@ -103,10 +104,7 @@ class Engine:
         return has_ended
 
     def _idle_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self.is_idle and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return self.is_idle
+        return poll_until(lambda: self.is_idle, bool, seconds=seconds, every=0.05)
 
     def _hand_over_the_rest(self) -> None:
         """Hand over runs whose thread has not ended; such a thread finds its lease gone if it ever goes on."""

@@ -3,11 +3,10 @@
 It starts from what AWS really holds, so that a worker that takes over from one that died goes on from there.
 """
 
-import time
-
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.base.config import config
+from control_plane.base.polling import poll_until
 from control_plane.deployments import cloudformation, failures
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployers.port import ResourceEvent, Watcher
@@ -37,21 +36,23 @@ def delete_stack(stack: Stack, before: Observation, watcher: Watcher) -> Observa
     began = seen = cloudformation.newest_event(name, stack.place)
     with aws.translated_errors():
         cloudformation.client(stack.place).delete_stack(StackName=name)
-    deadline = time.monotonic() + config().cohort_deploy_seconds
-    while True:
+
+    def look() -> Observation:
+        nonlocal seen
         watcher.tick()
         seen = _pass_events(name, stack.place, seen, watcher)
-        observation = cloudformation.observe(name, stack.place)
-        if observation.status in GONE:
-            _pass_events(name, stack.place, seen, watcher)
-            return Observation(REMOVED, stack_id=before.stack_id)
-        if observation.status == "DELETE_FAILED":
-            _pass_events(name, stack.place, seen, watcher)
-            failed = cloudformation.first_failure(name, stack.place, began)
-            raise repair.NotRepaired(failures.problem_from_removal(failed, observation.status))
-        if time.monotonic() > deadline:
-            raise repair.NotRepaired(repair.too_long(stack, observation))
-        time.sleep(POLL_SECONDS)
+        return cloudformation.observe(name, stack.place)
+
+    ends = (*GONE, "DELETE_FAILED")
+    seconds = config().cohort_deploy_seconds
+    observation = poll_until(look, lambda now: now.status in ends, seconds=seconds, every=POLL_SECONDS)
+    if observation.status not in ends:
+        raise repair.NotRepaired(repair.too_long(stack, observation))
+    _pass_events(name, stack.place, seen, watcher)
+    if observation.status in GONE:
+        return Observation(REMOVED, stack_id=before.stack_id)
+    failed = cloudformation.first_failure(name, stack.place, began)
+    raise repair.NotRepaired(failures.problem_from_removal(failed, observation.status))
 
 
 def _pass_events(name: str, place: Place, seen: str, watcher: Watcher) -> str:

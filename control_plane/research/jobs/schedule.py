@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.db.models import F, Q
 from django.utils import timezone
 
+from control_plane.base.claims import claim_due
 from control_plane.base.config import config
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.tasks import look_at_job
@@ -22,10 +23,5 @@ def look_at_open_jobs() -> int:
     late = Q(looked_at=None) | Q(looked_at__lt=now - timedelta(seconds=config().job_look_seconds))
     silent = Q(state=Job.State.SILENT) & Q(looked_at__gte=now - SILENT_WAIT)
     due = Job.objects.open().filter(late, submitted_at__gt=now - MAX_AGE).exclude(silent)
-    started = 0
-    for pk, checked_at in due.order_by(F("looked_at").asc(nulls_first=True), "pk").values_list("pk", "looked_at")[:MAX_AT_ONCE]:
-        # Whoever moves the time enqueues it: two workers never both do.
-        if Job.objects.filter(pk=pk, looked_at=checked_at).update(looked_at=now):
-            look_at_job.enqueue(pk)
-            started += 1
-    return started
+    longest_unseen = due.order_by(F("looked_at").asc(nulls_first=True), "pk")
+    return claim_due(longest_unseen, "looked_at", look_at_job.enqueue, limit=MAX_AT_ONCE, until=now)

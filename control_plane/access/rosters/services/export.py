@@ -1,18 +1,17 @@
 """Export of people and memberships as a CSV file that can be imported again, and in which no spreadsheet runs a formula."""
 
-import csv
 from collections.abc import Iterator
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from control_plane.access.groups.models import GenerationScopedQuerySet, Group, Membership
-from control_plane.access.rosters.services.cells import write_cell
 from control_plane.access.rosters.services.read import ADD, COLUMNS
 from control_plane.accounts.models import User
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
+from control_plane.base.csv_cells import csv_line
 
 ROWS_PER_QUERY = 1000
 # Excel takes the file for UTF-8 because of it.
@@ -31,18 +30,17 @@ def export(*, actor: Actor, group: Group | None = None, person: User | None = No
 
 
 def _lines(group: Group | None, person: User | None) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield BYTE_ORDER_MARK + writer.writerow(COLUMNS)
+    yield BYTE_ORDER_MARK + csv_line(COLUMNS)
     members = Membership.objects.wanted().select_related("user", "group").order_by("pk")
     if group is not None:
         members = members.filter(group=group)
     if person is not None:
         members = members.filter(user=person)
     for membership in _in_steps(members):
-        yield writer.writerow([write_cell(cell) for cell in _cells(membership)])
+        yield csv_line(_cells(membership))
     if group is None:
         for user in _without_group(person):
-            yield writer.writerow([write_cell(cell) for cell in (user.email, user.name, "", "", "", "", ADD)])
+            yield csv_line((user.email, user.name, "", "", "", "", ADD))
 
 
 def _cells(membership: Membership) -> tuple[str, ...]:
@@ -74,10 +72,3 @@ def _without_group(person: User | None) -> Iterator[User]:
     while page := list(people.filter(pk__gt=after)[:ROWS_PER_QUERY]):
         yield from page
         after = page[-1].pk
-
-
-class _Echo:
-    """File whose `write` returns the text instead of storing it."""
-
-    def write(self, text: str) -> str:
-        return text

@@ -12,10 +12,10 @@ from datetime import date
 from django.core.exceptions import ValidationError
 
 from control_plane.access.groups.models import Access
-from control_plane.access.rosters.services.cells import read_cell
 from control_plane.access.rosters.services.days import Days
 from control_plane.access.rosters.services.encoding import decode
 from control_plane.accounts.validation import tidy_name, validate_email, validate_person_name
+from control_plane.base.csv_cells import read_cell
 from control_plane.base.visible import visible
 
 COLUMNS = ("email", "name", "group", "access", "manager", "ends_on", "action")

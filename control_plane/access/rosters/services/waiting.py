@@ -4,13 +4,13 @@ import logging
 from datetime import timedelta
 
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.utils import timezone
 
 from control_plane.access.rosters.models import Roster
 from control_plane.access.rosters.services.apply import Outcome, apply_reading
 from control_plane.access.rosters.services.plan import RosterPlan, make_plan
 from control_plane.access.rosters.services.read import read_roster_text
+from control_plane.base.claims import claim_due
 from control_plane.base.errors import Refused
 
 logger = logging.getLogger("cohort.rosters")
@@ -57,14 +57,11 @@ def apply_waiting(roster_id: int) -> None:
 def recover_stuck() -> int:
     """Put rosters whose worker has stopped back to checked. The new dry run shows finished rows as unchanged. Returns how many."""
     stuck = Roster.objects.filter(state__in=Roster.UNDER_WAY, touched_at__lt=timezone.now() - STUCK_AFTER)
-    recovered = 0
-    for roster in stuck[:10]:
-        with transaction.atomic():
-            if stuck.filter(pk=roster.pk).update(state=Roster.State.CHECKED, touched_at=timezone.now()):
-                roster.refresh_from_db()
-                _put_back(roster, "Its worker stopped half-way. What was done is below; the rest can be applied again.")
-                recovered += 1
-    return recovered
+
+    def put_back(pk: int) -> None:
+        _put_back(Roster.objects.get(pk=pk), "Its worker stopped half-way. What was done is below; the rest can be applied again.")
+
+    return claim_due(stuck, "touched_at", put_back, limit=10, until=timezone.now(), state=Roster.State.CHECKED)
 
 
 def store_plan(roster: Roster, plan: RosterPlan) -> None:

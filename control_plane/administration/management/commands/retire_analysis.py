@@ -1,7 +1,6 @@
 """`manage.py retire_analysis`: end an analysis, undo that while there is time, and see how far it is."""
 
 import sys
-import time
 from typing import Any
 
 from control_plane.access.groups.services.analyses import find_analysis
@@ -9,6 +8,7 @@ from control_plane.access.retirement.analysis_serializers import analysis_retire
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.management.commands.retire import add_wait_options
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
+from control_plane.base.polling import Changes, poll_until
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS
@@ -54,13 +54,14 @@ class Command(VerbCommand):
 
     def _follow(self, options: dict[str, Any], retirement: AnalysisRetirement) -> None:
         """Print where it stands; with --wait, once it has ended or something is in its way."""
-        deadline, told = time.monotonic() + options.get("timeout", 0), ""
-        retirement = _fresh(retirement)
-        while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
-            if (now := progress(retirement) or analysis_retirement_status(retirement)) != told:
-                self.stderr.write(told := now)
-            time.sleep(POLL_SECONDS)
-            retirement = _fresh(retirement)
+        printed = Changes(self.stderr.write)
+        retirement = poll_until(
+            lambda: _fresh(retirement),
+            lambda now: not now.is_open or _is_stuck(now),
+            seconds=options["timeout"] if options["wait"] else 0,
+            every=POLL_SECONDS,
+            waiting=lambda now: printed.tell(progress(now) or analysis_retirement_status(now)),
+        )
         lines = [line for line in (analysis_retirement_status(retirement), progress(retirement)) if line]
         self.show(options, {"retirement": analysis_retirement_as_dict(retirement)}, "\n".join(lines))
         if options["wait"] and retirement.is_open:

@@ -1,10 +1,10 @@
 """`manage.py stack`: status of each stack on AWS, drift checks and repair."""
 
 import sys
-import time
 from argparse import ArgumentParser
 from typing import Any
 
+from control_plane.base.polling import poll_until
 from control_plane.base.terminal import EXIT_STILL_WAITING, table
 from control_plane.deployments import requests
 from control_plane.deployments.drift_schedule import start_due_drift_checks
@@ -50,11 +50,12 @@ class Command(DeployingCommand):
     def compare(self, options: dict[str, Any]) -> None:
         stack = self._find(options)
         requests.request_check(stack, actor=self.actor)
-        deadline = time.monotonic() + (options["timeout"] if options["wait"] else 0)
-        stack.refresh_from_db()
-        while stack.drift_state == DriftState.CHECKING and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-            stack.refresh_from_db()
+        poll_until(
+            stack.refresh_from_db,
+            lambda _: stack.drift_state != DriftState.CHECKING,
+            seconds=options["timeout"] if options["wait"] else 0,
+            every=POLL_SECONDS,
+        )
         self.show(options, stack_as_dict(stack), _described(stack))
         if not options["wait"]:
             return

@@ -1,7 +1,6 @@
 """`manage.py retire`: retire a group, undo that while there is time, and show its status."""
 
 import sys
-import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -16,6 +15,7 @@ from control_plane.access.retirement.serializers import (
     retirement_status,
     survey_as_dict,
 )
+from control_plane.base.polling import Changes, poll_until
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand, table
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS, WAIT_SECONDS
@@ -47,13 +47,15 @@ class Command(VerbCommand):
 
     def preview(self, options: dict[str, Any]) -> None:
         group = find_group(options["slug"])
-        survey = request_survey(group, actor=self.actor)
-        deadline = time.monotonic() + options["timeout"]
-        while survey.state == Survey.State.WAITING and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-            survey.refresh_from_db()
+        asked = request_survey(group, actor=self.actor)
+        survey = poll_until(
+            lambda: Survey.objects.get(pk=asked.pk),
+            lambda now: now.state != Survey.State.WAITING,
+            seconds=options["timeout"],
+            every=POLL_SECONDS,
+        )
         shown = preview(group, survey)
-        lines = [f"If {group.name} ({group.slug}) is retired, this ends:", *(f"  {line}" for line in shown.ends)]
+        lines = [f"If {group.name} ({group.slug}) is retired, this ends:", *(f"  {end}" for end in shown.ends)]
         if survey.state == Survey.State.DONE:
             lines += ["AWS removes:", *(f"  {line}" for line in shown.resources or ["nothing"])]
             lines += [f"This stays in S3, unless --data says otherwise, under {group.slug}/ in:"]
@@ -96,13 +98,14 @@ class Command(VerbCommand):
 
     def _follow(self, options: dict[str, Any], retirement: Retirement) -> None:
         """Print the retirement's status; with --wait, once it has ended or is stuck."""
-        deadline, reported = time.monotonic() + options.get("timeout", 0), ""
-        retirement = _fresh(retirement)
-        while options["wait"] and retirement.is_open and not _is_stuck(retirement) and time.monotonic() < deadline:
-            if (now := _progress(retirement)) != reported:
-                self.stderr.write(reported := now)
-            time.sleep(POLL_SECONDS)
-            retirement = _fresh(retirement)
+        printed = Changes(self.stderr.write)
+        retirement = poll_until(
+            lambda: _fresh(retirement),
+            lambda now: not now.is_open or _is_stuck(now),
+            seconds=options["timeout"] if options["wait"] else 0,
+            every=POLL_SECONDS,
+            waiting=lambda now: printed.tell(_progress(now)),
+        )
         lines = [retirement_status(retirement), *(f"  {place_in_words(retirement, place)}" for place in retirement.places.all())]
         self.show(options, {"retirement": retirement_as_dict(retirement)}, "\n".join(lines))
         if options["wait"] and retirement.is_open:

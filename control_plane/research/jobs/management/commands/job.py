@@ -1,11 +1,11 @@
 """`manage.py job`: submit to analyses and follow what comes of it, from a terminal."""
 
 import sys
-import time
 from typing import Any
 
 from control_plane.access.groups.services.members import find_user
 from control_plane.base.errors import NotFound
+from control_plane.base.polling import Changes, poll_until
 from control_plane.base.terminal import EXIT_STILL_WAITING, table
 from control_plane.deployments.terminal import DeployingCommand
 from control_plane.research.jobs.models import Job
@@ -78,13 +78,14 @@ class Command(DeployingCommand):
         self.show(options, job_as_dict(job), f"Submitted {len(inputs)} data sets as {job.name}.")
 
     def follow_one(self, options: dict[str, Any]) -> None:
-        deadline, last_shown = time.monotonic() + options["timeout"], ""
-        job, status = self._read(options)
-        while job.is_open and time.monotonic() < deadline:
-            if (now := _progress(job)) != last_shown:
-                self.stderr.write(last_shown := now)
-            time.sleep(POLL_SECONDS)
-            job, status = self._read(options)
+        printed = Changes(self.stderr.write)
+        job, status = poll_until(
+            lambda: self._read(options),
+            lambda read: not read[0].is_open,
+            seconds=options["timeout"],
+            every=POLL_SECONDS,
+            waiting=lambda read: printed.tell(_progress(read[0])),
+        )
         self.show(options, job_as_dict(job) | status_as_dict(status), f"{_progress(job)}\n{job.name}: {job.get_state_display()}")
         if job.state != Job.State.SUCCEEDED:
             sys.exit(EXIT_STILL_WAITING if job.is_open else EXIT_FAILED)
