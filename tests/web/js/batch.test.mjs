@@ -4,7 +4,7 @@ import { Batch, pathOf } from "../../../web/uploads/static/uploads/batch.js";
 import { readDropped } from "../../../web/uploads/static/uploads/entries.js";
 import { Queue } from "../../../web/uploads/static/uploads/queue.js";
 import { FileChanged } from "../../../web/uploads/static/uploads/checksums.js";
-import { Refused } from "../../../web/uploads/static/uploads/control.js";
+import { Refused } from "../../../web/uploads/static/uploads/api.js";
 import { Exists, Forgotten } from "../../../web/uploads/static/uploads/sending.js";
 
 const fileOf = (text, lastModified = 1) => Object.assign(new Blob([text]), { lastModified });
@@ -21,7 +21,7 @@ const page = (trouble = {}) => {
   };
   let ids = 0;
   const keys = new Map();
-  const control = {
+  const api = {
     start: async (folder, files) => files.map(({ path }) => {
       const key = folder + path;
       const answer = happen(key, "start");
@@ -37,7 +37,7 @@ const page = (trouble = {}) => {
     complete: async (item) => { happen(item.id, "complete"); return { checksum: "c", etag: "e" }; },
   };
   const bucket = { prepare() {}, forget() {}, head: async (key) => ({ size: held.get(key)?.length ?? 3, etag: "e", crc32: "other" }) };
-  const queue = new Queue({ control, sender, bucket, checksums: { of: async () => 1 }, tell() {} });
+  const queue = new Queue({ api, sender, bucket, checksums: { of: async () => 1 }, tell() {} });
   const batch = new Batch({ queue });
   const settle = async () => {
     for (let turns = 0; turns < 300 && batch.isBusy(); turns += 1) await new Promise((resolve) => { setTimeout(resolve, 10); });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Bucket } from "../../../web/uploads/static/uploads/s3.js";
+import { Bucket } from "../../../control_plane/research/storage/static/storage/s3.js";
 import { fileName, sourceOf } from "../../../web/files/static/files/source.js";
 
 const SITE = "/groups/lab/files/ephys/one/";

@@ -6,13 +6,13 @@ globalThis.window = new EventTarget();
 
 const answer = (status, code) => Object.assign(new Error(code), { status, code, isConnection: false, isExpired: false });
 const conflict = () => answer(409, "ConditionalRequestConflict");
-const slots = { take: async () => () => {}, arrived: () => {}, tooMany: () => { slots.trouble += 1; }, trouble: 0 };
+const concurrency = { take: async () => () => {}, arrived: () => {}, tooMany: () => { concurrency.trouble += 1; }, trouble: 0 };
 const checksums = { read: async () => ({ crc: 1, md5: "m", bytes: null }) };
 const file = new Blob(["trace"]);
 const options = () => ({ signal: new AbortController().signal, watch: () => {}, onProgress: () => {} });
 const item = (more = {}) => ({ file, started: { key: "lab/inputs/a", upload_id: "" }, ...more });
 const inParts = (more = {}) => item({ started: { key: "lab/inputs/a", upload_id: "u" }, ...more });
-const senderOf = (bucket) => new Sender({ bucket, checksums, slots });
+const senderOf = (bucket) => new Sender({ bucket, checksums, concurrency });
 const PARTS = { crc: 1, parts: [] };
 
 // What S3 answers to one request after the other, and with which headers it was asked.
@@ -28,12 +28,12 @@ const answers = (...given) => {
 };
 
 test("a small file is sent again after a conflict, under the same condition, and no slower", async () => {
-  slots.trouble = 0;
+  concurrency.trouble = 0;
   const { asked, next } = answers(conflict(), conflict(), () => '"etag"');
   const sent = await senderOf({ put: next }).send(item(), options());
   assert.equal(sent.etag, '"etag"');
   assert.deepEqual(asked.map((headers) => headers["if-none-match"]), ["*", "*", "*"]);
-  assert.equal(slots.trouble, 0);
+  assert.equal(concurrency.trouble, 0);
 });
 
 test("a small file that another one got ahead of during the conflict replaces nothing", async () => {

@@ -20,7 +20,7 @@ export class Deleting {
   #stop = new AbortController();
   #isRunning = false;
 
-  // changed({gone}) after deleting, with the names of `choice` that are wholly gone; changed({}) after undoing.
+  // changed({gone}) after deleting, with the names of `selection` that are wholly gone; changed({}) after undoing.
   constructor(dialog, undo, { server, bucket, most, changed }) {
     this.#dialog = dialog;
     this.#undo = undo;

@@ -35,14 +35,14 @@ export async function* pages(bucket, { prefix, delimiter, signal, onWait = () =>
   }
 }
 
-// One listing into one shelf.
+// One listing into one store.
 export class Loading {
   state = "loading";
   error = null;
   #stop = new AbortController();
 
-  constructor({ bucket, prefix, isDeep, shelf, hidden, tell }) {
-    Object.assign(this, { bucket, prefix, isDeep, shelf, tell });
+  constructor({ bucket, prefix, isDeep, store, hidden, tell }) {
+    Object.assign(this, { bucket, prefix, isDeep, store, tell });
     this.hidden = hidden;
   }
 
@@ -54,7 +54,7 @@ export class Loading {
       for await (const page of pages(this.bucket, { prefix: this.prefix, delimiter: this.isDeep ? "" : "/", signal, onWait })) {
         this.state = "loading";
         this.#put(page);
-        if (this.shelf.names.length >= MAX_LISTED) {
+        if (this.store.names.length >= MAX_LISTED) {
           this.state = "full";
           break;
         }
@@ -84,6 +84,6 @@ export class Loading {
       const isFile = size > 0 || (name && !name.endsWith("/"));
       if (isFile && isShown(name)) files.push({ name, size, modified });
     }
-    this.shelf.add(files, folders.map(own).filter(isShown));
+    this.store.add(files, folders.map(own).filter(isShown));
   }
 }

@@ -1,16 +1,16 @@
 // The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
 import { visible } from "../cohort/visible.js";
-import { csrfToken } from "../uploads/csrf.js";
-import { Bucket } from "../uploads/s3.js";
-import * as address from "./address.js";
-import { Choice } from "./choice.js";
+import { csrfToken } from "../storage/csrf.js";
+import { Bucket } from "../storage/s3.js";
+import * as urlState from "./url_state.js";
+import { Selection } from "./selection.js";
 import { Deleting } from "./deleting.js";
 import { el } from "./dom.js";
 import { count, plural, size } from "./format.js";
 import { Loading, MAX_LISTED } from "./loading.js";
 import { Preview } from "./preview.js";
 import { Server } from "./server.js";
-import { Shelf } from "./shelf.js";
+import { ListingStore } from "./listing_store.js";
 import { fileName, sourceOf } from "./source.js";
 import { Table } from "./table.js";
 
@@ -25,10 +25,10 @@ const section = document.getElementById("files");
 const part = (name) => section.querySelector(`[data-part="${name}"]`);
 const server = new Server({ ...settings, get token() { return csrfToken(settings.token); } });
 const bucket = new Bucket(() => server.session());
-const choice = new Choice();
+const selection = new Selection();
 
-let state = address.read();
-let shelf = new Shelf();
+let state = urlState.read();
+let store = new ListingStore();
 let view = { folders: [], files: [], length: 0, choosable: 0 };
 let loading = null;
 let loadedFor = "";
@@ -42,19 +42,19 @@ const uri = () => `s3://${settings.bucket}/${folderPrefix()}`;
 const lastPage = () => Math.max(0, Math.ceil(view.length / ROWS) - 1);
 const rowsOnShow = () => {
   const first = state.page * ROWS;
-  return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => shelf.row(view, first + index));
+  return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => store.row(view, first + index));
 };
 const choosable = () => rowsOnShow().filter((row) => !row.isMarker).map((row) => row.name);
 
 const table = new Table(part("rows"), {
-  address: (row) => address.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
+  address: (row) => urlState.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
   open: (row) => (row.isFolder ? go({ path: state.path + row.name }) : preview.open(row)),
   download: (row) => download(row),
   choose: (name, is, isRange) => {
-    choice.set(name, is, { isRange, shown: choosable() });
-    showChoice();
+    selection.set(name, is, { isRange, shown: choosable() });
+    showSelection();
   },
-  isChosen: (name) => choice.has(name),
+  isChosen: (name) => selection.has(name),
 });
 
 const preview = new Preview(document.getElementById("files-preview"), {
@@ -67,8 +67,8 @@ const deleting = settings.writable && new Deleting(document.getElementById("file
   most: settings.most_keys,
   changed: ({ gone }) => {
     if (gone) {
-      shelf.remove(gone);
-      choice.clear();
+      store.remove(gone);
+      selection.clear();
       draw();
     } else load();
   },
@@ -77,19 +77,19 @@ const deleting = settings.writable && new Deleting(document.getElementById("file
 // The file so many before or after this one in the order on show.
 function neighbour(row, step) {
   const { files, folders } = view;
-  const at = files.findIndex((index) => shelf.names[index] === row.name);
+  const at = files.findIndex((index) => store.names[index] === row.name);
   const next = at + step;
-  return at >= 0 && next >= 0 && next < files.length ? shelf.row(view, folders.length + next) : null;
+  return at >= 0 && next >= 0 && next < files.length ? store.row(view, folders.length + next) : null;
 }
 
 // --- Listing
 
 function load() {
   loading?.stop();
-  shelf = new Shelf();
-  choice.clear();
+  store = new ListingStore();
+  selection.clear();
   loadedFor = `${state.path}\0${state.isDeep}`;
-  const mine = new Loading({ bucket, prefix: folderPrefix(), isDeep: state.isDeep, shelf, hidden: settings.hidden, tell: () => { if (loading === mine) drawSoon(); } });
+  const mine = new Loading({ bucket, prefix: folderPrefix(), isDeep: state.isDeep, store, hidden: settings.hidden, tell: () => { if (loading === mine) drawSoon(); } });
   loading = mine;
   draw();
   mine.run();
@@ -118,7 +118,7 @@ function go(change, isStep = true) {
   if (typing !== null) state.query = part("search").value;
   stopTyping();
   state = { ...state, page: 0, ...(change.path === undefined ? {} : { query: "", isDeep: false }), ...change };
-  window.history[isStep ? "pushState" : "replaceState"](null, "", address.write(state));
+  window.history[isStep ? "pushState" : "replaceState"](null, "", urlState.write(state));
   follow();
   if (change.path !== undefined) part("path").focus();
 }
@@ -134,14 +134,14 @@ function follow() {
 function draw() {
   clearTimeout(drawTimer);
   drawTimer = null;
-  view = shelf.view(state);
+  view = store.view(state);
   if (loading.state !== "loading") state.page = Math.min(state.page, lastPage());
   showPath();
   showOrder();
   showState();
   table.draw(rowsOnShow());
   showPages();
-  showChoice();
+  showSelection();
 }
 
 function showPath() {
@@ -153,7 +153,7 @@ function showPath() {
   list.dataset.path = state.path;
   list.replaceChildren(...[[settings.name, ""], ...links].map(([name, path]) => {
     const isHere = path === state.path;
-    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: visible(name) || "(no name)", on: {
+    const link = el("a", { href: urlState.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: visible(name) || "(no name)", on: {
       click: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go({ path }); } },
     } });
     return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) || "(no name)" }) : el("li", { className: "breadcrumb-item" }, link);
@@ -178,17 +178,17 @@ const TELLS = {
   done: (so) => so,
   stopped: (so) => `${so} looked through, then stopped.`,
   full: () => `The first ${count(MAX_LISTED)} files. Go into a folder to see all of it.`,
-  failed: (so) => (shelf.names.length ? `${so}, and then it failed.` : ""),
+  failed: (so) => (store.names.length ? `${so}, and then it failed.` : ""),
 };
 
 function showState() {
-  const inAll = [shelf.folders.length ? plural(shelf.folders.length, "folder") : "", plural(shelf.names.length, "file"), size(shelf.bytes)].filter(Boolean).join(", ");
+  const inAll = [store.folders.length ? plural(store.folders.length, "folder") : "", plural(store.names.length, "file"), size(store.bytes)].filter(Boolean).join(", ");
   const isBusy = loading.state === "loading" || loading.state === "offline";
   const found = state.query ? `${count(view.length)} found in ` : "";
-  part("count").textContent = isBusy && !shelf.names.length && !shelf.folders.length && loading.state === "loading" ? "Loading…" : found + TELLS[loading.state](inAll);
+  part("count").textContent = isBusy && !store.names.length && !store.folders.length && loading.state === "loading" ? "Loading…" : found + TELLS[loading.state](inAll);
   // Screen readers hear the end and not each step on the way.
   if (!isBusy) part("said").textContent = part("count").textContent;
-  part("stop").hidden = !isBusy || !(state.isDeep || shelf.names.length > ROWS);
+  part("stop").hidden = !isBusy || !(state.isDeep || store.names.length > ROWS);
   part("table").setAttribute("aria-busy", String(isBusy));
   const isEmpty = view.length === 0;
   part("skeleton").hidden = !(isEmpty && isBusy);
@@ -217,19 +217,19 @@ function showPages() {
   for (const [name, is] of [["first", state.page === 0], ["back", state.page === 0], ["on", state.page >= last], ["last", state.page >= last]]) part(name).disabled = is;
 }
 
-function showChoice() {
+function showSelection() {
   const names = choosable();
-  const ticked = names.filter((name) => choice.has(name)).length;
+  const ticked = names.filter((name) => selection.has(name)).length;
   const box = part("tick");
   box.checked = names.length > 0 && ticked === names.length;
   box.indeterminate = ticked > 0 && !box.checked;
-  part("chosen").hidden = choice.names.size === 0;
-  part("all").hidden = choice.names.size > 0 || view.length === 0;
-  part("tick-all").hidden = !(box.checked && choice.names.size < view.choosable);
+  part("chosen").hidden = selection.names.size === 0;
+  part("all").hidden = selection.names.size > 0 || view.length === 0;
+  part("tick-all").hidden = !(box.checked && selection.names.size < view.choosable);
   part("tick-all").textContent = `Choose all ${count(view.choosable)}`;
-  part("chosen-count").textContent = `${count(choice.names.size)} chosen`;
+  part("chosen-count").textContent = `${count(selection.names.size)} chosen`;
   if (settings.writable) {
-    const is = [...choice.names].every((name) => settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)));
+    const is = [...selection.names].every((name) => settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)));
     part("delete").disabled = !is;
     part("delete-why").hidden = is;
   }
@@ -271,10 +271,10 @@ function downloadZip(names) {
 }
 
 function askToDelete() {
-  const wanted = new Set(choice.files);
+  const wanted = new Set(selection.files);
   const files = [];
-  shelf.names.forEach((name, index) => { if (wanted.has(name)) files.push({ name, size: shelf.sizes[index] }); });
-  deleting.ask({ prefix: folderPrefix(), files, folders: choice.folders });
+  store.names.forEach((name, index) => { if (wanted.has(name)) files.push({ name, size: store.sizes[index] }); });
+  deleting.ask({ prefix: folderPrefix(), files, folders: selection.folders });
 }
 
 function tell(text) {
@@ -282,17 +282,17 @@ function tell(text) {
   part("notice").textContent = text;
 }
 
-const allNames = () => Array.from({ length: view.length }, (_, index) => shelf.row(view, index)).filter((row) => !row.isMarker).map((row) => row.name);
+const allNames = () => Array.from({ length: view.length }, (_, index) => store.row(view, index)).filter((row) => !row.isMarker).map((row) => row.name);
 const on = (name, event, listener) => part(name)?.addEventListener(event, listener);
 const turn = (page) => {
   go({ page: Math.max(0, Math.min(page, lastPage())) });
   part("table").scrollIntoView({ block: "nearest" });
 };
 
-on("tick", "change", (event) => { choice.setAll(choosable(), event.target.checked); showChoice(); });
-on("tick-all", "click", () => { choice.setAll(allNames(), true); showChoice(); });
-on("tick-none", "click", () => { choice.clear(); showChoice(); part("tick").focus(); });
-on("zip-chosen", "click", () => downloadZip([...choice.names]));
+on("tick", "change", (event) => { selection.setAll(choosable(), event.target.checked); showSelection(); });
+on("tick-all", "click", () => { selection.setAll(allNames(), true); showSelection(); });
+on("tick-none", "click", () => { selection.clear(); showSelection(); part("tick").focus(); });
+on("zip-chosen", "click", () => downloadZip([...selection.names]));
 on("zip-all", "click", () => (state.query ? downloadZip(allNames()) : downloadZip([""])));
 on("delete", "click", askToDelete);
 // What is shown escaped is copied as it is.
@@ -326,7 +326,7 @@ for (const head of section.querySelectorAll("[data-sort]")) {
     go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
   });
 }
-window.addEventListener("popstate", () => { stopTyping(); state = address.read(); follow(); });
+window.addEventListener("popstate", () => { stopTyping(); state = urlState.read(); follow(); });
 window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
 window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
 

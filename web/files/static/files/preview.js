@@ -2,7 +2,7 @@
 import { contentOf } from "./content.js";
 import { el, time } from "./dom.js";
 import { ago, size } from "./format.js";
-import { labelOf } from "./shelf.js";
+import { labelOf } from "./listing_store.js";
 
 export class Preview {
   #dialog;

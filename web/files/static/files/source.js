@@ -1,6 +1,6 @@
 // Where a file's content comes from: from S3, or, where no browser can ask S3 for it, from the site.
 import { savable } from "../cohort/visible.js";
-import { isAddressable } from "../uploads/s3.js";
+import { isAddressable } from "../storage/s3.js";
 
 // The content cannot be had. A status of 0 is a lost connection.
 class NotSent extends Error {

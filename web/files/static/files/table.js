@@ -1,7 +1,7 @@
 // The rows on show: one page of the folder, as a table that screen readers read as one.
 import { el, icon, time } from "./dom.js";
 import { ago, kindOf, size } from "./format.js";
-import { labelOf } from "./shelf.js";
+import { labelOf } from "./listing_store.js";
 
 const cell = (label, className, ...children) => el("td", { role: "cell", className, data: { label } }, ...children);
 

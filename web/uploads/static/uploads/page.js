@@ -3,13 +3,13 @@ import { visible } from "../cohort/visible.js";
 import { Batch, asFolder } from "./batch.js";
 import { Checksums } from "./checksums.js";
 import { Chooser, Surface, pathIn } from "./chooser.js";
-import { Control } from "./control.js";
-import { Notes } from "./notes.js";
+import { Api } from "./api.js";
+import { UploadNotices } from "./upload_notices.js";
 import { Queue } from "./queue.js";
-import { Bucket } from "./s3.js";
+import { Bucket } from "../storage/s3.js";
 import { Sender } from "./sending.js";
 import { keepSizes } from "./sizes.js";
-import { Slots } from "./slots.js";
+import { Concurrency } from "./concurrency.js";
 import { Speed, inWords } from "./speed.js";
 import { Summary } from "./summary.js";
 import { followUnfinished } from "./unfinished.js";
@@ -22,14 +22,14 @@ const TROUBLED = "Some files were not sent. What each of them needs is said belo
 const section = document.getElementById("upload");
 const { base, worker, crc32, md5 } = section.dataset;
 const folderField = document.getElementById("upload-folder");
-const control = new Control(base, section.querySelector("[name=csrfmiddlewaretoken]").value);
-const bucket = new Bucket(() => control.session());
+const api = new Api(base, section.querySelector("[name=csrfmiddlewaretoken]").value);
+const bucket = new Bucket(() => api.session());
 const checksums = new Checksums(worker, [crc32, md5]);
-const sender = new Sender({ bucket, checksums, slots: new Slots() });
+const sender = new Sender({ bucket, checksums, concurrency: new Concurrency() });
 const speed = new Speed();
 const speedField = section.querySelector("[data-speed]");
-const queue = new Queue({ control, sender, bucket, checksums, tell });
-const batch = new Batch({ queue, onReplaced: (item) => notes.forget(item) });
+const queue = new Queue({ api, sender, bucket, checksums, tell });
+const batch = new Batch({ queue, onReplaced: (item) => notices.forget(item) });
 const summary = new Summary(document.getElementById("upload-summary"));
 
 const uppy = new Chooser({
@@ -79,7 +79,7 @@ new MutationObserver(() => {
 
 keepSizes(uppy, drop);
 
-const notes = new Notes(document.getElementById("upload-notes"), {
+const notices = new UploadNotices(document.getElementById("upload-notes"), {
   replace: (item) => queue.decide(item, true),
   keep: (item) => queue.decide(item, false),
   retry: (item) => batch.again(item),
@@ -100,7 +100,7 @@ let drawing = null;
 
 // Something about an item changed: words and buttons at once, the list soon.
 function tell(item) {
-  if (item.lastState !== item.state || item.lastMessage !== item.message) notes.about(item);
+  if (item.lastState !== item.state || item.lastMessage !== item.message) notices.about(item);
   if (item.lastState !== item.state && item.state === "complete") announce(item);
   item.lastState = item.state;
   item.lastMessage = item.message;
@@ -124,7 +124,7 @@ function draw() {
   section.querySelector("[data-sign-in]").hidden = !failed.some((item) => item.isSignedOut);
   uppy.draw(items, { percent: batch.percent(), error: failed.length && !isBusy && !account.chosen ? TROUBLED : null });
   summary.show(account);
-  notes.line(batch.items());
+  notices.line(batch.items());
   showElsewhere();
   let bytes = 0;
   for (const item of batch.items()) bytes += item.sent ?? 0;
@@ -164,8 +164,8 @@ uppy.on("resume-all", () => {
 uppy.on("file-removed", (file) => {
   const item = batch.get(file.id);
   if (!item) return;
-  notes.forget(item);
-  batch.remove(file.id).then(listUnfinished, (error) => notes.say(error.message)).finally(soon);
+  notices.forget(item);
+  batch.remove(file.id).then(listUnfinished, (error) => notices.say(error.message)).finally(soon);
 });
 
 window.addEventListener("beforeunload", (event) => {
@@ -228,5 +228,5 @@ unfinished.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (!new URL(detail.xhr.responseURL).pathname.endsWith("/unfinished/")) detail.shouldSwap = false;
 });
 const isMine = (id) => [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
-followUnfinished(unfinished, { bucket, control, isMine, goOn });
+followUnfinished(unfinished, { bucket, api, isMine, goOn });
 section.dataset.ready = "true";

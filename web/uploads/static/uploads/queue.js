@@ -1,5 +1,5 @@
 // Many files, one after the other: begun in groups, a few sent at the same time, finished in groups.
-import { Gathered } from "./control.js";
+import { Gathered } from "./api.js";
 import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
 
@@ -23,7 +23,7 @@ export const isLarge = (item) => item.file.size > LARGE;
 // States: waiting, sending, finishing, complete, same, kept, asks, paused, failed, removed. `item.canRetry` tells of a failed one whether
 // the same file may succeed when it is tried again as it is.
 export class Queue {
-  #control;
+  #api;
   #sender;
   #bucket;
   #checksums;
@@ -36,13 +36,13 @@ export class Queue {
   #isPaused = false;
   #finished;
 
-  constructor({ control, sender, bucket, checksums, tell }) {
-    this.#control = control;
+  constructor({ api, sender, bucket, checksums, tell }) {
+    this.#api = api;
     this.#sender = sender;
     this.#bucket = bucket;
     this.#checksums = checksums;
     this.#tell = tell;
-    this.#finished = new Gathered((files) => control.finish(files), FINISH);
+    this.#finished = new Gathered((files) => api.finish(files), FINISH);
   }
 
   // Each item is {file, path, folder}, and gets state, message, sent and the rest here.
@@ -84,7 +84,7 @@ export class Queue {
     this.#drop(item);
     this.#set(item, "removed", "");
     item.stop?.abort();
-    if (item.started?.id) await this.#control.remove([item.started.id]);
+    if (item.started?.id) await this.#api.remove([item.started.id]);
   }
 
   // The person's answer about a file that is there already with other content.
@@ -92,7 +92,7 @@ export class Queue {
     if (item.state !== "asks") return;
     if (!replace) {
       this.#set(item, "kept", "You kept what was there.");
-      if (item.started?.id) this.#control.remove([item.started.id]).catch(() => {});
+      if (item.started?.id) this.#api.remove([item.started.id]).catch(() => {});
       return;
     }
     item.replaces = item.existing.etag;
@@ -150,7 +150,7 @@ export class Queue {
       const files = items.map((item) => ({
         path: item.path, size: item.file.size, modified: item.file.lastModified, kind: item.file.type, replaces: item.replaces ?? "",
       }));
-      const answers = await this.#control.start(items[0].folder, files);
+      const answers = await this.#api.start(items[0].folder, files);
       answers.forEach((answer, index) => this.#begun(items[index], answer));
     } catch (error) {
       for (const item of items) if (item.state === "waiting") this.#fail(item, error);
@@ -163,7 +163,7 @@ export class Queue {
   #begun(item, answer) {
     item.started = answer;
     // Paused or given up while the control plane was asked.
-    if ((item.state === "removed" || item.state === "left") && answer.id) this.#control.remove([answer.id]).catch(() => {});
+    if ((item.state === "removed" || item.state === "left") && answer.id) this.#api.remove([answer.id]).catch(() => {});
     if (item.state !== "waiting") return;
     if (answer.status === "refused") this.#fail(item, Object.assign(new Error(answer.detail), { isFinal: !answer.can_retry }));
     else if (answer.status === "same") this.#set(item, "same", "Was there already");
@@ -226,7 +226,7 @@ export class Queue {
       await this.#compare(item, null);
     } else if (error instanceof Forgotten && item.restarts < MAX_RESTARTS) {
       item.restarts += 1;
-      await this.#control.remove([item.started.id]).catch(() => {});
+      await this.#api.remove([item.started.id]).catch(() => {});
       this.add([item]);
     } else {
       if (error.status === 401 || error.status === 403) this.#bucket.forget();

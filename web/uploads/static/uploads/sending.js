@@ -34,12 +34,12 @@ const check = (file) => async () => {
 export class Sender {
   #bucket;
   #checksums;
-  #slots;
+  #concurrency;
 
-  constructor({ bucket, checksums, slots }) {
+  constructor({ bucket, checksums, concurrency }) {
     this.#bucket = bucket;
     this.#checksums = checksums;
-    this.#slots = slots;
+    this.#concurrency = concurrency;
   }
 
   // Send all bytes. Gives what `complete` needs. `item` is {file, started, replaces}; onProgress gets the bytes that S3 has.
@@ -87,14 +87,14 @@ export class Sender {
       signal,
       watch,
       renew: () => this.#bucket.forget(),
-      onSlow: () => this.#slots.tooMany(),
+      onSlow: () => this.#concurrency.tooMany(),
       checkFile: check(item.file),
     };
   }
 
   async #atOnce(item, options) {
     const { file, started } = item;
-    const give = await this.#slots.take(options.signal);
+    const give = await this.#concurrency.take(options.signal);
     try {
       const { crc, md5, bytes } = await this.#checksums.read(file);
       const headers = {
@@ -102,7 +102,7 @@ export class Sender {
       };
       const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal });
       const header = await persist(put, { ...this.#care(item, options), conflicts: true });
-      this.#slots.arrived(file.size);
+      this.#concurrency.arrived(file.size);
       options.onProgress(file.size);
       return { crc, md5, etag: header("etag") };
     } finally {
@@ -131,7 +131,7 @@ export class Sender {
           progress.done(number, blob.size);
           continue;
         }
-        const give = await this.#slots.take(here.signal);
+        const give = await this.#concurrency.take(here.signal);
         const part = { number, blob, crc32: toBase64(crc), item };
         sending.push(this.#part(part, inner, progress).then(
           (etag) => parts.push({ number, etag, crc32: part.crc32 }),
@@ -184,7 +184,7 @@ export class Sender {
     });
     const header = await persist(put, this.#care(item, options));
     progress.done(number, blob.size);
-    this.#slots.arrived(blob.size);
+    this.#concurrency.arrived(blob.size);
     return header("etag");
   }
 }

@@ -4,7 +4,7 @@ const sum = (parts) => [...parts.values()].reduce((bytes, part) => bytes + part.
 
 // `isMine(id)` tells what this very page is sending now.
 // `goOn(folder)` makes the page ready for files that went into that folder.
-export const followUnfinished = (root, { bucket, control, isMine, goOn }) => {
+export const followUnfinished = (root, { bucket, api, isMine, goOn }) => {
   const show = async () => {
     for (const row of root.querySelectorAll("[data-upload]")) {
       const { upload, key, uploadId, size } = row.dataset;
@@ -32,7 +32,7 @@ export const followUnfinished = (root, { bucket, control, isMine, goOn }) => {
     if (!button) return;
     button.disabled = true;
     try {
-      await control.remove(button.dataset.remove.split(",").map(Number));
+      await api.remove(button.dataset.remove.split(",").map(Number));
     } catch (error) {
       button.after(` ${error.message}`);
     }

@@ -8,7 +8,7 @@ const LOOK_EVERY_MS = 2000;
 // Less than this is noise.
 const GAIN = 1.05;
 
-export class Slots {
+export class Concurrency {
   #limit = FIRST;
   #used = 0;
   #waiting = [];

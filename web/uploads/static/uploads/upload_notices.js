@@ -10,7 +10,7 @@ const element = (tag, className, text) => {
   return made;
 };
 
-export class Notes {
+export class UploadNotices {
   #root;
   #actions;
   #rows = new Map();

@@ -18,7 +18,7 @@ export const labelOf = ({ name, isFolder, isMarker: is }) => {
   return (isFolder ? shown.slice(0, -1) : shown) || "(no name)";
 };
 
-export class Shelf {
+export class ListingStore {
   folders = [];
   names = [];
   sizes = new Float64Array(FIRST_ROOM);

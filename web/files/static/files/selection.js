@@ -1,5 +1,5 @@
 // What is ticked: names, whichever page of the list they stand on.
-export class Choice {
+export class Selection {
   names = new Set();
   #last = null;
 

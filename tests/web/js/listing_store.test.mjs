@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Loading } from "../../../web/files/static/files/loading.js";
-import { labelOf, Shelf } from "../../../web/files/static/files/shelf.js";
+import { labelOf, ListingStore } from "../../../web/files/static/files/listing_store.js";
 
 globalThis.window = new EventTarget();
 const HIDDEN = { names: ["update.txt"], within: ["internal_ec2_logs"] };
@@ -9,12 +9,12 @@ const ORDER = { query: "", by: "name", down: false };
 
 // What the page shows of a folder that S3 lists so.
 const shown = async (prefix, sizes, folders = []) => {
-  const shelf = new Shelf();
+  const store = new ListingStore();
   const objects = Object.entries(sizes).map(([key, size]) => ({ key, size, modified: "2026-11-20T10:00:00Z" }));
   const bucket = { list: async () => ({ objects, folders, next: "" }) };
-  await new Loading({ bucket, prefix, isDeep: false, shelf, hidden: HIDDEN, tell: () => {} }).run();
-  const view = shelf.view(ORDER);
-  return { view, rows: Array.from({ length: view.length }, (_, index) => shelf.row(view, index)) };
+  await new Loading({ bucket, prefix, isDeep: false, store, hidden: HIDDEN, tell: () => {} }).run();
+  const view = store.view(ORDER);
+  return { view, rows: Array.from({ length: view.length }, (_, index) => store.row(view, index)) };
 };
 
 test("a folder's marker that has content is shown as a file that comes with its folder", async () => {

@@ -1,4 +1,4 @@
-import { csrfToken } from "./csrf.js";
+import { csrfToken } from "../storage/csrf.js";
 
 // The control plane: credentials, beginning and finishing files. Both are gathered, so that many small files are few requests.
 
@@ -21,7 +21,7 @@ const SIGNED_OUT = "You are signed out. What was sent is kept. Sign in again, an
 
 const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-export class Control {
+export class Api {
   #base;
   #csrf;
 
