@@ -74,7 +74,7 @@ S3_ROWS = (
         "control_plane/research/storage/objects.py": ("AccessDenied", "403"),
         "control_plane/research/storage/presence.py": ("403",),
         "assets/example_analysis/backend.py": ("AccessDenied",),
-        "web/files/static/files/page.js": ("AccessDenied", "403"),
+        "web/files/static/files/listing_status.js": ("AccessDenied", "403"),
         "web/uploads/static/uploads/queue.js": ("AccessDenied", "403"),
         "control_plane/research/storage/static/storage/s3.js": ("AccessDenied", "403"),
     }),

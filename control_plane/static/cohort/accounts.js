@@ -7,7 +7,8 @@ const WORDS = {
 
 document.addEventListener("allauth.error", (event) => {
   event.preventDefault();
-  const text = WORDS[event.detail.exception?.name] ?? "The passkey did not work. Nothing was changed; try again, or use another way.";
+  const text =
+    WORDS[event.detail.exception?.name] ?? "The passkey did not work. Nothing was changed; try again, or use another way.";
   let place = document.getElementById("passkey-problem");
   if (!place) {
     place = document.createElement("div");

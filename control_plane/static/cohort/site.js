@@ -9,7 +9,9 @@ const logAtEnd = () => {
 };
 
 let follow = true;
-document.addEventListener("htmx:beforeSwap", () => { follow = logAtEnd(); });
+document.addEventListener("htmx:beforeSwap", () => {
+  follow = logAtEnd();
+});
 document.addEventListener("htmx:afterSettle", () => {
   localTimes(document);
   const log = document.getElementById("log");
@@ -22,7 +24,9 @@ document.addEventListener("htmx:configRequest", ({ detail: { parameters } }) => 
   if (token && parameters.csrfmiddlewaretoken) parameters.csrfmiddlewaretoken = token;
 });
 
-const offline = (is) => { document.getElementById("offline").hidden = !is; };
+const offline = (is) => {
+  document.getElementById("offline").hidden = !is;
+};
 document.addEventListener("htmx:sendError", () => offline(true));
 document.addEventListener("htmx:responseError", (event) => {
   // Signed out, or no longer allowed: the whole page says it better than a part that stands still.

@@ -11,7 +11,8 @@ const escaped = (character) => {
 export const visible = (name) => name.replace(UNSEEN, escaped);
 
 // The same for text of many lines, such as a log: what makes its lines stays.
-export const visibleLines = (text) => text.replace(UNSEEN, (character) => ("\n\r\t".includes(character) ? character : escaped(character)));
+export const visibleLines = (text) =>
+  text.replace(UNSEEN, (character) => ("\n\r\t".includes(character) ? character : escaped(character)));
 
 // The name under which a browser saves a file.
 export const savable = (name) => name.replace(TURNING, "_");

@@ -40,7 +40,15 @@ test("each request carries the token of now: who signs in again, in another tab,
     given.push(headers["x-csrftoken"]);
     return { ok: true, json: async () => ({}) };
   };
-  const asks = [new Api("/api", "of-the-page"), new Server({ session: "/api/session", get token() { return csrfToken("of-the-page"); } })];
+  const asks = [
+    new Api("/api", "of-the-page"),
+    new Server({
+      session: "/api/session",
+      get token() {
+        return csrfToken("of-the-page");
+      },
+    }),
+  ];
   for (const cookie of ["", "theme=dark; csrftoken=first", "csrftoken=second; theme=dark"]) {
     globalThis.document = { cookie };
     for (const one of asks) await one.session();
@@ -51,5 +59,6 @@ test("each request carries the token of now: who signs in again, in another tab,
 
 test("without a session and its token one is told to sign in, and not of the token", async () => {
   globalThis.fetch = async () => ({ ok: false, status: 403, json: async () => ({ detail: "CSRF check Failed" }) });
-  for (const one of [new Api("/api", "old"), new Server({ session: "/api/session", token: "old" })]) await assert.rejects(one.session(), /You are signed out/);
+  for (const one of [new Api("/api", "old"), new Server({ session: "/api/session", token: "old" })])
+    await assert.rejects(one.session(), /You are signed out/);
 });

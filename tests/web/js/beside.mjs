@@ -15,4 +15,6 @@ const found = (specifier, parent) => {
   return path ? path.href : specifier;
 };
 
-registerHooks({ resolve: (specifier, context, next) => next(context.parentURL ? found(specifier, context.parentURL) : specifier, context) });
+registerHooks({
+  resolve: (specifier, context, next) => next(context.parentURL ? found(specifier, context.parentURL) : specifier, context),
+});

@@ -8,14 +8,19 @@ test("no more run at once than the limit, and each that ends lets another in", a
   const concurrency = new Concurrency();
   const given = await Promise.all(Array.from({ length: concurrency.limit }, () => concurrency.take(never)));
   let entered = false;
-  const waiting = concurrency.take(never).then((give) => { entered = true; return give; });
+  const waiting = concurrency.take(never).then((give) => {
+    entered = true;
+    return give;
+  });
   await new Promise(setImmediate);
   assert.equal(entered, false);
   given[0]();
   given[0](); // Giving back twice frees one place only.
   await waiting;
   let second = false;
-  concurrency.take(never).then(() => { second = true; });
+  concurrency.take(never).then(() => {
+    second = true;
+  });
   await new Promise(setImmediate);
   assert.equal(second, false);
 });

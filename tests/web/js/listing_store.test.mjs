@@ -19,12 +19,22 @@ const shown = async (prefix, sizes, folders = []) => {
 
 test("a folder's marker that has content is shown as a file that comes with its folder", async () => {
   const { rows, view } = await shown("lab/inputs/", { "lab/inputs/": 12, "lab/inputs/a": 0, "lab/inputs/deep/": 3 });
-  assert.deepEqual(rows.map((row) => [row.name, row.size, row.isMarker]), [["", 12, true], ["a", 0, false], ["deep/", 3, true]]);
+  assert.deepEqual(
+    rows.map((row) => [row.name, row.size, row.isMarker]),
+    [
+      ["", 12, true],
+      ["a", 0, false],
+      ["deep/", 3, true],
+    ],
+  );
   assert.equal(view.choosable, 1);
   assert.deepEqual(rows.map(labelOf), ["(content of this folder’s marker)", "a", "deep/ (content of the folder’s marker)"]);
 });
 
 test("a folder's marker without content is the folder and no file", async () => {
-  const { rows } = await shown("lab/inputs/", { "lab/inputs/": 0, "lab/inputs/a": 1, "lab/inputs/deep/": 0 }, ["lab/inputs/./", "lab/inputs//"]);
+  const { rows } = await shown("lab/inputs/", { "lab/inputs/": 0, "lab/inputs/a": 1, "lab/inputs/deep/": 0 }, [
+    "lab/inputs/./",
+    "lab/inputs//",
+  ]);
   assert.deepEqual(rows.map(labelOf), [".", "(no name)", "a"]);
 });

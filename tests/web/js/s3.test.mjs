@@ -6,12 +6,30 @@ import { fileName, sourceOf } from "../../../web/files/static/files/source.js";
 const SITE = "/groups/lab/files/ephys/one/";
 const DOTS = ["lab/inputs/./x", "lab/inputs/../x", "lab/inputs/..", "lab/inputs/.", "lab/./", "../x", "lab/inputs/a/../../x"];
 const PLAIN = [
-  "lab/inputs/x", "lab/inputs//x", "lab/inputs/.x", "lab/inputs/..x", "lab/inputs/x..", "lab/inputs/.../x", "lab/inputs/%2e%2e/x", "lab/inputs/%2E/x",
-  "lab/inputs/a\\..\\x", "lab/inputs/a b+c?d#e&f=g", "lab/inputs/\t\n x", "lab/inputs/Ünï 😀", "lab/inputs/folder/", "lab/inputs/;a=1/x", "lab/inputs/'()*!",
+  "lab/inputs/x",
+  "lab/inputs//x",
+  "lab/inputs/.x",
+  "lab/inputs/..x",
+  "lab/inputs/x..",
+  "lab/inputs/.../x",
+  "lab/inputs/%2e%2e/x",
+  "lab/inputs/%2E/x",
+  "lab/inputs/a\\..\\x",
+  "lab/inputs/a b+c?d#e&f=g",
+  "lab/inputs/\t\n x",
+  "lab/inputs/Ünï 😀",
+  "lab/inputs/folder/",
+  "lab/inputs/;a=1/x",
+  "lab/inputs/'()*!",
 ];
 const session = {
-  access_key_id: "AKIA", secret_access_key: "secret", session_token: "token", region: "us-east-1", address: "https://bucket.s3.us-east-1.amazonaws.com",
-  now: new Date().toISOString(), expires: new Date(Date.now() + 3_600_000).toISOString(),
+  access_key_id: "AKIA",
+  secret_access_key: "secret",
+  session_token: "token",
+  region: "us-east-1",
+  address: "https://bucket.s3.us-east-1.amazonaws.com",
+  now: new Date().toISOString(),
+  expires: new Date(Date.now() + 3_600_000).toISOString(),
 };
 const bucket = new Bucket(async () => session);
 const keyAskedFor = (url) => decodeURIComponent(new URL(url).pathname.slice(1));
@@ -29,7 +47,10 @@ const WAYS = {
 for (const [name, ask] of Object.entries(WAYS)) {
   test(`a key with a dot segment is refused before S3 is asked for another object: ${name}`, async () => {
     const asked = [];
-    globalThis.fetch = async (url) => { asked.push(url); return new Response("<a/>"); };
+    globalThis.fetch = async (url) => {
+      asked.push(url);
+      return new Response("<a/>");
+    };
     for (const key of DOTS) await assert.rejects(async () => ask(key), { code: "NotAddressable" }, key);
     assert.deepEqual(asked, []);
   });
@@ -43,9 +64,14 @@ test("a file that a browser cannot ask S3 for is downloaded and previewed throug
   for (const key of DOTS) {
     const source = sourceOf(bucket, SITE, key);
     const asked = [];
-    globalThis.fetch = async (url) => { asked.push(url); return new Response("DOT"); };
+    globalThis.fetch = async (url) => {
+      asked.push(url);
+      return new Response("DOT");
+    };
     assert.equal(new TextDecoder().decode(await source.first(64)), "DOT");
-    const [preview, download] = [asked[0], await source.download()].map((address) => new URL(address, "https://cohort.example.org"));
+    const [preview, download] = [asked[0], await source.download()].map(
+      (address) => new URL(address, "https://cohort.example.org"),
+    );
     for (const { pathname, searchParams } of [preview, download]) {
       assert.equal(pathname, SITE);
       assert.equal(searchParams.get("key"), key);

@@ -5,7 +5,10 @@ const say = (button, word) => {
   const before = button.dataset.word ?? (button.dataset.word = button.textContent);
   button.textContent = word;
   announce.textContent = word;
-  setTimeout(() => { button.textContent = before; announce.textContent = ""; }, SAID_MS);
+  setTimeout(() => {
+    button.textContent = before;
+    announce.textContent = "";
+  }, SAID_MS);
 };
 
 const announce = document.createElement("div");

@@ -11,9 +11,26 @@ const LARGE_IMAGE = 30_000_000;
 const WATCH_SECONDS = 3600;
 // S3 may know no type, or a wrong one, and a browser believes what it is told.
 const TYPES = {
-  avif: "image/avif", bmp: "image/bmp", gif: "image/gif", ico: "image/x-icon", jpeg: "image/jpeg", jpg: "image/jpeg", png: "image/png",
-  svg: "image/svg+xml", webp: "image/webp", m4v: "video/mp4", mov: "video/mp4", mp4: "video/mp4", ogv: "video/ogg", webm: "video/webm",
-  flac: "audio/flac", m4a: "audio/mp4", mp3: "audio/mpeg", oga: "audio/ogg", ogg: "audio/ogg", wav: "audio/wav",
+  avif: "image/avif",
+  bmp: "image/bmp",
+  gif: "image/gif",
+  ico: "image/x-icon",
+  jpeg: "image/jpeg",
+  jpg: "image/jpeg",
+  png: "image/png",
+  svg: "image/svg+xml",
+  webp: "image/webp",
+  m4v: "video/mp4",
+  mov: "video/mp4",
+  mp4: "video/mp4",
+  ogv: "video/ogg",
+  webm: "video/webm",
+  flac: "audio/flac",
+  m4a: "audio/mp4",
+  mp3: "audio/mpeg",
+  oga: "audio/ogg",
+  ogg: "audio/ogg",
+  wav: "audio/wav",
 };
 
 const note = (text) => el("p", { className: "small text-body-secondary mb-2", textContent: text });
@@ -48,25 +65,41 @@ const asTable = async (source, file, signal) => {
   const text = decode(await firstBytes(source, file, TABLE_BYTES, signal), isCut);
   if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
   const { rows, isWhole } = parseRows(text.replace(/^\ufeff/, ""), guessDelimiter(text), { most: MAX_ROWS, isCut });
-  if (!rows.length) return [note(file.size ? "No whole row lies in the part that is shown. Download it to see it." : "The file is empty.")];
+  if (!rows.length)
+    return [note(file.size ? "No whole row lies in the part that is shown. Download it to see it." : "The file is empty.")];
   const columns = Math.max(...rows.map((row) => row.length));
   const shown = rows.map((row) => row.slice(0, MAX_COLUMNS));
   const [head, ...body] = shown;
   const fields = (row, tag, more = {}) => row.map((field) => el(tag, { ...more, textContent: field }));
-  const table = el("table", { className: "table table-sm table-striped files-csv" },
+  const table = el(
+    "table",
+    { className: "table table-sm table-striped files-csv" },
     el("thead", {}, el("tr", {}, ...fields(head, "th", { scope: "col" }))),
-    el("tbody", {}, ...body.map((row) => el("tr", {}, ...fields(row, "td")))));
+    el("tbody", {}, ...body.map((row) => el("tr", {}, ...fields(row, "td")))),
+  );
   const says = [isWhole ? plural(rows.length, "row") : `The first ${plural(rows.length, "row")}`];
   if (columns > MAX_COLUMNS) says.push(`the first ${MAX_COLUMNS} of ${count(columns)} columns`);
-  return [note(`${says.join(", ")}.`), el("div", { className: "table-responsive", tabIndex: 0, role: "region", "aria-label": "Rows" }, table)];
+  return [
+    note(`${says.join(", ")}.`),
+    el("div", { className: "table-responsive", tabIndex: 0, role: "region", "aria-label": "Rows" }, table),
+  ];
 };
 
 const asMedium = (tag) => async (source, file) => {
   const src = await source.medium(TYPES[ending(file.name)], WATCH_SECONDS);
-  if (src === null) return [note("There is no preview here, because a part of the file’s path is “.” or “..”. Download it to open it.")];
+  if (src === null)
+    return [note("There is no preview here, because a part of the file’s path is “.” or “..”. Download it to open it.")];
   const shown = el(tag, { className: "files-medium", src });
-  const failed = el("p", { className: "alert alert-warning", role: "status", hidden: true, textContent: "Your browser cannot show this file. Download it to open it." });
-  shown.addEventListener("error", () => { shown.hidden = true; failed.hidden = false; });
+  const failed = el("p", {
+    className: "alert alert-warning",
+    role: "status",
+    hidden: true,
+    textContent: "Your browser cannot show this file. Download it to open it.",
+  });
+  shown.addEventListener("error", () => {
+    shown.hidden = true;
+    failed.hidden = false;
+  });
   if (tag === "img") shown.alt = `Content of ${file.name}`;
   else Object.assign(shown, { controls: true, preload: "metadata" });
   if (tag !== "img") shown.setAttribute("aria-label", file.name);
@@ -77,8 +110,11 @@ const asImage = async (source, file, signal) => {
   const show = asMedium("img");
   if (file.size <= LARGE_IMAGE) return show(source, file);
   const place = el("div");
-  const load = async () => place.replaceChildren(...await show(source, file, signal));
-  place.append(note(`A large picture, ${size(file.size)}.`), el("button", { type: "button", className: "btn btn-outline-secondary", textContent: "Show it anyway", on: { click: load } }));
+  const load = async () => place.replaceChildren(...(await show(source, file, signal)));
+  place.append(
+    note(`A large picture, ${size(file.size)}.`),
+    el("button", { type: "button", className: "btn btn-outline-secondary", textContent: "Show it anyway", on: { click: load } }),
+  );
   return [place];
 };
 

@@ -8,7 +8,8 @@ const MAX_TOLD = 10;
 // Brought back one by one at S3, so each request is a few seconds' worth.
 const MAX_BACK = 250;
 
-const batches = (list, most) => Array.from({ length: Math.ceil(list.length / most) }, (_, index) => list.slice(index * most, (index + 1) * most));
+const batches = (list, most) =>
+  Array.from({ length: Math.ceil(list.length / most) }, (_, index) => list.slice(index * most, (index + 1) * most));
 
 export class Deleting {
   #dialog;
@@ -30,9 +31,13 @@ export class Deleting {
     this.#changed = changed;
     this.#part("cancel").addEventListener("click", () => dialog.close());
     // Half-way there is nothing that closing would stop.
-    dialog.addEventListener("cancel", (event) => { if (this.#isRunning) event.preventDefault(); });
+    dialog.addEventListener("cancel", (event) => {
+      if (this.#isRunning) event.preventDefault();
+    });
     dialog.addEventListener("close", () => this.#stop.abort());
-    window.addEventListener("beforeunload", (event) => { if (this.#isRunning) event.preventDefault(); });
+    window.addEventListener("beforeunload", (event) => {
+      if (this.#isRunning) event.preventDefault();
+    });
   }
 
   // files: [{name, size}], folders: [name]; names are relative to `prefix`.
@@ -47,13 +52,20 @@ export class Deleting {
     go.hidden = false;
     this.#dialog.showModal();
     try {
-      const found = await this.#count(prefix, files, folders, signal, (keys, bytes) => { line.textContent = `Counting: ${plural(keys, "file")} so far, ${size(bytes)}…`; });
-      this.#show({ title: `Delete ${plural(found.keys.length, "file")}?`, go: `Delete ${plural(found.keys.length, "file")}`, isReady: true });
+      const found = await this.#count(prefix, files, folders, signal, (keys, bytes) => {
+        line.textContent = `Counting: ${plural(keys, "file")} so far, ${size(bytes)}…`;
+      });
+      this.#show({
+        title: `Delete ${plural(found.keys.length, "file")}?`,
+        go: `Delete ${plural(found.keys.length, "file")}`,
+        isReady: true,
+      });
       line.textContent = `${this.#what(files, folders)}: ${plural(found.keys.length, "file")}, ${size(found.bytes)} in all. You can undo it as long as you stay on this page.`;
       go.onclick = () => this.#run({ prefix, files, folders, keys: found.keys });
       go.focus();
     } catch (error) {
-      if (!signal.aborted) line.textContent = `It could not be found out how much that is, so nothing was deleted. ${error.message}`;
+      if (!signal.aborted)
+        line.textContent = `It could not be found out how much that is, so nothing was deleted. ${error.message}`;
     }
   }
 
@@ -93,13 +105,19 @@ export class Deleting {
         this.#part("line").textContent = `${plural(settled, "file")} of ${plural(keys.length, "file")}…`;
       }
     } catch (error) {
-      const maybe = error.status === 0 || error.status >= 500 ? "It is not known whether these were deleted." : "These were not deleted.";
+      const maybe =
+        error.status === 0 || error.status >= 500 ? "It is not known whether these were deleted." : "These were not deleted.";
       problems.push({ key: plural(keys.length - settled, "further file"), error: `${error.message} ${maybe}` });
     }
     this.#isRunning = false;
     this.#part("cancel").disabled = false;
     const deleted = new Set(markers.map(({ key }) => key));
-    this.#changed({ gone: new Set([...files.map(({ name }) => name).filter((name) => deleted.has(prefix + name)), ...(problems.length ? [] : folders)]) });
+    this.#changed({
+      gone: new Set([
+        ...files.map(({ name }) => name).filter((name) => deleted.has(prefix + name)),
+        ...(problems.length ? [] : folders),
+      ]),
+    });
     if (markers.length) this.#offer(markers);
     if (problems.length) this.#tell(problems, markers.length, prefix);
     else this.#dialog.close();
@@ -110,8 +128,13 @@ export class Deleting {
     this.#part("go").hidden = true;
     this.#part("cancel").textContent = "Close";
     this.#part("line").textContent = `${plural(done, "file")} deleted; these are as they were, unless it says otherwise:`;
-    const shown = problems.slice(0, MAX_TOLD).map(({ key, error }) => el("li", { textContent: `${visible(key.startsWith(prefix) ? key.slice(prefix.length) : key)}: ${error}` }));
-    if (problems.length > MAX_TOLD) shown.push(el("li", { textContent: `and ${plural(problems.length - MAX_TOLD, "further one")}.` }));
+    const shown = problems
+      .slice(0, MAX_TOLD)
+      .map(({ key, error }) =>
+        el("li", { textContent: `${visible(key.startsWith(prefix) ? key.slice(prefix.length) : key)}: ${error}` }),
+      );
+    if (problems.length > MAX_TOLD)
+      shown.push(el("li", { textContent: `and ${plural(problems.length - MAX_TOLD, "further one")}.` }));
     this.#part("problems").replaceChildren(...shown);
     this.#part("cancel").focus();
   }
@@ -121,7 +144,12 @@ export class Deleting {
     const items = markers.filter(({ version }) => version);
     const text = el("span", { textContent: `${plural(markers.length, "file")} deleted.` });
     const button = el("button", { type: "button", className: "btn btn-sm btn-outline-secondary", textContent: "Undo" });
-    const line = el("div", { className: "alert alert-success d-flex flex-wrap align-items-center gap-2 py-2 mb-2" }, text, items.length ? button : "It cannot be undone here.");
+    const line = el(
+      "div",
+      { className: "alert alert-success d-flex flex-wrap align-items-center gap-2 py-2 mb-2" },
+      text,
+      items.length ? button : "It cannot be undone here.",
+    );
     button.addEventListener("click", () => this.#bringBack(items, text, button));
     this.#undo.append(line);
     // The rows that had the focus are gone.
@@ -135,7 +163,9 @@ export class Deleting {
     try {
       for (const batch of batches(items, MAX_BACK)) {
         text.textContent = `Bringing back ${plural(back, "file")} of ${plural(items.length, "file")}…`;
-        const failed = new Map((await this.#server.restore(batch)).items.filter(({ error }) => error).map(({ key, error }) => [key, error]));
+        const failed = new Map(
+          (await this.#server.restore(batch)).items.filter(({ error }) => error).map(({ key, error }) => [key, error]),
+        );
         back += batch.length - failed.size;
         left.push(...batch.filter(({ key }) => failed.has(key)).map((item) => ({ ...item, error: failed.get(item.key) })));
       }
@@ -152,7 +182,12 @@ export class Deleting {
 
   #what(files, folders) {
     const parts = [];
-    if (folders.length) parts.push(folders.length === 1 ? `the folder ${visible(folders[0])} and all that is below it` : `${plural(folders.length, "folder")} and all that is below them`);
+    if (folders.length)
+      parts.push(
+        folders.length === 1
+          ? `the folder ${visible(folders[0])} and all that is below it`
+          : `${plural(folders.length, "folder")} and all that is below them`,
+      );
     if (files.length) parts.push(files.length === 1 ? visible(files[0].name) : plural(files.length, "chosen file"));
     return parts.join(", and ").replace(/^t/, "T");
   }
@@ -163,5 +198,7 @@ export class Deleting {
     this.#part("go").disabled = !isReady;
   }
 
-  #part(name) { return this.#dialog.querySelector(`[data-part="${name}"]`); }
+  #part(name) {
+    return this.#dialog.querySelector(`[data-part="${name}"]`);
+  }
 }

@@ -6,14 +6,24 @@ export const parseRows = (text, delimiter, { most, isCut }) => {
   let row = [];
   let field = "";
   let isQuoted = false;
-  const endField = () => { row.push(field); field = ""; };
-  const endRow = () => { endField(); rows.push(row); row = []; };
+  const endField = () => {
+    row.push(field);
+    field = "";
+  };
+  const endRow = () => {
+    endField();
+    rows.push(row);
+    row = [];
+  };
   let index = 0;
   for (; index < text.length && rows.length < most; index += 1) {
     const character = text[index];
     if (isQuoted) {
       if (character !== '"') field += character;
-      else if (text[index + 1] === '"') { field += '"'; index += 1; } else isQuoted = false;
+      else if (text[index + 1] === '"') {
+        field += '"';
+        index += 1;
+      } else isQuoted = false;
     } else if (character === '"' && field === "") isQuoted = true;
     else if (character === delimiter) endField();
     else if (character === "\n" || character === "\r") {

@@ -37,6 +37,9 @@ export const icon = (kind) => {
 };
 
 // A <time> that is relative to read and exact on hover.
-export const time = (milliseconds, text) => el("time", {
-  dateTime: new Date(milliseconds).toISOString(), title: new Date(milliseconds).toLocaleString(), textContent: text,
-});
+export const time = (milliseconds, text) =>
+  el("time", {
+    dateTime: new Date(milliseconds).toISOString(),
+    title: new Date(milliseconds).toLocaleString(),
+    textContent: text,
+  });

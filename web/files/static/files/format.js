@@ -3,7 +3,14 @@ const NUMBER = new Intl.NumberFormat("en-GB");
 const SHORT = new Intl.NumberFormat("en-GB", { maximumSignificantDigits: 3 });
 const RELATIVE = new Intl.RelativeTimeFormat("en-GB", { numeric: "auto" });
 const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-const STEPS = [["year", 31_557_600], ["month", 2_629_800], ["week", 604_800], ["day", 86_400], ["hour", 3_600], ["minute", 60]];
+const STEPS = [
+  ["year", 31_557_600],
+  ["month", 2_629_800],
+  ["week", 604_800],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
 
 export const count = (number) => NUMBER.format(number);
 

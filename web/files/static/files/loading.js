@@ -4,12 +4,20 @@
 export const MAX_LISTED = 500_000;
 const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
 
-const sleep = (milliseconds, signal) => new Promise((resolve, reject) => {
-  const timer = setTimeout(resolve, milliseconds);
-  // As soon as the machine is back on the network there is nothing to wait for.
-  window.addEventListener("online", resolve, { once: true });
-  signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
-});
+const sleep = (milliseconds, signal) =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    // As soon as the machine is back on the network there is nothing to wait for.
+    window.addEventListener("online", resolve, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
+  });
 
 const mayPass = (error) => error.status === 0 || error.status >= 500;
 
@@ -49,7 +57,10 @@ export class Loading {
   async run() {
     this.state = "loading";
     const { signal } = this.#stop;
-    const onWait = () => { this.state = "offline"; this.tell(); };
+    const onWait = () => {
+      this.state = "offline";
+      this.tell();
+    };
     try {
       for await (const page of pages(this.bucket, { prefix: this.prefix, delimiter: this.isDeep ? "" : "/", signal, onWait })) {
         this.state = "loading";
@@ -72,11 +83,14 @@ export class Loading {
     this.tell();
   }
 
-  stop() { this.#stop.abort(); }
+  stop() {
+    this.#stop.abort();
+  }
 
   #put({ objects, folders }) {
     const own = (key) => key.slice(this.prefix.length);
-    const isShown = (name) => !name.split("/").some((part) => this.hidden.names.includes(part) || this.hidden.within.some((one) => part.includes(one)));
+    const isShown = (name) =>
+      !name.split("/").some((part) => this.hidden.names.includes(part) || this.hidden.within.some((one) => part.includes(one)));
     const files = [];
     for (const { key, size, modified } of objects) {
       const name = own(key);

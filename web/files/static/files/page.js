@@ -6,12 +6,14 @@ import * as urlState from "./url_state.js";
 import { Selection } from "./selection.js";
 import { Deleting } from "./deleting.js";
 import { el } from "./dom.js";
-import { count, plural, size } from "./format.js";
-import { Loading, MAX_LISTED } from "./loading.js";
+import { Downloads } from "./downloads.js";
+import { count } from "./format.js";
+import { showStatus } from "./listing_status.js";
+import { Loading } from "./loading.js";
 import { Preview } from "./preview.js";
 import { Server } from "./server.js";
 import { ListingStore } from "./listing_store.js";
-import { fileName, sourceOf } from "./source.js";
+import { sourceOf } from "./source.js";
 import { Table } from "./table.js";
 
 const ROWS = 100;
@@ -23,9 +25,15 @@ const ARRIVED_MS = 1500;
 const settings = JSON.parse(document.getElementById("files-settings").textContent);
 const section = document.getElementById("files");
 const part = (name) => section.querySelector(`[data-part="${name}"]`);
-const server = new Server({ ...settings, get token() { return csrfToken(settings.token); } });
+const server = new Server({
+  ...settings,
+  get token() {
+    return csrfToken(settings.token);
+  },
+});
 const bucket = new Bucket(() => server.session());
 const selection = new Selection();
+const downloads = new Downloads(part, { settings, bucket, tell });
 
 let state = urlState.read();
 let store = new ListingStore();
@@ -44,12 +52,15 @@ const rowsOnShow = () => {
   const first = state.page * ROWS;
   return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => store.row(view, first + index));
 };
-const choosable = () => rowsOnShow().filter((row) => !row.isMarker).map((row) => row.name);
+const choosable = () =>
+  rowsOnShow()
+    .filter((row) => !row.isMarker)
+    .map((row) => row.name);
 
 const table = new Table(part("rows"), {
   address: (row) => urlState.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
   open: (row) => (row.isFolder ? go({ path: state.path + row.name }) : preview.open(row)),
-  download: (row) => download(row),
+  download,
   choose: (name, is, isRange) => {
     selection.set(name, is, { isRange, shown: choosable() });
     showSelection();
@@ -58,21 +69,28 @@ const table = new Table(part("rows"), {
 });
 
 const preview = new Preview(document.getElementById("files-preview"), {
-  sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)), download, find: neighbour, closed: (row) => { if (row) table.focus(row.name); },
-});
-
-const deleting = settings.writable && new Deleting(document.getElementById("files-delete"), part("undo"), {
-  server,
-  bucket,
-  most: settings.most_keys,
-  changed: ({ gone }) => {
-    if (gone) {
-      store.remove(gone);
-      selection.clear();
-      draw();
-    } else load();
+  sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)),
+  download,
+  find: neighbour,
+  closed: (row) => {
+    if (row) table.focus(row.name);
   },
 });
+
+const deleting =
+  settings.writable &&
+  new Deleting(document.getElementById("files-delete"), part("undo"), {
+    server,
+    bucket,
+    most: settings.most_keys,
+    changed: ({ gone }) => {
+      if (gone) {
+        store.remove(gone);
+        selection.clear();
+        draw();
+      } else load();
+    },
+  });
 
 // The file so many before or after this one in the order on show.
 function neighbour(row, step) {
@@ -89,7 +107,16 @@ function load() {
   store = new ListingStore();
   selection.clear();
   loadedFor = `${state.path}\0${state.isDeep}`;
-  const mine = new Loading({ bucket, prefix: folderPrefix(), isDeep: state.isDeep, store, hidden: settings.hidden, tell: () => { if (loading === mine) drawSoon(); } });
+  const mine = new Loading({
+    bucket,
+    prefix: folderPrefix(),
+    isDeep: state.isDeep,
+    store,
+    hidden: settings.hidden,
+    tell: () => {
+      if (loading === mine) drawSoon();
+    },
+  });
   loading = mine;
   draw();
   mine.run();
@@ -151,13 +178,26 @@ function showPath() {
   const list = part("path");
   if (list.dataset.path === state.path) return;
   list.dataset.path = state.path;
-  list.replaceChildren(...[[settings.name, ""], ...links].map(([name, path]) => {
-    const isHere = path === state.path;
-    const link = el("a", { href: urlState.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: visible(name) || "(no name)", on: {
-      click: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go({ path }); } },
-    } });
-    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) || "(no name)" }) : el("li", { className: "breadcrumb-item" }, link);
-  }));
+  list.replaceChildren(
+    ...[[settings.name, ""], ...links].map(([name, path]) => {
+      const isHere = path === state.path;
+      const link = el("a", {
+        href: urlState.write({ ...state, path, query: "", page: 0, isDeep: false }),
+        textContent: visible(name) || "(no name)",
+        on: {
+          click: (event) => {
+            if (!event.ctrlKey && !event.metaKey && !event.shiftKey) {
+              event.preventDefault();
+              go({ path });
+            }
+          },
+        },
+      });
+      return isHere
+        ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) || "(no name)" })
+        : el("li", { className: "breadcrumb-item" }, link);
+    }),
+  );
   part("uri").textContent = visible(uri());
 }
 
@@ -172,41 +212,9 @@ function showOrder() {
   part("order").value = `${state.by} ${state.down ? "down" : "up"}`;
 }
 
-const TELLS = {
-  loading: (so) => `${so} so far…`,
-  offline: (so) => `${so} so far. S3 does not answer; it is tried again by itself…`,
-  done: (so) => so,
-  stopped: (so) => `${so} looked through, then stopped.`,
-  full: () => `The first ${count(MAX_LISTED)} files. Go into a folder to see all of it.`,
-  failed: (so) => (store.names.length ? `${so}, and then it failed.` : ""),
-};
-
 function showState() {
-  const inAll = [store.folders.length ? plural(store.folders.length, "folder") : "", plural(store.names.length, "file"), size(store.bytes)].filter(Boolean).join(", ");
-  const isBusy = loading.state === "loading" || loading.state === "offline";
-  const found = state.query ? `${count(view.length)} found in ` : "";
-  part("count").textContent = isBusy && !store.names.length && !store.folders.length && loading.state === "loading" ? "Loading…" : found + TELLS[loading.state](inAll);
-  // Screen readers hear the end and not each step on the way.
-  if (!isBusy) part("said").textContent = part("count").textContent;
-  part("stop").hidden = !isBusy || !(state.isDeep || store.names.length > ROWS);
-  part("table").setAttribute("aria-busy", String(isBusy));
-  const isEmpty = view.length === 0;
-  part("skeleton").hidden = !(isEmpty && isBusy);
-  part("table").hidden = isEmpty;
-  part("failed").hidden = loading.state !== "failed";
-  if (loading.state === "failed") part("reason").textContent = reasonOf(loading.error);
-  part("empty").hidden = !(isEmpty && loading.state !== "failed" && !isBusy && !state.query);
-  part("none").hidden = !(isEmpty && !isBusy && state.query);
-  part("none-text").textContent = `Nothing in this folder${state.isDeep ? " or below it" : ""} is called “${state.query}”.`;
-  part("none-below").hidden = state.isDeep;
-  part("all").hidden = isEmpty;
+  showStatus(part, { state, store, view, loading, isLong: state.isDeep || store.names.length > ROWS });
 }
-
-const reasonOf = (error) => {
-  if (error.code === "AccessDenied" || error.status === 403) return "AWS refused to list this folder. Your access may have changed; load the page again.";
-  if (error.status === 0) return "S3 cannot be reached. Look whether you are on the network, then try again.";
-  return `The folder could not be listed. ${error.message}`;
-};
 
 function showPages() {
   const last = lastPage();
@@ -214,7 +222,13 @@ function showPages() {
   part("page").value = state.page + 1;
   part("page").max = last + 1;
   part("of").textContent = `of ${count(last + 1)}`;
-  for (const [name, is] of [["first", state.page === 0], ["back", state.page === 0], ["on", state.page >= last], ["last", state.page >= last]]) part(name).disabled = is;
+  for (const [name, is] of [
+    ["first", state.page === 0],
+    ["back", state.page === 0],
+    ["on", state.page >= last],
+    ["last", state.page >= last],
+  ])
+    part(name).disabled = is;
 }
 
 function showSelection() {
@@ -229,7 +243,9 @@ function showSelection() {
   part("tick-all").textContent = `Choose all ${count(view.choosable)}`;
   part("chosen-count").textContent = `${count(selection.names.size)} chosen`;
   if (settings.writable) {
-    const is = [...selection.names].every((name) => settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)));
+    const is = [...selection.names].every((name) =>
+      settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)),
+    );
     part("delete").disabled = !is;
     part("delete-why").hidden = is;
   }
@@ -238,42 +254,18 @@ function showSelection() {
 
 // --- Acting
 
-// In a tab of its own, which closes by itself: an upload on this page goes on, and an error does not replace the page.
-async function download(row) {
-  const key = keyOf(row.name);
-  try {
-    el("a", { href: await sourceOf(bucket, settings.one, key).download(), target: "_blank", rel: "noopener" }).click();
-  } catch (error) {
-    tell(`${visible(fileName(key))} cannot be downloaded just now. ${error.message}`);
-  }
+function download(row) {
+  downloads.file(keyOf(row.name));
 }
 
-function downloadZip(names) {
-  if (!names.length) {
-    tell("Only markers of folders were found, and those come with their folder. Choose the folder, or press Download beside each.");
-    return;
-  }
-  const single = names.filter((name) => !name.endsWith("/"));
-  // An empty name is the folder itself.
-  if (names.length === 1 && names[0] && single.length === 1) {
-    download({ name: names[0] });
-    return;
-  }
-  if (single.length > settings.most_single) {
-    tell(`A zip takes ${count(settings.most_single)} single files, and you chose ${count(single.length)}. Choose whole folders instead.`);
-    return;
-  }
-  part("zip-path").value = settings.root + state.path;
-  part("zip-keys").value = JSON.stringify(names);
-  const token = part("zip").elements.csrfmiddlewaretoken;
-  token.value = csrfToken(token.value);
-  part("zip").submit();
-}
+const downloadZip = (names) => downloads.zip(folderPrefix(), state.path, names);
 
 function askToDelete() {
   const wanted = new Set(selection.files);
   const files = [];
-  store.names.forEach((name, index) => { if (wanted.has(name)) files.push({ name, size: store.sizes[index] }); });
+  store.names.forEach((name, index) => {
+    if (wanted.has(name)) files.push({ name, size: store.sizes[index] });
+  });
   deleting.ask({ prefix: folderPrefix(), files, folders: selection.folders });
 }
 
@@ -282,16 +274,29 @@ function tell(text) {
   part("notice").textContent = text;
 }
 
-const allNames = () => Array.from({ length: view.length }, (_, index) => store.row(view, index)).filter((row) => !row.isMarker).map((row) => row.name);
+const allNames = () =>
+  Array.from({ length: view.length }, (_, index) => store.row(view, index))
+    .filter((row) => !row.isMarker)
+    .map((row) => row.name);
 const on = (name, event, listener) => part(name)?.addEventListener(event, listener);
 const turn = (page) => {
   go({ page: Math.max(0, Math.min(page, lastPage())) });
   part("table").scrollIntoView({ block: "nearest" });
 };
 
-on("tick", "change", (event) => { selection.setAll(choosable(), event.target.checked); showSelection(); });
-on("tick-all", "click", () => { selection.setAll(allNames(), true); showSelection(); });
-on("tick-none", "click", () => { selection.clear(); showSelection(); part("tick").focus(); });
+on("tick", "change", (event) => {
+  selection.setAll(choosable(), event.target.checked);
+  showSelection();
+});
+on("tick-all", "click", () => {
+  selection.setAll(allNames(), true);
+  showSelection();
+});
+on("tick-none", "click", () => {
+  selection.clear();
+  showSelection();
+  part("tick").focus();
+});
 on("zip-chosen", "click", () => downloadZip([...selection.names]));
 on("zip-all", "click", () => (state.query ? downloadZip(allNames()) : downloadZip([""])));
 on("delete", "click", askToDelete);
@@ -310,15 +315,24 @@ on("on", "click", () => turn(state.page + 1));
 on("last", "click", () => turn(lastPage()));
 on("page", "change", (event) => turn((parseInt(event.target.value, 10) || 1) - 1));
 on("below", "change", (event) => go({ isDeep: event.target.checked }, false));
-on("none-below", "click", () => { go({ isDeep: true }, false); part("search").focus(); });
-on("order", "change", (event) => { const [by, way] = event.target.value.split(" "); go({ by, down: way === "down" }, false); });
+on("none-below", "click", () => {
+  go({ isDeep: true }, false);
+  part("search").focus();
+});
+on("order", "change", (event) => {
+  const [by, way] = event.target.value.split(" ");
+  go({ by, down: way === "down" }, false);
+});
 on("search", "input", () => {
   stopTyping();
   typing = setTimeout(search, TYPING_MS);
 });
 // Before whatever is pressed next: tab, the mouse, or Enter.
 on("search", "change", search);
-on("search-form", "submit", (event) => { event.preventDefault(); search(); });
+on("search-form", "submit", (event) => {
+  event.preventDefault();
+  search();
+});
 for (const head of section.querySelectorAll("[data-sort]")) {
   // What is large or new is looked for first; names begin with A.
   head.querySelector("button").addEventListener("click", () => {
@@ -326,12 +340,21 @@ for (const head of section.querySelectorAll("[data-sort]")) {
     go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
   });
 }
-window.addEventListener("popstate", () => { stopTyping(); state = urlState.read(); follow(); });
+window.addEventListener("popstate", () => {
+  stopTyping();
+  state = urlState.read();
+  follow();
+});
 window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
-window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
+window.addEventListener("online", () => {
+  tell("");
+  if (loading.state === "failed") load();
+});
 
 // A job whose results these are has written more.
-document.addEventListener("cohort:job-changed", () => { if (loading.state !== "loading") load(); });
+document.addEventListener("cohort:job-changed", () => {
+  if (loading.state !== "loading") load();
+});
 
 // What was sent from this page shows here by itself, a moment after the last of it.
 let arrived = null;

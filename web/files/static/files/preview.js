@@ -39,7 +39,11 @@ export class Preview {
     if (!this.#dialog.open) this.#dialog.showModal();
     this.#part("name").textContent = labelOf(row);
     this.#part("facts").replaceChildren(`${size(row.size)}, changed `, time(row.time, ago(row.time)));
-    for (const [name, step] of [["previous", -1], ["next", 1]]) this.#part(name).disabled = !this.#find(row, step);
+    for (const [name, step] of [
+      ["previous", -1],
+      ["next", 1],
+    ])
+      this.#part(name).disabled = !this.#find(row, step);
     const content = this.#part("content");
     content.replaceChildren(el("p", { className: "text-body-secondary", role: "status", textContent: "Loading…" }));
     const source = this.#sourceOf(row);
@@ -55,7 +59,12 @@ export class Preview {
 
   #failed(error, row, isGone) {
     const says = isGone ? "The file is not there any more." : `It could not be read. ${error.message}`;
-    const again = el("button", { type: "button", className: "btn btn-sm btn-outline-secondary ms-2", textContent: "Try again", on: { click: () => this.open(row) } });
+    const again = el("button", {
+      type: "button",
+      className: "btn btn-sm btn-outline-secondary ms-2",
+      textContent: "Try again",
+      on: { click: () => this.open(row) },
+    });
     return el("div", { className: "alert alert-danger", role: "alert" }, says, again);
   }
 
@@ -71,5 +80,7 @@ export class Preview {
     if (event.key === "ArrowRight") this.#go(1);
   }
 
-  #part(name) { return this.#dialog.querySelector(`[data-part="${name}"]`); }
+  #part(name) {
+    return this.#dialog.querySelector(`[data-part="${name}"]`);
+  }
 }

@@ -8,7 +8,9 @@ export class Selection {
     this.#last = null;
   }
 
-  has(name) { return this.names.has(name); }
+  has(name) {
+    return this.names.has(name);
+  }
 
   // Tick or untick a row; with the shift key all between it and the last one as well. `shown` are the names on show.
   set(name, is, { isRange = false, shown = [] } = {}) {
@@ -19,9 +21,15 @@ export class Selection {
   }
 
   setAll(names, is) {
-    for (const name of names) if (is) this.names.add(name); else this.names.delete(name);
+    for (const name of names)
+      if (is) this.names.add(name);
+      else this.names.delete(name);
   }
 
-  get files() { return [...this.names].filter((name) => !name.endsWith("/")); }
-  get folders() { return [...this.names].filter((name) => name.endsWith("/")); }
+  get files() {
+    return [...this.names].filter((name) => !name.endsWith("/"));
+  }
+  get folders() {
+    return [...this.names].filter((name) => name.endsWith("/"));
+  }
 }

@@ -24,7 +24,9 @@ const disposition = (name) => {
 };
 
 class FromS3 {
-  constructor(bucket, key) { Object.assign(this, { bucket, key }); }
+  constructor(bucket, key) {
+    Object.assign(this, { bucket, key });
+  }
 
   // The first bytes, `most` of them at most.
   async first(most, signal) {
@@ -33,18 +35,26 @@ class FromS3 {
   }
 
   // An address that a picture or a video can be shown from.
-  medium(type, seconds) { return this.bucket.presign(this.key, { seconds, query: { "response-content-type": type } }); }
+  medium(type, seconds) {
+    return this.bucket.presign(this.key, { seconds, query: { "response-content-type": type } });
+  }
 
   // An address that brings it as a file to save.
-  download() { return this.bucket.presign(this.key, { query: { "response-content-disposition": disposition(fileName(this.key)) } }); }
+  download() {
+    return this.bucket.presign(this.key, { query: { "response-content-disposition": disposition(fileName(this.key)) } });
+  }
 
   // Whether it failed so because the file is not there.
-  isMissing(error) { return this.bucket.isMissing(error, this.key); }
+  isMissing(error) {
+    return this.bucket.isMissing(error, this.key);
+  }
 }
 
 class FromSite {
   // `address` is where the site sends one file.
-  constructor(address, key) { Object.assign(this, { address, key }); }
+  constructor(address, key) {
+    Object.assign(this, { address, key });
+  }
 
   async first(most, signal) {
     let answer;
@@ -59,13 +69,21 @@ class FromSite {
   }
 
   // The site shows nothing of anybody's in a page of its own.
-  async medium() { return null; }
+  async medium() {
+    return null;
+  }
 
-  async download() { return this.#address(); }
+  async download() {
+    return this.#address();
+  }
 
-  async isMissing(error) { return error.status === 404; }
+  async isMissing(error) {
+    return error.status === 404;
+  }
 
-  #address(more = {}) { return `${this.address}?${new URLSearchParams({ key: this.key, ...more })}`; }
+  #address(more = {}) {
+    return `${this.address}?${new URLSearchParams({ key: this.key, ...more })}`;
+  }
 }
 
 export const sourceOf = (bucket, address, key) => (isAddressable(key) ? new FromS3(bucket, key) : new FromSite(address, key));

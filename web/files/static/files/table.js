@@ -48,19 +48,43 @@ export class Table {
     const act = this.#actions;
     const label = labelOf(row);
     // A marker comes and goes with its folder.
-    const box = row.isMarker ? null : el("input", {
-      type: "checkbox", className: "form-check-input", "aria-label": `Choose ${label}`, data: { part: "choose" },
-      on: { change: (event) => act.choose(row.name, event.target.checked, event.shiftKey) },
-    });
-    return el("tr", { role: "row", data: { name: row.name } },
+    const box = row.isMarker
+      ? null
+      : el("input", {
+          type: "checkbox",
+          className: "form-check-input",
+          "aria-label": `Choose ${label}`,
+          data: { part: "choose" },
+          on: { change: (event) => act.choose(row.name, event.target.checked, event.shiftKey) },
+        });
+    return el(
+      "tr",
+      { role: "row", data: { name: row.name } },
       cell("", "files-choose", box),
-      el("th", { role: "rowheader", scope: "row", className: "files-name" }, row.isFolder ? this.#folder(row, label) : this.#file(row, label)),
-      row.isFolder ? cell("Size", "files-size", "folder") : cell("Size", "files-size", el("span", { title: `${row.size} bytes`, textContent: size(row.size) })),
+      el(
+        "th",
+        { role: "rowheader", scope: "row", className: "files-name" },
+        row.isFolder ? this.#folder(row, label) : this.#file(row, label),
+      ),
+      row.isFolder
+        ? cell("Size", "files-size", "folder")
+        : cell("Size", "files-size", el("span", { title: `${row.size} bytes`, textContent: size(row.size) })),
       row.isFolder ? cell("Changed", "files-date") : cell("Changed", "files-date", time(row.time, ago(row.time))),
-      cell("", "files-do", row.isFolder ? null : el("button", {
-        type: "button", className: "btn btn-sm btn-outline-secondary", textContent: "Download", "aria-label": `Download ${label}`,
-        data: { part: "download" }, on: { click: () => act.download(row) },
-      })));
+      cell(
+        "",
+        "files-do",
+        row.isFolder
+          ? null
+          : el("button", {
+              type: "button",
+              className: "btn btn-sm btn-outline-secondary",
+              textContent: "Download",
+              "aria-label": `Download ${label}`,
+              data: { part: "download" },
+              on: { click: () => act.download(row) },
+            }),
+      ),
+    );
   }
 
   #folder(row, label) {
@@ -70,12 +94,25 @@ export class Table {
       event.preventDefault();
       this.#actions.open(row);
     };
-    return el("a", { href: this.#actions.address(row), "aria-label": `${label}, folder`, data: { part: "open" }, on: { click: follow } }, icon("folder"), el("span", { textContent: label }));
+    return el(
+      "a",
+      { href: this.#actions.address(row), "aria-label": `${label}, folder`, data: { part: "open" }, on: { click: follow } },
+      icon("folder"),
+      el("span", { textContent: label }),
+    );
   }
 
   #file(row, label) {
-    return el("button", {
-      type: "button", className: "btn btn-link", data: { part: "open" }, on: { click: () => this.#actions.open(row) },
-    }, icon(kindOf(row.name)), el("span", { textContent: label }));
+    return el(
+      "button",
+      {
+        type: "button",
+        className: "btn btn-link",
+        data: { part: "open" },
+        on: { click: () => this.#actions.open(row) },
+      },
+      icon(kindOf(row.name)),
+      el("span", { textContent: label }),
+    );
   }
 }

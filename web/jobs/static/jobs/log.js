@@ -18,7 +18,9 @@ let isRereading = false;
 const isAtEnd = () => text.scrollTop + text.clientHeight >= text.scrollHeight - 8;
 
 async function read(from) {
-  const answer = await fetch(`${section.dataset.url}?set=${section.dataset.set}&offset=${from}`, { headers: { accept: "application/json" } });
+  const answer = await fetch(`${section.dataset.url}?set=${section.dataset.set}&offset=${from}`, {
+    headers: { accept: "application/json" },
+  });
   const piece = await answer.json();
   if (!answer.ok) throw new Error(piece.error ?? "The site did not give the log.");
   return piece;
@@ -43,7 +45,9 @@ function show(piece) {
   size = piece.size;
   isOpen = piece.is_open;
   const more = isCut ? ` The last ${MAX_LINES} lines are shown; the file is in the folder logs below.` : "";
-  part("said").textContent = piece.is_there ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}` : "The back end has written no log of it yet.";
+  part("said").textContent = piece.is_there
+    ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}`
+    : "The back end has written no log of it yet.";
 }
 
 async function step() {
@@ -85,6 +89,9 @@ async function readAll(from) {
     from = piece.offset;
   }
 }
-part("end").addEventListener("click", () => { text.scrollTop = text.scrollHeight; text.focus(); });
+part("end").addEventListener("click", () => {
+  text.scrollTop = text.scrollHeight;
+  text.focus();
+});
 
 step();

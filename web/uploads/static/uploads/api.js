@@ -19,7 +19,10 @@ export class Refused extends Error {
 
 const SIGNED_OUT = "You are signed out. What was sent is kept. Sign in again, and press “Try again”.";
 
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const sleep = (ms) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 
 export class Api {
   #base;
@@ -30,10 +33,18 @@ export class Api {
     this.#csrf = csrf;
   }
 
-  session() { return this.#post("session", {}); }
-  start(folder, files) { return this.#post("start", { folder, files }); }
-  finish(files) { return this.#post("finish", { files }); }
-  remove(ids) { return this.#post("remove", { ids }); }
+  session() {
+    return this.#post("session", {});
+  }
+  start(folder, files) {
+    return this.#post("start", { folder, files });
+  }
+  finish(files) {
+    return this.#post("finish", { files });
+  }
+  remove(ids) {
+    return this.#post("remove", { ids });
+  }
 
   async #post(what, body) {
     for (let tries = 1; ; tries += 1) {
@@ -65,10 +76,17 @@ export class Api {
       throw new Refused(0, "The site does not answer.");
     }
     if (answer.ok) return answer.json();
-    const { detail, retry_after: retryAfter = 0 } = await answer.json().then((it) => it, () => ({}));
+    const { detail, retry_after: retryAfter = 0 } = await answer.json().then(
+      (it) => it,
+      () => ({}),
+    );
     // Without a session there may be no token either, and the token is looked at first.
     if (answer.status === 401 || (answer.status === 403 && /\bCSRF\b/.test(detail))) throw new Refused(401, SIGNED_OUT);
-    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`, retryAfter);
+    throw new Refused(
+      answer.status,
+      typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`,
+      retryAfter,
+    );
   }
 }
 

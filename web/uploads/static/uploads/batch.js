@@ -38,14 +38,30 @@ export class Batch {
     this.#onReplaced = onReplaced;
   }
 
-  get(id) { return this.#items.get(id); }
-  items() { return this.#items.values(); }
-  isBusy() { return [...this.#items.values()].some(isBusy); }
-  chosen() { return [...this.#items.values()].filter((item) => item.state === "chosen"); }
+  get(id) {
+    return this.#items.get(id);
+  }
+  items() {
+    return this.#items.values();
+  }
+  isBusy() {
+    return [...this.#items.values()].some(isBusy);
+  }
+  chosen() {
+    return [...this.#items.values()].filter((item) => item.state === "chosen");
+  }
 
   // A file that was handed over. Gives its item, or null where one of its name is on its way.
   take(file, path, folder) {
-    const item = this.#note({ id: asFolder(folder) + path, file, path, folder: asFolder(folder), state: "chosen", message: "", canRetry: true });
+    const item = this.#note({
+      id: asFolder(folder) + path,
+      file,
+      path,
+      folder: asFolder(folder),
+      state: "chosen",
+      message: "",
+      canRetry: true,
+    });
     const known = this.#items.get(item.id);
     if (known && isBusy(known)) {
       this.#end(item, "left", BEING_SENT);
@@ -57,7 +73,9 @@ export class Batch {
   }
 
   // A file that was seen in a folder and that the browser cannot read.
-  takeUnreadable(path, message) { this.#note({ path, state: "unreadable", message }); }
+  takeUnreadable(path, message) {
+    this.#note({ path, state: "unreadable", message });
+  }
 
   // Send what was chosen. Gives those items.
   start() {
@@ -72,7 +90,9 @@ export class Batch {
     this.#queue.add([item]);
   }
 
-  retryAll() { for (const item of this.#items.values()) if (item.state === "failed" && item.canRetry) this.again(item); }
+  retryAll() {
+    for (const item of this.#items.values()) if (item.state === "failed" && item.canRetry) this.again(item);
+  }
 
   // Chosen files go to another folder than the one that was set when they were chosen. `moved(item, before)` is told of each.
   moveChosen(folder, moved) {
@@ -137,7 +157,7 @@ export class Batch {
       if (item.state === "failed" || item.state === "asks") continue;
       isGoing ||= isBusy(item);
       size += item.file.size;
-      sent += isBusy(item) ? item.sent ?? 0 : item.file.size;
+      sent += isBusy(item) ? (item.sent ?? 0) : item.file.size;
     }
     if (!isGoing) return isBegun ? 100 : 0;
     return size ? Math.min(99, Math.floor((100 * sent) / size)) : 0;
@@ -156,5 +176,7 @@ export class Batch {
     this.#onReplaced(known);
   }
 
-  #end(item, state, message) { Object.assign(item, { state, message }); }
+  #end(item, state, message) {
+    Object.assign(item, { state, message });
+  }
 }

@@ -30,7 +30,9 @@ export class Checksums {
   }
 
   // The CRC-32 of a blob, as a number.
-  async of(blob) { return (await this.read(blob)).crc; }
+  async of(blob) {
+    return (await this.read(blob)).crc;
+  }
 
   // {crc, md5, bytes} of a blob: the MD5 in hexadecimal and the bytes are those of a small one, else empty and null.
   read(blob) {

@@ -17,9 +17,15 @@ export class Chooser extends Uppy {
     this.setState({ capabilities: { ...this.getState().capabilities, resumableUploads: true, individualCancellation: true } });
   }
 
-  async upload() { this.#acts.start(); }
-  async retryAll() { this.#acts.retryAll(); }
-  async retryUpload(id) { this.#acts.retry(id); }
+  async upload() {
+    this.#acts.start();
+  }
+  async retryAll() {
+    this.#acts.retryAll();
+  }
+  async retryUpload(id) {
+    this.#acts.retry(id);
+  }
 
   // What Uppy's bar goes by. A file that needs the person is neither under way nor done.
   getObjectOfFilesPerState() {
@@ -36,14 +42,18 @@ export class Chooser extends Uppy {
   // Draw these items as they are now, all with one change of Uppy's state: it copies its whole list for each.
   draw(items, { percent, error }) {
     const { files } = this.getState();
-    const drawn = items.filter((item) => files[item.id]).map((item) => [item.id, { ...files[item.id], ...this.#look(item, files[item.id]) }]);
+    const drawn = items
+      .filter((item) => files[item.id])
+      .map((item) => [item.id, { ...files[item.id], ...this.#look(item, files[item.id]) }]);
     this.setState({ files: { ...files, ...Object.fromEntries(drawn) }, totalProgress: percent, error });
   }
 
   // The same file under another id, where it was in the list.
   rename(before, item) {
     const files = Object.entries(this.getState().files).filter(([id]) => id !== item.id);
-    const renamed = files.map(([id, file]) => (id === before ? [item.id, { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } }] : [id, file]));
+    const renamed = files.map(([id, file]) =>
+      id === before ? [item.id, { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } }] : [id, file],
+    );
     this.setState({ files: Object.fromEntries(renamed) });
   }
 
@@ -52,10 +62,18 @@ export class Chooser extends Uppy {
     if (item.state === "chosen") return {};
     const bytesTotal = item.file.size;
     const isOver = !isBusy(item);
-    const bytesUploaded = SENT.has(item.state) ? bytesTotal : isOver ? 0 : item.sent ?? 0;
+    const bytesUploaded = SENT.has(item.state) ? bytesTotal : isOver ? 0 : (item.sent ?? 0);
     const percentage = isOver || !bytesTotal ? 100 * isOver : Math.floor((100 * bytesUploaded) / bytesTotal);
     return {
-      progress: { ...progress, uploadStarted: progress.uploadStarted ?? Date.now(), uploadComplete: isOver, complete: isOver, percentage, bytesUploaded, bytesTotal },
+      progress: {
+        ...progress,
+        uploadStarted: progress.uploadStarted ?? Date.now(),
+        uploadComplete: isOver,
+        complete: isOver,
+        percentage,
+        bytesUploaded,
+        bytesTotal,
+      },
       error: isOver && !SENT.has(item.state) ? item.message : null,
       isPaused: item.state === "paused",
     };

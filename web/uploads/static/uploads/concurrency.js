@@ -17,7 +17,9 @@ export class Concurrency {
   #rate = 0;
   #step = 1;
 
-  get limit() { return this.#limit; }
+  get limit() {
+    return this.#limit;
+  }
 
   // Resolves when there is room, with the function that gives the room back.
   async take(signal) {
@@ -37,12 +39,16 @@ export class Concurrency {
     return new Promise((resolve, reject) => {
       const turn = { resolve, signal };
       this.#waiting.push(turn);
-      signal?.addEventListener("abort", () => {
-        const at = this.#waiting.indexOf(turn);
-        if (at < 0) return;
-        this.#waiting.splice(at, 1);
-        reject(new DOMException("Stopped.", "AbortError"));
-      }, { once: true });
+      signal?.addEventListener(
+        "abort",
+        () => {
+          const at = this.#waiting.indexOf(turn);
+          if (at < 0) return;
+          this.#waiting.splice(at, 1);
+          reject(new DOMException("Stopped.", "AbortError"));
+        },
+        { once: true },
+      );
     });
   }
 

@@ -1,8 +1,14 @@
 // What was dropped on the page, folders and all. Uppy's own reader gives a whole folder up at the first file in it that cannot be read.
 
 const nameOf = (entry) => entry.name || "(a name that the browser cannot read)";
-const file = (entry) => new Promise((resolve, reject) => { entry.file(resolve, reject); });
-const someOf = (reader) => new Promise((resolve, reject) => { reader.readEntries(resolve, reject); });
+const file = (entry) =>
+  new Promise((resolve, reject) => {
+    entry.file(resolve, reject);
+  });
+const someOf = (reader) =>
+  new Promise((resolve, reject) => {
+    reader.readEntries(resolve, reject);
+  });
 
 const walk = async (entry, parent, found) => {
   const path = parent + nameOf(entry);
@@ -25,7 +31,9 @@ const walkAll = async (reader, parent, found) => {
 export const readDropped = async (transfer) => {
   const found = { files: [], unreadable: [] };
   // Browsers tell what was dropped only while the event is being handled.
-  const dropped = [...transfer.items].filter(({ kind }) => kind === "file").map((item) => ({ entry: item.webkitGetAsEntry?.(), whole: item.getAsFile() }));
+  const dropped = [...transfer.items]
+    .filter(({ kind }) => kind === "file")
+    .map((item) => ({ entry: item.webkitGetAsEntry?.(), whole: item.getAsFile() }));
   for (const { entry, whole } of dropped) {
     if (entry) await walk(entry, "", found);
     // What is no entry came from another program, or is a link that leads nowhere: that is a file without bytes.

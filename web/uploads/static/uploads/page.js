@@ -32,19 +32,24 @@ const queue = new Queue({ api, sender, bucket, checksums, tell });
 const batch = new Batch({ queue, onReplaced: (item) => notices.forget(item) });
 const summary = new Summary(document.getElementById("upload-summary"));
 
-const uppy = new Chooser({
-  id: "upload",
-  // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
-  onBeforeFileAdded: (file) => {
-    const item = batch.take(file.data, pathIn(file), folderField.value);
-    soon();
-    return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
+const uppy = new Chooser(
+  {
+    id: "upload",
+    // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
+    onBeforeFileAdded: (file) => {
+      const item = batch.take(file.data, pathIn(file), folderField.value);
+      soon();
+      return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
+    },
   },
-}, {
-  start,
-  retryAll: () => batch.retryAll(),
-  retry: (id) => { if (batch.get(id)) batch.again(batch.get(id)); },
-});
+  {
+    start,
+    retryAll: () => batch.retryAll(),
+    retry: (id) => {
+      if (batch.get(id)) batch.again(batch.get(id));
+    },
+  },
+);
 uppy.use(Surface, {
   target: "#upload-drop",
   inline: true,
@@ -59,7 +64,10 @@ uppy.use(Surface, {
   singleFileFullScreen: false,
   note: "Files and whole folders, up to 5 TB each. Names are kept. What is there already is not sent again.",
   locale: { strings: { error: "Some files need you: see below", uploadFailed: "Some files were not sent: see below" } },
-  onUnreadable: ({ path, reason }) => { batch.takeUnreadable(path, reason); soon(); },
+  onUnreadable: ({ path, reason }) => {
+    batch.takeUnreadable(path, reason);
+    soon();
+  },
   doneButtonHandler: () => {
     uppy.clear();
     batch.close();
@@ -89,7 +97,12 @@ const notices = new UploadNotices(document.getElementById("upload-notes"), {
 function start() {
   const fresh = batch.start();
   // Uppy's estimate of the time that is left begins anew.
-  if (fresh.length) uppy.emit("upload", "ours", fresh.map((item) => uppy.getFile(item.id)));
+  if (fresh.length)
+    uppy.emit(
+      "upload",
+      "ours",
+      fresh.map((item) => uppy.getFile(item.id)),
+    );
   stayAwake();
 }
 
@@ -109,10 +122,13 @@ function tell(item) {
 }
 
 function soon() {
-  drawing ??= setTimeout(() => {
-    drawing = null;
-    draw();
-  }, batch.isBusy() ? DRAW_EVERY_MS : 0);
+  drawing ??= setTimeout(
+    () => {
+      drawing = null;
+      draw();
+    },
+    batch.isBusy() ? DRAW_EVERY_MS : 0,
+  );
 }
 
 function draw() {
@@ -165,7 +181,10 @@ uppy.on("file-removed", (file) => {
   const item = batch.get(file.id);
   if (!item) return;
   notices.forget(item);
-  batch.remove(file.id).then(listUnfinished, (error) => notices.say(error.message)).finally(soon);
+  batch
+    .remove(file.id)
+    .then(listUnfinished, (error) => notices.say(error.message))
+    .finally(soon);
 });
 
 window.addEventListener("beforeunload", (event) => {
@@ -189,7 +208,8 @@ function showElsewhere() {
   if (!others.length) return;
   const folders = new Set(others.map((item) => item.folder));
   const where = folders.size === 1 ? [...folders][0] : `${folders.size} other folders`;
-  elsewhere.querySelector("span").textContent = `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${visible(where)}.`;
+  elsewhere.querySelector("span").textContent =
+    `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${visible(where)}.`;
   elsewhere.querySelector("button").textContent = `Send to ${visible(folder)} instead`;
 }
 folderField.addEventListener("input", showElsewhere);
@@ -227,6 +247,7 @@ unfinished.addEventListener("htmx:responseError", (event) => event.stopPropagati
 unfinished.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (!new URL(detail.xhr.responseURL).pathname.endsWith("/unfinished/")) detail.shouldSwap = false;
 });
-const isMine = (id) => [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
+const isMine = (id) =>
+  [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
 followUnfinished(unfinished, { bucket, api, isMine, goOn });
 section.dataset.ready = "true";

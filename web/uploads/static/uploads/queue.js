@@ -60,7 +60,9 @@ export class Queue {
     for (const item of sent) this.#tellAgain(item);
   }
 
-  pauseAll() { this.#isPaused = true; }
+  pauseAll() {
+    this.#isPaused = true;
+  }
 
   resumeAll() {
     this.#isPaused = false;
@@ -148,7 +150,11 @@ export class Queue {
     const items = this.#take();
     try {
       const files = items.map((item) => ({
-        path: item.path, size: item.file.size, modified: item.file.lastModified, kind: item.file.type, replaces: item.replaces ?? "",
+        path: item.path,
+        size: item.file.size,
+        modified: item.file.lastModified,
+        kind: item.file.type,
+        replaces: item.replaces ?? "",
       }));
       const answers = await this.#api.start(items[0].folder, files);
       answers.forEach((answer, index) => this.#begun(items[index], answer));
@@ -185,8 +191,13 @@ export class Queue {
     if (large) this.#large += 1;
     const options = {
       signal: item.stop.signal,
-      watch: (message) => { if (item.state === "sending" || item.state === "finishing") this.#set(item, item.state, message); },
-      onProgress: (bytes) => { item.sent = bytes; this.#tell(item); },
+      watch: (message) => {
+        if (item.state === "sending" || item.state === "finishing") this.#set(item, item.state, message);
+      },
+      onProgress: (bytes) => {
+        item.sent = bytes;
+        this.#tell(item);
+      },
     };
     this.#set(item, "sending", item.started.is_resumed ? "Going on where it stopped" : "");
     try {
@@ -245,7 +256,7 @@ export class Queue {
   async #compare(item, given) {
     try {
       this.#set(item, item.state, "Comparing with what is there");
-      const found = given ?? await this.#found(item);
+      const found = given ?? (await this.#found(item));
       if (!found) throw new Error("What was there a moment ago is gone. Try again.");
       item.existing = found;
       const isSameSize = found.size === item.file.size;

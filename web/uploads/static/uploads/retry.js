@@ -11,18 +11,22 @@ const SLOW = new Set([429, 500, 502, 503, 504]);
 export const isConflict = (error) => error.code === "ConditionalRequestConflict";
 
 // Resolves after a while, or as soon as the connection is back.
-const wait = (ms, signal) => new Promise((resolve, reject) => {
-  const done = () => {
-    clearTimeout(timer);
-    window.removeEventListener("online", done);
-    signal?.removeEventListener("abort", stop);
-    resolve();
-  };
-  const stop = () => { done(); reject(new DOMException("Stopped.", "AbortError")); };
-  const timer = setTimeout(done, ms);
-  window.addEventListener("online", done);
-  signal?.addEventListener("abort", stop);
-});
+const wait = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    const done = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    };
+    const stop = () => {
+      done();
+      reject(new DOMException("Stopped.", "AbortError"));
+    };
+    const timer = setTimeout(done, ms);
+    window.addEventListener("online", done);
+    signal?.addEventListener("abort", stop);
+  });
 
 // Do `work` until it succeeds. `watch` is told what is waited for; `renew` is called before a try after expired credentials.
 // A lost connection is waited for without end; what S3 answers is tried MAX_TRIES times; a refusal is thrown at once. A conflict is
@@ -51,7 +55,10 @@ export const persist = async (work, care) => {
       if (tries >= MAX_TRIES) throw error;
       if (!isConflict(error)) onSlow();
       const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** waits) * (0.5 + Math.random() / 2);
-      const trouble = error.code === "BeingMadeReady" ? `${error.message} Waiting for it.` : `S3 is busy or has trouble (${error.code}). Trying again.`;
+      const trouble =
+        error.code === "BeingMadeReady"
+          ? `${error.message} Waiting for it.`
+          : `S3 is busy or has trouble (${error.code}). Trying again.`;
       watch(error.isConnection ? "No connection. Waiting for it." : trouble);
       await wait(ms, signal);
     }

@@ -6,7 +6,8 @@ import { isConflict, persist } from "./retry.js";
 // what it was when the upload began.
 export class Forgotten extends Error {}
 const DROPPED = "S3 does not hold what was sent of it any more. The file is not complete; try it again.";
-const MEANWHILE = "Somebody changed a file of this name while yours was sent. Nothing was replaced, and yours is not complete; try it again.";
+const MEANWHILE =
+  "Somebody changed a file of this name while yours was sent. Nothing was replaced, and yours is not complete; try it again.";
 // There is an object of that name already; nothing was replaced.
 export class Exists extends Error {}
 
@@ -66,7 +67,8 @@ export class Sender {
       ...condition(item),
     };
     try {
-      const work = () => this.#bucket.complete(item.started.key, item.started.upload_id, sent.parts, { headers, signal: options.signal });
+      const work = () =>
+        this.#bucket.complete(item.started.key, item.started.upload_id, sent.parts, { headers, signal: options.signal });
       const { etag } = await persist(work, this.#care(item, options));
       return { checksum, etag };
     } catch (error) {
@@ -98,7 +100,9 @@ export class Sender {
     try {
       const { crc, md5, bytes } = await this.#checksums.read(file);
       const headers = {
-        "content-type": file.type || "application/octet-stream", "x-amz-checksum-crc32": toBase64(crc), ...condition(item),
+        "content-type": file.type || "application/octet-stream",
+        "x-amz-checksum-crc32": toBase64(crc),
+        ...condition(item),
       };
       const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal });
       const header = await persist(put, { ...this.#care(item, options), conflicts: true });
@@ -133,10 +137,17 @@ export class Sender {
         }
         const give = await this.#concurrency.take(here.signal);
         const part = { number, blob, crc32: toBase64(crc), item };
-        sending.push(this.#part(part, inner, progress).then(
-          (etag) => parts.push({ number, etag, crc32: part.crc32 }),
-          (error) => { failed.push(error); here.abort(); },
-        ).finally(give));
+        sending.push(
+          this.#part(part, inner, progress)
+            .then(
+              (etag) => parts.push({ number, etag, crc32: part.crc32 }),
+              (error) => {
+                failed.push(error);
+                here.abort();
+              },
+            )
+            .finally(give),
+        );
       }
       await Promise.all(sending);
     } catch (error) {
@@ -150,7 +161,7 @@ export class Sender {
   }
 
   // The parts of a file in their order, each with its checksum. Those of the next ones are worked out meanwhile.
-  async * #pieces(file, size) {
+  async *#pieces(file, size) {
     const ahead = [];
     let at = 0;
     const begin = () => {
@@ -176,12 +187,13 @@ export class Sender {
 
   async #part({ number, blob, crc32, item }, options, progress) {
     const query = { partNumber: String(number), uploadId: item.started.upload_id };
-    const put = () => this.#bucket.put(item.started.key, blob, {
-      query,
-      headers: { "x-amz-checksum-crc32": crc32 },
-      signal: options.signal,
-      onProgress: (bytes) => progress.flying(number, bytes),
-    });
+    const put = () =>
+      this.#bucket.put(item.started.key, blob, {
+        query,
+        headers: { "x-amz-checksum-crc32": crc32 },
+        signal: options.signal,
+        onProgress: (bytes) => progress.flying(number, bytes),
+      });
     const header = await persist(put, this.#care(item, options));
     progress.done(number, blob.size);
     this.#concurrency.arrived(blob.size);
@@ -195,7 +207,9 @@ class Progress {
   #finished = 0;
   #flying = new Map();
 
-  constructor(report) { this.#report = report; }
+  constructor(report) {
+    this.#report = report;
+  }
 
   flying(number, bytes) {
     this.#flying.set(number, bytes);

@@ -5,7 +5,9 @@ import { size } from "../files/format.js";
 const OF_TOTAL = /^[\d.]+ [KMGTPEZY]?B of (?:unknown|[\d.]+ [KMGTPEZY]?B)$/;
 
 // Within the text node that is there, which stays Uppy's own.
-const write = (node, text) => { if (node && node.data !== text) node.data = text; };
+const write = (node, text) => {
+  if (node && node.data !== text) node.data = text;
+};
 
 const ofTotal = (uppy) => {
   const started = uppy.getFiles().filter(({ progress }) => progress.uploadStarted);

@@ -25,8 +25,15 @@ const element = (tag, text, className = "") => {
 export const lines = (account) => [
   ["sent", account.sent, SENT(account.sent), []],
   ["skipped", account.skipped, SKIPPED(account.skipped), []],
-  ["refused", account.refused.length, account.refused.length ? REFUSED(account.refused.length) : "0 files refused or left out.", account.refused],
-  ...(account.unreadable.length ? [["unreadable", account.unreadable.length, UNREADABLE(account.unreadable.length), account.unreadable]] : []),
+  [
+    "refused",
+    account.refused.length,
+    account.refused.length ? REFUSED(account.refused.length) : "0 files refused or left out.",
+    account.refused,
+  ],
+  ...(account.unreadable.length
+    ? [["unreadable", account.unreadable.length, UNREADABLE(account.unreadable.length), account.unreadable]]
+    : []),
   ...OPEN.filter(([what]) => account[what]).map(([what, say]) => [what, account[what], say(account[what]), []]),
 ];
 
@@ -34,26 +41,33 @@ export class Summary {
   #root;
   #shown = "";
 
-  constructor(root) { this.#root = root; }
+  constructor(root) {
+    this.#root = root;
+  }
 
   show(account) {
     const all = lines(account);
     // Before anything was begun there is nothing to account for.
     this.#root.hidden = account.added === account.chosen;
-    const state = JSON.stringify([account.added, all.map(([what, number, , items]) => [what, number, items.slice(0, MAX_NAMED).map(({ path, message }) => [path, message])])]);
+    const state = JSON.stringify([
+      account.added,
+      all.map(([what, number, , items]) => [what, number, items.slice(0, MAX_NAMED).map(({ path, message }) => [path, message])]),
+    ]);
     if (state === this.#shown) return;
     this.#shown = state;
     this.#root.querySelector("[data-added]").textContent = `Of ${count(account.added, "file")} that you added:`;
     const list = this.#root.querySelector("[data-lines]");
     // A screen reader is told at the end, and not of every file.
     list.setAttribute("aria-live", account.going ? "off" : "polite");
-    list.replaceChildren(...all.map(([what, number, text, items]) => {
-      const line = element("li", text);
-      line.dataset.account = what;
-      line.dataset.number = number;
-      if (items.length) line.append(this.#named(items));
-      return line;
-    }));
+    list.replaceChildren(
+      ...all.map(([what, number, text, items]) => {
+        const line = element("li", text);
+        line.dataset.account = what;
+        line.dataset.number = number;
+        if (items.length) line.append(this.#named(items));
+        return line;
+      }),
+    );
   }
 
   #named(items) {

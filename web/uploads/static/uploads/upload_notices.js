@@ -31,7 +31,9 @@ export class UploadNotices {
   }
 
   // One sentence about the whole.
-  say(text) { this.#line.textContent = text; }
+  say(text) {
+    this.#line.textContent = text;
+  }
 
   // What is waited for, if anything is.
   line(items) {
@@ -54,9 +56,17 @@ export class UploadNotices {
     if (isAsking || item.state === "failed") {
       const row = element("li", "list-group-item d-flex flex-wrap align-items-center gap-2", "");
       const words = element("div", "flex-grow-1 text-break", "");
-      words.append(element("strong", "", visible(item.path)), element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`));
+      words.append(
+        element("strong", "", visible(item.path)),
+        element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`),
+      );
       row.append(words);
-      const buttons = isAsking ? [["replace", "Replace it"], ["keep", "Keep what is there"]] : [...(item.canRetry ? [["retry", "Try again"]] : []), ["leave", "Leave it out"]];
+      const buttons = isAsking
+        ? [
+            ["replace", "Replace it"],
+            ["keep", "Keep what is there"],
+          ]
+        : [...(item.canRetry ? [["retry", "Try again"]] : []), ["leave", "Leave it out"]];
       for (const [action, label] of buttons) {
         const button = element("button", "btn btn-sm btn-outline-secondary", label);
         button.type = "button";
@@ -70,9 +80,13 @@ export class UploadNotices {
     this.#count();
   }
 
-  #retried() { return this.#items("failed").filter((item) => item.canRetry); }
+  #retried() {
+    return this.#items("failed").filter((item) => item.canRetry);
+  }
 
-  #items(state) { return [...this.#rows.keys()].filter((item) => item.state === state); }
+  #items(state) {
+    return [...this.#rows.keys()].filter((item) => item.state === state);
+  }
 
   #count() {
     const asks = this.#items("asks").length;

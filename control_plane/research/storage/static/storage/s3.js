@@ -15,8 +15,12 @@ export class S3Error extends Error {
     this.code = code;
   }
 
-  get isExpired() { return EXPIRED.has(this.code); }
-  get isConnection() { return this.status === 0; }
+  get isExpired() {
+    return EXPIRED.has(this.code);
+  }
+  get isConnection() {
+    return this.status === 0;
+  }
 }
 
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
@@ -27,7 +31,8 @@ const text = (parent, tag) => parent.getElementsByTagName(tag)[0]?.textContent ?
 const parse = (body) => new DOMParser().parseFromString(body, "application/xml");
 
 // A refusal so soon after a deployment may only be IAM's delay: whoever tries again after trouble of S3's does so after it too.
-const isLate = (status, code, settles) => status === 403 && (code === "AccessDenied" || code === "InvalidAccessKeyId") && Date.now() < settles;
+const isLate = (status, code, settles) =>
+  status === 403 && (code === "AccessDenied" || code === "InvalidAccessKeyId") && Date.now() < settles;
 
 const errorFrom = (status, body, settles = 0) => {
   const document = body ? parse(body) : null;
@@ -42,17 +47,25 @@ export class Bucket {
   #session = null;
   #opening = null;
 
-  constructor(open) { this.#open = open; }
+  constructor(open) {
+    this.#open = open;
+  }
 
   // Open a session before the first request needs it. What goes wrong is said by that request.
-  prepare() { this.#ready().catch(() => {}); }
+  prepare() {
+    this.#ready().catch(() => {});
+  }
 
   // Throw the session away, so that the next request opens another.
-  forget() { this.#session = null; }
+  forget() {
+    this.#session = null;
+  }
 
   async #ready() {
     if (this.#session && this.#session.ends - Date.now() > RENEW_BEFORE_MS) return this.#session;
-    this.#opening ??= this.#renew().finally(() => { this.#opening = null; });
+    this.#opening ??= this.#renew().finally(() => {
+      this.#opening = null;
+    });
     return this.#opening;
   }
 
@@ -147,7 +160,10 @@ export class Bucket {
     const plain = (value) => decodeURIComponent(value.replace(/\+/g, " "));
     return {
       objects: [...answer.getElementsByTagName("Contents")].map((one) => ({
-        key: plain(text(one, "Key")), size: Number(text(one, "Size")), modified: text(one, "LastModified"), etag: text(one, "ETag"),
+        key: plain(text(one, "Key")),
+        size: Number(text(one, "Size")),
+        modified: text(one, "LastModified"),
+        etag: text(one, "ETag"),
       })),
       folders: [...answer.getElementsByTagName("CommonPrefixes")].map((one) => plain(text(one, "Prefix"))),
       next: text(answer, "IsTruncated") === "true" ? text(answer, "NextContinuationToken") : "",
@@ -186,7 +202,10 @@ export class Bucket {
 
   // An address that lets whoever has it read one object for a while. Query: response-content-disposition and the like.
   async presign(key, { seconds = 900, query = {} } = {}) {
-    const { url } = await this.signed("GET", key, { query: { ...query, "X-Amz-Expires": String(seconds) }, sign: { signQuery: true } });
+    const { url } = await this.signed("GET", key, {
+      query: { ...query, "X-Amz-Expires": String(seconds) },
+      sign: { signQuery: true },
+    });
     return url;
   }
 
@@ -198,7 +217,11 @@ export class Bucket {
       const query = { uploadId, "part-number-marker": marker };
       const answer = parse(await (await this.request("GET", key, { query, signal })).text());
       for (const part of answer.getElementsByTagName("Part")) {
-        found.set(Number(text(part, "PartNumber")), { etag: text(part, "ETag"), size: Number(text(part, "Size")), crc32: text(part, "ChecksumCRC32") });
+        found.set(Number(text(part, "PartNumber")), {
+          etag: text(part, "ETag"),
+          size: Number(text(part, "Size")),
+          crc32: text(part, "ChecksumCRC32"),
+        });
       }
       marker = text(answer, "IsTruncated") === "true" ? text(answer, "NextPartNumberMarker") : "";
     }
@@ -207,10 +230,17 @@ export class Bucket {
 
   // Put the parts together. S3 may take minutes, and may say 200 and still have failed.
   async complete(key, uploadId, parts, { headers, signal } = {}) {
-    const listed = parts.map(({ number, etag, crc32 }) =>
-      `<Part><PartNumber>${number}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag><ChecksumCRC32>${crc32}</ChecksumCRC32></Part>`);
+    const listed = parts.map(
+      ({ number, etag, crc32 }) =>
+        `<Part><PartNumber>${number}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag><ChecksumCRC32>${crc32}</ChecksumCRC32></Part>`,
+    );
     const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${listed.join("")}</CompleteMultipartUpload>`;
-    const answer = await this.request("POST", key, { query: { uploadId }, headers: { "content-type": "application/xml", ...headers }, body, signal });
+    const answer = await this.request("POST", key, {
+      query: { uploadId },
+      headers: { "content-type": "application/xml", ...headers },
+      body,
+      signal,
+    });
     const document = await answer.text();
     if (parse(document).documentElement.tagName === "Error") throw errorFrom(500, document);
     return { etag: text(parse(document), "ETag"), version: answer.headers.get("x-amz-version-id") };
