@@ -13,14 +13,17 @@ export const isConflict = (error) => error.code === "ConditionalRequestConflict"
 // Resolves after a while, or as soon as the connection is back.
 const wait = (ms, signal) =>
   new Promise((resolve, reject) => {
-    const done = () => {
+    const end = () => {
       clearTimeout(timer);
       window.removeEventListener("online", done);
       signal?.removeEventListener("abort", stop);
+    };
+    const done = () => {
+      end();
       resolve();
     };
     const stop = () => {
-      done();
+      end();
       reject(new DOMException("Stopped.", "AbortError"));
     };
     const timer = setTimeout(done, ms);
