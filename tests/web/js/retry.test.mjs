@@ -128,6 +128,6 @@ test("as soon as the connection is back it goes on", async () => {
   isHeld = true;
   const persisted = persist(workOf(error(0), "sent"), {});
   await new Promise(setImmediate);
-  window.dispatchEvent(new Event("online"));
+  globalThis.window.dispatchEvent(new Event("online"));
   assert.equal(await persisted, "sent");
 });

@@ -85,11 +85,28 @@ export class Deleting {
   }
 
   async #run({ prefix, files, folders, keys }) {
+    this.#isRunning = true;
+    this.#part("cancel").disabled = this.#part("go").disabled = true;
+    const { markers, problems } = await this.#deleteAll(keys);
+    this.#isRunning = false;
+    this.#part("cancel").disabled = false;
+    const deleted = new Set(markers.map(({ key }) => key));
+    this.#changed({
+      gone: new Set([
+        ...files.map(({ name }) => name).filter((name) => deleted.has(prefix + name)),
+        ...(problems.length ? [] : folders),
+      ]),
+    });
+    if (markers.length) this.#offer(markers);
+    if (problems.length) this.#tell(problems, markers.length, prefix);
+    else this.#dialog.close();
+  }
+
+  // What was deleted, and what was not.
+  async #deleteAll(keys) {
     const progress = this.#part("progress");
     const [markers, problems] = [[], []];
     let settled = 0;
-    this.#isRunning = true;
-    this.#part("cancel").disabled = this.#part("go").disabled = true;
     progress.hidden = false;
     progress.max = Math.max(1, keys.length);
     progress.value = 0;
@@ -109,18 +126,7 @@ export class Deleting {
         error.status === 0 || error.status >= 500 ? "It is not known whether these were deleted." : "These were not deleted.";
       problems.push({ key: plural(keys.length - settled, "further file"), error: `${error.message} ${maybe}` });
     }
-    this.#isRunning = false;
-    this.#part("cancel").disabled = false;
-    const deleted = new Set(markers.map(({ key }) => key));
-    this.#changed({
-      gone: new Set([
-        ...files.map(({ name }) => name).filter((name) => deleted.has(prefix + name)),
-        ...(problems.length ? [] : folders),
-      ]),
-    });
-    if (markers.length) this.#offer(markers);
-    if (problems.length) this.#tell(problems, markers.length, prefix);
-    else this.#dialog.close();
+    return { markers, problems };
   }
 
   #tell(problems, done, prefix) {

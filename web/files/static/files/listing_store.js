@@ -64,26 +64,34 @@ export class ListingStore {
   view({ query, by, down }) {
     const wanted = query.toLowerCase();
     const fits = (name) => !wanted || name.toLowerCase().includes(wanted);
-    let files = new Uint32Array(this.names.length);
+    const files = this.#matching(fits);
+    const folders = this.folders.filter(fits);
+    if (by !== "name") this.#sort(files, by, down);
+    else if (down) {
+      files.reverse();
+      folders.reverse();
+    }
+    const length = folders.length + files.length;
+    const markers = files.reduce((number, index) => number + (isMarker(this.names[index]) ? 1 : 0), 0);
+    return { folders, files, length, choosable: length - markers };
+  }
+
+  // The numbers of the files whose names fit.
+  #matching(fits) {
+    const files = new Uint32Array(this.names.length);
     let found = 0;
-    let markers = 0;
     for (let index = 0; index < this.names.length; index += 1) {
       if (fits(this.names[index])) {
         files[found] = index;
-        if (isMarker(this.names[index])) markers += 1;
         found += 1;
       }
     }
-    files = files.subarray(0, found);
-    if (by !== "name") {
-      const of = by === "size" ? this.sizes : this.times;
-      files.sort(down ? (one, other) => of[other] - of[one] : (one, other) => of[one] - of[other]);
-    } else if (down) {
-      files.reverse();
-    }
-    const folders = this.folders.filter(fits);
-    if (by === "name" && down) folders.reverse();
-    return { folders, files, length: folders.length + found, choosable: folders.length + found - markers };
+    return files.subarray(0, found);
+  }
+
+  #sort(files, by, down) {
+    const of = by === "size" ? this.sizes : this.times;
+    files.sort(down ? (one, other) => of[other] - of[one] : (one, other) => of[one] - of[other]);
   }
 
   // Row number `index` of a view.

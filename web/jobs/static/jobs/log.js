@@ -50,15 +50,18 @@ function show(piece) {
     : "The back end has written no log of it yet.";
 }
 
+async function readOn() {
+  if (isRereading || (document.hidden && offset >= 0)) return;
+  const piece = await read(offset);
+  // Somebody may have gone back to the beginning meanwhile.
+  if (!isRereading) show(piece);
+}
+
 async function step() {
   const before = offset;
   let failed = false;
   try {
-    if (!isRereading && (!document.hidden || offset < 0)) {
-      const piece = await read(offset);
-      // Somebody may have gone back to the beginning meanwhile.
-      if (!isRereading) show(piece);
-    }
+    await readOn();
   } catch (error) {
     failed = true;
     part("said").textContent = `${error.message} It is tried again.`;

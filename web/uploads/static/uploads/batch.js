@@ -147,19 +147,11 @@ export class Batch {
 
   // Whole percents of what is sent or under way; below 100 as long as anything is.
   percent() {
-    let size = 0;
-    let sent = 0;
-    let isGoing = false;
-    let isBegun = false;
-    for (const item of this.#items.values()) {
-      if (item.state === "chosen") continue;
-      isBegun = true;
-      if (item.state === "failed" || item.state === "asks") continue;
-      isGoing ||= isBusy(item);
-      size += item.file.size;
-      sent += isBusy(item) ? (item.sent ?? 0) : item.file.size;
-    }
-    if (!isGoing) return isBegun ? 100 : 0;
+    const begun = [...this.#items.values()].filter((item) => item.state !== "chosen");
+    const counted = begun.filter((item) => item.state !== "failed" && item.state !== "asks");
+    if (!counted.some(isBusy)) return begun.length ? 100 : 0;
+    const size = counted.reduce((sum, item) => sum + item.file.size, 0);
+    const sent = counted.reduce((sum, item) => sum + (isBusy(item) ? (item.sent ?? 0) : item.file.size), 0);
     return size ? Math.min(99, Math.floor((100 * sent) / size)) : 0;
   }
 

@@ -6,6 +6,12 @@ import { readDropped } from "./entries.js";
 
 const SENT = new Set(["complete", "same", "kept"]);
 
+const bytesOf = (item) => {
+  if (SENT.has(item.state)) return item.file.size;
+  return isBusy(item) ? (item.sent ?? 0) : 0;
+};
+const percentOf = (bytes, total) => (total ? Math.floor((100 * bytes) / total) : 0);
+
 // Uppy's button for sending, and those for trying again, do what `acts` says: {start(), retry(id), retryAll()}.
 export class Chooser extends Uppy {
   #acts;
@@ -62,8 +68,8 @@ export class Chooser extends Uppy {
     if (item.state === "chosen") return {};
     const bytesTotal = item.file.size;
     const isOver = !isBusy(item);
-    const bytesUploaded = SENT.has(item.state) ? bytesTotal : isOver ? 0 : (item.sent ?? 0);
-    const percentage = isOver || !bytesTotal ? 100 * isOver : Math.floor((100 * bytesUploaded) / bytesTotal);
+    const bytesUploaded = bytesOf(item);
+    const percentage = isOver ? 100 : percentOf(bytesUploaded, bytesTotal);
     return {
       progress: {
         ...progress,

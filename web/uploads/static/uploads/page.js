@@ -142,11 +142,15 @@ function draw() {
   summary.show(account);
   notices.line(batch.items());
   showElsewhere();
+  showSpeed(isBusy);
+  if (!isBusy && items.length) listUnfinished();
+}
+
+function showSpeed(isBusy) {
   let bytes = 0;
   for (const item of batch.items()) bytes += item.sent ?? 0;
   const rate = isBusy ? speed.take(bytes, performance.now()) : speed.stop();
   speedField.textContent = rate ? inWords(rate) : "";
-  if (!isBusy && items.length) listUnfinished();
 }
 
 // Others on the page (the file browser) hear of what arrived, a second's worth at a time.

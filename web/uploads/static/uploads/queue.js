@@ -259,21 +259,27 @@ export class Queue {
       const found = given ?? (await this.#found(item));
       if (!found) throw new Error("What was there a moment ago is gone. Try again.");
       item.existing = found;
-      const isSameSize = found.size === item.file.size;
-      const isSame = isSameSize && found.checksum && toBase64(await this.#checksums.of(item.file)) === found.checksum;
+      const isSame = await this.#isSame(item, found);
       if (STOPPED.has(item.state)) return;
-      if (!isSame) {
-        const why = isSameSize && !found.checksum ? "of the same size, without a checksum to compare" : "with other content";
-        this.#set(item, "asks", `There is a file of this name already, ${why}.`);
-      } else if (item.started.id) {
-        await this.#finish(item, { checksum: found.checksum, etag: found.etag });
-        if (item.state === "complete") this.#set(item, "same", "Was there already");
-      } else {
-        this.#set(item, "same", "Was there already");
-      }
+      if (isSame) await this.#skip(item, found);
+      else this.#set(item, "asks", `There is a file of this name already, ${differenceOf(item, found)}.`);
     } catch (error) {
       if (!STOPPED.has(item.state)) this.#fail(item, error);
     }
+  }
+
+  async #isSame(item, found) {
+    if (found.size !== item.file.size || !found.checksum) return false;
+    return toBase64(await this.#checksums.of(item.file)) === found.checksum;
+  }
+
+  // S3 holds the same content.
+  async #skip(item, found) {
+    if (item.started.id) {
+      await this.#finish(item, { checksum: found.checksum, etag: found.etag });
+      if (item.state !== "complete") return;
+    }
+    this.#set(item, "same", "Was there already");
   }
 
   async #found(item) {
@@ -281,6 +287,9 @@ export class Queue {
     return found && { size: found.size, etag: found.etag, checksum: found.crc32 ?? "", modified: found.modified };
   }
 }
+
+const differenceOf = (item, found) =>
+  found.size === item.file.size && !found.checksum ? "of the same size, without a checksum to compare" : "with other content";
 
 const explain = (error) => {
   if (error.name !== "S3Error") return error.message;

@@ -23,6 +23,14 @@ const isToBeginAnew = (error, item) => {
   return error.code === "NoSuchUpload" || error.code === "NoSuchKey";
 };
 
+// What S3's answer means for the file.
+const inOurTerms = (error, item) => {
+  if (error.status === 412) return new Exists();
+  if (isToBeginAnew(error, item)) return new Forgotten(DROPPED);
+  if (CHANGED_ON_THE_WAY.has(error.code)) return new FileChanged(false);
+  return error;
+};
+
 // Reading one byte tells whether the browser still vouches for the file.
 const check = (file) => async () => {
   try {
@@ -48,10 +56,7 @@ export class Sender {
     try {
       return await (item.started.upload_id ? this.#inParts(item, options) : this.#atOnce(item, options));
     } catch (error) {
-      if (error.status === 412) throw new Exists();
-      if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
-      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged(false);
-      throw error;
+      throw inOurTerms(error, item);
     }
   }
 
@@ -75,12 +80,9 @@ export class Sender {
       // The answer to an earlier try may have been lost on the way.
       const found = error.status === 412 || error.code === "NoSuchUpload" ? await this.#bucket.head(item.started.key) : null;
       if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: found.etag };
-      if (error.status === 412) throw new Exists();
       // S3 wants all parts again after a conflict (API reference, CompleteMultipartUpload).
       if (isConflict(error)) throw new Forgotten(MEANWHILE);
-      if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
-      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged(false);
-      throw error;
+      throw inOurTerms(error, item);
     }
   }
 
@@ -120,7 +122,7 @@ export class Sender {
     const stop = () => here.abort();
     options.signal.addEventListener("abort", stop, { once: true });
     const inner = { ...options, signal: here.signal };
-    const known = started.is_resumed ? await this.#known(item, inner) : new Map();
+    const known = await this.#known(item, inner);
     const progress = new Progress(options.onProgress);
     const parts = [];
     const sending = [];
@@ -130,7 +132,7 @@ export class Sender {
       for await (const { number, blob, crc } of this.#pieces(file, started.part_size)) {
         whole = number === 1 ? crc : combine(whole, crc, blob.size);
         const there = known.get(number);
-        if (there && there.size === blob.size && there.crc32 === toBase64(crc)) {
+        if (there?.size === blob.size && there.crc32 === toBase64(crc)) {
           parts.push({ number, etag: there.etag, crc32: there.crc32 });
           progress.done(number, blob.size);
           continue;
@@ -179,7 +181,9 @@ export class Sender {
     }
   }
 
+  // The parts that S3 has of an upload that goes on.
   async #known(item, options) {
+    if (!item.started.is_resumed) return new Map();
     options.watch("Looking at what S3 has of it");
     const { key, upload_id: uploadId } = item.started;
     return persist(() => this.#bucket.parts(key, uploadId, options.signal), this.#care(item, options));

@@ -10,6 +10,18 @@ const element = (tag, className, text) => {
   return made;
 };
 
+const ANSWERS = [
+  ["replace", "Replace it"],
+  ["keep", "Keep what is there"],
+];
+const RETRY = ["retry", "Try again"];
+const LEAVE = ["leave", "Leave it out"];
+
+const buttonsOf = (item) => {
+  if (item.state === "asks") return ANSWERS;
+  return item.canRetry ? [RETRY, LEAVE] : [LEAVE];
+};
+
 export class UploadNotices {
   #root;
   #actions;
@@ -50,34 +62,33 @@ export class UploadNotices {
 
   // Show, change or take away the row of an item.
   about(item) {
-    const isAsking = item.state === "asks";
     this.#rows.get(item)?.remove();
     this.#rows.delete(item);
-    if (isAsking || item.state === "failed") {
-      const row = element("li", "list-group-item d-flex flex-wrap align-items-center gap-2", "");
-      const words = element("div", "flex-grow-1 text-break", "");
-      words.append(
-        element("strong", "", visible(item.path)),
-        element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`),
-      );
-      row.append(words);
-      const buttons = isAsking
-        ? [
-            ["replace", "Replace it"],
-            ["keep", "Keep what is there"],
-          ]
-        : [...(item.canRetry ? [["retry", "Try again"]] : []), ["leave", "Leave it out"]];
-      for (const [action, label] of buttons) {
-        const button = element("button", "btn btn-sm btn-outline-secondary", label);
-        button.type = "button";
-        button.setAttribute("aria-label", `${label}: ${visible(item.path)}`);
-        button.addEventListener("click", () => this.#actions[action](item));
-        row.append(button);
-      }
+    if (item.state === "asks" || item.state === "failed") {
+      const row = this.#row(item);
       this.#rows.set(item, row);
       if (this.#list.childElementCount < MAX_SHOWN) this.#list.append(row);
     }
     this.#count();
+  }
+
+  #row(item) {
+    const isAsking = item.state === "asks";
+    const row = element("li", "list-group-item d-flex flex-wrap align-items-center gap-2", "");
+    const words = element("div", "flex-grow-1 text-break", "");
+    words.append(
+      element("strong", "", visible(item.path)),
+      element("div", isAsking ? "" : "text-danger-emphasis", `${isAsking ? "?" : "✗"} ${item.message}`),
+    );
+    row.append(words);
+    for (const [action, label] of buttonsOf(item)) {
+      const button = element("button", "btn btn-sm btn-outline-secondary", label);
+      button.type = "button";
+      button.setAttribute("aria-label", `${label}: ${visible(item.path)}`);
+      button.addEventListener("click", () => this.#actions[action](item));
+      row.append(button);
+    }
+    return row;
   }
 
   #retried() {
