@@ -28,7 +28,7 @@ help:
 	@echo "make lint    run all the checks"
 	@echo "make format  put the code into shape"
 	@echo "make lock    lock the versions named in requirements.in, requirements-dev.in and package.json"
-	@echo "make schema  write stacks/manifest.schema.json from the code"
+	@echo "make schema  write stacks/manifest.schema.json and web/types/api.d.ts from the code"
 	@echo "make clean   remove what was installed (never var/, where the data lies)"
 
 install:
@@ -89,6 +89,8 @@ lint-rest:
 lint-front:
 	@$(RUN) node_modules/.bin/eslint .
 	@$(RUN) node_modules/.bin/prettier --log-level warn --check .
+	@$(RUN) node_modules/.bin/tsc
+	@$(RUN) $(CHECKED) $(VENV)/python scripts/api_types.py --check
 
 format: install
 	@$(VENV)/python -m ruff check --fix .
@@ -103,6 +105,7 @@ lock: install
 
 schema: install
 	@$(VENV)/python -c "import json; from stacks.manifest import json_schema; print(json.dumps(json_schema(), indent=2, sort_keys=True))" > stacks/manifest.schema.json
+	@$(RUN) $(CHECKED) $(VENV)/python scripts/api_types.py
 
 clean:
 	rm -rf .venv .venv-localstack node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out

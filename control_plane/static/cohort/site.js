@@ -1,6 +1,9 @@
 // Exact times on hover in the reader's own zone, a log that stays at its end while it is read there, and the offline notice.
+/** @param {Document} root */
 const localTimes = (root) => {
-  for (const time of root.querySelectorAll("time[datetime]")) time.title = new Date(time.dateTime).toLocaleString();
+  /** @type {NodeListOf<HTMLTimeElement>} */
+  const times = root.querySelectorAll("time[datetime]");
+  for (const time of times) time.title = new Date(time.dateTime).toLocaleString();
 };
 
 const logAtEnd = () => {
@@ -24,8 +27,9 @@ document.addEventListener("htmx:configRequest", ({ detail: { parameters } }) => 
   if (token && parameters.csrfmiddlewaretoken) parameters.csrfmiddlewaretoken = token;
 });
 
+/** @param {boolean} is */
 const offline = (is) => {
-  document.getElementById("offline").hidden = !is;
+  /** @type {HTMLElement} */ (document.getElementById("offline")).hidden = !is;
 };
 document.addEventListener("htmx:sendError", () => offline(true));
 document.addEventListener("htmx:responseError", (event) => {

@@ -1,6 +1,6 @@
 // Line numbers beside the YAML, and the way from a problem to its line. The text itself is a plain field: Tab leaves it.
-const field = document.getElementById("text");
-const gutter = document.querySelector("[data-lines]");
+const field = /** @type {HTMLTextAreaElement | null} */ (document.getElementById("text"));
+const gutter = /** @type {HTMLElement | null} */ (document.querySelector("[data-lines]"));
 
 if (field && gutter) {
   const number = () => {
@@ -20,7 +20,8 @@ if (field && gutter) {
 }
 
 document.getElementById("problems")?.addEventListener("click", (event) => {
-  const line = Number(event.target.closest("[data-line]")?.dataset.line);
+  const marked = /** @type {Element} */ (event.target).closest("[data-line]");
+  const line = marked instanceof HTMLElement ? Number(marked.dataset.line) : 0;
   if (!line || !field) return;
   event.preventDefault();
   const before =

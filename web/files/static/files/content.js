@@ -3,6 +3,8 @@ import { guessDelimiter, parseRows } from "./delimited.js";
 import { el } from "./dom.js";
 import { count, ending, kindOf, plural, size } from "./format.js";
 
+/** @typedef {(source: FileSource, file: FileRow, signal: AbortSignal) => Promise<Element[]>} Show */
+
 const TEXT_BYTES = 64_000;
 const TABLE_BYTES = 256_000;
 const MAX_ROWS = 100;
@@ -10,6 +12,7 @@ const MAX_COLUMNS = 50;
 const LARGE_IMAGE = 30_000_000;
 const WATCH_SECONDS = 3600;
 // S3 may know no type, or a wrong one, and a browser believes what it is told.
+/** @type {Record<string, string>} */
 const TYPES = {
   avif: "image/avif",
   bmp: "image/bmp",
@@ -33,9 +36,11 @@ const TYPES = {
   wav: "audio/wav",
 };
 
+/** @param {string} text */
 const note = (text) => el("p", { className: "small text-body-secondary mb-2", textContent: text });
 
 // The first bytes as text, or null if they are none.
+/** @param {Uint8Array} bytes @param {boolean} isCut */
 export const decode = (bytes, isCut) => {
   const mark = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : bytes[0] === 0xfe && bytes[1] === 0xff ? "utf-16be" : "";
   if (mark) return new TextDecoder(mark).decode(bytes);
@@ -49,8 +54,10 @@ export const decode = (bytes, isCut) => {
 };
 
 // S3 refuses a range of nothing.
+/** @param {FileSource} source @param {FileRow} file @param {number} most @param {AbortSignal} signal */
 const firstBytes = async (source, file, most, signal) => (file.size === 0 ? new Uint8Array() : source.first(most, signal));
 
+/** @type {Show} */
 const asText = async (source, file, signal) => {
   const isCut = file.size > TEXT_BYTES;
   const text = decode(await firstBytes(source, file, TEXT_BYTES, signal), isCut);
@@ -60,6 +67,7 @@ const asText = async (source, file, signal) => {
   return isCut ? [note(`The first ${size(TEXT_BYTES)} of ${size(file.size)}.`), pre] : [pre];
 };
 
+/** @type {Show} */
 const asTable = async (source, file, signal) => {
   const isCut = file.size > TABLE_BYTES;
   const text = decode(await firstBytes(source, file, TABLE_BYTES, signal), isCut);
@@ -70,6 +78,7 @@ const asTable = async (source, file, signal) => {
   const columns = Math.max(...rows.map((row) => row.length));
   const shown = rows.map((row) => row.slice(0, MAX_COLUMNS));
   const [head, ...body] = shown;
+  /** @param {string[]} row @param {"td" | "th"} tag @param {Record<string, any>} [more] */
   const fields = (row, tag, more = {}) => row.map((field) => el(tag, { ...more, textContent: field }));
   const table = el(
     "table",
@@ -85,6 +94,7 @@ const asTable = async (source, file, signal) => {
   ];
 };
 
+/** @param {"audio" | "img" | "video"} tag @returns {Show} */
 const asMedium = (tag) => async (source, file) => {
   const src = await source.medium(TYPES[ending(file.name)], WATCH_SECONDS);
   if (src === null)
@@ -100,15 +110,16 @@ const asMedium = (tag) => async (source, file) => {
     shown.hidden = true;
     failed.hidden = false;
   });
-  if (tag === "img") shown.alt = `Content of ${file.name}`;
+  if (shown instanceof HTMLImageElement) shown.alt = `Content of ${file.name}`;
   else Object.assign(shown, { controls: true, preload: "metadata" });
   if (tag !== "img") shown.setAttribute("aria-label", file.name);
   return [shown, failed];
 };
 
+/** @type {Show} */
 const asImage = async (source, file, signal) => {
   const show = asMedium("img");
-  if (file.size <= LARGE_IMAGE) return show(source, file);
+  if (file.size <= LARGE_IMAGE) return show(source, file, signal);
   const place = el("div");
   const load = async () => place.replaceChildren(...(await show(source, file, signal)));
   place.append(
@@ -118,9 +129,11 @@ const asImage = async (source, file, signal) => {
   return [place];
 };
 
+/** @type {Record<string, Show>} */
 const SHOW = { text: asText, table: asTable, image: asImage, video: asMedium("video"), audio: asMedium("audio") };
 
 // What to show of a file, as elements.
+/** @type {Show} */
 export const contentOf = async (source, file, signal) => {
   const show = SHOW[kindOf(file.name)];
   return show ? show(source, file, signal) : [note("There is no preview of this kind of file. Download it to open it.")];

@@ -8,8 +8,19 @@ const MAX_TOLD = 10;
 // Brought back one by one at S3, so each request is a few seconds' worth.
 const MAX_BACK = 250;
 
+/** @template T @param {T[]} list @param {number} most */
 const batches = (list, most) =>
   Array.from({ length: Math.ceil(list.length / most) }, (_, index) => list.slice(index * most, (index + 1) * most));
+
+/** @typedef {{ prefix: string, files: { name: string, size: number }[], folders: string[] }} Chosen */
+/** @typedef {{ key: string, error: string }} Problem */
+/**
+ * @typedef {object} DeletingOptions
+ * @property {Pick<FilesServer, "remove" | "restore">} server
+ * @property {Pick<Bucket, "list">} bucket
+ * @property {number} most
+ * @property {(change: { gone?: Set<string> }) => void} changed
+ */
 
 export class Deleting {
   #dialog;
@@ -22,6 +33,7 @@ export class Deleting {
   #isRunning = false;
 
   // changed({gone}) after deleting, with the names of `selection` that are wholly gone; changed({}) after undoing.
+  /** @param {HTMLDialogElement} dialog @param {HTMLElement} undo @param {DeletingOptions} options */
   constructor(dialog, undo, { server, bucket, most, changed }) {
     this.#dialog = dialog;
     this.#undo = undo;
@@ -41,6 +53,7 @@ export class Deleting {
   }
 
   // files: [{name, size}], folders: [name]; names are relative to `prefix`.
+  /** @param {Chosen} chosen */
   async ask({ prefix, files, folders }) {
     this.#stop = new AbortController();
     const { signal } = this.#stop;
@@ -69,6 +82,13 @@ export class Deleting {
     }
   }
 
+  /**
+   * @param {string} prefix
+   * @param {Chosen["files"]} files
+   * @param {string[]} folders
+   * @param {AbortSignal} signal
+   * @param {(keys: number, bytes: number) => void} tell
+   */
   async #count(prefix, files, folders, signal, tell) {
     const keys = files.map(({ name }) => prefix + name);
     let bytes = files.reduce((sum, file) => sum + file.size, 0);
@@ -84,6 +104,7 @@ export class Deleting {
     return { keys, bytes };
   }
 
+  /** @param {Chosen & { keys: string[] }} chosen */
   async #run({ prefix, files, folders, keys }) {
     this.#isRunning = true;
     this.#part("cancel").disabled = this.#part("go").disabled = true;
@@ -103,8 +124,10 @@ export class Deleting {
   }
 
   // What was deleted, and what was not.
+  /** @param {string[]} keys */
   async #deleteAll(keys) {
     const progress = this.#part("progress");
+    /** @type {[DeletionMarker[], Problem[]]} */
     const [markers, problems] = [[], []];
     let settled = 0;
     progress.hidden = false;
@@ -129,6 +152,7 @@ export class Deleting {
     return { markers, problems };
   }
 
+  /** @param {Problem[]} problems @param {number} done @param {string} prefix */
   #tell(problems, done, prefix) {
     this.#show({ title: "Not everything was deleted", go: "", isReady: false });
     this.#part("go").hidden = true;
@@ -146,6 +170,7 @@ export class Deleting {
   }
 
   // A line that stays, with the way back.
+  /** @param {DeletionMarker[]} markers */
   #offer(markers) {
     const items = markers.filter(({ version }) => version);
     const text = el("span", { textContent: `${plural(markers.length, "file")} deleted.` });
@@ -162,8 +187,10 @@ export class Deleting {
     if (items.length) button.focus();
   }
 
+  /** @param {DeletionMarker[]} items @param {HTMLElement} text @param {HTMLButtonElement} button */
   async #bringBack(items, text, button) {
     button.disabled = true;
+    /** @type {(DeletionMarker & Problem)[]} */
     const left = [];
     let back = 0;
     try {
@@ -173,7 +200,7 @@ export class Deleting {
           (await this.#server.restore(batch)).items.filter(({ error }) => error).map(({ key, error }) => [key, error]),
         );
         back += batch.length - failed.size;
-        left.push(...batch.filter(({ key }) => failed.has(key)).map((item) => ({ ...item, error: failed.get(item.key) })));
+        left.push(...batch.filter(({ key }) => failed.has(key)).map((item) => ({ ...item, error: failed.get(item.key) ?? "" })));
       }
       text.textContent = `${plural(back, "file")} brought back.${left.length ? ` ${plural(left.length, "file")} not: ${left[0].error}` : ""}`;
       button.hidden = true;
@@ -186,6 +213,7 @@ export class Deleting {
     this.#changed({});
   }
 
+  /** @param {Chosen["files"]} files @param {string[]} folders */
   #what(files, folders) {
     const parts = [];
     if (folders.length)
@@ -198,12 +226,14 @@ export class Deleting {
     return parts.join(", and ").replace(/^t/, "T");
   }
 
+  /** @param {{ title: string, go: string, isReady: boolean }} shown */
   #show({ title, go, isReady }) {
     this.#part("title").textContent = title;
     this.#part("go").textContent = go;
     this.#part("go").disabled = !isReady;
   }
 
+  /** @param {string} name @returns {any} */
   #part(name) {
     return this.#dialog.querySelector(`[data-part="${name}"]`);
   }

@@ -1,12 +1,15 @@
 // Comma- or tab-separated text as rows of fields, with quotes as RFC 4180 has them.
 
 class Reader {
+  /** @type {string[][]} */
   rows = [];
   #text;
   #delimiter;
+  /** @type {string[]} */
   #row = [];
   #field = "";
 
+  /** @param {string} text @param {string} delimiter */
   constructor(text, delimiter) {
     this.#text = text;
     this.#delimiter = delimiter;
@@ -18,6 +21,7 @@ class Reader {
   }
 
   // Take what stands at this index. Gives where it goes on.
+  /** @param {number} index @returns {number} */
   take(index) {
     const character = this.#text[index];
     if (character === '"' && this.#field === "") return this.#quoted(index + 1);
@@ -39,6 +43,7 @@ class Reader {
   }
 
   // What follows an opening quote, in which two quotes are one.
+  /** @param {number} start */
   #quoted(start) {
     let index = start;
     for (; index < this.#text.length; index += 1) {
@@ -53,6 +58,7 @@ class Reader {
 }
 
 // Up to `most` rows. A text that was cut off loses its last row, which may lack its end.
+/** @param {string} text @param {string} delimiter @param {{ most: number, isCut: boolean }} limits */
 export const parseRows = (text, delimiter, { most, isCut }) => {
   const reader = new Reader(text, delimiter);
   let index = 0;
@@ -62,8 +68,10 @@ export const parseRows = (text, delimiter, { most, isCut }) => {
 };
 
 // The delimiter that the first line has most of; a .tsv is not always one.
+/** @param {string} text */
 export const guessDelimiter = (text) => {
   const line = text.slice(0, text.search(/[\r\n]|$/));
+  /** @param {string} character */
   const often = (character) => line.split(character).length;
   return ["\t", ";", ","].reduce((best, character) => (often(character) > often(best) ? character : best), ",");
 };

@@ -12,6 +12,7 @@ export class Downloads {
   #tell;
 
   // `part(name)` gives a part of the page; tell(text) shows a notice.
+  /** @param {FilesPart} part @param {{ settings: FilesSettings, bucket: Bucket, tell: (text: string) => void }} page */
   constructor(part, { settings, bucket, tell }) {
     this.#part = part;
     this.#settings = settings;
@@ -20,6 +21,7 @@ export class Downloads {
   }
 
   // In a tab of its own, which closes by itself: an upload on this page goes on, and an error does not replace the page.
+  /** @param {string} key */
   async file(key) {
     try {
       const href = await sourceOf(this.#bucket, this.#settings.one, key).download();
@@ -30,6 +32,7 @@ export class Downloads {
   }
 
   // `names` are relative to the folder, whose key begins with `prefix` and whose path on the page is `path`.
+  /** @param {string} prefix @param {string} path @param {string[]} names */
   zip(prefix, path, names) {
     if (!names.length) {
       this.#tell(
@@ -51,7 +54,7 @@ export class Downloads {
     this.#part("zip-path").value = this.#settings.root + path;
     this.#part("zip-keys").value = JSON.stringify(names);
     const form = this.#part("zip");
-    const token = form.elements.csrfmiddlewaretoken;
+    const token = /** @type {HTMLInputElement} */ (form.elements.namedItem("csrfmiddlewaretoken"));
     token.value = csrfToken(token.value);
     form.submit();
   }

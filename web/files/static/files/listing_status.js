@@ -2,6 +2,9 @@
 import { count, plural, size } from "./format.js";
 import { MAX_LISTED } from "./loading.js";
 
+/** @typedef {{ state: FilesState, store: FileStore, view: ListingView, loading: Pick<FileListing, "state" | "error"> }} Shown */
+
+/** @type {Record<ListingState, (so: string, store: Pick<FileStore, "names">) => string>} */
 const TELLS = {
   loading: (so) => `${so} so far…`,
   offline: (so) => `${so} so far. S3 does not answer; it is tried again by itself…`,
@@ -11,8 +14,10 @@ const TELLS = {
   failed: (so, store) => (store.names.length ? `${so}, and then it failed.` : ""),
 };
 
+/** @param {Shown["loading"]} loading */
 const isBusy = (loading) => loading.state === "loading" || loading.state === "offline";
 
+/** @param {Shown} shown */
 const countText = ({ state, store, view, loading }) => {
   const isNothing = !store.names.length && !store.folders.length;
   if (isNothing && loading.state === "loading") return "Loading…";
@@ -22,6 +27,7 @@ const countText = ({ state, store, view, loading }) => {
   return found + TELLS[loading.state](parts.join(", "), store);
 };
 
+/** @param {any} error */
 const reasonOf = (error) => {
   if (error.code === "AccessDenied" || error.status === 403) {
     return "AWS refused to list this folder. Your access may have changed; load the page again.";
@@ -31,6 +37,7 @@ const reasonOf = (error) => {
 };
 
 // `part(name)` gives a part of the page. `isLong`: it may take so long that it can be stopped.
+/** @param {FilesPart} part @param {Shown & { isLong: boolean }} shown */
 export const showStatus = (part, { state, store, view, loading, isLong }) => {
   const busy = isBusy(loading);
   const isFailed = loading.state === "failed";
@@ -48,6 +55,12 @@ export const showStatus = (part, { state, store, view, loading, isLong }) => {
   part("all").hidden = isEmpty;
 };
 
+/**
+ * @param {FilesPart} part
+ * @param {Pick<FilesState, "query" | "isDeep">} state
+ * @param {boolean} isEmpty
+ * @param {boolean} isFailed
+ */
 const showEmpty = (part, { query, isDeep }, isEmpty, isFailed) => {
   part("empty").hidden = !(isEmpty && !isFailed && !query);
   part("none").hidden = !(isEmpty && query);

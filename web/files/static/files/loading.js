@@ -4,6 +4,7 @@
 export const MAX_LISTED = 500_000;
 const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
 
+/** @param {number} milliseconds @param {AbortSignal} signal */
 const sleep = (milliseconds, signal) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, milliseconds);
@@ -19,9 +20,14 @@ const sleep = (milliseconds, signal) =>
     );
   });
 
+/** @param {{ status: number }} error */
 const mayPass = (error) => error.status === 0 || error.status >= 500;
 
 // Every page of a listing. `onWait` hears of a try that failed and will be made again.
+/**
+ * @param {Pick<Bucket, "list">} bucket
+ * @param {{ prefix: string, delimiter: string, signal: AbortSignal, onWait?: (error: Error) => void }} wanted
+ */
 export async function* pages(bucket, { prefix, delimiter, signal, onWait = () => {} }) {
   let token = "";
   let tries = 0;
@@ -45,13 +51,22 @@ export async function* pages(bucket, { prefix, delimiter, signal, onWait = () =>
 
 // One listing into one store.
 export class Loading {
+  /** @type {ListingState} */
   state = "loading";
+  /** @type {any} */
   error = null;
   #stop = new AbortController();
 
+  /**
+   * @param {{ bucket: Pick<Bucket, "list">, prefix: string, isDeep: boolean, store: FileStore, hidden: FilesSettings["hidden"], tell: () => void }} wanted
+   */
   constructor({ bucket, prefix, isDeep, store, hidden, tell }) {
-    Object.assign(this, { bucket, prefix, isDeep, store, tell });
+    this.bucket = bucket;
+    this.prefix = prefix;
+    this.isDeep = isDeep;
+    this.store = store;
     this.hidden = hidden;
+    this.tell = tell;
   }
 
   async run() {
@@ -87,10 +102,14 @@ export class Loading {
     this.#stop.abort();
   }
 
+  /** @param {S3Listing} page */
   #put({ objects, folders }) {
+    /** @param {string} key */
     const own = (key) => key.slice(this.prefix.length);
+    /** @param {string} name */
     const isShown = (name) =>
       !name.split("/").some((part) => this.hidden.names.includes(part) || this.hidden.within.some((one) => part.includes(one)));
+    /** @type {{ name: string, size: number, modified: string }[]} */
     const files = [];
     for (const { key, size, modified } of objects) {
       const name = own(key);

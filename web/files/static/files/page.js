@@ -22,9 +22,13 @@ const DRAW_EVERY_MS = 400;
 const TYPING_MS = 150;
 const ARRIVED_MS = 1500;
 
-const settings = JSON.parse(document.getElementById("files-settings").textContent);
-const section = document.getElementById("files");
-const part = (name) => section.querySelector(`[data-part="${name}"]`);
+/** @type {FilesSettings} */
+const settings = JSON.parse(document.getElementById("files-settings")?.textContent ?? "");
+const section = /** @type {HTMLElement} */ (document.getElementById("files"));
+/** @type {FilesPart} */
+const part = (name) => /** @type {any} */ (section.querySelector(`[data-part="${name}"]`));
+/** @type {NodeListOf<HTMLElement>} */
+const heads = section.querySelectorAll("[data-sort]");
 const server = new Server({
   ...settings,
   get token() {
@@ -37,14 +41,19 @@ const downloads = new Downloads(part, { settings, bucket, tell });
 
 let state = urlState.read();
 let store = new ListingStore();
-let view = { folders: [], files: [], length: 0, choosable: 0 };
-let loading = null;
+/** @type {ListingView} */
+let view = { folders: [], files: new Uint32Array(), length: 0, choosable: 0 };
+// Set before anything looks at it: by follow(), at the end of this page.
+let loading = /** @type {Loading} */ (/** @type {unknown} */ (null));
 let loadedFor = "";
-let drawTimer = null;
+/** @type {number | undefined} */
+let drawTimer;
 // Set while what was typed into the search is not looked for yet.
-let typing = null;
+/** @type {number | undefined} */
+let typing;
 
 const folderPrefix = () => settings.prefix + state.path;
+/** @param {string} name */
 const keyOf = (name) => folderPrefix() + name;
 const uri = () => `s3://${settings.bucket}/${folderPrefix()}`;
 const lastPage = () => Math.max(0, Math.ceil(view.length / ROWS) - 1);
@@ -68,7 +77,7 @@ const table = new Table(part("rows"), {
   isChosen: (name) => selection.has(name),
 });
 
-const preview = new Preview(document.getElementById("files-preview"), {
+const preview = new Preview(/** @type {HTMLDialogElement} */ (document.getElementById("files-preview")), {
   sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)),
   download,
   find: neighbour,
@@ -79,7 +88,7 @@ const preview = new Preview(document.getElementById("files-preview"), {
 
 const deleting =
   settings.writable &&
-  new Deleting(document.getElementById("files-delete"), part("undo"), {
+  new Deleting(/** @type {HTMLDialogElement} */ (document.getElementById("files-delete")), part("undo"), {
     server,
     bucket,
     most: settings.most_keys,
@@ -93,11 +102,13 @@ const deleting =
   });
 
 // The file so many before or after this one in the order on show.
+/** @param {FileRow} row @param {number} step @returns {FileRow | null} */
 function neighbour(row, step) {
   const { files, folders } = view;
   const at = files.findIndex((index) => store.names[index] === row.name);
   const next = at + step;
-  return at >= 0 && next >= 0 && next < files.length ? store.row(view, folders.length + next) : null;
+  if (at < 0 || next < 0 || next >= files.length) return null;
+  return /** @type {FileRow} */ (store.row(view, folders.length + next));
 }
 
 // --- Listing
@@ -130,7 +141,7 @@ function drawSoon() {
 
 const stopTyping = () => {
   clearTimeout(typing);
-  typing = null;
+  typing = undefined;
 };
 
 // Look now for what was typed, instead of a moment later.
@@ -141,8 +152,9 @@ function search() {
 
 // Go to another folder, search or order. What was typed before counts as well. `isStep` makes it a step that the browser's back
 // button undoes.
+/** @param {Partial<FilesState>} change @param {boolean} [isStep] */
 function go(change, isStep = true) {
-  if (typing !== null) state.query = part("search").value;
+  if (typing !== undefined) state.query = part("search").value;
   stopTyping();
   state = { ...state, page: 0, ...(change.path === undefined ? {} : { query: "", isDeep: false }), ...change };
   window.history[isStep ? "pushState" : "replaceState"](null, "", urlState.write(state));
@@ -160,7 +172,7 @@ function follow() {
 
 function draw() {
   clearTimeout(drawTimer);
-  drawTimer = null;
+  drawTimer = undefined;
   view = store.view(state);
   if (loading.state !== "loading") state.page = Math.min(state.page, lastPage());
   showPath();
@@ -185,7 +197,7 @@ function showPath() {
         href: urlState.write({ ...state, path, query: "", page: 0, isDeep: false }),
         textContent: visible(name) || "(no name)",
         on: {
-          click: (event) => {
+          click: (/** @type {MouseEvent} */ event) => {
             if (!event.ctrlKey && !event.metaKey && !event.shiftKey) {
               event.preventDefault();
               go({ path });
@@ -202,12 +214,13 @@ function showPath() {
 }
 
 function showOrder() {
-  for (const head of section.querySelectorAll("[data-sort]")) {
+  for (const head of heads) {
     const is = head.dataset.sort === state.by;
     head.setAttribute("aria-sort", is ? (state.down ? "descending" : "ascending") : "none");
-    head.querySelector("[data-arrow]").textContent = is ? (state.down ? " ↓" : " ↑") : "";
+    const arrow = /** @type {HTMLElement} */ (head.querySelector("[data-arrow]"));
+    arrow.textContent = is ? (state.down ? " ↓" : " ↑") : "";
   }
-  if (typing === null && document.activeElement !== part("search")) part("search").value = state.query;
+  if (typing === undefined && document.activeElement !== part("search")) part("search").value = state.query;
   part("below").checked = state.isDeep;
   part("order").value = `${state.by} ${state.down ? "down" : "up"}`;
 }
@@ -219,16 +232,11 @@ function showState() {
 function showPages() {
   const last = lastPage();
   part("pages").hidden = last === 0;
-  part("page").value = state.page + 1;
-  part("page").max = last + 1;
+  part("page").value = String(state.page + 1);
+  part("page").max = String(last + 1);
   part("of").textContent = `of ${count(last + 1)}`;
-  for (const [name, is] of [
-    ["first", state.page === 0],
-    ["back", state.page === 0],
-    ["on", state.page >= last],
-    ["last", state.page >= last],
-  ])
-    part(name).disabled = is;
+  part("first").disabled = part("back").disabled = state.page === 0;
+  part("on").disabled = part("last").disabled = state.page >= last;
 }
 
 function showSelection() {
@@ -254,21 +262,25 @@ function showSelection() {
 
 // --- Acting
 
+/** @param {{ name: string }} row */
 function download(row) {
   downloads.file(keyOf(row.name));
 }
 
+/** @param {string[]} names */
 const downloadZip = (names) => downloads.zip(folderPrefix(), state.path, names);
 
 function askToDelete() {
   const wanted = new Set(selection.files);
+  /** @type {{ name: string, size: number }[]} */
   const files = [];
   store.names.forEach((name, index) => {
     if (wanted.has(name)) files.push({ name, size: store.sizes[index] });
   });
-  deleting.ask({ prefix: folderPrefix(), files, folders: selection.folders });
+  if (deleting) deleting.ask({ prefix: folderPrefix(), files, folders: selection.folders });
 }
 
+/** @param {string} text */
 function tell(text) {
   part("notice").hidden = !text;
   part("notice").textContent = text;
@@ -278,7 +290,9 @@ const allNames = () =>
   Array.from({ length: view.length }, (_, index) => store.row(view, index))
     .filter((row) => !row.isMarker)
     .map((row) => row.name);
+/** @param {keyof FilesParts} name @param {string} event @param {(event: any) => void} listener */
 const on = (name, event, listener) => part(name)?.addEventListener(event, listener);
+/** @param {number} page */
 const turn = (page) => {
   go({ page: Math.max(0, Math.min(page, lastPage())) });
   part("table").scrollIntoView({ block: "nearest" });
@@ -333,10 +347,10 @@ on("search-form", "submit", (event) => {
   event.preventDefault();
   search();
 });
-for (const head of section.querySelectorAll("[data-sort]")) {
+for (const head of heads) {
   // What is large or new is looked for first; names begin with A.
-  head.querySelector("button").addEventListener("click", () => {
-    const by = head.dataset.sort;
+  head.querySelector("button")?.addEventListener("click", () => {
+    const by = /** @type {SortColumn} */ (head.dataset.sort);
     go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
   });
 }
@@ -357,7 +371,8 @@ document.addEventListener("cohort:job-changed", () => {
 });
 
 // What was sent from this page shows here by itself, a moment after the last of it.
-let arrived = null;
+/** @type {number | undefined} */
+let arrived;
 document.addEventListener("cohort:uploaded", ({ detail }) => {
   if (!detail.keys.some((key) => key.startsWith(folderPrefix()))) return;
   clearTimeout(arrived);

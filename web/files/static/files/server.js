@@ -1,6 +1,7 @@
 // What the file browser asks the control plane.
 
 export class Refused extends Error {
+  /** @param {number} status @param {string} message @param {number} [retryAfter] */
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.name = "Refused";
@@ -12,29 +13,37 @@ export class Refused extends Error {
 
 const SIGNED_OUT =
   "You are signed out. Nothing was changed. Load this page again to sign in, or sign in in another tab and try again here.";
+/** @param {number} ms */
 const sleep = (ms) =>
   new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
 
+/** @typedef {Pick<FilesSettings, "session" | "delete" | "restore" | "token">} ServerSettings */
+
 export class Server {
   #settings;
 
   // `settings.token` is read for each request: signing in makes another one.
+  /** @param {ServerSettings} settings */
   constructor(settings) {
     this.#settings = settings;
   }
 
+  /** @returns {Promise<PageSession>} */
   session() {
     return this.#post(this.#settings.session, {});
   }
+  /** @param {string[]} keys @returns {Promise<DeletionOutcomes>} */
   remove(keys) {
     return this.#post(this.#settings.delete, { keys });
   }
+  /** @param {DeletionMarker[]} items @returns {Promise<DeletionOutcomes>} */
   restore(items) {
     return this.#post(this.#settings.restore, { items });
   }
 
+  /** @param {string} address @param {object} body */
   async #post(address, body) {
     for (;;) {
       try {
@@ -46,6 +55,7 @@ export class Server {
     }
   }
 
+  /** @param {string} address @param {object} body */
   async #try(address, body) {
     let answer;
     try {

@@ -1,13 +1,16 @@
 // The log of one data set: its end first, then what is added, read on from where it was.
 import { visibleLines } from "../cohort/visible.js";
 
+/** @typedef {{ text: string, offset: number, size: number, is_there: boolean, is_open: boolean, was_replaced: boolean }} LogPiece */
+
 const EVERY_MS = 2000;
 const MAX_LINES = 5000;
 // From the beginning, pieces follow each other until the whole is there, or as much as the page keeps.
 const MAX_PIECES = 50;
 
-const section = document.getElementById("log");
-const part = (name) => section.querySelector(`[data-part="${name}"]`);
+const section = /** @type {HTMLElement} */ (document.getElementById("log"));
+/** @param {string} name */
+const part = (name) => /** @type {HTMLElement} */ (section.querySelector(`[data-part="${name}"]`));
 const text = part("text");
 let offset = -1;
 let size = 0;
@@ -17,6 +20,7 @@ let isRereading = false;
 
 const isAtEnd = () => text.scrollTop + text.clientHeight >= text.scrollHeight - 8;
 
+/** @param {number} from @returns {Promise<LogPiece>} */
 async function read(from) {
   const answer = await fetch(`${section.dataset.url}?set=${section.dataset.set}&offset=${from}`, {
     headers: { accept: "application/json" },
@@ -26,6 +30,7 @@ async function read(from) {
   return piece;
 }
 
+/** @param {LogPiece} piece */
 function show(piece) {
   const follows = isAtEnd();
   if (piece.was_replaced) text.textContent = "";
@@ -84,6 +89,7 @@ part("begin").addEventListener("click", async () => {
   text.focus();
 });
 
+/** @param {number} from */
 async function readAll(from) {
   for (let count = 0; count < MAX_PIECES; count += 1) {
     const piece = await read(from);

@@ -6,6 +6,7 @@ const MAX_TRIES = 6;
 
 // What the control plane answered instead of doing it.
 export class Refused extends Error {
+  /** @param {number} status @param {string} message @param {number} [retryAfter] */
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.name = "Refused";
@@ -19,6 +20,7 @@ export class Refused extends Error {
 
 const SIGNED_OUT = "You are signed out. What was sent is kept. Sign in again, and press “Try again”.";
 
+/** @param {number} ms */
 const sleep = (ms) =>
   new Promise((resolve) => {
     setTimeout(resolve, ms);
@@ -28,24 +30,30 @@ export class Api {
   #base;
   #csrf;
 
+  /** @param {string} base @param {string} csrf */
   constructor(base, csrf) {
     this.#base = base;
     this.#csrf = csrf;
   }
 
+  /** @returns {Promise<PageSession>} */
   session() {
     return this.#post("session", {});
   }
+  /** @param {string} folder @param {NewFile[]} files @returns {Promise<StartedFile[]>} */
   start(folder, files) {
     return this.#post("start", { folder, files });
   }
+  /** @param {SentFile[]} files @returns {Promise<EndedFile[]>} */
   finish(files) {
     return this.#post("finish", { files });
   }
+  /** @param {number[]} ids @returns {Promise<{ removed: number }>} */
   remove(ids) {
     return this.#post("remove", { ids });
   }
 
+  /** @param {string} what @param {object} body */
   async #post(what, body) {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -63,6 +71,7 @@ export class Api {
     }
   }
 
+  /** @param {string} what @param {object} body */
   async #try(what, body) {
     let answer;
     try {
@@ -91,13 +100,18 @@ export class Api {
 }
 
 // Gathers single questions into few: `ask` gets a list and gives a list in the same order.
+/** @template Item @template Answer */
 export class Gathered {
+  /** @type {(items: Item[]) => Promise<Answer[]>} */
   #ask;
   #most;
   #wait;
+  /** @type {{ item: Item, resolve: (answer: Answer) => void, reject: (error: Error) => void }[]} */
   #held = [];
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
 
+  /** @param {(items: Item[]) => Promise<Answer[]>} ask @param {{ most: number, wait: number }} limits */
   constructor(ask, { most, wait }) {
     this.#ask = ask;
     this.#most = most;
@@ -105,6 +119,7 @@ export class Gathered {
   }
 
   // `isLast`: nothing else will come soon, so nothing is waited for.
+  /** @param {Item} item @param {boolean} [isLast] @returns {Promise<Answer>} */
   put(item, isLast = false) {
     return new Promise((resolve, reject) => {
       this.#held.push({ item, resolve, reject });
@@ -115,7 +130,7 @@ export class Gathered {
 
   async #flush() {
     clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer = undefined;
     const asked = this.#held.splice(0, this.#most);
     if (this.#held.length) this.#timer = setTimeout(() => this.#flush(), 0);
     try {

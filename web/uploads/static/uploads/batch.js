@@ -9,16 +9,19 @@ const TAKEN_OUT = "You took it out of the list.";
 const LEFT_OUT = "You left it out.";
 const BEING_SENT = "A file of this name is being sent to this folder already. Add this one again when that one is done.";
 
+/** @param {{ state: UploadState }} item */
 export const isBusy = (item) => BUSY.has(item.state);
 
 // The path below the chosen folder. Browsers give a chosen folder's files a path in which a backslash of the name became a slash:
 // the name itself still has it.
+/** @param {string} name @param {string | null} [relativePath] */
 export const pathOf = (name, relativePath) => {
   const path = (relativePath || name).replace(/^\//, "");
   const changed = `/${name.replaceAll("\\", "/")}`;
   return name.includes("\\") && path.endsWith(changed) ? path.slice(0, path.length - name.length) + name : path;
 };
 
+/** @param {string} text */
 export const asFolder = (text) => (text.endsWith("/") ? text : `${text}/`);
 
 // Each item is {id, file, path, folder, state, message, canRetry}; its id is the whole key below the group's folder, case and all.
@@ -27,17 +30,21 @@ export class Batch {
   #queue;
   #onReplaced;
   // What is in the list, by its id.
+  /** @type {Map<string, UploadItem>} */
   #items = new Map();
   // Everything since the list was last empty, in its order.
+  /** @type {HandedOver[]} */
   #all = [];
   #isClosed = false;
 
   // `onReplaced(item)`: the same name was added again, and nothing is to be shown of this one any more.
+  /** @param {{ queue: Pick<UploadQueue, "add" | "remove">, onReplaced?: (item: UploadItem) => void }} options */
   constructor({ queue, onReplaced = () => {} }) {
     this.#queue = queue;
     this.#onReplaced = onReplaced;
   }
 
+  /** @param {string} id */
   get(id) {
     return this.#items.get(id);
   }
@@ -52,6 +59,7 @@ export class Batch {
   }
 
   // A file that was handed over. Gives its item, or null where one of its name is on its way.
+  /** @param {File} file @param {string} path @param {string} folder @returns {UploadItem | null} */
   take(file, path, folder) {
     const item = this.#note({
       id: asFolder(folder) + path,
@@ -73,6 +81,7 @@ export class Batch {
   }
 
   // A file that was seen in a folder and that the browser cannot read.
+  /** @param {string} path @param {string} message */
   takeUnreadable(path, message) {
     this.#note({ path, state: "unreadable", message });
   }
@@ -84,6 +93,7 @@ export class Batch {
     return fresh;
   }
 
+  /** @param {UploadItem} item */
   again(item) {
     if (this.#items.get(item.id) !== item || !["failed", "asks"].includes(item.state)) return;
     item.restarts = 0;
@@ -95,6 +105,7 @@ export class Batch {
   }
 
   // Chosen files go to another folder than the one that was set when they were chosen. `moved(item, before)` is told of each.
+  /** @param {string} folder @param {(item: UploadItem, before: string) => void} moved */
   moveChosen(folder, moved) {
     for (const item of this.chosen()) {
       const id = asFolder(folder) + item.path;
@@ -110,6 +121,7 @@ export class Batch {
   }
 
   // Taken out of the list, by whatever button. What S3 has of it is removed.
+  /** @param {string} id */
   async remove(id) {
     const item = this.#items.get(id);
     if (!item) return;
@@ -131,7 +143,9 @@ export class Batch {
   }
 
   // What became of everything: the numbers add up to `added`.
+  /** @returns {UploadAccount} */
   account() {
+    /** @type {UploadAccount} */
     const counts = { added: this.#all.length, sent: 0, skipped: 0, refused: [], unreadable: [], asking: 0, going: 0, chosen: 0 };
     for (const item of this.#all) {
       if (item.state === "complete") counts.sent += 1;
@@ -155,6 +169,7 @@ export class Batch {
     return size ? Math.min(99, Math.floor((100 * sent) / size)) : 0;
   }
 
+  /** @template {HandedOver} T @param {T} item */
   #note(item) {
     if (this.#isClosed) this.#all = [];
     this.#isClosed = false;
@@ -162,12 +177,14 @@ export class Batch {
     return item;
   }
 
+  /** @param {UploadItem} known */
   #replace(known) {
     const isOver = DONE.has(known.state);
     if (!isOver) this.#end(known, "left", known.state === "chosen" ? ANOTHER : AGAIN);
     this.#onReplaced(known);
   }
 
+  /** @param {HandedOver} item @param {UploadState} state @param {string} message */
   #end(item, state, message) {
     Object.assign(item, { state, message });
   }

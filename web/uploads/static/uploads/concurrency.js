@@ -11,6 +11,7 @@ const GAIN = 1.05;
 export class Concurrency {
   #limit = FIRST;
   #used = 0;
+  /** @type {{ resolve: (value?: undefined) => void, signal?: AbortSignal }[]} */
   #waiting = [];
   #sent = 0;
   #since = performance.now();
@@ -22,6 +23,7 @@ export class Concurrency {
   }
 
   // Resolves when there is room, with the function that gives the room back.
+  /** @param {AbortSignal} [signal] */
   async take(signal) {
     signal?.throwIfAborted();
     if (this.#used >= this.#limit) await this.#turn(signal);
@@ -35,6 +37,7 @@ export class Concurrency {
     };
   }
 
+  /** @param {AbortSignal} [signal] */
   #turn(signal) {
     return new Promise((resolve, reject) => {
       const turn = { resolve, signal };
@@ -55,11 +58,12 @@ export class Concurrency {
   #next() {
     while (this.#waiting.length && this.#used < this.#limit) {
       this.#used += 1;
-      this.#waiting.shift().resolve();
+      this.#waiting.shift()?.resolve();
     }
   }
 
   // Bytes that arrived. Now and then, one more or one fewer is tried, and kept if it helped.
+  /** @param {number} bytes */
   arrived(bytes) {
     this.#sent += bytes;
     const now = performance.now();
@@ -81,6 +85,7 @@ export class Concurrency {
     this.#step = 1;
   }
 
+  /** @param {number} limit */
   #set(limit) {
     this.#limit = Math.min(MOST, Math.max(LEAST, limit));
     this.#next();

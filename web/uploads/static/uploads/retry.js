@@ -8,9 +8,11 @@ const LONGEST_WAIT_MS = 30_000;
 
 const SLOW = new Set([429, 500, 502, 503, 504]);
 // Something else was done with this name at the same moment. S3 asks to send the file again (API reference, PutObject).
+/** @param {{ code?: string }} error */
 export const isConflict = (error) => error.code === "ConditionalRequestConflict";
 
 // Resolves after a while, or as soon as the connection is back.
+/** @param {number} ms @param {AbortSignal} [signal] @returns {Promise<void>} */
 const wait = (ms, signal) =>
   new Promise((resolve, reject) => {
     const end = () => {
@@ -31,6 +33,7 @@ const wait = (ms, signal) =>
     signal?.addEventListener("abort", stop);
   });
 
+/** @param {any} error */
 const troubleOf = (error) => {
   if (error.isConnection) return "No connection. Waiting for it.";
   if (error.code === "BeingMadeReady") return `${error.message} Waiting for it.`;
@@ -44,11 +47,13 @@ class Failures {
   #answered = 0;
   #renewals = 0;
 
+  /** @param {Care & Required<Pick<Care, "watch">>} care */
   constructor(care) {
     this.#care = { renew() {}, onSlow() {}, async checkFile() {}, conflicts: false, ...care };
   }
 
   // Wait until the work may be tried again; throws the error where that makes no sense.
+  /** @param {any} error */
   async after(error) {
     if (error.name === "AbortError" || error instanceof FileChanged) throw error;
     // A file that changed looks to the browser like a lost connection.
@@ -66,6 +71,7 @@ class Failures {
     await wait(ms, this.#care.signal);
   }
 
+  /** @param {any} error */
   #mayPass(error) {
     if (error.isConnection) return true;
     if (!SLOW.has(error.status) && !(this.#care.conflicts && isConflict(error))) return false;
@@ -77,6 +83,7 @@ class Failures {
 // Do `work` until it succeeds. `watch` is told what is waited for; `renew` is called before a try after expired credentials.
 // A lost connection is waited for without end; what S3 answers is tried MAX_TRIES times; a refusal is thrown at once. A conflict is
 // one too, unless `conflicts` says that the same request may succeed after it.
+/** @template T @param {() => Promise<T>} work @param {Care} care @returns {Promise<T>} */
 export const persist = async (work, { watch = () => {}, ...care }) => {
   const failures = new Failures({ ...care, watch });
   for (;;) {

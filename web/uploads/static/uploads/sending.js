@@ -15,8 +15,10 @@ export class Exists extends Error {}
 const READ_AHEAD = 2;
 const CHANGED_ON_THE_WAY = new Set(["BadDigest", "InvalidDigest", "EntityTooSmall", "IncompleteBody"]);
 
+/** @param {Pick<UploadItem, "replaces">} item @returns {Record<string, string>} */
 const condition = (item) => (item.replaces ? { "if-match": item.replaces } : { "if-none-match": "*" });
 
+/** @param {{ code?: string }} error @param {Pick<UploadItem, "replaces">} item */
 const isToBeginAnew = (error, item) => {
   // What was to be replaced is gone: then nothing is to be replaced.
   if (error.code === "NoSuchKey") item.replaces = "";
@@ -24,6 +26,7 @@ const isToBeginAnew = (error, item) => {
 };
 
 // What S3's answer means for the file.
+/** @param {any} error @param {Pick<UploadItem, "replaces">} item */
 const inOurTerms = (error, item) => {
   if (error.status === 412) return new Exists();
   if (isToBeginAnew(error, item)) return new Forgotten(DROPPED);
@@ -31,7 +34,12 @@ const inOurTerms = (error, item) => {
   return error;
 };
 
+// Whether S3 has this part already.
+/** @param {S3Part} there @param {Blob} blob @param {number} crc */
+const isSame = (there, blob, crc) => there.size === blob.size && there.crc32 === toBase64(crc);
+
 // Reading one byte tells whether the browser still vouches for the file.
+/** @param {File} file */
 const check = (file) => async () => {
   try {
     await file.slice(0, 1).arrayBuffer();
@@ -40,11 +48,20 @@ const check = (file) => async () => {
   }
 };
 
+/**
+ * @typedef {object} SenderOptions
+ * @property {Pick<Bucket, "put" | "parts" | "complete" | "head" | "forget">} bucket
+ * @property {FileChecksums} checksums
+ * @property {Pick<RequestConcurrency, "take" | "arrived" | "tooMany">} concurrency
+ */
+/** @typedef {{ number: number, blob: Blob, crc32: string, item: SendableItem }} SendingPart */
+
 export class Sender {
   #bucket;
   #checksums;
   #concurrency;
 
+  /** @param {SenderOptions} options */
   constructor({ bucket, checksums, concurrency }) {
     this.#bucket = bucket;
     this.#checksums = checksums;
@@ -52,6 +69,7 @@ export class Sender {
   }
 
   // Send all bytes. Gives what `complete` needs. `item` is {file, started, replaces}; onProgress gets the bytes that S3 has.
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async send(item, options) {
     try {
       return await (item.started.upload_id ? this.#inParts(item, options) : this.#atOnce(item, options));
@@ -61,8 +79,10 @@ export class Sender {
   }
 
   // Have S3 put the parts together. Gives {checksum, md5, etag} of the whole; no MD5 where there were parts.
+  /** @param {SendableItem} item @param {SentBytes} sent @param {SendOptions} options @returns {Promise<UploadProof>} */
   async complete(item, sent, options) {
-    if (!sent.parts) return { checksum: toBase64(sent.crc), md5: sent.md5, etag: sent.etag };
+    const { parts } = sent;
+    if (!parts) return { checksum: toBase64(sent.crc), md5: sent.md5, etag: sent.etag };
     const checksum = toBase64(sent.crc);
     options.watch("Putting the parts together");
     const headers = {
@@ -73,19 +93,20 @@ export class Sender {
     };
     try {
       const work = () =>
-        this.#bucket.complete(item.started.key, item.started.upload_id, sent.parts, { headers, signal: options.signal });
+        this.#bucket.complete(item.started.key, item.started.upload_id, parts, { headers, signal: options.signal });
       const { etag } = await persist(work, this.#care(item, options));
       return { checksum, etag };
     } catch (error) {
       // The answer to an earlier try may have been lost on the way.
       const found = error.status === 412 || error.code === "NoSuchUpload" ? await this.#bucket.head(item.started.key) : null;
-      if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: found.etag };
+      if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: /** @type {string} */ (found.etag) };
       // S3 wants all parts again after a conflict (API reference, CompleteMultipartUpload).
       if (isConflict(error)) throw new Forgotten(MEANWHILE);
       throw inOurTerms(error, item);
     }
   }
 
+  /** @param {SendableItem} item @param {Pick<SendOptions, "signal" | "watch">} options */
   #care(item, { signal, watch }) {
     return {
       signal,
@@ -96,6 +117,7 @@ export class Sender {
     };
   }
 
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #atOnce(item, options) {
     const { file, started } = item;
     const give = await this.#concurrency.take(options.signal);
@@ -116,6 +138,7 @@ export class Sender {
     }
   }
 
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #inParts(item, options) {
     const { file, started } = item;
     const here = new AbortController();
@@ -124,15 +147,18 @@ export class Sender {
     const inner = { ...options, signal: here.signal };
     const known = await this.#known(item, inner);
     const progress = new Progress(options.onProgress);
+    /** @type {SentPart[]} */
     const parts = [];
+    /** @type {Promise<unknown>[]} */
     const sending = [];
+    /** @type {Error[]} */
     const failed = [];
     let whole = 0;
     try {
       for await (const { number, blob, crc } of this.#pieces(file, started.part_size)) {
         whole = number === 1 ? crc : combine(whole, crc, blob.size);
         const there = known.get(number);
-        if (there?.size === blob.size && there.crc32 === toBase64(crc)) {
+        if (there && isSame(there, blob, crc)) {
           parts.push({ number, etag: there.etag, crc32: there.crc32 });
           progress.done(number, blob.size);
           continue;
@@ -163,7 +189,9 @@ export class Sender {
   }
 
   // The parts of a file in their order, each with its checksum. Those of the next ones are worked out meanwhile.
+  /** @param {File} file @param {number} size */
   async *#pieces(file, size) {
+    /** @type {{ number: number, blob: Blob, crc: Promise<number> }[]} */
     const ahead = [];
     let at = 0;
     const begin = () => {
@@ -176,12 +204,13 @@ export class Sender {
     };
     while (at < file.size || ahead.length) {
       while (at < file.size && ahead.length < READ_AHEAD) begin();
-      const { number, blob, crc } = ahead.shift();
-      yield { number, blob, crc: await crc };
+      const piece = ahead.shift();
+      if (piece) yield { ...piece, crc: await piece.crc };
     }
   }
 
   // The parts that S3 has of an upload that goes on.
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<Map<number, S3Part>>} */
   async #known(item, options) {
     if (!item.started.is_resumed) return new Map();
     options.watch("Looking at what S3 has of it");
@@ -189,6 +218,7 @@ export class Sender {
     return persist(() => this.#bucket.parts(key, uploadId, options.signal), this.#care(item, options));
   }
 
+  /** @param {SendingPart} part @param {SendOptions} options @param {Progress} progress */
   async #part({ number, blob, crc32, item }, options, progress) {
     const query = { partNumber: String(number), uploadId: item.started.upload_id };
     const put = () =>
@@ -209,17 +239,21 @@ export class Sender {
 class Progress {
   #report;
   #finished = 0;
+  /** @type {Map<number, number>} */
   #flying = new Map();
 
+  /** @param {(bytes: number) => void} report */
   constructor(report) {
     this.#report = report;
   }
 
+  /** @param {number} number @param {number} bytes */
   flying(number, bytes) {
     this.#flying.set(number, bytes);
     this.#tell();
   }
 
+  /** @param {number} number @param {number} bytes */
   done(number, bytes) {
     this.#flying.delete(number);
     this.#finished += bytes;
