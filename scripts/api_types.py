@@ -38,7 +38,7 @@ def generate() -> str:
         source, target = Path(folder, "openapi.json"), Path(folder, "api.d.ts")
         source.write_text(json.dumps(document))
         # What has a default may be left out of a request.
-        words = [GENERATOR, source, "--output", target, "--default-non-nullable", "false"]
+        words: list[str | Path] = [GENERATOR, source, "--output", target, "--default-non-nullable", "false"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(done.stdout + done.stderr)

@@ -68,6 +68,11 @@ declare global {
   type FileSender = Pick<Sender, keyof Sender>;
   type FileChecksums = Pick<Checksums, keyof Checksums>;
   type RequestConcurrency = Pick<Concurrency, keyof Concurrency>;
+  interface UploadSettings {
+    // That members may write in.
+    folders: string[];
+    largest_single_bytes: number;
+  }
   type UploadState =
     | "chosen"
     | "waiting"
@@ -171,7 +176,7 @@ declare global {
     hidden: { names: string[]; within: string[] };
     most_keys: number;
     most_single: number;
-    most_files: number;
+    most_first_bytes: number;
   }
   type SortColumn = "name" | "size" | "date";
   interface FilesState {

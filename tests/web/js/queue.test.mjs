@@ -55,6 +55,7 @@ const make = ({ start, fails = () => null, isHeld = false } = {}) => {
     sender,
     bucket,
     checksums: { of: async () => 1 },
+    largestSingle: LARGE - 1,
     tell: (item) => (item.states ??= []).push(item.state),
   });
   here.add = (...items) => here.queue.add(items);

@@ -3,10 +3,10 @@ import { guessDelimiter, parseRows } from "./delimited.js";
 import { el } from "./dom.js";
 import { count, ending, kindOf, plural, size } from "./format.js";
 
-/** @typedef {(source: FileSource, file: FileRow, signal: AbortSignal) => Promise<Element[]>} Show */
+// `most`: bytes that are read of a file at most.
+/** @typedef {(source: FileSource, file: FileRow, signal: AbortSignal, most: number) => Promise<Element[]>} Show */
 
 const TEXT_BYTES = 64_000;
-const TABLE_BYTES = 256_000;
 const MAX_ROWS = 100;
 const MAX_COLUMNS = 50;
 const LARGE_IMAGE = 30_000_000;
@@ -68,9 +68,9 @@ const asText = async (source, file, signal) => {
 };
 
 /** @type {Show} */
-const asTable = async (source, file, signal) => {
-  const isCut = file.size > TABLE_BYTES;
-  const text = decode(await firstBytes(source, file, TABLE_BYTES, signal), isCut);
+const asTable = async (source, file, signal, most) => {
+  const isCut = file.size > most;
+  const text = decode(await firstBytes(source, file, most, signal), isCut);
   if (text === null) return [note("This is not text, so there is nothing to show. Download it to open it.")];
   const { rows, isWhole } = parseRows(text.replace(/^\ufeff/, ""), guessDelimiter(text), { most: MAX_ROWS, isCut });
   if (!rows.length)
@@ -117,11 +117,11 @@ const asMedium = (tag) => async (source, file) => {
 };
 
 /** @type {Show} */
-const asImage = async (source, file, signal) => {
+const asImage = async (source, file, signal, most) => {
   const show = asMedium("img");
-  if (file.size <= LARGE_IMAGE) return show(source, file, signal);
+  if (file.size <= LARGE_IMAGE) return show(source, file, signal, most);
   const place = el("div");
-  const load = async () => place.replaceChildren(...(await show(source, file, signal)));
+  const load = async () => place.replaceChildren(...(await show(source, file, signal, most)));
   place.append(
     note(`A large picture, ${size(file.size)}.`),
     el("button", { type: "button", className: "btn btn-outline-secondary", textContent: "Show it anyway", on: { click: load } }),
@@ -134,7 +134,7 @@ const SHOW = { text: asText, table: asTable, image: asImage, video: asMedium("vi
 
 // What to show of a file, as elements.
 /** @type {Show} */
-export const contentOf = async (source, file, signal) => {
+export const contentOf = async (source, file, signal, most) => {
   const show = SHOW[kindOf(file.name)];
-  return show ? show(source, file, signal) : [note("There is no preview of this kind of file. Download it to open it.")];
+  return show ? show(source, file, signal, most) : [note("There is no preview of this kind of file. Download it to open it.")];
 };

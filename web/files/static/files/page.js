@@ -78,6 +78,7 @@ const table = new Table(part("rows"), {
 });
 
 const preview = new Preview(/** @type {HTMLDialogElement} */ (document.getElementById("files-preview")), {
+  mostBytes: settings.most_first_bytes,
   sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)),
   download,
   find: neighbour,

@@ -6,6 +6,7 @@ import { labelOf } from "./listing_store.js";
 
 /**
  * @typedef {object} PreviewActions
+ * @property {number} mostBytes
  * @property {(row: FileRow) => FileSource} sourceOf
  * @property {(row: FileRow, step: number) => FileRow | null} find
  * @property {(row: FileRow) => void} download
@@ -17,14 +18,16 @@ export class Preview {
   #find;
   #sourceOf;
   #download;
+  #mostBytes;
   /** @type {FileRow | null} */
   #row = null;
   #stop = new AbortController();
 
   // find(step) gives the file that many before or after the one on show, or null.
   /** @param {HTMLDialogElement} dialog @param {PreviewActions} actions */
-  constructor(dialog, { sourceOf, find, download, closed }) {
+  constructor(dialog, { mostBytes, sourceOf, find, download, closed }) {
     this.#dialog = dialog;
+    this.#mostBytes = mostBytes;
     this.#sourceOf = sourceOf;
     this.#find = find;
     this.#download = download;
@@ -56,7 +59,7 @@ export class Preview {
     content.replaceChildren(el("p", { className: "text-body-secondary", role: "status", textContent: "Loading…" }));
     const source = this.#sourceOf(row);
     try {
-      const parts = await contentOf(source, row, signal);
+      const parts = await contentOf(source, row, signal, this.#mostBytes);
       if (!signal.aborted) content.replaceChildren(...parts);
     } catch (error) {
       // Where S3 does not tell, it is not called gone.

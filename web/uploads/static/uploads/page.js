@@ -20,6 +20,8 @@ const TELL_AFTER_MS = 1000;
 const TROUBLED = "Some files were not sent. What each of them needs is said below.";
 
 const section = /** @type {HTMLElement} */ (document.getElementById("upload"));
+/** @type {UploadSettings} */
+const settings = JSON.parse(document.getElementById("upload-settings")?.textContent ?? "");
 const { base = "", worker = "", crc32 = "", md5 = "" } = section.dataset;
 const folderField = /** @type {HTMLInputElement} */ (document.getElementById("upload-folder"));
 const csrfField = /** @type {HTMLInputElement} */ (section.querySelector("[name=csrfmiddlewaretoken]"));
@@ -29,7 +31,7 @@ const checksums = new Checksums(worker, [crc32, md5]);
 const sender = new Sender({ bucket, checksums, concurrency: new Concurrency() });
 const speed = new Speed();
 const speedField = /** @type {HTMLElement} */ (section.querySelector("[data-speed]"));
-const queue = new Queue({ api, sender, bucket, checksums, tell });
+const queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle: settings.largest_single_bytes });
 const batch = new Batch({ queue, onReplaced: (item) => notices.forget(item) });
 const summary = new Summary(/** @type {HTMLElement} */ (document.getElementById("upload-summary")));
 
@@ -234,7 +236,7 @@ elsewhereButton.addEventListener("click", () => {
   draw();
 });
 document.addEventListener("cohort:path", ({ detail }) => {
-  if (!/^(inputs|configs|submissions)\//.test(detail.path)) return;
+  if (!settings.folders.some((folder) => detail.path.startsWith(`${folder}/`))) return;
   folderField.value = detail.path;
   showElsewhere();
 });

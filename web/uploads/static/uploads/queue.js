@@ -10,15 +10,10 @@ const MAX_LARGE = 2;
 const BEGUN_AT_ONCE = 200;
 const LARGE_AT_ONCE = 4;
 const FINISH = { most: 200, wait: 1000 };
-// As in web/uploads/parts.py.
-const LARGE = 16 * 1024 * 1024;
 const MAX_RESTARTS = 2;
 
 // Stopped by the person while something was being asked for it.
 const STOPPED = new Set(["paused", "removed", "left"]);
-
-/** @param {Pick<UploadItem, "file">} item */
-export const isLarge = (item) => item.file.size > LARGE;
 
 /**
  * @typedef {object} QueueOptions
@@ -27,6 +22,7 @@ export const isLarge = (item) => item.file.size > LARGE;
  * @property {Pick<Bucket, "prepare" | "forget" | "head">} bucket
  * @property {Pick<FileChecksums, "of">} checksums
  * @property {(item: UploadItem) => void} tell
+ * @property {number} largestSingle Bytes of the largest file that goes in one request.
  */
 
 // Tells the page by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
@@ -38,6 +34,7 @@ export class Queue {
   #bucket;
   #checksums;
   #tell;
+  #largestSingle;
   /** @type {UploadItem[]} */
   #waiting = [];
   /** @type {BegunItem[]} */
@@ -50,12 +47,13 @@ export class Queue {
   #finished;
 
   /** @param {QueueOptions} options */
-  constructor({ api, sender, bucket, checksums, tell }) {
+  constructor({ api, sender, bucket, checksums, tell, largestSingle }) {
     this.#api = api;
     this.#sender = sender;
     this.#bucket = bucket;
     this.#checksums = checksums;
     this.#tell = tell;
+    this.#largestSingle = largestSingle;
     this.#finished = new Gathered((files) => api.finish(files), FINISH);
   }
 
@@ -148,11 +146,16 @@ export class Queue {
   #pump() {
     if (this.#isPaused) return;
     while (this.#active < MAX_FILES) {
-      const at = this.#ready.findIndex((item) => !isLarge(item) || this.#large < MAX_LARGE);
+      const at = this.#ready.findIndex((item) => !this.#isLarge(item) || this.#large < MAX_LARGE);
       if (at < 0) break;
       this.#run(this.#ready.splice(at, 1)[0]);
     }
     if (this.#ready.length < MAX_FILES && this.#waiting.length && !this.#isStarting) this.#begin();
+  }
+
+  /** @param {UploadItem} item */
+  #isLarge(item) {
+    return item.file.size > this.#largestSingle;
   }
 
   #take() {
@@ -161,7 +164,7 @@ export class Queue {
     let large = 0;
     while (this.#waiting.length && taken.length < BEGUN_AT_ONCE && this.#waiting[0].folder === folder) {
       const [item] = this.#waiting;
-      large += isLarge(item) ? 1 : 0;
+      large += this.#isLarge(item) ? 1 : 0;
       if (large > LARGE_AT_ONCE) break;
       taken.push(item);
       this.#waiting.shift();
@@ -204,7 +207,7 @@ export class Queue {
 
   /** @param {BegunItem} item */
   async #run(item) {
-    const large = isLarge(item);
+    const large = this.#isLarge(item);
     let isHolding = true;
     const release = () => {
       if (!isHolding) return;
