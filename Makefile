@@ -16,7 +16,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/python -m mkdocs
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test conformance bench screenshots docs lint lint-types lint-rest format lock schema clean
+.PHONY: help up install test conformance bench screenshots docs lint lint-types lint-rest lint-front format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
@@ -28,7 +28,7 @@ help:
 	@echo "make lint    run all the checks"
 	@echo "make format  put the code into shape"
 	@echo "make lock    lock the versions named in requirements.in, requirements-dev.in and package.json"
-	@echo "make schema  write stacks/manifest.schema.json from the code"
+	@echo "make schema  write stacks/manifest.schema.json and web/types/api.d.ts from the code"
 	@echo "make clean   remove what was installed (never var/, where the data lies)"
 
 install:
@@ -71,7 +71,7 @@ site/index.html: mkdocs.yml scripts/docs_hook.py $(shell find docs -type f) | in
 
 # The types take as long as all the rest: they are checked beside it, and what each has to say is shown when it ends.
 lint: install
-	@$(MAKE) --no-print-directory --output-sync=target -j 2 lint-types lint-rest
+	@$(MAKE) --no-print-directory --output-sync=target -j 3 lint-types lint-rest lint-front
 
 lint-types:
 	@$(CHECKED) $(VENV)/python -m mypy .
@@ -86,9 +86,17 @@ lint-rest:
 	@$(CHECKED) $(VENV)/python scripts/docs_parts.py --check
 	@$(MKDOCS) build --quiet --strict
 
+lint-front:
+	@$(RUN) node_modules/.bin/eslint .
+	@$(RUN) node_modules/.bin/prettier --log-level warn --check .
+	@$(RUN) node_modules/.bin/tsc
+	@$(VENV)/python -m djlint --lint --quiet web control_plane
+	@$(RUN) $(CHECKED) $(VENV)/python scripts/api_types.py --check
+
 format: install
 	@$(VENV)/python -m ruff check --fix .
 	@$(VENV)/python -m ruff format .
+	@$(RUN) node_modules/.bin/prettier --log-level warn --write .
 
 lock: install
 	@$(UV_COMPILE) -o requirements.txt requirements.in
@@ -98,6 +106,7 @@ lock: install
 
 schema: install
 	@$(VENV)/python -c "import json; from stacks.manifest import json_schema; print(json.dumps(json_schema(), indent=2, sort_keys=True))" > stacks/manifest.schema.json
+	@$(RUN) $(CHECKED) $(VENV)/python scripts/api_types.py
 
 clean:
 	rm -rf .venv .venv-localstack node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out

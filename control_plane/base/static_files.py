@@ -10,7 +10,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 _IMPORTS = CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]
 # Folders of static files that hold our own modules.
-OUR_FOLDERS = ("cohort", "credentials", "files", "uploads")
+OUR_FOLDERS = ("cohort", "credentials", "files", "jobs", "storage", "uploads")
 
 
 class StaticFiles(CompressedManifestStaticFilesStorage):

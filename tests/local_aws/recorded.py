@@ -74,9 +74,9 @@ S3_ROWS = (
         "control_plane/research/storage/objects.py": ("AccessDenied", "403"),
         "control_plane/research/storage/presence.py": ("403",),
         "assets/example_analysis/backend.py": ("AccessDenied",),
-        "web/files/static/files/page.js": ("AccessDenied", "403"),
+        "web/files/static/files/listing_status.js": ("AccessDenied", "403"),
         "web/uploads/static/uploads/queue.js": ("AccessDenied", "403"),
-        "web/uploads/static/uploads/s3.js": ("AccessDenied", "403"),
+        "control_plane/research/storage/static/storage/s3.js": ("AccessDenied", "403"),
     }),
     Row(f"{_S3}TestS3::test_range_key_not_exists", "exc", s3.no_key, {
         "control_plane/operation/backups/store.py": ("NoSuchKey",),
@@ -94,7 +94,7 @@ S3_ROWS = (
         "control_plane/research/storage/presence.py": ("404",),
         "control_plane/operation/backups/store.py": ("404",),
         "assets/example_analysis/backend.py": ("404",),
-        "web/uploads/static/uploads/s3.js": ("404",),
+        "control_plane/research/storage/static/storage/s3.js": ("404",),
     }),
     Row(f"{_S3}TestS3ObjectLockRetention::test_object_lock_delete_markers", "head-object-locked-delete-marker", s3.head_marker, {
         "control_plane/research/storage/objects.py": ("405",),

@@ -75,7 +75,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     # S3 API reference, "Error responses".
     "web/uploads/static/uploads/queue.js": ("InvalidAccessKeyId", "InvalidToken"),
     "web/uploads/static/uploads/retry.js": ("429", "502", "503", "504"),
-    "web/uploads/static/uploads/s3.js": (
+    "control_plane/research/storage/static/storage/s3.js": (
         *("200", "ExpiredToken", "ExpiredTokenException", "InvalidAccessKeyId", "RequestTimeTooSkewed", "TokenRefreshRequired"),
     ),
     "web/uploads/static/uploads/sending.js": ("IncompleteBody",),
@@ -85,7 +85,7 @@ OURS: Mapping[str, tuple[str, ...]] = {
     "web/files/static/files/deleting.js": ("500",),
     "web/files/static/files/server.js": ("401", "403"),
     "web/files/static/files/source.js": ("404",),
-    "web/uploads/static/uploads/control.js": ("400", "401", "403", "413", "422", "500"),
+    "web/uploads/static/uploads/api.js": ("400", "401", "403", "413", "422", "500"),
     "web/uploads/static/uploads/queue.js": ("401",),
     # Made by s3.js of a refusal that may be IAM's delay.
     "web/uploads/static/uploads/retry.js": ("BeingMadeReady",),

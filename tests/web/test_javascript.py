@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from control_plane.base.static_files import OUR_FOLDERS
+
 ROOT = Path(__file__).resolve().parents[2]
 NODE = ROOT / ".venv/bin/node"
 BESIDE = ROOT / "tests/web/js/beside.mjs"
@@ -26,3 +28,8 @@ def test_scripts_load_nothing_from_another_host() -> None:
     # Names of XML's vocabularies look like addresses, and are not loaded.
     foreign = re.compile(r"https?://(?!s3\.amazonaws\.com/doc/|www\.w3\.org/)")
     assert [path.name for path in OURS if foreign.search(path.read_text())] == []
+
+
+def test_what_scripts_import_is_named_by_its_content() -> None:
+    importing = {path.parent.name for path in OURS if re.search(r"^import\b", path.read_text(), re.MULTILINE)}
+    assert importing <= set(OUR_FOLDERS)

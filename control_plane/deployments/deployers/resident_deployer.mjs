@@ -34,16 +34,17 @@ const lines = (id, text) => {
   for (const line of stripVTControlCharacters(String(text)).split("\n")) if (line.trim()) say({ id, event: "line", text: line });
 };
 
-const activity = (id, { event, progress }) => say({
-  id,
-  event: "resource",
-  logicalId: event.LogicalResourceId,
-  type: event.ResourceType,
-  status: event.ResourceStatus,
-  reason: event.ResourceStatusReason ?? "",
-  total: progress?.total ?? 0,
-  completed: progress?.completed ?? 0,
-});
+const activity = (id, { event, progress }) =>
+  say({
+    id,
+    event: "resource",
+    logicalId: event.LogicalResourceId,
+    type: event.ResourceType,
+    status: event.ResourceStatus,
+    reason: event.ResourceStatusReason ?? "",
+    total: progress?.total ?? 0,
+    completed: progress?.completed ?? 0,
+  });
 
 const ioHost = {
   async notify(message) {
@@ -108,10 +109,13 @@ const KEPT_MS = 10 * 60 * 1000;
 const toolkit = new Toolkit({ ioHost, color: false, emojis: false, sdkConfig: { httpOptions: { agent } } });
 if (typeof toolkit.deploymentsForAction === "function") {
   const make = toolkit.deploymentsForAction.bind(toolkit);
-  let kept, made = -Infinity;
+  let kept,
+    made = -Infinity;
   toolkit.deploymentsForAction = (action) => {
     if (performance.now() - made > KEPT_MS) [kept, made] = [make(action), performance.now()];
-    kept.catch(() => { made = -Infinity; });
+    kept.catch(() => {
+      made = -Infinity;
+    });
     return kept;
   };
 }
@@ -167,20 +171,23 @@ const work = async (message) => {
   }
 };
 
-readline.createInterface({ input: process.stdin }).on("line", (line) => {
-  const message = JSON.parse(line);
-  if (message.op === "ping") return say({ id: message.id, event: "pong" });
-  if (message.op === "end") return end(message.id);
-  if (message.op === "forget") {
-    if (working.has(message.id)) forgotten.add(message.id);
-    answers.get(message.id)?.(false);
-    return answers.delete(message.id);
-  }
-  if (message.op === "answer") {
-    answers.get(message.id)?.(message.go);
-    return answers.delete(message.id);
-  }
-  return request.run(message, () => work(message));
-}).on("close", () => process.exit(0)); // Whoever started us is gone: what is at work on AWS, AWS ends.
+readline
+  .createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    const message = JSON.parse(line);
+    if (message.op === "ping") return say({ id: message.id, event: "pong" });
+    if (message.op === "end") return end(message.id);
+    if (message.op === "forget") {
+      if (working.has(message.id)) forgotten.add(message.id);
+      answers.get(message.id)?.(false);
+      return answers.delete(message.id);
+    }
+    if (message.op === "answer") {
+      answers.get(message.id)?.(message.go);
+      return answers.delete(message.id);
+    }
+    return request.run(message, () => work(message));
+  })
+  .on("close", () => process.exit(0)); // Whoever started us is gone: what is at work on AWS, AWS ends.
 
 say({ ready: true });

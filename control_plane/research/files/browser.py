@@ -5,8 +5,9 @@ from django.middleware.csrf import get_token
 from django.urls import reverse
 
 from control_plane.base.content_policy import allow_folder
-from control_plane.research.files.archive import MAX_FILES, MAX_SINGLE_FILES
+from control_plane.research.files.archive import MAX_SINGLE_FILES
 from control_plane.research.files.hidden import HIDDEN_FILE, HIDDEN_PART
+from control_plane.research.files.single import MAX_FIRST_BYTES
 from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import CLEANABLE_FOLDERS, MAX_KEYS
 
@@ -36,5 +37,5 @@ def browser_settings(
         "hidden": {"names": [HIDDEN_FILE], "within": [HIDDEN_PART]},
         "most_keys": MAX_KEYS,
         "most_single": MAX_SINGLE_FILES,
-        "most_files": MAX_FILES,
+        "most_first_bytes": MAX_FIRST_BYTES,
     }

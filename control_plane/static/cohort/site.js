@@ -1,6 +1,9 @@
 // Exact times on hover in the reader's own zone, a log that stays at its end while it is read there, and the offline notice.
+/** @param {Document} root */
 const localTimes = (root) => {
-  for (const time of root.querySelectorAll("time[datetime]")) time.title = new Date(time.dateTime).toLocaleString();
+  /** @type {NodeListOf<HTMLTimeElement>} */
+  const times = root.querySelectorAll("time[datetime]");
+  for (const time of times) time.title = new Date(time.dateTime).toLocaleString();
 };
 
 const logAtEnd = () => {
@@ -9,7 +12,9 @@ const logAtEnd = () => {
 };
 
 let follow = true;
-document.addEventListener("htmx:beforeSwap", () => { follow = logAtEnd(); });
+document.addEventListener("htmx:beforeSwap", () => {
+  follow = logAtEnd();
+});
 document.addEventListener("htmx:afterSettle", () => {
   localTimes(document);
   const log = document.getElementById("log");
@@ -22,7 +27,10 @@ document.addEventListener("htmx:configRequest", ({ detail: { parameters } }) => 
   if (token && parameters.csrfmiddlewaretoken) parameters.csrfmiddlewaretoken = token;
 });
 
-const offline = (is) => { document.getElementById("offline").hidden = !is; };
+/** @param {boolean} is */
+const offline = (is) => {
+  /** @type {HTMLElement} */ (document.getElementById("offline")).hidden = !is;
+};
 document.addEventListener("htmx:sendError", () => offline(true));
 document.addEventListener("htmx:responseError", (event) => {
   // Signed out, or no longer allowed: the whole page says it better than a part that stands still.

@@ -1,11 +1,11 @@
 // Loaded before each test: on a page the apps' static files lie beside each other; here each lies in its own app, and the signer where
 // npm has it.
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, globSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath } from "node:url";
 
 const ROOT = new URL("../../../", import.meta.url);
-const STATIC = ["control_plane/static/", ...readdirSync(new URL("web/", ROOT)).map((app) => `web/${app}/static/`)];
+const STATIC = globSync("{control_plane,web}/**/static", { cwd: ROOT }).map((folder) => `${folder}/`);
 const SIGNER = ["../vendor/aws4fetch/aws4fetch.esm.mjs", "node_modules/aws4fetch/dist/aws4fetch.esm.mjs"];
 
 const found = (specifier, parent) => {
@@ -15,4 +15,6 @@ const found = (specifier, parent) => {
   return path ? path.href : specifier;
 };
 
-registerHooks({ resolve: (specifier, context, next) => next(context.parentURL ? found(specifier, context.parentURL) : specifier, context) });
+registerHooks({
+  resolve: (specifier, context, next) => next(context.parentURL ? found(specifier, context.parentURL) : specifier, context),
+});

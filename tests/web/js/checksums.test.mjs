@@ -14,7 +14,7 @@ test("the checksums of pieces make that of the whole", () => {
 
 test("lengths beyond 32 bits are combined", () => {
   // 5 GiB of zero bytes after "x", as zlib has it, found by feeding it in pieces of 1 GiB.
-  let crc = crc32(Buffer.from("x"));
+  const crc = crc32(Buffer.from("x"));
   const gibibyte = 2 ** 30;
   const zeros = crc32(Buffer.alloc(2 ** 20));
   let oneGibibyte = zeros;

@@ -1,17 +1,37 @@
 import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
 import test from "node:test";
-import { Bucket } from "../../../web/uploads/static/uploads/s3.js";
+import { Bucket } from "../../../control_plane/research/storage/static/storage/s3.js";
 import { fileName, sourceOf } from "../../../web/files/static/files/source.js";
+import { DOMParser } from "./xml.mjs";
 
 const SITE = "/groups/lab/files/ephys/one/";
 const DOTS = ["lab/inputs/./x", "lab/inputs/../x", "lab/inputs/..", "lab/inputs/.", "lab/./", "../x", "lab/inputs/a/../../x"];
 const PLAIN = [
-  "lab/inputs/x", "lab/inputs//x", "lab/inputs/.x", "lab/inputs/..x", "lab/inputs/x..", "lab/inputs/.../x", "lab/inputs/%2e%2e/x", "lab/inputs/%2E/x",
-  "lab/inputs/a\\..\\x", "lab/inputs/a b+c?d#e&f=g", "lab/inputs/\t\n x", "lab/inputs/Ünï 😀", "lab/inputs/folder/", "lab/inputs/;a=1/x", "lab/inputs/'()*!",
+  "lab/inputs/x",
+  "lab/inputs//x",
+  "lab/inputs/.x",
+  "lab/inputs/..x",
+  "lab/inputs/x..",
+  "lab/inputs/.../x",
+  "lab/inputs/%2e%2e/x",
+  "lab/inputs/%2E/x",
+  "lab/inputs/a\\..\\x",
+  "lab/inputs/a b+c?d#e&f=g",
+  "lab/inputs/\t\n x",
+  "lab/inputs/Ünï 😀",
+  "lab/inputs/folder/",
+  "lab/inputs/;a=1/x",
+  "lab/inputs/'()*!",
 ];
 const session = {
-  access_key_id: "AKIA", secret_access_key: "secret", session_token: "token", region: "us-east-1", address: "https://bucket.s3.us-east-1.amazonaws.com",
-  now: new Date().toISOString(), expires: new Date(Date.now() + 3_600_000).toISOString(),
+  access_key_id: "AKIA",
+  secret_access_key: "secret",
+  session_token: "token",
+  region: "us-east-1",
+  address: "https://bucket.s3.us-east-1.amazonaws.com",
+  now: new Date().toISOString(),
+  expires: new Date(Date.now() + 3_600_000).toISOString(),
 };
 const bucket = new Bucket(async () => session);
 const keyAskedFor = (url) => decodeURIComponent(new URL(url).pathname.slice(1));
@@ -29,7 +49,10 @@ const WAYS = {
 for (const [name, ask] of Object.entries(WAYS)) {
   test(`a key with a dot segment is refused before S3 is asked for another object: ${name}`, async () => {
     const asked = [];
-    globalThis.fetch = async (url) => { asked.push(url); return new Response("<a/>"); };
+    globalThis.fetch = async (url) => {
+      asked.push(url);
+      return new Response("<a/>");
+    };
     for (const key of DOTS) await assert.rejects(async () => ask(key), { code: "NotAddressable" }, key);
     assert.deepEqual(asked, []);
   });
@@ -43,9 +66,14 @@ test("a file that a browser cannot ask S3 for is downloaded and previewed throug
   for (const key of DOTS) {
     const source = sourceOf(bucket, SITE, key);
     const asked = [];
-    globalThis.fetch = async (url) => { asked.push(url); return new Response("DOT"); };
+    globalThis.fetch = async (url) => {
+      asked.push(url);
+      return new Response("DOT");
+    };
     assert.equal(new TextDecoder().decode(await source.first(64)), "DOT");
-    const [preview, download] = [asked[0], await source.download()].map((address) => new URL(address, "https://cohort.example.org"));
+    const [preview, download] = [asked[0], await source.download()].map(
+      (address) => new URL(address, "https://cohort.example.org"),
+    );
     for (const { pathname, searchParams } of [preview, download]) {
       assert.equal(pathname, SITE);
       assert.equal(searchParams.get("key"), key);
@@ -68,4 +96,176 @@ test("a folder's marker is saved under the folder's name", () => {
   assert.equal(fileName("lab/inputs/notes/"), "notes");
   assert.equal(fileName("lab/inputs/notes//"), "notes");
   assert.equal(fileName("lab/"), "lab");
+});
+
+// --- The signing client
+
+globalThis.DOMParser = DOMParser;
+const HOUR = 3_600_000;
+const xml = (status, body) => new Response(body, { status });
+const refused = (code, status = 403) => xml(status, `<Error><Code>${code}</Code><Message>No.</Message></Error>`);
+const sessionOf = (more = {}) => ({
+  ...session,
+  now: new Date().toISOString(),
+  expires: new Date(Date.now() + HOUR).toISOString(),
+  ...more,
+});
+
+// S3 answers so, one request after the other; the sessions that were opened, and the requests, are kept.
+const s3Of = (answers, more = {}) => {
+  const here = { opened: 0, asked: [] };
+  globalThis.fetch = async (url, options) => {
+    here.asked.push({ url: new URL(url), ...options });
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
+  here.bucket = new Bucket(async () => {
+    here.opened += 1;
+    return sessionOf(more);
+  });
+  return here;
+};
+
+// "Signature Version 4 for API requests" (IAM user guide), anew, from what was sent.
+const hex = (data) => createHash("sha256").update(data).digest("hex");
+const hmac = (key, data) => createHmac("sha256", key).update(data).digest();
+const signatureOf = ({ method, url, headers }) => {
+  const [, scope, names] = /Credential=AKIA\/([^,]+), SignedHeaders=([^,]+),/.exec(headers.get("authorization"));
+  const signed = names.split(";").map((name) => `${name}:${name === "host" ? url.host : headers.get(name)}\n`);
+  const query = [...url.searchParams].map((pair) => pair.map(encodeURIComponent).join("=")).sort();
+  const request = [
+    method,
+    url.pathname,
+    query.join("&"),
+    signed.join(""),
+    names,
+    headers.get("x-amz-content-sha256") ?? "UNSIGNED-PAYLOAD",
+  ];
+  const text = ["AWS4-HMAC-SHA256", headers.get("x-amz-date"), scope, hex(request.join("\n"))].join("\n");
+  const key = scope.split("/").reduce(hmac, "AWS4secret");
+  return createHmac("sha256", key).update(text).digest("hex");
+};
+
+test("requests are signed as AWS wants it, with the session's token", async () => {
+  const { bucket: signing, asked } = s3Of([xml(200, ""), xml(200, "")]);
+  await signing.request("GET", "lab/inputs/a b+c");
+  await signing.request("GET", "", { query: { prefix: "lab/a b", "list-type": "2" } });
+  for (const request of asked) {
+    assert.equal(/Signature=(\w+)/.exec(request.headers.get("authorization"))[1], signatureOf(request));
+    assert.equal(request.headers.get("x-amz-security-token"), "token");
+    // S3 takes a plus for itself, and not for a blank.
+    assert.ok(!request.url.search.includes("+"));
+    assert.match(request.headers.get("authorization"), /\/us-east-1\/s3\/aws4_request/);
+  }
+});
+
+test("the server's clock counts, however wrong this machine's is", async () => {
+  const server = Date.now() - 5 * HOUR;
+  const { bucket: signing, asked } = s3Of([xml(200, "")], {
+    now: new Date(server).toISOString(),
+    expires: new Date(server + HOUR).toISOString(),
+  });
+  await signing.request("GET", "lab/a");
+  const [, date, time] = /^(\d{8})T(\d{6})Z$/.exec(asked[0].headers.get("x-amz-date"));
+  const signedAt = Date.parse(`${date.replace(/(....)(..)(..)/, "$1-$2-$3")}T${time.replace(/(..)(..)(..)/, "$1:$2:$3")}Z`);
+  assert.ok(Math.abs(signedAt - server) < 10_000);
+});
+
+test("a session is opened once for requests side by side, and again five minutes before it ends", async () => {
+  const lasting = s3Of([xml(200, ""), xml(200, ""), xml(200, "")]);
+  await Promise.all([lasting.bucket.request("GET", "a"), lasting.bucket.request("GET", "b")]);
+  await lasting.bucket.request("GET", "c");
+  assert.equal(lasting.opened, 1);
+  const ending = s3Of([xml(200, ""), xml(200, "")], { expires: new Date(Date.now() + 4 * 60_000).toISOString() });
+  await ending.bucket.request("GET", "a");
+  await ending.bucket.request("GET", "b");
+  assert.equal(ending.opened, 2);
+});
+
+test("an ended session is renewed once, and what is refused then is told", async () => {
+  const renewed = s3Of([refused("ExpiredToken", 400), xml(200, "content")]);
+  assert.equal(await (await renewed.bucket.request("GET", "a")).text(), "content");
+  assert.equal(renewed.opened, 2);
+  const ended = s3Of([refused("ExpiredToken", 400), refused("ExpiredToken", 400)]);
+  await assert.rejects(ended.bucket.request("GET", "a"), { code: "ExpiredToken", status: 400 });
+  assert.equal(ended.asked.length, 2);
+});
+
+test("a lost connection is one, and a stop is none", async () => {
+  await assert.rejects(s3Of([new TypeError("fetch failed")]).bucket.request("GET", "a"), { status: 0, isConnection: true });
+  await assert.rejects(s3Of([new DOMException("Stopped.", "AbortError")]).bucket.request("GET", "a"), { name: "AbortError" });
+});
+
+test("a refusal while IAM may be late is trouble that passes; afterwards it is a refusal", async () => {
+  const settles = new Date(Date.now() + 60_000).toISOString();
+  await assert.rejects(s3Of([refused("AccessDenied")], { settles }).bucket.request("GET", "a"), {
+    status: 503,
+    code: "BeingMadeReady",
+    answered: 403,
+  });
+  await assert.rejects(s3Of([refused("SignatureDoesNotMatch")], { settles }).bucket.request("GET", "a"), { status: 403 });
+  const past = new Date(Date.now() - 1000).toISOString();
+  await assert.rejects(s3Of([refused("AccessDenied")], { settles: past }).bucket.request("GET", "a"), {
+    status: 403,
+    code: "AccessDenied",
+  });
+});
+
+test("all parts of an unfinished upload are told, however many answers that takes", async () => {
+  const part = (number, size) =>
+    `<Part><PartNumber>${number}</PartNumber><ETag>&quot;e${number}&quot;</ETag><Size>${size}</Size><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>`;
+  const first = `<R><IsTruncated>true</IsTruncated><NextPartNumberMarker>1000</NextPartNumberMarker>${part(1, 5)}${part(1000, 6)}</R>`;
+  const { bucket: signing, asked } = s3Of([xml(200, first), xml(200, `<R><IsTruncated>false</IsTruncated>${part(1001, 7)}</R>`)]);
+  assert.deepEqual(
+    await signing.parts("lab/a", "u"),
+    new Map([
+      [1, { etag: '"e1"', size: 5, crc32: "AAAAAA==" }],
+      [1000, { etag: '"e1000"', size: 6, crc32: "AAAAAA==" }],
+      [1001, { etag: '"e1001"', size: 7, crc32: "AAAAAA==" }],
+    ]),
+  );
+  assert.deepEqual(
+    asked.map(({ url }) => url.searchParams.get("part-number-marker")),
+    ["0", "1000"],
+  );
+});
+
+test("a completion that failed after S3 said 200 has failed", async () => {
+  await assert.rejects(s3Of([xml(200, "<Error><Code>InternalError</Code></Error>")]).bucket.complete("a", "u", []), {
+    status: 500,
+    code: "InternalError",
+  });
+  const { bucket: signing, asked } = s3Of([
+    xml(200, "<CompleteMultipartUploadResult><ETag>&quot;whole&quot;</ETag></CompleteMultipartUploadResult>"),
+  ]);
+  assert.equal((await signing.complete("a", "u", [{ number: 1, etag: '"e"', crc32: "AAAAAA==" }])).etag, '"whole"');
+  assert.match(
+    asked[0].body,
+    /<Part><PartNumber>1<\/PartNumber><ETag>&quot;e&quot;<\/ETag><ChecksumCRC32>AAAAAA==<\/ChecksumCRC32><\/Part>/,
+  );
+});
+
+test("a listing gives keys as they are, and where it goes on", async () => {
+  const body =
+    "<R><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken><Contents><Key>lab/a%2Bb+c</Key><Size>3</Size>" +
+    "<LastModified>2026-11-20T10:00:00Z</LastModified><ETag>&quot;e&quot;</ETag></Contents><CommonPrefixes><Prefix>lab/d%20e/</Prefix></CommonPrefixes></R>";
+  const { bucket: signing } = s3Of([xml(200, body)]);
+  assert.deepEqual(await signing.list({ prefix: "lab/" }), {
+    objects: [{ key: "lab/a+b c", size: 3, modified: "2026-11-20T10:00:00Z", etag: '"e"' }],
+    folders: ["lab/d e/"],
+    next: "more",
+  });
+});
+
+test("a HEAD that is refused is told apart by a listing: nothing there, or there and refused", async () => {
+  const listing = (key) => xml(200, `<R>${key ? `<Contents><Key>${key}</Key></Contents>` : ""}</R>`);
+  assert.equal(await s3Of([xml(403), listing("")]).bucket.head("lab/a"), null);
+  assert.equal(await s3Of([xml(404)]).bucket.head("lab/a"), null);
+  await assert.rejects(s3Of([xml(403), listing("lab/a"), xml(403)]).bucket.head("lab/a"), { status: 403 });
+  const whole = { "content-length": "5", etag: '"e"', "x-amz-checksum-crc32": "AAAAAA==", "x-amz-checksum-type": "FULL_OBJECT" };
+  const held = new Response(null, { headers: whole });
+  assert.equal((await s3Of([held]).bucket.head("lab/a")).crc32, "AAAAAA==");
+  const composite = new Response(null, { headers: { ...whole, "x-amz-checksum-type": "COMPOSITE" } });
+  assert.equal((await s3Of([composite]).bucket.head("lab/a")).crc32, null);
 });

@@ -9,7 +9,8 @@ test("what reorders a name or hides in it is shown as its number", () => {
 });
 
 test("what can be seen is shown as it is, in any script", () => {
-  for (const name of ["Olúwaṣẹ́gun.csv", "王小明 β2AR.nd2", "ملف.txt", "नरेन्द्र", "a b_c-(1)", "😀.png"]) assert.equal(visible(name), name);
+  for (const name of ["Olúwaṣẹ́gun.csv", "王小明 β2AR.nd2", "ملف.txt", "नरेन्द्र", "a b_c-(1)", "😀.png"])
+    assert.equal(visible(name), name);
 });
 
 test("a log keeps its lines", () => {

@@ -1,19 +1,27 @@
 // Small helpers to build a page's parts. Names come from S3, so text is only ever set as text.
 
 // An element with properties, data and children. `on` holds listeners; names with a dash or `role` become attributes.
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, any>} [properties]
+ * @param {(Node | string | null)[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 export const el = (tag, properties = {}, ...children) => {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name === "on") for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
     else if (name === "data") Object.assign(made.dataset, value);
     else if (name === "role" || name === "scope" || name.includes("-")) made.setAttribute(name, value);
-    else made[name] = value;
+    else Reflect.set(made, name, value);
   }
   made.append(...children.filter((child) => child !== null));
   return made;
 };
 
 const SVG = "http://www.w3.org/2000/svg";
+/** @type {Record<string, string>} */
 const SHAPES = {
   folder: "M1.5 3.5h4.6l1.6 1.8h6.8v8.2h-13z",
   file: "M3.5 1.5h6l3 3v10h-9zM9.5 1.5v3h3",
@@ -25,6 +33,7 @@ const SHAPES = {
 };
 
 // A line drawing that says the kind at a glance. The name beside it says it to those who do not see it.
+/** @param {string} kind */
 export const icon = (kind) => {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 16 16");
@@ -37,6 +46,10 @@ export const icon = (kind) => {
 };
 
 // A <time> that is relative to read and exact on hover.
-export const time = (milliseconds, text) => el("time", {
-  dateTime: new Date(milliseconds).toISOString(), title: new Date(milliseconds).toLocaleString(), textContent: text,
-});
+/** @param {number} milliseconds @param {string} text */
+export const time = (milliseconds, text) =>
+  el("time", {
+    dateTime: new Date(milliseconds).toISOString(),
+    title: new Date(milliseconds).toLocaleString(),
+    textContent: text,
+  });

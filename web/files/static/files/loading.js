@@ -4,16 +4,30 @@
 export const MAX_LISTED = 500_000;
 const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
 
-const sleep = (milliseconds, signal) => new Promise((resolve, reject) => {
-  const timer = setTimeout(resolve, milliseconds);
-  // As soon as the machine is back on the network there is nothing to wait for.
-  window.addEventListener("online", resolve, { once: true });
-  signal.addEventListener("abort", () => { clearTimeout(timer); reject(signal.reason); }, { once: true });
-});
+/** @param {number} milliseconds @param {AbortSignal} signal */
+const sleep = (milliseconds, signal) =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    // As soon as the machine is back on the network there is nothing to wait for.
+    window.addEventListener("online", resolve, { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
+  });
 
+/** @param {{ status: number }} error */
 const mayPass = (error) => error.status === 0 || error.status >= 500;
 
 // Every page of a listing. `onWait` hears of a try that failed and will be made again.
+/**
+ * @param {Pick<Bucket, "list">} bucket
+ * @param {{ prefix: string, delimiter: string, signal: AbortSignal, onWait?: (error: Error) => void }} wanted
+ */
 export async function* pages(bucket, { prefix, delimiter, signal, onWait = () => {} }) {
   let token = "";
   let tries = 0;
@@ -35,26 +49,38 @@ export async function* pages(bucket, { prefix, delimiter, signal, onWait = () =>
   }
 }
 
-// One listing into one shelf.
+// One listing into one store.
 export class Loading {
+  /** @type {ListingState} */
   state = "loading";
+  /** @type {any} */
   error = null;
   #stop = new AbortController();
 
-  constructor({ bucket, prefix, isDeep, shelf, hidden, tell }) {
-    Object.assign(this, { bucket, prefix, isDeep, shelf, tell });
+  /**
+   * @param {{ bucket: Pick<Bucket, "list">, prefix: string, isDeep: boolean, store: FileStore, hidden: FilesSettings["hidden"], tell: () => void }} wanted
+   */
+  constructor({ bucket, prefix, isDeep, store, hidden, tell }) {
+    this.bucket = bucket;
+    this.prefix = prefix;
+    this.isDeep = isDeep;
+    this.store = store;
     this.hidden = hidden;
+    this.tell = tell;
   }
 
   async run() {
     this.state = "loading";
     const { signal } = this.#stop;
-    const onWait = () => { this.state = "offline"; this.tell(); };
+    const onWait = () => {
+      this.state = "offline";
+      this.tell();
+    };
     try {
       for await (const page of pages(this.bucket, { prefix: this.prefix, delimiter: this.isDeep ? "" : "/", signal, onWait })) {
         this.state = "loading";
         this.#put(page);
-        if (this.shelf.names.length >= MAX_LISTED) {
+        if (this.store.names.length >= MAX_LISTED) {
           this.state = "full";
           break;
         }
@@ -72,11 +98,18 @@ export class Loading {
     this.tell();
   }
 
-  stop() { this.#stop.abort(); }
+  stop() {
+    this.#stop.abort();
+  }
 
+  /** @param {S3Listing} page */
   #put({ objects, folders }) {
+    /** @param {string} key */
     const own = (key) => key.slice(this.prefix.length);
-    const isShown = (name) => !name.split("/").some((part) => this.hidden.names.includes(part) || this.hidden.within.some((one) => part.includes(one)));
+    /** @param {string} name */
+    const isShown = (name) =>
+      !name.split("/").some((part) => this.hidden.names.includes(part) || this.hidden.within.some((one) => part.includes(one)));
+    /** @type {{ name: string, size: number, modified: string }[]} */
     const files = [];
     for (const { key, size, modified } of objects) {
       const name = own(key);
@@ -84,6 +117,6 @@ export class Loading {
       const isFile = size > 0 || (name && !name.endsWith("/"));
       if (isFile && isShown(name)) files.push({ name, size, modified });
     }
-    this.shelf.add(files, folders.map(own).filter(isShown));
+    this.store.add(files, folders.map(own).filter(isShown));
   }
 }

@@ -1,17 +1,19 @@
 // The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
 import { visible } from "../cohort/visible.js";
-import { csrfToken } from "../uploads/csrf.js";
-import { Bucket } from "../uploads/s3.js";
-import * as address from "./address.js";
-import { Choice } from "./choice.js";
+import { csrfToken } from "../storage/csrf.js";
+import { Bucket } from "../storage/s3.js";
+import * as urlState from "./url_state.js";
+import { Selection } from "./selection.js";
 import { Deleting } from "./deleting.js";
 import { el } from "./dom.js";
-import { count, plural, size } from "./format.js";
-import { Loading, MAX_LISTED } from "./loading.js";
+import { Downloads } from "./downloads.js";
+import { count } from "./format.js";
+import { showStatus } from "./listing_status.js";
+import { Loading } from "./loading.js";
 import { Preview } from "./preview.js";
 import { Server } from "./server.js";
-import { Shelf } from "./shelf.js";
-import { fileName, sourceOf } from "./source.js";
+import { ListingStore } from "./listing_store.js";
+import { sourceOf } from "./source.js";
 import { Table } from "./table.js";
 
 const ROWS = 100;
@@ -20,76 +22,113 @@ const DRAW_EVERY_MS = 400;
 const TYPING_MS = 150;
 const ARRIVED_MS = 1500;
 
-const settings = JSON.parse(document.getElementById("files-settings").textContent);
-const section = document.getElementById("files");
-const part = (name) => section.querySelector(`[data-part="${name}"]`);
-const server = new Server({ ...settings, get token() { return csrfToken(settings.token); } });
+/** @type {FilesSettings} */
+const settings = JSON.parse(document.getElementById("files-settings")?.textContent ?? "");
+const section = /** @type {HTMLElement} */ (document.getElementById("files"));
+/** @type {FilesPart} */
+const part = (name) => /** @type {any} */ (section.querySelector(`[data-part="${name}"]`));
+/** @type {NodeListOf<HTMLElement>} */
+const heads = section.querySelectorAll("[data-sort]");
+const server = new Server({
+  ...settings,
+  get token() {
+    return csrfToken(settings.token);
+  },
+});
 const bucket = new Bucket(() => server.session());
-const choice = new Choice();
+const selection = new Selection();
+const downloads = new Downloads(part, { settings, bucket, tell });
 
-let state = address.read();
-let shelf = new Shelf();
-let view = { folders: [], files: [], length: 0, choosable: 0 };
-let loading = null;
+let state = urlState.read();
+let store = new ListingStore();
+/** @type {ListingView} */
+let view = { folders: [], files: new Uint32Array(), length: 0, choosable: 0 };
+// Set before anything looks at it: by follow(), at the end of this page.
+let loading = /** @type {Loading} */ (/** @type {unknown} */ (null));
 let loadedFor = "";
-let drawTimer = null;
+/** @type {number | undefined} */
+let drawTimer;
 // Set while what was typed into the search is not looked for yet.
-let typing = null;
+/** @type {number | undefined} */
+let typing;
 
 const folderPrefix = () => settings.prefix + state.path;
+/** @param {string} name */
 const keyOf = (name) => folderPrefix() + name;
 const uri = () => `s3://${settings.bucket}/${folderPrefix()}`;
 const lastPage = () => Math.max(0, Math.ceil(view.length / ROWS) - 1);
 const rowsOnShow = () => {
   const first = state.page * ROWS;
-  return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => shelf.row(view, first + index));
+  return Array.from({ length: Math.max(0, Math.min(ROWS, view.length - first)) }, (_, index) => store.row(view, first + index));
 };
-const choosable = () => rowsOnShow().filter((row) => !row.isMarker).map((row) => row.name);
+const choosable = () =>
+  rowsOnShow()
+    .filter((row) => !row.isMarker)
+    .map((row) => row.name);
 
 const table = new Table(part("rows"), {
-  address: (row) => address.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
+  address: (row) => urlState.write({ ...state, path: state.path + row.name, query: "", page: 0, isDeep: false }),
   open: (row) => (row.isFolder ? go({ path: state.path + row.name }) : preview.open(row)),
-  download: (row) => download(row),
+  download,
   choose: (name, is, isRange) => {
-    choice.set(name, is, { isRange, shown: choosable() });
-    showChoice();
+    selection.set(name, is, { isRange, shown: choosable() });
+    showSelection();
   },
-  isChosen: (name) => choice.has(name),
+  isChosen: (name) => selection.has(name),
 });
 
-const preview = new Preview(document.getElementById("files-preview"), {
-  sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)), download, find: neighbour, closed: (row) => { if (row) table.focus(row.name); },
-});
-
-const deleting = settings.writable && new Deleting(document.getElementById("files-delete"), part("undo"), {
-  server,
-  bucket,
-  most: settings.most_keys,
-  changed: ({ gone }) => {
-    if (gone) {
-      shelf.remove(gone);
-      choice.clear();
-      draw();
-    } else load();
+const preview = new Preview(/** @type {HTMLDialogElement} */ (document.getElementById("files-preview")), {
+  mostBytes: settings.most_first_bytes,
+  sourceOf: (row) => sourceOf(bucket, settings.one, keyOf(row.name)),
+  download,
+  find: neighbour,
+  closed: (row) => {
+    if (row) table.focus(row.name);
   },
 });
+
+const deleting =
+  settings.writable &&
+  new Deleting(/** @type {HTMLDialogElement} */ (document.getElementById("files-delete")), part("undo"), {
+    server,
+    bucket,
+    most: settings.most_keys,
+    changed: ({ gone }) => {
+      if (gone) {
+        store.remove(gone);
+        selection.clear();
+        draw();
+      } else load();
+    },
+  });
 
 // The file so many before or after this one in the order on show.
+/** @param {FileRow} row @param {number} step @returns {FileRow | null} */
 function neighbour(row, step) {
   const { files, folders } = view;
-  const at = files.findIndex((index) => shelf.names[index] === row.name);
+  const at = files.findIndex((index) => store.names[index] === row.name);
   const next = at + step;
-  return at >= 0 && next >= 0 && next < files.length ? shelf.row(view, folders.length + next) : null;
+  if (at < 0 || next < 0 || next >= files.length) return null;
+  return /** @type {FileRow} */ (store.row(view, folders.length + next));
 }
 
 // --- Listing
 
 function load() {
   loading?.stop();
-  shelf = new Shelf();
-  choice.clear();
+  store = new ListingStore();
+  selection.clear();
   loadedFor = `${state.path}\0${state.isDeep}`;
-  const mine = new Loading({ bucket, prefix: folderPrefix(), isDeep: state.isDeep, shelf, hidden: settings.hidden, tell: () => { if (loading === mine) drawSoon(); } });
+  const mine = new Loading({
+    bucket,
+    prefix: folderPrefix(),
+    isDeep: state.isDeep,
+    store,
+    hidden: settings.hidden,
+    tell: () => {
+      if (loading === mine) drawSoon();
+    },
+  });
   loading = mine;
   draw();
   mine.run();
@@ -103,7 +142,7 @@ function drawSoon() {
 
 const stopTyping = () => {
   clearTimeout(typing);
-  typing = null;
+  typing = undefined;
 };
 
 // Look now for what was typed, instead of a moment later.
@@ -114,11 +153,12 @@ function search() {
 
 // Go to another folder, search or order. What was typed before counts as well. `isStep` makes it a step that the browser's back
 // button undoes.
+/** @param {Partial<FilesState>} change @param {boolean} [isStep] */
 function go(change, isStep = true) {
-  if (typing !== null) state.query = part("search").value;
+  if (typing !== undefined) state.query = part("search").value;
   stopTyping();
   state = { ...state, page: 0, ...(change.path === undefined ? {} : { query: "", isDeep: false }), ...change };
-  window.history[isStep ? "pushState" : "replaceState"](null, "", address.write(state));
+  window.history[isStep ? "pushState" : "replaceState"](null, "", urlState.write(state));
   follow();
   if (change.path !== undefined) part("path").focus();
 }
@@ -133,15 +173,15 @@ function follow() {
 
 function draw() {
   clearTimeout(drawTimer);
-  drawTimer = null;
-  view = shelf.view(state);
+  drawTimer = undefined;
+  view = store.view(state);
   if (loading.state !== "loading") state.page = Math.min(state.page, lastPage());
   showPath();
   showOrder();
   showState();
   table.draw(rowsOnShow());
   showPages();
-  showChoice();
+  showSelection();
 }
 
 function showPath() {
@@ -151,85 +191,70 @@ function showPath() {
   const list = part("path");
   if (list.dataset.path === state.path) return;
   list.dataset.path = state.path;
-  list.replaceChildren(...[[settings.name, ""], ...links].map(([name, path]) => {
-    const isHere = path === state.path;
-    const link = el("a", { href: address.write({ ...state, path, query: "", page: 0, isDeep: false }), textContent: visible(name) || "(no name)", on: {
-      click: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); go({ path }); } },
-    } });
-    return isHere ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) || "(no name)" }) : el("li", { className: "breadcrumb-item" }, link);
-  }));
+  list.replaceChildren(
+    ...[[settings.name, ""], ...links].map(([name, path]) => {
+      const isHere = path === state.path;
+      const link = el("a", {
+        href: urlState.write({ ...state, path, query: "", page: 0, isDeep: false }),
+        textContent: visible(name) || "(no name)",
+        on: {
+          click: (/** @type {MouseEvent} */ event) => {
+            if (!event.ctrlKey && !event.metaKey && !event.shiftKey) {
+              event.preventDefault();
+              go({ path });
+            }
+          },
+        },
+      });
+      return isHere
+        ? el("li", { className: "breadcrumb-item active", "aria-current": "page", textContent: visible(name) || "(no name)" })
+        : el("li", { className: "breadcrumb-item" }, link);
+    }),
+  );
   part("uri").textContent = visible(uri());
 }
 
 function showOrder() {
-  for (const head of section.querySelectorAll("[data-sort]")) {
+  for (const head of heads) {
     const is = head.dataset.sort === state.by;
     head.setAttribute("aria-sort", is ? (state.down ? "descending" : "ascending") : "none");
-    head.querySelector("[data-arrow]").textContent = is ? (state.down ? " ↓" : " ↑") : "";
+    const arrow = /** @type {HTMLElement} */ (head.querySelector("[data-arrow]"));
+    arrow.textContent = is ? (state.down ? " ↓" : " ↑") : "";
   }
-  if (typing === null && document.activeElement !== part("search")) part("search").value = state.query;
+  if (typing === undefined && document.activeElement !== part("search")) part("search").value = state.query;
   part("below").checked = state.isDeep;
   part("order").value = `${state.by} ${state.down ? "down" : "up"}`;
 }
 
-const TELLS = {
-  loading: (so) => `${so} so far…`,
-  offline: (so) => `${so} so far. S3 does not answer; it is tried again by itself…`,
-  done: (so) => so,
-  stopped: (so) => `${so} looked through, then stopped.`,
-  full: () => `The first ${count(MAX_LISTED)} files. Go into a folder to see all of it.`,
-  failed: (so) => (shelf.names.length ? `${so}, and then it failed.` : ""),
-};
-
 function showState() {
-  const inAll = [shelf.folders.length ? plural(shelf.folders.length, "folder") : "", plural(shelf.names.length, "file"), size(shelf.bytes)].filter(Boolean).join(", ");
-  const isBusy = loading.state === "loading" || loading.state === "offline";
-  const found = state.query ? `${count(view.length)} found in ` : "";
-  part("count").textContent = isBusy && !shelf.names.length && !shelf.folders.length && loading.state === "loading" ? "Loading…" : found + TELLS[loading.state](inAll);
-  // Screen readers hear the end and not each step on the way.
-  if (!isBusy) part("said").textContent = part("count").textContent;
-  part("stop").hidden = !isBusy || !(state.isDeep || shelf.names.length > ROWS);
-  part("table").setAttribute("aria-busy", String(isBusy));
-  const isEmpty = view.length === 0;
-  part("skeleton").hidden = !(isEmpty && isBusy);
-  part("table").hidden = isEmpty;
-  part("failed").hidden = loading.state !== "failed";
-  if (loading.state === "failed") part("reason").textContent = reasonOf(loading.error);
-  part("empty").hidden = !(isEmpty && loading.state !== "failed" && !isBusy && !state.query);
-  part("none").hidden = !(isEmpty && !isBusy && state.query);
-  part("none-text").textContent = `Nothing in this folder${state.isDeep ? " or below it" : ""} is called “${state.query}”.`;
-  part("none-below").hidden = state.isDeep;
-  part("all").hidden = isEmpty;
+  showStatus(part, { state, store, view, loading, isLong: state.isDeep || store.names.length > ROWS });
 }
-
-const reasonOf = (error) => {
-  if (error.code === "AccessDenied" || error.status === 403) return "AWS refused to list this folder. Your access may have changed; load the page again.";
-  if (error.status === 0) return "S3 cannot be reached. Look whether you are on the network, then try again.";
-  return `The folder could not be listed. ${error.message}`;
-};
 
 function showPages() {
   const last = lastPage();
   part("pages").hidden = last === 0;
-  part("page").value = state.page + 1;
-  part("page").max = last + 1;
+  part("page").value = String(state.page + 1);
+  part("page").max = String(last + 1);
   part("of").textContent = `of ${count(last + 1)}`;
-  for (const [name, is] of [["first", state.page === 0], ["back", state.page === 0], ["on", state.page >= last], ["last", state.page >= last]]) part(name).disabled = is;
+  part("first").disabled = part("back").disabled = state.page === 0;
+  part("on").disabled = part("last").disabled = state.page >= last;
 }
 
-function showChoice() {
+function showSelection() {
   const names = choosable();
-  const ticked = names.filter((name) => choice.has(name)).length;
+  const ticked = names.filter((name) => selection.has(name)).length;
   const box = part("tick");
   box.checked = names.length > 0 && ticked === names.length;
   box.indeterminate = ticked > 0 && !box.checked;
-  part("chosen").hidden = choice.names.size === 0;
-  part("all").hidden = choice.names.size > 0 || view.length === 0;
-  part("tick-all").hidden = !(box.checked && choice.names.size < view.choosable);
+  part("chosen").hidden = selection.names.size === 0;
+  part("all").hidden = selection.names.size > 0 || view.length === 0;
+  part("tick-all").hidden = !(box.checked && selection.names.size < view.choosable);
   part("tick-all").textContent = `Choose all ${count(view.choosable)}`;
-  part("chosen-count").textContent = `${count(choice.names.size)} chosen`;
+  part("chosen-count").textContent = `${count(selection.names.size)} chosen`;
   if (settings.writable) {
-    const is = [...choice.names].every((name) => settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)));
+    const is = [...selection.names].every((name) =>
+      settings.cleanable.some((folder) => (state.path + name).startsWith(`${folder}/`)),
+    );
     part("delete").disabled = !is;
     part("delete-why").hidden = is;
   }
@@ -238,61 +263,56 @@ function showChoice() {
 
 // --- Acting
 
-// In a tab of its own, which closes by itself: an upload on this page goes on, and an error does not replace the page.
-async function download(row) {
-  const key = keyOf(row.name);
-  try {
-    el("a", { href: await sourceOf(bucket, settings.one, key).download(), target: "_blank", rel: "noopener" }).click();
-  } catch (error) {
-    tell(`${visible(fileName(key))} cannot be downloaded just now. ${error.message}`);
-  }
+/** @param {{ name: string }} row */
+function download(row) {
+  downloads.file(keyOf(row.name));
 }
 
-function downloadZip(names) {
-  if (!names.length) {
-    tell("Only markers of folders were found, and those come with their folder. Choose the folder, or press Download beside each.");
-    return;
-  }
-  const single = names.filter((name) => !name.endsWith("/"));
-  // An empty name is the folder itself.
-  if (names.length === 1 && names[0] && single.length === 1) {
-    download({ name: names[0] });
-    return;
-  }
-  if (single.length > settings.most_single) {
-    tell(`A zip takes ${count(settings.most_single)} single files, and you chose ${count(single.length)}. Choose whole folders instead.`);
-    return;
-  }
-  part("zip-path").value = settings.root + state.path;
-  part("zip-keys").value = JSON.stringify(names);
-  const token = part("zip").elements.csrfmiddlewaretoken;
-  token.value = csrfToken(token.value);
-  part("zip").submit();
-}
+/** @param {string[]} names */
+const downloadZip = (names) => downloads.zip(folderPrefix(), state.path, names);
 
 function askToDelete() {
-  const wanted = new Set(choice.files);
+  const wanted = new Set(selection.files);
+  /** @type {{ name: string, size: number }[]} */
   const files = [];
-  shelf.names.forEach((name, index) => { if (wanted.has(name)) files.push({ name, size: shelf.sizes[index] }); });
-  deleting.ask({ prefix: folderPrefix(), files, folders: choice.folders });
+  store.names.forEach((name, index) => {
+    if (wanted.has(name)) files.push({ name, size: store.sizes[index] });
+  });
+  if (deleting) deleting.ask({ prefix: folderPrefix(), files, folders: selection.folders });
 }
 
+/** @param {string} text */
 function tell(text) {
   part("notice").hidden = !text;
   part("notice").textContent = text;
 }
 
-const allNames = () => Array.from({ length: view.length }, (_, index) => shelf.row(view, index)).filter((row) => !row.isMarker).map((row) => row.name);
+const allNames = () =>
+  Array.from({ length: view.length }, (_, index) => store.row(view, index))
+    .filter((row) => !row.isMarker)
+    .map((row) => row.name);
+/** @param {keyof FilesParts} name @param {string} event @param {(event: any) => void} listener */
 const on = (name, event, listener) => part(name)?.addEventListener(event, listener);
+/** @param {number} page */
 const turn = (page) => {
   go({ page: Math.max(0, Math.min(page, lastPage())) });
   part("table").scrollIntoView({ block: "nearest" });
 };
 
-on("tick", "change", (event) => { choice.setAll(choosable(), event.target.checked); showChoice(); });
-on("tick-all", "click", () => { choice.setAll(allNames(), true); showChoice(); });
-on("tick-none", "click", () => { choice.clear(); showChoice(); part("tick").focus(); });
-on("zip-chosen", "click", () => downloadZip([...choice.names]));
+on("tick", "change", (event) => {
+  selection.setAll(choosable(), event.target.checked);
+  showSelection();
+});
+on("tick-all", "click", () => {
+  selection.setAll(allNames(), true);
+  showSelection();
+});
+on("tick-none", "click", () => {
+  selection.clear();
+  showSelection();
+  part("tick").focus();
+});
+on("zip-chosen", "click", () => downloadZip([...selection.names]));
 on("zip-all", "click", () => (state.query ? downloadZip(allNames()) : downloadZip([""])));
 on("delete", "click", askToDelete);
 // What is shown escaped is copied as it is.
@@ -310,31 +330,50 @@ on("on", "click", () => turn(state.page + 1));
 on("last", "click", () => turn(lastPage()));
 on("page", "change", (event) => turn((parseInt(event.target.value, 10) || 1) - 1));
 on("below", "change", (event) => go({ isDeep: event.target.checked }, false));
-on("none-below", "click", () => { go({ isDeep: true }, false); part("search").focus(); });
-on("order", "change", (event) => { const [by, way] = event.target.value.split(" "); go({ by, down: way === "down" }, false); });
+on("none-below", "click", () => {
+  go({ isDeep: true }, false);
+  part("search").focus();
+});
+on("order", "change", (event) => {
+  const [by, way] = event.target.value.split(" ");
+  go({ by, down: way === "down" }, false);
+});
 on("search", "input", () => {
   stopTyping();
   typing = setTimeout(search, TYPING_MS);
 });
 // Before whatever is pressed next: tab, the mouse, or Enter.
 on("search", "change", search);
-on("search-form", "submit", (event) => { event.preventDefault(); search(); });
-for (const head of section.querySelectorAll("[data-sort]")) {
+on("search-form", "submit", (event) => {
+  event.preventDefault();
+  search();
+});
+for (const head of heads) {
   // What is large or new is looked for first; names begin with A.
-  head.querySelector("button").addEventListener("click", () => {
-    const by = head.dataset.sort;
+  head.querySelector("button")?.addEventListener("click", () => {
+    const by = /** @type {SortColumn} */ (head.dataset.sort);
     go({ by, down: state.by === by ? !state.down : by !== "name" }, false);
   });
 }
-window.addEventListener("popstate", () => { stopTyping(); state = address.read(); follow(); });
+window.addEventListener("popstate", () => {
+  stopTyping();
+  state = urlState.read();
+  follow();
+});
 window.addEventListener("offline", () => tell("You are off the network. What you see may be old."));
-window.addEventListener("online", () => { tell(""); if (loading.state === "failed") load(); });
+window.addEventListener("online", () => {
+  tell("");
+  if (loading.state === "failed") load();
+});
 
 // A job whose results these are has written more.
-document.addEventListener("cohort:job-changed", () => { if (loading.state !== "loading") load(); });
+document.addEventListener("cohort:job-changed", () => {
+  if (loading.state !== "loading") load();
+});
 
 // What was sent from this page shows here by itself, a moment after the last of it.
-let arrived = null;
+/** @type {number | undefined} */
+let arrived;
 document.addEventListener("cohort:uploaded", ({ detail }) => {
   if (!detail.keys.some((key) => key.startsWith(folderPrefix()))) return;
   clearTimeout(arrived);

@@ -1,9 +1,10 @@
 // Where a file's content comes from: from S3, or, where no browser can ask S3 for it, from the site.
 import { savable } from "../cohort/visible.js";
-import { isAddressable } from "../uploads/s3.js";
+import { isAddressable } from "../storage/s3.js";
 
 // The content cannot be had. A status of 0 is a lost connection.
 class NotSent extends Error {
+  /** @param {number} status @param {string} message */
   constructor(status, message) {
     super(message);
     this.name = "NotSent";
@@ -12,11 +13,13 @@ class NotSent extends Error {
 }
 
 // What a file is saved as: the last part of its key. The marker of a folder is called as the folder.
+/** @param {string} key */
 export const fileName = (key) => {
   const path = key.replace(/\/+$/, "");
   return savable(path.slice(path.lastIndexOf("/") + 1));
 };
 
+/** @param {string} name */
 const disposition = (name) => {
   const plain = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
   const exact = encodeURIComponent(name).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16)}`);
@@ -24,28 +27,46 @@ const disposition = (name) => {
 };
 
 class FromS3 {
-  constructor(bucket, key) { Object.assign(this, { bucket, key }); }
+  /** @param {Bucket} bucket @param {string} key */
+  constructor(bucket, key) {
+    this.bucket = bucket;
+    this.key = key;
+  }
 
   // The first bytes, `most` of them at most.
+  /** @param {number} most @param {AbortSignal} [signal] */
   async first(most, signal) {
     const answer = await this.bucket.request("GET", this.key, { headers: { range: `bytes=0-${most - 1}` }, signal });
     return new Uint8Array(await answer.arrayBuffer());
   }
 
   // An address that a picture or a video can be shown from.
-  medium(type, seconds) { return this.bucket.presign(this.key, { seconds, query: { "response-content-type": type } }); }
+  /** @param {string} type @param {number} seconds @returns {Promise<string | null>} */
+  medium(type, seconds) {
+    return this.bucket.presign(this.key, { seconds, query: { "response-content-type": type } });
+  }
 
   // An address that brings it as a file to save.
-  download() { return this.bucket.presign(this.key, { query: { "response-content-disposition": disposition(fileName(this.key)) } }); }
+  download() {
+    return this.bucket.presign(this.key, { query: { "response-content-disposition": disposition(fileName(this.key)) } });
+  }
 
   // Whether it failed so because the file is not there.
-  isMissing(error) { return this.bucket.isMissing(error, this.key); }
+  /** @param {any} error */
+  isMissing(error) {
+    return this.bucket.isMissing(error, this.key);
+  }
 }
 
 class FromSite {
   // `address` is where the site sends one file.
-  constructor(address, key) { Object.assign(this, { address, key }); }
+  /** @param {string} address @param {string} key */
+  constructor(address, key) {
+    this.address = address;
+    this.key = key;
+  }
 
+  /** @param {number} most @param {AbortSignal} [signal] */
   async first(most, signal) {
     let answer;
     try {
@@ -59,13 +80,25 @@ class FromSite {
   }
 
   // The site shows nothing of anybody's in a page of its own.
-  async medium() { return null; }
+  /** @param {string} _type @param {number} _seconds @returns {Promise<string | null>} */
+  async medium(_type, _seconds) {
+    return null;
+  }
 
-  async download() { return this.#address(); }
+  async download() {
+    return this.#address();
+  }
 
-  async isMissing(error) { return error.status === 404; }
+  /** @param {any} error */
+  async isMissing(error) {
+    return error.status === 404;
+  }
 
-  #address(more = {}) { return `${this.address}?${new URLSearchParams({ key: this.key, ...more })}`; }
+  /** @param {Record<string, string>} [more] */
+  #address(more = {}) {
+    return `${this.address}?${new URLSearchParams({ key: this.key, ...more })}`;
+  }
 }
 
+/** @param {Bucket} bucket @param {string} address @param {string} key */
 export const sourceOf = (bucket, address, key) => (isAddressable(key) ? new FromS3(bucket, key) : new FromSite(address, key));

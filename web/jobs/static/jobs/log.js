@@ -1,13 +1,16 @@
 // The log of one data set: its end first, then what is added, read on from where it was.
 import { visibleLines } from "../cohort/visible.js";
 
+/** @typedef {{ text: string, offset: number, size: number, is_there: boolean, is_open: boolean, was_replaced: boolean }} LogPiece */
+
 const EVERY_MS = 2000;
 const MAX_LINES = 5000;
 // From the beginning, pieces follow each other until the whole is there, or as much as the page keeps.
 const MAX_PIECES = 50;
 
-const section = document.getElementById("log");
-const part = (name) => section.querySelector(`[data-part="${name}"]`);
+const section = /** @type {HTMLElement} */ (document.getElementById("log"));
+/** @param {string} name */
+const part = (name) => /** @type {HTMLElement} */ (section.querySelector(`[data-part="${name}"]`));
 const text = part("text");
 let offset = -1;
 let size = 0;
@@ -17,13 +20,17 @@ let isRereading = false;
 
 const isAtEnd = () => text.scrollTop + text.clientHeight >= text.scrollHeight - 8;
 
+/** @param {number} from @returns {Promise<LogPiece>} */
 async function read(from) {
-  const answer = await fetch(`${section.dataset.url}?set=${section.dataset.set}&offset=${from}`, { headers: { accept: "application/json" } });
+  const answer = await fetch(`${section.dataset.url}?set=${section.dataset.set}&offset=${from}`, {
+    headers: { accept: "application/json" },
+  });
   const piece = await answer.json();
   if (!answer.ok) throw new Error(piece.error ?? "The site did not give the log.");
   return piece;
 }
 
+/** @param {LogPiece} piece */
 function show(piece) {
   const follows = isAtEnd();
   if (piece.was_replaced) text.textContent = "";
@@ -43,18 +50,23 @@ function show(piece) {
   size = piece.size;
   isOpen = piece.is_open;
   const more = isCut ? ` The last ${MAX_LINES} lines are shown; the file is in the folder logs below.` : "";
-  part("said").textContent = piece.is_there ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}` : "The back end has written no log of it yet.";
+  part("said").textContent = piece.is_there
+    ? `${piece.size.toLocaleString("en")} bytes${isOpen ? "; it grows by itself" : ""}.${more}`
+    : "The back end has written no log of it yet.";
+}
+
+async function readOn() {
+  if (isRereading || (document.hidden && offset >= 0)) return;
+  const piece = await read(offset);
+  // Somebody may have gone back to the beginning meanwhile.
+  if (!isRereading) show(piece);
 }
 
 async function step() {
   const before = offset;
   let failed = false;
   try {
-    if (!isRereading && (!document.hidden || offset < 0)) {
-      const piece = await read(offset);
-      // Somebody may have gone back to the beginning meanwhile.
-      if (!isRereading) show(piece);
-    }
+    await readOn();
   } catch (error) {
     failed = true;
     part("said").textContent = `${error.message} It is tried again.`;
@@ -77,6 +89,7 @@ part("begin").addEventListener("click", async () => {
   text.focus();
 });
 
+/** @param {number} from */
 async function readAll(from) {
   for (let count = 0; count < MAX_PIECES; count += 1) {
     const piece = await read(from);
@@ -85,6 +98,9 @@ async function readAll(from) {
     from = piece.offset;
   }
 }
-part("end").addEventListener("click", () => { text.scrollTop = text.scrollHeight; text.focus(); });
+part("end").addEventListener("click", () => {
+  text.scrollTop = text.scrollHeight;
+  text.focus();
+});
 
 step();

@@ -1,11 +1,17 @@
 // Works out checksums of files and of their pieces, away from the page. The first message names the scripts with the algorithms.
+/** @typedef {{ init(): Hasher, update(bytes: Uint8Array): Hasher, digest(form: "hex"): string }} Hasher */
+/** @type {any} */
+const worker = self;
 const SMALL = 1024 * 1024;
 const ROOM = 1024 * 1024;
-let crc32 = null;
-let md5 = null;
+/** @type {Promise<Hasher>} */
+let crc32;
+/** @type {Promise<Hasher>} */
+let md5;
 
 // The bytes of a blob, a little at a time, always in the same room: what is left behind would be collected too late. Safari
 // has no such readers of files, and gives each piece a room of its own.
+/** @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream @returns {() => Promise<ReadableStreamReadResult<Uint8Array>>} */
 const readerOf = (stream) => {
   try {
     const reader = stream.getReader({ mode: "byob" });
@@ -21,10 +27,12 @@ const readerOf = (stream) => {
   }
 };
 
+/** @param {Promise<Hasher>} algorithm @param {Uint8Array} bytes */
 const digest = async (algorithm, bytes) => (await algorithm).init().update(bytes).digest("hex");
 
 // The CRC-32 of a blob. Where it is small enough to be held whole: its bytes too, which need not be read a second time, and their
 // MD5, which is what S3 tells of each object in a listing.
+/** @param {Blob} blob */
 const read = async (blob) => {
   if (blob.size <= SMALL) {
     const bytes = await blob.arrayBuffer();
@@ -38,20 +46,20 @@ const read = async (blob) => {
 };
 
 let last = Promise.resolve();
-self.onmessage = ({ data }) => {
+worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
   if (data.scripts) {
-    importScripts(...data.scripts);
-    crc32 = self.hashwasm.createCRC32();
-    md5 = self.hashwasm.createMD5();
+    worker.importScripts(...data.scripts);
+    crc32 = worker.hashwasm.createCRC32();
+    md5 = worker.hashwasm.createMD5();
     return;
   }
   // One after another: they share the hashers.
   last = last.then(async () => {
     try {
       const found = await read(data.blob);
-      self.postMessage({ id: data.id, ...found }, found.bytes ? [found.bytes] : []);
+      worker.postMessage({ id: data.id, ...found }, found.bytes ? [found.bytes] : []);
     } catch (error) {
-      self.postMessage({ id: data.id, error: error.name || "Error" });
+      worker.postMessage({ id: data.id, error: error.name || "Error" });
     }
   });
 };

@@ -4,12 +4,24 @@ import { visible } from "../cohort/visible.js";
 import { isBusy, pathOf } from "./batch.js";
 import { readDropped } from "./entries.js";
 
+/** @type {Set<UploadState>} */
 const SENT = new Set(["complete", "same", "kept"]);
 
-// Uppy's button for sending, and those for trying again, do what `acts` says: {start(), retry(id), retryAll()}.
+/** @param {UploadItem} item */
+const bytesOf = (item) => {
+  if (SENT.has(item.state)) return item.file.size;
+  return isBusy(item) ? (item.sent ?? 0) : 0;
+};
+/** @param {number} bytes @param {number} total */
+const percentOf = (bytes, total) => (total ? Math.floor((100 * bytes) / total) : 0);
+
+/** @typedef {{ start: () => void, retry: (id: string) => void, retryAll: () => void }} Acts */
+
+// Uppy's button for sending, and those for trying again, do what `acts` says.
 export class Chooser extends Uppy {
   #acts;
 
+  /** @param {Record<string, unknown>} options @param {Acts} acts */
   constructor(options, acts) {
     super({ autoProceed: false, ...options });
     this.#acts = acts;
@@ -17,9 +29,19 @@ export class Chooser extends Uppy {
     this.setState({ capabilities: { ...this.getState().capabilities, resumableUploads: true, individualCancellation: true } });
   }
 
-  async upload() { this.#acts.start(); }
-  async retryAll() { this.#acts.retryAll(); }
-  async retryUpload(id) { this.#acts.retry(id); }
+  async upload() {
+    this.#acts.start();
+    return undefined;
+  }
+  async retryAll() {
+    this.#acts.retryAll();
+    return undefined;
+  }
+  /** @param {string} id */
+  async retryUpload(id) {
+    this.#acts.retry(id);
+    return undefined;
+  }
 
   // What Uppy's bar goes by. A file that needs the person is neither under way nor done.
   getObjectOfFilesPerState() {
@@ -34,28 +56,43 @@ export class Chooser extends Uppy {
   }
 
   // Draw these items as they are now, all with one change of Uppy's state: it copies its whole list for each.
+  /** @param {UploadItem[]} items @param {{ percent: number, error: string | null }} state */
   draw(items, { percent, error }) {
     const { files } = this.getState();
-    const drawn = items.filter((item) => files[item.id]).map((item) => [item.id, { ...files[item.id], ...this.#look(item, files[item.id]) }]);
+    const drawn = items
+      .filter((item) => files[item.id])
+      .map((item) => [item.id, { ...files[item.id], ...this.#look(item, files[item.id]) }]);
     this.setState({ files: { ...files, ...Object.fromEntries(drawn) }, totalProgress: percent, error });
   }
 
   // The same file under another id, where it was in the list.
+  /** @param {string} before @param {UploadItem} item */
   rename(before, item) {
     const files = Object.entries(this.getState().files).filter(([id]) => id !== item.id);
-    const renamed = files.map(([id, file]) => (id === before ? [item.id, { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } }] : [id, file]));
+    const renamed = files.map(([id, file]) =>
+      id === before ? [item.id, { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } }] : [id, file],
+    );
     this.setState({ files: Object.fromEntries(renamed) });
   }
 
+  /** @param {UploadItem} item @param {UppyFile} file */
   #look(item, file) {
     const { progress } = file;
     if (item.state === "chosen") return {};
     const bytesTotal = item.file.size;
     const isOver = !isBusy(item);
-    const bytesUploaded = SENT.has(item.state) ? bytesTotal : isOver ? 0 : item.sent ?? 0;
-    const percentage = isOver || !bytesTotal ? 100 * isOver : Math.floor((100 * bytesUploaded) / bytesTotal);
+    const bytesUploaded = bytesOf(item);
+    const percentage = isOver ? 100 : percentOf(bytesUploaded, bytesTotal);
     return {
-      progress: { ...progress, uploadStarted: progress.uploadStarted ?? Date.now(), uploadComplete: isOver, complete: isOver, percentage, bytesUploaded, bytesTotal },
+      progress: {
+        ...progress,
+        uploadStarted: progress.uploadStarted ?? Date.now(),
+        uploadComplete: isOver,
+        complete: isOver,
+        percentage,
+        bytesUploaded,
+        bytesTotal,
+      },
       error: isOver && !SENT.has(item.state) ? item.message : null,
       isPaused: item.state === "paused",
     };
@@ -63,16 +100,18 @@ export class Chooser extends Uppy {
 }
 
 // Uppy's surface, with a reader of ours for what is dropped. `onUnreadable` is told of what could not be read.
-export class Surface extends Dashboard {
-  handleDrop = async (event) => {
+export class Surface extends /** @type {any} */ (Dashboard) {
+  // The name is that of Uppy's own, which is private to its types.
+  handleDrop = async (/** @type {any} */ event) => {
     event.preventDefault();
     event.stopPropagation();
     this.setPluginState({ isDraggingOver: false });
     const { files, unreadable } = await readDropped(event.dataTransfer);
     for (const one of unreadable) this.opts.onUnreadable(one);
-    for (const { file, path } of files) file.relativePath = path.includes("/") ? path : null;
+    for (const { file, path } of files) Object.assign(file, { relativePath: path.includes("/") ? path : null });
     if (files.length) this.addFiles(files.map(({ file }) => file));
   };
 }
 
+/** @param {{ name: string, meta: Record<string, any> }} file */
 export const pathIn = (file) => pathOf(file.name, file.meta.relativePath);

@@ -3,13 +3,13 @@ import { visible } from "../cohort/visible.js";
 import { Batch, asFolder } from "./batch.js";
 import { Checksums } from "./checksums.js";
 import { Chooser, Surface, pathIn } from "./chooser.js";
-import { Control } from "./control.js";
-import { Notes } from "./notes.js";
+import { Api } from "./api.js";
+import { UploadNotices } from "./upload_notices.js";
 import { Queue } from "./queue.js";
-import { Bucket } from "./s3.js";
+import { Bucket } from "../storage/s3.js";
 import { Sender } from "./sending.js";
 import { keepSizes } from "./sizes.js";
-import { Slots } from "./slots.js";
+import { Concurrency } from "./concurrency.js";
 import { Speed, inWords } from "./speed.js";
 import { Summary } from "./summary.js";
 import { followUnfinished } from "./unfinished.js";
@@ -19,33 +19,42 @@ const DRAW_EVERY_MS = 400;
 const TELL_AFTER_MS = 1000;
 const TROUBLED = "Some files were not sent. What each of them needs is said below.";
 
-const section = document.getElementById("upload");
-const { base, worker, crc32, md5 } = section.dataset;
-const folderField = document.getElementById("upload-folder");
-const control = new Control(base, section.querySelector("[name=csrfmiddlewaretoken]").value);
-const bucket = new Bucket(() => control.session());
+const section = /** @type {HTMLElement} */ (document.getElementById("upload"));
+/** @type {UploadSettings} */
+const settings = JSON.parse(document.getElementById("upload-settings")?.textContent ?? "");
+const { base = "", worker = "", crc32 = "", md5 = "" } = section.dataset;
+const folderField = /** @type {HTMLInputElement} */ (document.getElementById("upload-folder"));
+const csrfField = /** @type {HTMLInputElement} */ (section.querySelector("[name=csrfmiddlewaretoken]"));
+const api = new Api(base, csrfField.value);
+const bucket = new Bucket(() => api.session());
 const checksums = new Checksums(worker, [crc32, md5]);
-const sender = new Sender({ bucket, checksums, slots: new Slots() });
+const sender = new Sender({ bucket, checksums, concurrency: new Concurrency() });
 const speed = new Speed();
-const speedField = section.querySelector("[data-speed]");
-const queue = new Queue({ control, sender, bucket, checksums, tell });
-const batch = new Batch({ queue, onReplaced: (item) => notes.forget(item) });
-const summary = new Summary(document.getElementById("upload-summary"));
+const speedField = /** @type {HTMLElement} */ (section.querySelector("[data-speed]"));
+const queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle: settings.largest_single_bytes });
+const batch = new Batch({ queue, onReplaced: (item) => notices.forget(item) });
+const summary = new Summary(/** @type {HTMLElement} */ (document.getElementById("upload-summary")));
 
-const uppy = new Chooser({
-  id: "upload",
-  // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
-  onBeforeFileAdded: (file) => {
-    const item = batch.take(file.data, pathIn(file), folderField.value);
-    soon();
-    return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
+const uppy = new Chooser(
+  {
+    id: "upload",
+    // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
+    onBeforeFileAdded: (/** @type {UppyFile} */ file) => {
+      const item = batch.take(/** @type {File} */ (file.data), pathIn(file), folderField.value);
+      soon();
+      return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
+    },
   },
-}, {
-  start,
-  retryAll: () => batch.retryAll(),
-  retry: (id) => { if (batch.get(id)) batch.again(batch.get(id)); },
-});
-uppy.use(Surface, {
+  {
+    start,
+    retryAll: () => batch.retryAll(),
+    retry: (id) => {
+      const item = batch.get(id);
+      if (item) batch.again(item);
+    },
+  },
+);
+/** @type {any} */ (uppy).use(Surface, {
   target: "#upload-drop",
   inline: true,
   width: "100%",
@@ -59,7 +68,10 @@ uppy.use(Surface, {
   singleFileFullScreen: false,
   note: "Files and whole folders, up to 5 TB each. Names are kept. What is there already is not sent again.",
   locale: { strings: { error: "Some files need you: see below", uploadFailed: "Some files were not sent: see below" } },
-  onUnreadable: ({ path, reason }) => { batch.takeUnreadable(path, reason); soon(); },
+  onUnreadable: (/** @type {{ path: string, reason: string }} */ { path, reason }) => {
+    batch.takeUnreadable(path, reason);
+    soon();
+  },
   doneButtonHandler: () => {
     uppy.clear();
     batch.close();
@@ -68,10 +80,12 @@ uppy.use(Surface, {
 
 // Where there is one file alone, Uppy leaves out what tells a screen reader that it is a list; a list of files that need no button more
 // could not be scrolled by the keyboard.
-const drop = document.getElementById("upload-drop");
+const drop = /** @type {HTMLElement} */ (document.getElementById("upload-drop"));
 new MutationObserver(() => {
   for (const list of drop.querySelectorAll(".uppy-Dashboard-files:not([role])")) list.setAttribute("role", "list");
-  for (const list of drop.querySelectorAll(".uppy-Dashboard-files:not([tabindex])")) {
+  /** @type {NodeListOf<HTMLElement>} */
+  const lists = drop.querySelectorAll(".uppy-Dashboard-files:not([tabindex])");
+  for (const list of lists) {
     list.tabIndex = 0;
     list.setAttribute("aria-label", "Files");
   }
@@ -79,7 +93,7 @@ new MutationObserver(() => {
 
 keepSizes(uppy, drop);
 
-const notes = new Notes(document.getElementById("upload-notes"), {
+const notices = new UploadNotices(/** @type {HTMLElement} */ (document.getElementById("upload-notes")), {
   replace: (item) => queue.decide(item, true),
   keep: (item) => queue.decide(item, false),
   retry: (item) => batch.again(item),
@@ -89,18 +103,26 @@ const notes = new Notes(document.getElementById("upload-notes"), {
 function start() {
   const fresh = batch.start();
   // Uppy's estimate of the time that is left begins anew.
-  if (fresh.length) uppy.emit("upload", "ours", fresh.map((item) => uppy.getFile(item.id)));
+  if (fresh.length)
+    uppy.emit(
+      "upload",
+      "ours",
+      fresh.map((item) => uppy.getFile(item.id)),
+    );
   stayAwake();
 }
 
 // --- Drawing
 
+/** @type {Set<UploadItem>} */
 const changed = new Set();
-let drawing = null;
+/** @type {number | undefined} */
+let drawing;
 
 // Something about an item changed: words and buttons at once, the list soon.
+/** @param {UploadItem} item */
 function tell(item) {
-  if (item.lastState !== item.state || item.lastMessage !== item.message) notes.about(item);
+  if (item.lastState !== item.state || item.lastMessage !== item.message) notices.about(item);
   if (item.lastState !== item.state && item.state === "complete") announce(item);
   item.lastState = item.state;
   item.lastMessage = item.message;
@@ -109,32 +131,43 @@ function tell(item) {
 }
 
 function soon() {
-  drawing ??= setTimeout(() => {
-    drawing = null;
-    draw();
-  }, batch.isBusy() ? DRAW_EVERY_MS : 0);
+  drawing ??= setTimeout(
+    () => {
+      drawing = undefined;
+      draw();
+    },
+    batch.isBusy() ? DRAW_EVERY_MS : 0,
+  );
 }
 
+const signIn = /** @type {HTMLElement} */ (section.querySelector("[data-sign-in]"));
 function draw() {
   const items = [...changed].filter((item) => batch.get(item.id) === item);
   changed.clear();
   const account = batch.account();
   const isBusy = batch.isBusy();
   const failed = [...batch.items()].filter((item) => item.state === "failed");
-  section.querySelector("[data-sign-in]").hidden = !failed.some((item) => item.isSignedOut);
+  signIn.hidden = !failed.some((item) => item.isSignedOut);
   uppy.draw(items, { percent: batch.percent(), error: failed.length && !isBusy && !account.chosen ? TROUBLED : null });
   summary.show(account);
-  notes.line(batch.items());
+  notices.line(batch.items());
   showElsewhere();
+  showSpeed(isBusy);
+  if (!isBusy && items.length) listUnfinished();
+}
+
+/** @param {boolean} isBusy */
+function showSpeed(isBusy) {
   let bytes = 0;
   for (const item of batch.items()) bytes += item.sent ?? 0;
   const rate = isBusy ? speed.take(bytes, performance.now()) : speed.stop();
   speedField.textContent = rate ? inWords(rate) : "";
-  if (!isBusy && items.length) listUnfinished();
 }
 
 // Others on the page (the file browser) hear of what arrived, a second's worth at a time.
+/** @type {string[]} */
 let arrived = [];
+/** @param {UploadItem} item */
 function announce(item) {
   if (!arrived.length) {
     setTimeout(() => {
@@ -142,7 +175,7 @@ function announce(item) {
       arrived = [];
     }, TELL_AFTER_MS);
   }
-  arrived.push(item.started.key);
+  if (item.started) arrived.push(item.started.key);
 }
 
 // --- Uppy's other buttons
@@ -164,8 +197,11 @@ uppy.on("resume-all", () => {
 uppy.on("file-removed", (file) => {
   const item = batch.get(file.id);
   if (!item) return;
-  notes.forget(item);
-  batch.remove(file.id).then(listUnfinished, (error) => notes.say(error.message)).finally(soon);
+  notices.forget(item);
+  batch
+    .remove(file.id)
+    .then(listUnfinished, (error) => notices.say(error.message))
+    .finally(soon);
 });
 
 window.addEventListener("beforeunload", (event) => {
@@ -181,7 +217,9 @@ document.addEventListener("visibilitychange", stayAwake);
 // --- The folder
 
 // Files go to the folder that was set when they were chosen. Where another one is set now, that is said.
-const elsewhere = section.querySelector("[data-elsewhere]");
+const elsewhere = /** @type {HTMLElement} */ (section.querySelector("[data-elsewhere]"));
+const elsewhereText = /** @type {HTMLElement} */ (elsewhere.querySelector("span"));
+const elsewhereButton = /** @type {HTMLButtonElement} */ (elsewhere.querySelector("button"));
 function showElsewhere() {
   const folder = asFolder(folderField.value);
   const others = batch.chosen().filter((item) => item.folder !== folder);
@@ -189,16 +227,16 @@ function showElsewhere() {
   if (!others.length) return;
   const folders = new Set(others.map((item) => item.folder));
   const where = folders.size === 1 ? [...folders][0] : `${folders.size} other folders`;
-  elsewhere.querySelector("span").textContent = `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${visible(where)}.`;
-  elsewhere.querySelector("button").textContent = `Send to ${visible(folder)} instead`;
+  elsewhereText.textContent = `${others.length} chosen file${others.length === 1 ? " goes" : "s go"} to ${visible(where)}.`;
+  elsewhereButton.textContent = `Send to ${visible(folder)} instead`;
 }
 folderField.addEventListener("input", showElsewhere);
-elsewhere.querySelector("button").addEventListener("click", () => {
+elsewhereButton.addEventListener("click", () => {
   batch.moveChosen(folderField.value, (item, before) => uppy.rename(before, item));
   draw();
 });
 document.addEventListener("cohort:path", ({ detail }) => {
-  if (!/^(inputs|configs|submissions)\//.test(detail.path)) return;
+  if (!settings.folders.some((folder) => detail.path.startsWith(`${folder}/`))) return;
   folderField.value = detail.path;
   showElsewhere();
 });
@@ -206,27 +244,31 @@ document.addEventListener("cohort:path", ({ detail }) => {
 // --- What is unfinished
 
 // While files are sent nobody needs the list.
-let listing = null;
+/** @type {number | undefined} */
+let listing;
 function listUnfinished() {
   listing ??= setTimeout(() => {
-    listing = null;
+    listing = undefined;
     if (!batch.isBusy()) document.body.dispatchEvent(new CustomEvent("cohort:unfinished"));
   }, TELL_AFTER_MS);
 }
 
 // The same file in another folder would be another file: nothing would go on.
+/** @param {string} folder */
 const goOn = (folder) => {
   folderField.value = folder;
   showElsewhere();
   section.scrollIntoView();
   drop.querySelector("button")?.focus();
 };
-const unfinished = document.getElementById("upload-unfinished");
+const unfinished = /** @type {HTMLElement} */ (document.getElementById("upload-unfinished"));
 // Signed out, the list stays as it was: loading the page anew would lose the files that it holds.
 unfinished.addEventListener("htmx:responseError", (event) => event.stopPropagation());
 unfinished.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (!new URL(detail.xhr.responseURL).pathname.endsWith("/unfinished/")) detail.shouldSwap = false;
 });
-const isMine = (id) => [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
-followUnfinished(unfinished, { bucket, control, isMine, goOn });
+/** @param {number} id */
+const isMine = (id) =>
+  [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
+followUnfinished(unfinished, { bucket, api, isMine, goOn });
 section.dataset.ready = "true";

@@ -1,5 +1,5 @@
 // Many files, one after the other: begun in groups, a few sent at the same time, finished in groups.
-import { Gathered } from "./control.js";
+import { Gathered } from "./api.js";
 import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
 
@@ -10,42 +10,55 @@ const MAX_LARGE = 2;
 const BEGUN_AT_ONCE = 200;
 const LARGE_AT_ONCE = 4;
 const FINISH = { most: 200, wait: 1000 };
-// As in web/uploads/parts.py.
-const LARGE = 16 * 1024 * 1024;
 const MAX_RESTARTS = 2;
 
 // Stopped by the person while something was being asked for it.
 const STOPPED = new Set(["paused", "removed", "left"]);
 
-export const isLarge = (item) => item.file.size > LARGE;
+/**
+ * @typedef {object} QueueOptions
+ * @property {Pick<UploadApi, "start" | "finish" | "remove">} api
+ * @property {FileSender} sender
+ * @property {Pick<Bucket, "prepare" | "forget" | "head">} bucket
+ * @property {Pick<FileChecksums, "of">} checksums
+ * @property {(item: UploadItem) => void} tell
+ * @property {number} largestSingle Bytes of the largest file that goes in one request.
+ */
 
 // Tells the page by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
 // States: waiting, sending, finishing, complete, same, kept, asks, paused, failed, removed. `item.canRetry` tells of a failed one whether
 // the same file may succeed when it is tried again as it is.
 export class Queue {
-  #control;
+  #api;
   #sender;
   #bucket;
   #checksums;
   #tell;
+  #largestSingle;
+  /** @type {UploadItem[]} */
   #waiting = [];
+  /** @type {BegunItem[]} */
   #ready = [];
   #active = 0;
   #large = 0;
   #isStarting = false;
   #isPaused = false;
+  /** @type {Gathered<SentFile, EndedFile>} */
   #finished;
 
-  constructor({ control, sender, bucket, checksums, tell }) {
-    this.#control = control;
+  /** @param {QueueOptions} options */
+  constructor({ api, sender, bucket, checksums, tell, largestSingle }) {
+    this.#api = api;
     this.#sender = sender;
     this.#bucket = bucket;
     this.#checksums = checksums;
     this.#tell = tell;
-    this.#finished = new Gathered((files) => control.finish(files), FINISH);
+    this.#largestSingle = largestSingle;
+    this.#finished = new Gathered((files) => api.finish(files), FINISH);
   }
 
   // Each item is {file, path, folder}, and gets state, message, sent and the rest here.
+  /** @param {UploadItem[]} items */
   add(items) {
     // Of those that S3 has whole, only the control plane has to be told.
     const sent = items.filter((item) => item.proof);
@@ -57,48 +70,55 @@ export class Queue {
     // Whoever has files sent while others are paused wants these sent.
     this.#isPaused = false;
     this.#pump();
-    for (const item of sent) this.#tellAgain(item);
+    for (const item of sent) this.#tellAgain(/** @type {BegunItem} */ (item));
   }
 
-  pauseAll() { this.#isPaused = true; }
+  pauseAll() {
+    this.#isPaused = true;
+  }
 
   resumeAll() {
     this.#isPaused = false;
     this.#pump();
   }
 
+  /** @param {UploadItem} item */
   pause(item) {
     if (!["waiting", "sending"].includes(item.state)) return;
     this.#drop(item);
     this.#set(item, "paused", "");
-    item.stop.abort();
+    item.stop?.abort();
   }
 
+  /** @param {UploadItem} item */
   resume(item) {
     if (item.state === "paused" || item.state === "failed") this.add([item]);
   }
 
   // Give a file up. What S3 has of it is removed.
+  /** @param {UploadItem} item */
   async remove(item) {
     if (["complete", "same", "kept", "removed"].includes(item.state)) return;
     this.#drop(item);
     this.#set(item, "removed", "");
     item.stop?.abort();
-    if (item.started?.id) await this.#control.remove([item.started.id]);
+    if (item.started?.id) await this.#api.remove([item.started.id]);
   }
 
   // The person's answer about a file that is there already with other content.
+  /** @param {UploadItem} item @param {boolean} replace */
   decide(item, replace) {
     if (item.state !== "asks") return;
     if (!replace) {
       this.#set(item, "kept", "You kept what was there.");
-      if (item.started?.id) this.#control.remove([item.started.id]).catch(() => {});
+      if (item.started?.id) this.#api.remove([item.started.id]).catch(() => {});
       return;
     }
-    item.replaces = item.existing.etag;
+    item.replaces = item.existing?.etag;
     this.add([item]);
   }
 
+  /** @param {UploadItem} item */
   #reset(item) {
     item.stop = new AbortController();
     item.started = null;
@@ -108,12 +128,14 @@ export class Queue {
     this.#set(item, "waiting", "");
   }
 
+  /** @param {UploadItem} item @param {UploadState} state @param {string} message */
   #set(item, state, message) {
     item.state = state;
     item.message = message;
     this.#tell(item);
   }
 
+  /** @param {UploadItem} item */
   #drop(item) {
     for (const list of [this.#waiting, this.#ready]) {
       const at = list.indexOf(item);
@@ -124,11 +146,16 @@ export class Queue {
   #pump() {
     if (this.#isPaused) return;
     while (this.#active < MAX_FILES) {
-      const at = this.#ready.findIndex((item) => !isLarge(item) || this.#large < MAX_LARGE);
+      const at = this.#ready.findIndex((item) => !this.#isLarge(item) || this.#large < MAX_LARGE);
       if (at < 0) break;
       this.#run(this.#ready.splice(at, 1)[0]);
     }
     if (this.#ready.length < MAX_FILES && this.#waiting.length && !this.#isStarting) this.#begin();
+  }
+
+  /** @param {UploadItem} item */
+  #isLarge(item) {
+    return item.file.size > this.#largestSingle;
   }
 
   #take() {
@@ -136,9 +163,11 @@ export class Queue {
     const taken = [];
     let large = 0;
     while (this.#waiting.length && taken.length < BEGUN_AT_ONCE && this.#waiting[0].folder === folder) {
-      large += isLarge(this.#waiting[0]) ? 1 : 0;
+      const [item] = this.#waiting;
+      large += this.#isLarge(item) ? 1 : 0;
       if (large > LARGE_AT_ONCE) break;
-      taken.push(this.#waiting.shift());
+      taken.push(item);
+      this.#waiting.shift();
     }
     return taken;
   }
@@ -148,9 +177,13 @@ export class Queue {
     const items = this.#take();
     try {
       const files = items.map((item) => ({
-        path: item.path, size: item.file.size, modified: item.file.lastModified, kind: item.file.type, replaces: item.replaces ?? "",
+        path: item.path,
+        size: item.file.size,
+        modified: item.file.lastModified,
+        kind: item.file.type,
+        replaces: item.replaces ?? "",
       }));
-      const answers = await this.#control.start(items[0].folder, files);
+      const answers = await this.#api.start(items[0].folder, files);
       answers.forEach((answer, index) => this.#begun(items[index], answer));
     } catch (error) {
       for (const item of items) if (item.state === "waiting") this.#fail(item, error);
@@ -160,19 +193,21 @@ export class Queue {
     }
   }
 
+  /** @param {UploadItem} item @param {StartedFile} answer */
   #begun(item, answer) {
     item.started = answer;
     // Paused or given up while the control plane was asked.
-    if ((item.state === "removed" || item.state === "left") && answer.id) this.#control.remove([answer.id]).catch(() => {});
+    if ((item.state === "removed" || item.state === "left") && answer.id) this.#api.remove([answer.id]).catch(() => {});
     if (item.state !== "waiting") return;
     if (answer.status === "refused") this.#fail(item, Object.assign(new Error(answer.detail), { isFinal: !answer.can_retry }));
     else if (answer.status === "same") this.#set(item, "same", "Was there already");
-    else if (answer.status === "exists") this.#compare(item, answer.existing);
-    else this.#ready.push(item);
+    else if (answer.status === "exists") this.#compare(/** @type {BegunItem} */ (item), answer.existing);
+    else this.#ready.push(/** @type {BegunItem} */ (item));
   }
 
+  /** @param {BegunItem} item */
   async #run(item) {
-    const large = isLarge(item);
+    const large = this.#isLarge(item);
     let isHolding = true;
     const release = () => {
       if (!isHolding) return;
@@ -183,10 +218,16 @@ export class Queue {
     };
     this.#active += 1;
     if (large) this.#large += 1;
+    /** @type {SendOptions} */
     const options = {
       signal: item.stop.signal,
-      watch: (message) => { if (item.state === "sending" || item.state === "finishing") this.#set(item, item.state, message); },
-      onProgress: (bytes) => { item.sent = bytes; this.#tell(item); },
+      watch: (message) => {
+        if (item.state === "sending" || item.state === "finishing") this.#set(item, item.state, message);
+      },
+      onProgress: (bytes) => {
+        item.sent = bytes;
+        this.#tell(item);
+      },
     };
     this.#set(item, "sending", item.started.is_resumed ? "Going on where it stopped" : "");
     try {
@@ -202,31 +243,34 @@ export class Queue {
     }
   }
 
+  /** @param {BegunItem} item */
   async #tellAgain(item) {
     this.#set(item, "finishing", "");
     try {
-      await this.#finish(item, item.proof);
+      await this.#finish(item, /** @type {UploadProof} */ (item.proof));
     } catch (error) {
       await this.#failed(item, error);
     }
   }
 
+  /** @param {BegunItem} item @param {UploadProof} proof */
   async #finish(item, { checksum, md5 = "", etag }) {
     const isLast = !this.#active && !this.#ready.length && !this.#waiting.length;
-    const ended = await this.#finished.put({ id: item.started.id, checksum, md5, etag }, isLast);
+    const ended = await this.#finished.put({ id: idOf(item), checksum, md5, etag }, isLast);
     item.proof = null;
     if (item.state === "removed" || item.state === "left") return;
     if (ended.state === "complete") this.#set(item, "complete", "");
     else this.#fail(item, new Error(ended.detail));
   }
 
+  /** @param {BegunItem} item @param {any} error */
   async #failed(item, error) {
     if (STOPPED.has(item.state)) return;
     if (error instanceof Exists) {
       await this.#compare(item, null);
-    } else if (error instanceof Forgotten && item.restarts < MAX_RESTARTS) {
-      item.restarts += 1;
-      await this.#control.remove([item.started.id]).catch(() => {});
+    } else if (error instanceof Forgotten && (item.restarts ?? 0) < MAX_RESTARTS) {
+      item.restarts = (item.restarts ?? 0) + 1;
+      await this.#api.remove([idOf(item)]).catch(() => {});
       this.add([item]);
     } else {
       if (error.status === 401 || error.status === 403) this.#bucket.forget();
@@ -235,6 +279,7 @@ export class Queue {
   }
 
   // Whatever went wrong with this one, the others go on.
+  /** @param {UploadItem} item @param {any} error */
   #fail(item, error) {
     item.canRetry = !error.isFinal;
     item.isSignedOut = error.status === 401 && error.name === "Refused";
@@ -242,35 +287,54 @@ export class Queue {
   }
 
   // What is there has this name: the same content is skipped, other content is asked about.
+  /** @param {BegunItem} item @param {ExistingFile | null} given */
   async #compare(item, given) {
     try {
       this.#set(item, item.state, "Comparing with what is there");
-      const found = given ?? await this.#found(item);
+      const found = given ?? (await this.#found(item));
       if (!found) throw new Error("What was there a moment ago is gone. Try again.");
       item.existing = found;
-      const isSameSize = found.size === item.file.size;
-      const isSame = isSameSize && found.checksum && toBase64(await this.#checksums.of(item.file)) === found.checksum;
+      const isSame = await this.#isSame(item, found);
       if (STOPPED.has(item.state)) return;
-      if (!isSame) {
-        const why = isSameSize && !found.checksum ? "of the same size, without a checksum to compare" : "with other content";
-        this.#set(item, "asks", `There is a file of this name already, ${why}.`);
-      } else if (item.started.id) {
-        await this.#finish(item, { checksum: found.checksum, etag: found.etag });
-        if (item.state === "complete") this.#set(item, "same", "Was there already");
-      } else {
-        this.#set(item, "same", "Was there already");
-      }
+      if (isSame) await this.#skip(item, found);
+      else this.#set(item, "asks", `There is a file of this name already, ${differenceOf(item, found)}.`);
     } catch (error) {
       if (!STOPPED.has(item.state)) this.#fail(item, error);
     }
   }
 
+  /** @param {UploadItem} item @param {ExistingFile} found */
+  async #isSame(item, found) {
+    if (found.size !== item.file.size || !found.checksum) return false;
+    return toBase64(await this.#checksums.of(item.file)) === found.checksum;
+  }
+
+  // S3 holds the same content.
+  /** @param {BegunItem} item @param {ExistingFile} found */
+  async #skip(item, found) {
+    if (item.started.id) {
+      await this.#finish(item, { checksum: found.checksum, etag: found.etag });
+      if (item.state !== "complete") return;
+    }
+    this.#set(item, "same", "Was there already");
+  }
+
+  /** @param {BegunItem} item @returns {Promise<ExistingFile | null>} */
   async #found(item) {
     const found = await this.#bucket.head(item.started.key);
-    return found && { size: found.size, etag: found.etag, checksum: found.crc32 ?? "", modified: found.modified };
+    return found && { size: found.size, etag: found.etag ?? "", checksum: found.crc32 ?? "", modified: found.modified ?? "" };
   }
 }
 
+// The row of a file that is sent; only one that is refused or there already has none.
+/** @param {BegunItem} item */
+const idOf = (item) => /** @type {number} */ (item.started.id);
+
+/** @param {UploadItem} item @param {ExistingFile} found */
+const differenceOf = (item, found) =>
+  found.size === item.file.size && !found.checksum ? "of the same size, without a checksum to compare" : "with other content";
+
+/** @param {any} error */
 const explain = (error) => {
   if (error.name !== "S3Error") return error.message;
   switch (error.code) {

@@ -8,52 +8,91 @@ const LONGEST_WAIT_MS = 30_000;
 
 const SLOW = new Set([429, 500, 502, 503, 504]);
 // Something else was done with this name at the same moment. S3 asks to send the file again (API reference, PutObject).
+/** @param {{ code?: string }} error */
 export const isConflict = (error) => error.code === "ConditionalRequestConflict";
 
 // Resolves after a while, or as soon as the connection is back.
-const wait = (ms, signal) => new Promise((resolve, reject) => {
-  const done = () => {
-    clearTimeout(timer);
-    window.removeEventListener("online", done);
-    signal?.removeEventListener("abort", stop);
-    resolve();
-  };
-  const stop = () => { done(); reject(new DOMException("Stopped.", "AbortError")); };
-  const timer = setTimeout(done, ms);
-  window.addEventListener("online", done);
-  signal?.addEventListener("abort", stop);
-});
+/** @param {number} ms @param {AbortSignal} [signal] @returns {Promise<void>} */
+const wait = (ms, signal) =>
+  new Promise((resolve, reject) => {
+    const end = () => {
+      clearTimeout(timer);
+      window.removeEventListener("online", done);
+      signal?.removeEventListener("abort", stop);
+    };
+    const done = () => {
+      end();
+      resolve();
+    };
+    const stop = () => {
+      end();
+      reject(new DOMException("Stopped.", "AbortError"));
+    };
+    const timer = setTimeout(done, ms);
+    window.addEventListener("online", done);
+    signal?.addEventListener("abort", stop);
+  });
+
+/** @param {any} error */
+const troubleOf = (error) => {
+  if (error.isConnection) return "No connection. Waiting for it.";
+  if (error.code === "BeingMadeReady") return `${error.message} Waiting for it.`;
+  return `S3 is busy or has trouble (${error.code}). Trying again.`;
+};
+
+// What comes after each failure of one piece of work.
+class Failures {
+  #care;
+  #number = 0;
+  #answered = 0;
+  #renewals = 0;
+
+  /** @param {Care & Required<Pick<Care, "watch">>} care */
+  constructor(care) {
+    this.#care = { renew() {}, onSlow() {}, async checkFile() {}, conflicts: false, ...care };
+  }
+
+  // Wait until the work may be tried again; throws the error where that makes no sense.
+  /** @param {any} error */
+  async after(error) {
+    if (error.name === "AbortError" || error instanceof FileChanged) throw error;
+    // A file that changed looks to the browser like a lost connection.
+    await this.#care.checkFile();
+    this.#number += 1;
+    if (error.isExpired && this.#renewals < MAX_RENEWALS) {
+      this.#renewals += 1;
+      this.#care.renew();
+      return;
+    }
+    if (!this.#mayPass(error)) throw error;
+    if (!isConflict(error)) this.#care.onSlow();
+    const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (this.#number - 1)) * (0.5 + Math.random() / 2);
+    this.#care.watch(troubleOf(error));
+    await wait(ms, this.#care.signal);
+  }
+
+  /** @param {any} error */
+  #mayPass(error) {
+    if (error.isConnection) return true;
+    if (!SLOW.has(error.status) && !(this.#care.conflicts && isConflict(error))) return false;
+    this.#answered += 1;
+    return this.#answered < MAX_TRIES;
+  }
+}
 
 // Do `work` until it succeeds. `watch` is told what is waited for; `renew` is called before a try after expired credentials.
 // A lost connection is waited for without end; what S3 answers is tried MAX_TRIES times; a refusal is thrown at once. A conflict is
 // one too, unless `conflicts` says that the same request may succeed after it.
-export const persist = async (work, care) => {
-  const { signal, watch = () => {}, renew = () => {}, onSlow = () => {}, checkFile = async () => {}, conflicts = false } = care;
-  let tries = 0;
-  let renewals = 0;
-  for (let waits = 0; ; waits += 1) {
+/** @template T @param {() => Promise<T>} work @param {Care} care @returns {Promise<T>} */
+export const persist = async (work, { watch = () => {}, ...care }) => {
+  const failures = new Failures({ ...care, watch });
+  for (;;) {
     try {
       const result = await work();
       watch("");
       return result;
     } catch (error) {
-      if (error.name === "AbortError" || error instanceof FileChanged) throw error;
-      // A file that changed looks to the browser like a lost connection.
-      await checkFile();
-      if (error.isExpired && renewals < MAX_RENEWALS) {
-        renewals += 1;
-        renew();
-        continue;
-      }
-      const isSlow = SLOW.has(error.status);
-      if (!error.isConnection && !isSlow && !(conflicts && isConflict(error))) throw error;
-      tries += error.isConnection ? 0 : 1;
-      if (tries >= MAX_TRIES) throw error;
-      if (!isConflict(error)) onSlow();
-      const ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** waits) * (0.5 + Math.random() / 2);
-      const trouble = error.code === "BeingMadeReady" ? `${error.message} Waiting for it.` : `S3 is busy or has trouble (${error.code}). Trying again.`;
-      watch(error.isConnection ? "No connection. Waiting for it." : trouble);
-      await wait(ms, signal);
+      await failures.after(error);
     }
   }
 };

@@ -6,7 +6,8 @@ import { isConflict, persist } from "./retry.js";
 // what it was when the upload began.
 export class Forgotten extends Error {}
 const DROPPED = "S3 does not hold what was sent of it any more. The file is not complete; try it again.";
-const MEANWHILE = "Somebody changed a file of this name while yours was sent. Nothing was replaced, and yours is not complete; try it again.";
+const MEANWHILE =
+  "Somebody changed a file of this name while yours was sent. Nothing was replaced, and yours is not complete; try it again.";
 // There is an object of that name already; nothing was replaced.
 export class Exists extends Error {}
 
@@ -14,15 +15,31 @@ export class Exists extends Error {}
 const READ_AHEAD = 2;
 const CHANGED_ON_THE_WAY = new Set(["BadDigest", "InvalidDigest", "EntityTooSmall", "IncompleteBody"]);
 
+/** @param {Pick<UploadItem, "replaces">} item @returns {Record<string, string>} */
 const condition = (item) => (item.replaces ? { "if-match": item.replaces } : { "if-none-match": "*" });
 
+/** @param {{ code?: string }} error @param {Pick<UploadItem, "replaces">} item */
 const isToBeginAnew = (error, item) => {
   // What was to be replaced is gone: then nothing is to be replaced.
   if (error.code === "NoSuchKey") item.replaces = "";
   return error.code === "NoSuchUpload" || error.code === "NoSuchKey";
 };
 
+// What S3's answer means for the file.
+/** @param {any} error @param {Pick<UploadItem, "replaces">} item */
+const inOurTerms = (error, item) => {
+  if (error.status === 412) return new Exists();
+  if (isToBeginAnew(error, item)) return new Forgotten(DROPPED);
+  if (CHANGED_ON_THE_WAY.has(error.code)) return new FileChanged(false);
+  return error;
+};
+
+// Whether S3 has this part already.
+/** @param {S3Part} there @param {Blob} blob @param {number} crc */
+const isSame = (there, blob, crc) => there.size === blob.size && there.crc32 === toBase64(crc);
+
 // Reading one byte tells whether the browser still vouches for the file.
+/** @param {File} file */
 const check = (file) => async () => {
   try {
     await file.slice(0, 1).arrayBuffer();
@@ -31,32 +48,41 @@ const check = (file) => async () => {
   }
 };
 
+/**
+ * @typedef {object} SenderOptions
+ * @property {Pick<Bucket, "put" | "parts" | "complete" | "head" | "forget">} bucket
+ * @property {FileChecksums} checksums
+ * @property {Pick<RequestConcurrency, "take" | "arrived" | "tooMany">} concurrency
+ */
+/** @typedef {{ number: number, blob: Blob, crc32: string, item: SendableItem }} SendingPart */
+
 export class Sender {
   #bucket;
   #checksums;
-  #slots;
+  #concurrency;
 
-  constructor({ bucket, checksums, slots }) {
+  /** @param {SenderOptions} options */
+  constructor({ bucket, checksums, concurrency }) {
     this.#bucket = bucket;
     this.#checksums = checksums;
-    this.#slots = slots;
+    this.#concurrency = concurrency;
   }
 
   // Send all bytes. Gives what `complete` needs. `item` is {file, started, replaces}; onProgress gets the bytes that S3 has.
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async send(item, options) {
     try {
       return await (item.started.upload_id ? this.#inParts(item, options) : this.#atOnce(item, options));
     } catch (error) {
-      if (error.status === 412) throw new Exists();
-      if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
-      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged(false);
-      throw error;
+      throw inOurTerms(error, item);
     }
   }
 
   // Have S3 put the parts together. Gives {checksum, md5, etag} of the whole; no MD5 where there were parts.
+  /** @param {SendableItem} item @param {SentBytes} sent @param {SendOptions} options @returns {Promise<UploadProof>} */
   async complete(item, sent, options) {
-    if (!sent.parts) return { checksum: toBase64(sent.crc), md5: sent.md5, etag: sent.etag };
+    const { parts } = sent;
+    if (!parts) return { checksum: toBase64(sent.crc), md5: sent.md5, etag: sent.etag };
     const checksum = toBase64(sent.crc);
     options.watch("Putting the parts together");
     const headers = {
@@ -66,43 +92,45 @@ export class Sender {
       ...condition(item),
     };
     try {
-      const work = () => this.#bucket.complete(item.started.key, item.started.upload_id, sent.parts, { headers, signal: options.signal });
+      const work = () =>
+        this.#bucket.complete(item.started.key, item.started.upload_id, parts, { headers, signal: options.signal });
       const { etag } = await persist(work, this.#care(item, options));
       return { checksum, etag };
     } catch (error) {
       // The answer to an earlier try may have been lost on the way.
       const found = error.status === 412 || error.code === "NoSuchUpload" ? await this.#bucket.head(item.started.key) : null;
-      if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: found.etag };
-      if (error.status === 412) throw new Exists();
+      if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: /** @type {string} */ (found.etag) };
       // S3 wants all parts again after a conflict (API reference, CompleteMultipartUpload).
       if (isConflict(error)) throw new Forgotten(MEANWHILE);
-      if (isToBeginAnew(error, item)) throw new Forgotten(DROPPED);
-      if (CHANGED_ON_THE_WAY.has(error.code)) throw new FileChanged(false);
-      throw error;
+      throw inOurTerms(error, item);
     }
   }
 
+  /** @param {SendableItem} item @param {Pick<SendOptions, "signal" | "watch">} options */
   #care(item, { signal, watch }) {
     return {
       signal,
       watch,
       renew: () => this.#bucket.forget(),
-      onSlow: () => this.#slots.tooMany(),
+      onSlow: () => this.#concurrency.tooMany(),
       checkFile: check(item.file),
     };
   }
 
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #atOnce(item, options) {
     const { file, started } = item;
-    const give = await this.#slots.take(options.signal);
+    const give = await this.#concurrency.take(options.signal);
     try {
       const { crc, md5, bytes } = await this.#checksums.read(file);
       const headers = {
-        "content-type": file.type || "application/octet-stream", "x-amz-checksum-crc32": toBase64(crc), ...condition(item),
+        "content-type": file.type || "application/octet-stream",
+        "x-amz-checksum-crc32": toBase64(crc),
+        ...condition(item),
       };
       const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal });
       const header = await persist(put, { ...this.#care(item, options), conflicts: true });
-      this.#slots.arrived(file.size);
+      this.#concurrency.arrived(file.size);
       options.onProgress(file.size);
       return { crc, md5, etag: header("etag") };
     } finally {
@@ -110,33 +138,44 @@ export class Sender {
     }
   }
 
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #inParts(item, options) {
     const { file, started } = item;
     const here = new AbortController();
     const stop = () => here.abort();
     options.signal.addEventListener("abort", stop, { once: true });
     const inner = { ...options, signal: here.signal };
-    const known = started.is_resumed ? await this.#known(item, inner) : new Map();
+    const known = await this.#known(item, inner);
     const progress = new Progress(options.onProgress);
+    /** @type {SentPart[]} */
     const parts = [];
+    /** @type {Promise<unknown>[]} */
     const sending = [];
+    /** @type {Error[]} */
     const failed = [];
     let whole = 0;
     try {
       for await (const { number, blob, crc } of this.#pieces(file, started.part_size)) {
         whole = number === 1 ? crc : combine(whole, crc, blob.size);
         const there = known.get(number);
-        if (there && there.size === blob.size && there.crc32 === toBase64(crc)) {
+        if (there && isSame(there, blob, crc)) {
           parts.push({ number, etag: there.etag, crc32: there.crc32 });
           progress.done(number, blob.size);
           continue;
         }
-        const give = await this.#slots.take(here.signal);
+        const give = await this.#concurrency.take(here.signal);
         const part = { number, blob, crc32: toBase64(crc), item };
-        sending.push(this.#part(part, inner, progress).then(
-          (etag) => parts.push({ number, etag, crc32: part.crc32 }),
-          (error) => { failed.push(error); here.abort(); },
-        ).finally(give));
+        sending.push(
+          this.#part(part, inner, progress)
+            .then(
+              (etag) => parts.push({ number, etag, crc32: part.crc32 }),
+              (error) => {
+                failed.push(error);
+                here.abort();
+              },
+            )
+            .finally(give),
+        );
       }
       await Promise.all(sending);
     } catch (error) {
@@ -150,7 +189,9 @@ export class Sender {
   }
 
   // The parts of a file in their order, each with its checksum. Those of the next ones are worked out meanwhile.
-  async * #pieces(file, size) {
+  /** @param {File} file @param {number} size */
+  async *#pieces(file, size) {
+    /** @type {{ number: number, blob: Blob, crc: Promise<number> }[]} */
     const ahead = [];
     let at = 0;
     const begin = () => {
@@ -163,28 +204,33 @@ export class Sender {
     };
     while (at < file.size || ahead.length) {
       while (at < file.size && ahead.length < READ_AHEAD) begin();
-      const { number, blob, crc } = ahead.shift();
-      yield { number, blob, crc: await crc };
+      const piece = ahead.shift();
+      if (piece) yield { ...piece, crc: await piece.crc };
     }
   }
 
+  // The parts that S3 has of an upload that goes on.
+  /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<Map<number, S3Part>>} */
   async #known(item, options) {
+    if (!item.started.is_resumed) return new Map();
     options.watch("Looking at what S3 has of it");
     const { key, upload_id: uploadId } = item.started;
     return persist(() => this.#bucket.parts(key, uploadId, options.signal), this.#care(item, options));
   }
 
+  /** @param {SendingPart} part @param {SendOptions} options @param {Progress} progress */
   async #part({ number, blob, crc32, item }, options, progress) {
     const query = { partNumber: String(number), uploadId: item.started.upload_id };
-    const put = () => this.#bucket.put(item.started.key, blob, {
-      query,
-      headers: { "x-amz-checksum-crc32": crc32 },
-      signal: options.signal,
-      onProgress: (bytes) => progress.flying(number, bytes),
-    });
+    const put = () =>
+      this.#bucket.put(item.started.key, blob, {
+        query,
+        headers: { "x-amz-checksum-crc32": crc32 },
+        signal: options.signal,
+        onProgress: (bytes) => progress.flying(number, bytes),
+      });
     const header = await persist(put, this.#care(item, options));
     progress.done(number, blob.size);
-    this.#slots.arrived(blob.size);
+    this.#concurrency.arrived(blob.size);
     return header("etag");
   }
 }
@@ -193,15 +239,21 @@ export class Sender {
 class Progress {
   #report;
   #finished = 0;
+  /** @type {Map<number, number>} */
   #flying = new Map();
 
-  constructor(report) { this.#report = report; }
+  /** @param {(bytes: number) => void} report */
+  constructor(report) {
+    this.#report = report;
+  }
 
+  /** @param {number} number @param {number} bytes */
   flying(number, bytes) {
     this.#flying.set(number, bytes);
     this.#tell();
   }
 
+  /** @param {number} number @param {number} bytes */
   done(number, bytes) {
     this.#flying.delete(number);
     this.#finished += bytes;

@@ -6,10 +6,12 @@ const LEAST_MS = 500;
 
 export class Speed {
   #bytes = 0;
+  /** @type {number | null} */
   #at = null;
   #rate = 0;
 
   // Bytes a second, from the bytes that have left altogether until `now` (milliseconds).
+  /** @param {number} bytes @param {number} now */
   take(bytes, now) {
     if (this.#at === null || bytes < this.#bytes) {
       this.#bytes = bytes;
@@ -31,4 +33,5 @@ export class Speed {
   }
 }
 
+/** @param {number} rate */
 export const inWords = (rate) => (rate < 1 ? "" : `${size(Math.round(rate))}/s`);

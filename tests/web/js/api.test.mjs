@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Server } from "../../../web/files/static/files/server.js";
-import { csrfToken } from "../../../web/uploads/static/uploads/csrf.js";
-import { Control } from "../../../web/uploads/static/uploads/control.js";
+import { csrfToken } from "../../../control_plane/research/storage/static/storage/csrf.js";
+import { Api } from "../../../web/uploads/static/uploads/api.js";
 
 // A site that says so often that access is being made ready, and then gives it.
 const readyAfter = (waits) => {
@@ -18,7 +18,7 @@ const readyAfter = (waits) => {
 
 test("an upload waits for access that is being made ready, however often it has to ask", async () => {
   const asked = readyAfter(20);
-  assert.deepEqual(await new Control("/api", "token").session(), { bucket: "b" });
+  assert.deepEqual(await new Api("/api", "token").session(), { bucket: "b" });
   assert.equal(asked(), 21);
 });
 
@@ -31,7 +31,7 @@ test("the file browser waits for it, too", async () => {
 test("what is refused for good is told at once", async () => {
   globalThis.fetch = async () => ({ ok: false, status: 403, json: async () => ({ detail: "You are suspended." }) });
   await assert.rejects(new Server({ session: "/api/session", token: "token" }).session(), /You are suspended/);
-  await assert.rejects(new Control("/api", "token").session(), /You are suspended/);
+  await assert.rejects(new Api("/api", "token").session(), /You are suspended/);
 });
 
 test("each request carries the token of now: who signs in again, in another tab, goes on", async () => {
@@ -40,7 +40,15 @@ test("each request carries the token of now: who signs in again, in another tab,
     given.push(headers["x-csrftoken"]);
     return { ok: true, json: async () => ({}) };
   };
-  const asks = [new Control("/api", "of-the-page"), new Server({ session: "/api/session", get token() { return csrfToken("of-the-page"); } })];
+  const asks = [
+    new Api("/api", "of-the-page"),
+    new Server({
+      session: "/api/session",
+      get token() {
+        return csrfToken("of-the-page");
+      },
+    }),
+  ];
   for (const cookie of ["", "theme=dark; csrftoken=first", "csrftoken=second; theme=dark"]) {
     globalThis.document = { cookie };
     for (const one of asks) await one.session();
@@ -51,5 +59,6 @@ test("each request carries the token of now: who signs in again, in another tab,
 
 test("without a session and its token one is told to sign in, and not of the token", async () => {
   globalThis.fetch = async () => ({ ok: false, status: 403, json: async () => ({ detail: "CSRF check Failed" }) });
-  for (const one of [new Control("/api", "old"), new Server({ session: "/api/session", token: "old" })]) await assert.rejects(one.session(), /You are signed out/);
+  for (const one of [new Api("/api", "old"), new Server({ session: "/api/session", token: "old" })])
+    await assert.rejects(one.session(), /You are signed out/);
 });

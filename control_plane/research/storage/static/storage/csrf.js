@@ -4,4 +4,5 @@
 const COOKIE = /(?:^|;\s*)csrftoken=([^;]*)/;
 
 // `given` is the one that came with the page, for a browser that does not show the cookie.
+/** @param {string} given */
 export const csrfToken = (given) => COOKIE.exec(globalThis.document?.cookie ?? "")?.[1] || given;

@@ -1,7 +1,9 @@
 // What is on show, as the page's address has it: it can be shared, kept, and gone back to.
+/** @type {Set<string | null>} */
 const COLUMNS = new Set(["name", "size", "date"]);
 
 // path is relative to the group's folder and ends with a slash, or is empty.
+/** @param {string} [search] @returns {FilesState} */
 export const read = (search = window.location.search) => {
   const given = new URLSearchParams(search);
   const path = given.get("path") ?? "";
@@ -9,12 +11,13 @@ export const read = (search = window.location.search) => {
     path: path === "" || path.endsWith("/") ? path : `${path}/`,
     query: given.get("q") ?? "",
     isDeep: given.get("below") === "1",
-    by: COLUMNS.has(given.get("sort")) ? given.get("sort") : "name",
+    by: COLUMNS.has(given.get("sort")) ? /** @type {SortColumn} */ (given.get("sort")) : "name",
     down: given.get("order") === "down",
-    page: Math.max(0, (parseInt(given.get("page"), 10) || 1) - 1),
+    page: Math.max(0, (parseInt(given.get("page") ?? "", 10) || 1) - 1),
   };
 };
 
+/** @param {FilesState} state */
 export const write = ({ path, query, isDeep, by, down, page }) => {
   const given = new URLSearchParams();
   if (path) given.set("path", path);

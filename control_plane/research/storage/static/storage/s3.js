@@ -7,6 +7,7 @@ const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshR
 // What S3 answered, or could not answer: a status of 0 is a lost connection.
 export class S3Error extends Error {
   // `answered` is S3's own status, where ours says what to do about it.
+  /** @param {number} status @param {string} code @param {string} message @param {number} [answered] */
   constructor(status, code, message, answered = status) {
     super(message);
     this.name = "S3Error";
@@ -15,20 +16,32 @@ export class S3Error extends Error {
     this.code = code;
   }
 
-  get isExpired() { return EXPIRED.has(this.code); }
-  get isConnection() { return this.status === 0; }
+  get isExpired() {
+    return EXPIRED.has(this.code);
+  }
+  get isConnection() {
+    return this.status === 0;
+  }
 }
 
+/** @param {string} text */
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
+/** @param {string} key */
 const encodeKey = (key) => key.split("/").map(encode).join("/");
 // A browser takes the parts `.` and `..` out of an address, written `%2e` too, so that it would ask S3 for another object.
+/** @param {string} key */
 export const isAddressable = (key) => !key.split("/").some((part) => part === "." || part === "..");
+/** @param {Document | Element} parent @param {string} tag */
 const text = (parent, tag) => parent.getElementsByTagName(tag)[0]?.textContent ?? "";
+/** @param {string} body */
 const parse = (body) => new DOMParser().parseFromString(body, "application/xml");
 
 // A refusal so soon after a deployment may only be IAM's delay: whoever tries again after trouble of S3's does so after it too.
-const isLate = (status, code, settles) => status === 403 && (code === "AccessDenied" || code === "InvalidAccessKeyId") && Date.now() < settles;
+/** @param {number} status @param {string} code @param {number} settles */
+const isLate = (status, code, settles) =>
+  status === 403 && (code === "AccessDenied" || code === "InvalidAccessKeyId") && Date.now() < settles;
 
+/** @param {number} status @param {string} body @param {number} [settles] */
 const errorFrom = (status, body, settles = 0) => {
   const document = body ? parse(body) : null;
   const code = (document && text(document, "Code")) || `Status${status}`;
@@ -36,35 +49,48 @@ const errorFrom = (status, body, settles = 0) => {
   return new S3Error(status, code, (document && text(document, "Message")) || `S3 answered with status ${status}.`);
 };
 
+/** @typedef {{ address: string, offset: number, ends: number, settles: number, client: AwsClient }} Session */
+
 export class Bucket {
-  // `open` gives {access_key_id, secret_access_key, session_token, expires, now, address, region}.
+  /** @type {() => Promise<PageSession>} */
   #open;
+  /** @type {Session | null} */
   #session = null;
+  /** @type {Promise<Session> | null} */
   #opening = null;
 
-  constructor(open) { this.#open = open; }
+  /** @param {() => Promise<PageSession>} open */
+  constructor(open) {
+    this.#open = open;
+  }
 
   // Open a session before the first request needs it. What goes wrong is said by that request.
-  prepare() { this.#ready().catch(() => {}); }
+  prepare() {
+    this.#ready().catch(() => {});
+  }
 
   // Throw the session away, so that the next request opens another.
-  forget() { this.#session = null; }
+  forget() {
+    this.#session = null;
+  }
 
   async #ready() {
     if (this.#session && this.#session.ends - Date.now() > RENEW_BEFORE_MS) return this.#session;
-    this.#opening ??= this.#renew().finally(() => { this.#opening = null; });
+    this.#opening ??= this.#renew().finally(() => {
+      this.#opening = null;
+    });
     return this.#opening;
   }
 
   async #renew() {
     const given = await this.#open();
     // The server's clock counts: a laptop's may be wrong by more than the quarter of an hour that AWS lets pass.
-    const offset = new Date(given.now) - Date.now();
+    const offset = new Date(given.now).getTime() - Date.now();
     this.#session = {
       address: given.address,
       offset,
-      ends: new Date(given.expires) - offset,
-      settles: given.settles ? new Date(given.settles) - offset : 0,
+      ends: new Date(given.expires).getTime() - offset,
+      settles: given.settles ? new Date(given.settles).getTime() - offset : 0,
       client: new AwsClient({
         accessKeyId: given.access_key_id,
         secretAccessKey: given.secret_access_key,
@@ -78,6 +104,7 @@ export class Bucket {
   }
 
   // A signed request, as the parts that fetch and XMLHttpRequest both take.
+  /** @param {string} method @param {string} key @param {S3RequestOptions} [options] */
   async signed(method, key, { query = {}, headers = {}, body = null, sign = {} } = {}) {
     if (!isAddressable(key)) {
       throw new S3Error(400, "NotAddressable", "A part of its path is “.” or “..”, for which a browser cannot ask S3.");
@@ -93,6 +120,7 @@ export class Bucket {
   }
 
   // One request without a large body. Retries once with a fresh session where the old one had ended.
+  /** @param {string} method @param {string} key @param {S3RequestOptions} [options] @returns {Promise<Response>} */
   async request(method, key, options = {}) {
     try {
       return await this.#request(method, key, options);
@@ -103,6 +131,7 @@ export class Bucket {
     }
   }
 
+  /** @param {string} method @param {string} key @param {S3RequestOptions} options */
   async #request(method, key, { signal, ...options }) {
     const { url, headers } = await this.signed(method, key, options);
     let answer;
@@ -117,6 +146,7 @@ export class Bucket {
   }
 
   // Send a blob, which is read from the disk while it goes. XMLHttpRequest, because fetch does not tell how far it is.
+  /** @param {string} key @param {Blob | ArrayBuffer} blob @param {S3PutOptions} [options] @returns {Promise<HeaderOf>} */
   async put(key, blob, { query, headers, signal, onProgress } = {}) {
     const { url, headers: signedHeaders } = await this.signed("PUT", key, { query, headers });
     return new Promise((resolve, reject) => {
@@ -131,7 +161,8 @@ export class Bucket {
       request.addEventListener("abort", () => reject(new DOMException("Stopped.", "AbortError")));
       request.addEventListener("error", () => reject(new S3Error(0, "Connection", "S3 could not be reached.")));
       request.addEventListener("load", () => {
-        if (request.status >= 200 && request.status < 300) resolve((name) => request.getResponseHeader(name));
+        if (request.status >= 200 && request.status < 300)
+          resolve((name) => /** @type {string} */ (request.getResponseHeader(name)));
         else reject(errorFrom(request.status, request.responseText, this.#session?.settles));
       });
       request.send(blob);
@@ -139,15 +170,24 @@ export class Bucket {
   }
 
   // Up to `max` objects and folders of a prefix; `token` goes on where the last answer ended. Empty `delimiter`: all below.
+  /**
+   * @param {{ prefix: string, delimiter?: string, token?: string, max?: number, signal?: AbortSignal }} asked
+   * @returns {Promise<S3Listing>}
+   */
   async list({ prefix, delimiter = "/", token = "", max = 1000, signal }) {
+    /** @type {Record<string, string>} */
     const query = { "list-type": "2", prefix, "max-keys": String(max), "encoding-type": "url" };
     if (delimiter) query.delimiter = delimiter;
     if (token) query["continuation-token"] = token;
     const answer = parse(await (await this.request("GET", "", { query, signal })).text());
+    /** @param {string} value */
     const plain = (value) => decodeURIComponent(value.replace(/\+/g, " "));
     return {
       objects: [...answer.getElementsByTagName("Contents")].map((one) => ({
-        key: plain(text(one, "Key")), size: Number(text(one, "Size")), modified: text(one, "LastModified"), etag: text(one, "ETag"),
+        key: plain(text(one, "Key")),
+        size: Number(text(one, "Size")),
+        modified: text(one, "LastModified"),
+        etag: text(one, "ETag"),
       })),
       folders: [...answer.getElementsByTagName("CommonPrefixes")].map((one) => plain(text(one, "Prefix"))),
       next: text(answer, "IsTruncated") === "true" ? text(answer, "NextContinuationToken") : "",
@@ -155,6 +195,7 @@ export class Bucket {
   }
 
   // What S3 holds under a key, with its checksum; null if there is nothing.
+  /** @param {string} key */
   async head(key) {
     try {
       return await this.#head(key);
@@ -166,6 +207,7 @@ export class Bucket {
     }
   }
 
+  /** @param {string} key */
   async #head(key) {
     const { headers } = await this.request("HEAD", key, { headers: { "x-amz-checksum-mode": "ENABLED" } });
     return {
@@ -178,6 +220,7 @@ export class Bucket {
 
   // Whether this is S3's way to say that nothing lies under the key: 404 to whoever may list, 403 to others, and undecided for a right
   // to list under a prefix, as ours is. So a listing tells, as in control_plane/research/storage/presence.py. Throws where that is refused.
+  /** @param {any} error @param {string} key @returns {Promise<boolean>} */
   async isMissing(error, key) {
     if (error.answered !== 403) return error.answered === 404;
     const { objects } = await this.list({ prefix: key, delimiter: "", max: 1 });
@@ -185,20 +228,30 @@ export class Bucket {
   }
 
   // An address that lets whoever has it read one object for a while. Query: response-content-disposition and the like.
+  /** @param {string} key @param {{ seconds?: number, query?: Record<string, string> }} [options] */
   async presign(key, { seconds = 900, query = {} } = {}) {
-    const { url } = await this.signed("GET", key, { query: { ...query, "X-Amz-Expires": String(seconds) }, sign: { signQuery: true } });
+    const { url } = await this.signed("GET", key, {
+      query: { ...query, "X-Amz-Expires": String(seconds) },
+      sign: { signQuery: true },
+    });
     return url;
   }
 
   // Every part that S3 holds of an unfinished upload, by its number: {etag, size, crc32}.
+  /** @param {string} key @param {string} uploadId @param {AbortSignal} [signal] */
   async parts(key, uploadId, signal) {
+    /** @type {Map<number, S3Part>} */
     const found = new Map();
     let marker = "0";
     while (marker) {
       const query = { uploadId, "part-number-marker": marker };
       const answer = parse(await (await this.request("GET", key, { query, signal })).text());
       for (const part of answer.getElementsByTagName("Part")) {
-        found.set(Number(text(part, "PartNumber")), { etag: text(part, "ETag"), size: Number(text(part, "Size")), crc32: text(part, "ChecksumCRC32") });
+        found.set(Number(text(part, "PartNumber")), {
+          etag: text(part, "ETag"),
+          size: Number(text(part, "Size")),
+          crc32: text(part, "ChecksumCRC32"),
+        });
       }
       marker = text(answer, "IsTruncated") === "true" ? text(answer, "NextPartNumberMarker") : "";
     }
@@ -206,11 +259,19 @@ export class Bucket {
   }
 
   // Put the parts together. S3 may take minutes, and may say 200 and still have failed.
+  /** @param {string} key @param {string} uploadId @param {SentPart[]} parts @param {S3RequestOptions} [options] */
   async complete(key, uploadId, parts, { headers, signal } = {}) {
-    const listed = parts.map(({ number, etag, crc32 }) =>
-      `<Part><PartNumber>${number}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag><ChecksumCRC32>${crc32}</ChecksumCRC32></Part>`);
+    const listed = parts.map(
+      ({ number, etag, crc32 }) =>
+        `<Part><PartNumber>${number}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag><ChecksumCRC32>${crc32}</ChecksumCRC32></Part>`,
+    );
     const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${listed.join("")}</CompleteMultipartUpload>`;
-    const answer = await this.request("POST", key, { query: { uploadId }, headers: { "content-type": "application/xml", ...headers }, body, signal });
+    const answer = await this.request("POST", key, {
+      query: { uploadId },
+      headers: { "content-type": "application/xml", ...headers },
+      body,
+      signal,
+    });
     const document = await answer.text();
     if (parse(document).documentElement.tagName === "Error") throw errorFrom(500, document);
     return { etag: text(parse(document), "ETag"), version: answer.headers.get("x-amz-version-id") };

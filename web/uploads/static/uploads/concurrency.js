@@ -8,18 +8,22 @@ const LOOK_EVERY_MS = 2000;
 // Less than this is noise.
 const GAIN = 1.05;
 
-export class Slots {
+export class Concurrency {
   #limit = FIRST;
   #used = 0;
+  /** @type {{ resolve: (value?: undefined) => void, signal?: AbortSignal }[]} */
   #waiting = [];
   #sent = 0;
   #since = performance.now();
   #rate = 0;
   #step = 1;
 
-  get limit() { return this.#limit; }
+  get limit() {
+    return this.#limit;
+  }
 
   // Resolves when there is room, with the function that gives the room back.
+  /** @param {AbortSignal} [signal] */
   async take(signal) {
     signal?.throwIfAborted();
     if (this.#used >= this.#limit) await this.#turn(signal);
@@ -33,27 +37,33 @@ export class Slots {
     };
   }
 
+  /** @param {AbortSignal} [signal] */
   #turn(signal) {
     return new Promise((resolve, reject) => {
       const turn = { resolve, signal };
       this.#waiting.push(turn);
-      signal?.addEventListener("abort", () => {
-        const at = this.#waiting.indexOf(turn);
-        if (at < 0) return;
-        this.#waiting.splice(at, 1);
-        reject(new DOMException("Stopped.", "AbortError"));
-      }, { once: true });
+      signal?.addEventListener(
+        "abort",
+        () => {
+          const at = this.#waiting.indexOf(turn);
+          if (at < 0) return;
+          this.#waiting.splice(at, 1);
+          reject(new DOMException("Stopped.", "AbortError"));
+        },
+        { once: true },
+      );
     });
   }
 
   #next() {
     while (this.#waiting.length && this.#used < this.#limit) {
       this.#used += 1;
-      this.#waiting.shift().resolve();
+      this.#waiting.shift()?.resolve();
     }
   }
 
   // Bytes that arrived. Now and then, one more or one fewer is tried, and kept if it helped.
+  /** @param {number} bytes */
   arrived(bytes) {
     this.#sent += bytes;
     const now = performance.now();
@@ -75,6 +85,7 @@ export class Slots {
     this.#step = 1;
   }
 
+  /** @param {number} limit */
   #set(limit) {
     this.#limit = Math.min(MOST, Math.max(LEAST, limit));
     this.#next();

@@ -1,4 +1,4 @@
-import { csrfToken } from "./csrf.js";
+import { csrfToken } from "../storage/csrf.js";
 
 // The control plane: credentials, beginning and finishing files. Both are gathered, so that many small files are few requests.
 
@@ -6,6 +6,7 @@ const MAX_TRIES = 6;
 
 // What the control plane answered instead of doing it.
 export class Refused extends Error {
+  /** @param {number} status @param {string} message @param {number} [retryAfter] */
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.name = "Refused";
@@ -19,22 +20,40 @@ export class Refused extends Error {
 
 const SIGNED_OUT = "You are signed out. What was sent is kept. Sign in again, and press “Try again”.";
 
-const sleep = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+/** @param {number} ms */
+const sleep = (ms) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 
-export class Control {
+export class Api {
   #base;
   #csrf;
 
+  /** @param {string} base @param {string} csrf */
   constructor(base, csrf) {
     this.#base = base;
     this.#csrf = csrf;
   }
 
-  session() { return this.#post("session", {}); }
-  start(folder, files) { return this.#post("start", { folder, files }); }
-  finish(files) { return this.#post("finish", { files }); }
-  remove(ids) { return this.#post("remove", { ids }); }
+  /** @returns {Promise<PageSession>} */
+  session() {
+    return this.#post("session", {});
+  }
+  /** @param {string} folder @param {NewFile[]} files @returns {Promise<StartedFile[]>} */
+  start(folder, files) {
+    return this.#post("start", { folder, files });
+  }
+  /** @param {SentFile[]} files @returns {Promise<EndedFile[]>} */
+  finish(files) {
+    return this.#post("finish", { files });
+  }
+  /** @param {number[]} ids @returns {Promise<{ removed: number }>} */
+  remove(ids) {
+    return this.#post("remove", { ids });
+  }
 
+  /** @param {string} what @param {object} body */
   async #post(what, body) {
     for (let tries = 1; ; tries += 1) {
       try {
@@ -52,6 +71,7 @@ export class Control {
     }
   }
 
+  /** @param {string} what @param {object} body */
   async #try(what, body) {
     let answer;
     try {
@@ -65,21 +85,33 @@ export class Control {
       throw new Refused(0, "The site does not answer.");
     }
     if (answer.ok) return answer.json();
-    const { detail, retry_after: retryAfter = 0 } = await answer.json().then((it) => it, () => ({}));
+    const { detail, retry_after: retryAfter = 0 } = await answer.json().then(
+      (it) => it,
+      () => ({}),
+    );
     // Without a session there may be no token either, and the token is looked at first.
     if (answer.status === 401 || (answer.status === 403 && /\bCSRF\b/.test(detail))) throw new Refused(401, SIGNED_OUT);
-    throw new Refused(answer.status, typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`, retryAfter);
+    throw new Refused(
+      answer.status,
+      typeof detail === "string" && detail ? detail : `The site answered with status ${answer.status}.`,
+      retryAfter,
+    );
   }
 }
 
 // Gathers single questions into few: `ask` gets a list and gives a list in the same order.
+/** @template Item @template Answer */
 export class Gathered {
+  /** @type {(items: Item[]) => Promise<Answer[]>} */
   #ask;
   #most;
   #wait;
+  /** @type {{ item: Item, resolve: (answer: Answer) => void, reject: (error: Error) => void }[]} */
   #held = [];
-  #timer = null;
+  /** @type {number | undefined} */
+  #timer;
 
+  /** @param {(items: Item[]) => Promise<Answer[]>} ask @param {{ most: number, wait: number }} limits */
   constructor(ask, { most, wait }) {
     this.#ask = ask;
     this.#most = most;
@@ -87,6 +119,7 @@ export class Gathered {
   }
 
   // `isLast`: nothing else will come soon, so nothing is waited for.
+  /** @param {Item} item @param {boolean} [isLast] @returns {Promise<Answer>} */
   put(item, isLast = false) {
     return new Promise((resolve, reject) => {
       this.#held.push({ item, resolve, reject });
@@ -97,7 +130,7 @@ export class Gathered {
 
   async #flush() {
     clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#timer = undefined;
     const asked = this.#held.splice(0, this.#most);
     if (this.#held.length) this.#timer = setTimeout(() => this.#flush(), 0);
     try {
