@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def generate() -> str:
-    """The text of the declarations."""
+    """Return the text of the declarations."""
     import django  # noqa: PLC0415 (settings come from the environment of whoever runs this)
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")
@@ -46,7 +46,7 @@ def generate() -> str:
 
 
 def without_prose(document: Any) -> Any:
-    """The document without its sentences; names that an object happens to have for a field stay."""
+    """Return the document without its sentences; names that an object happens to have for a field stay."""
     if isinstance(document, list):
         return [without_prose(value) for value in document]
     if not isinstance(document, dict):
