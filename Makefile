@@ -16,11 +16,12 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/python -m mkdocs
 CHECKED := SECRET_KEY=a-key-for-the-checks-alone-0123456789-abcdefghijklmnopqrstuvw COHORT_ACCOUNT=111122223333 VAR_DIR=/nonexistent DATABASE_URL=sqlite://:memory: \
 	SITE_URL=https://cohort.example.org ALLOWED_HOSTS=cohort.example.org SECURE_COOKIES=true
 
-.PHONY: help up install test conformance bench screenshots docs lint lint-types lint-rest lint-front format lock schema clean
+.PHONY: help up install test coverage conformance bench screenshots docs lint lint-types lint-rest lint-front format lock schema clean
 
 help:
 	@echo "make up      install, start everything, serve on http://localhost:8000 (PORT, AWS_PORT, VAR_DIR move it)"
 	@echo "make test    run all the tests (T=tests/stacks runs some)"
+	@echo "make coverage    run the tests that need no whole site, and say which branches no test takes"
 	@echo "make conformance   try the main path on the embedded AWS, or AWS=localstack, or AWS=account AWS_PROFILE=..., and write docs/conformance.md"
 	@echo "make bench   measure how fast it is, beside its peers, and write docs/benchmarks.md"
 	@echo "make screenshots   take pictures of every page into var/screenshots, with axe-core's eye on each"
@@ -51,6 +52,12 @@ endif
 
 # AWS=embedded (the default), localstack or account. SEED=N has IAM's changes be seen as in the run that printed it; WITH_HOST=1
 # deploys the host and the backups too, for DOMAIN=...
+coverage: install
+	@rm -f .coverage .coverage.*
+	@$(RUN) $(VENV)/python -m coverage run -m pytest -n $(JOBS) --dist loadfile -q tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
+	@$(VENV)/python -m coverage combine --quiet
+	@$(VENV)/python -m coverage report
+
 conformance: install
 	@$(RUN) $(VENV)/python -m tests.conformance $(or $(AWS),embedded) $(if $(SEED),--seed $(SEED)) $(if $(WITH_HOST),--with-host) $(if $(DOMAIN),--domain $(DOMAIN))
 

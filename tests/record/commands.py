@@ -10,7 +10,7 @@ from pathlib import Path
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
 
-from tests.control_plane.test_metrics_push import certificate
+from tests.control_plane.operation.health.test_cloudwatch import certificate
 from tests.record import product
 from tests.record.command_story import STORY, WITHOUT_JSON, Words
 from tests.record.documents import Record
