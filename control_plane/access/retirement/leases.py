@@ -33,10 +33,7 @@ def without_lease(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def enqueue_idle(rows: QuerySet[Any], enqueue: Callable[[int], object], limit: int) -> None:
-    """Claim the due rows that no worker holds a lease on, for the caller to enqueue. Returns their primary keys.
-
-    A row that is not enqueued after all is idle again after TASK_WAIT.
-    """
+    """Claim and enqueue the due rows that no worker holds a lease on, up to `limit`. A row is idle again after TASK_WAIT."""
     now = timezone.now()
     idle = without_lease(rows).filter(Q(not_before__isnull=True) | Q(not_before__lte=now))
     claim_due(idle, "not_before", enqueue, limit=limit, until=now + TASK_WAIT)
