@@ -11,10 +11,11 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
-from stacks import environment
+from stacks import environment, names
 from stacks.assembly import add_platform, add_stacks
-from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, names, open_store
+from stacks.manifest import ManifestError
 from stacks.site import SITE_FILE, read_site
+from stacks.store import ManifestNotFound, StoreUnavailable, open_store
 
 
 def main() -> None:

@@ -20,7 +20,9 @@ from control_plane.deployments import aws_ahead, cloudformation, drift_detection
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MAX_RECORDED_DIFFERENCES, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
-from stacks.manifest import ManifestError, StoreUnavailable, names
+from stacks import names
+from stacks.manifest import ManifestError
+from stacks.store import StoreUnavailable
 
 logger = logging.getLogger("cohort.drift")
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
 from control_plane.deployments.models import Stack
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

@@ -160,7 +160,8 @@ def _burst(group: Any) -> Row:
 
 def _plain_changes(site: Site) -> Callable[[], float]:
     """The same change by hand: the manifest is published, and `cdk deploy` runs. The group is not in the database."""
-    from stacks.manifest import GroupManifest, Member, open_store
+    from stacks.manifest import GroupManifest, Member
+    from stacks.store import open_store
 
     store = open_store(str(site.var / "manifests"))
     members: list[Member] = []

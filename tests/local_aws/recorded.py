@@ -81,7 +81,7 @@ S3_ROWS = (
     Row(f"{_S3}TestS3::test_range_key_not_exists", "exc", s3.no_key, {
         "control_plane/operation/backups/store.py": ("NoSuchKey",),
         "control_plane/access/retirement/s3.py": ("NoSuchKey",),
-        "stacks/_store.py": ("NoSuchKey",),
+        "stacks/store.py": ("NoSuchKey",),
         "assets/example_analysis/backend.py": ("NoSuchKey",),
     }),
     Row(f"{_S3}TestS3::test_create_bucket_head_bucket", "head_bucket_not_exist", s3.head_no_bucket, {

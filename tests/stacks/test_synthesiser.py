@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from stacks import synthesiser
-from stacks.manifest import AnalysisGrant, GroupManifest, Member, open_store
+from stacks.manifest import AnalysisGrant, GroupManifest, Member
 from stacks.policies import PolicyTooLarge
+from stacks.store import open_store
 from tests import environment
 from tests.stacks.builders import ACCOUNT, ADA, GRACE, LISE, group_manifest, platform_manifest
 
