@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from stacks import names, parts
 from stacks._manifest_errors import explain, path_of
+from stacks.tags import RESERVED_TAGS
 
 VERSION: Literal[1] = 1
 # Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each of those
@@ -46,7 +47,6 @@ Generation = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
 TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
 
-RESERVED_TAGS = frozenset({"project", "group", "managed-by"})
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
 

@@ -55,15 +55,8 @@ def test_a_folder_imports_nothing_from_above_it(folder: str) -> None:
 # Looks at an account before there is a site, and so knows what the bootstrap makes; it needs no CDK for that.
 DOCTOR = ROOT / "control_plane/doctor"
 OF_THE_BOOTSTRAP = (
-    *(
-        "stacks._deploy_role",
-        "stacks._policy_holders",
-        "stacks.bootstrap",
-        "stacks.host_policies",
-        "stacks.names",
-        "stacks.policies",
-    ),
-    "stacks.site",
+    *("stacks.bootstrap", "stacks.names", "stacks.policies"),
+    *("stacks.site.deploy_role", "stacks.site.host_policies", "stacks.site.policy_holders", "stacks.site.settings"),
 )
 
 

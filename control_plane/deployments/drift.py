@@ -184,7 +184,7 @@ def _template(stack: Stack) -> dict[str, Any]:
 
 
 def _digest(template: dict[str, Any]) -> str:
-    """Return the template's SHA-256, as `stacks.synthesiser.template_digest` makes it from the file."""
+    """Return the template's SHA-256, as `stacks.group.synthesiser.template_digest` makes it from the file."""
     return hashlib.sha256(json.dumps(template, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -193,7 +193,7 @@ def _floor_changes(site: Site) -> Callable[[], float]:
 
     cloudformation, serial = site.root("cloudformation"), 0
     synthesiser = subprocess.Popen(
-        [sys.executable, "-m", "stacks.synthesiser"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "stacks.group.synthesiser"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert synthesiser.stdin
     assert synthesiser.stdout

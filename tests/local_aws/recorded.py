@@ -273,7 +273,7 @@ OTHER_ROWS = (
             "control_plane/doctor/check_context.py": ("NoSuchEntity",),
         }),
     Row(f"{_IAM}Integrations::test_delete_non_existent_policy_returns_no_such_entity", "delete-non-existent-policy-exc",
-        asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/_policy_holders.py": ("NoSuchEntityException",)}),
+        asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/site/policy_holders.py": ("NoSuchEntityException",)}),
     Row(f"{_IAM}Integrations::test_role_attach_policy", "valid_arn_not_existent", asked.attach_no_policy, {
         f"{_OURS}failures.py": ("does not exist",),
     }),

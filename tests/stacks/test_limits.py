@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stacks import limits, parts, policies
-from stacks.group_stack import GroupStack
+from stacks.group.group_stack import GroupStack
 from stacks.manifest import AnalysisGrant, GroupManifest, Member
 from tests.stacks.builders import group_manifest
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stacks import manifest, names, parts
 from stacks.manifest import AnalysisGrant, GroupManifest, ManifestError, ManifestTooNew, Member, PlatformManifest, parse
 from stacks.store import ManifestNotFound, StoreUnavailable, open_store, read_group, read_platform
+from stacks.tags import RESERVED_TAGS
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
@@ -30,7 +31,7 @@ members = st.builds(
 grants = st.builds(AnalysisGrant, bucket=buckets, access=st.sampled_from(["read-write", "read-only"]))
 tags = st.dictionaries(
     st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{1,30}", fullmatch=True).filter(
-        lambda key: key not in manifest.RESERVED_TAGS and not key.lower().startswith("aws:")
+        lambda key: key not in RESERVED_TAGS and not key.lower().startswith("aws:")
     ),
     st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{0,30}", fullmatch=True),
     max_size=5,

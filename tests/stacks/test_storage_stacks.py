@@ -12,7 +12,7 @@ import pytest
 from moto import mock_aws
 
 from stacks import limits, names, parts
-from stacks.assembly import add_platform, add_stacks
+from stacks.group.assembly import add_platform, add_stacks
 from stacks.manifest import MAX_BUCKETS, ManifestError, PlatformManifest, parse
 from stacks.store import ManifestStore, open_store
 from tests.stacks.builders import group_manifest, platform_manifest

@@ -12,7 +12,7 @@ from control_plane.access.review.models import Finding
 from stacks import denials, names
 
 Kind = Finding.Kind
-# The inline policies that group stacks give (see `stacks/group_stack.py`).
+# The inline policies that group stacks give (see `stacks/group/group_stack.py`).
 INLINE_POLICIES = {
     "role": (denials.ENDED_SESSIONS, "undo"),
     "user": (denials.SUSPENDED,),
