@@ -11,10 +11,11 @@ from pathlib import Path
 
 import aws_cdk as cdk
 
-from stacks import environment
-from stacks.assembly import add_platform, add_stacks
-from stacks.manifest import ManifestError, ManifestNotFound, StoreUnavailable, names, open_store
-from stacks.site import SITE_FILE, read_site
+from stacks import environment, names
+from stacks.group.assembly import add_platform, add_stacks
+from stacks.manifest import ManifestError
+from stacks.site.settings import SITE_FILE, read_site
+from stacks.store import ManifestNotFound, StoreUnavailable, open_store
 
 
 def main() -> None:
@@ -48,7 +49,7 @@ def _add_site(app: cdk.App) -> None:
     path = Path(named) if named else SITE_FILE
     if named or path.exists():
         # Loaded now: a group's deployment waits for its synthesis, and needs none of the site's modules.
-        import_module("stacks.site_assembly").add_site(app, read_site(path, size=app.node.try_get_context("size")))
+        import_module("stacks.site.assembly").add_site(app, read_site(path, size=app.node.try_get_context("size")))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from stacks.host_policies import DEFAULT_PATTERNS, control_plane_statements
+from stacks.site.host_policies import DEFAULT_PATTERNS, control_plane_statements
 
 CONTROL_PLANE_USER = "cohort-control-plane"
 # ministack does not look at the root's secret; it has to be there.

@@ -23,7 +23,7 @@ from pydantic import AliasChoices, BaseModel, SecretStr  # noqa: E402
 from pydantic.fields import FieldInfo  # noqa: E402
 
 from control_plane.base.config import Config  # noqa: E402
-from stacks.site import Retention, Site  # noqa: E402
+from stacks.site.settings import Retention, Site  # noqa: E402
 
 DOCS = ROOT / "docs"
 # Between these, a page holds what follows from the code; around them, what people wrote.

@@ -18,17 +18,18 @@ def picture() -> str:
         lines.append(f"  {floor}")
         for beside in floor.split(" | "):
             lines += [f"    {room}" for room in rooms.get(f"control_plane.{beside}", ())]
-    return "\n".join(["```", *lines, "stacks/", "```"])
+    lines += ["stacks/", *(f"  {layer}" for layer in rooms["stacks"])]
+    return "\n".join(["```", *lines, "```"])
 
 
 def rooms() -> str:
-    """Return a table of every package of the control plane and of the pages with the first line of its docstring."""
+    """Return a table of every package of the control plane, the pages and the stacks with the first line of its docstring."""
     rows = [f"| `{path.relative_to(ROOT)}/` | {first} |" for path, first in _packages()]
     return "\n".join(["| folder | what it holds |", "| --- | --- |", *rows])
 
 
 def _packages() -> Iterator[tuple[Path, str]]:
-    for top in ("control_plane", "web"):
+    for top in ("control_plane", "web", "stacks"):
         for path in sorted((ROOT / top).rglob("__init__.py")):
             docstring = ast.get_docstring(ast.parse(path.read_text()))
             if docstring:

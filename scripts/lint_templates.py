@@ -17,11 +17,11 @@ import aws_cdk as cdk  # noqa: E402
 import cdk_nag  # noqa: E402
 
 from stacks import bootstrap  # noqa: E402
-from stacks.group_stack import GroupStack  # noqa: E402
+from stacks.group.group_stack import GroupStack  # noqa: E402
+from stacks.group.storage_stack import StorageStack  # noqa: E402
 from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest  # noqa: E402
-from stacks.site import Site, parse_site  # noqa: E402
-from stacks.site_assembly import add_site  # noqa: E402
-from stacks.storage_stack import StorageStack  # noqa: E402
+from stacks.site.assembly import add_site  # noqa: E402
+from stacks.site.settings import Site, parse_site  # noqa: E402
 
 PLACE = {"generation": 1, "account": "111122223333", "region": "us-east-1"}
 PLATFORM = PlatformManifest.build(

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from control_plane.base.config import Config
 from stacks import env_file, environment
-from stacks.host_policies import DEFAULT_PATTERNS
+from stacks.site.host_policies import DEFAULT_PATTERNS
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"

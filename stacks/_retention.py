@@ -23,7 +23,7 @@ def retain(construct: IConstruct) -> None:
 def retain_always(construct: IConstruct) -> None:
     """Retain this resource even where the operation that made it is rolled back: a resource without a name blocks nothing.
 
-    CloudFormation's role may remove no key and no volume (`stacks.execution`), so that no template can.
+    CloudFormation's role may remove no key and no volume (`stacks.site.execution`), so that no template can.
     """
     _resource(construct).apply_removal_policy(RemovalPolicy.RETAIN)
 

@@ -18,12 +18,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stacks import environment, names, policies
-from stacks._deploy_role import deploy_role
-from stacks._policy_holders import explain_holder, find_policy_holder
 from stacks.env_file import EnvFileError
-from stacks.execution import execution_policies
-from stacks.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
-from stacks.site import SITE_FILE, SiteError, read_site
+from stacks.site.deploy_role import deploy_role
+from stacks.site.execution import execution_policies
+from stacks.site.host_policies import DEFAULT_PATTERNS, Document, Statement, allow, control_plane_statements, host_statements
+from stacks.site.policy_holders import explain_holder, find_policy_holder
+from stacks.site.settings import SITE_FILE, SiteError, read_site
+from stacks.tags import OWN_TAGS
 
 DESCRIPTION = "What bounds everything of Cohort: deployed by the account's administrator, never by CDK"
 POLL_SECONDS = 2.0
@@ -99,7 +100,7 @@ def deploy(session: boto3.Session, region: str, patterns: Sequence[str], *, endp
             "StackName": names.BOOTSTRAP_STACK,
             "TemplateBody": body,
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
-            "Tags": [{"Key": "project", "Value": names.PROJECT}, {"Key": "managed-by", "Value": names.MANAGED_BY}],
+            "Tags": [{"Key": key, "Value": value} for key, value in OWN_TAGS.items()],
         }
         if not exists and (holder := find_policy_holder(session, account, region, endpoint)):
             raise BootstrapFailed(f"{explain_holder(holder)} Nothing was changed.")
@@ -141,7 +142,7 @@ DESCRIPTIONS = {
 
 
 def _snapshots(account: str, region: str) -> list[dict[str, Any]]:
-    """Return the statements that AWS Backup's role needs (see stacks.backup_stack)."""
+    """Return the statements that AWS Backup's role needs (see stacks.site.backup_stack)."""
     ec2 = f"arn:{names.partition(region)}:ec2:{region}:"
     snapshots = f"{ec2}:snapshot/*"
     here = f"{region}:{account}:"

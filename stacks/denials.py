@@ -4,15 +4,11 @@ A denial carries the name of an inline policy that the stack gives the same prin
 over what the lockout put there, and the deployment that lifts the denial removes it.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from stacks import names
-
-if TYPE_CHECKING:
-    from stacks.manifest import GroupManifest
+from stacks.manifest import GroupManifest
 
 # Of the role: whoever is removed or suspended, and sessions, some members' or all, from before a moment.
 ENDED_SESSIONS = "ended-sessions"

@@ -11,32 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema, model_validator
 
-from stacks import denials, limits, names, policies
+from stacks import names, parts
 from stacks._manifest_errors import explain, path_of
-from stacks._store import ManifestNotFound, ManifestStore, StoreUnavailable, open_store
-
-__all__ = [
-    "AnalysisGrant",
-    "GroupManifest",
-    "Manifest",
-    "ManifestError",
-    "ManifestNotFound",
-    "ManifestStore",
-    "ManifestTooNew",
-    "Member",
-    "PlatformManifest",
-    "StoreUnavailable",
-    "denials",
-    "json_schema",
-    "limits",
-    "names",
-    "open_store",
-    "parse",
-    "policies",
-    "read_group",
-    "read_platform",
-    "read_platforms",
-]
+from stacks.tags import RESERVED_TAGS
 
 VERSION: Literal[1] = 1
 # Of IAM's 10,240 characters for a role's inline policies, what leaves room for the right to undo: 18 characters each of those
@@ -46,8 +23,6 @@ MAX_REVOKED = 120
 MAX_CUT_OFFS = 3
 # What surely fits the ten managed policies of 6,144 characters that IAM attaches, however long the names are.
 MAX_ANALYSES = 60
-# What a stack has room for beside the group's role, its ten policies, its IAM group and its nested stacks.
-MAX_HOLDERS_RESOURCES = limits.RESOURCES_PER_STACK - 12 - limits.MAX_PARTS
 # Of one storage stack: a bucket is two resources, with its policy, and about 3,000 bytes of the template; a stack holds 500 and
 # 1,000,000 (CloudFormation user guide, "Understand CloudFormation quotas"). Further buckets lie in further storage stacks.
 MAX_BUCKETS = 200
@@ -72,7 +47,6 @@ Generation = Annotated[int, Field(ge=1, le=2**31 - 1)]
 TagKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")]
 TagValue = Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{0,256}$")]
 
-RESERVED_TAGS = frozenset({"project", "group", "managed-by"})
 _ORIGIN = re.compile(r"https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
 
 
@@ -112,7 +86,7 @@ class Member(_Part):
     access: Literal["federated", "keys"]
     key_serial: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     previous_key: Literal["active", "inactive"] | None = None
-    part: Annotated[int, Field(ge=0, lt=limits.MAX_PARTS)] = 0
+    part: Annotated[int, Field(ge=0, lt=parts.MAX_PARTS)] = 0
     suspended: bool = False
     sessions_not_before: Annotated[int, Field(ge=0, le=2**33)] | None = Field(default=None, exclude_if=lambda value: value is None)
 
@@ -193,14 +167,14 @@ class GroupManifest(Manifest):
         _check_distinct("analyses.bucket", [grant.bucket for grant in self.analyses])
         _check_distinct("revoked", list(self.revoked))
         holders = sum(member.access == "keys" for member in self.members)
-        if holders > limits.MAX_KEY_HOLDERS:
+        if holders > parts.MAX_KEY_HOLDERS:
             raise ValueError(
-                f"members: {holders} members hold keys, and CloudFormation takes {limits.MAX_KEY_HOLDERS} in one group; "
+                f"members: {holders} members hold keys, and CloudFormation takes {parts.MAX_KEY_HOLDERS} in one group; "
                 "make some federated, or split the group"
             )
-        if (resources := max(limits.resources_of_parts(self.members).values(), default=0)) > MAX_HOLDERS_RESOURCES:
+        if (resources := max(parts.resources_of_parts(self.members).values(), default=0)) > parts.MAX_HOLDERS_RESOURCES:
             raise ValueError(
-                f"members: keys would be {resources} resources of one stack, which has room for {MAX_HOLDERS_RESOURCES}; "
+                f"members: keys would be {resources} resources of one stack, which has room for {parts.MAX_HOLDERS_RESOURCES}; "
                 "end the overlap of keys that are being replaced first, or make some members federated"
             )
         if both := sorted(set(usernames) & set(self.revoked)):
@@ -314,33 +288,9 @@ def parse(text: str | bytes) -> GroupManifest | PlatformManifest:
         raise ManifestError(explain(error)) from error
 
 
-def read_group(store: ManifestStore, slug: str) -> GroupManifest:
-    """Return the published manifest of a group. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
-    manifest = parse(store.read(f"groups/{names.check_known_slug(slug)}.json"))
-    if not isinstance(manifest, GroupManifest) or manifest.slug != slug:
-        raise ManifestError(f"The manifest stored for the group {slug!r} is that of something else.")
-    return manifest
-
-
 def platform_key(number: int) -> str:
     """Return the key of a storage stack's manifest in the store; the first one keeps the key of sites with one alone."""
     return "platform.json" if number == 1 else f"storage/{number}.json"
-
-
-def read_platform(store: ManifestStore, number: int = 1) -> PlatformManifest:
-    """Return the published manifest of one storage stack. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
-    manifest = parse(store.read(platform_key(number)))
-    if not isinstance(manifest, PlatformManifest) or manifest.number != number:
-        raise ManifestError(f"The manifest stored for {names.storage_stack(number)} is that of something else.")
-    return manifest
-
-
-def read_platforms(store: ManifestStore) -> list[PlatformManifest]:
-    """Return the published manifests of all storage stacks, the first one first.
-
-    Raises ManifestNotFound where there is no first one, ManifestError or StoreUnavailable.
-    """
-    return [read_platform(store, number) for number in (1, *store.further_storage())]
 
 
 def json_schema() -> dict[str, Any]:

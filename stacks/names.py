@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 PROJECT = "cohort"
-MANAGED_BY = "cohort"
 PLATFORM_STACK = "Cohort-Storage"
 BOOTSTRAP_STACK = "Cohort-Bootstrap"
 # Before the bucket's name: what an analysis is called in the storage stack's tree. It never changes, or buckets would be replaced.
@@ -20,7 +19,7 @@ BOUNDARY_NAME = "cohort-boundary"
 HOST_BOUNDARY_NAME = "cohort-host-boundary"
 EXECUTION_NAMES = ("cohort-execution", "cohort-execution-data", "cohort-execution-network")
 # The role of Cohort-Bootstrap that deploys groups and analyses. It begins as CDK's roles do, which no template may change (see
-# `stacks.execution`), and as no group's role can.
+# `stacks.site.execution`), and as no group's role can.
 DEPLOY_ROLE = "cdk-cohort-deploy-role"
 # A part of every name that `cdk bootstrap` makes (CDK guide, "Customize CDK bootstrapping"). Another one is another bootstrap.
 CDK_QUALIFIER = "hnb659fds"

@@ -3,16 +3,12 @@
 The layout of a bucket is `<group>/{inputs,configs,submissions,results}/`; the analysis back ends rely on it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stacks import names
-
-if TYPE_CHECKING:
-    from stacks.manifest import AnalysisGrant, GroupManifest
+from stacks.manifest import AnalysisGrant, GroupManifest
 
 Statement = dict[str, Any]
 Document = dict[str, Any]

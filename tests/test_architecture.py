@@ -1,4 +1,4 @@
-"""Imports go one way: web -> control_plane -> stacks.manifest, by strings too. And what the web process loads."""
+"""Imports go one way: web -> control_plane -> the contract of the stacks, by strings too. And what the web process loads."""
 
 import ast
 import re
@@ -55,23 +55,17 @@ def test_a_folder_imports_nothing_from_above_it(folder: str) -> None:
 # Looks at an account before there is a site, and so knows what the bootstrap makes; it needs no CDK for that.
 DOCTOR = ROOT / "control_plane/doctor"
 OF_THE_BOOTSTRAP = (
-    *(
-        "stacks._deploy_role",
-        "stacks._policy_holders",
-        "stacks.bootstrap",
-        "stacks.host_policies",
-        "stacks.names",
-        "stacks.policies",
-    ),
-    "stacks.site",
+    *("stacks.bootstrap", "stacks.names", "stacks.policies"),
+    *("stacks.site.deploy_role", "stacks.site.host_policies", "stacks.site.policy_holders", "stacks.site.settings"),
 )
 
 
-# Where `app.py` and the control plane alike find the site's settings.
-OF_THE_SITE = ("stacks.manifest", "stacks.environment", "stacks.env_file")
+# The contract between the control plane and the stacks, and where `app.py` and the control plane alike find the site's settings.
+OF_THE_CONTRACT = tuple(f"stacks.{name}" for name in ("manifest", "store", "parts", "names", "limits", "policies", "denials"))
+OF_THE_SITE = (*OF_THE_CONTRACT, "stacks.environment", "stacks.env_file")
 
 
-def test_the_control_plane_knows_of_the_stacks_their_manifest_and_the_site_s_settings_alone() -> None:
+def test_the_control_plane_knows_of_the_stacks_the_contract_and_the_site_s_settings_alone() -> None:
     for path in (ROOT / "control_plane").rglob("*.py"):
         if path.is_relative_to(DOCTOR):
             continue

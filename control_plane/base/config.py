@@ -13,9 +13,8 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from control_plane.base.email_url import LOOPBACK, parse_email_url
-from stacks import environment
+from stacks import environment, names
 from stacks.env_file import EnvFileError
-from stacks.manifest import names
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_DAYS = 36500

@@ -17,7 +17,7 @@ from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.notifications.messages import Letter, absolute_url
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import MAX_RECIPIENTS, put_emails, put_webhook
-from stacks.manifest import names
+from stacks import names
 
 # Left out of the webhook's document: they grow with the group, and the link shows them. Receivers expect 20 kB at most.
 LARGE = ("plan", "resources")

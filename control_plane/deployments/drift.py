@@ -20,7 +20,9 @@ from control_plane.deployments import aws_ahead, cloudformation, drift_detection
 from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.differences import MAX_RECORDED_DIFFERENCES, Difference, unread
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
-from stacks.manifest import ManifestError, StoreUnavailable, names
+from stacks import names
+from stacks.manifest import ManifestError
+from stacks.store import StoreUnavailable
 
 logger = logging.getLogger("cohort.drift")
 
@@ -182,7 +184,7 @@ def _template(stack: Stack) -> dict[str, Any]:
 
 
 def _digest(template: dict[str, Any]) -> str:
-    """Return the template's SHA-256, as `stacks.synthesiser.template_digest` makes it from the file."""
+    """Return the template's SHA-256, as `stacks.group.synthesiser.template_digest` makes it from the file."""
     return hashlib.sha256(json.dumps(template, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

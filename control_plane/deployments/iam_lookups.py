@@ -1,7 +1,7 @@
 """Lookups in IAM of principals that may not exist.
 
 The ARN of a user, group or role that is not there has no path, since nobody knows it: to whoever may look under paths alone, as
-the worker may (`stacks.host_policies`), IAM answers AccessDenied, not NoSuchEntity (Service Authorization Reference, "Actions,
+the worker may (`stacks.site.host_policies`), IAM answers AccessDenied, not NoSuchEntity (Service Authorization Reference, "Actions,
 resources, and condition keys for AWS Identity and Access Management").
 """
 
@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
 from control_plane.deployments.models import Stack
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

@@ -15,7 +15,8 @@ from botocore.exceptions import ClientError
 from control_plane.base import aws
 from control_plane.base.aws import Place
 from control_plane.deployments.differences import Difference, unread
-from stacks.manifest import GroupManifest, denials, names
+from stacks import denials, names
+from stacks.manifest import GroupManifest
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

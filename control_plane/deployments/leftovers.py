@@ -16,7 +16,7 @@ from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation, iam_users
 from control_plane.deployments.failures import DeploymentProblem, FailedResource, problem_from_leftovers
 from control_plane.deployments.models import Stack, StoredManifest
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef

@@ -17,7 +17,8 @@ from control_plane.base import aws
 from control_plane.base.config import config
 from control_plane.deployments.lockout_steps import LockoutStep, carry_out, wait_until_seen
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
-from stacks.manifest import MAX_REVOKED, GroupManifest, denials, names, parse
+from stacks import denials, names
+from stacks.manifest import MAX_REVOKED, GroupManifest, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

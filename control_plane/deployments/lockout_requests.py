@@ -4,7 +4,8 @@ from django.db.models import QuerySet
 
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.tasks import deny_now
-from stacks.manifest import GroupManifest, denials
+from stacks import denials
+from stacks.manifest import GroupManifest
 
 MAX_GROUPS_AT_ONCE = 50
 

@@ -2,7 +2,8 @@
 
 from control_plane.base.config import config
 from control_plane.deployments.models import Stack, StoredManifest
-from stacks.manifest import GroupManifest, ManifestNotFound, PlatformManifest, open_store, parse
+from stacks.manifest import GroupManifest, PlatformManifest, parse
+from stacks.store import ManifestNotFound, open_store
 
 
 def published_manifest(stack: Stack) -> GroupManifest | PlatformManifest | None:

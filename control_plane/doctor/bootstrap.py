@@ -10,8 +10,8 @@ from control_plane.doctor.findings import Finding, not_yet, ok, to_do, unknown
 from control_plane.doctor.rights import Question, ask
 from control_plane.doctor.stacks import is_healthy, stack
 from stacks import bootstrap, names, policies
-from stacks._deploy_role import DEPLOY_POLICY, deploy_policy
-from stacks._policy_holders import explain_holder, find_policy_holder
+from stacks.site.deploy_role import DEPLOY_POLICY, deploy_policy
+from stacks.site.policy_holders import explain_holder, find_policy_holder
 
 DEPLOY = "python -m stacks.bootstrap deploy"
 UNPROTECTED = (

@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from control_plane.base.config import Config
 from control_plane.doctor.findings import CannotLook, NeedsStep
 from stacks import names
-from stacks.host_policies import DEFAULT_PATTERNS
-from stacks.site import Site
+from stacks.site.host_policies import DEFAULT_PATTERNS
+from stacks.site.settings import Site
 
 CONNECT_SECONDS, ANSWER_SECONDS, TRIES = 5, 20, 3
 BOTO = BotoConfig(connect_timeout=CONNECT_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": TRIES})

@@ -12,7 +12,7 @@ from control_plane.base.config import Config, load_environment
 from control_plane.doctor import report
 from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.checks import STEPS, run_checks
-from stacks.site import SITE_FILE, SiteError, read_site
+from stacks.site.settings import SITE_FILE, SiteError, read_site
 
 DESCRIPTION = "Say whether the account and the site are ready for a step of docs/operations.md, and what to do. Changes nothing."
 

@@ -13,7 +13,7 @@ from control_plane.doctor.findings import Finding, ok, to_do, unknown
 from control_plane.operation.backups.services import age
 from control_plane.operation.health import readiness as site
 
-# The alarms' thresholds (`stacks.monitoring`).
+# The alarms' thresholds (`stacks.site.monitoring`).
 FULL_PERCENT = 80
 BACKUP_HOURS = 26
 # Room for a release with its packages, beside the one in use.

@@ -9,7 +9,7 @@ from control_plane.doctor.check_context import CheckContext, describe_failure, e
 from control_plane.doctor.findings import Finding, ok, to_do, unknown
 from control_plane.doctor.stacks import MAX_PAGES, stack
 from stacks import names
-from stacks.site import BACKUP_STACK, HOST_STACK
+from stacks.site.settings import BACKUP_STACK, HOST_STACK
 
 # Cohort's own, without a group: the most that the first steps create of each.
 NEEDED = {"Roles": 8, "Policies": 5, "Groups": 1, "Users": 1}

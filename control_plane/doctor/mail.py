@@ -9,7 +9,7 @@ from control_plane.base.deadline import Deadline, smtp_class
 from control_plane.base.email_url import EXCHANGE_SECONDS, parse_email_url
 from control_plane.doctor.check_context import CheckContext, is_absent
 from control_plane.doctor.findings import Finding, NeedsStep, ok, to_do
-from stacks.site import SETTINGS_SECRET
+from stacks.site.settings import SETTINGS_SECRET
 
 ADD = 'Add "EMAIL_URL" to the secret as step 3 shows, then: cd /opt/cohort/current && sudo python3 -m assets.install.boot'
 

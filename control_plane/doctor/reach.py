@@ -11,9 +11,9 @@ from control_plane.doctor.check_context import CheckContext, error_code
 from control_plane.doctor.findings import Finding, NeedsStep, not_yet, ok, to_do
 from control_plane.doctor.stacks import output, require_stack, stack
 from stacks import names
-from stacks.site import BACKUP_STACK, HOST_STACK
+from stacks.site.settings import BACKUP_STACK, HOST_STACK
 
-# The alarm's threshold (`stacks.monitoring`).
+# The alarm's threshold (`stacks.site.monitoring`).
 MIN_CERTIFICATE_DAYS = 14
 DIG = "Correct it, then wait for its TTL: dig +short "
 MAX_BUCKETS = 1000

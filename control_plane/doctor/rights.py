@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from control_plane.doctor.check_context import DENIED, CheckContext, error_code
 from control_plane.doctor.findings import Finding, NeedsStep, ok, to_do, unknown
 from stacks import bootstrap, names
-from stacks.site import HOST_PATH
+from stacks.site.settings import HOST_PATH
 
 RENEW = "python -m stacks.bootstrap deploy, then cdk deploy --all"
 SIMULATE = "Run it with the account's administrator's rights (iam:SimulatePrincipalPolicy)."

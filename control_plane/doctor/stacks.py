@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from control_plane.doctor.check_context import CheckContext, is_absent
 from control_plane.doctor.findings import Finding, NeedsStep, not_yet, ok, to_do
 from stacks import names
-from stacks.site import BACKUP_STACK, HOST_STACK
+from stacks.site.settings import BACKUP_STACK, HOST_STACK
 
 HEALTHY_STATUSES = frozenset(
     ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"]

@@ -13,7 +13,7 @@ from control_plane.base.aws import Place, client, translated_errors
 from control_plane.base.config import config
 from control_plane.base.errors import Refused
 from control_plane.base.polling import poll_until
-from stacks.manifest import names
+from stacks import names
 
 POLL_SECONDS = 0.5
 # CloudFormation accepts a longer template only from S3 (its API reference, "CreateChangeSet").

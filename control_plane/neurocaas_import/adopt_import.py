@@ -10,7 +10,8 @@ from control_plane.deployments.deployers.synthesis import Synthesiser, Synthesis
 from control_plane.deployments.models import StoredManifest
 from control_plane.neurocaas_import.adopt_aws import Aws, NotAdopted
 from control_plane.neurocaas_import.adopt_template import RETAIN_POLICIES
-from stacks.manifest import GroupManifest, Member, names, parse
+from stacks import names
+from stacks.manifest import GroupManifest, Member, parse
 
 USER = "AWS::IAM::User"
 # Properties that the following deployment adds: an import describes the present state.

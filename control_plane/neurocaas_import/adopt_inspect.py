@@ -16,7 +16,7 @@ from control_plane.neurocaas_import.adopt_people import Directory
 from control_plane.neurocaas_import.adopt_policies import S3Access, read_s3_access
 from control_plane.neurocaas_import.adopt_template import Template, UnknownReference, references, secret_outputs, without_resources
 from control_plane.neurocaas_import.models import Adoption
-from stacks.manifest import names
+from stacks import names
 
 SUFFIX = "usercentricgroup"
 OUR_STACK_PREFIXES = ("Group-", "Cohort-", "CDKToolkit")

@@ -27,7 +27,7 @@ from control_plane.neurocaas_import.adopt_import import with_users
 from control_plane.neurocaas_import.adopt_inspect import OldGroup, OldStack
 from control_plane.neurocaas_import.adopt_template import is_retained, retain, without_resources
 from control_plane.neurocaas_import.models import Adoption
-from stacks.manifest import names
+from stacks import names
 
 ReportLine = Callable[[str], None]
 POLL_SECONDS = 0.3

@@ -18,7 +18,7 @@ from control_plane.neurocaas_import.planning import make_plan
 from control_plane.neurocaas_import.reading import read_profiles
 from control_plane.neurocaas_import.reporting import as_dict, as_text, check_report_path, write_report
 from control_plane.neurocaas_import.targets import ImportChoices
-from stacks.manifest import names
+from stacks import names
 
 DESCRIPTION = "Take the predecessor's profiles in: who is in which group, and what each group uses. A dry run, but for --apply."
 

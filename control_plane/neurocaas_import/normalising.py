@@ -23,7 +23,7 @@ from django.core.exceptions import ValidationError
 from control_plane.accounts.validation import MAX_ADDRESS_CHARACTERS, fold_name, tidy_name, validate_email, validate_name
 from control_plane.base.visible import UNSEEN
 from control_plane.neurocaas_import.entries import Entry, kind_of, shown
-from stacks.manifest import names
+from stacks import names
 
 MAX_NAME_CHARACTERS, MAX_FOLDED_CHARACTERS = 120, 240
 # A longer text is no list of names.

@@ -12,7 +12,7 @@ from control_plane.access.groups.slugs import make_slug
 from control_plane.base.config import config
 from control_plane.neurocaas_import.entries import Entry, shown
 from control_plane.neurocaas_import.normalising import bucket_of, items_of
-from stacks.manifest import names
+from stacks import names
 
 
 @dataclass

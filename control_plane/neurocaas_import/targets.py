@@ -15,7 +15,7 @@ from control_plane.neurocaas_import.entries import Entry, shown
 from control_plane.neurocaas_import.normalising import group_name, is_readable, with_number
 from control_plane.neurocaas_import.people import Person
 from control_plane.neurocaas_import.pipelines import Use
-from stacks.manifest import names
+from stacks import names
 
 
 @dataclass

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from assets.install.settings_files import COMMON, WEB, WORKER
-from stacks._application import pack
+from stacks.site.application import pack
 from tests.assets.host_root import SECRET
 
 MIRROR = "http://archive.ubuntu.com/ubuntu"

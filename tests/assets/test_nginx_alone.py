@@ -11,7 +11,7 @@ from django.conf import settings
 
 from assets.install.certificate import CHALLENGES
 from assets.render import BadValue, Values
-from stacks import _network
+from stacks.site import network
 from tests.assets.serving import ALWAYS, ROOT, Nginx, need_nginx
 
 
@@ -43,7 +43,7 @@ def test_what_would_break_the_configuration_is_refused(wrong):
 def test_defaults_are_the_hosts():
     values = Values(domain="cohort.example.org")
     assert values.challenges == CHALLENGES
-    assert values.vpc == _network.NETWORK
+    assert values.vpc == network.NETWORK
     assert "client_max_body_size 2560k;" in (ROOT / "assets/nginx/locations.conf").read_text()
     assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == 2560 * 1024
 

@@ -160,7 +160,8 @@ def _burst(group: Any) -> Row:
 
 def _plain_changes(site: Site) -> Callable[[], float]:
     """The same change by hand: the manifest is published, and `cdk deploy` runs. The group is not in the database."""
-    from stacks.manifest import GroupManifest, Member, open_store
+    from stacks.manifest import GroupManifest, Member
+    from stacks.store import open_store
 
     store = open_store(str(site.var / "manifests"))
     members: list[Member] = []
@@ -192,7 +193,7 @@ def _floor_changes(site: Site) -> Callable[[], float]:
 
     cloudformation, serial = site.root("cloudformation"), 0
     synthesiser = subprocess.Popen(
-        [sys.executable, "-m", "stacks.synthesiser"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "stacks.group.synthesiser"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert synthesiser.stdin
     assert synthesiser.stdout

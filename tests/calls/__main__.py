@@ -18,7 +18,7 @@ def main() -> None:
         lines = "\n".join(f"  {line_to_add(call)}" for call in new)
         sys.exit(
             f"These calls of AWS are not in {LIST.relative_to(Path.cwd())}. See that the host's role of the process allows each "
-            f"(stacks/host_policies.py), then add:\n{lines}"
+            f"(stacks/site/host_policies.py), then add:\n{lines}"
         )
     print(f"{len(recorded)} kinds of calls of AWS were recorded, and each is listed.")
 

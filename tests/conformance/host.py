@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from stacks.host_policies import BACKUP_KEY_ALIAS
 from stacks.names import PROJECT, own_buckets
-from stacks.site import BACKUP_STACK, HOST_STACK, SETTINGS_SECRET, VAULT
+from stacks.site.host_policies import BACKUP_KEY_ALIAS
+from stacks.site.settings import BACKUP_STACK, HOST_STACK, SETTINGS_SECRET, VAULT
 from tests.conformance.targets import Target
 
 LOCK_DAYS = 1

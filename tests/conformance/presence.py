@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stacks import names
-from stacks.site import HOST_PATH, SETTINGS_SECRET
+from stacks.site.settings import HOST_PATH, SETTINGS_SECRET
 from tests.conformance.targets import Target
 
 CDK_STACK = "CDKToolkit"

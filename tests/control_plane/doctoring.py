@@ -11,7 +11,7 @@ from botocore.validate import validate_parameters
 from control_plane.doctor import checks
 from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.findings import Finding
-from stacks.site import Site
+from stacks.site.settings import Site
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 ENGINEER = f"arn:aws:iam::{ACCOUNT}:user/engineer"

@@ -15,8 +15,8 @@ from control_plane.access.groups.services.members import add_member, set_manager
 from control_plane.accounts.models import User
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import StackResource
-from stacks import denials, policies
-from stacks.manifest import names, parse
+from stacks import denials, names, policies
+from stacks.manifest import parse
 from tests.control_plane.conftest import OPERATOR, settle
 
 

@@ -14,7 +14,7 @@ from django.apps import apps
 from django.core.management import get_commands, load_command_class
 
 from control_plane.base.config import Config
-from stacks.site import Site
+from stacks.site.settings import Site
 from tests import environment
 from tests.docs import site
 

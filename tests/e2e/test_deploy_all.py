@@ -18,7 +18,7 @@ from local_aws.server import EmbeddedAws, free_port
 from stacks import names
 from stacks.bootstrap import execution_arns
 from stacks.environment import isolated
-from stacks.manifest import open_store
+from stacks.store import open_store
 from tests.e2e.site import ROOT
 from tests.stacks.builders import ACCOUNT, REGION, group_manifest, platform_manifest
 

@@ -20,8 +20,8 @@ from local_aws.server import EmbeddedAws
 from stacks import bootstrap as boundaries
 from stacks import names, policies
 from stacks.environment import EMBEDDED, isolated
-from stacks.host_policies import DEFAULT_PATTERNS
 from stacks.manifest import GroupManifest, parse
+from stacks.site.host_policies import DEFAULT_PATTERNS
 from tests.calls import recorded
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -187,7 +187,7 @@ def test_a_deployer_that_hangs_or_dies_while_aws_is_at_work_costs_nothing(
     ("child", "says"),
     [
         ("resident_deployer", "Failed: The resident deployer ended unexpectedly while it deployed."),
-        ("stacks.synthesiser", "Failed: The synthesiser ended unexpectedly."),
+        ("stacks.group.synthesiser", "Failed: The synthesiser ended unexpectedly."),
     ],
 )
 def test_a_process_that_hangs_and_is_ended_at_work_costs_a_try(running: Running, lab_name: str, child: str, says: str) -> None:
@@ -195,7 +195,7 @@ def test_a_process_that_hangs_and_is_ended_at_work_costs_a_try(running: Running,
     pid = running.child(child)
     os.kill(pid, signal.SIGSTOP)
     running.control.do("add", slug=slug, email=GRACE, access="keys")
-    if child == "stacks.synthesiser":
+    if child == "stacks.group.synthesiser":
         # A synthesis that takes too long is ended after COHORT_SYNTH_SECONDS; here somebody does it by hand.
         running.when(slug, lambda one: one["state"] == "running")
         os.kill(pid, signal.SIGKILL)

@@ -98,7 +98,7 @@ class Day:
         calls: dict[str, Callable[[], Any]] = {
             "kill-worker": lambda: self._kill_worker(number),
             "kill-deployer": lambda: self._signal(number, "resident_deployer", signal.SIGKILL),
-            "kill-synthesiser": lambda: self._signal(number, "stacks.synthesiser", signal.SIGKILL),
+            "kill-synthesiser": lambda: self._signal(number, "stacks.group.synthesiser", signal.SIGKILL),
             "hang-deployer": lambda: self._signal(number, "resident_deployer", signal.SIGSTOP),
             "full-disk": lambda: fill(self.disk),
             "503": lambda: self.faults.add("503", times=6),

@@ -81,7 +81,7 @@ S3_ROWS = (
     Row(f"{_S3}TestS3::test_range_key_not_exists", "exc", s3.no_key, {
         "control_plane/operation/backups/store.py": ("NoSuchKey",),
         "control_plane/access/retirement/s3.py": ("NoSuchKey",),
-        "stacks/_store.py": ("NoSuchKey",),
+        "stacks/store.py": ("NoSuchKey",),
         "assets/example_analysis/backend.py": ("NoSuchKey",),
     }),
     Row(f"{_S3}TestS3::test_create_bucket_head_bucket", "head_bucket_not_exist", s3.head_no_bucket, {
@@ -273,7 +273,7 @@ OTHER_ROWS = (
             "control_plane/doctor/check_context.py": ("NoSuchEntity",),
         }),
     Row(f"{_IAM}Integrations::test_delete_non_existent_policy_returns_no_such_entity", "delete-non-existent-policy-exc",
-        asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/_policy_holders.py": ("NoSuchEntityException",)}),
+        asked.no_policy, {f"{_OURS}failures.py": ("was not found",), "stacks/site/policy_holders.py": ("NoSuchEntityException",)}),
     Row(f"{_IAM}Integrations::test_role_attach_policy", "valid_arn_not_existent", asked.attach_no_policy, {
         f"{_OURS}failures.py": ("does not exist",),
     }),

@@ -11,7 +11,7 @@ from aws_cdk.assertions import Template
 
 from local_aws.server import EmbeddedAws, free_port
 from stacks import names
-from stacks.group_stack import GroupStack
+from stacks.group.group_stack import GroupStack
 from stacks.manifest import Member
 from tests.local_aws.helpers import S3_ONLY, client, ended, start, works
 from tests.stacks.builders import ACCOUNT, ADA, LISE, REGION, group_manifest

@@ -9,10 +9,10 @@ import pytest
 
 from local_aws.rights import actions, resources, unneeded
 from local_aws.rights.changes import AccountFacts, Change, Operation, Scope
-from stacks.group_stack import GroupStack
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
 from stacks.manifest import Member
-from stacks.site_assembly import add_site
-from stacks.storage_stack import StorageStack
+from stacks.site.assembly import add_site
 from tests.stacks.builders import ADA, GRACE, LISE, group_manifest, platform_manifest, site
 
 OPERATIONS: tuple[Operation, ...] = ("create", "read", "update", "delete")

@@ -50,6 +50,6 @@ def imitate_cloudformation(patched: pytest.MonkeyPatch) -> None:
 
 def site_settings() -> Any:
     """The model of `site.toml`, with its sections."""
-    from stacks.site import Site
+    from stacks.site.settings import Site
 
     return Site

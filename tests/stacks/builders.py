@@ -3,7 +3,7 @@
 from typing import Any
 
 from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest
-from stacks.site import Site, parse_site
+from stacks.site.settings import Site, parse_site
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 ADA, GRACE, LISE = "m" + "a" * 11, "m" + "b" * 11, "m" + "c" * 11

@@ -6,8 +6,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Match, Template
 
-from stacks.backup_stack import BackupStack
 from stacks.bootstrap import host_boundary
+from stacks.site.backup_stack import BackupStack
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 BUCKETS = (f"cohort-backups-{ACCOUNT}-{REGION}", f"cohort-state-{ACCOUNT}-{REGION}")

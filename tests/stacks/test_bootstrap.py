@@ -15,14 +15,15 @@ from botocore.exceptions import ClientError
 
 from local_aws.identity import create_identity
 from local_aws.server import EmbeddedAws, free_port
-from stacks import bootstrap, host_policies, names
-from stacks.backup_stack import BackupStack
-from stacks.execution import execution_policies
-from stacks.group_stack import GroupStack
-from stacks.host_stack import IMAGE, HostStack
+from stacks import bootstrap, names
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
 from stacks.manifest import Member
 from stacks.policies import POLICY_CHARACTERS, boundary, size
-from stacks.storage_stack import StorageStack
+from stacks.site import host_policies
+from stacks.site.backup_stack import BackupStack
+from stacks.site.execution import execution_policies
+from stacks.site.host_stack import IMAGE, HostStack
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest, site
 from tests.stacks.simulation import ACCOUNT, Call, decide
 from tests.stacks.simulation.needs import NEEDS, REGION

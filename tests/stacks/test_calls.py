@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from stacks import bootstrap, host_policies
+from stacks import bootstrap
+from stacks.site import host_policies
 from tests.calls.listed import WEB, Listed, read_list
 from tests.calls.unlisted import BEYOND
 from tests.stacks.builders import site

@@ -11,9 +11,9 @@ import pytest
 from aws_cdk.assertions import Match, Template
 
 from assets.render import Values
-from stacks import _application
-from stacks.backup_stack import BackupStack
-from stacks.host_stack import USER_DATA, HostStack, render
+from stacks.site import application
+from stacks.site.backup_stack import BackupStack
+from stacks.site.host_stack import USER_DATA, HostStack, render
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -283,10 +283,10 @@ def test_the_application_s_checksum_is_that_of_the_zip_which_cdk_publishes(tmp_p
 
 def test_the_application_holds_what_runs_and_nothing_private(tmp_path, monkeypatch):
     # Another test may be building the documentation.
-    monkeypatch.setattr(_application, "PARTS", [part for part in _application.PARTS if part != "site"])
-    with zipfile.ZipFile(_application.pack(tmp_path).path) as archive:
+    monkeypatch.setattr(application, "PARTS", [part for part in application.PARTS if part != "site"])
+    with zipfile.ZipFile(application.pack(tmp_path).path) as archive:
         names = set(archive.namelist())
-    for name in ("manage.py", "requirements.txt", "package-lock.json", "cdk.json", "app.py", "stacks/synthesiser.py"):
+    for name in ("manage.py", "requirements.txt", "package-lock.json", "cdk.json", "app.py", "stacks/group/synthesiser.py"):
         assert name in names
     assert any(name.startswith("assets/install/") for name in names)
     wrong = (".git", ".venv", "node_modules", "var", "tests", "cdk.out", "site.toml", "local_aws")
@@ -307,10 +307,10 @@ def test_the_same_checkout_gives_the_same_zip_and_a_change_another(tmp_path):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
     (tmp_path / "out").mkdir()
-    first = _application.pack(tmp_path / "out", root)
+    first = application.pack(tmp_path / "out", root)
     assert zipfile.ZipFile(first.path).namelist() == ["manage.py", "site/index.html", "web/pages.py"]
     (root / "manage.py").touch()
     (root / "var/secret").write_text("other")
-    assert _application.pack(tmp_path / "out", root).sha256 == first.sha256
+    assert application.pack(tmp_path / "out", root).sha256 == first.sha256
     (root / "web/pages.py").write_text("changed")
-    assert _application.pack(tmp_path / "out", root).sha256 != first.sha256
+    assert application.pack(tmp_path / "out", root).sha256 != first.sha256

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from local_aws.server import EmbeddedAws, free_port
 from stacks import names
-from stacks.backup_stack import BackupStack
-from stacks.storage_stack import StorageStack
+from stacks.group.storage_stack import StorageStack
+from stacks.site.backup_stack import BackupStack
 from tests.local_aws.helpers import client, ended
 from tests.stacks.builders import ACCOUNT, REGION, platform_manifest, site
 

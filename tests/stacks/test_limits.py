@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks import limits, policies
-from stacks.group_stack import GroupStack
+from stacks import limits, parts, policies
+from stacks.group.group_stack import GroupStack
 from stacks.manifest import AnalysisGrant, GroupManifest, Member
 from tests.stacks.builders import group_manifest
 
@@ -27,7 +27,7 @@ def username(number: int) -> str:
 
 def holders(many: int, **fields: Any) -> tuple[Member, ...]:
     """Key holders, each placed as they would be if they came one after another."""
-    placed = limits.assign_parts([username(number) for number in range(many)], {})
+    placed = parts.assign_parts([username(number) for number in range(many)], {})
     return tuple(
         Member.model_validate({"username": name, "access": "keys", "part": part, **fields}) for name, part in placed.items()
     )
@@ -59,7 +59,7 @@ def test_further_hundreds_of_key_holders_lie_in_nested_stacks(many: int, nested:
     assert len(users) == len({one["Properties"]["UserName"] for one in users}) == many
     main = made.pop("Group-example-lab.template.json")
     own = [one for one in main["Resources"].values() if one["Type"] == "AWS::IAM::User"]
-    assert len(own) == min(many, limits.HOLDERS_PER_PART)
+    assert len(own) == min(many, parts.HOLDERS_PER_PART)
     for template in made.values():
         # A nested stack depends on the group that its users are put into.
         ((parameter, _),) = [(name, one) for name, one in template["Parameters"].items() if "Group" in name]
@@ -85,13 +85,13 @@ def test_the_largest_group_there_can_be_fits_every_limit(tmp_path: Path) -> None
     bucket = "cohort-" + "x" * 53
     manifest = group_manifest(
         slug="s" * 32,
-        members=holders(limits.MAX_KEY_HOLDERS, key_serial=2, previous_key="active"),
+        members=holders(parts.MAX_KEY_HOLDERS, key_serial=2, previous_key="active"),
         analyses=tuple(AnalysisGrant(bucket=f"{bucket}-{number:02d}", access="read-write") for number in range(60)),
         revoked=tuple(username(2**40 + number) for number in range(120)),
         sessions_not_before=1_700_000_000,
     )
     made = templates(manifest, tmp_path)
-    assert max(len(template["Resources"]) for template in made.values()) <= limits.RESOURCES_PER_STACK
+    assert max(len(template["Resources"]) for template in made.values()) <= parts.RESOURCES_PER_STACK
     # All of it may have to go in one operation.
     assert sum(len(template["Resources"]) for template in made.values()) <= limits.RESOURCES_PER_OPERATION
     for path in tmp_path.glob("*.template.json"):
@@ -111,14 +111,14 @@ def test_one_who_comes_and_one_who_goes_move_nobody(tmp_path: Path) -> None:
     gone = username(7)
     names = [name for name in held if name != gone] + [username(1000)]
     after = group_manifest(
-        members=tuple(Member(username=name, access="keys", part=part) for name, part in limits.assign_parts(names, held).items())
+        members=tuple(Member(username=name, access="keys", part=part) for name, part in parts.assign_parts(names, held).items())
     )
     old, new = resources(before, tmp_path / "before"), resources(after, tmp_path / "after")
     assert {name for name in old.keys() & new.keys() if old[name] != new[name]} == set()
     assert all(gone in name for name in old.keys() - new.keys())
     assert all(username(1000) in name for name in new.keys() - old.keys())
     # The first place that is free, in the group's own stack.
-    assert limits.assign_parts(names, held)[username(1000)] == 0
+    assert parts.assign_parts(names, held)[username(1000)] == 0
 
 
 def test_a_group_whose_key_holders_are_all_in_a_nested_stack_keeps_its_iam_group(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_whatever_comes_and_goes_nobody_moves_and_no_part_is_overfull(changes: l
     held: dict[str, int] = {}
     for comes, number in changes:
         names = [name for name in held if name != username(number)] + ([username(number)] if comes else [])
-        placed = limits.assign_parts(names, held, per_part=9)
+        placed = parts.assign_parts(names, held, per_part=9)
         assert all(placed[name] == held[name] for name in placed.keys() & held.keys())
         assert set(placed) == set(names)
         held = placed

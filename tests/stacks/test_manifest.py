@@ -8,19 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks import manifest
-from stacks.manifest import (
-    AnalysisGrant,
-    GroupManifest,
-    ManifestError,
-    ManifestTooNew,
-    Member,
-    PlatformManifest,
-    limits,
-    names,
-    open_store,
-    parse,
-)
+from stacks import manifest, names, parts
+from stacks.manifest import AnalysisGrant, GroupManifest, ManifestError, ManifestTooNew, Member, PlatformManifest, parse
+from stacks.store import ManifestNotFound, StoreUnavailable, open_store, read_group, read_platform
+from stacks.tags import RESERVED_TAGS
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest
 
 SCHEMA = Path(manifest.__file__).with_name("manifest.schema.json")
@@ -40,7 +31,7 @@ members = st.builds(
 grants = st.builds(AnalysisGrant, bucket=buckets, access=st.sampled_from(["read-write", "read-only"]))
 tags = st.dictionaries(
     st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{1,30}", fullmatch=True).filter(
-        lambda key: key not in manifest.RESERVED_TAGS and not key.lower().startswith("aws:")
+        lambda key: key not in RESERVED_TAGS and not key.lower().startswith("aws:")
     ),
     st.from_regex(r"[A-Za-z0-9 _.:/=+@-]{0,30}", fullmatch=True),
     max_size=5,
@@ -140,7 +131,7 @@ def test_a_star_is_never_an_origin() -> None:
 
 
 def test_more_key_holders_than_a_stack_holds_are_refused_beforehand() -> None:
-    many = tuple(Member(username=f"m{_base32(number)}", access="keys") for number in range(limits.MAX_KEY_HOLDERS + 1))
+    many = tuple(Member(username=f"m{_base32(number)}", access="keys") for number in range(parts.MAX_KEY_HOLDERS + 1))
     with pytest.raises(ManifestError, match="members hold keys"):
         group_manifest(members=many)
 
@@ -163,21 +154,21 @@ def test_a_folder_keeps_what_was_published(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.write("groups/example-lab.json", group_manifest().to_json())
     store.write("platform.json", platform_manifest().to_json())
-    assert manifest.read_group(store, "example-lab") == group_manifest()
-    assert isinstance(manifest.read_platform(store), PlatformManifest)
+    assert read_group(store, "example-lab") == group_manifest()
+    assert isinstance(read_platform(store), PlatformManifest)
     assert store.group_slugs() == ["example-lab"]
 
 
 def test_a_group_that_was_never_published_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(manifest.ManifestNotFound, match=r"groups/nobody\.json"):
-        manifest.read_group(open_store(str(tmp_path)), "nobody")
+    with pytest.raises(ManifestNotFound, match=r"groups/nobody\.json"):
+        read_group(open_store(str(tmp_path)), "nobody")
 
 
 def test_a_folder_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.write("platform.json", "old")
     (tmp_path / "groups").write_text("a file where the folder should be")
-    with pytest.raises(manifest.StoreUnavailable, match="Nothing that was published changed"):
+    with pytest.raises(StoreUnavailable, match="Nothing that was published changed"):
         store.write("groups/example-lab.json", "new")
     assert store.read("platform.json") == "old"
 

@@ -11,8 +11,8 @@ import aws_cdk as cdk
 
 from local_aws.rights.changes import Operation
 from stacks import names
-from stacks.host_policies import READ_BUCKETS
-from stacks.site_assembly import add_site
+from stacks.site.assembly import add_site
+from stacks.site.host_policies import READ_BUCKETS
 from tests.stacks.builders import site
 from tests.stacks.simulation import ACCOUNT, settings
 from tests.stacks.simulation.deployed import Account

@@ -6,8 +6,7 @@ from aws_cdk.assertions import Template
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from stacks import bootstrap
-from stacks.manifest import names
+from stacks import bootstrap, names
 from tests.stacks.builders import group_manifest
 from tests.stacks.test_host_templates import host_stack
 from tests.stacks.test_manifest import slugs, usernames

@@ -5,9 +5,10 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
-from stacks.assembly import GroupRetired, add_stacks
-from stacks.manifest import GroupManifest, Manifest, open_store
-from stacks.synthesiser import synthesise
+from stacks.group.assembly import GroupRetired, add_stacks
+from stacks.group.synthesiser import synthesise
+from stacks.manifest import GroupManifest, Manifest
+from stacks.store import open_store
 from tests.stacks.builders import group_manifest, platform_manifest
 
 

@@ -8,14 +8,15 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from stacks import bootstrap, host_policies, names, policies
-from stacks._deploy_role import deploy_policy
-from stacks.backup_stack import BackupStack
-from stacks.execution import execution_policies
-from stacks.group_stack import GroupStack
-from stacks.host_stack import HostStack
+from stacks import bootstrap, names, policies
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
 from stacks.manifest import Member
-from stacks.storage_stack import StorageStack
+from stacks.site import host_policies
+from stacks.site.backup_stack import BackupStack
+from stacks.site.deploy_role import deploy_policy
+from stacks.site.execution import execution_policies
+from stacks.site.host_stack import HostStack
 from tests.calls.listed import RESIDENT, read_list
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest, site
 from tests.stacks.simulation import ACCOUNT, Call, decide

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from local_aws.rights import actions, unneeded
-from stacks import bootstrap, host_policies
-from stacks.execution import execution_policies
+from stacks import bootstrap
+from stacks.site import host_policies
+from stacks.site.execution import execution_policies
 from tests.stacks.builders import site
 from tests.stacks.simulation import ACCOUNT, reference, settings, sources
 from tests.stacks.simulation.deployed import Account

@@ -11,8 +11,10 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from stacks.assembly import add_platform, add_stacks
-from stacks.manifest import MAX_BUCKETS, ManifestError, ManifestStore, PlatformManifest, limits, names, open_store, parse
+from stacks import limits, names, parts
+from stacks.group.assembly import add_platform, add_stacks
+from stacks.manifest import MAX_BUCKETS, ManifestError, PlatformManifest, parse
+from stacks.store import ManifestStore, open_store
 from tests.stacks.builders import group_manifest, platform_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +66,7 @@ def test_a_full_storage_stack_fits_cloudformation(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     publish(store, platform_manifest(number=2, buckets=buckets, origins=(f"https://{'o' * 200}.example.org",)))
     (template,) = templates(store, 2).values()
-    assert len(template["Resources"]) <= limits.RESOURCES_PER_STACK
+    assert len(template["Resources"]) <= parts.RESOURCES_PER_STACK
     assert len(json.dumps(template, indent=1)) <= limits.TEMPLATE_BYTES
     with pytest.raises(ManifestError, match="at most 200"):
         platform_manifest(buckets=(*buckets, "cohort-one-too-many"))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from stacks import synthesiser
-from stacks.manifest import AnalysisGrant, GroupManifest, Member, open_store
+from stacks.group import synthesiser
+from stacks.manifest import AnalysisGrant, GroupManifest, Member
 from stacks.policies import PolicyTooLarge
+from stacks.store import open_store
 from tests import environment
 from tests.stacks.builders import ACCOUNT, ADA, GRACE, LISE, group_manifest, platform_manifest
 
@@ -36,7 +37,7 @@ class Process:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "stacks.synthesiser"],
+            [sys.executable, "-m", "stacks.group.synthesiser"],
             cwd=ROOT,
             env=environment.as_dict() | {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
             stdin=subprocess.PIPE,

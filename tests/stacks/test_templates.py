@@ -11,10 +11,11 @@ import pytest
 from aws_cdk.assertions import Match, Template
 
 from stacks import names
-from stacks.assembly import add_stacks
-from stacks.group_stack import GroupStack
-from stacks.manifest import AnalysisGrant, Member, open_store
-from stacks.storage_stack import StorageStack
+from stacks.group.assembly import add_stacks
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
+from stacks.manifest import AnalysisGrant, Member
+from stacks.store import open_store
 from tests.stacks.builders import ACCOUNT, ADA, GRACE, group_manifest, platform_manifest
 
 ROOT = Path(__file__).resolve().parents[2]

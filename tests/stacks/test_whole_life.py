@@ -15,10 +15,10 @@ import pytest
 
 from local_aws.server import EmbeddedAws, free_port
 from stacks import bootstrap, names
-from stacks.group_stack import GroupStack
-from stacks.host_policies import DEFAULT_PATTERNS
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
 from stacks.manifest import Member
-from stacks.storage_stack import StorageStack
+from stacks.site.host_policies import DEFAULT_PATTERNS
 from tests.local_aws.helpers import client, ended
 from tests.stacks.builders import ACCOUNT, ADA, LISE, REGION, group_manifest, platform_manifest
 from tests.stacks.test_host_templates import host_stack

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from stacks.manifest import names
+from stacks import names
 
 # An address, also one that the predecessor wrote something after: `ada@example.orggroup`.
 _ADDRESS = re.compile(r"<?([^\s<>@]+)@[^\s<>@]+>?")

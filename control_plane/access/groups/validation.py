@@ -2,7 +2,7 @@
 
 from django.core.exceptions import ValidationError
 
-from stacks.manifest import names
+from stacks import names
 
 
 def validate_slug(slug: str) -> None:

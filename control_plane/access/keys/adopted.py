@@ -20,7 +20,8 @@ from control_plane.deployments.iam_delay import DENIED, MISSING, code_of
 from control_plane.deployments.iam_lookups import IamLookups
 from control_plane.deployments.models import Stack
 from control_plane.deployments.requests import lock
-from stacks.manifest import GroupManifest, names, parse
+from stacks import names
+from stacks.manifest import GroupManifest, parse
 
 logger = logging.getLogger("cohort.keys")
 

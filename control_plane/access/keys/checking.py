@@ -16,7 +16,7 @@ from control_plane.access.keys.models import KeyCheck, KeyUse
 from control_plane.base import aws
 from control_plane.base.aws import AwsFailure
 from control_plane.deployments.iam_lookups import IamLookups
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

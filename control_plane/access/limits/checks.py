@@ -21,7 +21,8 @@ from control_plane.access.limits.models import Usage
 from control_plane.access.limits.own_use import count_own_use
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Stack
-from stacks.manifest import GroupManifest, limits, policies
+from stacks import limits, policies
+from stacks.manifest import GroupManifest
 
 # Below this share of a limit two concurrent changes cannot exceed it together; above, one waits for the other.
 LOCK_FROM_PERCENT = 90

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from control_plane.access.groups.models import Group
 from control_plane.deployments.models import StoredManifest
-from stacks.manifest import GroupManifest, limits, parse, policies
+from stacks import limits, parts, policies
+from stacks.manifest import GroupManifest, parse
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ def group_figures(stored: StoredManifest) -> GroupFigures:
 def group_limits() -> dict[str, int]:
     """Return the limits that each group is measured against, by the names of `Figures` where it has them."""
     return {
-        "key_holders": limits.MAX_KEY_HOLDERS,
-        "resources": limits.RESOURCES_PER_STACK,
+        "key_holders": parts.MAX_KEY_HOLDERS,
+        "resources": parts.RESOURCES_PER_STACK,
         "policies": policies.POLICIES_PER_PRINCIPAL,
         "policy_characters": policies.POLICY_CHARACTERS,
     }

@@ -7,8 +7,9 @@ from django.db.models import Count, F, Q
 from control_plane.access.groups.models import Access, GenerationScopedQuerySet, Grant, Membership
 from control_plane.access.limits.definitions import GROUPS, POLICIES, ROLES, STACKS, USERS
 from control_plane.deployments.models import Stack
-from stacks.manifest import MAX_ANALYSES, limits
-from stacks.manifest import policies as documents
+from stacks import parts
+from stacks import policies as documents
+from stacks.manifest import MAX_ANALYSES
 
 # Grants that fit a managed policy, however long the names are. Both sides of a comparison use it, so it may be rough.
 GRANTS_PER_POLICY = MAX_ANALYSES // documents.POLICIES_PER_PRINCIPAL
@@ -27,7 +28,7 @@ def count_own_use(account: str, region: str = "", *, on_aws: bool = False) -> di
     if on_aws:
         stacks = stacks.filter(deployed_generation__gt=0)
     tallied = stacks.aggregate(roles=Count("pk", filter=Q(kind=Stack.Kind.GROUP)), here=Count("pk", filter=Q(region=region)))
-    nested = sum(-(-max(0, count - limits.HOLDERS_PER_PART) // limits.HOLDERS_PER_PART) for count in of_groups.values())
+    nested = sum(-(-max(0, count - parts.HOLDERS_PER_PART) // parts.HOLDERS_PER_PART) for count in of_groups.values())
     return {
         USERS: sum(of_groups.values()),
         GROUPS: len(of_groups),

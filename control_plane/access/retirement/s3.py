@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from control_plane.base import aws
 from control_plane.base.aws import Place
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

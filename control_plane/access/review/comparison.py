@@ -8,7 +8,7 @@ from control_plane.access.groups.models import Access, AccessState, Grant, Group
 from control_plane.access.review.effective_access import EffectiveAccess, Right, covers
 from control_plane.access.review.iam_snapshot import IamSnapshot, Principal
 from control_plane.access.review.models import DIFFERENCES, Line, Mark
-from stacks.manifest import names
+from stacks import names
 
 KeysByRight = dict[Right, set[str]]
 # Longer lists of prefixes are cut: a person reads them.

@@ -12,18 +12,9 @@ from typing import Any
 from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments import cloudformation
-from stacks.manifest import (
-    AnalysisGrant,
-    GroupManifest,
-    ManifestError,
-    ManifestNotFound,
-    Member,
-    PlatformManifest,
-    denials,
-    names,
-    open_store,
-    parse,
-)
+from stacks import denials, names
+from stacks.manifest import AnalysisGrant, GroupManifest, ManifestError, Member, PlatformManifest, parse
+from stacks.store import ManifestNotFound, open_store
 
 Template = Mapping[str, Any]
 # CDK names a resource by its construct's path and eight digits of a hash: a key's path ends with its serial.

@@ -9,10 +9,10 @@ from control_plane.access.review.comparison import Comparison
 from control_plane.access.review.effective_access import Document
 from control_plane.access.review.iam_snapshot import Policy, Principal
 from control_plane.access.review.models import Finding
-from stacks.manifest import denials, names
+from stacks import denials, names
 
 Kind = Finding.Kind
-# The inline policies that group stacks give (see `stacks/group_stack.py`).
+# The inline policies that group stacks give (see `stacks/group/group_stack.py`).
 INLINE_POLICIES = {
     "role": (denials.ENDED_SESSIONS, "undo"),
     "user": (denials.SUSPENDED,),

@@ -19,7 +19,7 @@ from control_plane.base.aws import Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.iam_delay import DENIED, code_of
 from control_plane.deployments.iam_lookups import IamLookups
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient

@@ -23,7 +23,8 @@ from control_plane.base.aws import AwsFailure, Place
 from control_plane.deployments import cloudformation
 from control_plane.deployments.iam_delay import is_settling
 from control_plane.deployments.models import Deployment, Stack
-from stacks.manifest import StoreUnavailable, names
+from stacks import names
+from stacks.store import StoreUnavailable
 
 Kind = UnmanagedResource.Kind
 ROOT_PATH = f"/{names.PROJECT}/"

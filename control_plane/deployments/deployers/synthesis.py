@@ -1,4 +1,4 @@
-"""Synthesis of manifests into an assembly, by a Python process that keeps jsii and aws_cdk loaded (`stacks/synthesiser.py`)."""
+"""Synthesis of manifests into an assembly, by a process that keeps jsii and aws_cdk loaded (`stacks/group/synthesiser.py`)."""
 
 import logging
 import shutil
@@ -45,7 +45,7 @@ class Synthesiser:
     """Warm process for all syntheses of this worker, one after another."""
 
     def __init__(self) -> None:
-        self._kept = KeptChild("the synthesiser", [sys.executable, "-m", "stacks.synthesiser"], child_environment())
+        self._kept = KeptChild("the synthesiser", [sys.executable, "-m", "stacks.group.synthesiser"], child_environment())
         self._lock = threading.Lock()
         self._stacks = 0
 

@@ -22,7 +22,8 @@ from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, Failure, StoredManifest
 from control_plane.deployments.plans import Plan, needs_approval
 from control_plane.deployments.signals import pre_execute
-from stacks.manifest import GroupManifest, ManifestError, ManifestTooNew, StoreUnavailable, open_store, parse
+from stacks.manifest import GroupManifest, ManifestError, ManifestTooNew, parse
+from stacks.store import StoreUnavailable, open_store
 
 logger = logging.getLogger("cohort.engine")
 

@@ -18,7 +18,7 @@ from control_plane.base.audit.models import record
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import lock
 from control_plane.research.catalogue.models import AccessRequest
-from stacks.manifest import names
+from stacks import names
 
 MAX_REASON_CHARACTERS = 1000
 # Groups and requests that a refusal names.

@@ -7,7 +7,7 @@ from control_plane.access.groups.models import AccessState, Analysis, Grant, Gro
 from control_plane.access.groups.permissions import refuse_ended, refuse_suspended
 from control_plane.accounts.models import User
 from control_plane.base.config import config
-from stacks.manifest import names
+from stacks import names
 
 
 @dataclass(frozen=True)

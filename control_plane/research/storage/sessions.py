@@ -27,7 +27,7 @@ from control_plane.base.audit.models import record
 from control_plane.base.config import config
 from control_plane.deployments.iam_delay import DENIED, is_settling, until_settled
 from control_plane.research.storage.group_folder import GroupFolder
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel

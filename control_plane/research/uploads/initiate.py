@@ -27,7 +27,7 @@ MAX_FILES = 500
 # S3 calls at the same time for one request; each file that goes in parts needs two.
 CALLS_AT_ONCE = 8
 MAX_NAMED = 20
-# S3 ends abandoned uploads itself after a week (`stacks.storage_stack.ABANDONED_UPLOAD_DAYS`).
+# S3 ends abandoned uploads itself after a week (`stacks.group.storage_stack.ABANDONED_UPLOAD_DAYS`).
 FORGET_UNFINISHED = timedelta(days=8)
 FORGET_ENDED = timedelta(days=30)
 

@@ -4,7 +4,7 @@ import json
 import re
 
 from stacks import names
-from stacks.host_policies import control_plane_statements
+from stacks.site.host_policies import control_plane_statements
 from tests.conformance import presence
 from tests.conformance.asking import allowed
 from tests.conformance.front import Front

@@ -16,7 +16,8 @@ from control_plane.deployments import aws_ahead, drift_schedule, published
 from control_plane.deployments.engine import upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
-from stacks.manifest import open_store, parse
+from stacks.manifest import parse
+from stacks.store import open_store
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one
 

@@ -78,7 +78,7 @@ def aws(monkeypatch):
 @pytest.fixture
 def stack(group, tmp_path):
     """The group's stack, deployed with TEMPLATE."""
-    from stacks.synthesiser import template_digest
+    from stacks.group.synthesiser import template_digest
 
     settle(group.stack)
     path = tmp_path / "template.json"

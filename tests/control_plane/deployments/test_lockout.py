@@ -21,7 +21,7 @@ from control_plane.deployments import iam_delay, lockout_steps
 from control_plane.deployments.lockout import deny
 from control_plane.deployments.lockout_steps import LockoutIncomplete
 from control_plane.deployments.models import Deployment
-from stacks.manifest import names
+from stacks import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import denied, only_under_paths

@@ -11,8 +11,9 @@ from control_plane.doctor import checks, report
 from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.findings import State
 from local_aws.server import EmbeddedAws, free_port
-from stacks import bootstrap, host_policies, names
-from stacks.site import HOST_PATH, SETTINGS_SECRET
+from stacks import bootstrap, names
+from stacks.site import host_policies
+from stacks.site.settings import HOST_PATH, SETTINGS_SECRET
 from tests.control_plane.doctoring import findings, one
 from tests.local_aws.helpers import EVERYTHING, client
 from tests.local_aws.role_stacks import ANYBODY_HERE, TRUST, allowing, user

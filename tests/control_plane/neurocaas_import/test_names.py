@@ -10,7 +10,7 @@ from django.core.management import call_command
 from control_plane.access.groups.models import Analysis, Group
 from control_plane.access.groups.slugs import make_slug
 from control_plane.base.config import config
-from stacks.manifest import names
+from stacks import names
 from stacks.names import check_bucket_patterns
 from tests.control_plane.legacy_importing import SAMPLES, Importer, lab, profile, said
 

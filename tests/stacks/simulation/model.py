@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from stacks import bootstrap, names
-from stacks._deploy_role import deploy_role
+from stacks.site.deploy_role import deploy_role
 from tests.stacks.simulation import ACCOUNT
 from tests.stacks.simulation.settings import HOME, PATTERNS, home
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import aws_cdk as cdk
 
-from stacks.group_stack import GroupStack
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
 from stacks.manifest import AnalysisGrant, Member
-from stacks.site_assembly import add_site
-from stacks.storage_stack import StorageStack
+from stacks.site.assembly import add_site
 from tests.stacks.builders import ACCOUNT, ADA, GRACE, LISE, group_manifest, platform_manifest, site
 from tests.stacks.simulation.deployed import SNAPSHOT, Account, deploy
 

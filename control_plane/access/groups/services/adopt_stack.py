@@ -19,7 +19,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
 from control_plane.base.errors import NotFound
 from control_plane.deployments.models import Stack, StoredManifest
-from stacks.manifest import GroupManifest, PlatformManifest, names
+from stacks import names
+from stacks.manifest import GroupManifest, PlatformManifest
 
 
 def adopt_group(*, held: GroupManifest, status: str, name: str = "", people: Mapping[str, User], actor: Actor) -> Group:

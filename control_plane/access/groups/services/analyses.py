@@ -20,7 +20,7 @@ from control_plane.base.config import config
 from control_plane.base.errors import InvalidName, NotFound
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import lock
-from stacks.manifest import names
+from stacks import names
 
 # The catalogue's own pages have these names, where an analysis's page would be.
 RESERVED_SLUGS = frozenset({"requests", "grant", "granted"})

@@ -23,7 +23,7 @@ from control_plane.base.audit.models import AuditEvent, record
 from control_plane.base.errors import TooOften
 from control_plane.deployments.iam_delay import SETTLES, is_refusal, is_settling
 from control_plane.deployments.models import Stack
-from stacks.manifest import names
+from stacks import names
 
 if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import AssumeRoleRequestTypeDef

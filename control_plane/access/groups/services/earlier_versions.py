@@ -13,7 +13,8 @@ from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments.models import Stack, StoredManifest
 from control_plane.deployments.plans import ends_sooner
-from stacks.manifest import PlatformManifest, names, parse
+from stacks import names
+from stacks.manifest import PlatformManifest, parse
 
 
 @dataclass(frozen=True)

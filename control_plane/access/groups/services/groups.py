@@ -23,7 +23,8 @@ from control_plane.deployments.lockout_requests import adds_denials
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import request_deployment
 from control_plane.deployments.tasks import deny_now
-from stacks.manifest import GroupManifest, names
+from stacks import names
+from stacks.manifest import GroupManifest
 
 
 def create_group(*, slug: str, name: str = "", actor: Actor) -> tuple[Group, Deployment]:

@@ -9,17 +9,9 @@ from control_plane.access.groups.models import Access, Analysis, Group, Membersh
 from control_plane.base.config import config
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Stack, StoredManifest
-from stacks.manifest import (
-    MAX_REVOKED,
-    AnalysisGrant,
-    GroupManifest,
-    ManifestError,
-    Member,
-    PlatformManifest,
-    limits,
-    names,
-    parse,
-)
+from stacks import names
+from stacks.manifest import MAX_REVOKED, AnalysisGrant, GroupManifest, ManifestError, Member, PlatformManifest, parse
+from stacks.parts import assign_parts
 
 # A session lasts at most an hour; the second hour covers clocks that differ and a deployment that takes its time.
 REVOKED_FOR = timedelta(hours=2)
@@ -112,7 +104,7 @@ def _parts(members: list[Membership], before: GroupManifest | None) -> dict[str,
     """Assign each key holder to a part of the stack; holders keep the part that the manifest before gave them."""
     holders = [member.username for member in members if member.access == Access.KEYS]
     held = {member.username: member.part for member in before.members if member.access == "keys"} if before else {}
-    return limits.assign_parts(holders, held, config().cohort_holders_per_stack)
+    return assign_parts(holders, held, config().cohort_holders_per_stack)
 
 
 def _recently_removed(group: Group) -> list[str]:

@@ -12,7 +12,8 @@ from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_again, lock, request_deployment
-from stacks.manifest import MAX_BUCKETS, names
+from stacks import names
+from stacks.manifest import MAX_BUCKETS
 
 
 def origins() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from control_plane.deployments import approvals, cancelling, requests
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict
 from control_plane.deployments.terminal import DeployingCommand
-from stacks.manifest import names
+from stacks import names
 
 MAX_LISTED = 100
 # Fields that `show` prints on lines of their own, or leaves to --json.

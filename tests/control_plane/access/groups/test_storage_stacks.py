@@ -13,7 +13,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.research.analyses.retiring import request_retirement
-from stacks.manifest import MAX_BUCKETS, MAX_STORAGE_STACKS, PlatformManifest, names, parse
+from stacks import names
+from stacks.manifest import MAX_BUCKETS, MAX_STORAGE_STACKS, PlatformManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = pytest.mark.django_db

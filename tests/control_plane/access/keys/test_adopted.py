@@ -24,7 +24,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.aws import AwsFailure
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.signals import pre_execute
-from stacks.manifest import names
+from stacks import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.review_aws import denied, only_under_paths
 

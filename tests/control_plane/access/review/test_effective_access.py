@@ -6,8 +6,8 @@ import pytest
 
 from control_plane.access.review.comparison import granted_patterns
 from control_plane.access.review.effective_access import ALLOW_ALL, KeyPattern, Right, covers, evaluate_policies
-from stacks import policies
-from stacks.manifest import AnalysisGrant, GroupManifest, denials
+from stacks import denials, policies
+from stacks.manifest import AnalysisGrant, GroupManifest
 
 BOUNDARY = policies.boundary(["cohort-*"], "us-east-1")
 

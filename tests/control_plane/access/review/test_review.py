@@ -30,7 +30,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import TooOften
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.models import Notice
-from stacks.manifest import names
+from stacks import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.review_aws import OnAws, deployed_lab
 

@@ -23,7 +23,7 @@ from control_plane.base.aws import NotAllowed
 from control_plane.deployments import iam_delay
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import request_repair
-from stacks.manifest import names
+from stacks import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import client_of
 from tests.control_plane.review_aws import OnAws, deployed_lab, only_under_paths

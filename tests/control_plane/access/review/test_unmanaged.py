@@ -25,9 +25,10 @@ from control_plane.base.config import config
 from control_plane.base.errors import InvalidName, NotFound, Refused
 from control_plane.deployments import cloudformation
 from control_plane.deployments.models import Deployment, Stack
-from stacks.group_stack import GroupStack
-from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest, StoreUnavailable, open_store
-from stacks.storage_stack import StorageStack
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
+from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest
+from stacks.store import StoreUnavailable, open_store
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import holding
 from tests.stacks.builders import ADA, GRACE, LISE, group_manifest, platform_manifest

@@ -17,7 +17,7 @@ Properties = dict[str, Any]
 
 
 def of_group(manifest: GroupManifest) -> Resources:
-    """The IAM resources of a group's stack (`stacks.group_stack`), without a synthesis."""
+    """The IAM resources of a group's stack (`stacks.group.group_stack`), without a synthesis."""
     documents = policies.group_policies(manifest)
     access = [{"Ref": f"Access{number}"} for number, _ in enumerate(documents, 1)]
     inline = {denials.ENDED_SESSIONS: denials.role_denial(manifest), "undo": policies.undo_policy(manifest)}

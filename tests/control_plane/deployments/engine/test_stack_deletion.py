@@ -24,7 +24,7 @@ from control_plane.deployments.engine.upkeep import queue_out_of_step
 from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from stacks.manifest import open_store, read_group
+from stacks.store import open_store, read_group
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import FakeAws, claim_one, configure, holding, run_one
 

@@ -21,7 +21,8 @@ from control_plane.research.catalogue.grants import select_analyses
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import request_analysis
 from control_plane.research.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
-from stacks.manifest import names, parse
+from stacks import names
+from stacks.manifest import parse
 from tests.control_plane.account_pages import text_of
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import actor_of, client_of, in_group

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from stacks.site import ROOT
+from stacks.site.settings import ROOT
 
 # Named one by one rather than by what to leave out, so that nothing private of a checkout can ever slip in.
 PARTS = (

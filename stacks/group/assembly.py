@@ -4,9 +4,10 @@ import sys
 
 import aws_cdk as cdk
 
-from stacks.group_stack import GroupStack
-from stacks.manifest import GroupManifest, ManifestNotFound, ManifestStore, read_group, read_platform, read_platforms
-from stacks.storage_stack import StorageStack
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
+from stacks.manifest import GroupManifest
+from stacks.store import ManifestNotFound, ManifestStore, read_group, read_platform, read_platforms
 
 RETIRED = "these groups are retired, and the control plane has removed their stacks."
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from stacks import names
-from stacks.site import Site
+from stacks.site.settings import Site
 
 # The tag by which AWS Backup finds the data volume.
 BACKUP_TAG, BACKUP_TAG_VALUE = "backup", "cohort"

@@ -1,7 +1,7 @@
 """CloudFormation's rights on the backups' key, vault and plan, as plain data: a part of the execution policies."""
 
-from stacks._arns import Arns
-from stacks.host_policies import BACKUP_KEY_ALIAS, OURS, Statement, allow
+from stacks.site._arns import Arns
+from stacks.site.host_policies import BACKUP_KEY_ALIAS, OURS, Statement, allow
 
 # A key's tags and aliases may take five minutes to reach authorisation (KMS developer guide, "ABAC for AWS KMS"); CloudFormation
 # goes on with a new key at once. So a key that is not somebody else's will do: without an alias that authorisation knows, or with

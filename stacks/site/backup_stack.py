@@ -17,9 +17,9 @@ from constructs import Construct
 
 from stacks import _acknowledged
 from stacks._retention import retain, retain_always, retain_bucket
-from stacks.group_stack import add_tags
-from stacks.site import BACKUP_STACK, HOST_PATH, LOG_GROUP, SETTINGS_SECRET, VAULT, Site
-from stacks.snapshot_policy import BACKUP_TAG, BACKUP_TAG_VALUE, ec2_arn, snapshot_policy
+from stacks._tagging import add_tags
+from stacks.site.settings import BACKUP_STACK, HOST_PATH, LOG_GROUP, SETTINGS_SECRET, VAULT, Site
+from stacks.site.snapshot_policy import BACKUP_TAG, BACKUP_TAG_VALUE, ec2_arn, snapshot_policy
 
 KEY_ALIAS = "alias/cohort-backups"
 SHORTEST_SNAPSHOT_DAYS = 7
@@ -40,7 +40,7 @@ class BackupStack(Stack):
             env=Environment(account=site.account, region=site.region),
             description="What outlives the host of Cohort: data, settings, logs, manifests and backups",
         )
-        add_tags(self, dict(site.tags))
+        add_tags(self, site.tags)
         key = kms.Key(
             self,
             "Key",

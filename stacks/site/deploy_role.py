@@ -8,8 +8,8 @@ administrator's role deployed. This one may change none but ours.
 from typing import Any
 
 from stacks import names
-from stacks._arns import Arns
-from stacks.host_policies import WORKERS_STACKS, Document, allow
+from stacks.site._arns import Arns
+from stacks.site.host_policies import WORKERS_STACKS, Document, allow
 
 # As CDK's own bootstrap has them for its deploy role (bootstrap template, version 33), where a stack of ours needs them.
 CHANGE_ACTIONS = (

@@ -4,15 +4,17 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aws_cdk import CfnOutput, Environment, Fn, NestedStack, Stack, Tags
+from aws_cdk import CfnOutput, Environment, Fn, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from stacks import denials, names, policies
 from stacks._acknowledged import acknowledge_prefixes, acknowledge_secret
-from stacks._worker_synthesizer import worker_synthesizer
+from stacks._tagging import add_tags
+from stacks.group._worker_synthesizer import worker_synthesizer
 from stacks.manifest import GroupManifest, Member
+from stacks.tags import GROUP_TAG
 
 # The control plane assumes the role from a role of its own, and AWS ends such a chained session after an hour.
 SESSION_SECONDS = 3600
@@ -29,7 +31,7 @@ class GroupStack(Stack):
             synthesizer=worker_synthesizer(),
             description=f"Access of the research group {manifest.slug}",
         )
-        add_tags(self, manifest.tags | {"group": manifest.slug})
+        add_tags(self, manifest.tags | {GROUP_TAG: manifest.slug})
         access = [
             self._access_policy(manifest, index, document)
             for index, document in enumerate(policies.group_policies(manifest), start=1)
@@ -162,9 +164,3 @@ def _parts(manifest: GroupManifest) -> dict[int, list[Member]]:
 def _inline(policy: Callable[..., Any], is_suspended: bool) -> list[Any] | None:
     """Return the inline policy that suspends an IAM user or group, or None where it is not suspended."""
     return [policy(policy_name=denials.SUSPENDED, policy_document=denials.full_denial())] if is_suspended else None
-
-
-def add_tags(stack: Stack, tags: dict[str, str]) -> None:
-    """Tag the stack and every resource of it that can carry a tag."""
-    for key, value in {**tags, "project": names.PROJECT, "managed-by": names.MANAGED_BY}.items():
-        Tags.of(stack).add(key, value)

@@ -12,8 +12,8 @@ from constructs import Construct
 from stacks import names
 from stacks._acknowledged import acknowledge_access_logs
 from stacks._retention import retain_bucket
-from stacks._worker_synthesizer import worker_synthesizer
-from stacks.group_stack import add_tags
+from stacks._tagging import add_tags
+from stacks.group._worker_synthesizer import worker_synthesizer
 from stacks.manifest import PlatformManifest
 
 ABANDONED_UPLOAD_DAYS = 7
@@ -43,7 +43,7 @@ class StorageStack(Stack):
             synthesizer=worker_synthesizer(),
             description="Analysis buckets",
         )
-        add_tags(self, dict(manifest.tags))
+        add_tags(self, manifest.tags)
         if not manifest.buckets:
             # CloudFormation takes no stack without a resource, and this one makes nothing.
             CfnWaitConditionHandle(self, "NothingYet")

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stacks import names
-from stacks._arns import Arns
-from stacks._execution_backups import backup_statements
-from stacks.host_policies import OURS, READ_BUCKETS, Document, Statement, allow
+from stacks.site._arns import Arns
+from stacks.site._execution_backups import backup_statements
+from stacks.site.host_policies import OURS, READ_BUCKETS, Document, Statement, allow
 
 ASKED_AS_OURS = {"StringEquals": {"aws:RequestTag/project": names.PROJECT}}
 # Actions that name whose boundary is meant (Service Authorization Reference, IAM: condition key iam:PermissionsBoundary).

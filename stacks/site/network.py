@@ -12,7 +12,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from stacks import _acknowledged
-from stacks.site import Site
+from stacks.site.settings import Site
 
 NETWORK = "10.20.0.0/24"
 SUBNETS = ("10.20.0.0/26", "10.20.0.64/26")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from stacks import names
-from stacks.site import HOST_STACK, LOG_GROUP, SETTINGS_SECRET, Site
+from stacks.site.settings import HOST_STACK, LOG_GROUP, SETTINGS_SECRET, Site
 
 Statement = dict[str, Any]
 Document = dict[str, Any]

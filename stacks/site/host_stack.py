@@ -29,13 +29,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as assets
 from constructs import Construct
 
-from stacks import _acknowledged, host_policies, names
-from stacks._application import Archive, pack
-from stacks._network import Network
-from stacks.backup_stack import BackupStack
-from stacks.group_stack import add_tags
-from stacks.monitoring import Monitoring
-from stacks.site import AUTO_SCALING_GROUP, HOST_PATH, HOST_STACK, LOG_GROUP, ROOT, Site
+from stacks import _acknowledged, names
+from stacks._tagging import add_tags
+from stacks.site import host_policies
+from stacks.site.application import Archive, pack
+from stacks.site.backup_stack import BackupStack
+from stacks.site.monitoring import Monitoring
+from stacks.site.network import Network
+from stacks.site.settings import AUTO_SCALING_GROUP, HOST_PATH, HOST_STACK, LOG_GROUP, ROOT, Site
+from stacks.tags import with_own_tags
 
 USER_DATA = "assets/cloud-init/user-data.yaml"
 # EC2 user guide, "Run commands at launch": before it is written in base64.
@@ -66,7 +68,7 @@ class HostStack(Stack):
         # What the host uses cannot be replaced under it: CloudFormation refuses until the host is destroyed.
         self.node.set_context("@aws-cdk/core:defaultCrossStackReferences", "strong")
         self.add_stack_dependency(kept)
-        add_tags(self, dict(site.tags))
+        add_tags(self, site.tags)
         network = Network(self, "Network", site=site)
         roles = Roles(self, "Roles", site=site)
         archive, asset = _application(self, checkout)
@@ -264,8 +266,7 @@ def _role(
 
 def _tags(site: Site) -> list[CfnTag]:
     """Return the stack's tags for what Auto Scaling makes: CloudFormation's own do not reach it."""
-    tags = {**site.tags, "project": names.PROJECT, "managed-by": names.MANAGED_BY}
-    return [CfnTag(key=key, value=value) for key, value in sorted(tags.items())]
+    return [CfnTag(key=key, value=value) for key, value in sorted(with_own_tags(site.tags).items())]
 
 
 def _dns_suffix(site: Site) -> str:

@@ -2,9 +2,9 @@
 
 import aws_cdk as cdk
 
-from stacks.backup_stack import BackupStack
-from stacks.host_stack import HostStack
-from stacks.site import Site
+from stacks.site.backup_stack import BackupStack
+from stacks.site.host_stack import HostStack
+from stacks.site.settings import Site
 
 
 def add_site(app: cdk.App, site: Site) -> None:

@@ -1,4 +1,4 @@
-"""`python -m stacks.synthesiser`: a process that keeps jsii and aws_cdk loaded, and turns manifests into assemblies.
+"""`python -m stacks.group.synthesiser`: a process that keeps jsii and aws_cdk loaded, and turns manifests into assemblies.
 
 Reads one JSON object a line from standard input, `{"id", "output", "manifests": {stack: text}}`, writes the assembly of those
 manifests into the folder `output`, and answers one line: `{"id", "stacks": {name: template's SHA-256}, "errors": {name: message}}`.
@@ -17,10 +17,10 @@ from typing import Any, TextIO
 
 import aws_cdk as cdk
 
-from stacks.group_stack import GroupStack
+from stacks.group.group_stack import GroupStack
+from stacks.group.storage_stack import StorageStack
 from stacks.manifest import GroupManifest, ManifestError, PlatformManifest, parse
 from stacks.policies import PolicyTooLarge
-from stacks.storage_stack import StorageStack
 
 AnyManifest = GroupManifest | PlatformManifest
 

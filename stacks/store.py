@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from stacks import names
+from stacks.manifest import GroupManifest, ManifestError, PlatformManifest, parse, platform_key
+
 
 class ManifestNotFound(LookupError):
     """No manifest is published under that name."""
@@ -42,6 +45,30 @@ def open_store(location: str) -> ManifestStore:
     if location and not parts.scheme:
         return FolderStore(Path(location))
     raise ValueError(f"The manifest store {location!r} is neither a folder nor s3://bucket/prefix (COHORT_MANIFEST_STORE).")
+
+
+def read_group(store: ManifestStore, slug: str) -> GroupManifest:
+    """Return the published manifest of a group. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    manifest = parse(store.read(f"groups/{names.check_known_slug(slug)}.json"))
+    if not isinstance(manifest, GroupManifest) or manifest.slug != slug:
+        raise ManifestError(f"The manifest stored for the group {slug!r} is that of something else.")
+    return manifest
+
+
+def read_platform(store: ManifestStore, number: int = 1) -> PlatformManifest:
+    """Return the published manifest of one storage stack. Raises ManifestNotFound, ManifestError or StoreUnavailable."""
+    manifest = parse(store.read(platform_key(number)))
+    if not isinstance(manifest, PlatformManifest) or manifest.number != number:
+        raise ManifestError(f"The manifest stored for {names.storage_stack(number)} is that of something else.")
+    return manifest
+
+
+def read_platforms(store: ManifestStore) -> list[PlatformManifest]:
+    """Return the published manifests of all storage stacks, the first one first.
+
+    Raises ManifestNotFound where there is no first one, ManifestError or StoreUnavailable.
+    """
+    return [read_platform(store, number) for number in (1, *store.further_storage())]
 
 
 class FolderStore:

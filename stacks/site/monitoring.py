@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from stacks.names import partition
-from stacks.site import AUTO_SCALING_GROUP, LOG_GROUP, VAULT, Site
+from stacks.site.settings import AUTO_SCALING_GROUP, LOG_GROUP, VAULT, Site
 
 NAMESPACE = "Cohort"
 MINUTES, HOUR, DAY = 300, 3600, 86400
