@@ -32,13 +32,13 @@ def describe_active_lockout(stack: Stack) -> str:
     acted = StoredManifest.objects.group_at(stack, stack.denied_generation) if has_acted else None
     since = f" since {timezone.localtime(stack.denied_at):%H:%M:%S} UTC" if stack.denied_at else ""
     words = []
-    for find, effect in ((_shut_out, "everything is denied to {}"), (_without_key, "the access key no longer works of {}")):
+    for find, effect in ((_shut_out, "everything is denied to {}"), (_without_key, "the access key of {} no longer works")):
         usernames = find(held, wanted)
         done = usernames & find(held, acted) if acted else set[str]()
         if done:
-            words.append(f"In force already{since}, ahead of the deployment: {effect.format(_names(wanted, done))}.")
+            words.append(f"Already active{since}, ahead of the deployment: {effect.format(_names(wanted, done))}.")
         if usernames - done:
-            words.append(f"In force within seconds, ahead of the deployment: {effect.format(_names(wanted, usernames - done))}.")
+            words.append(f"Active within seconds, ahead of the deployment: {effect.format(_names(wanted, usernames - done))}.")
     return " ".join(words)
 
 

@@ -106,7 +106,7 @@ def _list(summaries: list[str]) -> str:
 def _what_happened(deployment: Deployment, event: Notice.Event) -> list[str]:
     match event:
         case Notice.Event.SUCCEEDED:
-            return [f"AWS has it now{f'; it took {deployment.took}' if deployment.took else ''}."]
+            return [f"It is active on AWS now{f'; it took {deployment.took}' if deployment.took else ''}."]
         case Notice.Event.APPROVAL:
             return ["It waits until an administrator who did not ask for it approves it. Nothing has changed on AWS yet."]
         case _:
@@ -115,4 +115,4 @@ def _what_happened(deployment: Deployment, event: Notice.Event) -> list[str]:
 
 def _why(recipient: User, deployment: Deployment) -> str:
     asked = any(change.actor_user_id == recipient.pk for change in deployment.changes.all())
-    return "because you asked for it" if asked else "because you administer it"
+    return "because you asked for it" if asked else "because you are an administrator"

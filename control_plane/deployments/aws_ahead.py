@@ -40,7 +40,7 @@ def record_newer_generation(stack: Stack, observation: Observation) -> bool:
 def newer_generation_problem(stack: Stack) -> DeploymentProblem:
     """Describe why a run does not begin: somebody has to decide about the newer generation on AWS."""
     return DeploymentProblem(
-        f"AWS holds generation {stack.newer_generation} of {stack.title}, which this database does not know: it was changed after "
+        f"AWS has generation {stack.newer_generation} of {stack.title}, which this database does not know: it was changed after "
         "the backup that was restored here.",
         f"{NOTHING_CHANGED} Open the stack’s page for what differs; then take over what AWS holds of a group, on the access "
         "review, or deploy what the database says.",

@@ -203,7 +203,7 @@ def problem_from_removal(failed: FailedResource | None, status: str) -> Deployme
 
 def problem_from_state(status: str, generation: int, wanted: int) -> DeploymentProblem:
     """Describe a stack that holds something else than was wanted, without a resource that failed."""
-    error = f"The stack is {status or 'not there'} and holds generation {generation} instead of {wanted}."
+    error = f"The stack is {status or 'not there'} and has generation {generation} instead of {wanted}."
     kind = Failure.REPAIRABLE if status in REPAIRABLE_STATES else Failure.PERMANENT
     return DeploymentProblem(error, f"{_held_state(status)} Correct the cause, then deploy again.", kind)
 

@@ -61,7 +61,7 @@ def deploy_again(deployment: Deployment, *, actor: Actor) -> Deployment:
     with transaction.atomic():
         stack = lock(deployment.stack_id)
         if stack.is_up_to_date:
-            raise NothingToRetry(f"{stack.title} is up to date: AWS holds what is wanted. Nothing was started.")
+            raise NothingToRetry(f"{stack.title} is up to date. Nothing was started.")
         _refuse_open(stack)
         successor = queue_deployment(stack)
         _add_change(successor, f"Deploying {stack.title} again", actor)

@@ -79,13 +79,13 @@ def _conclusion(results: Sequence[CheckFinding], step: int | None) -> str:
         name = f"Step {step} ({STEPS[step]})"
         if outcome == SOMETHING_TO_DO:
             return f"{name} is not ready: {count} to do first."
-        return f"{name} is ready." if outcome == READY else f"{name} is ready as far as could be looked."
+        return f"{name} is ready." if outcome == READY else f"{name} is ready as far as could be checked."
     todo = f"{count} to do. " if any(result.finding.state is State.TO_DO for result in results) else ""
     following = next_step(results)
     if following is not None:
         return f"{todo}Next is step {following}, {STEPS[following]}: docs/operations.md."
     later = f"Steps 1 to {LAST_OF_SETUP} are done; {LAST_OF_SETUP + 1} ({STEPS[LAST_OF_SETUP + 1]}) comes with a new version."
-    return f"{todo}{'' if outcome != COULD_NOT_LOOK else 'Not everything could be looked at. '}{later}"
+    return f"{todo}{'' if outcome != COULD_NOT_LOOK else 'Not everything could be checked. '}{later}"
 
 
 def _is_on_host_only(result: CheckFinding) -> bool:

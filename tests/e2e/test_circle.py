@@ -120,7 +120,7 @@ def be_granted(page: Page, administrator: Page) -> None:
     administrator.get_by_role("button", name=re.compile("^Approve.*Crowfoot Lab")).click()
     expect(administrator.get_by_text("Crowfoot Lab is being given Mean trace.")).to_be_visible()
     # Who asked sees it come.
-    expect(page.get_by_text("in force")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_text("✓ active")).to_be_visible(timeout=SECONDS)
     looks_right(page)
 
 
@@ -159,7 +159,7 @@ def submit(page: Page, lab: Lab) -> None:
     page.get_by_label("session-1.csv").check()
     page.get_by_label("session-2.csv").check()
     looks_right(page)
-    page.get_by_role("button", name="On to the summary").click()
+    page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("✓ valid")).to_be_visible()
     looks_right(page)
     page.get_by_role("button", name="Submit", exact=True).dblclick()

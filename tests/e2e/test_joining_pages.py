@@ -59,7 +59,7 @@ def test_from_sign_up_to_being_in(
     page.get_by_label("Your name").fill("Lise Meitner")
     for field in page.locator("input[type=password]").all():
         field.fill(PASSWORD)
-    page.get_by_label("One that gave me a join code").check()
+    page.get_by_label("I have a join code").check()
     page.get_by_label("Join code", exact=True).fill(code.lower())
     page.get_by_role("button", name="Sign up").click()
     page.wait_for_load_state()
@@ -83,7 +83,7 @@ def test_from_sign_up_to_being_in(
     inspected(other, "group-of-manager")
     other.goto(link_in_mail(site, MANAGER, "asks to join"))
     inspected(other, "decision-link")
-    other.get_by_label("Gets in by").select_option("keys")
+    other.get_by_label("Access method").select_option("keys")
     with site.held():
         other.get_by_role("button", name="Approve").click()
         expect(other.get_by_text("Giving lise@example.org access to Meitner Lab has started.")).to_be_visible()

@@ -95,7 +95,7 @@ def test_what_would_pass_a_limit_is_refused_and_nothing_changes(site: Site, user
 def test_an_administrator_sees_them(site: Site, usernames: list[str], administrator: Page) -> None:
     administrator.goto("/quotas/")
     row = administrator.get_by_role("row").filter(has_text="IAM users")
-    expect(row).to_contain_text("✓ ample")
+    expect(row).to_contain_text("✓ OK")
     expect(row).to_contain_text("5,000")
     expect(row.get_by_role("progressbar")).to_be_visible()
     expect(administrator.get_by_role("row").filter(has_text=GROUP)).to_contain_text("of 600")

@@ -119,7 +119,7 @@ def test_what_is_changed_from_outside_is_marked_signed_and_taken_away(lab: Lab, 
     page.get_by_role("link", name="Review…").click()
     before = _looked_at(lab)
     _let_a_minute_pass(lab)
-    page.get_by_role("button", name="Look now").click()
+    page.get_by_role("button", name="Check now").click()
     page.get_by_text("AWS is being asked").wait_for()
     for _ in range(100):
         if (now := _looked_at(lab)) != before and "None" not in now:

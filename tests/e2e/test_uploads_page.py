@@ -356,7 +356,7 @@ def test_another_device_sees_what_is_unfinished_and_can_give_it_up(lab: Site, pa
     seen = open_page(other, EMAIL, ADDRESS)
     row = seen.locator("#upload-unfinished tr").filter(has_text="inputs/elsewhere.bin")
     expect(row).to_contain_text("% is there", timeout=20_000)
-    row.get_by_role("button", name="Give up").click()
+    row.get_by_role("button", name="Discard").click()
     expect(seen.locator("#upload-unfinished")).not_to_contain_text("elsewhere.bin", timeout=20_000)
     other.close()
     uploads = lab.root("s3").list_multipart_uploads(Bucket=BUCKET, Prefix=f"{INPUTS}/elsewhere.bin")

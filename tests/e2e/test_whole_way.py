@@ -161,7 +161,7 @@ def sign_up(page: Page, site: Site, code: str) -> None:
     page.get_by_label("E-mail address").fill(MARIE)
     page.get_by_label("Your name").fill("Marie Curie")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("The password once more").fill(PASSWORD)
+    page.get_by_label("Repeat password").fill(PASSWORD)
     page.get_by_label("Join code", exact=True).fill(code)
     page.get_by_role("button", name="Sign up").click()
     expect(page.get_by_role("heading", name="Confirm your address")).to_be_visible()
@@ -177,15 +177,15 @@ def get_approved(page: Page, manager: Page, site: Site) -> None:
     page.evaluate("window.notReloaded = true")
     manager.goto(link_in_mail(site, MANAGER, "asks to join"))
     # A key of her own is something for AWS to make; short-lived credentials alone need nothing new there.
-    manager.get_by_label("Gets in by").select_option("keys")
+    manager.get_by_label("Access method").select_option("keys")
     with site.held("AWS::IAM::AccessKey"):
         manager.get_by_role("button", name="Approve").click()
         expect(now).to_contain_text("Access made on AWS", timeout=DEPLOYED)
         expect(page.get_by_role("progressbar", name="Making your access")).to_be_visible()
         expect(page.get_by_text(re.compile(r"^[1-9]\d* of \d+ resources$"))).to_be_visible(timeout=DEPLOYED)
-        expect(page.get_by_text("⟳ being given")).to_be_visible()
+        expect(page.get_by_text("⟳ being added")).to_be_visible()
     expect(page.get_by_role("link", name="Open Sklodowska Lab")).to_be_visible(timeout=DEPLOYED)
-    expect(page.get_by_text("✓ in force")).to_be_visible()
+    expect(page.get_by_text("✓ active")).to_be_visible()
     assert page.evaluate("window.notReloaded")
 
 

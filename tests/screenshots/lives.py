@@ -31,14 +31,14 @@ def lives(studio: Studio) -> None:
 def _as_manager(studio: Studio, page: Page) -> None:
     shoot = studio.camera.shoot
     page.goto(f"/groups/{GROUP}/")
-    page.get_by_role("link", name=re.compile("^Last day.*henry@")).click()
+    page.get_by_role("link", name=re.compile("^Manage.*henry@")).click()
     shoot(page, "member", "A member, as the group’s manager sees them")
-    page.get_by_label("Last day (none: no end)").fill("2031-06-30")
-    page.get_by_role("button", name="Set the last day").click()
+    page.get_by_label("End date (empty: no end)").fill("2031-06-30")
+    page.get_by_role("button", name="Set end date").click()
     page.get_by_role("button", name="Suspend").click()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.goto(page.url)
-    shoot(page, "member-suspended", "A member who is suspended, with a last day")
+    shoot(page, "member-suspended", "A member who is suspended, with an end date")
     page.get_by_role("button", name="Resume").click()
     page.goto(f"/groups/{GROUP}/keys/")
     shoot(page, "group-keys", "The keys of a group")

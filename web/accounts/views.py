@@ -86,7 +86,7 @@ def sessions_page(request: HttpRequest) -> HttpResponse:
 def end_computer(request: HttpRequest, computer_id: int) -> HttpResponse:
     """Sign out of one computer."""
     gone = computers.sign_out(computer_id, user=_person(request), actor=Actor.of_request(request))
-    messages.success(request, f"{gone.name} is signed out. Sessions of AWS that it holds end within an hour.")
+    messages.success(request, f"{gone.name} is signed out. AWS sessions that it holds end within an hour.")
     return redirect("account_sessions")
 
 
@@ -163,13 +163,16 @@ def deleted(request: HttpRequest) -> HttpResponse:
 
 
 def _tell_signed_out(request: HttpRequest, ended: sign_outs.SignedOut) -> None:
-    messages.success(request, "You are signed out everywhere else. Sessions of AWS that were open are being denied.")
+    messages.success(request, "You are signed out everywhere else. Open AWS sessions are being denied.")
     if ended.keys:
         messages.success(request, f"A new access key is being made: {', '.join(ended.keys)}.")
     for refusal in ended.refusals:
         messages.warning(request, f"An access key was not replaced. {refusal}")
     if ended.failed:
-        messages.warning(request, f"Sessions of AWS end by themselves within an hour, and not at once: {', '.join(ended.failed)}.")
+        messages.warning(
+            request,
+            f"AWS sessions that could not be ended at once (they end by themselves within an hour): {', '.join(ended.failed)}.",
+        )
 
 
 def _person(request: HttpRequest) -> User:

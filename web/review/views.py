@@ -91,7 +91,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(
             request,
             f"{person.email} cannot sign in any more. Their access is being taken away, in {len(deployments)} "
-            f"deployment{'' if len(deployments) == 1 else 's'}; the review shows it once AWS was looked at after that.",
+            f"deployment{'' if len(deployments) == 1 else 's'}; the review shows it once AWS was checked after that.",
         )
         return redirect("review:page")
     [loss] = preview_removal([person])

@@ -24,7 +24,7 @@ def access_given(group: Group) -> Letter:
     """Compose the e-mail that tells a member that AWS holds their access now."""
     return Letter(
         f"You are in: {group.name}",
-        [f"Your access to {group.name} is ready. What you can reach, and how:"],
+        [f"Your access to {group.name} is ready. See what you can reach, and how:"],
         group.get_absolute_url(),
         "because you are a member of the group now",
     )
@@ -35,7 +35,7 @@ def access_ended(group: Group) -> Letter:
     return Letter(
         f"Your access to {group.name} has ended",
         [
-            f"You are not a member of {group.name} any more: its keys and sessions that you had do not work from now on. "
+            f"You are no longer a member of {group.name}: your keys and sessions for it no longer work. "
             "The group's data stays with the group, and your account stays as it is."
         ],
         reverse("home"),
@@ -61,8 +61,8 @@ def _approved(request: JoinRequest) -> Letter:
     return Letter(
         f"Your request to join {request.place} was approved",
         [
-            f"Your request to join {request.place} was approved. AWS is making your access now, which takes a minute or two. "
-            "Another e-mail says when you are in; you can watch it here:"
+            f"Your request to join {request.place} was approved. Your access is being made now, which takes a minute or two. "
+            "Another e-mail tells you when it is ready; you can follow it here:"
         ],
         reverse("home"),
         "because you asked to join",

@@ -99,8 +99,8 @@ class Analysis(models.Model):
 class Access(models.TextChoices):
     """Access method: short-lived credentials that the control plane hands out, or an access key of the member's own."""
 
-    FEDERATED = "federated", "Federated: short-lived credentials, no key to keep"
-    KEYS = "keys", "Keys: an access key of their own"
+    FEDERATED = "federated", "Short-lived credentials: no key to keep"
+    KEYS = "keys", "Access key: for programs that cannot renew credentials"
 
 
 class PreviousKey(models.TextChoices):
@@ -113,9 +113,9 @@ class PreviousKey(models.TextChoices):
 class AccessState(models.TextChoices):
     """State of a membership or grant on AWS."""
 
-    ADDING = "adding", "being given"
-    ACTIVE = "active", "in force"
-    REMOVING = "removing", "being taken away"
+    ADDING = "adding", "being added"
+    ACTIVE = "active", "active"
+    REMOVING = "removing", "being removed"
     ENDED = "ended", "ended"
 
 

@@ -11,7 +11,7 @@ from control_plane.access.limits.own_use import count_own_use
 # From this share on people are warned.
 WARN_PERCENT = 80
 State = Literal["unknown", "ample", "close", "full"]
-STATE_WORDS: dict[State, str] = {"unknown": "limit not known", "ample": "ample", "close": "nearly used up", "full": "used up"}
+STATE_WORDS: dict[State, str] = {"unknown": "limit not known", "ample": "OK", "close": "nearly used up", "full": "used up"}
 
 
 @dataclass(frozen=True)

@@ -93,5 +93,5 @@ def _refuse_while_changing(group: Group, generation: int) -> None:
     stack = Stack.objects.get(pk=group.stack_id)
     is_running = Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).exists()
     if is_running or stack.deployed_generation != generation:
-        raise StackIsChanging(f"{group.name} is being deployed. Nothing was looked at; look again once that has ended.")
+        raise StackIsChanging(f"{group.name} is being deployed. Nothing was checked; check again once that has ended.")
     group.stack = stack

@@ -69,11 +69,11 @@ def groups_by_sign_off() -> QuerySet[Any]:
 def reason_not_signable(group: Group, look: Look | None) -> str:
     """Return why the scan cannot be signed now; empty if it can."""
     if look is None or look.finished_at is None:
-        return "AWS was not looked at yet. Choose “Look now” first."
+        return "AWS was not checked yet. Choose “Check now” first."
     if look.finished_at < timezone.now() - MAX_SCAN_AGE:
-        return "AWS was looked at more than a day ago. Choose “Look now” first."
+        return "AWS was last checked more than a day ago. Choose “Check now” first."
     if not listing.is_current(look, group):
-        return "The group was deployed since AWS was looked at. Choose “Look now” first."
+        return "The group was deployed since AWS was last checked. Choose “Check now” first."
     return ""
 
 
@@ -86,7 +86,7 @@ def sign_off(*, group: Group, actor: Actor, looked_at: datetime, note: str = "")
         if reason := reason_not_signable(group, look):
             raise NotSignable(f"Nothing was signed. {reason}")
         if look is None or look.finished_at != looked_at:
-            raise NotSignable("AWS was looked at again since you opened the page. Nothing was signed; read it again, then sign.")
+            raise NotSignable("AWS was checked again since you opened the page. Nothing was signed; read it again, then sign.")
         signed = SignOff.objects.create(
             group=group,
             user=actor.user,

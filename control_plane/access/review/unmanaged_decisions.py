@@ -157,7 +157,7 @@ def _catch_up(
     if stack.newer_generation != held.generation:
         now = f"generation {stack.newer_generation}" if stack.newer_generation else "nothing that the database does not know"
         raise NotDecided(
-            f"Generation {held.generation} of {row.name} was read, and by now AWS holds {now}. {NOTHING_CHANGED}; look again "
+            f"Generation {held.generation} of {row.name} was read, and by now AWS holds {now}. {NOTHING_CHANGED}; check again "
             "(`manage.py review look`)."
         )
     if running := Deployment.objects.filter(stack=stack, state=Deployment.State.RUNNING).first():

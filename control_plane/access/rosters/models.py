@@ -13,7 +13,7 @@ class Roster(models.Model):
     """One file of people and memberships. Its text is forgotten once it is applied; see `cleaning` for the rest."""
 
     class State(models.TextChoices):
-        CHECKED = "checked", "looked at, not applied"
+        CHECKED = "checked", "checked, not applied"
         WAITING = "waiting", "waits for a worker"
         APPLYING = "applying", "being applied"
         APPLIED = "applied", "applied"
@@ -28,7 +28,7 @@ class Roster(models.Model):
     counts = models.JSONField(default=dict, help_text="How many rows meet each fate.")
     digest = models.CharField(max_length=64, help_text="Of all that the dry run decided.")
     state = models.CharField(max_length=16, choices=State, default=State.CHECKED)
-    note = models.CharField(max_length=400, blank=True, help_text="Why it was looked at again, or not applied.")
+    note = models.CharField(max_length=400, blank=True, help_text="Why it was checked again, or not applied.")
     good_rows = models.BooleanField(default=False, help_text="Whether to apply the good rows although others are refused.")
     outcomes = models.JSONField(default=list, help_text="What became of each group so far.")
     asked_by = models.CharField(max_length=320)

@@ -14,8 +14,8 @@ register = template.Library()
 LABELS = {
     "Email": "E-mail address",
     "New Password": "New password",
-    "New Password (again)": "The new password once more",
-    "Password (again)": "The password once more",
+    "New Password (again)": "Repeat new password",
+    "Password (again)": "Repeat password",
     "Passwordless": "Sign in with it alone, without a password",
 }
 BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl")

@@ -29,7 +29,7 @@ DIFF_SECONDS = 120.0
 HEAP_MB = 1024
 # Of CDK's message of a failure.
 MAX_MESSAGE_CHARACTERS = 1000
-DIED_ADVICE = "It is started again, and what AWS did meanwhile is looked at first."
+DIED_ADVICE = "It is started again, and first checks what AWS did meanwhile."
 
 
 class ResidentDeployer:

@@ -93,7 +93,7 @@ def record_cancellation(
     held = "AWS holds what it held before."
     if observation and observation.status:
         fields |= {"status": observation.status}
-        held = f"AWS holds generation {observation.generation} ({observation.status})."
+        held = f"AWS has generation {observation.generation} ({observation.status})."
         if observation.is_complete and not left and deployment.from_generation < observation.generation <= deployment.generation:
             # A change that an earlier worker began was complete before it could be taken back.
             fields["deployed_generation"] = observation.generation

@@ -66,7 +66,7 @@ def too_long(stack: Stack, observation: Observation) -> DeploymentProblem:
     return DeploymentProblem(
         f"CloudFormation has been at work on {stack.name} ({observation.status}) for longer than "
         f"{config().cohort_deploy_seconds} s.",
-        "It goes on. It is looked at again by itself; see the stack in CloudFormation’s console.",
+        "It goes on, and Cohort checks it again by itself; see the stack in CloudFormation’s console.",
         Failure.RETRYABLE,
     )
 

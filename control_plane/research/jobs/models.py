@@ -27,7 +27,7 @@ class Job(models.Model):
         RUNNING = "running", "running"
         SUCCEEDED = "succeeded", "succeeded"
         FAILED = "failed", "failed"
-        SILENT = "silent", "nothing heard"
+        SILENT = "silent", "no response"
         ENDED = "ended", "ended"
 
     # ENDED: the back end said that the job ended, not how each data set did.

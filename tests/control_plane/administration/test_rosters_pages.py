@@ -137,7 +137,7 @@ def test_what_changed_since_the_dry_run_is_shown_again(client: Client, group: Gr
     add_members(group=group, users=[ada], access=Access.FEDERATED, actor=OPERATOR)
     shown = apply(client, roster)
     assert "Something has changed since the dry run. Nothing was applied" in shown
-    assert "1 is so already" in shown
+    assert "1 unchanged" in shown
     roster.refresh_from_db()
     assert "Waits for a worker" in apply(client, roster)
 
@@ -150,7 +150,7 @@ def test_what_changes_while_it_waits_is_shown_again(client: Client, group: Group
     assert Membership.objects.count() == 1
     shown = page(client, roster)
     assert "Something has changed" in shown
-    assert "1 is so already" in shown
+    assert "1 unchanged" in shown
 
 
 def test_who_is_no_administrator_any_more_applies_nothing(client: Client, administrator: User, group: Group) -> None:

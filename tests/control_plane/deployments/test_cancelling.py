@@ -48,7 +48,7 @@ def test_it_works(aws, heart, cancelling):
     aws.while_preparing = cancel_and_go_on
     deployment = carry_out(claim_one(), [aws], heart=heart)
     assert (deployment.state, deployment.error) == ("cancelled", "Cancelled by terminal:tester.")
-    assert "AWS holds generation 1 (UPDATE_COMPLETE)." in deployment.advice
+    assert "AWS has generation 1 (UPDATE_COMPLETE)." in deployment.advice
     assert (deployment.stack.deployed_generation, deployment.stack.lease_owner) == (1, "")
     assert (aws.deployed, aws.taken_back) == ([], [])
 

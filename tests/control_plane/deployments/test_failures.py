@@ -143,4 +143,4 @@ def test_what_aws_holds_is_said():
 def test_a_state_with_a_known_way_out_is_repaired(status, kind):
     problem = problem_from_state(status, 1, 2)
     assert problem.kind == kind
-    assert "holds generation 1 instead of 2" in problem.error
+    assert "has generation 1 instead of 2" in problem.error

@@ -92,11 +92,11 @@ def test_the_page_goes_from_asking_to_being_granted(lab: Group, epi: Analysis, a
     decided = decider.post(f"/analyses/requests/{number}/", {"decision": "approve", "level": "read-write"}, follow=True)
     assert "is being given" in text_of(decided)
     live = member.get("/analyses/epi/", headers={"HX-Request": "true"})
-    assert "being given" in text_of(live)
+    assert "being added" in text_of(live)
     assert b"hx-trigger" in live.content
     settle(lab.stack)
     live = member.get("/analyses/epi/", headers={"HX-Request": "true"})
-    assert "in force" in text_of(live)
+    assert "✓ active" in text_of(live)
     assert b"hx-trigger" not in live.content
     for address in ("jobs/epi/new/", "jobs/epi/", "configs/epi/", "files/epi/"):
         assert address.encode() in live.content
@@ -180,5 +180,5 @@ def test_what_happens_in_the_middle_of_an_analysis_page_is_shown_or_followed(
     pages = pages_while(client_of(ada), "/analyses/epi/", deployed if step == "deployed" else granted)
     assert len(pages) > 3
     for page in pages:
-        assert "✓ in force" in page or LOOKS_AGAIN in page
+        assert "✓ active" in page or LOOKS_AGAIN in page
         assert "Request access" not in page

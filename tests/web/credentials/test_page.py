@@ -189,7 +189,7 @@ def test_credentials_wait_until_aws_holds_the_membership(group: Group) -> None:
     client = signed_in(user)
     assert "still being made on AWS" in text_of(client.get(PAGE))
     answer = client.post(f"{PAGE}session/", follow=True)
-    assert "not in force yet" in text_of(answer)
+    assert "not active yet" in text_of(answer)
 
 
 def test_a_key_is_shown_after_the_password_once_and_never_again(holder: User) -> None:

@@ -295,11 +295,11 @@ def test_what_the_lockout_has_done_already_is_said_wherever_a_deployment_waits(
     add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
     Deployment.objects.filter(pk=deployment.pk).update(state="approval", plan={"permissions": "broadening"})
     page = text(client, deployment.get_absolute_url())
-    assert "In force within seconds, ahead of the deployment: everything is denied to grace@example.org." in page
+    assert "Active within seconds, ahead of the deployment: everything is denied to grace@example.org." in page
     seen = page.partition("seen=")[2].partition('"')[0]
     at = timezone.now()
     Stack.objects.filter(pk=group.stack.pk).update(denied_generation=F("generation"), denied_at=at)
-    told = f"In force already since {at:%H:%M:%S} UTC, ahead of the deployment: everything is denied to grace@example.org."
+    told = f"Already active since {at:%H:%M:%S} UTC, ahead of the deployment: everything is denied to grace@example.org."
     live = text(client, f"{deployment.get_absolute_url()}live/?after=0&seen={seen}")
     assert live.count(f"{told} Nothing else was changed on AWS.") == 3, "beside the state, beside Refuse and beside Cancel"
     refused = client.post(f"{deployment.get_absolute_url()}reject/", follow=True).content.decode()
@@ -316,7 +316,7 @@ def test_a_key_that_the_lockout_stopped_and_a_suspended_group_are_told_too(group
     settle(group.stack)
     change_access(group=group, user=ada, access=Access.FEDERATED, actor=operator)
     stack = Stack.objects.get(pk=group.stack.pk)
-    assert "the access key no longer works of ada@example.org." in describe_active_lockout(stack)
+    assert "the access key of ada@example.org no longer works." in describe_active_lockout(stack)
     suspend_group(group=group, actor=operator)
     stack.refresh_from_db()
     assert "everything is denied to everybody in example-lab." in describe_active_lockout(stack)

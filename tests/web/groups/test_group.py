@@ -148,7 +148,7 @@ def test_leaving_says_what_happens_first(group: Group, manager: User, ada: User)
     assert "last manager" in client_of(manager).get(f"{PAGE}leave/").content.decode()
     answer = client.post(f"{PAGE}leave/", follow=True).content.decode()
     assert "You are leaving Example Lab" in answer
-    assert "being taken away" in answer
+    assert "being removed" in answer
     assert client.get(PAGE).status_code == 404
 
 
@@ -165,7 +165,7 @@ def test_a_key_shows_its_age_and_can_be_replaced(group: Group, manager: User, ad
     add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
     settle(group.stack)
     page = client_of(manager).get(PAGE).content.decode()
-    assert "own key" in page
+    assert 'data-label="Access method"><div>access key' in page
     path = f"{PAGE}credentials/key/rotate/{membership(ada).username}/"
     assert f'action="{path}"' in page
     client_of(manager).post(path)

@@ -42,7 +42,7 @@ def test_it_works(group: Group, ada: User, grace: User, operator: Actor) -> None
     settle(group.stack)
     page = home(ada)
     assert "Open Example Lab" in page
-    assert "✓ in force" in page
+    assert "✓ active" in page
     assert 'hx-trigger="every' not in page
 
 

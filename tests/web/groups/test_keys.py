@@ -163,7 +163,7 @@ def test_all_old_keys_of_a_group_are_removed_at_once(group: Group, holder: User,
 def test_what_aws_did_not_answer_is_said(group: Group, holder: User, manager: User) -> None:
     KeyCheck.objects.create(group=group, asked_at=timezone.now(), error="AWS does not answer: secret detail")
     page = text(client_of(manager), KEYS)
-    assert "not answered" in page
+    assert "✗ failed" in page
     assert "secret detail" not in page
 
 

@@ -30,7 +30,7 @@ def test_access_that_is_made_in_the_middle_of_the_page_is_shown_or_followed(grou
     pages = pages_while(client_of(ada), "/", lambda: settle(group.stack))
     assert len(pages) > 3
     for page in pages:
-        assert ("Open Example Lab" in page and "✓ in force" in page) or LOOKS_AGAIN in page
+        assert ("Open Example Lab" in page and "✓ active" in page) or LOOKS_AGAIN in page
 
 
 @pytest.mark.parametrize("is_begun", [False, True])
@@ -49,4 +49,4 @@ def test_a_group_that_changes_in_the_middle_of_its_page_is_shown_as_it_is_or_fol
     pages = pages_while(client_of(grace), "/groups/example-lab/", lambda: settle(group.stack) if is_begun else begin())
     assert len(pages) > 3
     for page in pages:
-        assert "being given" not in page or LOOKS_AGAIN in page
+        assert "being added" not in page or LOOKS_AGAIN in page

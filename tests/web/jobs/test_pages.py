@@ -136,14 +136,14 @@ def test_a_back_end_that_never_answers_is_told_and_may_speak_again(lab: Lab) -> 
     past = timezone.now() - timedelta(hours=25)
     Job.objects.update(submitted_at=past, written_at=past)
     page = page_of(lab, job)
-    assert "‖ nothing heard" in page
-    assert "Nothing was heard for 24 hours" in page
+    assert "‖ no response" in page
+    assert "No response for 24 hours" in page
     assert job.name in page
-    assert "nothing heard</span>" in lab.client.get(BASE).content.decode()
+    assert "no response</span>" in lab.client.get(BASE).content.decode()
     certify(lab, job, line(A, Status.IN_PROGRESS))
     page = page_of(lab, job)
     assert "⟳ running" in page
-    assert "Nothing was heard" not in page
+    assert "No response" not in page
 
 
 def test_the_page_goes_on_by_itself_and_tells_the_files_only_of_changes(lab: Lab) -> None:

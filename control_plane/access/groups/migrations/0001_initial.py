@@ -120,7 +120,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('username', models.CharField(default=control_plane.access.groups.models.make_username, editable=False, max_length=12, unique=True)),
-                ('access', models.CharField(choices=[('federated', 'Federated: short-lived credentials, no key to keep'), ('keys', 'Keys: an access key of their own')], max_length=16)),
+                ('access', models.CharField(choices=[('federated', 'Short-lived credentials: no key to keep'), ('keys', 'Access key: for programs that cannot renew credentials')], max_length=16)),
                 ('key_serial', models.PositiveIntegerField(default=1)),
                 ('key_generation', models.PositiveIntegerField(editable=False, help_text='The generation that brings the present key, where it was rotated.', null=True)),
                 ('previous_key', models.CharField(blank=True, choices=[('active', 'still works'), ('inactive', 'no longer works, and can be brought back')], editable=False, help_text='The key before, as long as AWS holds it too.', max_length=8)),

@@ -116,7 +116,7 @@ def find_membership(group: Group, user: User) -> Membership:
     refuse_before_cut_off(membership)
     if membership.access_state != AccessState.ACTIVE:
         raise NoCredentials(
-            f"{user.email}'s access to {group.name} is not in force yet. No credentials were made; "
+            f"{user.email}'s access to {group.name} is not active yet. No credentials were made; "
             "wait until its deployment has ended (`manage.py deployment list` shows it)."
         )
     return membership

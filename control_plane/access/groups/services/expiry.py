@@ -108,7 +108,7 @@ def _remind(membership: Membership) -> None:
         recipients=[user.email] if user.is_active else [],
         subject=f"Your access to {group.name} ends on {day}",
         paragraphs=[
-            f"Your access to {group.name} ends on {day}. What you can reach until then, and who manages the group:",
+            f"Your access to {group.name} ends on {day}. See what you can reach until then, and who manages the group:",
         ],
         path=group.get_absolute_url(),
     )

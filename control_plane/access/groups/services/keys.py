@@ -315,9 +315,9 @@ def _record_rotation(
 def _announce_replaced(membership: Membership, actor: Actor) -> None:
     group, until = membership.group, membership.previous_key_until
     old = (
-        f"The one that you have works until {until:%A, %d %B %Y}; use the new one in all your programs before that."
+        f"Your present key works until {until:%A, %d %B %Y}; use the new one in all your programs before that."
         if until
-        else "The one that you have stops working as the new one is there."
+        else "Your present key stops working as soon as the new one is ready."
     )
     author = actor.label if actor.channel == "web" else "An administrator"
     announce_about_group(
@@ -325,7 +325,7 @@ def _announce_replaced(membership: Membership, actor: Actor) -> None:
         about=f"key {membership.key_serial} of membership {membership.pk}",
         recipients=[membership.user.email],
         subject=f"Your access key for {group.name} is being replaced",
-        paragraphs=[f"{author} has your access key for {group.name} replaced. {old}", "Look at your new key, once, on this page:"],
+        paragraphs=[f"{author} is replacing your access key for {group.name}. {old}", "The new key is shown once, on this page:"],
         path=credentials_path(group),
     )
 

@@ -32,7 +32,7 @@ FATES = {
     Fate.ADDED: "will be added",
     Fate.CHANGED: "will be changed",
     Fate.REMOVED: "will be removed",
-    Fate.SAME: "is so already",
+    Fate.SAME: "unchanged",
     Fate.REFUSED: "refused",
 }
 

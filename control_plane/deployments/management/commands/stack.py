@@ -93,8 +93,10 @@ def _add_identifier(parser: ArgumentParser) -> None:
 
 def _held(stack: Stack) -> str:
     if stack.needs_decision:
-        return f"holds generation {stack.newer_generation}, newer than the database's {stack.generation}: needs a decision"
-    return f"holds generation {stack.deployed_generation} of {stack.generation}"
+        return f"generation {stack.newer_generation} on AWS, newer than the database's {stack.generation}: needs a decision"
+    if stack.is_up_to_date:
+        return f"up to date (generation {stack.generation})"
+    return f"generation {stack.deployed_generation} on AWS, {stack.generation} wanted"
 
 
 def _described(stack: Stack) -> str:

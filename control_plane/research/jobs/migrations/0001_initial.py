@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('inputs', models.JSONField(help_text='The keys of its data sets, a list.')),
                 ('config_key', models.CharField(max_length=1024)),
                 ('instance_type', models.CharField(blank=True, help_text='What the back end was asked to run it on.', max_length=40)),
-                ('state', models.CharField(choices=[('submitted', 'submitted'), ('running', 'running'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('silent', 'nothing heard'), ('ended', 'ended')], default='submitted', max_length=16)),
+                ('state', models.CharField(choices=[('submitted', 'submitted'), ('running', 'running'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('silent', 'no response'), ('ended', 'ended')], default='submitted', max_length=16)),
                 ('done_count', models.PositiveIntegerField(default=0, help_text='Data sets that succeeded.')),
                 ('failed_count', models.PositiveIntegerField(default=0, help_text='Data sets that failed.')),
                 ('submitted_at', models.DateTimeField(auto_now_add=True)),

@@ -74,7 +74,7 @@ def test_a_key_holder_gets_their_key_and_the_record_does_not_hold_it(group: Grou
 
 def test_nobody_gets_any_before_aws_is_ready(group: Group, ada: User, operator: Actor) -> None:
     add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    with pytest.raises(errors.NoCredentials, match="not in force yet"):
+    with pytest.raises(errors.NoCredentials, match="not active yet"):
         member_credentials(group=group, user=ada, actor=operator)
 
 

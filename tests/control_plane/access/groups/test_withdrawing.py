@@ -177,7 +177,7 @@ def test_one_that_runs_is_withdrawn_once_aws_has_taken_it_back(
     monkeypatch.setattr("control_plane.deployments.engine.heartbeat.Heartbeat.cancelled_by", cancelled_by)
     deployment = run_one(aws)
     assert deployment.state == "cancelled"
-    assert f"AWS holds generation {generation}" in deployment.advice
+    assert f"AWS has generation {generation}" in deployment.advice
     assert "Withdrawn: grace@example.org gets access" in deployment.advice
     people = {one.username: one.suspended for one in wanted(lab).members}
     names = dict(Membership.objects.values_list("user__email", "username"))

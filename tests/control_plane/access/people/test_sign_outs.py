@@ -127,7 +127,7 @@ def test_the_mail_names_what_was_ended(act: Act, ada: User) -> None:
     act(signed_in())
     [body] = [str(one.body) for one in delivered() if "Computers that were signed out" in str(one.body)]
     assert "Computers that were signed out: workbench (Linux)." in body
-    assert "Sessions of AWS that were open are denied: Example Lab, Other Lab." in body
+    assert "Open AWS sessions are denied from now on: Example Lab, Other Lab." in body
     assert "Access keys that still work: Other Lab." in body
 
 
@@ -220,7 +220,9 @@ def test_a_group_that_cannot_be_changed_now_hinders_no_other(ada: User, group: G
     change_password(signed_in())
     assert manifest_of(Group.objects.get(slug="other-lab")).cut_offs
     assert sign_in(Client(), password=NEW_PASSWORD).status_code == 302
-    assert any("end by themselves within an hour, and not at once: Example Lab" in str(one.body) for one in delivered())
+    assert any(
+        "could not be ended at once (they end by themselves within an hour): Example Lab" in str(one.body) for one in delivered()
+    )
 
 
 def test_signing_out_everywhere_is_limited(ada: User) -> None:

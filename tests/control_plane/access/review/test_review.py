@@ -178,12 +178,12 @@ def test_a_manager_may_have_it_looked_at_but_not_twice_at_once(lab: OnAws, group
 
 def test_signing_needs_a_fresh_look_and_keeps_what_was_seen(lab: OnAws, group: Group, ada: User, grace: User) -> None:
     manager = Actor(label=grace.email, channel="web", user=grace)
-    with pytest.raises(NotSignable, match="not looked at yet"):
+    with pytest.raises(NotSignable, match="not checked yet"):
         sign_off(group=group, actor=manager, looked_at=timezone.now())
     lab.iam.create_access_key(UserName=user_of(ada))
     seen = scan_group(group)
     assert seen.finished_at is not None
-    with pytest.raises(NotSignable, match="looked at again"):
+    with pytest.raises(NotSignable, match="checked again"):
         sign_off(group=group, actor=manager, looked_at=seen.finished_at - timedelta(seconds=1))
     with pytest.raises(PermissionDenied):
         sign_off(group=group, actor=Actor(label=ada.email, channel="web", user=ada), looked_at=seen.finished_at)

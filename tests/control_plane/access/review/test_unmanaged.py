@@ -237,7 +237,7 @@ def test_the_page_shows_what_waits_and_both_decisions(client: Client, administra
 def test_a_stack_that_was_changed_after_the_backup_is_named_there_too(client: Client, administrator: User, group: Group) -> None:
     Stack.objects.filter(pk=group.stack_id).update(newer_generation=9)
     client.force_login(administrator)
-    assert "AWS holds generation 9" in client.get("/review/").content.decode()
+    assert "AWS has generation 9" in client.get("/review/").content.decode()
 
 
 def test_a_restored_database_is_compared_at_once() -> None:

@@ -108,7 +108,7 @@ def test_a_deployer_that_says_well_done_is_not_believed_over_cloudformation(grou
     aws.outcome = lambda name: holding(0, "UPDATE_COMPLETE")
     reconcile_all(aws)
     assert only_deployment().state == "failed"
-    assert "holds generation 0 instead of 1" in only_deployment().error
+    assert "has generation 0 instead of 1" in only_deployment().error
 
 
 def test_a_deployer_that_failed_after_cloudformation_was_done_is_not_believed_either(group, aws):

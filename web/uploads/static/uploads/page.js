@@ -66,7 +66,7 @@ const uppy = new Chooser(
   // What needs the person is said below, in whole sentences.
   disableInformer: true,
   singleFileFullScreen: false,
-  note: "Files and whole folders, up to 5 TB each. Names are kept. What is there already is not sent again.",
+  note: "Files and whole folders, up to 5 TB each. Names are kept. What is already there is not sent again.",
   locale: { strings: { error: "Some files need you: see below", uploadFailed: "Some files were not sent: see below" } },
   onUnreadable: (/** @type {{ path: string, reason: string }} */ { path, reason }) => {
     batch.takeUnreadable(path, reason);

@@ -20,7 +20,7 @@ class Command(DeployingCommand):
 
     def add_verbs(self) -> None:
         create = self.verb("create", self.create, "Make a group and its access on AWS.", deploys=True)
-        create.add_argument("slug", help="2 to 32 of a-z, 0-9 and hyphens; it names the group on AWS for ever.")
+        create.add_argument("slug", help="2 to 32 of a-z, 0-9 and hyphens; its short name on AWS, never changed later.")
         create.add_argument("--name", default="", help="What people call it (the slug, if left out).")
         listed = self.verb("list", self.list, "List the groups.")
         listed.add_argument("--standing", choices=("all", "active", "retired"), default="all", help="Which of them.")

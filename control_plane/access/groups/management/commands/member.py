@@ -34,7 +34,7 @@ class Command(DeployingCommand):
         manager.add_argument("--remove", action="store_true", help="Make a manager a member like others instead.")
         until = self.verb("until", self.until, "Have a membership end by itself after a day, or not any more.")
         _who(until)
-        until.add_argument("day", help="The last day, such as 2027-06-30, or `never`.")
+        until.add_argument("day", help="The end date: the last day of access, such as 2027-06-30, or `never`.")
         access = self.verb("access", self.access, "Have a member get in by a key of their own, or without.", deploys=True)
         _who(access)
         access.add_argument("access", choices=Access.values)
@@ -99,7 +99,7 @@ class Command(DeployingCommand):
             options,
             deployment,
             {"group": target.slug, "member": {"email": user.email}},
-            f"{user.email} is being given access to {target.name}; the access to {source.name} ends once that is in force.",
+            f"{user.email} is being given access to {target.name}; the access to {source.name} ends once that is active.",
         )
 
     def suspend(self, options: dict[str, Any]) -> None:

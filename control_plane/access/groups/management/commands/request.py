@@ -24,7 +24,7 @@ class Command(DeployingCommand):
             "--access", choices=Access.values, default=Access.FEDERATED.value, help="How they get in (federated)."
         )
         approved.add_argument("--manager", action="store_true", help="Make them a manager of the group.")
-        approved.add_argument("--slug", default="", help="For a new group: what it is called on AWS, for ever.")
+        approved.add_argument("--slug", default="", help="For a new group: its short name on AWS, which cannot be changed later.")
         declined = self.verb("decline", self.decline, "Refuse the request.")
         _which(declined)
         declined.add_argument("--note", default="", help="What the person is told.")

@@ -139,7 +139,7 @@ class Command(DeployingCommand):
         group = find_group(options["group"])
         seen = Look.objects.filter(group=group).first()
         if seen is None or seen.finished_at is None:
-            raise NotSignable(f"Nothing was signed. AWS was not looked at yet; run `manage.py review look {group.slug}` first.")
+            raise NotSignable(f"Nothing was signed. AWS was not checked yet; run `manage.py review look {group.slug}` first.")
         signed = sign_off(group=group, actor=self.actor, looked_at=seen.finished_at, note=options["note"])
         document = {"group": group.slug, "at": signed.at, "counts": signed.counts, "differences": signed.differences}
         self.show(options, document, f"Signed for {group.name}: {_counts_in_words(signed.counts)}")
