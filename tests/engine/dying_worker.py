@@ -34,7 +34,7 @@ def prepare(stage: str) -> None:
     from control_plane.deployments.engine import leases, outcomes, run
 
     def prepare_executing() -> None:
-        Conversation.say = die_once_answered(Conversation.say)  # type: ignore[method-assign]
+        Conversation.send = die_once_answered(Conversation.send)  # type: ignore[method-assign]
         if os.environ.get("COHORT_DEPLOYER") == "cli":
             run.Run.resource = die  # type: ignore[method-assign]
 
@@ -49,11 +49,11 @@ def prepare(stage: str) -> None:
     preparations[stage]()
 
 
-def die_once_answered(say: Callable[..., None]) -> Callable[..., None]:
+def die_once_answered(send: Callable[..., None]) -> Callable[..., None]:
     """Let the answer to 'may it?' go out, and be gone when CloudFormation has begun."""
 
     def wrapped(self: Any, message: dict[str, Any]) -> None:
-        say(self, message)
+        send(self, message)
         if message.get("op") == "answer":
             time.sleep(0.5)
             die()
