@@ -23,6 +23,7 @@ from stacks.host_stack import IMAGE, HostStack
 from stacks.manifest import Member
 from stacks.policies import POLICY_CHARACTERS, boundary, size
 from stacks.storage_stack import StorageStack
+from tests.clients import make_client
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest, site
 from tests.stacks.simulation import ACCOUNT, Call, decide
 from tests.stacks.simulation.needs import NEEDS, REGION
@@ -292,7 +293,7 @@ def deploy(aws: EmbeddedAws, patterns: list[str]) -> bool:
 
 
 def client(aws: EmbeddedAws, service: str, key: tuple[str, ...] = (ACCOUNT, "root")) -> Any:
-    return boto3.client(
+    return make_client(
         service,
         endpoint_url=aws.endpoint,
         region_name=REGION,
