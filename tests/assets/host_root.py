@@ -158,8 +158,8 @@ class HostRoot:
             target.write_text(text)
         archive = made.with_suffix(".zip")
         with zipfile.ZipFile(archive, "w") as file:
-            for path in sorted(made.rglob("*")):
-                file.write(path, path.relative_to(made))
+            for member in sorted(made.rglob("*")):
+                file.write(member, member.relative_to(made))
         return archive, hashlib.sha256(archive.read_bytes()).hexdigest()
 
     def install(self, archive: Path, sha256: str, failing: str = "") -> subprocess.CompletedProcess[str]:

@@ -254,7 +254,7 @@ def test_bad_settings_are_named_and_never_shown(root: Path, secrets: dict[str, s
 def certbot(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Certbot and systemctl of the tests' own: the first gives a certificate, or is refused."""
     state: dict[str, Any] = {"gives": True, "calls": []}
-    real = certificate.run
+    real = host.run
 
     def run(*words: object, **more: Any) -> str:
         if words[0] == "openssl":

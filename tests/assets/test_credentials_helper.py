@@ -135,7 +135,7 @@ def web(aws: EmbeddedAws, worker_key: dict[str, str], tmp_path: Path, monkeypatc
 
 
 def test_the_web_process_can_act_for_a_group(web: botocore.session.Session) -> None:
-    sts = web.create_client("sts", region_name="us-east-1")
+    sts: Any = web.create_client("sts", region_name="us-east-1")
     assert ":assumed-role/cohort-web/" in sts.get_caller_identity()["Arn"]
     session = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/cohort/lab/cohort-lab", RoleSessionName="ada")
     assert session["Credentials"]["SessionToken"]

@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -181,7 +182,7 @@ def test_two_releases_are_not_installed_at_once(host: HostRoot) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_every_shell_script_is_sound(script) -> None:  # type: ignore[no-untyped-def]
+def test_every_shell_script_is_sound(script: Path) -> None:
     assert script.read_text().splitlines()[0] == "#!/usr/bin/env bash"
     assert "\nset -euo pipefail\n" in script.read_text()
     subprocess.run(["/bin/bash", "-n", str(script)], check=True)

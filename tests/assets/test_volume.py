@@ -60,7 +60,7 @@ def test_the_file_system_grows_with_its_volume_without_a_new_start(
 ) -> None:
     """As cohort-volume.timer has it: with e2fsprogs' own tools on a device; only where that is mounted is told by the test."""
     volume.make_file_system(device)
-    real, mounted = volume.run, str(device)
+    real, mounted = host.run, str(device)
 
     def run(*words: object, **more: Any) -> str:
         return mounted if words[0] == "findmnt" else real(*words, **more)

@@ -6,6 +6,7 @@ Only with `--with-host`: a real account takes a quarter of an hour over it, and 
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,13 @@ def remove_kept(target: Target) -> list[str]:
 def _volumes(target: Target) -> Iterator[Callable[[], Any]]:
     ec2 = target.client("ec2")
     for one in ec2.describe_volumes(Filters=TAGGED)["Volumes"]:
-        yield lambda one=one: ec2.delete_volume(VolumeId=one["VolumeId"])
+        yield partial(ec2.delete_volume, VolumeId=one["VolumeId"])
 
 
 def _addresses(target: Target) -> Iterator[Callable[[], Any]]:
     ec2 = target.client("ec2")
     for one in ec2.describe_addresses(Filters=TAGGED)["Addresses"]:
-        yield lambda one=one: ec2.release_address(AllocationId=one["AllocationId"])
+        yield partial(ec2.release_address, AllocationId=one["AllocationId"])
 
 
 def _secret(target: Target) -> Iterator[Callable[[], Any]]:
@@ -78,7 +79,7 @@ def _secret(target: Target) -> Iterator[Callable[[], Any]]:
 def _logs(target: Target) -> Iterator[Callable[[], Any]]:
     logs = target.client("logs")
     for one in logs.describe_log_groups(logGroupNamePrefix="/cohort/")["logGroups"]:
-        yield lambda one=one: logs.delete_log_group(logGroupName=one["logGroupName"])
+        yield partial(logs.delete_log_group, logGroupName=one["logGroupName"])
 
 
 def _vault(target: Target) -> Iterator[Callable[[], Any]]:
@@ -90,7 +91,7 @@ def _vault(target: Target) -> Iterator[Callable[[], Any]]:
     if points:
         yield lambda: backup.delete_backup_vault_lock_configuration(BackupVaultName=VAULT)
     for one in points:
-        yield lambda one=one: backup.delete_recovery_point(BackupVaultName=VAULT, RecoveryPointArn=one["RecoveryPointArn"])
+        yield partial(backup.delete_recovery_point, BackupVaultName=VAULT, RecoveryPointArn=one["RecoveryPointArn"])
     yield lambda: backup.delete_backup_vault(BackupVaultName=VAULT)
 
 

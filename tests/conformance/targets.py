@@ -1,17 +1,18 @@
 """The AWS that a run is against: an endpoint, an account, an administrator's credentials, and how late its IAM may be."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import boto3
 
 from local_aws.server import EmbeddedAws, free_port
 from stacks.environment import isolated
+from tests.clients import make_client
 from tests.e2e.site import FOREIGN
 
 EMBEDDED_ACCOUNT, REGION = "111122223333", "us-east-1"
@@ -52,11 +53,12 @@ class Target:
 
     def client(self, service: str, **options: Any) -> Any:
         """A client of its administrator."""
-        return self.session.client(service, region_name=self.region, endpoint_url=self.endpoint, **options)
+        make: Callable[..., Any] = self.session.client
+        return make(service, region_name=self.region, endpoint_url=self.endpoint, **options)
 
     def client_as(self, service: str, credentials: dict[str, str], **options: Any) -> Any:
         """A client with a member's credentials, as a `credential_process` gives them."""
-        return boto3.client(
+        return make_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint,
@@ -144,7 +146,12 @@ def profile_region(environment: dict[str, str]) -> str:
     return boto3.Session(profile_name=environment.get("AWS_PROFILE")).region_name or REGION
 
 
-def _holders(*, is_slow: bool) -> dict[str, int]:
+class _Holders(TypedDict):
+    holders: int
+    holders_per_stack: int
+
+
+def _holders(*, is_slow: bool) -> _Holders:
     return {"holders": 101, "holders_per_stack": 100} if is_slow else {"holders": 4, "holders_per_stack": 3}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from django.test import Client
 
 from control_plane.base import documentation
@@ -26,8 +27,8 @@ def served(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:  # noqa: F811
     return built
 
 
-def text(answer: object) -> str:
-    return b"".join(answer).decode() if getattr(answer, "streaming", False) else answer.content.decode()  # type: ignore[attr-defined, call-overload]
+def text(answer: HttpResponseBase) -> str:
+    return answer.getvalue().decode()
 
 
 @pytest.mark.django_db

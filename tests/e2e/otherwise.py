@@ -17,7 +17,7 @@ def main(words: list[str]) -> None:
 
     end = words.index("--")
     config.load_environment()
-    os.environ.update(word.split("=", 1) for word in words[:end])
+    os.environ.update(dict(word.split("=", 1) for word in words[:end]))
     # Whoever reads the settings takes the file in again.
     config.load_environment = lambda: None
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "control_plane.settings")

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from local_aws.server import free_port, write_pace
 from stacks import env_file
 from stacks.environment import isolated
 from tests.calls import recorded
+from tests.clients import make_client
 from tests.e2e.typist import Typist
 from tests.faults import Faults
 from tests.stillness import go_on, stand_still
@@ -200,7 +199,7 @@ class Site:
 
     def root(self, service: str, account: str = "") -> Any:
         """A client that may do everything in the site's account, or in another: only for looking at the other end."""
-        return boto3.client(
+        return make_client(
             service,
             endpoint_url=self.endpoint,
             region_name="us-east-1",
@@ -216,7 +215,7 @@ class Site:
 
     def client(self, service: str, credentials: dict[str, str]) -> Any:
         """A client with a member's credentials."""
-        return boto3.client(
+        return make_client(
             service,
             endpoint_url=self.endpoint,
             region_name="us-east-1",

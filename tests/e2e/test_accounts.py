@@ -8,14 +8,14 @@ from email import policy
 
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.e2e.conftest import serious_findings
 from tests.e2e.site import Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
 PASSWORD = "a long enough password"
-TELEPHONE = {"width": 390, "height": 844}
+TELEPHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def link_in_mail(site: Site, to: str, word: str) -> str:
         for path in sorted((site.var / "mail").glob("*"), key=lambda one: one.stat().st_mtime, reverse=True):
             for part in re.split(r"^-{79}$", path.read_text(), flags=re.MULTILINE):
                 message = email.message_from_string(part.strip(), policy=policy.default)
-                links = re.findall(r"https?://\S+", message.get_content()) if message["To"] == to else []
+                links: list[str] = re.findall(r"https?://\S+", message.get_content()) if message["To"] == to else []
                 if links and word in links[0]:
                     return links[0]
         time.sleep(0.1)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -19,6 +18,7 @@ from stacks import names
 from stacks.bootstrap import execution_arns
 from stacks.environment import isolated
 from stacks.store import open_store
+from tests.clients import make_client
 from tests.e2e.site import ROOT
 from tests.stacks.builders import ACCOUNT, REGION, group_manifest, platform_manifest
 
@@ -62,7 +62,7 @@ class Engineer:
 
     def root(self, service: str) -> Any:
         """A client that may do everything: only for looking at the other end."""
-        return boto3.client(
+        return make_client(
             service,
             endpoint_url=self.aws.endpoint,
             region_name=REGION,

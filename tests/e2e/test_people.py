@@ -123,6 +123,7 @@ def test_one_person_goes_everywhere_at_once_and_the_account_last(
     administrator: Page, site: Site, groups: dict[str, int], tmp_path: Path
 ) -> None:
     page, browser = administrator, administrator.context.browser
+    assert browser is not None
     session, key, kay = site.credentials(NORTH, ROSALIND), site.credentials(SOUTH, ROSALIND), site.credentials(NORTH, KAY)
     assert works(site, session, NORTH)
     assert not works(site, session, SOUTH)

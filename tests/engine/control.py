@@ -23,6 +23,7 @@ from stacks.environment import EMBEDDED, isolated
 from stacks.manifest import GroupManifest, parse
 from stacks.site.host_policies import DEFAULT_PATTERNS
 from tests.calls import recorded
+from tests.clients import make_client
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT, REGION = "111122223333", "us-east-1"
@@ -69,7 +70,7 @@ class Cloud:
 
     def client(self, service: str, key: str, secret: str) -> Any:
         """A client with this key."""
-        return boto3.client(
+        return make_client(
             service,
             endpoint_url=self.aws.endpoint,
             region_name=REGION,

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 STAGES = ("claimed", "synthesising", "publishing", "change-set", "executing", "recording")
 
@@ -33,27 +34,31 @@ def prepare(stage: str) -> None:
     from control_plane.deployments.deployers._json_child import Conversation
     from control_plane.deployments.engine import leases, outcomes, run
 
+    def replace(owner: Any, name: str, function: Callable[..., Any]) -> None:
+        # Refuses a name that is not there: the worker would not die at all.
+        patch.object(owner, name, function).start()
+
     def prepare_executing() -> None:
-        Conversation.say = die_once_answered(Conversation.say)  # type: ignore[method-assign]
+        replace(Conversation, "send", die_once_answered(Conversation.send))
         if os.environ.get("COHORT_DEPLOYER") == "cli":
-            run.Run.resource = die  # type: ignore[method-assign]
+            replace(run.Run, "resource", die)
 
     preparations: dict[str, Callable[[], None]] = {
-        "claimed": lambda: setattr(leases, "claim", die_after(leases.claim)),
-        "synthesising": lambda: setattr(synthesis.Synthesiser, "_answer", die),
-        "publishing": lambda: setattr(run.Run, "_publish", die_after(run.Run._publish)),
-        "change-set": lambda: setattr(run.Run, "may_execute", die_after(run.Run.may_execute)),
+        "claimed": lambda: replace(leases, "claim", die_after(leases.claim)),
+        "synthesising": lambda: replace(synthesis.Synthesiser, "_answer", die),
+        "publishing": lambda: replace(run.Run, "_publish", die_after(run.Run._publish)),
+        "change-set": lambda: replace(run.Run, "may_execute", die_after(run.Run.may_execute)),
         "executing": prepare_executing,
-        "recording": lambda: setattr(outcomes, "succeeded", die),
+        "recording": lambda: replace(outcomes, "record_success", die),
     }
     preparations[stage]()
 
 
-def die_once_answered(say: Callable[..., None]) -> Callable[..., None]:
+def die_once_answered(send: Callable[..., None]) -> Callable[..., None]:
     """Let the answer to 'may it?' go out, and be gone when CloudFormation has begun."""
 
     def wrapped(self: Any, message: dict[str, Any]) -> None:
-        say(self, message)
+        send(self, message)
         if message.get("op") == "answer":
             time.sleep(0.5)
             die()

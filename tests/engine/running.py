@@ -39,7 +39,8 @@ class Running:
 
     def newest(self, slug: str, dump: Row | None = None) -> Row:
         """The group's newest deployment."""
-        return [one for one in (dump or self.control.dump())["deployments"] if one["stack"] == f"Group-{slug}"][-1]
+        deployments: list[Row] = (dump or self.control.dump())["deployments"]
+        return [one for one in deployments if one["stack"] == f"Group-{slug}"][-1]
 
     def stack(self, slug: str) -> Row:
         """The group's stack in the database."""

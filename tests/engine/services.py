@@ -95,11 +95,8 @@ def analyses() -> dict[str, str]:
 
 def further_analysis(slug: str, bucket: str) -> int:
     """Make an analysis where every storage stack is full."""
-    most, platform_stack_module.MAX_BUCKETS = platform_stack_module.MAX_BUCKETS, 0
-    try:
+    with patch.object(platform_stack_module, "MAX_BUCKETS", 0):
         return analysis(slug, bucket)
-    finally:
-        platform_stack_module.MAX_BUCKETS = most
 
 
 def retire_analysis(slug: str) -> None:
@@ -281,7 +278,7 @@ def main() -> None:
         close_old_connections()
         try:
             answer: dict[str, Any] = {"answer": CALLS[request.pop("do")](**request)}
-        except (Refused, requests.Refused) as refusal:
+        except Refused as refusal:
             answer = {"answer": {"refused": str(refusal)}}
         except Exception as error:
             answer = {"failed": f"{type(error).__name__}: {error}"}

@@ -27,7 +27,8 @@ def _calm(running: Running) -> Iterator[None]:
 def template_of(running: Running, slug: str) -> dict[str, Any]:
     """What AWS holds."""
     body = running.cloud.root("cloudformation").get_template(StackName=f"Group-{slug}", TemplateStage="Original")["TemplateBody"]
-    return json.loads(body) if isinstance(body, str) else json.loads(json.dumps(body))
+    template: dict[str, Any] = json.loads(body if isinstance(body, str) else json.dumps(body))
+    return template
 
 
 def update_by_hand(running: Running, slug: str, change: Callable[[dict[str, Any]], None]) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
 from botocore.exceptions import ClientError
 
 from local_aws.server import EmbeddedAws
+from tests.clients import make_client
 
 ACCOUNT = "111122223333"
 SECONDS = 30.0
@@ -22,7 +22,7 @@ S3_ONLY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": 
 def client(
     aws: EmbeddedAws, service: str, key: str = ACCOUNT, secret: str = "root", token: str | None = None, **options: Any
 ) -> Any:
-    return boto3.client(
+    return make_client(
         service,
         endpoint_url=aws.endpoint,
         region_name="us-east-1",

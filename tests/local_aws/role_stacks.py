@@ -4,8 +4,6 @@ import json
 from itertools import count
 from typing import Any
 
-import boto3
-
 from local_aws.server import EmbeddedAws
 from tests.local_aws.helpers import ACCOUNT, EVERYTHING, body_of, client, ended
 
@@ -65,12 +63,7 @@ def session(aws: EmbeddedAws, policy: dict[str, Any]) -> tuple[str, str, str]:
     iam, name = client(aws, "iam"), f"taken-{next(_numbers)}"
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(ANYBODY_HERE))["Role"]["Arn"]
     iam.put_role_policy(RoleName=name, PolicyName="everything", PolicyDocument=json.dumps(EVERYTHING))
-    sts = boto3.client(
-        "sts",
-        endpoint_url=aws.endpoint,
-        region_name="us-east-1",
-        **dict(zip(("aws_access_key_id", "aws_secret_access_key"), user(aws, EVERYTHING), strict=True)),
-    )
+    sts = client(aws, "sts", *user(aws, EVERYTHING))
     taken = sts.assume_role(RoleArn=arn, RoleSessionName="tests", Policy=json.dumps(policy))["Credentials"]
     return taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"]
 

@@ -89,7 +89,7 @@ def test_what_cannot_be_made_rolls_back_with_its_reason(aws: EmbeddedAws) -> Non
 
 def test_a_boundary_binds_users_and_roles_whatever_else_they_are_given(aws: EmbeddedAws) -> None:
     boundary = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"ManagedPolicyName": "t-boundary", "PolicyDocument": S3_ONLY}}
-    within = {
+    within: dict[str, Any] = {
         "PermissionsBoundary": {"Ref": "Boundary"},
         "Policies": [{"PolicyName": "all", "PolicyDocument": EVERYTHING}],
     }

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from local_aws.server import EmbeddedAws, free_port
+from tests.clients import make_client
 from tests.faults import Faults, wait_until
 from tests.local_aws.helpers import ACCOUNT, client
 
@@ -32,14 +32,13 @@ def faults(aws: EmbeddedAws) -> Iterator[Faults]:
 
 
 def through(faults: Faults, service: str, key: str = ACCOUNT, secret: str = "root", attempts: int = 1, **config: Any) -> Any:
-    retries = {"total_max_attempts": attempts, "mode": "standard"}
-    return boto3.client(
+    return make_client(
         service,
         endpoint_url=faults.endpoint,
         region_name="us-east-1",
         aws_access_key_id=key,
         aws_secret_access_key=secret,
-        config=Config(retries=retries, **config),
+        config=Config(retries={"total_max_attempts": attempts, "mode": "standard"}, **config),
     )
 
 

@@ -31,7 +31,7 @@ def volume(**properties: Any) -> dict[str, Any]:
 def why_not(aws: EmbeddedAws, stack: str) -> str:
     """The first reason that the stack's events give for a failure, newest operation first."""
     events = client(aws, "cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
-    return next(one["ResourceStatusReason"] for one in events if one["ResourceStatus"].endswith("_FAILED"))
+    return str(next(one["ResourceStatusReason"] for one in events if one["ResourceStatus"].endswith("_FAILED")))
 
 
 def destroy(aws: EmbeddedAws, stack: str) -> None:

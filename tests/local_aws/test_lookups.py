@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from local_aws.server import EmbeddedAws, free_port
 from tests.local_aws.helpers import ACCOUNT, client
 
+DOCUMENT = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
 LOOKUPS: dict[str, Callable[[Any], Any]] = {
     "GetUser": lambda iam: iam.get_user(UserName="nobody"),
     "ListAccessKeys": lambda iam: iam.list_access_keys(UserName="nobody"),
@@ -28,7 +29,6 @@ LOOKUPS: dict[str, Callable[[Any], Any]] = {
     "PutGroupPolicy": lambda iam: iam.put_group_policy(GroupName="nobody", PolicyName="p", PolicyDocument=DOCUMENT),
     "DeleteUserPolicy": lambda iam: iam.delete_user_policy(UserName="nobody", PolicyName="p"),
 }
-DOCUMENT = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
 
 
 @pytest.fixture(scope="module")

@@ -72,5 +72,5 @@ def test_what_was_started_ends_when_its_starter_is_killed(tmp_path: Path) -> Non
 def test_a_disk_without_room_is_told_from_one_with_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     for free, is_short in ((own_processes.MIN_FREE_BYTES - 1, True), (own_processes.MIN_FREE_BYTES, False)):
-        monkeypatch.setattr(own_processes.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         assert own_processes.is_short_of_room(tmp_path) is is_short

@@ -37,7 +37,7 @@ def grant(bucket: str, access: str = "read-write") -> dict[str, str]:
 
 def _group(slug: str, members: list[dict[str, Any]], analyses: list[dict[str, str]], **more: Any) -> dict[str, Any]:
     common = {"version": 1, "kind": "group", "generation": 7, "account": ACCOUNT, "region": REGION, "tags": {}}
-    ends = {"revoked": [], "sessions_not_before": None, "suspended": False, "retired": False}
+    ends: dict[str, Any] = {"revoked": [], "sessions_not_before": None, "suspended": False, "retired": False}
     return {**common, **ends, "slug": slug, "members": members, "analyses": analyses, **more}
 
 

@@ -155,7 +155,9 @@ def fresh_site(pristine: Path) -> Iterator[Site]:
 @contextmanager
 def _what_moto_lacks() -> Iterator[None]:
     """Answers of AWS to what moto does not know; whatever else it does not know is refused, as for want of a right."""
-    call = BaseClient._make_api_call
+    # botocore's types leave out what is its own.
+    client_class: Any = BaseClient
+    call = client_class._make_api_call
 
     def answer(client: Any, operation: str, given: dict[str, Any]) -> Any:
         if operation in LACKING:

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from django.test.utils import setup_test_environment
@@ -87,7 +88,7 @@ def _take_stories(wanted: set[str]) -> Record:
     if wanted & {"mails", "webhooks", "actions"}:
         for story in (mails.account_story, mails.group_story):
             with running.fresh_site(pristine) as site:
-                record |= _timed(story.__name__, lambda story=story, site=site: story(site))
+                record |= _timed(story.__name__, partial(story, site))
                 actions = code.joined(actions, code.written_actions())
     if "actions" in wanted:
         record |= code.actions(actions)

@@ -44,7 +44,8 @@ def test_an_address_that_is_answered_to_other_roles_is_a_difference(world: World
     assert "another's GET /health/: 200 administrator; " in before["urls.txt"]
     assert changes(before, {"urls.txt": urls.addresses(world, {HEALTH})}) == []
     plant(settings, path("health/", lambda request: HttpResponse("everybody may see it")))
-    removed, added = [], []
+    removed: list[str] = []
+    added: list[str] = []
     for line in changes(before, {"urls.txt": urls.addresses(world, {HEALTH})}):
         (added if line.startswith("+") else removed).append(line[1:])
     assert any("GET /health/: 200 administrator;" in line for line in removed)

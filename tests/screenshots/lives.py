@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from tests.e2e.conftest import sign_in
 from tests.screenshots.cast import GROUP
@@ -59,7 +59,7 @@ def _as_administrator(studio: Studio, page: Page) -> None:
         shoot(page, name, title)
     page.get_by_role("link", name="Import a CSV file…").click()
     page.locator("input[type=file]").set_input_files(
-        files=[{"name": "people.csv", "mimeType": "text/csv", "buffer": ROSTER.encode()}]
+        files=[FilePayload(name="people.csv", mimeType="text/csv", buffer=ROSTER.encode())]
     )
     shoot(page, "roster-add", "A CSV file is chosen")
     page.get_by_role("button", name="Look at it").click()

@@ -24,6 +24,7 @@ from stacks.site import host_policies
 from stacks.site.backup_stack import BackupStack
 from stacks.site.execution import execution_policies
 from stacks.site.host_stack import IMAGE, HostStack
+from tests.clients import make_client
 from tests.stacks.builders import ADA, GRACE, group_manifest, platform_manifest, site
 from tests.stacks.simulation import ACCOUNT, Call, decide
 from tests.stacks.simulation.needs import NEEDS, REGION
@@ -293,7 +294,7 @@ def deploy(aws: EmbeddedAws, patterns: list[str]) -> bool:
 
 
 def client(aws: EmbeddedAws, service: str, key: tuple[str, ...] = (ACCOUNT, "root")) -> Any:
-    return boto3.client(
+    return make_client(
         service,
         endpoint_url=aws.endpoint,
         region_name=REGION,

@@ -15,7 +15,7 @@ from stacks.site.assembly import add_site
 from stacks.site.host_policies import READ_BUCKETS
 from tests.stacks.builders import site
 from tests.stacks.simulation import ACCOUNT, settings
-from tests.stacks.simulation.deployed import Account
+from tests.stacks.simulation.deployed import SNAPSHOT, Account
 from tests.stacks.simulation.edits import without, without_actions
 from tests.stacks.simulation.model import shared_account
 from tests.stacks.simulation.proofs import KEY, Actor, asked, refused, unguarded
@@ -59,7 +59,7 @@ def test_b4_a_volume_from_a_snapshot_is_refused_without_a_right_on_the_snapshot(
     actor = cloudformation(account)
     assert refused_to(actor, account, "create") == []
     (failure,) = refused_to(changed(actor, NETWORK, without(actor.policies[NETWORK], "Restore")), account, "create")
-    assert failure.startswith(f"create AWS::EC2::Volume: ec2:CreateVolume on arn:aws:ec2:us-east-1::snapshot/{settings.SNAPSHOT}")
+    assert failure.startswith(f"create AWS::EC2::Volume: ec2:CreateVolume on arn:aws:ec2:us-east-1::snapshot/{SNAPSHOT}")
 
 
 def test_h1_a_deploy_role_of_any_bootstrap_is_a_way_up_for_the_worker() -> None:

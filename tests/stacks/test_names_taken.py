@@ -9,6 +9,7 @@ import pytest
 
 from local_aws.server import EmbeddedAws, free_port
 from stacks import bootstrap, names
+from tests.clients import make_client
 from tests.stacks.builders import ACCOUNT, REGION
 
 ANY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -21,7 +22,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
 
 
 def client(aws: EmbeddedAws, service: str, region: str = REGION) -> Any:
-    return boto3.client(
+    return make_client(
         service, endpoint_url=aws.endpoint, region_name=region, aws_access_key_id=ACCOUNT, aws_secret_access_key="root"
     )
 

@@ -11,7 +11,7 @@ from stacks.site import host_policies
 from stacks.site.execution import execution_policies
 from tests.stacks.builders import site
 from tests.stacks.simulation import ACCOUNT, reference, settings, sources
-from tests.stacks.simulation.deployed import Account
+from tests.stacks.simulation.deployed import SNAPSHOT, Account
 from tests.stacks.simulation.proofs import OPERATIONS, Actor, Asked, asked, missed, refused, unknown_keys
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
@@ -47,7 +47,7 @@ def test_each_form_of_the_site_makes_what_only_it_needs() -> None:
         {(one.call.action, one.call.resource.split(":")[-1]) for one in everything([account])} for account in settings.home()
     )
     assert ("ec2:AllocateAddress", "elastic-ip/*") in plain - more
-    assert ("ec2:CreateVolume", f"snapshot/{settings.SNAPSHOT}") in more - plain
+    assert ("ec2:CreateVolume", f"snapshot/{SNAPSHOT}") in more - plain
     assert ("acm:RequestCertificate", "*") in more - given
     assert {action for action, _ in given - plain} >= {
         "elasticloadbalancing:CreateListener",

@@ -44,17 +44,20 @@ class Process:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.first = json.loads(self.process.stdout.readline())
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.first = json.loads(self.stdout.readline())
 
     def ask(self, manifests, output, **more):
         request = {"id": 1, "output": str(output), "manifests": manifests, **more}
-        print(json.dumps(request), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
+        print(json.dumps(request), file=self.stdin, flush=True)
+        return json.loads(self.stdout.readline())
 
     def end(self):
-        self.process.stdin.close()
+        self.stdin.close()
         status = self.process.wait(20)
-        self.process.stdout.close()
+        self.stdout.close()
         return status
 
 

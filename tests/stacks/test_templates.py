@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -196,11 +197,11 @@ def test_earlier_versions_end_by_a_rule_of_their_own_beside_the_others() -> None
     assert "Noncurrent" not in json.dumps(without), "by default nothing ends"
 
 
-def buckets_of(template: Template) -> list[dict[str, Any]]:
+def buckets_of(template: Template) -> list[Mapping[str, Any]]:
     return list(template.find_resources("AWS::S3::Bucket").values())
 
 
-def rules_of(bucket: dict[str, Any]) -> list[dict[str, Any]]:
+def rules_of(bucket: Mapping[str, Any]) -> list[dict[str, Any]]:
     return bucket["Properties"]["LifecycleConfiguration"]["Rules"]  # type: ignore[no-any-return]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.stacks.simulation import Call, Question, decide_all
-from tests.stacks.simulation.model import ACCOUNT, ADMINISTRATOR_ACCESS, EVERYTHING, IAM, Model, Principal
+from tests.stacks.simulation import ACCOUNT, Call, Question, decide_all
+from tests.stacks.simulation.model import ADMINISTRATOR_ACCESS, EVERYTHING, IAM, Model, Principal
 
 # Where a new principal could be put.
 NEW = ("cohort/new", "cohort-host/new", "new", "cdk-new")

@@ -138,8 +138,10 @@ def test_a_number_in_an_address_that_nothing_has_is_not_found(
                 assert answer.status_code in (302, 403, 404, 405), address
 
 
-LISTS = ("/deployments/", "/deployments/stacks/", "/analyses/", "/review/", "/quotas/", "/requests/", "/groups/example-lab/")
-LISTS += tuple(f"/groups/example-lab/{rest}" for rest in ("files/ephys/unfinished/", "jobs/ephys/", "keys/", "review/"))
+LISTS = (
+    *("/deployments/", "/deployments/stacks/", "/analyses/", "/review/", "/quotas/", "/requests/", "/groups/example-lab/"),
+    *(f"/groups/example-lab/{rest}" for rest in ("files/ephys/unfinished/", "jobs/ephys/", "keys/", "review/")),
+)
 QUERIES = [
     *((address, "page") for address in LISTS),
     ("/analyses/granted/", "runs"),
@@ -154,7 +156,7 @@ def test_a_number_in_a_query_or_a_form_that_nothing_has_changes_nothing(
 ) -> None:
     run = Deployment.objects.create(stack=place.group.stack, generation=place.group.stack.generation)
     queries = [*QUERIES, (f"/deployments/{run.pk}/live/", "after")]
-    posts = [
+    posts: list[tuple[str, dict[str, Any]]] = [
         (f"/deployments/{run.pk}/approve/", {"generation": number}),
         ("/groups/example-lab/codes/", {"days": number, "most_uses": number}),
         ("/analyses/grant/", {"groups": number}),

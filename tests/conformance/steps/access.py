@@ -12,7 +12,8 @@ from tests.conformance.tour import GROUP, KEYS, KINDS, OTHER, THEIR_FEDERATED, T
 STEPS = Steps("Who may do what")
 IAM_DECIDES: Need = "decisions of IAM"
 Try = tuple[str, Callable[[], Any]]
-Matrix = Callable[[Tour, Any, str], None]
+# What a row returns is told of it in the report.
+Matrix = Callable[[Tour, Any, str], str | None]
 ROWS: list[tuple[str, str, tuple[Need, ...], Matrix]] = []
 
 

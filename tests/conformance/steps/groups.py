@@ -5,6 +5,7 @@ from functools import partial
 from stacks import names
 from tests.conformance import presence
 from tests.conformance.step import Steps
+from tests.conformance.targets import Target
 from tests.conformance.tour import (
     ANALYSIS,
     ELSEWHERE,
@@ -61,8 +62,11 @@ def members(tour: Tour) -> None:
     for slug, people in MEMBERS.items():
         assert presence.stack_state(tour.target, names.group_stack(slug)) in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
         holders = sum(access == "keys" for access in people.values())
-        listed = partial(presence.users_of, tour.target, slug)
-        tour.seen(f"{holders} users of {slug}", lambda listed=listed, holders=holders: len(listed()) == holders)
+        tour.seen(f"{holders} users of {slug}", partial(_has_users, tour.target, slug, holders))
+
+
+def _has_users(target: Target, slug: str, number: int) -> bool:
+    return len(presence.users_of(target, slug)) == number
 
 
 @STEPS.step("No template, output or event of a group's stack holds a key", vital=False)

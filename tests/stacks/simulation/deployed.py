@@ -220,8 +220,8 @@ class Stack:
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            found = [self._value(one) for one in value]
-            return [one for one in found if one is not None]
+            values = [self._value(one) for one in value]
+            return [one for one in values if one is not None]
         if not isinstance(value, dict):
             return value
         if len(value) == 1 and (function := FUNCTIONS.get(next(iter(value)))):

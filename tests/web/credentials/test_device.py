@@ -19,7 +19,7 @@ from control_plane.access.groups.models import Access, Group
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_member, remove_member
 from control_plane.accounts.models import User
-from control_plane.accounts.services.computers import CLIENT_ID, computers
+from control_plane.accounts.services.computers import CLIENT_ID, computers, note_refresh
 from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.conftest import OPERATOR, settle
 
@@ -132,11 +132,10 @@ def test_a_code_that_was_allowed_before_its_owner_signed_out_everywhere_gets_not
 
 def test_a_refresh_that_a_sign_out_overtakes_gives_nothing(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = sign_in(ada)
-    note = device.note_refresh
 
     def overtaken(access_value: str, refresh_value: str) -> None:
         Token.objects.filter(user=ada).delete()
-        note(access_value, refresh_value)
+        note_refresh(access_value, refresh_value)
 
     monkeypatch.setattr(device, "note_refresh", overtaken)
     answer = refresh(tokens["refresh_token"])

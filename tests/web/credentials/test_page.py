@@ -210,7 +210,7 @@ def test_a_key_is_shown_after_the_password_once_and_never_again(holder: User) ->
 def test_a_wrong_password_shows_nothing(holder: User) -> None:
     client = signed_in(holder)
     answer = client.post(f"{PAGE}key/")
-    assert SECRET not in text_of(client.post(answer.url, {"password": "guessed"}))
+    assert SECRET not in text_of(client.post(answer.headers["Location"], {"password": "guessed"}))
     assert not KeyReveal.objects.exists()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client, override_settings
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -130,7 +131,7 @@ def test_missing_migrations_are_looked_for_until_there_are_none(monkeypatch: pyt
     see_worker()
     readiness.need_migrations.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(readiness.MigrationExecutor, "migration_plan", lambda *_: [("one", False)])
+        patched.setattr(MigrationExecutor, "migration_plan", lambda *_: [("one", False)])
         answer = Client().get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["checks"][-1]["name"] == "migrations"
