@@ -22,7 +22,7 @@ os.environ["PATH"] = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-empty_every_table = TransactionTestCase._fixture_teardown
+empty_every_table = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
 
 
 def without_triggers(case: TransactionTestCase) -> None:

@@ -81,7 +81,7 @@ ODD = (
 # Bytes that are no UTF-8.
 RAW = ("%ff%fe", "%ed%a0%80", "%c0%ae", "%f4%90%80%80")
 NUMBERS = (0, -1, 1, 2**31, 2**53 + 1, 2**63, 10**30, -(10**30), 1.5, True, None, "x", "7")
-HEADERS = (
+HEADERS: tuple[dict[str, str], ...] = (
     {},
     {},
     {},

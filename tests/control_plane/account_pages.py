@@ -2,18 +2,23 @@
 
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core import mail
 from django.core.mail import EmailMessage
-from django.http import HttpResponse
 from django.test import Client
 
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse
+
+# What a test's client gets: an answer with more to it, which has a name in the types alone.
+Answer: TypeAlias = "_MonkeyPatchedWSGIResponse"
 
 PASSWORD = "a long enough password"
 NEW_PASSWORD = "another long enough one"
@@ -23,7 +28,7 @@ def somebody(email: str = "ada@example.org", **fields: Any) -> User:
     return User.objects.create_user(email, PASSWORD, **fields)
 
 
-def sign_in(client: Client, email: str = "ada@example.org", password: str = PASSWORD, **more: Any) -> HttpResponse:
+def sign_in(client: Client, email: str = "ada@example.org", password: str = PASSWORD, **more: Any) -> Answer:
     return client.post("/accounts/login/", {"login": email, "password": password}, **more)
 
 
@@ -49,7 +54,7 @@ def delivered() -> list[EmailMessage]:
 def link_in_mail(to: str) -> str:
     """The path of the one link in the last message to this address."""
     message = [one for one in delivered() if one.to == [to]][-1]
-    links = re.findall(r"https?://\S+", str(message.body))
+    links: list[str] = re.findall(r"https?://\S+", str(message.body))
     assert len(links) == 1, message.body
     assert links[0].startswith("http://localhost:8000/"), "the site's own address, whatever the request's was"
     return links[0].removeprefix("http://localhost:8000")
@@ -57,14 +62,21 @@ def link_in_mail(to: str) -> str:
 
 def totp(secret: str, drift: int = 0) -> str:
     """The code that an authenticator app shows now."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + drift))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + drift)))
 
 
 def deeds(action: str = "account.") -> list[str]:
     return list(AuditEvent.objects.filter(action__startswith=action).order_by("pk").values_list("action", flat=True))
 
 
-def text_of(answer: HttpResponse) -> str:
+class HasContent(Protocol):
+    """An answer of a view's, or of a test's client."""
+
+    @property
+    def content(self) -> bytes: ...
+
+
+def text_of(answer: HasContent) -> str:
     """What a person reads of a page."""
     html = re.sub(r"<(script|style).*?</\1>", " ", answer.content.decode(), flags=re.DOTALL)
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())

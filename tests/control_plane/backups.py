@@ -70,7 +70,8 @@ class Site:
 
     def create(self) -> dict[str, Any]:
         """Make a backup."""
-        return json.loads(self.manage("backup", "create", "--json"))  # type: ignore[no-any-return]
+        made: dict[str, Any] = json.loads(self.manage("backup", "create", "--json"))
+        return made
 
     def destroy(self) -> None:
         """Lose the data folder."""

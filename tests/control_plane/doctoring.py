@@ -16,7 +16,7 @@ from tests.stacks.builders import ACCOUNT, REGION, site
 
 ENGINEER = f"arn:aws:iam::{ACCOUNT}:user/engineer"
 Answer = Mapping[str, Any] | str | Callable[[dict[str, Any]], Any]
-IDENTITY: dict[str, Answer] = {"GetCallerIdentity": {"Account": ACCOUNT, "Arn": ENGINEER, "UserId": "AIDAENGINEER"}}
+IDENTITY: dict[str, dict[str, Any]] = {"GetCallerIdentity": {"Account": ACCOUNT, "Arn": ENGINEER, "UserId": "AIDAENGINEER"}}
 ABSENT = "ValidationError: Stack with id x does not exist"
 
 
@@ -28,7 +28,7 @@ class Session:
         self.answers = dict(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
-    def client(self, service: str, **options: Any) -> Any:
+    def client(self, service: Any, **options: Any) -> Any:
         options |= {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "endpoint_url": None}
         client = boto3.client(service, **options)
 

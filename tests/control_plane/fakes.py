@@ -3,18 +3,21 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import pytest
 
 from control_plane.base.aws import Place
 from control_plane.base.config import config
 from control_plane.deployments import cloudformation, leftovers
-from control_plane.deployments.cloudformation import FailedResource, Observation
+from control_plane.deployments.cloudformation import Observation
 from control_plane.deployments.deployers.port import Declined, Deployer, ResourceEvent, Target, Watcher
 from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.engine import leases, repair
 from control_plane.deployments.engine.heartbeat import Heartbeat
 from control_plane.deployments.engine.run import Run
+from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.leftovers import Leftover
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.plans import Plan, ResourceChange
@@ -89,10 +92,24 @@ def configure(monkeypatch: pytest.MonkeyPatch, module: str, **settings: object) 
     monkeypatch.setattr(f"control_plane.deployments.{module}.config", lambda: changed)
 
 
-def claim_one() -> Deployment | None:
-    """What a worker would claim next, without the wait that lets further changes join."""
+def claim_next() -> Deployment | None:
+    """What a worker would claim next, without the wait that lets further changes join; None if nothing waits."""
     Stack.objects.update(last_started_at=None)
     return next(iter(leases.claim("worker", 1)), None)
+
+
+def claim_one() -> Deployment:
+    """The same, where something waits."""
+    deployment = claim_next()
+    assert deployment is not None, "nothing waits"
+    return deployment
+
+
+def lease_end() -> datetime:
+    """When the lease of the only stack runs out."""
+    end = Stack.objects.get().lease_expires_at
+    assert end is not None, "nobody holds it"
+    return end
 
 
 def carry_out(
@@ -111,17 +128,15 @@ def carry_out(
     return Deployment.objects.select_related("stack").get(pk=deployment.pk)
 
 
-def run_one(*deployers: Deployer, **more: object) -> Deployment:
+def run_one(*deployers: Deployer, **more: Any) -> Deployment:
     """Claim one deployment and make one try of it."""
-    deployment = claim_one()
-    assert deployment is not None, "nothing waits"
-    return carry_out(deployment, deployers, **more)
+    return carry_out(claim_one(), deployers, **more)
 
 
 def reconcile_all(*deployers: Deployer) -> int:
     """Do what a worker does until nothing waits that may begin now, and return how many tries that took."""
     ran = 0
-    while deployment := claim_one():
+    while deployment := claim_next():
         carry_out(deployment, deployers)
         ran += 1
     return ran
@@ -134,8 +149,16 @@ class Listener:
         self.lines: list[str] = []
         self.events: list[ResourceEvent] = []
         self.plans: list[Plan | None] = []
-        self.line, self.resource, self.tick = self.lines.append, self.events.append, tick
-        self._go = go
+        self._go, self._tick = go, tick
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def resource(self, event: ResourceEvent) -> None:
+        self.events.append(event)
+
+    def tick(self) -> None:
+        self._tick()
 
     def may_execute(self, plan: Plan | None) -> bool:
         self.plans.append(plan)

@@ -67,7 +67,7 @@ def state(world: World) -> dict[str, Any]:
             found[table] = cursor.fetchall()
     s3 = boto3.client("s3", region_name="us-east-1")
     for bucket in (SHARED_BUCKET, *(lab.bucket for lab in world.labs.values())):
-        versions = s3.list_object_versions(Bucket=bucket)
+        versions: Any = s3.list_object_versions(Bucket=bucket)
         found[bucket] = [
             [(one["Key"], one["VersionId"]) for one in versions.get(kind, [])] for kind in ("Versions", "DeleteMarkers")
         ]

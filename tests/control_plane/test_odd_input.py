@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from django.core.signals import got_request_exception
 from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client
 
 from control_plane.base import documentation
+from tests.control_plane.account_pages import Answer
 from tests.e2e import two_labs_rows as rows
 from tests.e2e.two_labs import SHARED, SLUGS, Lab
 from tests.fuzzing import Fuzzer, Request, addresses
@@ -93,7 +93,7 @@ def who(route: str, number: int) -> str:
     return rows.ADMINISTRATOR if route.startswith("admin/") else WHO[number % len(WHO)]
 
 
-def send(client: Client, request: Request) -> HttpResponse:
+def send(client: Client, request: Request) -> Answer:
     """Send it, and read the whole answer."""
     more: dict[str, Any] = {"headers": request.headers}
     if isinstance(request.body, dict):
@@ -101,7 +101,7 @@ def send(client: Client, request: Request) -> HttpResponse:
     else:
         answer = client.generic(request.method, request.path, request.body, request.content_type, **more)
     if answer.streaming:
-        b"".join(answer.streaming_content)
+        answer.getvalue()
     return answer
 
 
@@ -112,13 +112,14 @@ class Raised:
         self.last = ""
 
     def __call__(self, sender: Any, **_: Any) -> None:
-        _, error, trace = sys.exc_info()
+        _kind, error, trace = sys.exc_info()
         ours = [one for one in traceback.extract_tb(trace) if "site-packages" not in one.filename]
         self.last = f"{type(error).__name__}: {str(error)[:200]} at {[f'{one.filename}:{one.lineno}' for one in ours][-2:]}"
 
 
 def test_no_odd_request_to_any_address_is_an_error_of_the_server_s(world: World, built_docs: None) -> None:
-    raised, found, answered = Raised(), {}, Counter[int]()
+    raised, answered = Raised(), Counter[int]()
+    found: dict[str, str] = {}
     got_request_exception.connect(raised)
     fuzzer = Fuzzer(SEED, known(world.labs[SLUGS[0]]))
     for turn in range(ROUNDS):

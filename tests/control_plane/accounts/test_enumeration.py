@@ -43,16 +43,22 @@ ALL = pytest.mark.parametrize("ask", [sign_in_wrongly, ask_for_a_password, sign_
 def work_of(ask: Ask, email: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, Counter[str]]:
     """What an answer costs: passwords hashed, e-mails sent, and writes by table, but for sessions and limits."""
     cache.clear()
-    hashed, sent = [], len(delivered())
+    hashed: list[int] = []
+    sent = len(delivered())
     kind = type(hashers.get_hasher())
     encode = kind.encode
+
+    def counting(self: Any, *args: Any, **more: Any) -> str:
+        hashed.append(1)
+        return encode(self, *args, **more)
+
     with (
         monkeypatch.context() as patched,
         CaptureQueriesContext(
             connection,
         ) as queries,
     ):
-        patched.setattr(kind, "encode", lambda self, *args, **more: hashed.append(1) or encode(self, *args, **more))
+        patched.setattr(kind, "encode", counting)
         ask(Client(), email)
     written = [found for one in queries.captured_queries if (found := WRITES.match(one["sql"]))]
     tables = Counter(f"{found[1]} {found[2]}" for found in written if found[2] not in ("accounts_cache", "django_session"))

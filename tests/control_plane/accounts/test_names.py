@@ -1,6 +1,7 @@
 """Which names people, groups and analyses may have: in any script and as science writes them, and none that passes for another."""
 
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -88,9 +89,9 @@ def test_a_group_s_word_of_latin_and_cyrillic_is_refused() -> None:
     ["\u202e", "\u2066", "\u200f", "\u061c", "\u200b", "\u2060", "\u3164", "\ufe0f", "\U000e0041", "\u2800", "\x07"],
 )
 @pytest.mark.parametrize("validate", [validate_name, validate_person_name])
-def test_what_cannot_be_seen_is_refused_and_named_by_its_number(validate: object, character: str) -> None:
+def test_what_cannot_be_seen_is_refused_and_named_by_its_number(validate: Callable[[str], object], character: str) -> None:
     with pytest.raises(ValidationError, match="cannot be seen") as refused:
-        validate(f"Lab{character} x")  # type: ignore[operator]
+        validate(f"Lab{character} x")
     told = " ".join(refused.value.messages)
     assert f"U+{ord(character):04X}" in told
     assert character not in told

@@ -6,7 +6,6 @@ import pytest
 from django.core import mail
 from django.core.mail import EmailMessage
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -17,7 +16,7 @@ from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.notifications.outbox import deliver_due
 from control_plane.notifications.tasks import MESSAGES
-from tests.control_plane.account_pages import PASSWORD, delivered, link_in_mail, signed_in, somebody, text_of
+from tests.control_plane.account_pages import PASSWORD, Answer, delivered, link_in_mail, signed_in, somebody, text_of
 from tests.control_plane.accounts.test_sign_up import sign_up
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -36,7 +35,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def reset(client: Client, email: str = "ada@example.org") -> HttpResponse:
+def reset(client: Client, email: str = "ada@example.org") -> Answer:
     return client.post("/accounts/password/reset/", {"email": email}, follow=True)
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
 def set_up_app(client: Client) -> str:
     """Set up an authenticator app and return its secret."""
-    secret = client.get("/accounts/2fa/totp/activate/").context["form"].secret
+    secret: str = client.get("/accounts/2fa/totp/activate/").context["form"].secret
     assert client.post("/accounts/2fa/totp/activate/", {"code": totp(secret)}).status_code == 302
     cache.clear()
     return secret

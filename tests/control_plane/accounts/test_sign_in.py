@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.test import Client
 from django.utils import timezone
 
@@ -69,7 +69,7 @@ def test_one_place_that_tries_many_accounts_is_slowed_down() -> None:
 
 def test_limits_hold_across_processes() -> None:
     assert cache.__class__.__name__ == "ConnectionProxy"
-    assert type(cache._connections[cache._alias]).__name__ == "DatabaseCache"
+    assert type(caches["default"]).__name__ == "DatabaseCache"
 
 
 def test_a_deactivated_account_cannot_sign_in_and_is_signed_out_on_its_next_request(client: Client) -> None:

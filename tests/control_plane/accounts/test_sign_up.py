@@ -5,14 +5,23 @@ from datetime import timedelta
 
 import pytest
 from allauth.account.models import EmailAddress
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
-from tests.control_plane.account_pages import PASSWORD, deeds, delivered, is_signed_in, link_in_mail, sign_in, somebody, text_of
+from tests.control_plane.account_pages import (
+    PASSWORD,
+    Answer,
+    deeds,
+    delivered,
+    is_signed_in,
+    link_in_mail,
+    sign_in,
+    somebody,
+    text_of,
+)
 
 NEWCOMER = {
     "email": "lise@example.org",
@@ -33,7 +42,7 @@ def administrators_client(db: None) -> Client:
     return client
 
 
-def sign_up(client: Client, **fields: str) -> HttpResponse:
+def sign_up(client: Client, **fields: str) -> Answer:
     return client.post("/accounts/signup/", NEWCOMER | fields)
 
 

@@ -1,6 +1,7 @@
 """The administration is for administrators: nobody else learns from its addresses which groups there are, or who is in them."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -43,14 +44,15 @@ def test_staff_without_the_administrators_right_are_refused_at_every_address_of_
     client, asked = client_of(staff), set(addresses(admin.site.get_urls())) - OPEN
     assert len(asked) > 60
     assert "/admin/groups/group/options/" in asked
-    answers = {address: client.get(address, {"group": "", "id": ada.pk}) for address in asked}
+    query: dict[str, str | int] = {"group": "", "id": ada.pk}
+    answers = {address: client.get(address, query) for address in asked}
     assert {address: answer.status_code for address, answer in answers.items() if answer.status_code != 403} == {}
     assert not [address for address, answer in answers.items() if group.name in answer.content.decode()]
     assert AuditEvent.objects.filter(action="access.refused", actor_user=staff).exists()
 
 
 @pytest.mark.parametrize("fields", [{}, {"is_superuser": True}, {"is_staff": True, "is_superuser": True, "is_active": False}])
-def test_nobody_else_gets_in_either(fields: dict[str, bool]) -> None:
+def test_nobody_else_gets_in_either(fields: dict[str, Any]) -> None:
     client = client_of(User.objects.create_user("somebody@example.org", **fields))
     assert client.get("/admin/groups/group/options/").status_code in (302, 403)
 

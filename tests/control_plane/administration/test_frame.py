@@ -53,7 +53,8 @@ def stock_pages() -> Iterator[tuple[str, str]]:
             for page in model.url_patterns:
                 if isinstance(page, URLPattern) and (page.name or "").rpartition("_")[2] in ("add", "change", "delete", "history"):
                     assert page.name
-                    row = apps.get_model(*page.name.split("_")[:2]).objects.order_by("pk").first()
+                    app, name = page.name.split("_")[:2]
+                    row = apps.get_model(app, name).objects.order_by("pk").first()
                     yield (
                         page.name,
                         f"/admin/{model.pattern}{page.pattern}".replace("<path:object_id>", str(row.pk) if row else "1"),

@@ -226,7 +226,8 @@ def test_the_export_is_a_file(client: Client, group: Group, ada: User) -> None:
     add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
     answer = client.get(f"{PAGES}export/?group=example-lab")
     assert answer["Content-Disposition"].startswith("attachment")
-    assert b"".join(answer.streaming_content).decode().splitlines()[1] == "ada@example.org,,example-lab,keys,no,,add"
+    assert answer.streaming
+    assert answer.getvalue().decode().splitlines()[1] == "ada@example.org,,example-lab,keys,no,,add"
     assert "Nothing was exported" in text_of(client.get(f"{PAGES}export/?group=nowhere", follow=True))
     assert "Nothing was exported" in text_of(client.get(f"{PAGES}export/?person=nobody@example.org", follow=True))
 

@@ -23,7 +23,8 @@ def readings():
 
 
 def test_a_worker_starts_nothing_that_another_took_since_it_looked(readings):
-    by_one, by_other = [], []
+    by_one: list[int] = []
+    by_other: list[int] = []
 
     def start(pk):
         by_one.append(pk)

@@ -9,7 +9,7 @@ from control_plane.base.polling import Changes, poll_until
 
 @pytest.fixture
 def pauses(monkeypatch):
-    slept = []
+    slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     return slept
 
@@ -20,7 +20,7 @@ def counts(*, seconds, enough, waiting=lambda seen: None):
 
 
 def test_it_looks_until_it_is_so(pauses):
-    seen = []
+    seen: list[int] = []
     assert counts(seconds=math.inf, enough=3, waiting=seen.append) == 3
     assert seen == [0, 1, 2]
     assert pauses == [0.5] * 3
@@ -32,7 +32,7 @@ def test_what_is_so_already_is_not_waited_for(pauses):
 
 
 def test_without_time_it_looks_once(pauses):
-    seen = []
+    seen: list[int] = []
     assert counts(seconds=0, enough=3, waiting=seen.append) == 0
     assert (pauses, seen) == ([], [])
 
@@ -47,7 +47,7 @@ def test_an_error_ends_it(pauses):
 
 
 def test_a_line_is_printed_once_as_long_as_it_stays_the_same():
-    printed = []
+    printed: list[str] = []
     changes = Changes(printed.append)
     for line in ("a", "a", "b", "a"):
         changes.tell(line)

@@ -37,7 +37,7 @@ def test_a_megabyte_is_a_million_bytes(number: int, words: str) -> None:
 
 def test_a_browser_says_a_size_as_the_server_does() -> None:
     script = f"import {{ size }} from {FORMAT.as_uri()!r}; console.log(JSON.stringify({list(SIZES)}.map(size)))"
-    command = [ROOT / ".venv/bin/node", "--input-type=module", "--eval", script]
+    command = [str(ROOT / ".venv/bin/node"), "--input-type=module", "--eval", script]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(done.stdout) == list(SIZES.values())
 

@@ -1,6 +1,6 @@
 """A database that is older than AWS deploys nothing by itself, and says what there is to decide."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -12,12 +12,12 @@ from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
-from control_plane.deployments import aws_ahead, drift_schedule, published
+from control_plane.deployments import aws_ahead, drift_schedule
 from control_plane.deployments.engine import upkeep
 from control_plane.deployments.models import Deployment, DriftState, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
-from stacks.manifest import parse
-from stacks.store import open_store
+from stacks.manifest import GroupManifest, parse
+from stacks.store import ManifestStore, open_store
 from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one
 
@@ -26,11 +26,17 @@ NAME = "Group-example-lab"
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> FakeAws:
+def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAws:
     changed = config().model_copy(update={"cohort_manifest_store": str(tmp_path / "manifests")})
     for module in ("published", "engine.run"):
         monkeypatch.setattr(f"control_plane.deployments.{module}.config", lambda: changed)
     return FakeAws().install(monkeypatch)
+
+
+@pytest.fixture
+def store(aws: FakeAws, tmp_path: Path) -> ManifestStore:
+    """Where what `aws` deploys is published."""
+    return open_store(str(tmp_path / "manifests"))
 
 
 @pytest.fixture
@@ -66,14 +72,15 @@ def test_what_aws_got_from_the_backup_s_own_past_is_no_reason_to_wait(
 
 
 def test_deciding_for_the_database_deploys_it_above_what_aws_holds_even_at_the_second_try(
-    stack: Stack, operator: Actor, aws: FakeAws
+    stack: Stack, operator: Actor, aws: FakeAws, store: ManifestStore
 ) -> None:
     Stack.objects.update(newer_generation=3)
     deployment = deploy_ours(stack, actor=operator)
     assert deployment.generation == 4
     manifest = parse(StoredManifest.objects.get(generation=4).text)
+    assert isinstance(manifest, GroupManifest)
     assert manifest.sessions_not_before
-    open_store(published.config().manifest_store).write(manifest.store_key, manifest.model_copy(update={"generation": 3}).to_json())
+    store.write(manifest.store_key, manifest.model_copy(update={"generation": 3}).to_json())
     aws.outcome = lambda _: holding(3)
     assert run_one(aws).state == Deployment.State.FAILED
     newer_still = Stack.objects.get()
@@ -84,22 +91,26 @@ def test_deciding_for_the_database_deploys_it_above_what_aws_holds_even_at_the_s
     assert AuditEvent.objects.filter(action="stack.deploy_ours").count() == 1
 
 
-def test_a_disk_s_snapshot_is_told_by_what_is_published(group: Group, ada: User, operator: Actor, aws: FakeAws) -> None:
+def test_a_disk_s_snapshot_is_told_by_what_is_published(
+    group: Group, ada: User, operator: Actor, aws: FakeAws, store: ManifestStore
+) -> None:
     """Nobody restored by our command; the manifest that AWS holds was published under a number that we gave to something else."""
     settle(group.stack)
     theirs = parse(StoredManifest.objects.get().text).model_copy(update={"generation": 2, "tags": {"by": "the other history"}})
-    open_store(published.config().manifest_store).write(theirs.store_key, theirs.to_json())
+    store.write(theirs.store_key, theirs.to_json())
     aws.stacks[NAME] = holding(2)
     add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
     assert run_one(aws).state == Deployment.State.FAILED
     assert (aws.deployed, Stack.objects.get().newer_generation) == ([], 2)
 
 
-def test_a_run_that_a_dead_worker_had_brought_to_its_end_goes_on(group: Group, ada: User, operator: Actor, aws: FakeAws) -> None:
+def test_a_run_that_a_dead_worker_had_brought_to_its_end_goes_on(
+    group: Group, ada: User, operator: Actor, aws: FakeAws, store: ManifestStore
+) -> None:
     settle(group.stack)
     add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
     ours = parse(StoredManifest.objects.get(generation=2).text)
-    open_store(published.config().manifest_store).write(ours.store_key, ours.to_json())
+    store.write(ours.store_key, ours.to_json())
     aws.stacks[NAME] = holding(2)
     assert run_one(aws).state == Deployment.State.SUCCEEDED
 
@@ -123,7 +134,7 @@ def test_the_page_names_the_choice_and_takes_it(stack: Stack, administrator: Use
     with pytest.raises(NothingToRetry, match="newer generation"):
         request_repair(Stack.objects.get(), actor=operator)
     assert client.post(f"/deployments/stacks/{stack.pk}/deploy-ours/").status_code == 302
-    assert Deployment.objects.order_by("pk").last().generation == 4  # type: ignore[union-attr]
+    assert Deployment.objects.latest("pk").generation == 4
 
 
 def test_only_administrators_decide(stack: Stack, ada: User, client: Client) -> None:

@@ -65,7 +65,7 @@ def test_once_aws_has_begun_it_takes_the_update_back(aws, heart, cancelling):
     deployment = carry_out(claim_one(), [aws], heart=heart)
     assert aws.taken_back == ["Group-example-lab"]
     assert (deployment.state, deployment.cloudformation_status) == ("cancelled", "UPDATE_ROLLBACK_COMPLETE")
-    assert deployment.log.last().text == "CloudFormation took the update back: UPDATE_ROLLBACK_COMPLETE"
+    assert deployment.log.latest("number").text == "CloudFormation took the update back: UPDATE_ROLLBACK_COMPLETE"
 
 
 def test_aws_is_asked_once_to_take_it_back(aws, heart, cancelling):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import pytest
@@ -18,6 +19,7 @@ from local_aws.server import free_port
 
 PLACE = Place("111122223333", "us-east-1")
 
+UNAVAILABLE: Any = {"HTTPStatusCode": 503}
 PASSES = (aws.AwsBusy, aws.AwsUnreachable)
 TEMPLATE = '{"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}, "Outputs": {"Generation": {"Value": "7"}}}'
 
@@ -58,7 +60,7 @@ def test_an_aws_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         (ClientError({"Error": {"Code": "ExpiredToken", "Message": "old"}}, "x"), aws.CredentialsRefused),
         (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "x"), aws.NotAllowed),
         (ClientError({"Error": {"Code": "Throttling", "Message": "slow"}}, "x"), aws.AwsBusy),
-        (ClientError({"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, "x"), aws.AwsBusy),
+        (ClientError({"Error": {"Code": "X"}, "ResponseMetadata": UNAVAILABLE}, "x"), aws.AwsBusy),
         (ClientError({"Error": {"Code": "ValidationError", "Message": "no"}}, "x"), aws.AwsFailure),
         (ConnectTimeoutError(endpoint_url="x"), aws.AwsUnreachable),
         (NoCredentialsError(), aws.CredentialsRefused),
@@ -123,7 +125,9 @@ def test_failures_of_earlier_runs_are_not_this_one_s(with_events):
     with_events(*EVENTS)
     assert cloudformation.newest_event("Group-x", PLACE) == "6"
     assert cloudformation.first_failure("Group-x", PLACE, after="6") is None
-    assert cloudformation.first_failure("Group-x", PLACE, after="").reason == "from an earlier run"
+    earlier = cloudformation.first_failure("Group-x", PLACE, after="")
+    assert earlier is not None
+    assert earlier.reason == "from an earlier run"
 
 
 def test_a_stack_without_events_or_without_anything_has_no_newest_event(with_events):
@@ -244,7 +248,7 @@ def test_a_nested_stack_that_did_nothing_wrong_this_time_is_not_blamed(with_nest
     ],
 )
 @pytest.mark.parametrize(("status", "says"), [(503, "AWS is busy: {} answered Odd: told."), (400, "{} answered Odd: told")])
-def test_a_refusal_says_which_service_answered(service: str, operation: str, named: str, status: int, says: str) -> None:
+def test_a_refusal_says_which_service_answered(service: Any, operation: str, named: str, status: int, says: str) -> None:
     client = boto3.client(service, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
     with Stubber(client) as stub:
         stub.add_client_error(operation, "Odd", "told", http_status_code=status)

@@ -178,7 +178,7 @@ def test_a_user_whom_the_deployment_takes_away_meanwhile_is_not_waited_for(
     assert asked == [holders[0]] * 2
 
 
-def overwrite(iam: Any, user: str, then: Callable[[], None]) -> Spoil:
+def overwrite(iam: Any, user: str, then: Callable[[], object]) -> Spoil:
     """Another writer puts a document of its own in the denial's place before that is read back, once; then this is done."""
     waiting, statement = [then], {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}
     another = {"Version": "2012-10-17", "Statement": [statement]}
@@ -208,7 +208,7 @@ def test_a_newer_wish_that_overtakes_a_lockout_is_put_in_its_place(
     adas, graces = holders
     suspend_members(group=group, users=[ada], actor=OPERATOR)
     monkeypatch.setattr(lockout_steps, "SETTLES", timedelta(seconds=2))
-    spoil(monkeypatch, overwrite(iam, adas, lambda: suspend_members(group=group, users=[grace], actor=OPERATOR) and None))
+    spoil(monkeypatch, overwrite(iam, adas, lambda: suspend_members(group=group, users=[grace], actor=OPERATOR)))
     deny(group.stack.pk)
     documents = [iam.get_user_policy(UserName=user, PolicyName="suspended")["PolicyDocument"] for user in (adas, graces)]
     assert [document["Statement"][0]["Action"] for document in documents] == ["*", "*"]

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ class FakeMachinery:
 
 @pytest.fixture
 def worker():
-    machinery = FakeMachinery()
+    machinery: Any = FakeMachinery()
     toolchain.keep(machinery)
     yield machinery
     toolchain.keep(None)

@@ -21,7 +21,7 @@ TOUCHED = (Group, Membership, Deployment, Change, StoredManifest, Stack, AuditEv
 
 
 def counts() -> list[int]:
-    return [model.objects.count() for model in TOUCHED]  # type: ignore[attr-defined]
+    return [model.objects.count() for model in TOUCHED]
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_one_that_is_not_there_is_step_2_s() -> None:
 
 
 def test_where_its_names_are_taken_the_holder_is_told() -> None:
-    answers = {
+    answers: dict[str, Answer] = {
         "DescribeStacks": stacks(),
         **held(DOCUMENTS),
         "DescribeRegions": {"Regions": [{"RegionName": REGION}]},

@@ -51,11 +51,19 @@ def test_a_secret_without_its_signing_key_is_said() -> None:
     )
 
 
-class _Server(socketserver.StreamRequestHandler):
+class _MailServer(socketserver.ThreadingTCPServer):
     """A mail server that offers no TLS, and notes what it is told."""
 
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Conversation)
+
+
+class _Conversation(socketserver.StreamRequestHandler):
+    server: _MailServer
+
     def handle(self) -> None:
-        heard: list[str] = self.server.heard  # type: ignore[attr-defined]
+        heard = self.server.heard
         self.wfile.write(b"220 mail.example.org ESMTP\r\n")
         for line in self.rfile:
             heard.append(line.decode().split()[0].upper())
@@ -64,10 +72,9 @@ class _Server(socketserver.StreamRequestHandler):
 
 @contextmanager
 def mail_server() -> Iterator[tuple[int, list[str]]]:
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Server) as server:
-        server.heard = []  # type: ignore[attr-defined]
+    with _MailServer() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1], server.heard  # type: ignore[attr-defined]
+        yield server.server_address[1], server.heard
         server.shutdown()
 
 

@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 def at(seconds: float) -> dict[str, Any]:
     """AWS's answer, with its own clock so far behind ours."""
     date = format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)
-    return {"GetCallerIdentity": {**dict(IDENTITY["GetCallerIdentity"]), "ResponseMetadata": {"HTTPHeaders": {"date": date}}}}  # type: ignore[call-overload]
+    return {"GetCallerIdentity": {**IDENTITY["GetCallerIdentity"], "ResponseMetadata": {"HTTPHeaders": {"date": date}}}}
 
 
 def test_the_site_s_own_account_is_ready() -> None:

@@ -1,5 +1,7 @@
 """What becomes of the predecessor's template: resources leave it and stay on AWS, and what remains still fits together."""
 
+from typing import Any
+
 import pytest
 
 from control_plane.neurocaas_import.adopt_template import (
@@ -15,7 +17,7 @@ from tests.predecessor import template
 NORTH = {"northusergroup": "northusercentricgroup", "northusercho": "chous-east-1", "userkeycho": "AKIA1", "northaddition": "x"}
 
 
-def two_groups(**further: object) -> dict[str, object]:
+def two_groups(**further: object) -> dict[str, Any]:
     return template(("north", ["cho"], ["b"]), ("south", ["dee"], ["b"]), further=further)
 
 
@@ -25,17 +27,17 @@ def test_what_leaves_is_kept_and_told_apart_by_metadata_which_cloudformation_tak
     for name in NORTH:
         assert kept["Resources"][name]["DeletionPolicy"] == kept["Resources"][name]["UpdateReplacePolicy"] == "Retain"
         assert kept["Resources"][name]["Metadata"]["Cohort"] == "moves"
-        assert kept["Resources"][name]["Properties"] == before["Resources"][name]["Properties"]  # type: ignore[index]
-    assert kept["Resources"]["southusergroup"] == before["Resources"]["southusergroup"]  # type: ignore[index]
+        assert kept["Resources"][name]["Properties"] == before["Resources"][name]["Properties"]
+    assert kept["Resources"]["southusergroup"] == before["Resources"]["southusergroup"]
     assert is_retained(kept, NORTH)
     assert not is_retained(before, NORTH)
 
 
 def test_secret_keys_and_passwords_go_from_the_outputs_and_key_ids_stay() -> None:
     before = two_groups()
-    before["Outputs"]["Passwordcho"] = {"Value": "26d5b22b"}  # type: ignore[index]
-    before["Outputs"]["Sly"] = {"Value": {"Fn::Sub": "x${userkeycho.SecretAccessKey}"}}  # type: ignore[index]
-    before["Outputs"]["Short"] = {"Value": {"Fn::Join": ["", [{"Fn::GetAtt": "userkeycho.SecretAccessKey"}]]}}  # type: ignore[index]
+    before["Outputs"]["Passwordcho"] = {"Value": "26d5b22b"}
+    before["Outputs"]["Sly"] = {"Value": {"Fn::Sub": "x${userkeycho.SecretAccessKey}"}}
+    before["Outputs"]["Short"] = {"Value": {"Fn::Join": ["", [{"Fn::GetAtt": "userkeycho.SecretAccessKey"}]]}}
     assert secret_outputs(before) == ["Passwordcho", "SecretAccessKeycho", "SecretAccessKeydee", "Short", "Sly"]
     assert set(retain(before, NORTH, "moves")["Outputs"]) == {"AccessKeycho", "AccessKeydee"}
 

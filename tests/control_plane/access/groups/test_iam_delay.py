@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, EndpointConnectionError
 from django.urls import reverse
 from django.utils import timezone
@@ -125,9 +126,11 @@ def test_a_page_waits_where_s3_refuses_a_new_grant(
     """The role is there, and what it may do in the bucket is not yet: the page says so, and turns by itself."""
     refusal = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
     client = s3_client(place, Purpose.BROWSE)
-    client.meta.events.register_first(
-        "before-send.s3", lambda request, **_: AWSResponse(request.url, 403, {}, MockRawResponse(refusal))
-    )
+
+    def refuse(request: Any, **_: Any) -> Any:
+        return AWSResponse(request.url, 403, HTTPHeaders(), MockRawResponse(refusal))
+
+    client.meta.events.register_first("before-send.s3", refuse)
     deployed(group, timedelta())
     with pytest.raises(BeingMadeReady):
         s3_client(place, Purpose.BROWSE).list_objects_v2(Bucket="cohort-ephys", Prefix="example-lab/")

@@ -1,6 +1,8 @@
 """Asking to join a group: what is asked for, what is refused, and that nothing gives access before somebody approves."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -67,7 +69,7 @@ def test_the_code_is_kept_nowhere(group: Group, ada: User) -> None:
 
 
 @pytest.mark.parametrize("write", [str.lower, lambda code: code.replace("-", " "), lambda code: f" {code.replace('-', '')}\n"])
-def test_how_a_code_is_written_does_not_count(group: Group, write) -> None:  # type: ignore[no-untyped-def]
+def test_how_a_code_is_written_does_not_count(group: Group, write: Callable[[str], str]) -> None:
     assert find_usable_code(write(code_for(group))).group == group
 
 
@@ -134,7 +136,7 @@ def test_a_name_that_looks_like_another_is_refused(group: Group, ada: User, name
 
 
 @pytest.mark.parametrize("wish", [{}, {"code": "AAAA", "new_group_name": "Lab"}, {"code": "  "}])
-def test_either_a_code_or_a_name_is_needed(ada: User, wish: dict[str, str]) -> None:
+def test_either_a_code_or_a_name_is_needed(ada: User, wish: dict[str, Any]) -> None:
     with pytest.raises(InvalidName, match="either"):
         ask_to_join(user=ada, actor=actor_of(ada), **wish)
 

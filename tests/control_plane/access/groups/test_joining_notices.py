@@ -33,7 +33,7 @@ def told() -> dict[str, str]:
     for notice in Notice.objects.unsent().order_by("pk"):
         assert deliver(notice.pk, notice.attempts)
     assert all(message.body.count("http") == 1 for message in mail.outbox)
-    return {message.to[0]: message.subject for message in mail.outbox}
+    return {message.to[0]: str(message.subject) for message in mail.outbox}
 
 
 def finish(group: Group) -> Deployment:
@@ -67,7 +67,7 @@ def test_the_link_in_the_e_mail_decides_after_signing_in(group: Group, ada: User
     in_group(group, grace, manager=True)
     waiting(ada, group=group)
     told()
-    path = re.search(r"http://localhost:8000(/requests/link/\S+)", mail.outbox[0].body)
+    path = re.search(r"http://localhost:8000(/requests/link/\S+)", str(mail.outbox[0].body))
     assert path
     page = client_of(grace).get(path[1])
     assert page.status_code == 200

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -129,11 +130,10 @@ def test_an_analysis_too_many_is_refused(group: Group, operator: Actor) -> None:
 def test_a_role_of_fewer_policies_than_usual_is_respected(group: Group, operator: Actor) -> None:
     usage(PER_PRINCIPAL, used=None, limit=1)
     granted = analyses(20, operator)
-    read_write = {"group": group, "level": Grant.Level.READ_WRITE, "actor": operator}
     refusal, done = "", 0
     while not refusal:
         try:
-            grant_analysis(analysis=granted[done], **read_write)
+            grant_analysis(analysis=granted[done], group=group, level=Grant.Level.READ_WRITE, actor=operator)
             done += 1
         except LimitReached as error:
             refusal = str(error)
@@ -210,7 +210,7 @@ def test_it_is_asked_once_an_hour_however_many_sweep(monkeypatch: pytest.MonkeyP
     for _ in range(3):
         schedule.read_when_due()
     assert len(asked) == 1
-    Reading.objects.update(asked_at=timezone.now() - timezone.timedelta(hours=2))
+    Reading.objects.update(asked_at=timezone.now() - timedelta(hours=2))
     for _ in range(3):
         schedule.read_when_due()
     assert len(asked) == 2

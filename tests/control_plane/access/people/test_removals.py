@@ -1,7 +1,9 @@
 """Removing people: their access in every group goes first, then what lets them in, and the account last."""
 
 import json
+from collections.abc import Sequence
 from io import StringIO
+from typing import Any
 
 import pytest
 from allauth.idp.oidc.models import Client as IdpClient
@@ -12,7 +14,7 @@ from django.test import Client
 
 from control_plane.access.groups.models import Access, Group, JoinRequest, Membership
 from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_members
+from control_plane.access.groups.services.members import add_members, end_memberships
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import (
     AlreadyErased,
@@ -174,12 +176,11 @@ def test_one_group_that_cannot_be_changed_does_not_stop_the_others(
     join(group, ada)
     join(other, ada)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    real = removals.end_memberships
 
-    def refusing(which: Group, *rest: object) -> Deployment:
+    def refusing(which: Group, users: Sequence[User], actor: Actor) -> Deployment:
         if which == group:
             raise LimitReached("No.")
-        return real(which, *rest)
+        return end_memberships(which, users, actor)
 
     monkeypatch.setattr(removals, "end_memberships", refusing)
     assert remove_inactive_access() == 1
@@ -271,7 +272,7 @@ class TestPages:
 
 
 class TestCommand:
-    def run(self, *arguments: str) -> dict[str, object]:
+    def run(self, *arguments: str) -> Any:
         out = StringIO()
         call_command("person", *arguments, "--json", stdout=out)
         return json.loads(out.getvalue())

@@ -157,7 +157,7 @@ def test_the_denial_is_on_aws_at_once_and_before_the_deployment(ada: User, group
     iam.create_role(RoleName="cohort-example-lab", Path="/cohort/example-lab/", AssumeRolePolicyDocument="{}")
     sign_out_everywhere(signed_in())
     deny(group.stack_id)
-    document = iam.get_role_policy(RoleName="cohort-example-lab", PolicyName="ended-sessions")["PolicyDocument"]
+    document: Any = iam.get_role_policy(RoleName="cohort-example-lab", PolicyName="ended-sessions")["PolicyDocument"]
     username = Membership.objects.get(group=group).username
     (statement,) = document["Statement"]
     assert statement["Effect"] == "Deny"

@@ -30,7 +30,7 @@ from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.research.analyses.retiring import request_retirement, undo_retirement
 from control_plane.research.catalogue import grants, requests
 from control_plane.research.jobs.models import Job
-from stacks.manifest import parse
+from stacks.manifest import PlatformManifest, parse
 from tests.control_plane.conftest import OPERATOR, settle
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,9 @@ def ask_for(analysis: Analysis, choice: BucketChoice = BucketChoice.KEEP, **more
 
 
 def buckets_wanted(analysis: Analysis) -> tuple[str, ...]:
-    return parse(StoredManifest.objects.filter(stack=analysis.stack).order_by("-generation")[0].text).buckets  # type: ignore[union-attr]
+    manifest = parse(StoredManifest.objects.filter(stack=analysis.stack).order_by("-generation")[0].text)
+    assert isinstance(manifest, PlatformManifest)
+    return manifest.buckets
 
 
 def carry_out(retirement: AnalysisRetirement) -> AnalysisRetirement:
@@ -242,6 +244,7 @@ def test_a_deleted_bucket_is_gone_with_every_version_and_upload_and_no_other_is_
 def test_nothing_is_deleted_before_aws_has_let_go_of_the_bucket(made: Analysis, bucket: Any) -> None:
     retirement = ask_for(made, BucketChoice.DELETE, at_once=True)
     continue_retirements()
+    assert retirement.deployment_id is not None
     Deployment.objects.filter(pk=retirement.deployment_id).update(
         state=Deployment.State.FAILED, error="AWS said no.", advice="Look."
     )

@@ -104,9 +104,9 @@ def test_who_is_missing_or_denied_on_aws_is_marked(lab: OnAws, group: Group, ada
     lab.iam.delete_access_key(UserName=adas, AccessKeyId=lab.keys[adas])
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=adas)
     lab.iam.delete_user(UserName=adas)
-    shut = {"Effect": "Deny", "Action": "*", "Resource": "*"}
+    shut: dict[str, Any] = {"Effect": "Deny", "Action": "*", "Resource": "*"}
     username = Membership.objects.get(user=grace).username
-    shut["Condition"] = {"StringLike": {"aws:userid": [f"*:{username}"]}}  # type: ignore[assignment]
+    shut["Condition"] = {"StringLike": {"aws:userid": [f"*:{username}"]}}
     document = json.dumps({"Version": "2012-10-17", "Statement": [shut]})
     lab.iam.put_role_policy(RoleName="cohort-example-lab", PolicyName="ended-sessions", PolicyDocument=document)
     scan_group(group)

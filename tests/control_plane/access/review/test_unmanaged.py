@@ -80,7 +80,10 @@ def on_aws(
 ) -> None:
     """CloudFormation holds the stack that our own templates make of a manifest."""
     app = aws_cdk.App(outdir=str(folder / "app"))
-    (GroupStack if isinstance(manifest, GroupManifest) else StorageStack)(app, manifest)  # type: ignore[arg-type]
+    if isinstance(manifest, GroupManifest):
+        GroupStack(app, manifest)
+    else:
+        StorageStack(app, manifest)
     app.synth()
     templates = {path.name: json.loads(path.read_text()) for path in (folder / "app").glob("*.template.json")}
     main = templates.pop(f"{manifest.stack_name}.template.json")

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -47,12 +48,13 @@ def fates(plan: RosterPlan) -> list[str]:
     return [verdict.fate.value for verdict in plan.verdicts]
 
 
-def do(reading: Reading, **more: object) -> list[Outcome]:
-    return apply_reading(reading, digest=make_plan(reading).digest, actor=OPERATOR, **more)  # type: ignore[arg-type]
+def do(reading: Reading, **more: Any) -> list[Outcome]:
+    return apply_reading(reading, digest=make_plan(reading).digest, actor=OPERATOR, **more)
 
 
 def member(email: str, group: Group) -> Membership:
-    return Membership.objects.wanted().get(user__email=email, group=group)
+    found: Membership = Membership.objects.wanted().get(user__email=email, group=group)
+    return found
 
 
 def test_it_works(group: Group, other: Group, ada: User, grace: User) -> None:
@@ -222,12 +224,11 @@ def test_a_group_that_changes_while_another_is_applied_is_left_as_it_is(group: G
 def test_a_group_that_cannot_be_changed_stops_no_other_and_leaves_nobody_half_made(
     group: Group, other: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = applying.add_members
 
-    def refusing(**given: object) -> Deployment:
+    def refusing(**given: Any) -> Deployment:
         if given["group"] == group:
             raise LimitReached("Too many. Nothing was changed.")
-        return real(**given)  # type: ignore[arg-type]
+        return add_members(**given)
 
     monkeypatch.setattr(applying, "add_members", refusing)
     first, second = do(roster("one@example.org,,example-lab,,,,", "two@example.org,,other-lab,,,,"))
@@ -276,7 +277,7 @@ class TestExport:
 
 
 class TestCommand:
-    def run(self, *arguments: str) -> dict:
+    def run(self, *arguments: str) -> Any:
         out = StringIO()
         call_command("roster", *arguments, "--json", stdout=out, stderr=StringIO())
         return json.loads(out.getvalue())

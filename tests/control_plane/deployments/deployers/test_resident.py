@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -279,11 +280,13 @@ class SilentAws(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self):
-        self.waiting = []
+        self.waiting: list[socket.socket] = []
         super().__init__(("127.0.0.1", 0), _Silence)
 
 
 class _Silence(BaseHTTPRequestHandler):
+    server: SilentAws
+
     def do_POST(self):
         asked = self.rfile.read(int(self.headers["Content-Length"]))
         if b"GetCallerIdentity" in asked:
@@ -370,6 +373,8 @@ def test_a_call_that_aws_does_not_answer_ends_by_itself_and_is_tried_again(silen
 
 def test_the_real_one_ends_with_its_input():
     node = subprocess.Popen([_resident._node(), str(_resident.SCRIPT)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert node.stdin is not None
+    assert node.stdout is not None
     assert json.loads(node.stdout.readline()) == {"ready": True}
     node.stdin.close()
     assert node.wait(10) == 0

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 import pytest
 from botocore.exceptions import ClientError
 
-from control_plane.base.aws import NotAllowed, Place
+from control_plane.base.aws import NotAllowed
 from control_plane.deployments import cloudformation
 from control_plane.deployments.engine import repair
 from control_plane.deployments.engine.repair import NotRepaired, settle
-from control_plane.deployments.models import Failure
+from control_plane.deployments.models import Failure, Stack
 from tests.control_plane.fakes import configure
 
-STACK = SimpleNamespace(name="Group-x", place=Place("111122223333", "us-east-1"))
+STACK = Stack(name="Group-x", account="111122223333", region="us-east-1")
 GONE = "gone"
 
 
@@ -81,7 +81,8 @@ def install(monkeypatch):
 
 def settled():
     """What `settle` returns, and what it told and how often it ticked on the way."""
-    told, ticks = [], []
+    told: list[str] = []
+    ticks: list[int] = []
     observation, half_done = settle(STACK, tell=told.append, tick=lambda: ticks.append(1))
     return observation, half_done, told, len(ticks)
 

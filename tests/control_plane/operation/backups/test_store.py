@@ -269,7 +269,7 @@ def _denying(operation: str) -> Any:
     """S3 with AccessDenied for one operation."""
     from botocore.client import BaseClient
 
-    call = BaseClient._make_api_call
+    call: Any = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def make(self: Any, name: str, parameters: Any) -> Any:
         if name == operation:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core import mail
@@ -10,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from control_plane.access.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
 from control_plane.access.groups.models import Analysis, Grant, Group
-from control_plane.access.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analysis
+from control_plane.access.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analyses, grant_analysis
 from control_plane.access.groups.services.groups import create_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
@@ -258,12 +259,10 @@ def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group
 def test_what_one_group_is_refused_changes_none(group: Group, other: Group, epi: Analysis, monkeypatch: pytest.MonkeyPatch) -> None:
     from control_plane.research.catalogue import grants
 
-    real = grants.grant_analyses
-
     def refusing(**asked):
         if asked["group"].pk == other.pk:
             raise Refused("Too many. Nothing was changed.")
-        return real(**asked)
+        return grant_analyses(**asked)
 
     monkeypatch.setattr(grants, "grant_analyses", refusing)
     with pytest.raises(Refused, match="Too many"):
@@ -279,7 +278,7 @@ def delivered(words: str) -> mail.EmailMessage:
     return found
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> object:
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     call_command("catalogue", *arguments, "--json")
     return json.loads(capsys.readouterr().out)
 
