@@ -10,7 +10,7 @@ from control_plane.access.groups.services.groups import create_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Stack
-from tests.control_plane.legacy_importing import Importer
+from tests.control_plane.legacy_profiles import Importer
 
 OPERATOR = Actor(label="terminal:tester", channel="terminal")
 

@@ -20,7 +20,7 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
 from control_plane.research.configurations.services import InvalidConfiguration, clean_name
-from tests.control_plane.doctoring import context, one
+from tests.control_plane.doctor_context import context, one
 from tests.control_plane.people import actor_of
 
 pytestmark = pytest.mark.django_db

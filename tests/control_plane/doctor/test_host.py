@@ -15,7 +15,7 @@ from django.utils import timezone
 from control_plane.base.config import Config
 from control_plane.deployments.models import Worker
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import Answer, all_of, context, findings, one
+from tests.control_plane.doctor_context import Answer, all_of, context, findings, one
 
 KEY = "k" * 50
 PASSWORD = "correct-horse"

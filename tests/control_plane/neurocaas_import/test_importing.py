@@ -12,7 +12,7 @@ from control_plane.access.groups.services.members import remove_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.legacy_importing import LAB, SAMPLES, Importer, fates, lab, profile, said, state
+from tests.control_plane.legacy_profiles import LAB, SAMPLES, Importer, fates, lab, profile, said, state
 
 pytestmark = pytest.mark.django_db
 

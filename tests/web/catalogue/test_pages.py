@@ -13,8 +13,8 @@ from control_plane.research.catalogue.entries import describe, entry_of
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import approve, request_analysis
 from tests.control_plane.account_pages import text_of
+from tests.control_plane.between_queries import LOOKS_AGAIN, pages_while
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
 from tests.control_plane.people import actor_of, client_of, in_group
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]

@@ -8,8 +8,8 @@ from control_plane.access.groups.services.joining import approve
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
+from tests.control_plane.between_queries import LOOKS_AGAIN, pages_while
 from tests.control_plane.conftest import settle
-from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
 from tests.control_plane.people import client_of, in_group, waiting
 
 pytestmark = pytest.mark.django_db

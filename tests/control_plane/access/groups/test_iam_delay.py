@@ -27,7 +27,7 @@ from control_plane.research.storage.group_folder import GroupFolder, find_group_
 from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import client_of
-from tests.control_plane.review_aws import only_under_paths
+from tests.control_plane.principals_on_aws import only_under_paths
 
 pytestmark = pytest.mark.django_db
 

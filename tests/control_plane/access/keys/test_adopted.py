@@ -26,7 +26,7 @@ from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.signals import pre_execute
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.review_aws import denied, only_under_paths
+from tests.control_plane.principals_on_aws import denied, only_under_paths
 
 pytestmark = pytest.mark.django_db
 

@@ -31,7 +31,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.notifications.models import Notice
 from tests.control_plane.conftest import settle
-from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab, make_due, newest_manifest
+from tests.control_plane.retirement_rows import BUCKET, ask_for, carry_out, lab, make_due, newest_manifest
 
 __all__ = ["lab"]
 

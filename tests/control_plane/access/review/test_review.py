@@ -32,7 +32,7 @@ from control_plane.deployments.models import Deployment
 from control_plane.notifications.models import Notice
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.review_aws import OnAws, deployed_lab
+from tests.control_plane.principals_on_aws import OnAws, deployed_lab
 
 pytestmark = pytest.mark.django_db
 

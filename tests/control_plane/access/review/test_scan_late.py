@@ -26,7 +26,7 @@ from control_plane.deployments.requests import request_repair
 from stacks.manifest import names
 from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.people import client_of
-from tests.control_plane.review_aws import OnAws, deployed_lab, only_under_paths
+from tests.control_plane.principals_on_aws import OnAws, deployed_lab, only_under_paths
 
 pytestmark = pytest.mark.django_db
 
