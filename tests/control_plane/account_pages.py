@@ -10,17 +10,12 @@ from django.core.mail import EmailMessage
 from django.http import HttpResponse
 from django.test import Client
 
-from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
+from tests.factories import PASSWORD
 
-PASSWORD = "a long enough password"
 NEW_PASSWORD = "another long enough one"
-
-
-def somebody(email: str = "ada@example.org", **fields: Any) -> User:
-    return User.objects.create_user(email, PASSWORD, **fields)
 
 
 def sign_in(client: Client, email: str = "ada@example.org", password: str = PASSWORD, **more: Any) -> HttpResponse:
