@@ -9,15 +9,12 @@ import pytest
 from django.test import Client
 from moto import mock_aws
 
-from control_plane.access.groups.models import Access, Analysis, Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.research.storage import sessions
 from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.factories import AnalysisFactory, GrantFactory, GroupFactory, MembershipFactory, UserFactory
 
 BUCKET = "cohort-ephys"
 
@@ -58,12 +55,11 @@ class Lab:
 
 def make_lab(level: Grant.Level = Grant.Level.READ_WRITE) -> Lab:
     """Make it, in the database and on AWS. Needs `mock_aws`."""
-    ada = User.objects.create_user("ada@example.org")
-    group = create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
-    analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, name="Electrophysiology", actor=OPERATOR)
-    grant_analysis(analysis=analysis, group=group, level=level, actor=OPERATOR)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    ada = UserFactory.create(email="ada@example.org")
+    group = GroupFactory.create(slug="example-lab", name="Example Lab")
+    analysis = AnalysisFactory.create(slug="ephys", bucket=BUCKET, name="Electrophysiology")
+    GrantFactory.create(group=group, analysis=analysis, level=level)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -100,12 +96,11 @@ def rival(lab: Lab) -> Client:
 
 
 def _other(*, is_granted: bool) -> Client:
-    grace = User.objects.create_user("grace@example.org")
-    other = create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
+    grace = UserFactory.create(email="grace@example.org")
+    other = GroupFactory.create(slug="other-lab", name="Other Lab")
     if is_granted:
-        grant_analysis(analysis=Analysis.objects.get(slug="ephys"), group=other, level=Grant.Level.READ_WRITE, actor=OPERATOR)
-    add_member(group=other, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    settle(other.stack)
+        GrantFactory.create(group=other, analysis=Analysis.objects.get(slug="ephys"))
+    MembershipFactory.create(group=other, user=grace, deployed=True)
     client = Client()
     client.force_login(grace)
     return client

@@ -24,9 +24,9 @@ from control_plane.access.people.removals import remove_people
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Stack
 from control_plane.research.storage import sessions
-from tests.control_plane.conftest import settle
 from tests.e2e import two_labs_rows as rows
 from tests.e2e.two_labs import MIB, SHARED, SHARED_BUCKET, SLUGS, Lab
+from tests.factories import settle
 
 PASSWORD = "correct horse battery staple 9"
 # People beside those of `two_labs_rows`.

@@ -9,10 +9,10 @@ from django.core import mail
 from django.core.mail import EmailMessage
 from django.test import Client
 
-from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
+from tests.factories import PASSWORD
 
 if TYPE_CHECKING:
     from django.test.client import _MonkeyPatchedWSGIResponse
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 # What a test's client gets: an answer with more to it, which has a name in the types alone.
 Answer: TypeAlias = "_MonkeyPatchedWSGIResponse"
 
-PASSWORD = "a long enough password"
 NEW_PASSWORD = "another long enough one"
-
-
-def somebody(email: str = "ada@example.org", **fields: Any) -> User:
-    return User.objects.create_user(email, PASSWORD, **fields)
 
 
 def sign_in(client: Client, email: str = "ada@example.org", password: str = PASSWORD, **more: Any) -> Answer:

@@ -1,18 +1,20 @@
-"""Rows that most tests need, made by the services themselves."""
+"""Rows that most tests need."""
 
 from pathlib import Path
 
 import pytest
 
 from control_plane.access.groups.models import Analysis, Group
-from control_plane.access.groups.services.analyses import create_analysis
-from control_plane.access.groups.services.groups import create_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from control_plane.deployments.models import Deployment, Stack
-from tests.control_plane.legacy_importing import Importer
+from tests.actors import OPERATOR
+from tests.control_plane.legacy_profiles import Importer
+from tests.factories import PASSWORD, AnalysisFactory, GroupFactory, UserFactory, number_anew
 
-OPERATOR = Actor(label="terminal:tester", channel="terminal")
+
+@pytest.fixture(autouse=True)
+def _rows_are_numbered_anew() -> None:
+    number_anew()
 
 
 @pytest.fixture
@@ -22,30 +24,22 @@ def operator() -> Actor:
 
 @pytest.fixture
 def administrator(db: None) -> User:
-    return User.objects.create_superuser("admin@example.org", "a long enough password")
+    return UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
 
 
 @pytest.fixture
 def ada(db: None) -> User:
-    return User.objects.create_user("ada@example.org")
+    return UserFactory.create(email="ada@example.org")
 
 
 @pytest.fixture
 def grace(db: None) -> User:
-    return User.objects.create_user("grace@example.org")
+    return UserFactory.create(email="grace@example.org")
 
 
 @pytest.fixture
 def group(db: None) -> Group:
-    return create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
-
-
-def settle(stack: Stack) -> None:
-    """As if CloudFormation had deployed all that was asked for."""
-    stack.refresh_from_db()
-    Deployment.objects.open().filter(stack=stack).update(state=Deployment.State.SUCCEEDED)
-    Stack.objects.filter(pk=stack.pk).update(deployed_generation=stack.generation, status="UPDATE_COMPLETE")
-    stack.refresh_from_db()
+    return GroupFactory.create(slug="example-lab", name="Example Lab")
 
 
 @pytest.fixture
@@ -61,4 +55,4 @@ def importer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Importer:
 
 @pytest.fixture
 def epi() -> Analysis:
-    return create_analysis(slug="epi", bucket="cohort-epi", actor=OPERATOR)[0]
+    return AnalysisFactory.create(slug="epi", bucket="cohort-epi")

@@ -7,14 +7,12 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import Group, Membership
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from tests.control_plane.conftest import settle
+from tests.factories import GroupFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -29,8 +27,8 @@ def admin_client(administrator: User) -> Client:
 def populate(count: int, operator: Actor, offset: int = 0) -> None:
     """So many groups, each with a member of its own, half of them still under way."""
     for number in range(offset, offset + count):
-        group, _ = create_group(slug=f"lab-{number}", actor=operator)
-        add_member(group=group, user=User.objects.create_user(f"p{number}@example.org"), access=Access.FEDERATED, actor=operator)
+        group = GroupFactory.create(slug=f"lab-{number}")
+        MembershipFactory.create(group=group, user=UserFactory.create(email=f"p{number}@example.org"))
         if number % 2:
             settle(group.stack)
 
@@ -104,8 +102,8 @@ def test_deployments_are_for_administrators(path: str, group: Group, ada: User) 
     assert "shown to administrators" in answer.content.decode()
 
 
-def test_a_group_s_page_is_for_its_members(group: Group, ada: User, grace: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+def test_a_group_s_page_is_for_its_members(group: Group, ada: User, grace: User) -> None:
+    MembershipFactory.create(group=group, user=ada)
     for user, status in ((ada, 200), (grace, 404)):
         client = Client()
         client.force_login(user)

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from django.utils import timezone
 
-from tests.control_plane.review_aws import OnAws
+from tests.control_plane.principals_on_aws import OnAws
 from tests.record import product
 from tests.record.running import Site, browser, model, settings
 from tests.record.stories import ANALYSIS, LAB, MANAGER, MEMBER, OTHER, end_jobs, make_lab, person, put

@@ -14,7 +14,6 @@ from django.utils import timezone
 
 from control_plane.access.groups.services.credentials import computer_policy
 from control_plane.base.errors import NotFound
-from control_plane.deployments.models import Deployment
 from control_plane.research.configurations import services as configurations
 from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
@@ -26,6 +25,7 @@ from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws
 from stacks import names, policies
 from stacks.manifest import AnalysisGrant, GroupManifest
+from tests.factories import DeploymentFactory
 from tests.local_aws.helpers import ACCOUNT, client, crc
 from tests.web.uploader import BUCKET, Person, new, started
 
@@ -162,7 +162,7 @@ def test_files_that_went_meanwhile_are_named(member: Person, root: Root) -> None
 def test_a_configuration_or_a_version_of_it_that_is_gone_is_not_found(member: Person, root: Root, seconds_ago: int) -> None:
     """Also right after a deployment, while a refusal may be IAM's delay: what is not listed is gone."""
     ended = timezone.now() - timedelta(seconds=seconds_ago)
-    Deployment.objects.create(stack=member.place.group.stack, generation=1, state="succeeded", finished_at=ended)
+    DeploymentFactory.create(stack=member.place.group.stack, generation=1, state="succeeded", finished_at=ended)
     key = "example-lab/configs/fast.yaml"
     with pytest.raises(NotFound):
         configurations.read_configuration(member.place, "fast")

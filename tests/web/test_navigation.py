@@ -4,13 +4,12 @@ import pytest
 from django.templatetags.static import static
 from django.test import Client
 
-from control_plane.access.groups.models import Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.joining import decline
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from tests.control_plane.conftest import settle
-from tests.control_plane.people import client_of, in_group, waiting
+from tests.actors import client_of
+from tests.factories import AnalysisFactory, GrantFactory, JoinRequestFactory, MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 REQUESTS = '<a class="nav-link" href="/requests/">Requests</a>'
@@ -19,15 +18,18 @@ FILES = "/groups/example-lab/files/spectra/"
 
 
 @pytest.fixture
-def member(group: Group, ada: User, operator: Actor) -> Client:
+def member(group: Group, ada: User) -> Client:
     """A browser of a plain member's, whose group may use an analysis."""
-    analysis, _ = create_analysis(slug="spectra", bucket="cohort-spectra", name="Spectra", actor=operator)
-    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
-    return client_of(in_group(group, ada))
+    analysis = AnalysisFactory.create(slug="spectra", bucket="cohort-spectra", name="Spectra")
+    GrantFactory.create(group=group, analysis=analysis)
+    return client_of(MembershipFactory.create(group=group, user=ada, deployed=True).user)
 
 
 def test_a_manager_finds_the_requests_and_a_member_is_not_led_there(group: Group, grace: User, member: Client) -> None:
-    assert REQUESTS in client_of(in_group(group, grace, manager=True)).get("/").content.decode()
+    assert (
+        REQUESTS
+        in client_of(MembershipFactory.create(group=group, user=grace, manager=True, deployed=True).user).get("/").content.decode()
+    )
     assert REQUESTS not in member.get("/").content.decode()
 
 
@@ -56,7 +58,7 @@ def test_a_members_pages_lead_to_each_other(member: Client, page: str, leads_to:
 
 
 def test_while_aws_makes_the_access_nothing_leads_where_nothing_is_yet(group: Group, ada: User, operator: Actor) -> None:
-    client = client_of(in_group(group, ada))
+    client = client_of(MembershipFactory.create(group=group, user=ada, deployed=True).user)
     assert OWN_COMPUTER in client.get("/").content.decode()
     group.memberships.update(added_generation=group.stack.generation + 1)
     assert OWN_COMPUTER not in client.get("/").content.decode()
@@ -64,7 +66,7 @@ def test_while_aws_makes_the_access_nothing_leads_where_nothing_is_yet(group: Gr
 
 def test_who_was_declined_can_ask_again_at_once(group: Group, ada: User, operator: Actor) -> None:
     settle(group.stack)
-    decline(waiting(ada, group=group), actor=operator)
+    decline(JoinRequestFactory.create(user=ada, group=group), actor=operator)
     page = client_of(ada).get("/").content.decode()
     assert "Declined" in page
     assert "Access made on AWS" not in page

@@ -15,6 +15,7 @@ from control_plane.api import api
 from control_plane.deployments.models import Deployment
 from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.uploads.models import Upload
+from tests.factories import DeploymentFactory
 from tests.web.uploader import Person
 
 HUGE = (2**63, 2**64, 10**30, -(2**63) - 1, int("9" * 4000))
@@ -154,7 +155,7 @@ QUERIES = [
 def test_a_number_in_a_query_or_a_form_that_nothing_has_changes_nothing(
     place: GroupFolder, administrator: User, ada: User, number: str
 ) -> None:
-    run = Deployment.objects.create(stack=place.group.stack, generation=place.group.stack.generation)
+    run = DeploymentFactory.create(stack=place.group.stack)
     queries = [*QUERIES, (f"/deployments/{run.pk}/live/", "after")]
     posts: list[tuple[str, dict[str, Any]]] = [
         (f"/deployments/{run.pk}/approve/", {"generation": number}),

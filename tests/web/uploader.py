@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 
-from control_plane.access.groups.models import Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from local_aws.server import EmbeddedAws, free_port
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of, in_group
+from tests.actors import actor_of
+from tests.factories import AnalysisFactory, GrantFactory, MembershipFactory
 from tests.local_aws.helpers import client, crc
 
 BUCKET = "cohort-up"
@@ -41,10 +40,9 @@ def s3(uploads_aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def place(group: Group, ada: User) -> GroupFolder:
-    analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
-    settle(analysis.stack)
-    grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
-    in_group(group, ada)
+    analysis = AnalysisFactory.create(slug="ephys", bucket=BUCKET, deployed=True)
+    GrantFactory.create(group=group, analysis=analysis)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     return find_group_folder(group_slug=group.slug, analysis_slug="ephys", user=ada)
 
 

@@ -8,17 +8,8 @@ from django.test import Client
 
 from control_plane.accounts import attempts, known_devices
 from control_plane.accounts.models import User
-from tests.control_plane.account_pages import (
-    NEW_PASSWORD,
-    PASSWORD,
-    is_signed_in,
-    link_in_mail,
-    sign_in,
-    signed_in,
-    somebody,
-    text_of,
-    totp,
-)
+from tests.control_plane.account_pages import NEW_PASSWORD, is_signed_in, link_in_mail, sign_in, signed_in, text_of, totp
+from tests.factories import PASSWORD, PasswordUserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -55,22 +46,22 @@ def with_app(user: User) -> str:
 
 
 def test_wrong_passwords_from_one_address_lock_the_owner_out_of_no_other() -> None:
-    somebody()
+    PasswordUserFactory.create()
     guess(browser(STRANGER), 5)
     assert is_locked(browser(STRANGER))
     assert sign_in(browser(HOME)).status_code == 302
 
 
 def test_an_address_that_is_locked_for_one_account_opens_another() -> None:
-    somebody()
-    somebody("grace@example.org")
+    PasswordUserFactory.create()
+    PasswordUserFactory.create(email="grace@example.org")
     guess(browser(), 5)
     assert is_locked(browser())
     assert sign_in(browser(), "grace@example.org").status_code == 302
 
 
 def test_a_known_device_is_not_locked_by_what_others_try_at_the_same_address() -> None:
-    somebody()
+    PasswordUserFactory.create()
     known = browser()
     sign_in(known)
     known.post("/accounts/logout/")
@@ -80,7 +71,7 @@ def test_a_known_device_is_not_locked_by_what_others_try_at_the_same_address() -
 
 
 def test_a_known_device_has_ten_tries_in_an_hour_wherever_it_is() -> None:
-    somebody()
+    PasswordUserFactory.create()
     known = browser()
     sign_in(known)
     known.post("/accounts/logout/")
@@ -91,8 +82,8 @@ def test_a_known_device_has_ten_tries_in_an_hour_wherever_it_is() -> None:
 
 
 def test_a_browser_is_known_to_the_accounts_that_were_signed_in_there_and_to_no_other() -> None:
-    somebody()
-    somebody("grace@example.org")
+    PasswordUserFactory.create()
+    PasswordUserFactory.create(email="grace@example.org")
     known = browser()
     sign_in(known)
     known.post("/accounts/logout/")
@@ -102,7 +93,7 @@ def test_a_browser_is_known_to_the_accounts_that_were_signed_in_there_and_to_no_
 
 
 def test_a_device_is_not_known_any_more_once_the_password_changes() -> None:
-    somebody()
+    PasswordUserFactory.create()
     known, elsewhere = browser(), signed_in(REMOTE_ADDR="192.0.2.1")
     sign_in(known)
     known.post("/accounts/logout/")
@@ -116,7 +107,7 @@ def test_a_device_is_not_known_any_more_once_the_password_changes() -> None:
 
 @pytest.mark.parametrize("spoil", [lambda value: value[:-4] + "AAAA", lambda value: "", lambda value: "1:2:3"])
 def test_a_forged_cookie_makes_no_device_known(spoil) -> None:
-    somebody()
+    PasswordUserFactory.create()
     known = browser()
     sign_in(known)
     known.post("/accounts/logout/")
@@ -126,7 +117,7 @@ def test_a_forged_cookie_makes_no_device_known(spoil) -> None:
 
 
 def test_the_cookie_of_a_known_device_opens_nothing_and_names_nobody() -> None:
-    somebody()
+    PasswordUserFactory.create()
     known = browser()
     sign_in(known)
     morsel = known.cookies[known_devices.COOKIE]
@@ -140,7 +131,7 @@ def test_the_cookie_of_a_known_device_opens_nothing_and_names_nobody() -> None:
 def test_a_shared_computer_keeps_the_accounts_of_late() -> None:
     shared = browser()
     for number in range(known_devices.MAX_ACCOUNTS + 3):
-        somebody(f"p{number}@example.org")
+        PasswordUserFactory.create(email=f"p{number}@example.org")
         sign_in(shared, f"p{number}@example.org")
         shared.post("/accounts/logout/")
         cache.clear()
@@ -150,7 +141,7 @@ def test_a_shared_computer_keeps_the_accounts_of_late() -> None:
 
 
 def test_many_addresses_together_have_a_hundred_tries_in_an_hour_and_a_known_device_goes_on() -> None:
-    somebody()
+    PasswordUserFactory.create()
     known = browser()
     sign_in(known)
     known.post("/accounts/logout/")
@@ -162,13 +153,13 @@ def test_many_addresses_together_have_a_hundred_tries_in_an_hour_and_a_known_dev
 
 def test_what_a_locked_address_goes_on_trying_does_not_count_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(attempts.RATES, "account", "6/h/key")
-    somebody()
+    PasswordUserFactory.create()
     guess(browser(STRANGER), 9)
     assert sign_in(browser(HOME)).status_code == 302
 
 
 def test_a_right_password_lifts_a_lock_only_with_the_second_factor() -> None:
-    secret = with_app(somebody())
+    secret = with_app(PasswordUserFactory.create())
     client, beside = browser(), browser()
     guess(beside, 4)
     assert sign_in(client)["location"] == SECOND_STEP
@@ -179,7 +170,7 @@ def test_a_right_password_lifts_a_lock_only_with_the_second_factor() -> None:
 
 
 def test_wrong_codes_from_one_address_lock_the_owner_out_of_no_other() -> None:
-    secret = with_app(somebody())
+    secret = with_app(PasswordUserFactory.create())
     knows_the_password = browser(STRANGER)
     sign_in(knows_the_password)
     for _ in range(5):
@@ -192,7 +183,7 @@ def test_wrong_codes_from_one_address_lock_the_owner_out_of_no_other() -> None:
 
 
 def test_ones_own_second_factor_does_not_lift_the_limit_on_an_address_that_tries_many_accounts() -> None:
-    secret = with_app(somebody())
+    secret = with_app(PasswordUserFactory.create())
     for number in range(9):
         sign_in(browser(), f"p{number}@example.org", "guessed it")
     client = browser()
@@ -212,7 +203,7 @@ def test_ones_own_second_factor_does_not_lift_the_limit_on_an_address_that_tries
 )
 def test_wrong_proofs_are_counted_wherever_one_is_taken(path: str, proof: dict[str, str]) -> None:
     """Allauth's own limit is off, since it counts by account alone: a form that is not ours would have none."""
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     client = signed_in()
     if "activate" not in path:
         with_app(ada)
@@ -226,7 +217,7 @@ def test_wrong_proofs_are_counted_wherever_one_is_taken(path: str, proof: dict[s
 
 
 def test_a_new_password_by_mail_lifts_the_lock(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     guess(client, 5)
     client.post("/accounts/password/reset/", {"email": "ada@example.org"})
     client.post(client.get(link_in_mail("ada@example.org"))["location"], {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})

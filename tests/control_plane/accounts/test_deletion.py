@@ -15,8 +15,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
 from control_plane.worker import sweep
-from tests.control_plane.account_pages import PASSWORD, deeds, delivered, is_signed_in, sign_in, signed_in, somebody, text_of
-from tests.control_plane.conftest import settle
+from tests.control_plane.account_pages import deeds, delivered, is_signed_in, sign_in, signed_in, text_of
+from tests.factories import PASSWORD, AuthenticatorFactory, MembershipFactory, PasswordUserFactory, UserFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -26,9 +26,8 @@ def delete(client: Client, typed: str = "ada@example.org"):
 
 
 def joined(group: Group, operator: Actor) -> User:
-    ada = somebody(name="Ada Lovelace")
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+    ada = PasswordUserFactory.create(name="Ada Lovelace")
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return ada
 
 
@@ -69,7 +68,7 @@ def test_everything_of_the_person_is_erased_and_the_trail_keeps_the_label(group:
     ada = joined(group, operator)
     SocialAccount.objects.create(user=ada, provider="orcid", uid="0000", extra_data={"name": "Ada"})
     client = signed_in()
-    Authenticator.objects.create(user=ada, type="webauthn", data={"name": "my key", "credential": {}})
+    AuthenticatorFactory.create(user=ada, passkey=True)
     client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     delete(client)
     settle(group.stack)
@@ -82,23 +81,23 @@ def test_everything_of_the_person_is_erased_and_the_trail_keeps_the_label(group:
 
 
 def test_the_address_is_free_for_a_new_account_afterwards() -> None:
-    somebody()
+    PasswordUserFactory.create()
     delete(signed_in())
     assert User.objects.get().email.endswith("@deleted.invalid")
-    again = somebody()
+    again = PasswordUserFactory.create()
     assert sign_in(Client()).status_code == 302
     assert again.memberships.count() == 0
 
 
 def test_somebody_in_no_group_is_erased_at_once() -> None:
-    somebody()
+    PasswordUserFactory.create()
     assert "You were in no group" in text_of(delete(signed_in()))
     assert User.objects.get().erased_at
 
 
 @pytest.mark.parametrize("typed", ["", "ada", "grace@example.org", "ada@example.org.evil.example"])
 def test_a_wrong_address_deletes_nothing(typed: str) -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = signed_in()
     assert delete(client, typed).status_code == 422
     assert User.objects.get().is_active
@@ -106,7 +105,7 @@ def test_a_wrong_address_deletes_nothing(typed: str) -> None:
 
 
 def test_the_password_is_asked_for_again() -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = Client()
     sign_in(client)
     answer = client.post("/accounts/delete/", {"typed_email": "ada@example.org"})
@@ -115,14 +114,14 @@ def test_the_password_is_asked_for_again() -> None:
 
 
 def test_the_only_administrator_stays(administrator: User) -> None:
-    User.objects.create_superuser("gone@example.org", PASSWORD, is_active=False)
+    UserFactory.create(email="gone@example.org", password=PASSWORD, is_active=False, administrator=True)
     answer = delete(signed_in("admin@example.org"), "admin@example.org")
     assert "only administrator" in text_of(answer)
     assert User.objects.get(email="admin@example.org").is_active
 
 
 def test_one_of_two_administrators_may_go_the_other_not(administrator: User) -> None:
-    User.objects.create_superuser("second@example.org", PASSWORD)
+    UserFactory.create(email="second@example.org", password=PASSWORD, administrator=True)
     first, second = signed_in("admin@example.org"), signed_in("second@example.org")
     assert "account is closed" in text_of(delete(first, "admin@example.org"))
     assert "only administrator" in text_of(delete(second, "second@example.org"))

@@ -17,7 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from control_plane.access.groups.models import JoinRequest
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.account_pages import PASSWORD, delivered, somebody, text_of
+from tests.control_plane.account_pages import delivered, text_of
+from tests.factories import PASSWORD, PasswordUserFactory
 from tests.slow import slow
 
 Ask = Callable[[Client, str], Any]
@@ -68,7 +69,7 @@ def work_of(ask: Ask, email: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int,
 @ALL
 @pytest.mark.django_db
 def test_a_known_and_an_unknown_address_cost_the_same_work(ask: Ask, monkeypatch: pytest.MonkeyPatch, at_once: None) -> None:
-    somebody()
+    PasswordUserFactory.create()
     known, unknown = work_of(ask, "ada@example.org", monkeypatch), work_of(ask, "nobody@example.org", monkeypatch)
     assert known == unknown
     assert known[0] == (0 if ask is ask_for_a_password else 1)
@@ -78,7 +79,7 @@ def test_a_known_and_an_unknown_address_cost_the_same_work(ask: Ask, monkeypatch
 @ALL
 @pytest.mark.django_db
 def test_a_known_and_an_unknown_address_get_the_same_answer(ask: Ask, at_once: None) -> None:
-    somebody()
+    PasswordUserFactory.create()
     known, unknown = ask(Client(), "ada@example.org"), ask(Client(), "nobody@example.org")
     assert (known.status_code, known.get("location")) == (unknown.status_code, unknown.get("location"))
     assert text_of(known).replace("ada", "X") == text_of(unknown).replace("nobody", "X")
@@ -86,7 +87,7 @@ def test_a_known_and_an_unknown_address_get_the_same_answer(ask: Ask, at_once: N
 
 @pytest.mark.django_db
 def test_the_work_that_is_done_for_nothing_leaves_no_trace(at_once: None) -> None:
-    somebody()
+    PasswordUserFactory.create()
     before = AuditEvent.objects.count()
     sign_up(Client(), "ada@example.org")
     sign_in_wrongly(Client(), "nobody@example.org")
@@ -110,7 +111,7 @@ def test_the_medians_of_fifty_tries_lie_within_ten_milliseconds(ask: Ask, settin
     settings.PASSWORD_HASHERS = [f"{__name__}.Hasher"]
     took: dict[bool, list[float]] = {True: [], False: []}
     for number in range(51):
-        somebody(f"known{number}@example.org")
+        PasswordUserFactory.create(email=f"known{number}@example.org")
         for is_known in (number % 2 == 0, number % 2 == 1):
             cache.clear()
             client, email = Client(), f"{'known' if is_known else 'other'}{number}@example.org"

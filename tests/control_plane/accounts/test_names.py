@@ -21,8 +21,9 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.visible import UNSEEN
 from control_plane.doctor.findings import State
 from control_plane.research.configurations.services import InvalidConfiguration, clean_name
-from tests.control_plane.doctoring import context, one
-from tests.control_plane.people import actor_of
+from tests.actors import actor_of
+from tests.control_plane.doctor_context import context, one
+from tests.factories import AnalysisFactory, GroupFactory
 
 pytestmark = pytest.mark.django_db
 YORUBA = "Olúwaṣẹ́gun Adéyẹmí"
@@ -167,13 +168,13 @@ def test_a_group_that_looks_like_one_there_is_is_not_made(group: Group, operator
 
 
 def test_greek_beside_latin_is_taken_where_no_group_looks_so(operator: Actor) -> None:
-    create_group(slug="synuclein", name="α-Synuclein Lab", actor=operator)
+    GroupFactory.create(slug="synuclein", name="α-Synuclein Lab")
     with pytest.raises(errors.NameTaken, match="looks like"):
         create_group(slug="a-synuclein", name="a-Synuclein Lab", actor=operator)
 
 
 def test_an_analysis_that_looks_like_one_there_is_is_not_made(operator: Actor) -> None:
-    create_analysis(slug="ab2", bucket="cohort-ab2", name="AB2", actor=operator)
+    AnalysisFactory.create(slug="ab2", bucket="cohort-ab2", name="AB2")
     with pytest.raises(errors.NameTaken, match="looks like 'AB2', the name of the analysis 'ab2'"):
         create_analysis(slug="ab3", bucket="cohort-ab3", name="\u0391\u03922", actor=operator)
     assert Analysis.objects.count() == 1
@@ -189,11 +190,11 @@ def test_a_name_that_there_is_stays_valid_when_something_else_is_changed(ada: Us
         ada.full_clean(exclude=["password"])
 
 
-def test_the_doctor_lists_the_names_that_would_not_be_taken_today(ada: User, group: Group, operator: Actor) -> None:
+def test_the_doctor_lists_the_names_that_would_not_be_taken_today(ada: User, group: Group) -> None:
     settings = context(settings=object())
     assert one("names", settings).seen.startswith("all 1 would be taken today")
     User.objects.filter(pk=ada.pk).update(name=f"Ad{CYRILLIC_A}")
-    other, _ = create_group(slug="other-lab", actor=operator)
+    other = GroupFactory.create(slug="other-lab")
     Group.objects.filter(pk=other.pk).update(name="Examp1e Lab")
     found = one("names", settings)
     # Nobody has to do anything about them.

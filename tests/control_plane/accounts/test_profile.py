@@ -12,17 +12,8 @@ from django.test import Client
 from control_plane.accounts.models import User
 from control_plane.accounts.services.addresses import make_link_token
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.account_pages import (
-    PASSWORD,
-    deeds,
-    delivered,
-    is_signed_in,
-    link_in_mail,
-    sign_in,
-    signed_in,
-    somebody,
-    text_of,
-)
+from tests.control_plane.account_pages import deeds, delivered, is_signed_in, link_in_mail, sign_in, signed_in, text_of
+from tests.factories import PASSWORD, PasswordUserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 LINUX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -33,7 +24,7 @@ def ask_for(client: Client, email: str):
 
 
 def test_the_page_shows_what_there_is_in_few_queries(django_assert_max_num_queries) -> None:
-    somebody(name="Ada Lovelace")
+    PasswordUserFactory.create(name="Ada Lovelace")
     client = signed_in()
     with django_assert_max_num_queries(12):
         page = text_of(client.get("/accounts/profile/"))
@@ -48,7 +39,7 @@ def test_nobody_else_sees_it(client: Client) -> None:
 
 
 def test_a_name_is_changed_and_recorded() -> None:
-    ada = somebody(name="Ada")
+    ada = PasswordUserFactory.create(name="Ada")
     client = signed_in()
     assert "Your name is changed" in text_of(client.post("/accounts/profile/", {"name": " Ada  Lovelace "}, follow=True))
     ada.refresh_from_db()
@@ -59,19 +50,19 @@ def test_a_name_is_changed_and_recorded() -> None:
 
 @pytest.mark.parametrize("name", ["Ad\u202ea", "\u0410da L\u043evelace", "x" * 121, "a\x01b"])
 def test_a_bad_name_is_refused(name: str) -> None:
-    somebody(name="Ada")
+    PasswordUserFactory.create(name="Ada")
     answer = signed_in().post("/accounts/profile/", {"name": name})
     assert answer.status_code == 422
     assert User.objects.get().name == "Ada"
 
 
 def test_a_name_is_no_markup() -> None:
-    somebody(name="<script>alert(1)</script>")
+    PasswordUserFactory.create(name="<script>alert(1)</script>")
     assert "<script>alert" not in signed_in().get("/accounts/profile/").content.decode()
 
 
 def test_an_address_changes_once_the_new_one_is_verified() -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     client = signed_in()
     assert "We are sending a message with a link to ada@new.example.org" in text_of(ask_for(client, "Ada@New.example.org"))
     ada.refresh_from_db()
@@ -93,7 +84,7 @@ def test_an_address_changes_once_the_new_one_is_verified() -> None:
 
 
 def test_asking_for_another_address_needs_the_password_again() -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = Client()
     sign_in(client)
     assert client.post("/accounts/email/", {"action_add": "", "email": "x@example.org"})["location"].startswith("/accounts/rea")
@@ -101,8 +92,8 @@ def test_asking_for_another_address_needs_the_password_again() -> None:
 
 
 def test_an_address_that_somebody_has_is_told_to_its_owner_alone() -> None:
-    somebody()
-    somebody("grace@example.org")
+    PasswordUserFactory.create()
+    PasswordUserFactory.create(email="grace@example.org")
     answer = ask_for(signed_in(), "grace@example.org")
     assert "We are sending a message with a link to grace@example.org" in text_of(answer)
     assert delivered()[-1].to == ["grace@example.org"]
@@ -110,8 +101,8 @@ def test_an_address_that_somebody_has_is_told_to_its_owner_alone() -> None:
 
 
 def test_two_who_want_one_address_do_not_both_get_it() -> None:
-    somebody()
-    somebody("grace@example.org")
+    PasswordUserFactory.create()
+    PasswordUserFactory.create(email="grace@example.org")
     first, second = signed_in(), signed_in("grace@example.org")
     links = {
         who: make_link_token(User.objects.get(email=who), "shared@example.org") for who in ("ada@example.org", "grace@example.org")
@@ -124,15 +115,15 @@ def test_two_who_want_one_address_do_not_both_get_it() -> None:
 
 
 def test_a_link_of_somebody_elses_is_refused_and_recorded() -> None:
-    somebody()
-    grace = somebody("grace@example.org")
+    PasswordUserFactory.create()
+    grace = PasswordUserFactory.create(email="grace@example.org")
     answer = signed_in().post(f"/accounts/email/change/{make_link_token(grace, 'mine@example.org')}/")
     assert answer.status_code == 403
     assert AuditEvent.objects.filter(action="access.refused", actor="ada@example.org").exists()
 
 
 def test_a_link_that_is_too_old_or_forged_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     client = signed_in()
     token = make_link_token(ada, "ada@new.example.org")
     forged = signing.dumps({"user": ada.pk, "from": ada.email, "to": "mallory@example.org"}, salt="guessed")
@@ -148,13 +139,13 @@ def test_a_link_that_is_too_old_or_forged_is_refused(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("email", ["", "no address", "ада@example.org", "ada@example.org", "a" * 250 + "@example.org"])
 def test_a_bad_address_is_refused(email: str) -> None:
-    somebody()
+    PasswordUserFactory.create()
     ask_for(signed_in(), email)
     assert delivered() == []
 
 
 def test_browsers_are_listed_and_one_is_signed_out_from_another() -> None:
-    somebody()
+    PasswordUserFactory.create()
     here, there = signed_in(), signed_in(headers={"user-agent": LINUX})
     page = text_of(here.get("/accounts/sessions/"))
     assert "Firefox on Linux" in page
@@ -167,7 +158,7 @@ def test_browsers_are_listed_and_one_is_signed_out_from_another() -> None:
 
 
 def test_all_others_are_signed_out_at_once() -> None:
-    somebody()
+    PasswordUserFactory.create()
     here, others = signed_in(), [signed_in(), signed_in()]
     here.post("/accounts/sessions/")
     assert is_signed_in(here)
@@ -175,7 +166,7 @@ def test_all_others_are_signed_out_at_once() -> None:
 
 
 def test_the_list_of_browsers_costs_the_same_with_many(django_assert_max_num_queries) -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     client = signed_in()
     for _ in range(60):
         assert sign_in(Client(REMOTE_ADDR=f"10.0.0.{_}")).status_code == 302
@@ -189,8 +180,8 @@ def test_the_list_of_browsers_costs_the_same_with_many(django_assert_max_num_que
 
 
 def test_somebody_elses_browser_cannot_be_signed_out() -> None:
-    somebody()
-    somebody("grace@example.org")
+    PasswordUserFactory.create()
+    PasswordUserFactory.create(email="grace@example.org")
     grace = signed_in("grace@example.org")
     theirs = UserSession.objects.get(user__email="grace@example.org")
     client = signed_in()
@@ -226,7 +217,7 @@ def test_somebody_elses_browser_cannot_be_signed_out() -> None:
     ],
 )
 def test_every_page_has_our_look_and_nothing_that_the_policy_forbids(path: str) -> None:
-    somebody()
+    PasswordUserFactory.create()
     answer = signed_in().get(f"/accounts/{path}")
     page = answer.content.decode()
     assert answer.status_code in (200, 401, 422), path
@@ -241,7 +232,7 @@ def test_every_page_has_our_look_and_nothing_that_the_policy_forbids(path: str) 
 
 
 def test_a_forged_form_is_refused() -> None:
-    somebody(name="Ada")
+    PasswordUserFactory.create(name="Ada")
     client = Client(enforce_csrf_checks=True)
     client.force_login(User.objects.get())
     for path in ("profile/", "delete/", "email/", "sessions/", "password/change/"):

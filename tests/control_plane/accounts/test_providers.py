@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from control_plane.accounts.models import User
 from control_plane.accounts.providers import provider_settings
 from control_plane.base.config import Config, config
-from tests.control_plane.account_pages import deeds, delivered, is_signed_in, link_in_mail, signed_in, somebody, text_of
+from tests.control_plane.account_pages import deeds, delivered, is_signed_in, link_in_mail, signed_in, text_of
 from tests.control_plane.identity_server import IdentityServer
+from tests.factories import PasswordUserFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 CALLBACK = "/accounts/oidc/institution/login/callback/"
@@ -136,7 +137,7 @@ def test_without_a_verified_address_it_is_asked_for_and_verified(institution: Id
 
 
 def test_a_verified_address_opens_the_account_that_has_it(institution: IdentityServer, client: Client) -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     assert come_from(institution, client, sub="1", email="ADA@example.org", email_verified=True)["location"] == "/"
     assert is_signed_in(client)
     assert SocialAccount.objects.get().user == ada
@@ -155,7 +156,7 @@ def test_a_verified_address_opens_the_account_that_has_it(institution: IdentityS
     ],
 )
 def test_no_other_word_opens_an_account(institution: IdentityServer, client: Client, email: str, verified: Any) -> None:
-    somebody(email)
+    PasswordUserFactory.create(email=email)
     delivered().clear()
     come_from(institution, client, sub="1", email=email, email_verified=verified)
     client.post("/accounts/3rdparty/signup/", {"email": email, "name": "Mallory", **NEW_LAB})
@@ -167,17 +168,14 @@ def test_no_other_word_opens_an_account(institution: IdentityServer, client: Cli
 
 def test_an_account_that_waits_unverified_is_not_opened(institution: IdentityServer, client: Client) -> None:
     """Somebody signed up with another's address and a password that they know, and waits for the owner to come."""
-    waiting = User(email="lise@example.org")
-    waiting.set_password("known to its maker")
-    waiting.save()
-    EmailAddress.objects.create(user=waiting, email=waiting.email, primary=True, verified=False)
+    UserFactory.create(email="lise@example.org", password="known to its maker", unverified=True)
     come_from(institution, client, sub="1", email="lise@example.org", email_verified=True)
     assert not is_signed_in(client)
     assert not SocialAccount.objects.exists()
 
 
 def test_a_deactivated_account_is_not_opened(institution: IdentityServer, client: Client) -> None:
-    somebody(is_active=False)
+    PasswordUserFactory.create(is_active=False)
     come_from(institution, client, sub="1", email="ada@example.org", email_verified=True)
     assert not is_signed_in(client)
 
@@ -185,7 +183,7 @@ def test_a_deactivated_account_is_not_opened(institution: IdentityServer, client
 def test_second_factors_are_asked_for_all_the_same(institution: IdentityServer, client: Client) -> None:
     from tests.control_plane.accounts.test_second_factors import set_up_app
 
-    somebody()
+    PasswordUserFactory.create()
     set_up_app(signed_in())
     answer = come_from(institution, client, sub="1", email="ada@example.org", email_verified=True)
     assert answer["location"] == "/accounts/2fa/authenticate/"
@@ -195,7 +193,7 @@ def test_second_factors_are_asked_for_all_the_same(institution: IdentityServer, 
 @pytest.mark.parametrize("query", [{"code": "a-code"}, {"code": "a-code", "state": "forged"}, {"error": "access_denied"}])
 def test_a_return_that_nobody_asked_for_is_refused(institution: IdentityServer, client: Client, query: dict[str, str]) -> None:
     institution.claims = {"sub": "1", "email": "ada@example.org", "email_verified": True}
-    somebody()
+    PasswordUserFactory.create()
     answer = client.get(CALLBACK, query, follow=True)
     assert answer.status_code in (200, 401)
     assert re.search("did not work|not signed in", text_of(answer))
@@ -203,7 +201,7 @@ def test_a_return_that_nobody_asked_for_is_refused(institution: IdentityServer, 
 
 
 def test_a_token_for_another_site_is_refused(institution: IdentityServer, client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     institution.audience = "another-site"
     come_from(institution, client, sub="1", email="ada@example.org", email_verified=True)
     assert not is_signed_in(client)
@@ -213,7 +211,7 @@ def test_a_token_for_another_site_is_refused(institution: IdentityServer, client
     "odd", [["ada@example.org"], {"a": 1}, 7, True, None, "", "a\0@example.org", "\ud800@example.org", "x" * 5000]
 )
 def test_an_address_of_another_type_is_as_good_as_none(institution: IdentityServer, client: Client, odd: Any) -> None:
-    somebody()
+    PasswordUserFactory.create()
     answer = come_from(institution, client, sub="1", email=odd, email_verified=True)
     assert answer["location"] == "/accounts/3rdparty/signup/"
     assert 'name="email"' in client.get("/accounts/3rdparty/signup/").content.decode()
@@ -230,7 +228,7 @@ def test_no_other_claim_of_another_type_keeps_anybody_out(institution: IdentityS
 
 @pytest.mark.parametrize("odd", [["1"], {"a": 1}, True, None, "", "a\0b", "\ud800", "x" * 500])
 def test_who_has_no_name_at_the_institution_is_not_signed_in(institution: IdentityServer, client: Client, odd: Any) -> None:
-    somebody()
+    PasswordUserFactory.create()
     answer = come_from(institution, client, sub=odd, email="ada@example.org", email_verified=True)
     assert "did not work" in text_of(answer)
     assert not is_signed_in(client)
@@ -238,7 +236,7 @@ def test_who_has_no_name_at_the_institution_is_not_signed_in(institution: Identi
 
 @pytest.mark.parametrize("whole", [[], ["ada"], "ada", 7])
 def test_an_answer_that_is_no_claims_at_all_is_not_believed(institution: IdentityServer, client: Client, whole: Any) -> None:
-    somebody()
+    PasswordUserFactory.create()
     institution.userinfo = whole
     answer = come_from(institution, client, email="ada@example.org", email_verified=True)
     assert "did not work" in text_of(answer)
@@ -268,7 +266,7 @@ def test_a_server_that_is_away_is_said(institution: IdentityServer, client: Clie
 
 
 def test_accounts_elsewhere_are_connected_and_disconnected(institution: IdentityServer) -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     client = signed_in()
     come_from(institution, client, process="connect", sub="7", email="ada@home.example", email_verified=True, name="Ada")
     account = SocialAccount.objects.get()

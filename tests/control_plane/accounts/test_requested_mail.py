@@ -10,14 +10,14 @@ from django.test import Client, override_settings
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.notifications.outbox import deliver_due
 from control_plane.notifications.tasks import MESSAGES
-from tests.control_plane.account_pages import PASSWORD, Answer, delivered, link_in_mail, signed_in, somebody, text_of
+from tests.control_plane.account_pages import Answer, delivered, link_in_mail, signed_in, text_of
 from tests.control_plane.accounts.test_sign_up import sign_up
+from tests.factories import PASSWORD, PasswordUserFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -81,7 +81,7 @@ def ask_for_another_address(client: Client) -> None:
 def test_the_page_says_that_a_mail_is_on_its_way_or_that_it_could_not_be_sent_never_both_and_sends_it_again(
     page: str, ask, broken: pytest.MonkeyPatch
 ) -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = signed_in() if page == "/accounts/email/" else Client()
     ask(client)
     assert said(client, page) == SENDING
@@ -163,7 +163,7 @@ def rows_of_everything() -> str:
 
 @pytest.mark.parametrize("ask", [sign_up, reset])
 def test_no_link_lies_in_the_database_in_the_clear_and_nothing_of_it_once_it_is_sent(ask) -> None:
-    somebody()
+    PasswordUserFactory.create()
     ask(Client())
     waiting = rows_of_everything()
     sealed = Notice.objects.get().sealed
@@ -208,7 +208,7 @@ def settings_key() -> str:
 
 
 def test_mail_that_fails_is_told_to_administrators_who_send_it_again(broken: pytest.MonkeyPatch) -> None:
-    User.objects.create_superuser("root@example.org", PASSWORD)
+    UserFactory.create(email="root@example.org", password=PASSWORD, administrator=True)
     root = signed_in("root@example.org")
     assert "No e-mail gets out" not in text_of(root.get("/health/"))
     reset(Client())
@@ -230,13 +230,13 @@ def test_mail_that_fails_is_told_to_administrators_who_send_it_again(broken: pyt
 
 
 def signed_in_as_member() -> Client:
-    somebody("grace@example.org")
+    PasswordUserFactory.create(email="grace@example.org")
     return signed_in("grace@example.org")
 
 
 def test_a_link_that_an_administrator_has_sent_to_somebody_is_on_no_page_of_the_administrator_s_own() -> None:
-    User.objects.create_superuser("root@example.org", PASSWORD)
-    root, ada = signed_in("root@example.org"), somebody()
+    UserFactory.create(email="root@example.org", password=PASSWORD, administrator=True)
+    root, ada = signed_in("root@example.org"), PasswordUserFactory.create()
     root.post("/admin/accounts/user/", {"action": "send_password_link", "_selected_action": ada.pk})
     assert Notice.objects.get(event="account").recipient == "ada@example.org"
     assert "ada@example.org" not in text_of(root.get("/accounts/mail/"))
@@ -244,7 +244,7 @@ def test_a_link_that_an_administrator_has_sent_to_somebody_is_on_no_page_of_the_
 
 @pytest.mark.parametrize("ask", [lambda client, email: sign_up(client, email=email, requested_group=f"Lab of {email}"[:10]), reset])
 def test_how_an_address_was_written_is_shown_alike_whether_it_has_an_account(ask) -> None:
-    somebody()
+    PasswordUserFactory.create()
     known, unknown = Client(), Client()
     ask(known, "ADA@example.org")
     ask(unknown, "EVE@example.org")

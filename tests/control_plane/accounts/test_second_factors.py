@@ -9,10 +9,10 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 
-from control_plane.accounts.models import User
 from control_plane.accounts.second_factors import SecondFactorAdapter
 from control_plane.base.config import config
-from tests.control_plane.account_pages import PASSWORD, deeds, delivered, is_signed_in, sign_in, signed_in, somebody, text_of, totp
+from tests.control_plane.account_pages import deeds, delivered, is_signed_in, sign_in, signed_in, text_of, totp
+from tests.factories import PASSWORD, PasswordUserFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -32,7 +32,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_app_is_set_up_and_asked_for() -> None:
-    somebody()
+    PasswordUserFactory.create()
     secret = set_up_app(signed_in())
     client = Client()
     assert sign_in(client)["location"] == "/accounts/2fa/authenticate/"
@@ -44,14 +44,14 @@ def test_an_app_is_set_up_and_asked_for() -> None:
 
 
 def test_setting_one_up_asks_for_the_password_first() -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = Client()
     sign_in(client)
     assert client.get("/accounts/2fa/totp/activate/")["location"].startswith("/accounts/reauthenticate/")
 
 
 def test_a_wrong_code_at_set_up_sets_nothing_up() -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = signed_in()
     secret = client.get("/accounts/2fa/totp/activate/").context["form"].secret
     answer = client.post("/accounts/2fa/totp/activate/", {"code": f"{(int(totp(secret)) + 1) % 1000000:06d}"})
@@ -60,7 +60,7 @@ def test_a_wrong_code_at_set_up_sets_nothing_up() -> None:
 
 
 def test_a_code_serves_once() -> None:
-    somebody()
+    PasswordUserFactory.create()
     secret = set_up_app(signed_in())
     code = totp(secret)
     first, second = Client(), Client()
@@ -73,7 +73,7 @@ def test_a_code_serves_once() -> None:
 
 
 def test_codes_cannot_be_guessed_at_will() -> None:
-    somebody()
+    PasswordUserFactory.create()
     secret = set_up_app(signed_in())
     client = Client()
     sign_in(client)
@@ -89,7 +89,7 @@ def test_the_second_step_alone_leads_nowhere(client: Client) -> None:
 
 
 def test_secrets_lie_encrypted_in_the_database() -> None:
-    somebody()
+    PasswordUserFactory.create()
     secret = set_up_app(signed_in())
     with connection.cursor() as cursor:
         cursor.execute("SELECT type, data FROM mfa_authenticator")
@@ -107,7 +107,7 @@ def test_an_earlier_key_still_reads(settings) -> None:
 
 
 def test_recovery_codes_are_shown_once_and_each_serves_once() -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = signed_in()
     set_up_app(client)
     page = client.get("/accounts/2fa/recovery-codes/")
@@ -125,7 +125,7 @@ def test_recovery_codes_are_shown_once_and_each_serves_once() -> None:
 
 
 def test_passkeys_are_offered_for_signing_in_and_on_the_page_of_second_factors() -> None:
-    somebody()
+    PasswordUserFactory.create()
     assert "Use a passkey" in text_of(Client().get("/accounts/login/"))
     options = Client().get("/accounts/2fa/webauthn/login/", headers={"accept": "application/json"}).json()["request_options"]
     assert options["publicKey"]["rpId"] == "testserver"
@@ -146,20 +146,20 @@ def test_a_forged_passkey_is_refused(client: Client, credential: str) -> None:
 class TestNeededByStaff:
     @pytest.mark.parametrize("path", ["/", "/admin/", "/deployments/", "/accounts/profile/", "/accounts/email/", "/nowhere/"])
     def test_every_page_leads_to_the_second_factors(self, path: str) -> None:
-        User.objects.create_superuser("admin@example.org", PASSWORD)
+        UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
         client = signed_in("admin@example.org")
         answer = client.get(path, follow=True)
         assert answer.redirect_chain == [("/accounts/2fa/", 302)]
         assert "You administer this site, so a second factor is needed" in text_of(answer)
 
     def test_the_api_says_so(self) -> None:
-        User.objects.create_superuser("admin@example.org", PASSWORD)
+        UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
         answer = signed_in("admin@example.org").get("/api/anything")
         assert answer.status_code == 403
         assert "second factor" in answer.json()["error"]
 
     def test_with_one_the_site_is_open_and_the_last_one_stays(self) -> None:
-        User.objects.create_superuser("admin@example.org", PASSWORD)
+        UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
         client = signed_in("admin@example.org")
         set_up_app(client)
         assert client.get("/admin/").status_code == 200
@@ -167,22 +167,22 @@ class TestNeededByStaff:
         assert Authenticator.objects.filter(type="totp").exists()
 
     def test_signing_out_stays_possible(self) -> None:
-        User.objects.create_superuser("admin@example.org", PASSWORD)
+        UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
         client = signed_in("admin@example.org")
         assert client.post("/accounts/logout/")["location"] == "/accounts/login/"
 
     def test_others_need_none(self) -> None:
-        somebody()
+        PasswordUserFactory.create()
         assert signed_in().get("/").status_code == 200
 
 
 def test_by_default_nobody_needs_one() -> None:
-    User.objects.create_superuser("admin@example.org", PASSWORD)
+    UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
     assert signed_in("admin@example.org").get("/admin/").status_code == 200
 
 
 def test_removing_one_is_recorded_and_told() -> None:
-    somebody()
+    PasswordUserFactory.create()
     client = signed_in()
     set_up_app(client)
     client.post("/accounts/2fa/totp/deactivate/")

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialAccount
 from django.core.cache import cache, caches
 from django.test import Client
@@ -14,16 +13,15 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
 from tests.control_plane.account_pages import (
     NEW_PASSWORD,
-    PASSWORD,
     deeds,
     delivered,
     is_signed_in,
     link_in_mail,
     sign_in,
     signed_in,
-    somebody,
     text_of,
 )
+from tests.factories import PASSWORD, PasswordUserFactory, UserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -34,7 +32,7 @@ def set_anew(client: Client, link: str, password: str = NEW_PASSWORD):
 
 
 def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     wrong = text_of(sign_in(client, password="guessed it"))
     unknown = text_of(sign_in(client, "nobody@example.org", "guessed it"))
     assert "do not go together" in wrong
@@ -43,7 +41,7 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_answer(client: Cli
 
 
 def test_failures_are_in_the_audit_trail_for_accounts_that_exist(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     sign_in(client, password="guessed it")
     sign_in(client, "my secret typed into the wrong field", "guessed it")
     rows = AuditEvent.objects.filter(action="account.sign_in_failed")
@@ -52,7 +50,7 @@ def test_failures_are_in_the_audit_trail_for_accounts_that_exist(client: Client)
 
 
 def test_after_five_wrong_tries_even_the_right_password_waits(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     for _ in range(5):
         sign_in(client, password="guessed it")
     assert "wait five minutes" in text_of(sign_in(client))
@@ -73,7 +71,7 @@ def test_limits_hold_across_processes() -> None:
 
 
 def test_a_deactivated_account_cannot_sign_in_and_is_signed_out_on_its_next_request(client: Client) -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     sign_in(client)
     User.objects.filter(pk=ada.pk).update(is_active=False)
     assert not is_signed_in(client)
@@ -82,14 +80,14 @@ def test_a_deactivated_account_cannot_sign_in_and_is_signed_out_on_its_next_requ
 
 
 def test_the_way_back_is_kept_to_this_site(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     assert sign_in(client, follow=False).status_code == 302
     other = Client().post("/accounts/login/", {"login": "ada@example.org", "password": PASSWORD, "next": "https://evil.example/"})
     assert other["location"] == "/"
 
 
 def test_a_password_is_set_anew_by_a_link_that_serves_once(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     elsewhere = signed_in()
     delivered().clear()
     client.post("/accounts/password/reset/", {"email": "ada@example.org"})
@@ -104,7 +102,7 @@ def test_a_password_is_set_anew_by_a_link_that_serves_once(client: Client) -> No
 
 
 def test_a_link_for_a_password_expires_within_a_day(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    somebody()
+    PasswordUserFactory.create()
     client.post("/accounts/password/reset/", {"email": "ada@example.org"})
     link = link_in_mail("ada@example.org")
     later = timezone.now().replace(tzinfo=None) + timedelta(hours=25)
@@ -114,12 +112,12 @@ def test_a_link_for_a_password_expires_within_a_day(client: Client, monkeypatch:
 
 @pytest.mark.parametrize("key", ["1-abc-def", "zzzz-cc1m4s-0123456789abcdef", "x-y"])
 def test_a_forged_link_for_a_password_says_so(client: Client, key: str) -> None:
-    somebody()
+    PasswordUserFactory.create()
     assert "does not serve any more" in text_of(client.get(f"/accounts/password/reset/key/{key}/", follow=True))
 
 
 def test_whoever_asks_for_a_password_learns_nothing_about_accounts(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     known = client.post("/accounts/password/reset/", {"email": "ada@example.org"}, follow=True)
     unknown = client.post("/accounts/password/reset/", {"email": "nobody@example.org"}, follow=True)
     assert text_of(known).replace("ada@", "nobody@") == text_of(unknown)
@@ -128,14 +126,14 @@ def test_whoever_asks_for_a_password_learns_nothing_about_accounts(client: Clien
 
 
 def test_somebody_made_without_a_password_sets_one_and_signs_in(client: Client) -> None:
-    User.objects.create_user("grace@example.org")
+    UserFactory.create(email="grace@example.org")
     client.post("/accounts/password/reset/", {"email": "grace@example.org"})
     set_anew(client, link_in_mail("grace@example.org"))
     assert sign_in(client, "grace@example.org", NEW_PASSWORD)["location"] == "/"
 
 
 def test_messages_to_one_address_are_limited(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     answers = [client.post("/accounts/password/reset/", {"email": "ada@example.org"}).status_code for _ in range(6)]
     assert answers[-1] != 302
     assert len(delivered()) == 5
@@ -143,10 +141,7 @@ def test_messages_to_one_address_are_limited(client: Client) -> None:
 
 def test_whoever_signed_up_with_somebody_elses_address_loses_the_way_in(client: Client) -> None:
     """An account that waits, unverified, with an account elsewhere of its maker's: the address's owner takes it over alone."""
-    waiting = User(email="lise@example.org")
-    waiting.set_password("known to its maker")
-    waiting.save()
-    EmailAddress.objects.create(user=waiting, email=waiting.email, primary=True, verified=False)
+    waiting = UserFactory.create(email="lise@example.org", password="known to its maker", unverified=True)
     SocialAccount.objects.create(user=waiting, provider="orcid", uid="0000-0001-2345-6789")
     client.post("/accounts/password/reset/", {"email": "lise@example.org"})
     set_anew(client, link_in_mail("lise@example.org"))
@@ -155,7 +150,7 @@ def test_whoever_signed_up_with_somebody_elses_address_loses_the_way_in(client: 
 
 
 def test_a_password_is_changed_and_other_browsers_are_signed_out(client: Client) -> None:
-    somebody()
+    PasswordUserFactory.create()
     here, there = signed_in(), signed_in()
     form = {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
     refused = here.post("/accounts/password/change/", form | {"oldpassword": "wrong"})
@@ -184,6 +179,6 @@ def test_who_comes_is_told_by_proxies_of_ones_own_alone(
 ) -> None:
     changed = config().model_copy(update={"trusted_proxies": proxies})
     monkeypatch.setattr("control_plane.accounts.middleware.config", lambda: changed)
-    somebody()
+    PasswordUserFactory.create()
     sign_in(client, headers={"x-forwarded-for": forwarded})
     assert AuditEvent.objects.get(action="account.sign_in").address == told

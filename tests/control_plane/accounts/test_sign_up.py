@@ -11,17 +11,8 @@ from django.utils import timezone
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
-from tests.control_plane.account_pages import (
-    PASSWORD,
-    Answer,
-    deeds,
-    delivered,
-    is_signed_in,
-    link_in_mail,
-    sign_in,
-    somebody,
-    text_of,
-)
+from tests.control_plane.account_pages import Answer, deeds, delivered, is_signed_in, link_in_mail, sign_in, text_of
+from tests.factories import PASSWORD, PasswordUserFactory, UserFactory
 
 NEWCOMER = {
     "email": "lise@example.org",
@@ -38,7 +29,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 @pytest.fixture
 def administrators_client(db: None) -> Client:
     client = Client()
-    client.force_login(User.objects.create_superuser("root@example.org", PASSWORD))
+    client.force_login(UserFactory.create(email="root@example.org", password=PASSWORD, administrator=True))
     return client
 
 
@@ -97,7 +88,7 @@ def test_an_expired_link_says_so(client: Client, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_address_that_has_an_account_is_told_to_its_owner_alone(client: Client) -> None:
-    somebody("lise@example.org")
+    PasswordUserFactory.create(email="lise@example.org")
     delivered().clear()
     fresh = sign_up(Client(), email="fresh@example.org")
     known = sign_up(client, email="LISE@example.org")
@@ -154,15 +145,15 @@ def test_sign_ups_from_one_place_are_slowed_down(client: Client) -> None:
 
 
 def test_people_whom_an_administrator_makes_need_no_verification(client: Client, operator) -> None:
-    somebody()
+    PasswordUserFactory.create()
     assert sign_in(client)["location"] == "/"
-    User.objects.create_superuser("admin@example.org", PASSWORD)
+    UserFactory.create(email="admin@example.org", password=PASSWORD, administrator=True)
     assert sign_in(Client(), "admin@example.org")["location"] == "/"
     assert AuditEvent.objects.filter(action="account.sign_in").count() == 2
 
 
 def test_an_address_that_an_administrator_sets_counts_as_verified(administrators_client, client: Client) -> None:
-    ada = somebody()
+    ada = PasswordUserFactory.create()
     form = {"email": "ada.new@example.org", "is_active": "on"}
     assert administrators_client.post(f"/admin/accounts/user/{ada.pk}/change/", form).status_code == 302
     assert sign_in(client, "ada.new@example.org")["location"] == "/"

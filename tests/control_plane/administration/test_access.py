@@ -7,12 +7,11 @@ import pytest
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver
 
-from control_plane.access.groups.models import Access, Group
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.people import client_of
+from tests.actors import client_of
+from tests.factories import MembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 # Open to everybody: they hold nothing.
@@ -39,8 +38,8 @@ def _filled(pattern: URLPattern | URLResolver) -> str:
 
 
 def test_staff_without_the_administrators_right_are_refused_at_every_address_of_the_administration(group: Group, ada: User) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
-    staff = User.objects.create_user("staff@example.org", is_staff=True)
+    MembershipFactory.create(group=group, user=ada)
+    staff = UserFactory.create(email="staff@example.org", is_staff=True)
     client, asked = client_of(staff), set(addresses(admin.site.get_urls())) - OPEN
     assert len(asked) > 60
     assert "/admin/groups/group/options/" in asked
@@ -53,7 +52,7 @@ def test_staff_without_the_administrators_right_are_refused_at_every_address_of_
 
 @pytest.mark.parametrize("fields", [{}, {"is_superuser": True}, {"is_staff": True, "is_superuser": True, "is_active": False}])
 def test_nobody_else_gets_in_either(fields: dict[str, Any]) -> None:
-    client = client_of(User.objects.create_user("somebody@example.org", **fields))
+    client = client_of(UserFactory.create(email="somebody@example.org", **fields))
     assert client.get("/admin/groups/group/options/").status_code in (302, 403)
 
 

@@ -12,7 +12,8 @@ from control_plane.access.groups.services.joining import decline
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import entry_of
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import settle
 from tests.labs import aws
 
 __all__ = ["aws"]

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import pytest
-from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -13,16 +12,8 @@ from control_plane.access.groups.models import Group
 from control_plane.access.rosters.models import Roster
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.account_pages import (
-    NEW_PASSWORD,
-    PASSWORD,
-    delivered,
-    is_signed_in,
-    link_in_mail,
-    sign_in,
-    somebody,
-    text_of,
-)
+from tests.control_plane.account_pages import NEW_PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, text_of
+from tests.factories import PASSWORD, AuthenticatorFactory, PasswordUserFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -100,7 +91,7 @@ def test_whoever_is_added_sets_a_password_of_their_own_by_a_link(administrators_
 
 
 def test_a_link_is_sent_to_the_people_chosen_and_to_nobody_who_is_inactive(administrators_client: Client, ada: User) -> None:
-    out = somebody("grace@example.org", is_active=False)
+    out = PasswordUserFactory.create(email="grace@example.org", is_active=False)
     chosen = {"action": "send_password_link", "_selected_action": [ada.pk, out.pk], "index": "0"}
     answer = administrators_client.post(PEOPLE, chosen, follow=True)
     assert "1 links are on their way. None was sent to grace@example.org" in text_of(answer)
@@ -109,7 +100,7 @@ def test_a_link_is_sent_to_the_people_chosen_and_to_nobody_who_is_inactive(admin
 
 def test_the_administration_has_no_sign_in_of_its_own(administrators_client: Client) -> None:
     """Django's form takes any number of passwords, and asks for no second factor."""
-    somebody("other@example.org", is_staff=True, is_superuser=True)
+    PasswordUserFactory.create(email="other@example.org", is_staff=True, is_superuser=True)
     login = {"username": "other@example.org", "password": PASSWORD}
     administrators_client.post("/admin/login/", login)
     assert "admin@example.org" in text_of(administrators_client.get("/accounts/profile/"))
@@ -150,7 +141,7 @@ def test_what_became_of_a_row_is_in_the_audit_trail(administrators_client: Clien
 
 
 def test_a_person_is_told_what_an_administrator_changed_about_their_account(administrators_client: Client, ada: User) -> None:
-    factor = Authenticator.objects.create(user=ada, type="totp", data={})
+    factor = AuthenticatorFactory.create(user=ada)
     administrators_client.post(f"/admin/mfa/authenticator/{factor.pk}/delete/", {"post": "yes"})
     administrators_client.post(f"{PEOPLE}{ada.pk}/change/", {"email": "lovelace@example.org", "is_active": "on"})
     assert [(one.to, one.subject) for one in delivered()] == [

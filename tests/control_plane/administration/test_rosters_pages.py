@@ -7,8 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.groups.services.members import add_members
+from control_plane.access.groups.models import Group, Membership
 from control_plane.access.rosters.cleaning import remove_old_rosters
 from control_plane.access.rosters.models import Roster
 from control_plane.access.rosters.services import apply as applying
@@ -18,8 +17,8 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
 from control_plane.worker import sweep
-from tests.control_plane.account_pages import PASSWORD, signed_in, text_of
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.control_plane.account_pages import signed_in, text_of
+from tests.factories import PASSWORD, MembershipFactory, UserFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -134,7 +133,7 @@ def test_refused_rows_stop_it_unless_the_good_ones_are_asked_for(client: Client,
 
 def test_what_changed_since_the_dry_run_is_shown_again(client: Client, group: Group, ada: User) -> None:
     roster = uploaded(client)
-    add_members(group=group, users=[ada], access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada)
     shown = apply(client, roster)
     assert "Something has changed since the dry run. Nothing was applied" in shown
     assert "1 unchanged" in shown
@@ -145,7 +144,7 @@ def test_what_changed_since_the_dry_run_is_shown_again(client: Client, group: Gr
 def test_what_changes_while_it_waits_is_shown_again(client: Client, group: Group, ada: User) -> None:
     roster = uploaded(client)
     apply(client, roster)
-    add_members(group=group, users=[ada], access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada)
     apply_waiting(roster.pk)
     assert Membership.objects.count() == 1
     shown = page(client, roster)
@@ -223,7 +222,7 @@ def test_old_files_are_forgotten(client: Client, group: Group) -> None:
 
 
 def test_the_export_is_a_file(client: Client, group: Group, ada: User) -> None:
-    add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     answer = client.get(f"{PAGES}export/?group=example-lab")
     assert answer["Content-Disposition"].startswith("attachment")
     assert answer.streaming
@@ -234,7 +233,7 @@ def test_the_export_is_a_file(client: Client, group: Group, ada: User) -> None:
 
 def test_others_may_do_none_of_it(client: Client, group: Group) -> None:
     roster = uploaded(client)
-    staff = User.objects.create_user("staff@example.org", PASSWORD, is_staff=True)
+    staff = UserFactory.create(email="staff@example.org", password=PASSWORD, is_staff=True)
     for somebody in (signed_in(staff.email), Client()):
         for path in ("add/", "export/", f"{roster.pk}/fates/", f"{roster.pk}/live/"):
             assert somebody.get(f"{PAGES}{path}").status_code in (302, 403), path

@@ -17,7 +17,6 @@ from django_tasks_db.models import DBTaskResult
 
 from control_plane.access.groups.announcements import announce_request
 from control_plane.access.groups.models import Access, Analysis, Group, JoinRequest
-from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base import cleaning
@@ -27,7 +26,7 @@ from control_plane.deployments.models import Deployment, LogLine
 from control_plane.deployments.requests import request_check
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.research.uploads.models import Upload
-from tests.control_plane.conftest import settle
+from tests.factories import AnalysisFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -84,8 +83,8 @@ def test_tasks_that_ended_go_and_those_that_wait_stay(group: Group, operator: Ac
     assert DBTaskResult.objects.count() == 1
 
 
-def test_the_record_of_ended_uploads_goes_and_unfinished_ones_can_go_on(group: Group, ada: User, operator: Actor) -> None:
-    analysis: Analysis = create_analysis(slug="ephys", bucket="cohort-ephys", actor=operator)[0]
+def test_the_record_of_ended_uploads_goes_and_unfinished_ones_can_go_on(group: Group, ada: User) -> None:
+    analysis: Analysis = AnalysisFactory.create(slug="ephys", bucket="cohort-ephys")
     for number, (state, days) in enumerate((("complete", 91), ("removed", 91), ("complete", 89), ("sending", None))):
         Upload.objects.create(
             group=group,
@@ -105,9 +104,7 @@ def test_the_record_of_ended_uploads_goes_and_unfinished_ones_can_go_on(group: G
 
 def sign_up(email: str, days: float, **fields: Any) -> User:
     """As somebody who did not confirm their address."""
-    user = User.objects.create(email=email, date_joined=days_ago(days), **fields)
-    EmailAddress.objects.create(user=user, email=email, primary=True, verified=False)
-    return user
+    return UserFactory.create(email=email, date_joined=days_ago(days), unverified=True, **fields)
 
 
 def verify(user: User) -> None:

@@ -14,15 +14,15 @@ from django.utils.log import log_response
 
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from control_plane.deployments.models import Preview
-from tests.control_plane.account_pages import signed_in, somebody, text_of
+from tests.control_plane.account_pages import signed_in, text_of
+from tests.factories import AuthenticatorFactory, PasswordUserFactory, PreviewFactory
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def ada() -> User:
-    return somebody()
+    return PasswordUserFactory.create()
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_what_is_for_others_to_see(client: Client, path: str) -> None:
 
 def test_another_administrator_s_preview(ada: User, client: Client, administrator: User) -> None:
     User.objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=True)
-    theirs, own = (Preview.objects.create(asked_by=who, stack_name="x", title="x", manifest="{}") for who in (administrator, ada))
+    theirs, own = (PreviewFactory.create(asked_by=who) for who in (administrator, ada))
     assert client.get(f"/deployments/previews/{theirs.pk}/").status_code == 404
     assert client.get(f"/deployments/previews/{own.pk}/").status_code == 200
     assert refusals() == [("ada@example.org", f"GET /deployments/previews/{theirs.pk}/")]
@@ -64,7 +64,7 @@ def test_another_administrator_s_preview(ada: User, client: Client, administrato
 @pytest.mark.parametrize("verb", ["edit", "remove"])
 def test_another_person_s_passkey(ada: User, client: Client, grace: User, verb: str) -> None:
     data = {"name": "key ring"}
-    theirs, own = (Authenticator.objects.create(user=who, type="webauthn", data=data) for who in (grace, ada))
+    theirs, own = (AuthenticatorFactory.create(user=who, type="webauthn", data=data) for who in (grace, ada))
     address = f"/accounts/2fa/webauthn/keys/{theirs.pk}/{verb}/"
     assert client.post(address, {"name": "mine"}).status_code == 404
     assert client.get(f"/accounts/2fa/webauthn/keys/{own.pk}/{verb}/").status_code == 200
@@ -80,7 +80,7 @@ def test_no_administrator_reads_what_others_sign_in_by(administrator: User, mode
 
 
 def test_an_administrator_removes_a_lost_second_factor_without_seeing_it(administrator: User, grace: User) -> None:
-    factor = Authenticator.objects.create(user=grace, type="totp", data={"secret": "JBSWY3DPEHPK3PXP"})
+    factor = AuthenticatorFactory.create(user=grace, data={"secret": "JBSWY3DPEHPK3PXP"})
     client = Client()
     client.force_login(administrator)
     page = client.get(f"/admin/mfa/authenticator/{factor.pk}/change/")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.control_plane.backups import ROOT, Site
+from tests.control_plane.backed_up_sites import ROOT, Site
 
 # Each with what is said of it.
 CASES = {

@@ -4,20 +4,20 @@ import pytest
 
 from control_plane.access.groups.models import Access
 from control_plane.access.groups.services.members import add_member, remove_members
-from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.approvals import approve
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.plans import Plan
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
 from tests.control_plane.fakes import FakeAws, configure, holding, reconcile_all, run_one
+from tests.factories import UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def second():
-    user = User.objects.create_superuser("second@example.org", "a long enough password")
+    user = UserFactory.create(email="second@example.org", password="a long enough password", administrator=True)
     return Actor(label=user.email, channel="web", user=user)
 
 

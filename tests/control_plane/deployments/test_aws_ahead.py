@@ -18,8 +18,8 @@ from control_plane.deployments.models import Deployment, DriftState, Stack, Stor
 from control_plane.deployments.requests import NothingToRetry, deploy_ours, request_repair
 from stacks.manifest import GroupManifest, parse
 from stacks.store import ManifestStore, open_store
-from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one
+from tests.factories import DeploymentFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 NAME = "Group-example-lab"
@@ -49,10 +49,10 @@ def stack(group: Group, aws: FakeAws) -> Stack:
 
 
 def test_changes_after_a_restore_wait_however_many_there_are(
-    stack: Stack, group: Group, ada: User, grace: User, operator: Actor, aws: FakeAws
+    stack: Stack, group: Group, ada: User, grace: User, aws: FakeAws
 ) -> None:
-    for user in (ada, grace, User.objects.create_user("linus@example.org")):
-        add_member(group=group, user=user, access=Access.KEYS, actor=operator)
+    for user in (ada, grace, UserFactory.create(email="linus@example.org")):
+        MembershipFactory.create(group=group, user=user, keys=True)
     assert Stack.objects.get().generation == 4, "by its number alone it would look newer than AWS"
     ended = run_one(aws)
     assert (ended.state, ended.failure) == (Deployment.State.FAILED, "permanent")
@@ -85,7 +85,7 @@ def test_deciding_for_the_database_deploys_it_above_what_aws_holds_even_at_the_s
     assert run_one(aws).state == Deployment.State.FAILED
     newer_still = Stack.objects.get()
     assert (newer_still.newer_generation, newer_still.known_generation) == (0, 3)
-    Deployment.objects.create(stack=stack, generation=4, from_generation=1)
+    DeploymentFactory.create(stack=stack, generation=4, from_generation=1)
     aws.outcome = lambda _: holding(4)
     assert run_one(aws).state == Deployment.State.SUCCEEDED
     assert AuditEvent.objects.filter(action="stack.deploy_ours").count() == 1
@@ -105,10 +105,10 @@ def test_a_disk_s_snapshot_is_told_by_what_is_published(
 
 
 def test_a_run_that_a_dead_worker_had_brought_to_its_end_goes_on(
-    group: Group, ada: User, operator: Actor, aws: FakeAws, store: ManifestStore
+    group: Group, ada: User, aws: FakeAws, store: ManifestStore
 ) -> None:
     settle(group.stack)
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     ours = parse(StoredManifest.objects.get(generation=2).text)
     store.write(ours.store_key, ours.to_json())
     aws.stacks[NAME] = holding(2)

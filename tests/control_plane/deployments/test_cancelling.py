@@ -2,14 +2,13 @@
 
 import pytest
 
-from control_plane.access.groups.models import Access
-from control_plane.access.groups.services.members import add_member
 from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.engine.heartbeat import Heartbeat
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import NotCancellable
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
 from tests.control_plane.fakes import FakeAws, carry_out, claim_one, holding
+from tests.factories import MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.django_db
 def aws(monkeypatch, group, ada):
     """A group that is deployed, with a further change waiting."""
     settle(group.stack)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada)
     return FakeAws(stacks={"Group-example-lab": holding(1)}).install(monkeypatch)
 
 

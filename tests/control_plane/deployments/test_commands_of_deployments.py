@@ -14,8 +14,7 @@ from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
-from tests.control_plane.conftest import settle
-from tests.control_plane.rows import drifted, failed, in_approval, joining, running
+from tests.factories import JoiningDeploymentFactory, mark_drifted, settle
 
 pytestmark = pytest.mark.django_db
 OTHER = Actor(label="terminal:other", channel="terminal")
@@ -54,37 +53,37 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     return install
 
 
-def test_deployments_are_listed_by_state(group: Group, ada: User, operator: Actor) -> None:
-    deployment = running(group, ada, operator)
+def test_deployments_are_listed_by_state(group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, running=True)
     assert [one["id"] for one in run("deployment", "list", "--state", "running")] == [deployment.pk]
     assert run("deployment", "list", "--state", "failed") == []
 
 
-def test_a_deployment_is_shown_with_its_resources(group: Group, ada: User, operator: Actor) -> None:
-    shown = run("deployment", "show", str(running(group, ada, operator).pk))
+def test_a_deployment_is_shown_with_its_resources(group: Group, ada: User) -> None:
+    shown = run("deployment", "show", str(JoiningDeploymentFactory.create(group=group, user=ada, running=True).pk))
     assert shown["covers"] == {"from": 2, "to": 2}
     assert [one["state"] for one in shown["resources"]] == ["done", "running", "waiting"]
     assert (shown["attempts"], shown["stages"]["executing"]) == (1, 4.0)
 
 
-def test_what_waits_is_cancelled_and_nothing_twice(group: Group, ada: User, operator: Actor) -> None:
-    number = str(joining(group, ada, operator).pk)
+def test_what_waits_is_cancelled_and_nothing_twice(group: Group, ada: User) -> None:
+    number = str(JoiningDeploymentFactory.create(group=group, user=ada).pk)
     assert run("deployment", "cancel", number)["deployment"]["state"] == "cancelled"
     assert "has ended" in refusal("deployment", "cancel", number)
 
 
-def test_an_ended_deployment_is_repeated(group: Group, ada: User, operator: Actor) -> None:
-    first = failed(group, ada, operator)
+def test_an_ended_deployment_is_repeated(group: Group, ada: User) -> None:
+    first = JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
     assert run("deployment", "retry", str(first.pk))["deployment"]["state"] == "queued"
     assert "on its way already" in refusal("deployment", "retry", str(first.pk))
 
 
 def test_a_deployment_is_approved_or_refused(group: Group, ada: User, grace: User) -> None:
-    first = in_approval(group, ada, OTHER)
+    first = JoiningDeploymentFactory.create(group=group, user=ada, actor=OTHER, planned=True)
     approved = run("deployment", "approve", str(first.pk))["deployment"]
     assert approved["state"] == "queued"
     assert approved["approved_by"].startswith("terminal:")
-    second = in_approval(group, grace, OTHER)
+    second = JoiningDeploymentFactory.create(group=group, user=grace, actor=OTHER, planned=True)
     refused = run("deployment", "reject", str(second.pk), "--reason", "Not now")["deployment"]
     assert (refused["state"], "Not now" in refused["error"]) == ("cancelled", True)
     assert "does not wait" in refusal("deployment", "approve", str(second.pk))
@@ -93,7 +92,7 @@ def test_a_deployment_is_approved_or_refused(group: Group, ada: User, grace: Use
 def test_who_waits_follows_a_deployment_into_the_later_one(
     group: Group, ada: User, operator: Actor, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
-    first = failed(group, ada, operator)
+    first = JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
 
     def happens() -> None:
         if second := Deployment.objects.filter(state="queued").first():
@@ -110,9 +109,9 @@ def test_who_waits_follows_a_deployment_into_the_later_one(
 
 
 def test_who_waits_is_told_that_an_approval_is_missing_and_of_a_refusal(
-    group: Group, ada: User, operator: Actor, meanwhile: Callable[[Callable[[], object]], None]
+    group: Group, ada: User, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
-    first = failed(group, ada, operator)
+    first = JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
 
     def happens() -> None:
         deployments = Deployment.objects.filter(pk__gt=first.pk)
@@ -130,7 +129,7 @@ def test_who_waits_is_told_that_an_approval_is_missing_and_of_a_refusal(
 
 def test_stacks_are_listed_and_shown(group: Group) -> None:
     settle(group.stack)
-    drifted(group.stack)
+    mark_drifted(group.stack)
     assert [(one["name"], one["drift_state"]) for one in run("stack", "list")] == [("Group-example-lab", "drifted")]
     out = StringIO()
     call_command("stack", "show", "Group-example-lab", stdout=out)

@@ -10,9 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
-from control_plane.access.groups.models import Access, Membership
-from control_plane.access.groups.services.members import add_member
-from control_plane.accounts.models import User
+from control_plane.access.groups.models import Membership
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
@@ -22,8 +20,8 @@ from control_plane.deployments.differences import HIDDEN
 from control_plane.deployments.drift import check
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.requests import request_check
-from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.fakes import claim_one, holding
+from tests.factories import MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 TEMPLATE = {"Resources": {"Role1": {"Type": "AWS::IAM::Role"}}}
@@ -176,8 +174,7 @@ def test_a_stack_that_was_never_there_is_not_missing(stack, aws):
 
 
 def test_an_iam_user_that_others_made_in_the_group_s_path_is_shown_and_the_group_s_own_are_not(group, ada, aws, stack):
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     aws.observation = holding(2)
     own = f"cohort-example-lab-{Membership.objects.get().username}"
     iam = boto3.client("iam")
@@ -225,8 +222,8 @@ def test_nested_stacks_are_looked_into_too_where_there_are_any(stack, aws, group
         patch.setenv("COHORT_HOLDERS_PER_STACK", "1")
         config.cache_clear()
         for number in range(2):
-            user = User.objects.create_user(f"holder{number}@example.org")
-            add_member(group=group, user=user, access=Access.KEYS, actor=OPERATOR)
+            user = UserFactory.create(email=f"holder{number}@example.org")
+            MembershipFactory.create(group=group, user=user, keys=True)
     config.cache_clear()
     settle(group.stack)
     aws.observation, aws.asked = holding(group.stack.generation), []

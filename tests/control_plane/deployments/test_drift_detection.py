@@ -14,8 +14,8 @@ from control_plane.deployments import cloudformation, drift, drift_detection
 from control_plane.deployments.drift_ignored import FALSE_DRIFT
 from control_plane.deployments.models import DriftState, Stack
 from control_plane.deployments.tasks import check_drift
-from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import holding
+from tests.factories import settle
 
 pytestmark = pytest.mark.django_db
 REASON = "User: arn:aws:iam::111122223333:user/w is not authorized to perform: s3:GetAccelerateConfiguration"

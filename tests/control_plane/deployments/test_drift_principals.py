@@ -21,9 +21,9 @@ from control_plane.deployments.cloudformation import StackResource
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import request_repair
 from control_plane.deployments.tasks import check_drift
-from tests.control_plane.conftest import settle
 from tests.control_plane.deployments.test_drift_detection import FakeDetection, progress
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all
+from tests.factories import MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 NAME, PATH = "Group-example-lab", "/cohort/example-lab/"
@@ -192,12 +192,10 @@ def test_a_role_that_is_gone_by_cloudformation_s_word_is_told_once(
     assert [one["status"] for one in checked()[1]] == ["deleted"]
 
 
-def test_a_large_group_is_looked_at_in_steps_each_user_once(
-    site: Site, group: Group, operator: Actor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_group_is_looked_at_in_steps_each_user_once(site: Site, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(2):
-        user = User.objects.create_user(f"holder{number}@example.org")
-        add_member(group=group, user=user, access=Access.KEYS, actor=operator)
+        user = UserFactory.create(email=f"holder{number}@example.org")
+        MembershipFactory.create(group=group, user=user, keys=True)
     settle(group.stack)
     monkeypatch.setattr(cloudformation, "observe", lambda *_: holding(4))
     users = sorted(f"cohort-example-lab-{one.username}" for one in Membership.objects.all())

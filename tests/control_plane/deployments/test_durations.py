@@ -6,17 +6,16 @@ import pytest
 from django.utils import timezone
 
 from control_plane.access.groups.models import Group
-from control_plane.access.groups.services.groups import create_group
-from control_plane.base.audit.actors import Actor
 from control_plane.deployments.durations import RECENT_RUNS, duration, expected_seconds
 from control_plane.deployments.models import Deployment, Stack
+from tests.factories import DeploymentFactory, GroupFactory, StackFactory
 
 pytestmark = pytest.mark.django_db
 
 
 def ran(stack: Stack, seconds: float, state: str = Deployment.State.SUCCEEDED) -> None:
     started = timezone.now()
-    Deployment.objects.create(
+    DeploymentFactory.create(
         stack=stack, generation=1, state=state, started_at=started, finished_at=started + timedelta(seconds=seconds)
     )
 
@@ -28,11 +27,10 @@ def test_it_is_the_median_of_the_last_runs_that_succeeded(group: Group) -> None:
     assert expected_seconds(group.stack) == (RECENT_RUNS + 1) / 2
 
 
-def test_a_new_stack_goes_by_others_of_its_kind(group: Group, operator: Actor) -> None:
-    platform = Stack.objects.create(name="Other", kind=Stack.Kind.PLATFORM, title="other", account="1" * 12, region="us-east-1")
-    ran(platform, 100)
+def test_a_new_stack_goes_by_others_of_its_kind(group: Group) -> None:
+    ran(StackFactory.create(), 100)
     assert expected_seconds(group.stack) is None
-    ran(create_group(slug="other-lab", actor=operator)[0].stack, 8)
+    ran(GroupFactory.create(slug="other-lab").stack, 8)
     assert expected_seconds(group.stack) == 8
 
 

@@ -17,8 +17,8 @@ from control_plane.deployments.engine import leases
 from control_plane.deployments.leftovers import Leftover, failed_removals, still_there
 from control_plane.deployments.models import Deployment, Failure, Stack, StoredManifest
 from control_plane.deployments.plans import Plan, ResourceChange
-from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, holding, run_one
+from tests.factories import DeploymentFactory, settle
 
 PLACE = Place("111122223333", "us-east-1")
 
@@ -47,7 +47,7 @@ def left_behind(group: Group, aws: FakeAws) -> FakeAws:
     Stack.objects.update(generation=2)
     text = StoredManifest.objects.get(generation=1).text.replace('"generation":1', '"generation":2')
     StoredManifest.objects.create(stack=group.stack, generation=2, text=text)
-    Deployment.objects.create(stack=group.stack, generation=2, from_generation=1)
+    DeploymentFactory.create(stack=group.stack, generation=2, from_generation=1)
     return aws
 
 
@@ -56,7 +56,7 @@ def again(aws: FakeAws) -> Deployment:
     aws.newest_event = "e2"
     aws.plan = None
     stack = Stack.objects.get()
-    Deployment.objects.create(stack=stack, generation=stack.generation, from_generation=stack.deployed_generation)
+    DeploymentFactory.create(stack=stack, from_generation=stack.deployed_generation)
     return run_one(aws)
 
 

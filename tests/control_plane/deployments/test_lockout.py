@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from moto import mock_aws
 
-from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.models import Group, Membership
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.suspension import suspend_members
 from control_plane.accounts.models import User
 from control_plane.deployments import iam_delay, lockout_steps
@@ -22,9 +22,9 @@ from control_plane.deployments.lockout import deny
 from control_plane.deployments.lockout_steps import LockoutIncomplete
 from control_plane.deployments.models import Deployment
 from stacks import names
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of
-from tests.control_plane.review_aws import denied, only_under_paths
+from tests.actors import OPERATOR, client_of
+from tests.control_plane.principals_on_aws import denied, only_under_paths
+from tests.factories import MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def iam() -> Iterator[Any]:
 def holders(group: Group, ada: User, grace: User, iam: Any) -> tuple[str, str]:
     """Ada and Grace hold keys, as the group's stack makes them: the names of their users."""
     for person in (ada, grace):
-        add_member(group=group, user=person, access=Access.KEYS, actor=OPERATOR)
+        MembershipFactory.create(group=group, user=person, keys=True)
         iam.create_user(UserName=user_of(person), Path="/cohort/example-lab/")
         iam.create_access_key(UserName=user_of(person))
     settle(group.stack)

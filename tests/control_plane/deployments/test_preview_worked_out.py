@@ -13,6 +13,7 @@ from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.models import Failure, Preview
 from control_plane.deployments.plans import Plan, ResourceChange
+from tests.factories import PreviewFactory
 from tests.stacks.builders import ADA, group_manifest
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +49,7 @@ def worker():
 
 def worked_out():
     before, after = group_manifest(members=()), group_manifest(generation=2)
-    preview = Preview.objects.create(stack_name=after.stack_name, title="A change", base=before.to_json(), manifest=after.to_json())
+    preview = PreviewFactory.create(stack_name=after.stack_name, title="A change", base=before.to_json(), manifest=after.to_json())
     preview_worker.work_out(preview.pk)
     preview.refresh_from_db()
     return preview

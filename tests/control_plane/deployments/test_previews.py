@@ -13,8 +13,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Change, Deployment, Preview, Stack, StoredManifest
 from control_plane.deployments.previews import request_preview
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.conftest import settle
-from tests.control_plane.rows import plan_for
+from tests.factories import MembershipFactory, UserFactory, plan_for, settle
 
 pytestmark = pytest.mark.django_db
 TOUCHED = (Group, Membership, Deployment, Change, StoredManifest, Stack, AuditEvent)
@@ -56,7 +55,7 @@ def test_a_group_that_is_not_there_yet_has_no_base(operator: Actor) -> None:
 
 
 def test_what_would_be_refused_is_refused(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     with pytest.raises(AlreadyMember):
         request_preview(lambda: add_member(group=group, user=ada, access=Access.KEYS, actor=operator), actor=operator)
     assert not Preview.objects.exists()
@@ -105,7 +104,7 @@ def test_a_preview_is_for_whoever_asked(admin_client: Client, group: Group, ada:
     ask(admin_client, ada)
     address = f"/deployments/previews/{Preview.objects.get().pk}/"
     other, member = Client(), Client()
-    other.force_login(User.objects.create_superuser("second@example.org", "a long enough password"))
+    other.force_login(UserFactory.create(email="second@example.org", password="a long enough password", administrator=True))
     member.force_login(ada)
     assert other.get(address).status_code == 404
     assert member.get(address).status_code == 403

@@ -8,7 +8,7 @@ from control_plane.doctor import rights
 from control_plane.doctor.findings import State
 from stacks import bootstrap, names
 from stacks.site.deploy_role import deploy_policy
-from tests.control_plane.doctoring import Answer, all_of, context, findings, one, stack, stacks
+from tests.control_plane.doctor_context import Answer, all_of, context, findings, one, stack, stacks
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 DOCUMENTS = bootstrap.policy_documents(ACCOUNT, REGION, site().bucket_patterns) | {

@@ -13,7 +13,7 @@ import pytest
 from control_plane.doctor import checks, command, report
 from control_plane.doctor.checks import Check, CheckFinding
 from control_plane.doctor.findings import Finding, State, not_yet, ok, to_do, unknown
-from tests.control_plane.doctoring import context
+from tests.control_plane.doctor_context import context
 
 ROOT = Path(__file__).resolve().parents[3]
 HERE = Check("here", "Here", lambda _: [], frozenset({3}))

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from django.utils import timezone
 
 from control_plane.base.config import Config
-from control_plane.deployments.models import Worker
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import Answer, all_of, context, findings, one
+from tests.control_plane.doctor_context import Answer, all_of, context, findings, one
+from tests.factories import WorkerFactory
 
 KEY = "k" * 50
 PASSWORD = "correct-horse"
@@ -133,7 +132,7 @@ def test_a_worker_that_lives_is_seen_and_one_that_does_not_is_said() -> None:
     found = one("worker", place)
     assert found.state is State.TO_DO
     assert "No worker" in found.seen
-    Worker.objects.create(name="w", started_at=timezone.now(), seen_at=timezone.now())
+    WorkerFactory.create()
     assert one("worker", place).state is State.OK
 
 

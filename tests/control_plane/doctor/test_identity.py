@@ -9,7 +9,7 @@ from botocore.exceptions import NoCredentialsError
 
 from control_plane.base.config import Config
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import ENGINEER, IDENTITY, Session, all_of, context, one
+from tests.control_plane.doctor_context import ENGINEER, IDENTITY, Session, all_of, context, one
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import ABSENT, Answer, all_of, context, findings, one, stack, stacks
+from tests.control_plane.doctor_context import ABSENT, Answer, all_of, context, findings, one, stack, stacks
 from tests.stacks.builders import site
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)

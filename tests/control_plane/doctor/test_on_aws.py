@@ -14,7 +14,7 @@ from local_aws.server import EmbeddedAws, free_port
 from stacks import bootstrap, names
 from stacks.site import host_policies
 from stacks.site.settings import HOST_PATH, SETTINGS_SECRET
-from tests.control_plane.doctoring import findings, one
+from tests.control_plane.doctor_context import findings, one
 from tests.local_aws.helpers import EVERYTHING, client
 from tests.local_aws.role_stacks import ANYBODY_HERE, TRUST, allowing, user
 from tests.stacks.builders import ACCOUNT, REGION, site

@@ -9,7 +9,7 @@ import pytest
 
 from control_plane.doctor.check_context import CheckContext
 from control_plane.doctor.findings import State
-from tests.control_plane.doctoring import ABSENT, Answer, context, one, stack, stacks
+from tests.control_plane.doctor_context import ABSENT, Answer, context, one, stack, stacks
 from tests.stacks.builders import ACCOUNT, REGION, site
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

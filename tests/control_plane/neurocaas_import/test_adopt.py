@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from control_plane.access.groups.models import Access, Analysis
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import Analysis
 from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.base.aws import Place
@@ -19,7 +17,8 @@ from control_plane.neurocaas_import.adopt_inspect import AdoptChoices, OldGroup,
 from control_plane.neurocaas_import.adopt_people import Directory, read_directory
 from control_plane.neurocaas_import.models import Adoption
 from local_aws.server import EmbeddedAws, free_port
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import GroupFactory, MembershipFactory, settle
 from tests.local_aws.helpers import ACCOUNT, S3_ONLY, client, deploy, works
 from tests.predecessor import template
 
@@ -145,8 +144,8 @@ def test_an_own_slug_means_another_folder_and_so_a_loss(aws: EmbeddedAws) -> Non
 
 def test_who_is_a_member_already_is_refused(aws: EmbeddedAws, ada: User) -> None:
     deployed(aws)
-    group, _ = create_group(slug="oldlab", actor=OPERATOR)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    group = GroupFactory.create(slug="oldlab")
+    MembershipFactory.create(group=group, user=ada)
     (refusal,) = the_group().refusals
     assert "member remove oldlab ada@example.org" in refusal
 
@@ -275,7 +274,7 @@ def test_the_old_group_stays_until_ours_is_in_force(aws: EmbeddedAws) -> None:
 
 
 def test_a_stack_that_was_adopted_has_nothing_left_to_do(aws: EmbeddedAws) -> None:
-    group, _ = create_group(slug="oldlab", actor=OPERATOR)
+    group = GroupFactory.create(slug="oldlab")
     at = {"stack_name": "gone", "stack_id": "arn", "region": "us-east-1", "old_group": "x", "finished_at": "2026-11-24T00:00Z"}
     Adoption.objects.create(group=group, resources={}, people=[], **at)
     assert adopt.find_adoptable(Aws(Place.of_site()), "gone", AdoptChoices()) is None

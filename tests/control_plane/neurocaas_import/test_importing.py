@@ -7,12 +7,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from control_plane.access.groups.models import Analysis, Grant, Group, Membership
-from control_plane.access.groups.services.analyses import create_analysis, revoke_analysis
+from control_plane.access.groups.services.analyses import revoke_analysis
 from control_plane.access.groups.services.members import remove_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.legacy_importing import LAB, SAMPLES, Importer, fates, lab, profile, said, state
+from tests.actors import OPERATOR
+from tests.control_plane.legacy_profiles import LAB, SAMPLES, Importer, fates, lab, profile, said, state
+from tests.factories import AnalysisFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -250,7 +251,7 @@ def test_an_account_that_is_not_active_keeps_nobody_else_out(importer: Importer,
     ],
 )
 def test_pipelines_become_the_analyses_with_these_buckets(importer: Importer, epi: Analysis, pipelines: Any) -> None:
-    create_analysis(slug="dlc", bucket="cohort-dlc", actor=OPERATOR)
+    AnalysisFactory.create(slug="dlc", bucket="cohort-dlc")
     (one,) = importer.one(profile(lab(Pipelines=pipelines)), "--apply")["affiliates"]
     assert {entry["becomes"] for entry in one["analyses"]} <= {"epi", "dlc"}
     assert {entry["fate"] for entry in one["analyses"]} <= {"taken", "mended"}

@@ -15,8 +15,8 @@ from control_plane.neurocaas_import.planning import make_plan
 from control_plane.neurocaas_import.reading import Profile, parse
 from control_plane.neurocaas_import.reporting import as_dict, as_text, rows
 from control_plane.neurocaas_import.targets import ImportChoices
-from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.legacy_importing import lab, profile, state
+from tests.actors import OPERATOR
+from tests.control_plane.legacy_profiles import lab, profile, state
 
 pytestmark = pytest.mark.django_db
 

@@ -22,7 +22,7 @@ from control_plane.neurocaas_import.entries import Entry
 from control_plane.neurocaas_import.planning import make_plan
 from control_plane.neurocaas_import.reading import FILE_NAME, Profile, read_profiles
 from control_plane.neurocaas_import.targets import ImportChoices
-from tests.control_plane.legacy_importing import LAB, Importer, lab, profile, said
+from tests.control_plane.legacy_profiles import LAB, Importer, lab, profile, said
 
 pytestmark = pytest.mark.django_db
 

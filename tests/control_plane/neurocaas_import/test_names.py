@@ -12,7 +12,7 @@ from control_plane.access.groups.slugs import make_slug
 from control_plane.base.config import config
 from stacks import names
 from stacks.names import check_bucket_patterns
-from tests.control_plane.legacy_importing import SAMPLES, Importer, lab, profile, said
+from tests.control_plane.legacy_profiles import SAMPLES, Importer, lab, profile, said
 
 pytestmark = pytest.mark.django_db
 

@@ -18,9 +18,10 @@ from control_plane.notifications.channels import NotDelivered, send_email, send_
 from control_plane.notifications.models import Notice
 from control_plane.notifications.outbox import put_account_mail
 from control_plane.worker.loop import Worker
-from tests.control_plane.account_pages import PASSWORD, signed_in, somebody
+from tests.control_plane.account_pages import signed_in
 from tests.control_plane.accounts.test_sign_up import sign_up
 from tests.control_plane.slow_servers import SilentServer, dripping_server, silent_server
+from tests.factories import PASSWORD, PasswordUserFactory
 
 # A limit that is over well before the dripping ends.
 LIMIT = 0.5
@@ -65,7 +66,7 @@ def change_password(client: Client) -> Any:
 def test_no_request_asks_the_mail_server_so_none_waits_for_one_that_hangs(
     ask: Callable[[Client], Any], hanging: SilentServer
 ) -> None:
-    somebody()
+    PasswordUserFactory.create()
     cache.clear()
     assert ask(Client()).status_code == 302
     assert not hanging.was_asked

@@ -33,6 +33,7 @@ from control_plane.notifications import delivery, outbox
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.notifications.outbox import deliver_due
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 SECRET = "whsec_" + "c2VjcmV0IGJ5dGVz" * 2
@@ -124,8 +125,8 @@ def test_it_works(deployment: Deployment) -> None:
 def test_a_failure_is_told_with_its_error_and_what_to_do_to_who_asked_and_to_every_administrator(
     deployment: Deployment, grace: User
 ) -> None:
-    User.objects.create_superuser("second@example.org", "a long enough password")
-    User.objects.create_superuser("gone@example.org", "a long enough password", is_active=False)
+    UserFactory.create(email="second@example.org", password="a long enough password", administrator=True)
+    UserFactory.create(email="gone@example.org", password="a long enough password", is_active=False, administrator=True)
     Change.objects.create(
         deployment=deployment, generation=deployment.generation, summary="More", actor=grace.email, actor_user=grace
     )
@@ -135,13 +136,13 @@ def test_a_failure_is_told_with_its_error_and_what_to_do_to_who_asked_and_to_eve
 
 
 def test_approval_is_asked_of_administrators_who_may_give_it(deployment: Deployment) -> None:
-    User.objects.create_superuser("second@example.org", "a long enough password")
+    UserFactory.create(email="second@example.org", password="a long enough password", administrator=True)
     assert tell(deployment, "approval") == {"second@example.org"}
     assert mail.outbox[0].subject.startswith("Approval needed: ")
 
 
 def test_a_later_change_asks_for_approval_anew(deployment: Deployment) -> None:
-    User.objects.create_superuser("second@example.org", "a long enough password")
+    UserFactory.create(email="second@example.org", password="a long enough password", administrator=True)
     tell(deployment, "approval")
     deployment.generation += 1
     tell(deployment, "approval")

@@ -13,8 +13,8 @@ from control_plane.deployments.engine import leases
 from control_plane.deployments.engine.upkeep import queue_out_of_step
 from control_plane.deployments.models import Deployment, DriftState, Failure, Preview, Stack
 from control_plane.worker.sweep import sweep
-from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import claim_one, configure
+from tests.factories import DeploymentFactory, PreviewFactory, settle
 
 pytestmark = pytest.mark.django_db
 NIGHT, DAY = datetime(2026, 3, 1, 2, 30, tzinfo=UTC), datetime(2026, 3, 1, 14, 30, tzinfo=UTC)
@@ -35,7 +35,7 @@ def it_is(monkeypatch):
 
 def last_run(stack, state, failure="", ended_ago=timedelta(hours=2)):
     ended = timezone.now() - ended_ago
-    return Deployment.objects.create(stack=stack, generation=stack.generation, state=state, failure=failure, finished_at=ended)
+    return DeploymentFactory.create(stack=stack, state=state, failure=failure, finished_at=ended)
 
 
 def test_it_works(stack):
@@ -138,7 +138,7 @@ def test_the_nightly_check_can_be_turned_off(group, it_is, monkeypatch):
 def test_runs_of_lost_workers_go_on_and_old_leftovers_are_cleared(group):
     deployment = claim_one()
     Stack.objects.update(lease_expires_at=leases.in_seconds(-1))
-    old, new = (Preview.objects.create(stack_name="Group-x", title=title, manifest="") for title in ("old", "new"))
+    old, new = (PreviewFactory.create(title=title) for title in ("old", "new"))
     Preview.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=2))
     leftover, in_use = config().var_dir / "cdk/assembly-old", config().var_dir / "cdk/assembly-new"
     for folder in (leftover, in_use):

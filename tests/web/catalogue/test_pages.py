@@ -4,18 +4,16 @@ import pytest
 from django.test import Client
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.access.groups.services.analyses import grant_analysis
-from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.entries import describe, entry_of
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import approve, request_analysis
+from tests.actors import OPERATOR, actor_of, client_of
 from tests.control_plane.account_pages import text_of
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
-from tests.control_plane.people import actor_of, client_of, in_group
+from tests.control_plane.between_queries import LOOKS_AGAIN, pages_while
+from tests.factories import GrantFactory, GroupFactory, MembershipFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -25,7 +23,7 @@ BUCKET = "cohort-epi"
 
 @pytest.fixture
 def lab(group: Group, ada: User) -> Group:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     return group
 
 
@@ -39,7 +37,7 @@ def crowd(lab: Group, ada: User) -> None:
     analyses = Analysis.objects.bulk_create(rows)
     Entry.objects.bulk_create(Entry(analysis=one, summary=f"About {one.slug}") for one in analyses)
     for number in range(49):
-        group = create_group(slug=f"lab-{number}", name=f"Lab {number}", actor=OPERATOR)[0]
+        group = GroupFactory.create(slug=f"lab-{number}", name=f"Lab {number}")
         Membership.objects.create(
             group=group, user=ada, access=Access.FEDERATED, username=f"m{number:04}", added_generation=1, added_by="x"
         )
@@ -75,7 +73,7 @@ def test_everybody_sees_all_analyses_and_only_whose_group_has_it_the_bucket(
     assert b"<script>x" not in client_of(grace).get("/analyses/epi/").content
     for user in (grace, ada):
         assert BUCKET not in text_of(client_of(user).get("/analyses/epi/"))
-    grant_analysis(analysis=epi, group=lab, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+    GrantFactory.create(group=lab, analysis=epi)
     for user, shown in ((grace, False), (ada, True), (administrator, True)):
         answer = text_of(client_of(user).get("/analyses/epi/"))
         assert (BUCKET in answer, lab.name in answer) == (shown, user == ada)

@@ -8,10 +8,10 @@ import yaml as pyyaml
 from ruamel.yaml import YAML
 
 from control_plane.research.catalogue.documents import MAX_BYTES
-from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form
 from control_plane.research.configurations.editing import MAX_FORM_VALUES
 from control_plane.research.jobs.models import Job
+from tests.factories import EntryFactory
 from tests.labs import BUCKET, Lab, aws, lab
 from web.configurations.views import _difference
 
@@ -63,7 +63,7 @@ def test_a_list_of_twenty_thousand_numbers_is_saved_and_edited_as_text(lab: Lab,
 
 def test_twenty_thousand_lines_can_be_put_into_a_field(lab: Lab) -> None:
     template = "a: [1, 2]\n"
-    Entry.objects.create(analysis=lab.analysis, template=template)
+    EntryFactory.create(analysis=lab.analysis, template=template)
     (section,) = form.form_sections(template, template, "")
     typed = "\n".join(["0.10", "on", "x", *map(str, range(20_000))])
     sent = {"text": template, "mode": "form", "name": "heavy", f"field-{section.fields[0].id}": typed}
@@ -115,7 +115,7 @@ def test_what_is_too_much_is_refused_before_it_is_saved_and_not_lost(lab: Lab, b
     ],
 )
 def test_what_is_too_much_for_a_field_is_refused_and_not_lost(lab: Lab, template: str, typed: str, says: str) -> None:
-    Entry.objects.create(analysis=lab.analysis, template=template)
+    EntryFactory.create(analysis=lab.analysis, template=template)
     (section,) = form.form_sections(template, template, "")
     answer = lab.client.post(f"{BASE}new/", {"text": template, "mode": "form", "name": "x", f"field-{section.fields[0].id}": typed})
     assert answer.status_code == 422
@@ -129,7 +129,7 @@ TYPED = {"title": "12:30:00", "leave_out": "on\n1:30\n7\n0.10"}
 
 def test_text_that_is_typed_into_a_form_is_text_to_every_reader(lab: Lab) -> None:
     template = "title: x\nleave_out:\n  - a\nsmall: 0.5\ndeep: {a: {b: 1}}\n"
-    Entry.objects.create(analysis=lab.analysis, template=template)
+    EntryFactory.create(analysis=lab.analysis, template=template)
     typed = TYPED | {"small": "1e-7", "deep": "{a: {on: [no, 0777]}}"}
     fields = {one.name: one.id for section in form.form_sections(template, template, "") for one in section.fields}
     sent = {f"field-{fields[name]}": value for name, value in typed.items()}

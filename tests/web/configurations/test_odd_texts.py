@@ -14,6 +14,7 @@ from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form
 from control_plane.research.configurations.services import list_configurations
 from control_plane.research.configurations.services import read_configuration as read_saved
+from tests.factories import EntryFactory
 from tests.labs import BUCKET, Lab, aws, lab
 
 __all__ = ["aws", "lab"]
@@ -81,7 +82,7 @@ def test_the_lines_of_a_list_are_of_the_type_that_the_schema_wants() -> None:
 @pytest.mark.parametrize("typed", ["!secret x", "[&a x, *a]", "!x {a: 1}", "[" * 3000, "x" * 101_000])
 @pytest.mark.parametrize("template", ["a: [1, 2]\n", "a: {b: {c: 1}}\n"])
 def test_what_is_typed_into_a_field_is_never_an_error_of_ours(lab: Lab, template: str, typed: str) -> None:
-    Entry.objects.create(analysis=lab.analysis, template=template)
+    EntryFactory.create(analysis=lab.analysis, template=template)
     (section,) = form.form_sections(template, template, "")
     sent = {"text": template, "mode": "form", "name": "x", f"field-{section.fields[0].id}": typed}
     answer = lab.client.post(f"{BASE}new/", sent)
@@ -91,7 +92,7 @@ def test_what_is_typed_into_a_field_is_never_an_error_of_ours(lab: Lab, template
 
 
 def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: Lab) -> None:
-    entry = Entry.objects.create(analysis=lab.analysis, template="low: 1\nhigh: 2\n")
+    entry = EntryFactory.create(analysis=lab.analysis, template="low: 1\nhigh: 2\n")
     (section,) = form.form_sections(entry.template, entry.template, "")
     sent = {f"field-{one.id}": {"low": "10", "high": "20"}[one.name] for one in section.fields}
     Entry.objects.update(template="first: 0\nlow: 1\nhigh: 2\n")

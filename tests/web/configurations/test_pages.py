@@ -10,7 +10,6 @@ from control_plane.access.groups.models import Grant
 from control_plane.base.audit.models import AuditEvent
 from control_plane.research.catalogue.checking import check_configuration, parse_configuration
 from control_plane.research.catalogue.documents import MAX_BYTES
-from control_plane.research.catalogue.models import Entry
 from control_plane.research.configurations import form, services
 from control_plane.research.configurations.services import (
     ChangedMeanwhile,
@@ -20,6 +19,7 @@ from control_plane.research.configurations.services import (
     save_configuration,
 )
 from control_plane.research.storage.sessions import Purpose, s3_client
+from tests.factories import EntryFactory
 from tests.labs import BUCKET, Lab, make_lab
 
 pytestmark = pytest.mark.django_db
@@ -47,7 +47,7 @@ SCHEMA = """{"type": "object", "additionalProperties": false, "required": ["base
 
 @pytest.fixture
 def described(lab: Lab) -> Lab:
-    Entry.objects.create(analysis=lab.analysis, template=TEMPLATE, schema=SCHEMA)
+    EntryFactory.create(analysis=lab.analysis, template=TEMPLATE, schema=SCHEMA)
     return lab
 
 

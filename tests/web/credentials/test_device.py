@@ -15,13 +15,13 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.access.computers import device
-from control_plane.access.groups.models import Access, Group
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.models import Group
+from control_plane.access.groups.services.members import remove_member
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import CLIENT_ID, computers, note_refresh
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import GroupFactory, MembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -39,14 +39,13 @@ def aws(settings: Any) -> Iterator[None]:
 
 @pytest.fixture
 def group(db: None) -> Group:
-    return create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
+    return GroupFactory.create(slug="example-lab", name="Example Lab")
 
 
 @pytest.fixture
 def ada(group: Group) -> User:
-    user = User.objects.create_user("ada@example.org", "correct horse battery staple")
-    add_member(group=group, user=user, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    user = UserFactory.create(email="ada@example.org", password="correct horse battery staple")
+    MembershipFactory.create(group=group, user=user, deployed=True)
     return user
 
 
@@ -240,7 +239,7 @@ def test_who_is_removed_from_the_group_is_refused_at_once(group: Group, ada: Use
 
 
 def test_a_group_of_others_is_refused_as_one_that_does_not_exist(ada: User) -> None:
-    create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)
+    GroupFactory.create(slug="other-lab", name="Other Lab")
     tokens = sign_in(ada)
     others, nobodys = ask(tokens["access_token"], "other-lab"), ask(tokens["access_token"], "no-such-lab")
     assert others.status_code == nobodys.status_code == 404

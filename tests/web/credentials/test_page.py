@@ -14,14 +14,14 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.access.computers.models import KeyReveal
-from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.models import Analysis, Grant, Group, Membership
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.accounts.services.computers import ensure_client
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import GroupFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -38,11 +38,11 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture
 def group(db: None) -> Group:
-    return create_group(slug="example-lab", name="Example Lab", actor=OPERATOR)[0]
+    return GroupFactory.create(slug="example-lab", name="Example Lab")
 
 
 def person(email: str) -> User:
-    return User.objects.create_user(email, PASSWORD)
+    return UserFactory.create(email=email, password=PASSWORD)
 
 
 def signed_in(user: User, **settings: Any) -> Client:
@@ -55,8 +55,7 @@ def signed_in(user: User, **settings: Any) -> Client:
 def ada(group: Group) -> User:
     """A federated member."""
     user = person("ada@example.org")
-    add_member(group=group, user=user, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=user, deployed=True)
     return user
 
 
@@ -64,8 +63,7 @@ def ada(group: Group) -> User:
 def holder(group: Group) -> User:
     """A member with a key, which AWS holds."""
     user = person("grace@example.org")
-    add_member(group=group, user=user, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=user, keys=True, deployed=True)
     username = Membership.objects.get(user=user).username
     text = json.dumps({"AccessKeyId": "AKIAEXAMPLE", "SecretAccessKey": SECRET})
     boto3.client("secretsmanager", region_name="us-east-1").create_secret(Name=f"cohort/example-lab/{username}", SecretString=text)
@@ -185,7 +183,7 @@ def test_short_lived_credentials_are_shown_once_and_kept_nowhere(group: Group, a
 
 def test_credentials_wait_until_aws_holds_the_membership(group: Group) -> None:
     user = person("emmy@example.org")
-    add_member(group=group, user=user, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=user)
     client = signed_in(user)
     assert "still being made on AWS" in text_of(client.get(PAGE))
     answer = client.post(f"{PAGE}session/", follow=True)

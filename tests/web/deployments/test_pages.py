@@ -11,8 +11,7 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Group
 from control_plane.access.groups.services.access_method import change_access
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.suspension import suspend_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -20,8 +19,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.active_lockout import describe_active_lockout
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
-from tests.control_plane.conftest import settle
-from tests.control_plane.rows import drifted, failed, in_approval, joining, running
+from tests.factories import GroupFactory, JoiningDeploymentFactory, MembershipFactory, UserFactory, mark_drifted, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -45,8 +43,8 @@ def queries(client: Client, path: str) -> int:
     return len(captured)
 
 
-def test_a_running_deployment_shows_its_resources_and_the_time(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    deployment = running(group, ada, operator)
+def test_a_running_deployment_shows_its_resources_and_the_time(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, running=True)
     earlier = timezone.now() - timedelta(hours=1)
     Deployment.objects.filter(state="succeeded").update(started_at=earlier, finished_at=earlier + timedelta(seconds=12))
     page = text(client, deployment.get_absolute_url())
@@ -62,10 +60,8 @@ def test_a_running_deployment_shows_its_resources_and_the_time(client: Client, g
     assert "Deploy again" not in page.replace("“Deploy again”", "")
 
 
-def test_a_failed_deployment_names_the_resource_and_can_be_repeated(
-    client: Client, group: Group, ada: User, operator: Actor
-) -> None:
-    deployment = failed(group, ada, operator)
+def test_a_failed_deployment_names_the_resource_and_can_be_repeated(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
     page = text(client, deployment.get_absolute_url())
     assert "CloudFormation could not make the user." in page
     assert "The user name is taken." in page
@@ -78,8 +74,8 @@ def test_a_failed_deployment_names_the_resource_and_can_be_repeated(
 def test_what_earlier_runs_did_not_bring_is_covered_too(
     client: Client, group: Group, ada: User, grace: User, operator: Actor
 ) -> None:
-    add_member(group=group, user=grace, access=Access.KEYS, actor=operator)
-    first = failed(group, ada, operator)
+    MembershipFactory.create(group=group, user=grace, keys=True)
+    first = JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
     again = deploy_again(first, actor=operator)
     page = text(client, again.get_absolute_url())
     assert "Deploying Example Lab again" in page
@@ -87,9 +83,9 @@ def test_what_earlier_runs_did_not_bring_is_covered_too(
     assert "grace@example.org" not in page
 
 
-def test_a_further_try_says_when_and_why(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    deployment = joining(
-        group, ada, operator, attempts=1, not_before=timezone.now() + timedelta(seconds=60), error="AWS is too busy."
+def test_a_further_try_says_when_and_why(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(
+        group=group, user=ada, attempts=1, not_before=timezone.now() + timedelta(seconds=60), error="AWS is too busy."
     )
     page = text(client, deployment.get_absolute_url())
     assert "Try 2 of 6 in" in page
@@ -97,7 +93,7 @@ def test_a_further_try_says_when_and_why(client: Client, group: Group, ada: User
 
 
 def test_a_superseded_deployment_links_to_the_later_one(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    first = failed(group, ada, operator)
+    first = JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
     later = deploy_again(first, actor=operator)
     Deployment.objects.filter(pk=first.pk).update(state=Deployment.State.SUPERSEDED, superseded_by=later)
     page = text(client, first.get_absolute_url())
@@ -105,8 +101,8 @@ def test_a_superseded_deployment_links_to_the_later_one(client: Client, group: G
     assert "went on in a later one" in page
 
 
-def test_the_live_answer_sends_the_buttons_only_when_they_change(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    deployment = running(group, ada, operator)
+def test_the_live_answer_sends_the_buttons_only_when_they_change(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, running=True)
     address = f"{deployment.get_absolute_url()}live/?after=0"
     assert 'id="decisions"' not in text(client, f"{address}&seen=running.2.0.0.0.0")
     changed = text(client, f"{address}&seen=queued.2.0.0.0.0")
@@ -114,18 +110,18 @@ def test_the_live_answer_sends_the_buttons_only_when_they_change(client: Client,
     assert "under way</p>" in changed
 
 
-def test_a_live_answer_asks_no_more_for_many_changes(client: Client, group: Group, ada: User, grace: User, operator: Actor) -> None:
-    deployment = joining(group, ada, operator)
+def test_a_live_answer_asks_no_more_for_many_changes(client: Client, group: Group, ada: User, grace: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada)
     address = f"{deployment.get_absolute_url()}live/"
     few = queries(client, address)
     for number in range(10):
-        user = User.objects.create_user(f"p{number}@example.org")
-        add_member(group=group, user=user, access=Access.FEDERATED, actor=operator)
+        user = UserFactory.create(email=f"p{number}@example.org")
+        MembershipFactory.create(group=group, user=user)
     assert queries(client, address) <= few
 
 
-def test_an_approver_sees_the_plan_and_approves_it(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    deployment = in_approval(group, ada, operator)
+def test_an_approver_sees_the_plan_and_approves_it(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, planned=True)
     page = text(client, deployment.get_absolute_url())
     assert 'hx-trigger="every 5s"' in page
     assert "Lets somebody do more on AWS than now." in page
@@ -139,10 +135,8 @@ def test_an_approver_sees_the_plan_and_approves_it(client: Client, group: Group,
 
 
 @pytest.mark.parametrize("generation", ["1", "", "nonsense"])
-def test_a_plan_that_is_no_longer_the_plan_is_not_approved(
-    client: Client, group: Group, ada: User, operator: Actor, generation: str
-) -> None:
-    deployment = in_approval(group, ada, operator)
+def test_a_plan_that_is_no_longer_the_plan_is_not_approved(client: Client, group: Group, ada: User, generation: str) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, planned=True)
     answer = client.post(f"/deployments/{deployment.pk}/approve/", {"generation": generation}, follow=True)
     assert "look at the plan again" in answer.content.decode()
     deployment.refresh_from_db()
@@ -151,7 +145,7 @@ def test_a_plan_that_is_no_longer_the_plan_is_not_approved(
 
 def test_who_asked_sees_why_they_cannot_approve(client: Client, group: Group, ada: User, administrator: User) -> None:
     asker = Actor(label=administrator.email, channel="web", user=administrator)
-    deployment = in_approval(group, ada, asker)
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, actor=asker, planned=True)
     page = text(client, deployment.get_absolute_url())
     assert "another administrator has to decide" in page
     assert 'name="generation"' not in page
@@ -161,27 +155,25 @@ def test_who_asked_sees_why_they_cannot_approve(client: Client, group: Group, ad
     assert deployment.state == "approval"
 
 
-def test_a_refusal_keeps_its_reason(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    deployment = in_approval(group, ada, operator)
+def test_a_refusal_keeps_its_reason(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, planned=True)
     answer = client.post(f"/deployments/{deployment.pk}/reject/", {"reason": " Not  now "}, follow=True)
     assert "Not approved by admin@example.org: Not now" in answer.content.decode()
 
 
-def test_cancelling_ends_what_waits_and_asks_what_runs(
-    client: Client, group: Group, ada: User, grace: User, operator: Actor
-) -> None:
-    waiting = joining(group, ada, operator)
+def test_cancelling_ends_what_waits_and_asks_what_runs(client: Client, group: Group, ada: User, grace: User) -> None:
+    waiting = JoiningDeploymentFactory.create(group=group, user=ada)
     assert "It is cancelled" in client.post(f"/deployments/{waiting.pk}/cancel/", follow=True).content.decode()
-    going = running(group, grace, operator)
+    going = JoiningDeploymentFactory.create(group=group, user=grace, running=True)
     page = client.post(f"/deployments/{going.pk}/cancel/", follow=True).content.decode()
     assert "admin@example.org asked to cancel it" in page
     assert "Cancel this deployment" not in page
     assert AuditEvent.objects.filter(action="deployment.cancel").count() == 2
 
 
-def test_the_list_is_filtered_by_group_person_and_state(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    create_group(slug="other-lab", actor=operator)
-    failed(group, ada, operator)
+def test_the_list_is_filtered_by_group_person_and_state(client: Client, group: Group, ada: User) -> None:
+    GroupFactory.create(slug="other-lab")
+    JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
     assert "Group-other-lab" not in text(client, "/deployments/?group=example-lab")
     assert "Group-example-lab" not in text(client, "/deployments/?group=Group-other-lab")
     by_person = text(client, "/deployments/?person=ada@")
@@ -190,8 +182,8 @@ def test_the_list_is_filtered_by_group_person_and_state(client: Client, group: G
     assert "No deployment fits" in text(client, "/deployments/?person=ada@&state=running")
 
 
-def test_what_failed_is_deployed_again_after_a_word_of_how_many(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    failed(group, ada, operator)
+def test_what_failed_is_deployed_again_after_a_word_of_how_many(client: Client, group: Group, ada: User) -> None:
+    JoiningDeploymentFactory.create(group=group, user=ada, failed=True)
     assert "/deployments/retry/" in text(client, "/deployments/")
     assert "1 stack does not hold what is wanted" in text(client, "/deployments/retry/")
     assert Deployment.objects.filter(state="queued").count() == 0
@@ -203,7 +195,7 @@ def test_what_failed_is_deployed_again_after_a_word_of_how_many(client: Client, 
 
 def test_a_stack_s_page_shows_what_differs_as_text(client: Client, group: Group) -> None:
     settle(group.stack)
-    drifted(group.stack)
+    mark_drifted(group.stack)
     for path in ("/deployments/stacks/Group-example-lab/", "/groups/example-lab/"):
         page = text(client, path)
         assert "changed outside Cohort" in page
@@ -213,9 +205,9 @@ def test_a_stack_s_page_shows_what_differs_as_text(client: Client, group: Group)
         assert "Repair Example Lab" in page
 
 
-def test_a_member_sees_nothing_of_the_stack(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    drifted(group.stack)
+def test_a_member_sees_nothing_of_the_stack(group: Group, ada: User) -> None:
+    MembershipFactory.create(group=group, user=ada)
+    mark_drifted(group.stack)
     member = Client()
     member.force_login(ada)
     assert "On AWS" not in text(member, "/groups/example-lab/")
@@ -235,18 +227,18 @@ def test_a_check_is_asked_for_and_followed(client: Client, group: Group) -> None
 
 def test_a_repair_is_a_deployment_and_not_started_twice(client: Client, group: Group) -> None:
     settle(group.stack)
-    drifted(group.stack)
+    mark_drifted(group.stack)
     address = f"/deployments/stacks/{group.stack_id}/repair/"
     assert "Repairing Example Lab" in client.post(address, follow=True).content.decode()
     assert Deployment.objects.get(state="queued").revert_drift
     assert "on its way already" in client.post(address, follow=True).content.decode()
 
 
-def test_stacks_that_need_a_look_come_first(client: Client, group: Group, operator: Actor) -> None:
+def test_stacks_that_need_a_look_come_first(client: Client, group: Group) -> None:
     settle(group.stack)
     for slug in ("a-lab", "b-lab"):
-        settle(create_group(slug=slug, actor=operator)[0].stack)
-    drifted(Stack.objects.get(name="Group-b-lab"))
+        GroupFactory.create(slug=slug, deployed=True)
+    mark_drifted(Stack.objects.get(name="Group-b-lab"))
     Stack.objects.filter(name="Group-example-lab").update(generation=5)
     page = text(client, "/deployments/stacks/")
     order = [page.index(f"stacks/Group-{slug}/") for slug in ("b-lab", "example-lab", "a-lab")]
@@ -254,10 +246,10 @@ def test_stacks_that_need_a_look_come_first(client: Client, group: Group, operat
     assert "Group-a-lab" not in text(client, "/deployments/stacks/?q=b-lab")
 
 
-def test_the_list_of_stacks_asks_no_more_for_many(client: Client, group: Group, operator: Actor) -> None:
+def test_the_list_of_stacks_asks_no_more_for_many(client: Client, group: Group) -> None:
     few = queries(client, "/deployments/stacks/")
     for number in range(10):
-        create_group(slug=f"lab-{number}", actor=operator)
+        GroupFactory.create(slug=f"lab-{number}")
     assert queries(client, "/deployments/stacks/") <= few
 
 
@@ -289,10 +281,9 @@ def test_what_the_lockout_has_done_already_is_said_wherever_a_deployment_waits(
     client: Client, group: Group, ada: User, grace: User, operator: Actor
 ) -> None:
     """The lockout acts ahead of the deployment: "AWS is as it was" would be untrue."""
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     deployment = remove_member(group=group, user=grace, actor=operator)
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     Deployment.objects.filter(pk=deployment.pk).update(state="approval", plan={"permissions": "broadening"})
     page = text(client, deployment.get_absolute_url())
     assert "Active within seconds, ahead of the deployment: everything is denied to grace@example.org." in page
@@ -306,14 +297,13 @@ def test_what_the_lockout_has_done_already_is_said_wherever_a_deployment_waits(
     assert f"Refused. {told} Nothing else was changed on AWS." in refused
 
 
-def test_where_no_lockout_acts_nothing_was_changed_on_aws(client: Client, group: Group, ada: User, operator: Actor) -> None:
-    deployment = in_approval(group, ada, operator)
+def test_where_no_lockout_acts_nothing_was_changed_on_aws(client: Client, group: Group, ada: User) -> None:
+    deployment = JoiningDeploymentFactory.create(group=group, user=ada, planned=True)
     assert "has to look at it first. Nothing was changed on AWS." in text(client, deployment.get_absolute_url())
 
 
 def test_a_key_that_the_lockout_stopped_and_a_suspended_group_are_told_too(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     change_access(group=group, user=ada, access=Access.FEDERATED, actor=operator)
     stack = Stack.objects.get(pk=group.stack.pk)
     assert "the access key of ada@example.org no longer works." in describe_active_lockout(stack)

@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from control_plane.access.groups.models import Access, Grant
-from control_plane.access.groups.services.members import add_member
-from control_plane.accounts.models import User
+from control_plane.access.groups.models import Grant
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.config import config
 from control_plane.deployments.models import StoredManifest
 from control_plane.research.storage import sessions
 from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import MembershipFactory, UserFactory, settle
 from tests.labs import BUCKET, Lab, make_lab
 
 pytestmark = pytest.mark.django_db
@@ -102,8 +101,8 @@ def test_a_page_that_only_reads_has_nothing_to_delete_or_send_with(reading_lab: 
 
 
 def test_access_that_is_still_being_made_is_said_and_watched(lab: Lab) -> None:
-    grace = User.objects.create_user("grace@example.org")
-    add_member(group=lab.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    grace = UserFactory.create(email="grace@example.org")
+    MembershipFactory.create(group=lab.group, user=grace)
     lab.client.force_login(grace)
     assert "Your access to these files is being made" in lab.client.get(PAGE).content.decode()
     watching = lab.client.get(PAGE, headers={"HX-Request": "true"})
@@ -119,7 +118,7 @@ def test_another_group_s_files_do_not_exist_and_the_try_is_on_record(stranger: C
 
 
 def test_an_administrator_who_is_no_member_sees_no_files(lab: Lab) -> None:
-    lab.client.force_login(User.objects.create_superuser("admin@example.org", "a long enough password"))
+    lab.client.force_login(UserFactory.create(email="admin@example.org", password="a long enough password", administrator=True))
     assert lab.client.get(PAGE).status_code == 404
     assert post(lab, "session").status_code == 404
 

@@ -6,16 +6,20 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from control_plane.access.groups.models import Access, Grant, Group, JoinCode, Membership
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.models import Group, JoinCode, Membership
 from control_plane.access.groups.services.join_codes import find_usable_code
-from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
-from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.conftest import settle
-from tests.control_plane.people import client_of, code_for, in_group, waiting
+from tests.actors import client_of
+from tests.factories import (
+    AnalysisFactory,
+    GrantFactory,
+    GroupFactory,
+    JoinRequestFactory,
+    MembershipFactory,
+    UserFactory,
+    join_code_for,
+)
 
 pytestmark = pytest.mark.django_db
 PAGE = "/groups/example-lab/"
@@ -23,7 +27,7 @@ PAGE = "/groups/example-lab/"
 
 @pytest.fixture
 def manager(group: Group, grace: User) -> User:
-    return in_group(group, grace, manager=True)
+    return MembershipFactory.create(group=group, user=grace, manager=True, deployed=True).user
 
 
 def membership(user: User) -> Membership:
@@ -31,12 +35,11 @@ def membership(user: User) -> Membership:
     return found
 
 
-def test_it_works(group: Group, manager: User, ada: User, operator: Actor) -> None:
-    in_group(group, ada)
-    analysis, _ = create_analysis(slug="ephys", bucket="cohort-ephys", name="Ephys", actor=operator)
-    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
-    settle(group.stack)
-    waiting(User.objects.create_user("lise@example.org"), group=group)
+def test_it_works(group: Group, manager: User, ada: User) -> None:
+    MembershipFactory.create(group=group, user=ada, deployed=True)
+    analysis = AnalysisFactory.create(slug="ephys", bucket="cohort-ephys", name="Ephys")
+    GrantFactory.create(group=group, analysis=analysis, deployed=True)
+    JoinRequestFactory.create(user=UserFactory.create(email="lise@example.org"), group=group)
     page = client_of(manager).get(PAGE).content.decode()
     for text in ("ada@example.org", "lise@example.org", "Make manager", "Make a join code", "Rotate", "Ephys", "Leave this group"):
         assert text in page
@@ -47,7 +50,7 @@ def test_it_works(group: Group, manager: User, ada: User, operator: Actor) -> No
 
 
 def test_strangers_learn_nothing(group: Group, manager: User, ada: User) -> None:
-    code_for(group)
+    join_code_for(group)
     client, pk = client_of(ada), membership(manager).pk
     gets = [PAGE, f"{PAGE}leave/", f"{PAGE}members/{pk}/remove/", f"{PAGE}members/{pk}/", "/groups/nowhere/"]
     posts = [
@@ -69,8 +72,8 @@ def test_strangers_learn_nothing(group: Group, manager: User, ada: User) -> None
 
 
 def test_members_do_not_manage(group: Group, manager: User, ada: User) -> None:
-    in_group(group, ada)
-    code_for(group)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
+    join_code_for(group)
     client, pk, code = client_of(ada), membership(manager).pk, JoinCode.objects.get().pk
     for path in ("codes/", f"codes/{code}/rotate/", f"codes/{code}/withdraw/", f"members/{pk}/remove/", f"members/{pk}/manager/"):
         assert client.post(f"{PAGE}{path}").status_code == 403
@@ -104,7 +107,7 @@ def test_a_code_with_senseless_terms_is_not_made(group: Group, manager: User, te
 
 
 def test_a_member_is_removed_after_a_confirmation(group: Group, manager: User, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     path = f"{PAGE}members/{membership(ada).pk}/remove/"
     client = client_of(manager)
     assert "Remove ada@example.org from Example Lab?" in client.get(path).content.decode()
@@ -123,17 +126,17 @@ def test_the_last_manager_is_not_removed_by_a_manager(group: Group, manager: Use
 
 
 def test_managers_are_made_and_unmade(group: Group, manager: User, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     path = f"{PAGE}members/{membership(ada).pk}/manager/"
     for wanted in ("1", "0"):
         client_of(manager).post(path, {"is_manager": wanted})
         assert membership(ada).is_manager == (wanted == "1")
 
 
-def test_another_group_s_member_cannot_be_named(group: Group, manager: User, ada: User, operator: Actor) -> None:
-    other, _ = create_group(slug="other-lab", actor=operator)
-    in_group(other, ada)
-    code_for(other)
+def test_another_group_s_member_cannot_be_named(group: Group, manager: User, ada: User) -> None:
+    other = GroupFactory.create(slug="other-lab")
+    MembershipFactory.create(group=other, user=ada, deployed=True)
+    join_code_for(other)
     client = client_of(manager)
     for path in (f"members/{membership(ada).pk}/remove/", f"codes/{JoinCode.objects.get().pk}/rotate/"):
         assert client.post(f"{PAGE}{path}").status_code == 404
@@ -142,7 +145,7 @@ def test_another_group_s_member_cannot_be_named(group: Group, manager: User, ada
 
 
 def test_leaving_says_what_happens_first(group: Group, manager: User, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     client = client_of(ada)
     assert "last manager" not in client.get(f"{PAGE}leave/").content.decode()
     assert "last manager" in client_of(manager).get(f"{PAGE}leave/").content.decode()
@@ -161,9 +164,8 @@ def test_an_administrator_says_whether_keys_are_allowed(group: Group, administra
     assert "Allow keys" not in client_of(manager).get(PAGE).content.decode()
 
 
-def test_a_key_shows_its_age_and_can_be_replaced(group: Group, manager: User, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+def test_a_key_shows_its_age_and_can_be_replaced(group: Group, manager: User, ada: User) -> None:
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     page = client_of(manager).get(PAGE).content.decode()
     assert 'data-label="Access method"><div>access key' in page
     path = f"{PAGE}credentials/key/rotate/{membership(ada).username}/"
@@ -175,8 +177,8 @@ def test_a_key_shows_its_age_and_can_be_replaced(group: Group, manager: User, ad
 def test_many_members_codes_and_requests_cost_no_more_queries(group: Group, manager: User) -> None:
     def add(first: int, last: int) -> None:
         for number in range(first, last):
-            in_group(group, User.objects.create_user(f"m{number}@example.org"))
-            waiting(User.objects.create_user(f"p{number}@example.org"), group=group)
+            MembershipFactory.create(group=group, user=UserFactory.create(email=f"m{number}@example.org"), deployed=True)
+            JoinRequestFactory.create(user=UserFactory.create(email=f"p{number}@example.org"), group=group)
 
     def count() -> int:
         with CaptureQueriesContext(connection) as captured:

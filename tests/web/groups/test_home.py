@@ -8,17 +8,24 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from control_plane.access.groups.models import Grant, Group, JoinRequest
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.models import Group, JoinRequest
 from control_plane.access.groups.services.joining import approve, ask_to_join, decline
 from control_plane.access.groups.services.members import remove_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
-from tests.control_plane.conftest import settle
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
+from tests.actors import actor_of, client_of
+from tests.factories import (
+    AnalysisFactory,
+    GrantFactory,
+    GroupFactory,
+    JoinRequestFactory,
+    MembershipFactory,
+    UserFactory,
+    join_code_for,
+    settle,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -28,8 +35,10 @@ def home(user: User) -> str:
 
 
 def test_it_works(group: Group, ada: User, grace: User, operator: Actor) -> None:
-    User.objects.filter(pk=in_group(group, grace, manager=True).pk).update(name="Grace Hopper")
-    request = waiting(ada, group=group)
+    User.objects.filter(pk=MembershipFactory.create(group=group, user=grace, manager=True, deployed=True).user.pk).update(
+        name="Grace Hopper"
+    )
+    request = JoinRequestFactory.create(user=ada, group=group)
     page = home(ada)
     assert "Waiting for Grace Hopper or an administrator" in page
     assert 'hx-trigger="every 5s"' in page
@@ -53,15 +62,15 @@ def test_who_has_asked_for_nothing_is_told_how_to(ada: User) -> None:
 
 
 def test_an_address_that_is_not_verified_is_the_first_step(group: Group, ada: User, grace: User) -> None:
-    in_group(group, grace, manager=True)
-    ask_to_join(user=ada, actor=actor_of(ada), code=code_for(group), is_verified=False)
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
+    ask_to_join(user=ada, actor=actor_of(ada), code=join_code_for(group), is_verified=False)
     page = home(ada)
     assert "Open the link in the e-mail to ada@example.org." in page
     assert "grace" not in page
 
 
 def test_a_failure_on_aws_is_said_and_the_page_stops_asking(group: Group, ada: User, operator: Actor) -> None:
-    approve(waiting(ada, group=group), actor=operator)
+    approve(JoinRequestFactory.create(user=ada, group=group), actor=operator)
     Deployment.objects.update(state=Deployment.State.FAILED)
     page = home(ada)
     assert "Something went wrong on AWS" in page
@@ -69,14 +78,14 @@ def test_a_failure_on_aws_is_said_and_the_page_stops_asking(group: Group, ada: U
 
 
 def test_a_refusal_is_shown_with_its_reason_for_two_weeks(group: Group, ada: User, operator: Actor) -> None:
-    decline(waiting(ada, group=group), actor=operator, note="<b>Ask in May.</b>")
+    decline(JoinRequestFactory.create(user=ada, group=group), actor=operator, note="<b>Ask in May.</b>")
     assert "&lt;b&gt;Ask in May.&lt;/b&gt;" in home(ada)
     JoinRequest.objects.update(decided_at=timezone.now() - timedelta(days=15))
     assert "Ask in May" not in home(ada)
 
 
 def test_a_removed_member_s_old_request_is_not_shown(group: Group, ada: User, operator: Actor) -> None:
-    approve(waiting(ada, group=group), actor=operator)
+    approve(JoinRequestFactory.create(user=ada, group=group), actor=operator)
     settle(group.stack)
     remove_member(group=group, user=ada, actor=operator)
     assert "Where you stand" not in home(ada)
@@ -85,7 +94,7 @@ def test_a_removed_member_s_old_request_is_not_shown(group: Group, ada: User, op
 
 
 def test_asking_by_a_code(group: Group, ada: User) -> None:
-    answer = client_of(ada).post("/requests/ask/", {"code": code_for(group).lower()}, follow=True)
+    answer = client_of(ada).post("/requests/ask/", {"code": join_code_for(group).lower()}, follow=True)
     assert "You asked to join Example Lab." in answer.content.decode()
     assert JoinRequest.objects.get().state == "waiting"
 
@@ -111,7 +120,7 @@ def test_what_cannot_be_asked_for_is_said_beside_what_was_typed(group: Group, ad
 
 
 def test_a_request_is_withdrawn_by_who_made_it(group: Group, ada: User, grace: User) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     assert client_of(grace).post(f"/requests/{request.pk}/withdraw/").status_code == 404
     assert AuditEvent.objects.filter(action="access.refused", actor=grace.email).exists()
     client_of(ada).post(f"/requests/{request.pk}/withdraw/")
@@ -121,11 +130,11 @@ def test_a_request_is_withdrawn_by_who_made_it(group: Group, ada: User, grace: U
     assert "withdrawn already" in again.content.decode()
 
 
-def test_home_leads_to_each_analysis_that_is_in_force(group: Group, ada: User, operator: Actor) -> None:
-    in_group(group, ada)
+def test_home_leads_to_each_analysis_that_is_in_force(group: Group, ada: User) -> None:
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     for slug in ("ephys", "video"):
-        analysis, _ = create_analysis(slug=slug, bucket=f"cohort-{slug}", name=slug.title(), actor=operator)
-        grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
+        analysis = AnalysisFactory.create(slug=slug, bucket=f"cohort-{slug}", name=slug.title())
+        GrantFactory.create(group=group, analysis=analysis)
         if slug == "ephys":
             settle(group.stack)
     page = home(ada)
@@ -135,32 +144,33 @@ def test_home_leads_to_each_analysis_that_is_in_force(group: Group, ada: User, o
 
 
 def test_managers_see_how_many_wait(group: Group, ada: User, grace: User) -> None:
-    in_group(group, grace, manager=True)
-    waiting(ada, group=group)
-    waiting(User.objects.create_user("lise@example.org"), name="New Lab")
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
+    JoinRequestFactory.create(user=ada, group=group)
+    JoinRequestFactory.create(user=UserFactory.create(email="lise@example.org"), new_group_name="New Lab")
     assert "1 person asks to join" in home(grace)
     assert "to join. They have" not in home(ada)
 
 
 def test_a_part_of_the_page_is_sent_when_it_asks_again(group: Group, ada: User) -> None:
-    waiting(ada, group=group)
+    JoinRequestFactory.create(user=ada, group=group)
     part = client_of(ada).get("/", headers={"HX-Request": "true"}).content.decode()
     assert part.lstrip().startswith('<div id="mine"')
     assert "<html" not in part
 
 
-def test_many_groups_and_requests_cost_no_more_queries(ada: User, operator: Actor) -> None:
+def test_many_groups_and_requests_cost_no_more_queries(ada: User) -> None:
     def add(first: int, last: int) -> None:
         for number in range(first, last):
-            group, _ = create_group(slug=f"lab-{number}", actor=operator)
-            in_group(group, ada, manager=True)
-            waiting(User.objects.create_user(f"p{number}@example.org"), group=group)
-            analysis, _ = create_analysis(slug=f"a-{number}", bucket=f"cohort-a-{number}", actor=operator)
-            grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_ONLY, actor=operator)
-            settle(group.stack)
-            other, _ = create_group(slug=f"other-{number}", actor=operator)
-            in_group(other, User.objects.create_user(f"m{number}@example.org"), manager=True)
-            waiting(ada, group=other)
+            group = GroupFactory.create(slug=f"lab-{number}")
+            MembershipFactory.create(group=group, user=ada, manager=True, deployed=True)
+            JoinRequestFactory.create(user=UserFactory.create(email=f"p{number}@example.org"), group=group)
+            analysis = AnalysisFactory.create(slug=f"a-{number}", bucket=f"cohort-a-{number}")
+            GrantFactory.create(group=group, analysis=analysis, read_only=True, deployed=True)
+            other = GroupFactory.create(slug=f"other-{number}")
+            MembershipFactory.create(
+                group=other, user=UserFactory.create(email=f"m{number}@example.org"), manager=True, deployed=True
+            )
+            JoinRequestFactory.create(user=ada, group=other)
 
     def count() -> int:
         with CaptureQueriesContext(connection) as captured:

@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.keys import OldKey, end_overlap, rotate_key
-from control_plane.access.groups.services.members import add_member, add_members
+from control_plane.access.groups.services.members import add_members
 from control_plane.access.keys.models import KeyCheck, KeyUse
 from control_plane.accounts.models import User
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of, in_group
+from tests.actors import OPERATOR, client_of
+from tests.factories import MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -26,13 +26,14 @@ MAX_QUERIES = 14
 
 @pytest.fixture
 def manager(group: Group) -> User:
-    return in_group(group, User.objects.create_user("manager@example.org"), manager=True)
+    return MembershipFactory.create(
+        group=group, user=UserFactory.create(email="manager@example.org"), manager=True, deployed=True
+    ).user
 
 
 @pytest.fixture
 def holder(group: Group, ada: User) -> User:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return ada
 
 
@@ -122,7 +123,7 @@ def test_managers_see_ages_last_use_and_old_keys_and_other_members_do_not(
         assert "✓ old key works" in page
         assert "never" in page
     assert "1 unused for 90 days" in text(client_of(manager), "/groups/example-lab/")
-    in_group(group, grace)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     assert client_of(grace).get(KEYS).status_code == 403
     assert "Ages, use and rotation" not in text(client_of(grace), "/groups/example-lab/")
     assert client_of(User.objects.create_user("stranger@example.org")).get(KEYS).status_code == 404
@@ -174,7 +175,7 @@ def test_a_group_without_keys_says_so(manager: User) -> None:
 
 @pytest.fixture
 def many(group: Group, manager: User) -> list[User]:
-    users = [User.objects.create_user(f"p{number:03}@example.org") for number in range(70)]
+    users = [UserFactory.create(email=f"p{number:03}@example.org") for number in range(70)]
     add_members(group=group, users=users, access=Access.KEYS, actor=OPERATOR)
     settle(group.stack)
     for user in users:

@@ -2,21 +2,19 @@
 
 import pytest
 
-from control_plane.access.groups.models import Access, Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.joining import approve
-from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from tests.control_plane.conftest import settle
-from tests.control_plane.meanwhile import LOOKS_AGAIN, pages_while
-from tests.control_plane.people import client_of, in_group, waiting
+from tests.actors import client_of
+from tests.control_plane.between_queries import LOOKS_AGAIN, pages_while
+from tests.factories import AnalysisFactory, GrantFactory, JoinRequestFactory, MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
 
 def test_who_is_approved_in_the_middle_of_the_page_is_still_followed(group: Group, ada: User, operator: Actor) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     pages = pages_while(client_of(ada), "/", lambda: approve(request, actor=operator))
     assert len(pages) > 3
     for page in pages:
@@ -26,7 +24,7 @@ def test_who_is_approved_in_the_middle_of_the_page_is_still_followed(group: Grou
 
 
 def test_access_that_is_made_in_the_middle_of_the_page_is_shown_or_followed(group: Group, ada: User, operator: Actor) -> None:
-    approve(waiting(ada, group=group), actor=operator)
+    approve(JoinRequestFactory.create(user=ada, group=group), actor=operator)
     pages = pages_while(client_of(ada), "/", lambda: settle(group.stack))
     assert len(pages) > 3
     for page in pages:
@@ -35,14 +33,14 @@ def test_access_that_is_made_in_the_middle_of_the_page_is_shown_or_followed(grou
 
 @pytest.mark.parametrize("is_begun", [False, True])
 def test_a_group_that_changes_in_the_middle_of_its_page_is_shown_as_it_is_or_followed(
-    group: Group, grace: User, ada: User, operator: Actor, is_begun: bool
+    group: Group, grace: User, ada: User, is_begun: bool
 ) -> None:
-    analysis, _ = create_analysis(slug="ephys", bucket="cohort-ephys", name="Ephys", actor=operator)
-    in_group(group, grace, manager=True)
+    analysis = AnalysisFactory.create(slug="ephys", bucket="cohort-ephys", name="Ephys")
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
 
     def begin() -> None:
-        add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-        grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
+        MembershipFactory.create(group=group, user=ada)
+        GrantFactory.create(group=group, analysis=analysis)
 
     if is_begun:
         begin()

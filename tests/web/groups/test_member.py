@@ -3,25 +3,24 @@
 import pytest
 
 from control_plane.access.groups.models import Group, Membership
-from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.groups import set_allows_keys
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.conftest import settle
-from tests.control_plane.people import client_of, in_group
+from tests.actors import client_of
+from tests.factories import GroupFactory, MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def manager(group: Group, grace: User) -> User:
-    return in_group(group, grace, manager=True)
+    return MembershipFactory.create(group=group, user=grace, manager=True, deployed=True).user
 
 
 @pytest.fixture
 def member(group: Group, manager: User, ada: User) -> Membership:
-    in_group(group, ada)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     found: Membership = Membership.objects.get(user=ada)
     return found
 
@@ -50,12 +49,10 @@ def test_a_day_that_makes_no_sense_changes_nothing(day: str, manager: User, memb
     assert member.ends_at is None
 
 
-def test_a_member_is_moved_to_another_group_that_the_manager_manages(
-    manager: User, member: Membership, ada: User, operator: Actor
-) -> None:
-    other = create_group(slug="other-lab", name="Other Lab", actor=operator)[0]
-    create_group(slug="foreign-lab", name="Foreign Lab", actor=operator)
-    in_group(other, manager, manager=True)
+def test_a_member_is_moved_to_another_group_that_the_manager_manages(manager: User, member: Membership, ada: User) -> None:
+    other = GroupFactory.create(slug="other-lab", name="Other Lab")
+    GroupFactory.create(slug="foreign-lab", name="Foreign Lab")
+    MembershipFactory.create(group=other, user=manager, manager=True, deployed=True)
     client = client_of(manager)
     page = client.get(page_of(member)).content.decode()
     assert "Other Lab" in page
@@ -73,10 +70,10 @@ def test_a_member_who_manages_nothing_may_not_look(member: Membership, ada: User
 
 
 def test_its_queries_do_not_grow_with_the_groups(
-    manager: User, member: Membership, administrator: User, operator: Actor, django_assert_max_num_queries: object
+    manager: User, member: Membership, administrator: User, django_assert_max_num_queries: object
 ) -> None:
     for number in range(20):
-        create_group(slug=f"lab-{number}", name=f"Lab {number}", actor=operator)
+        GroupFactory.create(slug=f"lab-{number}", name=f"Lab {number}")
     client = client_of(administrator)
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         client.get(page_of(member))

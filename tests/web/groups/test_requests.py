@@ -11,28 +11,29 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from control_plane.access.groups.models import Group, JoinRequest, Membership
-from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.groups import set_allows_keys
 from control_plane.access.groups.services.joining import approve, ask_to_join, decline
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
+from tests.actors import actor_of, client_of
+from tests.factories import GroupFactory, JoinRequestFactory, MembershipFactory, UserFactory, join_code_for
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def manager(group: Group, grace: User) -> User:
-    return in_group(group, grace, manager=True)
+    return MembershipFactory.create(group=group, user=grace, manager=True, deployed=True).user
 
 
 @pytest.fixture
-def other(db: None, operator: Actor) -> Group:
-    return create_group(slug="other-lab", name="Other Lab", actor=operator)[0]
+def other(db: None) -> Group:
+    return GroupFactory.create(slug="other-lab", name="Other Lab")
 
 
 def test_it_works(group: Group, manager: User, ada: User) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     client = client_of(manager)
     page = client.get("/requests/").content.decode()
     assert ada.email in page
@@ -49,23 +50,23 @@ def test_it_works(group: Group, manager: User, ada: User) -> None:
 def test_managers_see_their_groups_and_administrators_all(
     group: Group, other: Group, manager: User, ada: User, administrator: User
 ) -> None:
-    waiting(ada, group=group)
-    lise = User.objects.create_user("lise@example.org")
-    waiting(lise, group=other)
-    waiting(lise, name="Noether Lab")
+    JoinRequestFactory.create(user=ada, group=group)
+    lise = UserFactory.create(email="lise@example.org")
+    JoinRequestFactory.create(user=lise, group=other)
+    JoinRequestFactory.create(user=lise, new_group_name="Noether Lab")
     for user, names in ((manager, {"Example Lab"}), (administrator, {"Example Lab", "Other Lab", "Noether Lab"})):
         page = client_of(user).get("/requests/").content.decode()
         assert {name for name in ("Example Lab", "Other Lab", "Noether Lab") if name in page} == names
 
 
 def test_the_queue_is_not_for_others(group: Group, ada: User) -> None:
-    answer = client_of(in_group(group, ada)).get("/requests/")
+    answer = client_of(MembershipFactory.create(group=group, user=ada, deployed=True).user).get("/requests/")
     assert answer.status_code == 403
     assert AuditEvent.objects.filter(action="access.refused", actor=ada.email, target="GET /requests/").exists()
 
 
 def test_another_group_s_request_is_as_if_it_were_not_there(group: Group, other: Group, manager: User, ada: User) -> None:
-    theirs = waiting(ada, group=other)
+    theirs = JoinRequestFactory.create(user=ada, group=other)
     client = client_of(manager)
     for path in (f"/requests/{theirs.pk}/approve/", f"/requests/{theirs.pk}/decline/", "/requests/999/approve/"):
         assert client.post(path).status_code == 404
@@ -76,10 +77,10 @@ def test_another_group_s_request_is_as_if_it_were_not_there(group: Group, other:
 
 
 def test_filters_and_order(group: Group, other: Group, ada: User, grace: User, administrator: User, operator: Actor) -> None:
-    decline(waiting(ada, group=group), actor=operator)
-    waiting(grace, group=other)
-    waiting(ada, group=other)
-    ask_to_join(user=grace, actor=actor_of(grace), code=code_for(group), is_verified=False)
+    decline(JoinRequestFactory.create(user=ada, group=group), actor=operator)
+    JoinRequestFactory.create(user=grace, group=other)
+    JoinRequestFactory.create(user=ada, group=other)
+    ask_to_join(user=grace, actor=actor_of(grace), code=join_code_for(group), is_verified=False)
     client = client_of(administrator)
 
     def found(query: str) -> list[tuple[str, str]]:
@@ -94,7 +95,7 @@ def test_filters_and_order(group: Group, other: Group, ada: User, grace: User, a
 
 def test_access_and_role_can_be_chosen(group: Group, manager: User, ada: User, operator: Actor) -> None:
     set_allows_keys(group=group, allows=True, actor=operator)
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     client = client_of(manager)
     assert 'value="keys"' in client.get("/requests/").content.decode()
     client.post(f"/requests/{request.pk}/approve/", {"access": "keys", "as_manager": "1"})
@@ -107,7 +108,7 @@ def test_access_and_role_can_be_chosen(group: Group, manager: User, ada: User, o
 def test_what_may_not_be_chosen_changes_nothing(
     group: Group, manager: User, ada: User, fields: dict[str, str], status: int
 ) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     assert client_of(manager).post(f"/requests/{request.pk}/approve/", fields).status_code == status
     request.refresh_from_db()
     assert request.state == "waiting"
@@ -115,12 +116,14 @@ def test_what_may_not_be_chosen_changes_nothing(
 
 @pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])
 def test_the_way_back_stays_on_this_site(group: Group, manager: User, ada: User, wanted: str) -> None:
-    answer = client_of(manager).post(f"/requests/{waiting(ada, group=group).pk}/decline/", {"next": wanted, "note": "No."})
+    answer = client_of(manager).post(
+        f"/requests/{JoinRequestFactory.create(user=ada, group=group).pk}/decline/", {"next": wanted, "note": "No."}
+    )
     assert answer.headers["Location"] == "/requests/"
 
 
 def test_a_new_group_is_made_from_the_queue(ada: User, administrator: User) -> None:
-    request = waiting(ada, name="Noether Lab")
+    request = JoinRequestFactory.create(user=ada, new_group_name="Noether Lab")
     client = client_of(administrator)
     assert 'value="noether-lab"' in client.get("/requests/").content.decode()
     refused = client.post(f"/requests/{request.pk}/approve/", {"new_group_slug": "Not A Slug"}, follow=True)
@@ -130,7 +133,7 @@ def test_a_new_group_is_made_from_the_queue(ada: User, administrator: User) -> N
 
 
 def test_the_link_asks_to_sign_in_and_is_used_once(group: Group, manager: User, ada: User) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     path = request.decision_path()
     assert "/accounts/login/" in Client().get(path).headers["Location"]
     client = client_of(manager)
@@ -147,7 +150,7 @@ def test_the_link_asks_to_sign_in_and_is_used_once(group: Group, manager: User, 
 
 
 def test_a_forged_link_says_so(group: Group, manager: User, ada: User) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     client = client_of(manager)
     good = request.decision_path().split("/")[-2]
     forged = [
@@ -163,7 +166,7 @@ def test_a_forged_link_says_so(group: Group, manager: User, ada: User) -> None:
 
 
 def test_an_expired_link_says_so(group: Group, manager: User, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = waiting(ada, group=group).decision_path()
+    path = JoinRequestFactory.create(user=ada, group=group).decision_path()
     client = client_of(manager)
     later = (timezone.now() + timedelta(days=7, minutes=1)).timestamp()
     monkeypatch.setattr(signing, "time", SimpleNamespace(time=lambda: later))
@@ -180,11 +183,11 @@ def test_many_requests_cost_no_more_queries(group: Group, manager: User) -> None
 
     client = client_of(manager)
     for number in range(3):
-        waiting(User.objects.create_user(f"p{number}@example.org"), group=group)
+        JoinRequestFactory.create(user=UserFactory.create(email=f"p{number}@example.org"), group=group)
     few = count()
-    code = code_for(group)
+    code = join_code_for(group)
     for number in range(3, 60):
-        user = User.objects.create_user(f"p{number}@example.org")
+        user = UserFactory.create(email=f"p{number}@example.org")
         ask_to_join(user=user, actor=actor_of(user), code=code)
     assert count() <= few + 1
     assert len(client.get("/requests/").context["page"].object_list) == 25

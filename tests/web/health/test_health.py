@@ -17,9 +17,10 @@ from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.base.config import config
 from control_plane.deployments import counters
-from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
+from control_plane.deployments.models import Deployment, DriftState, Stack, Tally
 from control_plane.notifications.models import Notice
 from control_plane.operation.health import readiness
+from tests.factories import WorkerFactory
 
 pytestmark = pytest.mark.django_db
 TOKEN = "a-token-of-the-scraper"
@@ -36,7 +37,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def see_worker(seconds_ago: float = 0, name: str = "host:1", doing: str = "Deploying Example Lab") -> None:
     moment = timezone.now() - timedelta(seconds=seconds_ago)
-    Worker.objects.create(name=name, started_at=moment, seen_at=moment, doing=doing)
+    WorkerFactory.create(name=name, seen_at=moment, doing=doing)
 
 
 def scrape() -> dict[str, float]:

@@ -9,12 +9,12 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from control_plane.access.groups.models import Grant
-from control_plane.research.catalogue.models import Entry
 from control_plane.research.jobs import protocol, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
 from control_plane.research.storage.sessions import Purpose, s3_client
 from tests.control_plane.research.jobs.test_jobs import CONFIG, A, B, certify, give, line
+from tests.factories import EntryFactory
 from tests.labs import BUCKET, Lab
 
 pytestmark = pytest.mark.django_db
@@ -129,7 +129,7 @@ def test_the_only_configuration_is_chosen_already(filled: Lab) -> None:
 
 def test_the_summary_says_what_is_submitted_and_what_does_not_fit(filled: Lab) -> None:
     schema = '{"type": "object", "properties": {"baseline": {"type": "number"}}}'
-    Entry.objects.create(analysis=filled.analysis, schema=schema, instance_type="p3.2xlarge")
+    EntryFactory.create(analysis=filled.analysis, schema=schema, instance_type="p3.2xlarge")
     twin = f"{INPUTS}day 2/ä b.csv"
     filled.put(twin)
     filled.put(CONFIG, body=b"baseline: soon\n")

@@ -15,16 +15,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from control_plane.access.groups.models import Access
-from control_plane.access.groups.services.members import add_member
-from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.research.jobs import protocol, status
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
 from control_plane.research.storage.sessions import Purpose, s3_client
-from tests.control_plane.conftest import OPERATOR, settle
 from tests.control_plane.research.jobs.test_jobs import CONFIG, A, B, certify, give, line
+from tests.factories import MembershipFactory, UserFactory, settle
 from tests.labs import BUCKET, Lab
 from tests.web.jobs.test_choosing import BASE, INPUTS, C, ended, page_of
 from web.jobs.urls import urlpatterns
@@ -254,8 +251,8 @@ def test_a_job_that_never_was_is_not_there(lab: Lab, timestamp: str) -> None:
 def test_a_link_leads_another_member_to_the_folder(lab: Lab) -> None:
     job = give(lab, A)
     link = share(lab, job, "process_results/day 1/ä&b/")
-    friend = User.objects.create_user("friend@example.org")
-    add_member(group=lab.group, user=friend, access=Access.FEDERATED, actor=OPERATOR)
+    friend = UserFactory.create(email="friend@example.org")
+    MembershipFactory.create(group=lab.group, user=friend)
     client = Client()
     client.force_login(friend)
     assert "being made" in client.get(link).content.decode()

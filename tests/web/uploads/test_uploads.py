@@ -7,8 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from control_plane.access.groups.errors import NoCredentials, NotGranted, NotMember
-from control_plane.access.groups.models import Access, Grant
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import Grant
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -17,7 +16,7 @@ from control_plane.research.uploads import complete, initiate
 from control_plane.research.uploads.models import Upload
 from control_plane.research.uploads.names import NameRefused, check_folder, make_key
 from control_plane.research.uploads.parts import MAX_BYTES, MIB, part_size
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.factories import MembershipFactory
 from tests.local_aws.helpers import crc
 from tests.web.uploader import BUCKET, Person, new, started
 
@@ -108,8 +107,7 @@ def test_giving_up_frees_what_s3_holds(person: Person, actor: Actor) -> None:
 
 def test_nobody_ends_or_removes_another_s_upload(person: Person, grace: User) -> None:
     upload = started(person.start(new("mine.txt"))[0])
-    add_member(group=person.place.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    settle(person.place.group.stack)
+    MembershipFactory.create(group=person.place.group, user=grace, deployed=True)
     hers = find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=grace)
     actor = Actor(label=grace.email, channel="web", user=grace)
     assert complete.remove_uploads(hers, [upload.pk], actor) == 0
@@ -176,7 +174,7 @@ def test_there_is_no_place_for_others_or_before_aws_has_it(place: GroupFolder, g
     for user in (grace, administrator):
         with pytest.raises(NotMember):
             find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=user)
-    add_member(group=place.group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=place.group, user=grace)
     with pytest.raises(NoCredentials, match="still being made"):
         find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=grace)
 

@@ -16,8 +16,8 @@ from control_plane.base.config import config
 from control_plane.deployments.models import Deployment
 from local_aws.identity import create_identity
 from local_aws.server import EmbeddedAws, free_port
+from tests.actors import client_of
 from tests.control_plane.account_pages import text_of
-from tests.control_plane.people import client_of
 from tests.local_aws.helpers import ACCOUNT, client
 
 ask = bucket_names.bucket_owner

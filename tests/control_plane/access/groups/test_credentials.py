@@ -10,21 +10,21 @@ from django.core.exceptions import PermissionDenied
 from moto import mock_aws
 
 from control_plane.access.groups import errors
-from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
+from control_plane.access.groups.models import Analysis, Grant, Group, Membership
 from control_plane.access.groups.services.credentials import (
     MAX_POLICY_CHARACTERS,
     compact,
     computer_policy,
     member_credentials,
 )
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.platform_stack import platform_stack
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import TooOften
 from stacks import names
-from tests.control_plane.conftest import settle
+from tests.factories import MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -51,8 +51,7 @@ def aws() -> Iterator[None]:
 
 
 def test_a_federated_member_gets_a_session_that_ends(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     document = member_credentials(group=group, user=ada, actor=operator).as_credential_process()
     assert set(document) == {"Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"}
     assert document["Expiration"].endswith("Z")
@@ -61,8 +60,7 @@ def test_a_federated_member_gets_a_session_that_ends(group: Group, ada: User, op
 
 
 def test_a_key_holder_gets_their_key_and_the_record_does_not_hold_it(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     username = Membership.objects.get().username
     key = {"AccessKeyId": "AKIAEXAMPLE", "SecretAccessKey": "a-very-secret-key"}
     boto3.client("secretsmanager").create_secret(Name=f"cohort/example-lab/{username}", SecretString=json.dumps(key))
@@ -73,22 +71,20 @@ def test_a_key_holder_gets_their_key_and_the_record_does_not_hold_it(group: Grou
 
 
 def test_nobody_gets_any_before_aws_is_ready(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    MembershipFactory.create(group=group, user=ada)
     with pytest.raises(errors.NoCredentials, match="not active yet"):
         member_credentials(group=group, user=ada, actor=operator)
 
 
 def test_who_is_being_removed_gets_none(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     remove_member(group=group, user=ada, actor=operator)
     with pytest.raises(errors.NotMember):
         member_credentials(group=group, user=ada, actor=operator)
 
 
 def test_who_is_inactive_gets_none(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     User.objects.filter(pk=ada.pk).update(is_active=False)
     ada.refresh_from_db()
     with pytest.raises(errors.NoCredentials, match="not active"):
@@ -96,11 +92,9 @@ def test_who_is_inactive_gets_none(group: Group, ada: User, operator: Actor) -> 
 
 
 @pytest.mark.parametrize("who", ["another member", "an administrator"])
-def test_on_the_web_nobody_but_the_member_gets_them(
-    group: Group, ada: User, grace: User, administrator: User, operator: Actor, who: str
-) -> None:
+def test_on_the_web_nobody_but_the_member_gets_them(group: Group, ada: User, grace: User, administrator: User, who: str) -> None:
     for user in (ada, grace):
-        add_member(group=group, user=user, access=Access.FEDERATED, actor=operator)
+        MembershipFactory.create(group=group, user=user)
     settle(group.stack)
     asker = grace if who == "another member" else administrator
     with pytest.raises(PermissionDenied):
@@ -108,9 +102,8 @@ def test_on_the_web_nobody_but_the_member_gets_them(
     assert member_credentials(group=group, user=grace, actor=on_the_web(grace))
 
 
-def test_on_the_web_a_key_holder_gets_a_session_and_never_the_key(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+def test_on_the_web_a_key_holder_gets_a_session_and_never_the_key(group: Group, ada: User) -> None:
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     assert member_credentials(group=group, user=ada, actor=on_the_web(ada)).session_token
     assert AuditEvent.objects.get(action="member.credentials").details["access"] == "federated"
 
@@ -119,8 +112,7 @@ def test_a_program_gone_wild_is_slowed_down_and_an_operator_is_not(
     group: Group, ada: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("control_plane.access.groups.services.credentials.MAX_SESSIONS_PER_HOUR", 2)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     for _ in range(2):
         member_credentials(group=group, user=ada, actor=on_the_web(ada))
     with pytest.raises(TooOften, match="Nothing was changed"):
@@ -131,7 +123,7 @@ def test_a_program_gone_wild_is_slowed_down_and_an_operator_is_not(
 def test_a_session_is_narrowed_to_the_groups_folder(
     group: Group, ada: User, operator: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    MembershipFactory.create(group=group, user=ada)
     with_analyses(group, 2, operator)
     settle(group.stack)
     asked: dict[str, Any] = {}
@@ -175,7 +167,6 @@ def test_forty_analyses_fit_into_a_session_policy_and_the_folder_still_binds_it(
 
 
 def test_a_secret_that_aws_does_not_have_is_said_so(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     with pytest.raises(errors.NoCredentials, match="Nothing was changed"):
         member_credentials(group=group, user=ada, actor=operator)

@@ -7,15 +7,14 @@ from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 
 from control_plane.access.groups import errors
-from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.keys import NO_OVERLAP, key_is_in_force, key_made_at, rotate_key
-from control_plane.access.groups.services.members import add_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import TooOften
 from control_plane.deployments.models import StoredManifest
-from tests.control_plane.conftest import settle
+from tests.factories import MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -25,9 +24,8 @@ def on_the_web(user: User) -> Actor:
 
 
 @pytest.fixture
-def holder(group: Group, ada: User, operator: Actor) -> User:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+def holder(group: Group, ada: User) -> User:
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return ada
 
 
@@ -62,8 +60,7 @@ def test_a_key_that_is_being_made_is_not_replaced_again(group: Group, holder: Us
 def test_managers_and_administrators_may_and_other_members_may_not(
     group: Group, holder: User, grace: User, administrator: User, operator: Actor
 ) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     with pytest.raises(PermissionDenied):
         rotate_key(group=group, user=holder, actor=on_the_web(grace))
     Membership.objects.filter(user=grace).update(is_manager=True)
@@ -74,7 +71,7 @@ def test_managers_and_administrators_may_and_other_members_may_not(
 
 
 def test_who_has_no_key_is_told_so(group: Group, ada: User, grace: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    MembershipFactory.create(group=group, user=ada)
     with pytest.raises(errors.NoCredentials, match="no access key"):
         rotate_key(group=group, user=ada, actor=operator)
     with pytest.raises(errors.NotMember):

@@ -27,7 +27,8 @@ from control_plane.deployments.requests import deploy_ours
 from control_plane.research.storage import earlier_versions
 from control_plane.research.storage.earlier_versions import count_expiring, expires_at
 from stacks.manifest import PlatformManifest, parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import AnalysisFactory, settle
 from web.deployments.plan_table import shown_plan
 
 PLACE = Place("111122223333", "us-east-1")
@@ -55,8 +56,7 @@ def bucket(set_days: SetDays) -> Iterator[Any]:
     """An analysis whose bucket is deployed, and that bucket: a file kept, one deleted, one replaced twice."""
     with mock_aws():
         s3 = boto3.client("s3")
-        analysis, _ = create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
-        settle(analysis.stack)
+        AnalysisFactory.create(slug="ephys", bucket=BUCKET, deployed=True)
         s3.create_bucket(Bucket=BUCKET)
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         for key, bodies in {"lab/kept": ["12345"], "lab/gone": ["1234"], "lab/changed": ["1", "12", "123"]}.items():
@@ -211,7 +211,7 @@ def test_a_site_without_buckets_has_nothing_to_confirm(set_days: SetDays) -> Non
 
 def create_analysis_without_asking() -> None:
     with mock_aws():
-        create_analysis(slug="ephys", bucket=BUCKET, actor=OPERATOR)
+        AnalysisFactory.create(slug="ephys", bucket=BUCKET)
 
 
 def test_who_cancels_the_deployment_takes_the_days_back(bucket: Any, set_days: SetDays) -> None:

@@ -7,13 +7,11 @@ from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
 from control_plane.access.groups.errors import AlreadyMember, AlreadyMoving, InvalidEnd, NotMember
-from control_plane.access.groups.models import Access, AccessState, Analysis, Grant, Group, Membership
+from control_plane.access.groups.models import Access, AccessState, Analysis, Group, Membership
 from control_plane.access.groups.permissions import managed_groups, manages, manages_any
-from control_plane.access.groups.services.analyses import grant_analysis
 from control_plane.access.groups.services.credentials import find_membership
 from control_plane.access.groups.services.expiry import end_due, remind_of_ends, set_end
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.transfers import finish_moves, move_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -21,7 +19,8 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.models import Notice
 from control_plane.research.storage.group_folder import find_group_folder
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import GrantFactory, GroupFactory, MembershipFactory, UserFactory, settle
 
 
 def a_day(days: float) -> datetime:
@@ -30,13 +29,12 @@ def a_day(days: float) -> datetime:
 
 @pytest.fixture
 def other(db: None) -> Group:
-    return create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
+    return GroupFactory.create(slug="other-lab", name="Other Lab")
 
 
 @pytest.fixture
 def inside(group: Group, ada: User) -> Membership:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return Membership.objects.get(group=group, user=ada)
 
 
@@ -45,8 +43,7 @@ def as_person(user: User) -> Actor:
 
 
 def test_a_membership_ends_on_its_day_and_not_before(inside: Membership, group: Group, ada: User, grace: User) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     set_end(group=group, user=ada, ends_at=a_day(1), actor=OPERATOR)
     assert end_due() == 0
     Membership.objects.filter(pk=inside.pk).update(ends_at=a_day(-0.01))
@@ -63,8 +60,7 @@ def test_whose_time_is_over_gets_nothing_and_manages_nothing_though_no_worker_to
 ) -> None:
     """The sweep may be late, or stand still with the worker."""
     settle(epi.stack)
-    grant_analysis(analysis=epi, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
-    settle(group.stack)
+    GrantFactory.create(group=group, analysis=epi, read_only=True, deployed=True)
     Membership.objects.filter(pk=inside.pk).update(is_manager=True)
     assert (
         find_membership(group, ada)
@@ -85,9 +81,9 @@ def test_whose_time_is_over_gets_nothing_and_manages_nothing_though_no_worker_to
 
 
 def test_many_that_end_together_are_one_deployment(group: Group) -> None:
-    users = [User.objects.create_user(f"p{number}@example.org") for number in range(30)]
+    users = UserFactory.create_batch(30)
     for user in users:
-        add_member(group=group, user=user, access=Access.FEDERATED, actor=OPERATOR)
+        MembershipFactory.create(group=group, user=user)
     settle(group.stack)
     before = Deployment.objects.count()
     Membership.objects.filter(group=group).update(ends_at=a_day(-1))
@@ -114,7 +110,7 @@ def test_only_who_decides_about_the_group_sets_an_end(inside: Membership, group:
 def test_member_and_managers_are_reminded_once_and_again_of_another_day(
     inside: Membership, group: Group, ada: User, grace: User
 ) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR, as_manager=True)
+    MembershipFactory.create(group=group, user=grace, manager=True)
     set_end(group=group, user=ada, ends_at=a_day(30), actor=OPERATOR)
     assert remind_of_ends() == 0
     set_end(group=group, user=ada, ends_at=a_day(5), actor=OPERATOR)
@@ -169,10 +165,10 @@ def test_moves_that_make_no_sense_are_refused(inside: Membership, group: Group, 
 def test_a_manager_moves_people_between_their_own_groups_alone(
     inside: Membership, group: Group, other: Group, ada: User, grace: User
 ) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR, as_manager=True)
+    MembershipFactory.create(group=group, user=grace, manager=True)
     with pytest.raises(PermissionDenied):
         move_member(source=group, target=other, user=ada, actor=as_person(grace))
-    add_member(group=other, user=grace, access=Access.FEDERATED, actor=OPERATOR, as_manager=True)
+    MembershipFactory.create(group=other, user=grace, manager=True)
     with pytest.raises(PermissionDenied, match="does not allow access keys"):
         move_member(source=group, target=other, user=ada, actor=as_person(grace))
     move_member(source=group, target=other, user=ada, actor=as_person(grace), access=Access.FEDERATED)

@@ -11,14 +11,14 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.errors import InvalidName
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from stacks.manifest import GroupManifest, PlatformManifest, parse
-from tests.control_plane.conftest import settle
+from tests.factories import AnalysisFactory, settle
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def analysis(operator: Actor) -> Analysis:
-    return create_analysis(slug="ephys", bucket="cohort-ephys", actor=operator)[0]
+def analysis() -> Analysis:
+    return AnalysisFactory.create(slug="ephys", bucket="cohort-ephys")
 
 
 def test_a_group_is_asked_for_with_its_manifest_in_one_go(group: Group) -> None:

@@ -16,19 +16,17 @@ from moto import mock_aws
 from moto.core.botocore_stubber import MockRawResponse
 
 from control_plane.access.groups.errors import BeingMadeReady, NoCredentials
-from control_plane.access.groups.models import Access, Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.credentials import member_credentials
-from control_plane.access.groups.services.members import add_member
 from control_plane.access.keys.checking import check_group
 from control_plane.accounts.models import User
 from control_plane.deployments.iam_delay import SETTLES
 from control_plane.deployments.models import Deployment
 from control_plane.research.storage.group_folder import GroupFolder, find_group_folder
 from control_plane.research.storage.sessions import Purpose, jobs_client, open_session, s3_client
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of
-from tests.control_plane.review_aws import only_under_paths
+from tests.actors import OPERATOR, client_of
+from tests.control_plane.principals_on_aws import only_under_paths
+from tests.factories import AnalysisFactory, GrantFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -43,11 +41,9 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture
 def place(group: Group, ada: User) -> GroupFolder:
-    analysis = create_analysis(slug="ephys", name="Ephys", bucket="cohort-ephys", actor=OPERATOR)[0]
-    settle(analysis.stack)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
-    grant_analysis(group=group, analysis=analysis, level=Grant.Level.READ_WRITE, actor=OPERATOR)
-    settle(group.stack)
+    analysis = AnalysisFactory.create(slug="ephys", name="Ephys", bucket="cohort-ephys", deployed=True)
+    MembershipFactory.create(group=group, user=ada)
+    GrantFactory.create(group=group, analysis=analysis, deployed=True)
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="cohort-ephys")
     return find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=ada)
 
@@ -142,7 +138,6 @@ def test_a_page_waits_where_s3_refuses_a_new_grant(
 def test_a_user_whom_aws_has_not_is_no_failure_of_the_check_of_keys(
     group: Group, grace: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_member(group=group, user=grace, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, keys=True, deployed=True)
     only_under_paths(monkeypatch)
     assert check_group(group) == 0

@@ -7,7 +7,7 @@ from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.join_codes import find_usable_code
 from control_plane.accounts.models import User
 from tests.control_plane.deployments.test_commands import refusal, run
-from tests.control_plane.people import waiting
+from tests.factories import JoinRequestFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +25,10 @@ def test_codes(group: Group) -> None:
 
 
 def test_requests(group: Group, ada: User, grace: User) -> None:
-    first, second = waiting(ada, group=group), waiting(grace, name="Hopper Lab")
+    first, second = (
+        JoinRequestFactory.create(user=ada, group=group),
+        JoinRequestFactory.create(user=grace, new_group_name="Hopper Lab"),
+    )
     assert {one["id"] for one in run("request", "list")} == {first.pk, second.pk}
     done = run("request", "approve", str(first.pk), "--access", "keys", "--manager")
     assert (done["request"]["state"], done["deployment"]["state"]) == ("approved", "queued")
@@ -36,7 +39,7 @@ def test_requests(group: Group, ada: User, grace: User) -> None:
 
 
 def test_a_new_group_by_request(ada: User) -> None:
-    request = waiting(ada, name="Noether Lab")
+    request = JoinRequestFactory.create(user=ada, new_group_name="Noether Lab")
     assert run("request", "approve", str(request.pk), "--slug", "noether-lab")["request"]["group"] == "noether-lab"
 
 

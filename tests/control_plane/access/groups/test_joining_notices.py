@@ -8,7 +8,6 @@ from django.db import transaction
 
 from control_plane.access.groups.announcements import announce_access
 from control_plane.access.groups.models import Access, Group
-from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.joining import approve, ask_to_join, decline, submit_verified_requests
 from control_plane.access.groups.services.members import add_member, add_members, leave, remove_member
 from control_plane.accounts.models import User
@@ -19,9 +18,17 @@ from control_plane.deployments.engine import leases, outcomes
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.notifications.delivery import deliver
 from control_plane.notifications.models import Notice
-from tests.control_plane.conftest import settle
+from tests.actors import actor_of, client_of
 from tests.control_plane.notifications.test_outbox import Configure, configure
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
+from tests.factories import (
+    DeploymentFactory,
+    GroupFactory,
+    JoinRequestFactory,
+    MembershipFactory,
+    UserFactory,
+    join_code_for,
+    settle,
+)
 
 __all__ = ["configure"]
 pytestmark = pytest.mark.django_db
@@ -49,8 +56,8 @@ def finish(group: Group) -> Deployment:
 
 
 def test_it_works(group: Group, ada: User, grace: User, administrator: User) -> None:
-    in_group(group, grace, manager=True)
-    request = waiting(ada, group=group)
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
+    request = JoinRequestFactory.create(user=ada, group=group)
     assert told() == {grace.email: "ada@example.org asks to join Example Lab"}
     approve(request, actor=actor_of(grace))
     assert told() == {ada.email: "Your request to join Example Lab was approved"}
@@ -64,8 +71,8 @@ def test_it_works(group: Group, ada: User, grace: User, administrator: User) -> 
 
 
 def test_the_link_in_the_e_mail_decides_after_signing_in(group: Group, ada: User, grace: User) -> None:
-    in_group(group, grace, manager=True)
-    waiting(ada, group=group)
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
+    JoinRequestFactory.create(user=ada, group=group)
     told()
     path = re.search(r"http://localhost:8000(/requests/link/\S+)", str(mail.outbox[0].body))
     assert path
@@ -75,7 +82,7 @@ def test_the_link_in_the_e_mail_decides_after_signing_in(group: Group, ada: User
 
 
 def test_nobody_is_told_before_the_address_is_verified(group: Group, ada: User, administrator: User) -> None:
-    ask_to_join(user=ada, actor=actor_of(ada), code=code_for(group), is_verified=False)
+    ask_to_join(user=ada, actor=actor_of(ada), code=join_code_for(group), is_verified=False)
     assert told() == {}
     submit_verified_requests(ada)
     submit_verified_requests(ada)
@@ -83,29 +90,29 @@ def test_nobody_is_told_before_the_address_is_verified(group: Group, ada: User, 
 
 
 def test_a_new_group_is_the_administrators_affair(group: Group, ada: User, grace: User, administrator: User) -> None:
-    in_group(group, grace, manager=True)
-    User.objects.create_superuser("gone@example.org", "a long enough password", is_active=False)
-    waiting(ada, name="Noether Lab")
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
+    UserFactory.create(email="gone@example.org", password="a long enough password", is_active=False, administrator=True)
+    JoinRequestFactory.create(user=ada, new_group_name="Noether Lab")
     assert told() == {administrator.email: "ada@example.org asks to join a new group “Noether Lab”"}
 
 
 def test_a_group_whose_managers_cannot_act_is_the_administrators_affair(
     group: Group, ada: User, grace: User, administrator: User
 ) -> None:
-    in_group(group, grace, manager=True)
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
     User.objects.filter(pk=grace.pk).update(is_active=False)
-    waiting(ada, group=group)
+    JoinRequestFactory.create(user=ada, group=group)
     assert set(told()) == {administrator.email}
 
 
 def test_a_refusal_is_told_with_its_reason(group: Group, ada: User, operator: Actor) -> None:
-    decline(waiting(ada, group=group), actor=operator, note="Ask in May.")
+    decline(JoinRequestFactory.create(user=ada, group=group), actor=operator, note="Ask in May.")
     assert told() == {ada.email: "Your request to join Example Lab was declined"}
     assert "They say: Ask in May." in mail.outbox[0].body
 
 
 def test_no_e_mail_holds_a_code_beyond_its_beginning(group: Group, ada: User, administrator: User) -> None:
-    code = code_for(group)
+    code = join_code_for(group)
     ask_to_join(user=ada, actor=actor_of(ada), code=code)
     told()
     assert f"begins with {code[:4]}." in mail.outbox[0].body
@@ -113,7 +120,7 @@ def test_no_e_mail_holds_a_code_beyond_its_beginning(group: Group, ada: User, ad
 
 
 def test_who_is_removed_is_told_when_it_has_ended(group: Group, ada: User, administrator: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     remove_member(group=group, user=ada, actor=actor_of(administrator))
     assert told() == {}
     finish(group)
@@ -121,7 +128,7 @@ def test_who_is_removed_is_told_when_it_has_ended(group: Group, ada: User, admin
 
 
 def test_who_leaves_is_told_once(group: Group, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     leave(group=group, user=ada, actor=actor_of(ada))
     finish(group)
     assert told() == {ada.email: "Done: Taking ada@example.org’s access to Example Lab away"}
@@ -136,11 +143,11 @@ def test_members_are_told_even_where_those_who_asked_are_not(
     assert told() == {ada.email: "You are in: Example Lab"}
 
 
-def test_others_in_the_group_and_in_other_groups_hear_nothing(group: Group, ada: User, grace: User, operator: Actor) -> None:
-    in_group(group, grace)
-    other, _ = create_group(slug="other-lab", actor=operator)
-    in_group(other, User.objects.create_user("lise@example.org"))
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+def test_others_in_the_group_and_in_other_groups_hear_nothing(group: Group, ada: User, grace: User) -> None:
+    MembershipFactory.create(group=group, user=grace, deployed=True)
+    other = GroupFactory.create(slug="other-lab")
+    MembershipFactory.create(group=other, user=UserFactory.create(email="lise@example.org"), deployed=True)
+    MembershipFactory.create(group=group, user=ada)
     finish(group)
     assert set(told()) == {ada.email}
 
@@ -153,9 +160,9 @@ def test_who_came_and_went_before_aws_knew_hears_nothing(group: Group, ada: User
 
 
 def test_who_comes_back_at_once_is_told_that_they_are_in(group: Group, ada: User, operator: Actor) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     remove_member(group=group, user=ada, actor=operator)
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     finish(group)
     assert told() == {ada.email: "You are in: Example Lab"}
 
@@ -167,8 +174,8 @@ def test_hundreds_who_come_at_once_are_left_to_the_sweep(group: Group, operator:
     assert Notice.objects.due(Deployment.objects.get().created_at.replace(year=2100)).count() == 120
 
 
-def test_the_engine_tells_members_as_it_records_the_end(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+def test_the_engine_tells_members_as_it_records_the_end(group: Group, ada: User) -> None:
+    MembershipFactory.create(group=group, user=ada)
     (deployment,) = leases.claim("one", 10)
     outcomes.record_success(deployment, Observation(status="CREATE_COMPLETE", outputs={"Generation": "2"}), "")
     assert told() == {ada.email: "You are in: Example Lab"}
@@ -191,8 +198,7 @@ def test_a_cancelled_run_tells_what_it_had_brought_all_the_same(group: Group, ad
 
 
 def test_a_platform_s_deployment_concerns_no_member(operator: Actor) -> None:
-    stack = Stack.objects.create(name="Cohort-Storage", kind=Stack.Kind.PLATFORM, title="the platform", account="1", region="r")
-    deployment = Deployment.objects.create(stack=stack, generation=0)
+    deployment = DeploymentFactory.create(generation=0)
     with transaction.atomic():
         announce_access(deployment, brought=1)
     assert not Notice.objects.exists()

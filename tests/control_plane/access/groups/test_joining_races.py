@@ -13,8 +13,8 @@ from control_plane.access.groups.services.joining import approve, ask_to_join, d
 from control_plane.accounts.models import User
 from control_plane.base.errors import Refused
 from control_plane.deployments.models import Deployment
-from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.people import actor_of, code_for, waiting
+from tests.actors import OPERATOR, actor_of
+from tests.factories import JoinRequestFactory, UserFactory, join_code_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,7 +43,7 @@ def at_once(*deeds: Callable[[], object]) -> Counter[str]:
 
 
 def test_two_approvals_are_one(group: Group, ada: User) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     assert at_once(*[lambda: approve(request, actor=OPERATOR)] * 4) == {"done": 1, "NotOpen": 3}
     assert Membership.objects.filter(group=group, user=ada).count() == 1
     group.stack.refresh_from_db()
@@ -52,7 +52,7 @@ def test_two_approvals_are_one(group: Group, ada: User) -> None:
 
 
 def test_a_new_group_is_made_once(ada: User) -> None:
-    request = waiting(ada, name="Noether Lab")
+    request = JoinRequestFactory.create(user=ada, new_group_name="Noether Lab")
     deeds = [lambda slug=slug: approve(request, actor=OPERATOR, new_group_slug=slug) for slug in ("noether-lab", "noether-two")]
     assert at_once(*deeds) == {"done": 1, "NotOpen": 1}
     assert Group.objects.count() == 1
@@ -60,7 +60,7 @@ def test_a_new_group_is_made_once(ada: User) -> None:
 
 @pytest.mark.parametrize("against", ["withdraw", "decline"])
 def test_an_approval_and_its_opposite_are_one_of_the_two(group: Group, ada: User, against: str) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
 
     def oppose() -> None:
         if against == "withdraw":
@@ -74,14 +74,14 @@ def test_an_approval_and_its_opposite_are_one_of_the_two(group: Group, ada: User
 
 
 def test_a_code_for_one_is_used_by_one(group: Group) -> None:
-    code = code_for(group, most_uses=1)
-    people = [User.objects.create_user(f"p{number}@example.org") for number in range(3)]
+    code = join_code_for(group, most_uses=1)
+    people = UserFactory.create_batch(3)
     deeds = [lambda user=user: ask_to_join(user=user, actor=actor_of(user), code=code) for user in people]
     assert at_once(*deeds) == {"done": 1, CodeRefused.__name__: 2}
     assert JoinRequest.objects.count() == JoinCode.objects.get().uses == 1
 
 
 def test_the_same_wish_twice_at_once_is_one(group: Group, ada: User) -> None:
-    code = code_for(group)
+    code = join_code_for(group)
     assert at_once(*[lambda: ask_to_join(user=ada, actor=actor_of(ada), code=code)] * 2) == {"done": 1, "AlreadyAsked": 1}
     assert JoinCode.objects.get().uses == 1

@@ -7,7 +7,8 @@ from control_plane.access.groups.models import Group, JoinCode, JoinRequest
 from control_plane.access.groups.services.joining import ask_to_join
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
-from tests.control_plane.people import actor_of, code_for
+from tests.actors import actor_of
+from tests.factories import join_code_for
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a long enough passphrase"
@@ -20,7 +21,7 @@ def sign_up(**fields: str) -> str:
 
 
 def test_it_works(group: Group) -> None:
-    sign_up(use_code="on", join_code=code_for(group).replace("-", " "))
+    sign_up(use_code="on", join_code=join_code_for(group).replace("-", " "))
     user = User.objects.get(email="lise@example.org")
     assert (user.name, user.requested_group, user.use_code) == ("Lise Meitner", "example-lab", True)
     request = JoinRequest.objects.get()
@@ -34,7 +35,7 @@ def test_for_a_new_group() -> None:
 
 
 def test_use_code_decides_which_of_the_two_counts(group: Group) -> None:
-    code = code_for(group)
+    code = join_code_for(group)
     sign_up(requested_group="Meitner Lab", join_code=code)
     assert JoinRequest.objects.get().is_for_new_group
     assert JoinCode.objects.get().uses == 0
@@ -61,7 +62,7 @@ def test_what_is_wrong_is_said_before_there_is_an_account(group: Group, fields: 
 
 
 def test_an_address_that_is_known_asks_for_nothing(group: Group, ada: User) -> None:
-    sign_up(email=ada.email, use_code="on", join_code=code_for(group))
+    sign_up(email=ada.email, use_code="on", join_code=join_code_for(group))
     assert not JoinRequest.objects.exists()
     assert JoinCode.objects.get().uses == 0
 
@@ -69,7 +70,7 @@ def test_an_address_that_is_known_asks_for_nothing(group: Group, ada: User) -> N
 def test_a_code_used_up_meanwhile_leaves_an_account_that_can_ask_again(
     group: Group, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = code_for(group, most_uses=1)
+    code = join_code_for(group, most_uses=1)
     row = JoinCode.objects.get()
 
     def look(text: str) -> JoinCode:
@@ -86,6 +87,6 @@ def test_a_code_used_up_meanwhile_leaves_an_account_that_can_ask_again(
 def test_the_audit_trail_names_the_person(group: Group, operator: Actor) -> None:
     from control_plane.base.audit.models import AuditEvent
 
-    sign_up(use_code="on", join_code=code_for(group))
+    sign_up(use_code="on", join_code=join_code_for(group))
     event = AuditEvent.objects.get(action="join.ask")
     assert (event.actor, event.channel, event.target) == ("lise@example.org", "web", "lise@example.org, Example Lab")

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.groups.services.groups import create_group, request_group_deployment
+from control_plane.access.groups.services.groups import request_group_deployment
 from control_plane.access.groups.services.keys import (
     NO_OVERLAP,
     OldKey,
@@ -20,7 +20,7 @@ from control_plane.access.groups.services.keys import (
     rotate_group_keys,
     rotate_key,
 )
-from control_plane.access.groups.services.members import add_member, add_members, remove_member
+from control_plane.access.groups.services.members import add_members, remove_member
 from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_keys
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -29,16 +29,15 @@ from control_plane.base.config import config
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.notifications.models import Notice
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of
+from tests.actors import OPERATOR, actor_of
+from tests.factories import GroupFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def holder(group: Group, ada: User) -> User:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return ada
 
 
@@ -110,7 +109,7 @@ def test_no_old_key_ends_before_the_new_one_is_there(group: Group, holder: User)
 
 
 def test_many_old_keys_of_a_group_end_in_one_deployment(group: Group) -> None:
-    users = [User.objects.create_user(f"p{number}@example.org") for number in range(12)]
+    users = UserFactory.create_batch(12)
     add_members(group=group, users=users, access=Access.KEYS, actor=OPERATOR)
     settle(group.stack)
     rotate_group_keys(group=group, actor=OPERATOR)
@@ -124,9 +123,8 @@ def test_many_old_keys_of_a_group_end_in_one_deployment(group: Group) -> None:
 def test_one_group_that_cannot_be_changed_does_not_hinder_another(
     group: Group, rotated: User, grace: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, _ = create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)
-    add_member(group=other, user=grace, access=Access.KEYS, actor=OPERATOR)
-    settle(other.stack)
+    other = GroupFactory.create(slug="other-lab", name="Other Lab")
+    MembershipFactory.create(group=other, user=grace, keys=True, deployed=True)
     rotate_key(group=other, user=grace, actor=OPERATOR)
     settle(other.stack)
     for user in (rotated, grace):
@@ -184,8 +182,7 @@ def test_times_that_make_no_sense_are_refused(days: int, group: Group, rotated: 
 
 
 def test_who_may(group: Group, rotated: User, grace: User) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     for refused in (
         lambda: end_overlap(group=group, user=rotated, actor=actor_of(grace)),
         lambda: rotate_group_keys(group=group, actor=actor_of(grace)),
@@ -200,7 +197,7 @@ def test_who_may(group: Group, rotated: User, grace: User) -> None:
 
 
 def test_a_groups_keys_are_replaced_in_one_deployment_and_who_is_left_out_is_named(group: Group, rotated: User) -> None:
-    users = [User.objects.create_user(f"p{number}@example.org") for number in range(3)]
+    users = UserFactory.create_batch(3)
     add_members(group=group, users=users[:2], access=Access.KEYS, actor=OPERATOR)
     settle(group.stack)
     add_members(group=group, users=users[2:], access=Access.KEYS, actor=OPERATOR)
@@ -217,8 +214,7 @@ def test_a_groups_keys_are_replaced_in_one_deployment_and_who_is_left_out_is_nam
 
 
 def test_old_keys_of_a_group_are_removed_in_one_deployment(group: Group, rotated: User, grace: User) -> None:
-    add_member(group=group, user=grace, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, keys=True, deployed=True)
     rotate_key(group=group, user=grace, actor=OPERATOR)
     settle(group.stack)
     with pytest.raises(PermissionDenied):
@@ -236,8 +232,8 @@ def test_a_group_without_keys_says_so(group: Group) -> None:
 
 
 def test_a_groups_rotation_leaves_room_for_single_ones(group: Group, grace: User) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR, as_manager=True)
-    users = [User.objects.create_user(f"p{number}@example.org") for number in range(12)]
+    MembershipFactory.create(group=group, user=grace, manager=True)
+    users = UserFactory.create_batch(12)
     add_members(group=group, users=users, access=Access.KEYS, actor=OPERATOR)
     settle(group.stack)
     rotate_group_keys(group=group, actor=actor_of(grace), overlap=NO_OVERLAP)
@@ -246,8 +242,7 @@ def test_a_groups_rotation_leaves_room_for_single_ones(group: Group, grace: User
 
 
 def test_a_member_is_told_when_somebody_else_replaces_their_key(group: Group, holder: User, grace: User) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR, as_manager=True)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, manager=True, deployed=True)
     rotate_key(group=group, user=holder, actor=actor_of(holder), overlap=NO_OVERLAP)
     settle(group.stack)
     assert about("is being replaced") == []
@@ -280,7 +275,7 @@ def test_who_was_removed_has_no_old_key_to_end(group: Group, rotated: User) -> N
 def test_a_member_without_a_key_has_no_old_one(group: Group, grace: User) -> None:
     with pytest.raises(errors.NotMember):
         end_overlap(group=group, user=grace, actor=OPERATOR)
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=grace)
     with pytest.raises(errors.NoCredentials):
         end_overlap(group=group, user=grace, actor=OPERATOR)
     with pytest.raises(errors.NoCredentials):

@@ -6,7 +6,7 @@ from django.core.exceptions import PermissionDenied
 from control_plane.access.groups import errors
 from control_plane.access.groups.models import Access, Group, JoinCode, JoinRequest, Membership
 from control_plane.access.groups.permissions import decidable_requests, manages
-from control_plane.access.groups.services.groups import create_group, set_allows_keys
+from control_plane.access.groups.services.groups import set_allows_keys
 from control_plane.access.groups.services.join_codes import make_join_code, rotate_join_code, withdraw_join_code
 from control_plane.access.groups.services.joining import approve, decline
 from control_plane.access.groups.services.members import add_member, leave, leave_all, remove_member, remove_members, set_manager
@@ -15,21 +15,21 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
+from tests.actors import actor_of, client_of
 from tests.control_plane.access.groups.test_members import manifest_of
-from tests.control_plane.conftest import settle
-from tests.control_plane.people import actor_of, client_of, code_for, in_group, waiting
+from tests.factories import GroupFactory, JoinRequestFactory, MembershipFactory, UserFactory, join_code_for
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def manager(group: Group, grace: User) -> User:
-    return in_group(group, grace, manager=True)
+    return MembershipFactory.create(group=group, user=grace, manager=True, deployed=True).user
 
 
 @pytest.fixture
-def other(db: None, operator: Actor) -> Group:
-    return create_group(slug="other-lab", name="Other Lab", actor=operator)[0]
+def other(db: None) -> Group:
+    return GroupFactory.create(slug="other-lab", name="Other Lab")
 
 
 def is_in(group: Group, user: User) -> bool:
@@ -37,7 +37,7 @@ def is_in(group: Group, user: User) -> bool:
 
 
 def test_it_works(group: Group, manager: User, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     before = group.stack.generation
     set_manager(group=group, user=ada, is_manager=True, actor=actor_of(manager))
     assert manages(ada, group)
@@ -57,9 +57,9 @@ def test_it_works(group: Group, manager: User, ada: User) -> None:
 def test_a_manager_decides_in_their_group_and_in_no_other(group: Group, other: Group, manager: User, ada: User) -> None:
     for decide in (approve, decline):
         with pytest.raises(PermissionDenied):
-            decide(waiting(ada, group=other), actor=actor_of(manager))
+            decide(JoinRequestFactory.create(user=ada, group=other), actor=actor_of(manager))
         JoinRequest.objects.all().delete()
-    mine, theirs = waiting(ada, group=group), waiting(ada, group=other)
+    mine, theirs = JoinRequestFactory.create(user=ada, group=group), JoinRequestFactory.create(user=ada, group=other)
     assert list(decidable_requests(manager)) == [mine]
     assert theirs not in decidable_requests(manager)
     approve(mine, actor=actor_of(manager))
@@ -72,7 +72,7 @@ def test_a_manager_s_codes_are_their_group_s(group: Group, other: Group, manager
     code, _ = make_join_code(group=group, actor=actor)
     code, _ = rotate_join_code(code=code, actor=actor)
     withdraw_join_code(code=code, actor=actor)
-    code_for(other)
+    join_code_for(other)
     theirs = JoinCode.objects.get(group=other)
     for attempt in (
         lambda: make_join_code(group=other, actor=actor),
@@ -88,13 +88,13 @@ def test_a_manager_s_codes_are_their_group_s(group: Group, other: Group, manager
 
 def test_a_group_has_at_most_twenty_codes_that_work(group: Group) -> None:
     for _ in range(20):
-        code_for(group)
+        join_code_for(group)
     with pytest.raises(LimitReached):
-        code_for(group)
+        join_code_for(group)
 
 
 def test_keys_are_given_where_the_group_allows_them(group: Group, manager: User, ada: User, administrator: User) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     with pytest.raises(PermissionDenied, match="does not allow access keys"):
         approve(request, actor=actor_of(manager), access=Access.KEYS)
     request.refresh_from_db()
@@ -112,9 +112,9 @@ def test_a_manager_adds_nobody_who_did_not_ask(group: Group, manager: User, ada:
 
 
 def test_a_plain_member_decides_nothing(group: Group, ada: User, manager: User, administrator: User) -> None:
-    actor = actor_of(in_group(group, ada))
-    lise = User.objects.create_user("lise@example.org")
-    request = waiting(lise, group=group)
+    actor = actor_of(MembershipFactory.create(group=group, user=ada, deployed=True).user)
+    lise = UserFactory.create(email="lise@example.org")
+    request = JoinRequestFactory.create(user=lise, group=group)
     for attempt in (
         lambda: approve(request, actor=actor),
         lambda: decline(request, actor=actor),
@@ -132,7 +132,7 @@ def test_a_plain_member_decides_nothing(group: Group, ada: User, manager: User, 
 
 
 def test_who_is_removed_or_inactive_manages_no_more(group: Group, manager: User, ada: User, operator: Actor) -> None:
-    request = waiting(ada, group=group)
+    request = JoinRequestFactory.create(user=ada, group=group)
     User.objects.filter(pk=manager.pk).update(is_active=False)
     manager.refresh_from_db()
     assert not manages(manager, group)
@@ -149,7 +149,7 @@ def test_who_is_removed_or_inactive_manages_no_more(group: Group, manager: User,
 def test_the_last_manager_is_kept_from_managers_but_not_from_administrators(
     group: Group, manager: User, ada: User, administrator: User
 ) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     actor = actor_of(manager)
     for attempt in (
         lambda: remove_member(group=group, user=manager, actor=actor),
@@ -174,8 +174,8 @@ def test_the_last_manager_may_leave(group: Group, manager: User) -> None:
 
 def test_leaving_everything_ends_memberships_and_requests(group: Group, other: Group, ada: User) -> None:
     for one in (group, other):
-        in_group(one, ada)
-    request = waiting(ada, name="New Lab")
+        MembershipFactory.create(group=one, user=ada, deployed=True)
+    request = JoinRequestFactory.create(user=ada, new_group_name="New Lab")
     deployments = leave_all(user=ada, actor=actor_of(ada))
     assert {one.stack_id for one in deployments} == {group.stack_id, other.stack_id}
     assert not Membership.objects.wanted().filter(user=ada).exists()
@@ -190,8 +190,7 @@ def test_who_is_not_in_becomes_no_manager(group: Group, manager: User, ada: User
 
 
 def test_a_key_holder_s_sessions_end_with_the_membership_too(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     remove_member(group=group, user=ada, actor=operator)
     assert manifest_of(group).revoked == (Membership.objects.get(user=ada).username,)
     assert Deployment.objects.open().filter(stack=group.stack).exists()

@@ -21,7 +21,7 @@ from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import InvalidName, LimitReached
 from control_plane.deployments.models import Deployment, StoredManifest
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.conftest import settle
+from tests.factories import MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -82,8 +82,7 @@ def test_who_is_not_in_cannot_be_removed(group: Group, ada: User, operator: Acto
 
 
 def test_a_removed_member_stays_on_record_until_aws_let_go(group: Group, ada: User, operator: Actor) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     remove_member(group=group, user=ada, actor=operator)
     membership = Membership.objects.select_related("group__stack").get(user=ada)
     assert membership.access_state == AccessState.REMOVING
@@ -177,9 +176,9 @@ def test_one_person_is_not_two_by_capitals(operator: Actor) -> None:
 
 
 def test_who_signed_up_with_another_s_address_gets_nothing_when_its_owner_is_added(group: Group, operator: Actor) -> None:
-    stranger = User.objects.create_user("owner@example.org", "the stranger's own password")
+    stranger = UserFactory.create(email="owner@example.org", password="the stranger's own password")
     EmailAddress.objects.filter(user=stranger).update(verified=False)
-    known = User.objects.create_user("known@example.org", "a verified person's password")
+    known = UserFactory.create(email="known@example.org", password="a verified person's password")
     add_members(group=group, users=[stranger, known], access=Access.FEDERATED, actor=operator)
     for user, keeps in ((stranger, False), (known, True)):
         user.refresh_from_db()

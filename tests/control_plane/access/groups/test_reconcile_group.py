@@ -8,12 +8,11 @@ from django.test import Client
 from django.utils import timezone
 
 from control_plane.access.groups.errors import AlreadyMember
-from control_plane.access.groups.models import Access, Grant, Group, Membership
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
+from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services.groups import request_group_deployment
 from control_plane.access.groups.services.keys import rotate_key
 from control_plane.access.groups.services.manifests import group_manifest as manifest_of
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.suspension import suspend_group, suspend_members
 from control_plane.access.review import schedule, unmanaged, unmanaged_decisions
 from control_plane.access.review.models import Look, UnmanagedResource
@@ -25,7 +24,17 @@ from control_plane.deployments import aws_ahead
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import deploy_ours
 from stacks.manifest import AnalysisGrant, GroupManifest, Member
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import (
+    AnalysisFactory,
+    DeploymentFactory,
+    GrantFactory,
+    LookFactory,
+    MembershipFactory,
+    UnmanagedResourceFactory,
+    UserFactory,
+    settle,
+)
 from tests.stacks.builders import GRACE, LISE, group_manifest
 
 pytestmark = pytest.mark.django_db
@@ -44,10 +53,10 @@ def restore(group: Group) -> None:
 @pytest.fixture
 def people(group: Group, ada: User, grace: User) -> dict[str, Membership]:
     """When the backup was made: Ada and Grace hold keys, Linus gets in without one; the group reads and writes one analysis."""
-    ephys, video = (create_analysis(slug=one, bucket=f"cohort-{one}", actor=OPERATOR)[0] for one in ("ephys", "video"))
-    for user, access in ((ada, Access.KEYS), (grace, Access.KEYS), (User.objects.create_user("linus@example.org"), "federated")):
-        add_member(group=group, user=user, access=Access(access), actor=OPERATOR)
-    grant_analysis(analysis=ephys, group=group, level=Grant.Level.READ_WRITE, actor=OPERATOR)
+    ephys, video = (AnalysisFactory.create(slug=one, bucket=f"cohort-{one}") for one in ("ephys", "video"))
+    for user, access in ((ada, Access.KEYS), (grace, Access.KEYS), (UserFactory.create(email="linus@example.org"), "federated")):
+        MembershipFactory.create(group=group, user=user, access=Access(access))
+    GrantFactory.create(group=group, analysis=ephys)
     settle(video.stack)
     restore(group)
     return {one.user.email.partition("@")[0]: one for one in Membership.objects.select_related("user")}
@@ -69,7 +78,7 @@ def held(people: dict[str, Membership]) -> GroupManifest:
 
 
 def waiting(held: GroupManifest, *, names_everybody: bool = True) -> UnmanagedResource:
-    return UnmanagedResource.objects.create(
+    return UnmanagedResourceFactory.create(
         kind="stack",
         name=NAME,
         region=held.region,
@@ -160,10 +169,10 @@ def test_what_was_asked_for_since_the_restore_comes_on_top(
     people: dict[str, Membership], held: GroupManifest, group: Group, ada: User, grace: User
 ) -> None:
     """Lise's part of the stack stays hers: in another one she would get another key."""
-    linus, dora = people["linus"].user, User.objects.create_user("dora@example.org")
+    linus, dora = people["linus"].user, UserFactory.create(email="dora@example.org")
     rotate_key(group=group, user=ada, actor=OPERATOR, overlap=timedelta(0))
     suspend_members(group=group, users=[linus], actor=OPERATOR)
-    add_member(group=group, user=dora, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=dora)
     row = waiting(held)
     assert "since the restore" in " ".join(unmanaged_decisions.preview_take_over(row))
     wanted = {one.username: one for one in wanted_of(take_over(row, {LISE: LISES})).members}
@@ -185,8 +194,8 @@ def test_who_was_removed_since_the_restore_goes_though_aws_has_them(held: GroupM
 
 
 def test_who_was_added_anew_since_the_restore_gets_back_what_they_had(held: GroupManifest, group: Group, ada: User) -> None:
-    lise = User.objects.create_user(LISES)
-    add_member(group=group, user=lise, access=Access.FEDERATED, actor=OPERATOR, as_manager=True)
+    lise = UserFactory.create(email=LISES)
+    MembershipFactory.create(group=group, user=lise, manager=True)
     with pytest.raises(AlreadyMember, match="Nothing was changed"):
         take_over(waiting(held), {LISE: ada.email})
     take_over(UnmanagedResource.objects.get(), {LISE: LISES})
@@ -207,7 +216,7 @@ def test_a_known_group_is_decided_about_as_it_was_read_and_by_administrators(hel
         unmanaged_decisions.take_over(row, confirmation=NAME, people={}, actor=Actor(label=ada.email, channel="web", user=ada))
     with pytest.raises(NotDecided, match="no such member"):
         take_over(row, {GRACE: LISES})
-    running = Deployment.objects.create(stack=group.stack, generation=2, state=Deployment.State.RUNNING)
+    running = DeploymentFactory.create(stack=group.stack, generation=2, state=Deployment.State.RUNNING)
     with pytest.raises(NotDecided, match="is under way"):
         take_over(row, {})
     running.delete()
@@ -251,7 +260,7 @@ def test_what_was_decided_on_the_stack_s_page_waits_no_more(client: Client, admi
 def test_a_known_group_is_read_once_it_is_seen_to_have_changed(held: GroupManifest) -> None:
     """Whichever comes first after a restore, the look at everything or the comparison of the group's stack."""
     long_ago = timezone.now() - 2 * schedule.MIN_RESCAN_DELAY
-    look = Look.objects.create(group=None, asked_at=long_ago, finished_at=timezone.now())
+    look = LookFactory.create(asked_at=long_ago)
     assert unmanaged.is_unknown(UnmanagedResource(kind="stack", name=NAME, slug="example-lab"))
     schedule.start_due_scans()
     look.refresh_from_db()

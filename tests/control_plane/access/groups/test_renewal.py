@@ -13,7 +13,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import settle
 
 pytestmark = pytest.mark.django_db
 

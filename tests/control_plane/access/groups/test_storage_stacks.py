@@ -6,7 +6,6 @@ import pytest
 from django.utils import timezone
 
 from control_plane.access.groups.models import Analysis
-from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.platform_stack import platform_stack, sync_platform
 from control_plane.access.limits.models import Usage
 from control_plane.base.audit.actors import Actor
@@ -15,7 +14,7 @@ from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.research.analyses.retiring import request_retirement
 from stacks import names
 from stacks.manifest import MAX_BUCKETS, MAX_STORAGE_STACKS, PlatformManifest, parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.factories import AnalysisFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +27,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(slug: str) -> str:
     """Make an analysis. Returns its storage stack's name."""
-    return create_analysis(slug=slug, bucket=f"cohort-{slug}", actor=OPERATOR)[0].stack.name
+    return AnalysisFactory.create(slug=slug, bucket=f"cohort-{slug}").stack.name
 
 
 def manifest_of(name: str) -> PlatformManifest:

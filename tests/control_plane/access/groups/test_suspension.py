@@ -14,11 +14,10 @@ from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
 from control_plane.access.groups.errors import LastManager, NotMember, NotSuspended, Suspended
-from control_plane.access.groups.models import Access, Grant, Group, Membership
+from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.permissions import manages
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
 from control_plane.access.groups.services.credentials import find_membership
-from control_plane.access.groups.services.members import add_member, leave, remove_member
+from control_plane.access.groups.services.members import leave, remove_member
 from control_plane.access.groups.services.suspension import resume_group, resume_members, suspend_group, suspend_members
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
@@ -28,9 +27,9 @@ from control_plane.deployments.models import Deployment, StoredManifest
 from control_plane.deployments.plans import people_changes
 from control_plane.deployments.tasks import URGENT, deny_now
 from control_plane.research.storage.group_folder import find_group_folder
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR, actor_of, client_of
 from tests.control_plane.fakes import configure
-from tests.control_plane.people import actor_of, client_of, in_group
+from tests.factories import AnalysisFactory, GrantFactory, MembershipFactory, settle
 from web.deployments.plan_table import shown_plan
 
 pytestmark = pytest.mark.django_db
@@ -45,8 +44,7 @@ def iam() -> Iterator[Any]:
 @pytest.fixture
 def holder(group: Group, ada: User, iam: Any) -> User:
     """A member with a key, and the principals as the group's stack makes them."""
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     iam.create_user(UserName=iam_name(ada), Path="/cohort/example-lab/")
     iam.create_access_key(UserName=iam_name(ada))
     iam.create_group(GroupName="cohort-example-lab", Path="/cohort/example-lab/")
@@ -75,9 +73,9 @@ def urgent() -> int:
 
 
 def test_credentials_and_files_are_refused_as_soon_as_the_change_is_there(group: Group, ada: User) -> None:
-    analysis, _ = create_analysis(slug="ephys", name="Ephys", bucket="cohort-ephys", actor=OPERATOR)
-    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=OPERATOR)
-    in_group(group, ada)
+    analysis = AnalysisFactory.create(slug="ephys", name="Ephys", bucket="cohort-ephys")
+    GrantFactory.create(group=group, analysis=analysis)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     settle(analysis.stack)
     find_group_folder(group_slug="example-lab", analysis_slug="ephys", user=ada)
     suspend_members(group=group, users=[ada], actor=OPERATOR)
@@ -101,7 +99,7 @@ def test_credentials_and_files_are_refused_as_soon_as_the_change_is_there(group:
 
 def test_many_members_are_one_deployment_and_each_is_audited(group: Group, ada: User, grace: User) -> None:
     for user in (ada, grace):
-        in_group(group, user)
+        MembershipFactory.create(group=group, user=user, deployed=True)
     deployment = suspend_members(group=group, users=[ada, grace], actor=OPERATOR)
     events = AuditEvent.objects.filter(action="member.suspend")
     assert {event.target for event in events} == {"ada@example.org in example-lab", "grace@example.org in example-lab"}
@@ -111,7 +109,7 @@ def test_many_members_are_one_deployment_and_each_is_audited(group: Group, ada: 
 
 
 def test_what_makes_no_sense_is_refused_and_changes_nothing(group: Group, ada: User, grace: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     generation = group.stack.generation
     tries: tuple[tuple[type[Exception], Callable[[], object]], ...] = (
         (NotMember, lambda: suspend_members(group=group, users=[ada, grace], actor=OPERATOR)),
@@ -126,8 +124,8 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(group: Group, ada: U
 
 
 def test_managers_suspend_members_but_neither_themselves_nor_the_group(group: Group, ada: User, grace: User) -> None:
-    in_group(group, ada, manager=True)
-    in_group(group, grace)
+    MembershipFactory.create(group=group, user=ada, manager=True, deployed=True)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     manager = actor_of(ada)
     suspend_members(group=group, users=[grace], actor=manager)
     with pytest.raises(PermissionDenied, match="yourself"):
@@ -140,7 +138,7 @@ def test_managers_suspend_members_but_neither_themselves_nor_the_group(group: Gr
 
 def test_a_suspended_manager_decides_nothing_and_is_not_what_keeps_a_group_managed(group: Group, ada: User, grace: User) -> None:
     for user in (ada, grace):
-        in_group(group, user, manager=True)
+        MembershipFactory.create(group=group, user=user, manager=True, deployed=True)
     suspend_members(group=group, users=[ada], actor=actor_of(grace))
     assert not manages(ada, group)
     with pytest.raises(PermissionDenied):
@@ -150,7 +148,7 @@ def test_a_suspended_manager_decides_nothing_and_is_not_what_keeps_a_group_manag
 
 
 def test_who_is_suspended_signs_in_sees_why_and_leaves(group: Group, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     suspend_members(group=group, users=[ada], actor=OPERATOR)
     settle(group.stack)
     client = client_of(ada)
@@ -164,8 +162,8 @@ def test_who_is_suspended_signs_in_sees_why_and_leaves(group: Group, ada: User) 
 def test_managers_do_it_on_the_member_s_page_and_administrators_the_group_s(
     group: Group, ada: User, grace: User, administrator: User
 ) -> None:
-    in_group(group, ada, manager=True)
-    in_group(group, grace)
+    MembershipFactory.create(group=group, user=ada, manager=True, deployed=True)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     mine = Membership.objects.get(user=grace)
     address = reverse("member_suspend", args=("example-lab", mine.pk))
     client = client_of(ada)
@@ -185,7 +183,7 @@ def test_managers_do_it_on_the_member_s_page_and_administrators_the_group_s(
 
 
 def test_the_terminal_suspends_and_resumes(group: Group, ada: User, capsys: pytest.CaptureFixture[str]) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     call_command("member", "suspend", "example-lab", "ada@example.org", "--json")
     assert json.loads(capsys.readouterr().out)["member"] == {"email": "ada@example.org", "suspended": True}
     call_command("group", "suspend", "example-lab", "--json")
@@ -233,7 +231,7 @@ def test_the_sweep_denies_again_until_it_is_deployed(group: Group, holder: User)
 @pytest.mark.parametrize("then", ["resumed", "removed", "resumed beside another"])
 def test_what_no_deployment_carried_out_does_not_stay(group: Group, holder: User, grace: User, iam: Any, then: str) -> None:
     if then == "resumed beside another":
-        in_group(group, grace)
+        MembershipFactory.create(group=group, user=grace, deployed=True)
         suspend_members(group=group, users=[grace], actor=OPERATOR)
         deny(group.stack.pk)
         settle(group.stack)
@@ -266,7 +264,7 @@ def test_somebody_else_s_suspension_lifts_nothing_that_waits_for_approval(
     group: Group, holder: User, grace: User, iam: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(monkeypatch, "lockout", require_approval="broadening")
-    in_group(group, grace)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     suspend_members(group=group, users=[grace], actor=OPERATOR)
     settle(group.stack)
     resume_members(group=group, users=[grace], actor=OPERATOR)
@@ -277,7 +275,7 @@ def test_somebody_else_s_suspension_lifts_nothing_that_waits_for_approval(
 
 
 def test_the_plan_says_who_is_suspended_and_that_lifting_it_widens(group: Group, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     texts = [StoredManifest.objects.filter(stack=group.stack).latest("generation").text]
     changes: tuple[Callable[[], object], ...] = (
         lambda: suspend_members(group=group, users=[ada], actor=OPERATOR),
@@ -303,7 +301,7 @@ def test_the_plan_says_who_is_suspended_and_that_lifting_it_widens(group: Group,
 
 def test_the_administration_suspends_and_resumes(group: Group, ada: User, grace: User, administrator: User) -> None:
     for user in (ada, grace):
-        in_group(group, user)
+        MembershipFactory.create(group=group, user=user, deployed=True)
     client = client_of(administrator)
     chosen = f"?id={ada.pk}&id={grace.pk}"
     for wish, is_suspended in (("suspend", True), ("resume", False)):

@@ -20,8 +20,9 @@ from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.requests import NotCancellable, request_repair
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
 from tests.control_plane.fakes import FakeAws, holding, reconcile_all, run_one
+from tests.factories import GrantFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 Do = Callable[[Group, User], Deployment]
@@ -51,9 +52,8 @@ def successor(group: Group) -> Deployment:
 def lab(group: Group, ada: User, epi: Analysis) -> Group:
     """Deployed, with ada in it, who holds a key and an old one, and one analysis to read."""
     settle(epi.stack)
-    grant_analysis(analysis=epi, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    GrantFactory.create(group=group, analysis=epi, read_only=True)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return group
 
 
@@ -63,7 +63,7 @@ def test_what_is_cancelled_does_not_come_back_with_the_next_run(lab: Group, grac
     assert deployment.state == "cancelled"
     assert "Withdrawn: grace@example.org gets access (short-lived credentials)." in deployment.advice
     assert same_access(wanted(lab), held(lab))
-    lise = User.objects.create_user("lise@example.org")
+    lise = UserFactory.create(email="lise@example.org")
     add_member(group=lab, user=lise, access=Access.FEDERATED, actor=OPERATOR)
     assert reconcile_all(aws) == 1
     assert {one.username for one in held(lab).members} == set(
@@ -165,12 +165,12 @@ def test_one_that_runs_is_withdrawn_once_aws_has_taken_it_back(
     generation = lab.stack.generation
     aws = FakeAws(stacks={"Group-example-lab": holding(generation)}).install(monkeypatch)
     suspend_members(group=lab, users=[ada], actor=OPERATOR)
-    add_member(group=lab, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    lise = User.objects.create_user("lise@example.org")
+    MembershipFactory.create(group=lab, user=grace)
+    lise = UserFactory.create(email="lise@example.org")
 
     def cancel_and_ask_for_more(*_: object) -> None:
         cancel(Deployment.objects.get(state="running"), actor=OPERATOR)
-        add_member(group=lab, user=lise, access=Access.FEDERATED, actor=OPERATOR)
+        MembershipFactory.create(group=lab, user=lise)
 
     aws.while_preparing = cancel_and_ask_for_more
     # The worker hears of it with its next beat.
@@ -194,7 +194,7 @@ def test_a_refusal_withdraws_as_cancelling_does(lab: Group, ada: User, grace: Us
     Deployment.objects.filter(pk=deployment.pk).update(state="approval")
     with pytest.raises(NotApprovable, match="nothing that can be cancelled"):
         reject(deployment, actor=second)
-    add_member(group=lab, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=lab, user=grace)
     Deployment.objects.filter(pk=deployment.pk).update(state="approval")
     refused = reject(deployment, actor=second, reason="Not this term")
     assert "Not this term" in refused.error

@@ -13,9 +13,9 @@ from django.test import Client
 from moto import mock_aws
 
 from control_plane.access.groups.errors import NoCredentials, NoOldKey, OldKeyThere
-from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.keys import rotate_group_keys, rotate_key
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.keys import adopted, schedule
 from control_plane.access.keys.models import AdoptedKey
 from control_plane.accounts.models import User
@@ -25,8 +25,9 @@ from control_plane.base.aws import AwsFailure
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.deployments.signals import pre_execute
 from stacks import names
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.review_aws import denied, only_under_paths
+from tests.actors import OPERATOR
+from tests.control_plane.principals_on_aws import denied, only_under_paths
+from tests.factories import MembershipFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -40,8 +41,7 @@ def aws() -> Iterator[Any]:
 @pytest.fixture
 def key(aws: Any, group: Group, ada: User) -> AdoptedKey:
     """Ada's key from before, beside one of Cohort's own."""
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     membership = Membership.objects.get(user=ada)
     aws.create_user(UserName=(name := f"cohort-{group.slug}-{membership.username}"), Path=f"/cohort/{group.slug}/")
     aws.create_access_key(UserName=name)
@@ -141,7 +141,7 @@ def test_the_members_own_key_is_not_replaced_meanwhile(group: Group, ada: User, 
 
 
 def test_it_goes_before_its_user_does_and_not_sooner(aws: Any, group: Group, ada: User, grace: User, key: AdoptedKey) -> None:
-    add_member(group=group, user=grace, access=Access.KEYS, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=grace, keys=True)
     adopted.remove_before_deploying(group.stack, manifest(group))
     assert on_aws(aws, key)
     remove_member(group=group, user=ada, actor=OPERATOR)

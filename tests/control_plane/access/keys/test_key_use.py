@@ -11,9 +11,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from moto import mock_aws
 
-from control_plane.access.groups.models import Access, Group, Membership
+from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.keys import end_overlap, rotate_key
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.keys import checking
 from control_plane.access.keys.checking import check_group
 from control_plane.access.keys.listing import held_keys, key_holders, unused_keys
@@ -23,7 +23,8 @@ from control_plane.access.keys.tasks import check_group_keys
 from control_plane.accounts.models import User
 from control_plane.base import aws as clients
 from control_plane.base.aws import AwsFailure
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -36,8 +37,7 @@ def aws() -> Iterator[None]:
 
 @pytest.fixture
 def holder(group: Group, ada: User) -> User:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     return ada
 
 
@@ -132,9 +132,9 @@ def _aged(keys_of: Any, old: str) -> Any:
 
 
 def test_keys_that_nobody_uses_are_listed_never_used_ones_first(group: Group, ada: User, grace: User, uses: Uses) -> None:
-    hedy, mary = (User.objects.create_user(f"{name}@example.org") for name in ("hedy", "mary"))
+    hedy, mary = (UserFactory.create(email=f"{name}@example.org") for name in ("hedy", "mary"))
     for user, days in ((ada, 100), (grace, 2), (hedy, None), (mary, None)):
-        add_member(group=group, user=user, access=Access.KEYS, actor=OPERATOR)
+        MembershipFactory.create(group=group, user=user, keys=True)
         key = key_on_aws(user)
         if days is not None:
             uses.days_ago[key] = days

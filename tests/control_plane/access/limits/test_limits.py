@@ -13,7 +13,7 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.access.groups.models import Access, Analysis, Grant, Group, Membership
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.access.groups.services.analyses import grant_analysis, revoke_analysis
 from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members, remove_members
 from control_plane.access.limits import aws_use, schedule
@@ -30,7 +30,7 @@ from control_plane.deployments.cloudformation import client
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.operation.health.figures import gather
 from control_plane.operation.health.metrics import exposition
-from tests.control_plane.conftest import settle
+from tests.factories import AnalysisFactory, GroupFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -70,14 +70,14 @@ def test_a_group_too_many_is_refused_with_what_to_do_and_nothing_is_made(operato
 
 def test_a_stack_too_many_is_refused(operator: Actor) -> None:
     usage(STACKS, used=1999, limit=2000)
-    create_group(slug="the-last", actor=operator)
+    GroupFactory.create(slug="the-last")
     with pytest.raises(LimitReached, match="2,001 CloudFormation stacks"):
         create_group(slug="one-more", actor=operator)
 
 
 def test_what_is_asked_for_and_not_deployed_counts_in_every_group(group: Group, operator: Actor) -> None:
     usage(USERS, used=4990, limit=5000)
-    other, _ = create_group(slug="other-lab", actor=operator)
+    other = GroupFactory.create(slug="other-lab")
     add_members(group=other, users=people(6, "first"), access=Access.KEYS, actor=operator)
     before = group.stack.generation
     with pytest.raises(LimitReached, match=r"5,001 IAM users.*federated"):
@@ -116,7 +116,7 @@ def test_the_first_key_holder_of_a_group_takes_an_iam_group(group: Group, operat
 
 def analyses(many: int, operator: Actor) -> list[Analysis]:
     bucket = f"cohort-{'long-' * 6}"
-    return [create_analysis(slug=f"analysis-{number}", bucket=f"{bucket}{number}", actor=operator)[0] for number in range(many)]
+    return [AnalysisFactory.create(slug=f"analysis-{number}", bucket=f"{bucket}{number}") for number in range(many)]
 
 
 def test_an_analysis_too_many_is_refused(group: Group, operator: Actor) -> None:
@@ -223,7 +223,7 @@ def test_the_page_shows_words_numbers_and_groups(
     usage(USERS, used=4299, limit=5000)
     usage(ROLES, used=5, limit=1000)
     for number in range(30):
-        create_group(slug=f"further-{number}", actor=operator)
+        GroupFactory.create(slug=f"further-{number}")
     usage(STACKS, used=2000, limit=2000)
     usage(POLICIES, used=3, limit=None)
     client.force_login(administrator)

@@ -13,7 +13,6 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from control_plane.access.groups.models import Access, Group, JoinRequest, Membership
-from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members, end_memberships
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import (
@@ -30,8 +29,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment
 from control_plane.worker import sweep
-from tests.control_plane.account_pages import PASSWORD, is_signed_in, sign_in, signed_in, somebody, text_of
-from tests.control_plane.conftest import settle
+from tests.control_plane.account_pages import is_signed_in, sign_in, signed_in, text_of
+from tests.factories import PASSWORD, GroupFactory, PasswordUserFactory, UserFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -39,8 +38,8 @@ PEOPLE = "/admin/accounts/user/"
 
 
 @pytest.fixture
-def other(operator: Actor) -> Group:
-    return create_group(slug="other-lab", name="Other Lab", actor=operator)[0]
+def other() -> Group:
+    return GroupFactory.create(slug="other-lab", name="Other Lab")
 
 
 def join(group: Group, *users: User, access: Access = Access.KEYS, **more: bool) -> None:
@@ -59,7 +58,7 @@ def ask(client: Client, users: list[User], **form: str):
 
 
 def test_everything_goes_and_the_account_last(group: Group, other: Group, operator: Actor) -> None:
-    ada = somebody(name="Ada Lovelace")
+    ada = PasswordUserFactory.create(name="Ada Lovelace")
     join(group, ada)
     join(other, ada, access=Access.FEDERATED)
     JoinRequest.objects.create(user=ada, requested_name="Mine", state=JoinRequest.State.WAITING)
@@ -82,7 +81,7 @@ def test_everything_goes_and_the_account_last(group: Group, other: Group, operat
 
 
 def test_who_is_deactivated_keeps_name_and_address(group: Group, operator: Actor) -> None:
-    ada = somebody(name="Ada Lovelace")
+    ada = PasswordUserFactory.create(name="Ada Lovelace")
     join(group, ada)
     remove_people(users=[ada], actor=operator)
     settle(group.stack)
@@ -93,7 +92,7 @@ def test_who_is_deactivated_keeps_name_and_address(group: Group, operator: Actor
 
 
 def test_many_are_one_deployment_for_each_group(group: Group, other: Group, operator: Actor, django_assert_max_num_queries) -> None:
-    people = [User.objects.create_user(f"person{number}@example.org") for number in range(40)]
+    people = UserFactory.create_batch(40)
     join(group, *people)
     join(other, *people[:20])
     with django_assert_max_num_queries(12):
@@ -122,14 +121,14 @@ def test_the_last_administrator_stays(administrator: User, ada: User, group: Gro
     ada.refresh_from_db()
     assert ada.is_active
     assert Membership.objects.wanted().filter(user=ada).exists()
-    second = User.objects.create_superuser("second@example.org", PASSWORD)
+    second = UserFactory.create(email="second@example.org", password=PASSWORD, administrator=True)
     remove_people(users=[second], actor=operator)
     with pytest.raises(LastAdministrator):
         remove_people(users=[administrator], delete=True, actor=operator)
 
 
 def test_nobody_removes_themself_by_the_way_and_only_administrators_remove(administrator: User, ada: User) -> None:
-    User.objects.create_superuser("second@example.org", PASSWORD)
+    UserFactory.create(email="second@example.org", password=PASSWORD, administrator=True)
     with pytest.raises(RemovesSelf):
         remove_people(users=[administrator], actor=Actor("admin@example.org", "web", administrator))
     for deed in (remove_people, activate):
@@ -238,7 +237,7 @@ class TestPages:
         assert User.objects.filter(deletion_requested_at__isnull=False).count() == count
 
     def test_others_may_not(self, ada: User, grace: User) -> None:
-        staff = User.objects.create_user("staff@example.org", PASSWORD, is_staff=True)
+        staff = UserFactory.create(email="staff@example.org", password=PASSWORD, is_staff=True)
         ask(signed_in(staff.email), [ada])
         ada.refresh_from_db()
         assert ada.is_active

@@ -16,8 +16,6 @@ from control_plane.access.groups.errors import BeingMadeReady
 from control_plane.access.groups.models import Access, Group, Membership
 from control_plane.access.groups.services import manifests
 from control_plane.access.groups.services.credentials import member_credentials
-from control_plane.access.groups.services.groups import create_group
-from control_plane.access.groups.services.members import add_member
 from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
 from control_plane.access.people.sign_outs import MAX_SIGN_OUTS_PER_HOUR
 from control_plane.accounts.models import User
@@ -28,18 +26,9 @@ from control_plane.base.errors import LimitReached
 from control_plane.deployments.lockout import deny
 from control_plane.deployments.models import Stack, StoredManifest
 from stacks.manifest import GroupManifest, parse
-from tests.control_plane.account_pages import (
-    NEW_PASSWORD,
-    PASSWORD,
-    delivered,
-    is_signed_in,
-    link_in_mail,
-    sign_in,
-    signed_in,
-    text_of,
-)
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of
+from tests.actors import actor_of
+from tests.control_plane.account_pages import NEW_PASSWORD, delivered, is_signed_in, link_in_mail, sign_in, signed_in, text_of
+from tests.factories import PASSWORD, GroupFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -55,11 +44,10 @@ def aws() -> Iterator[None]:
 @pytest.fixture
 def ada(group: Group) -> User:
     """A member of two groups, of one with a key, with a computer that is signed in."""
-    user = User.objects.create_user("ada@example.org", PASSWORD)
-    other = create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
+    user = UserFactory.create(email="ada@example.org", password=PASSWORD)
+    other = GroupFactory.create(slug="other-lab", name="Other Lab")
     for one, access in ((group, Access.FEDERATED), (other, Access.KEYS)):
-        add_member(group=one, user=user, access=access, actor=OPERATOR)
-        settle(one.stack)
+        MembershipFactory.create(group=one, user=user, access=access, deployed=True)
     computers.sign_in(user, name="workbench (Linux)", address="203.0.113.9")
     return user
 
@@ -109,8 +97,7 @@ def test_computers_and_other_browsers_are_signed_out(act: Act, ada: User) -> Non
 
 @ALL
 def test_sessions_of_aws_are_cut_off_in_every_group_and_for_nobody_else(act: Act, ada: User, grace: User, group: Group) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     before = timezone.now().timestamp()
     act(signed_in())
     for one in Group.objects.all():
@@ -148,7 +135,7 @@ def test_access_keys_stay_where_that_is_not_ticked(act: Act, ada: User) -> None:
 def test_only_who_holds_a_key_is_offered_to_replace_it(ada: User) -> None:
     page = text_of(signed_in().get("/accounts/password/change/"))
     assert "Replace my access key too (Other Lab)" in page
-    User.objects.create_user("grace@example.org", PASSWORD)
+    UserFactory.create(email="grace@example.org", password=PASSWORD)
     assert "Replace my access key" not in text_of(signed_in("grace@example.org").get("/accounts/sessions/"))
 
 
@@ -200,7 +187,7 @@ def test_nobody_has_to_approve_that_a_past_cutoff_is_dropped(ada: User, group: G
 
 
 def test_too_many_cutoffs_to_name_end_every_session(ada: User, grace: User, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=grace)
     monkeypatch.setattr(manifests, "MAX_REVOKED", 1)
     moment = timezone.now().replace(microsecond=0)
     Membership.objects.filter(group=group).update(sessions_not_before=moment)
@@ -249,7 +236,7 @@ def test_computers_are_listed_beside_the_browsers_and_one_is_signed_out_there(ad
 
 def test_somebody_elses_computer_is_not_signed_out(ada: User) -> None:
     [computer] = computers.computers(ada)
-    User.objects.create_user("grace@example.org", PASSWORD)
+    UserFactory.create(email="grace@example.org", password=PASSWORD)
     assert signed_in("grace@example.org").post(f"/accounts/computers/{computer.id}/end/").status_code == 404
     assert computers.computers(ada) == [computer]
 

@@ -15,9 +15,8 @@ from django.utils import timezone
 from moto import mock_aws
 
 from control_plane.access.groups.errors import AnalysisRetired, NameTaken
-from control_plane.access.groups.models import Access, Analysis, Grant, Group
+from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
-from control_plane.access.groups.services.members import add_member
 from control_plane.access.retirement import bucket_cleanup, leases, s3
 from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.inventory import buckets_of
@@ -31,7 +30,8 @@ from control_plane.research.analyses.retiring import request_retirement, undo_re
 from control_plane.research.catalogue import grants, requests
 from control_plane.research.jobs.models import Job
 from stacks.manifest import PlatformManifest, parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import AnalysisFactory, GrantFactory, JobFactory, MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 State = AnalysisRetirement.State
@@ -41,7 +41,7 @@ BUCKET = "cohort-epi"
 @pytest.fixture
 def made(epi: Analysis) -> Analysis:
     """An analysis whose bucket AWS has made, beside another."""
-    create_analysis(slug="other", bucket="cohort-other", actor=OPERATOR)
+    AnalysisFactory.create(slug="other", bucket="cohort-other")
     settle(epi.stack)
     return epi
 
@@ -107,7 +107,7 @@ def exists(client: Any, name: str) -> bool:
 
 
 def test_it_is_not_offered_from_the_moment_that_it_is_asked_for(made: Analysis, group: Group, ada: User) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada)
     retirement = ask_for(made)
     assert (retirement.state, retirement.due_at > timezone.now() + timedelta(days=6)) == (State.WAITING, True)
     assert BUCKET in buckets_wanted(made), "its bucket stays where it is while this can be undone"
@@ -126,7 +126,7 @@ def test_undone_it_is_offered_as_before(made: Analysis, group: Group) -> None:
     ask_for(made)
     generation = made.stack.generation
     assert undo_retirement(analysis=made, actor=OPERATOR).state == State.UNDONE
-    grant_analysis(analysis=made, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
+    GrantFactory.create(group=group, analysis=made, read_only=True)
     made.stack.refresh_from_db()
     assert made.stack.generation == generation, "nothing had to be deployed"
     assert list(AuditEvent.objects.filter(target="analysis epi").order_by("pk").values_list("action", flat=True)) == [
@@ -139,8 +139,7 @@ def test_undone_it_is_offered_as_before(made: Analysis, group: Group) -> None:
 
 
 def test_it_is_refused_while_a_group_has_it_or_aws_lets_one_use_it_still(made: Analysis, group: Group) -> None:
-    grant_analysis(analysis=made, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
-    settle(group.stack)
+    GrantFactory.create(group=group, analysis=made, read_only=True, deployed=True)
     with pytest.raises(RetirementRefused, match=r"epi is granted to Example Lab\. Nothing was changed; revoke it"):
         ask_for(made)
     group.stack.refresh_from_db()
@@ -152,7 +151,7 @@ def test_it_is_refused_while_a_group_has_it_or_aws_lets_one_use_it_still(made: A
 
 
 def test_it_is_refused_while_a_group_asks_for_it(made: Analysis, group: Group, ada: User) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada)
     asked = requests.request_analysis(group=group, analysis=made, reason="", actor=acting(ada))
     with pytest.raises(RetirementRefused, match=r"Example Lab asked to use epi\. Nothing was changed"):
         ask_for(made)
@@ -162,17 +161,7 @@ def test_it_is_refused_while_a_group_asks_for_it(made: Analysis, group: Group, a
 
 @pytest.mark.parametrize("state", [Job.State.SUBMITTED, Job.State.RUNNING, Job.State.SILENT])
 def test_it_is_refused_while_jobs_run(made: Analysis, group: Group, ada: User, state: Job.State) -> None:
-    job = Job.objects.create(
-        group=group,
-        analysis=made,
-        submitted_by=ada,
-        timestamp=1,
-        token="t",
-        submission_key="s",
-        inputs=[],
-        config_key="c",
-        state=state,
-    )
+    job = JobFactory.create(group=group, analysis=made, submitted_by=ada, state=state)
     with pytest.raises(RetirementRefused, match=r"1 job has not ended in epi\. Nothing was changed"):
         ask_for(made)
     Job.objects.filter(pk=job.pk).update(state=Job.State.ENDED)
@@ -313,15 +302,14 @@ def test_what_is_written_meanwhile_is_told_and_removed_too(made: Analysis, bucke
 
 @pytest.mark.usefixtures("bucket")
 def test_a_bucket_that_is_not_there_holds_nothing_up() -> None:
-    never, _ = create_analysis(slug="never", bucket="cohort-never", actor=OPERATOR)
-    settle(never.stack)
+    never = AnalysisFactory.create(slug="never", bucket="cohort-never", deployed=True)
     retirement = carry_out(ask_for(never, BucketChoice.DELETE))
     work_to_the_end(retirement)
     assert retirement.state == State.DONE
 
 
 def test_a_group_that_ends_later_does_not_ask_for_a_bucket_that_was_deleted(made: Analysis, group: Group, bucket: Any) -> None:
-    grant_analysis(analysis=made, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
+    GrantFactory.create(group=group, analysis=made, read_only=True)
     group.stack.refresh_from_db()
     revoke_analysis(analysis=made, group=group, actor=OPERATOR)
     settle(group.stack)
@@ -365,7 +353,7 @@ def test_the_page_asks_shows_and_undoes(made: Analysis, administrator: User, cli
 
 
 def test_members_see_that_it_is_retired_and_nothing_of_the_page(made: Analysis, ada: User, client: Client, group: Group) -> None:
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada)
     ask_for(made)
     client.force_login(ada)
     assert "epi" not in client.get("/analyses/").content.decode()

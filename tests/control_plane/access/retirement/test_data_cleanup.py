@@ -14,7 +14,7 @@ from control_plane.access.retirement.inventory import run_survey
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.aws import Place
-from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab
+from tests.control_plane.retirement_rows import BUCKET, ask_for, carry_out, lab
 
 __all__ = ["lab"]
 

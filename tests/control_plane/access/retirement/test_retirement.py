@@ -30,8 +30,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.notifications.models import Notice
-from tests.control_plane.conftest import settle
-from tests.control_plane.retiring import BUCKET, ask_for, carry_out, lab, make_due, newest_manifest
+from tests.control_plane.retirement_rows import BUCKET, ask_for, carry_out, lab, make_due, newest_manifest
+from tests.factories import GroupFactory, MembershipFactory, settle
 
 __all__ = ["lab"]
 
@@ -68,7 +68,7 @@ def test_undoing_brings_it_back_as_it_was(lab: Group, grace: User, operator: Act
     assert lab.suspended_at is None
     assert not newest_manifest(lab).suspended
     assert find_usable_code(text).group == lab
-    add_member(group=lab, user=grace, access=Access.FEDERATED, actor=operator)
+    MembershipFactory.create(group=lab, user=grace)
     with pytest.raises(RetirementRefused, match="is not being retired"):
         undo_retirement(group=lab, actor=operator)
     assert set(AuditEvent.objects.filter(target=f"group {lab.slug}").values_list("action", flat=True)) >= {
@@ -157,9 +157,8 @@ def test_nothing_is_added_to_a_retired_group(lab: Group, grace: User, operator: 
 def test_who_moves_into_a_group_that_is_retired_stays_where_they_were(lab: Group, grace: User, operator: Actor) -> None:
     from control_plane.access.groups.services.transfers import finish_moves, move_member
 
-    other, _ = create_group(slug="other-lab", actor=operator)
-    add_member(group=other, user=grace, access=Access.FEDERATED, actor=operator)
-    settle(other.stack)
+    other = GroupFactory.create(slug="other-lab")
+    MembershipFactory.create(group=other, user=grace, deployed=True)
     move_member(source=other, target=lab, user=grace, actor=operator)
     ask_for(lab, at_once=True)
     finish_moves()
@@ -174,10 +173,9 @@ def test_at_once_is_one_deployment(lab: Group) -> None:
     assert Deployment.objects.open().filter(stack=lab.stack_id).count() == 1
 
 
-def test_another_group_is_left_alone(lab: Group, ada: User, operator: Actor) -> None:
-    other, _ = create_group(slug="other-lab", actor=operator)
-    add_member(group=other, user=ada, access=Access.KEYS, actor=operator)
-    settle(other.stack)
+def test_another_group_is_left_alone(lab: Group, ada: User) -> None:
+    other = GroupFactory.create(slug="other-lab")
+    MembershipFactory.create(group=other, user=ada, keys=True, deployed=True)
     before = newest_manifest(other)
     carry_out(ask_for(lab))
     assert newest_manifest(other) == before

@@ -19,7 +19,7 @@ from moto import mock_aws
 
 from control_plane.access.groups.models import Access, Grant, Group, Membership
 from control_plane.access.groups.services.credentials import note_use
-from control_plane.access.groups.services.members import add_member, remove_member
+from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import listing, schedule
 from control_plane.access.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
 from control_plane.access.review.scan import StackIsChanging, scan_group, scan_outside_groups
@@ -31,8 +31,9 @@ from control_plane.base.errors import TooOften
 from control_plane.deployments.models import Deployment
 from control_plane.notifications.models import Notice
 from stacks import names
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.review_aws import OnAws, deployed_lab
+from tests.actors import OPERATOR
+from tests.control_plane.principals_on_aws import OnAws, deployed_lab
+from tests.factories import MembershipFactory, UserFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -131,8 +132,8 @@ def test_a_suspension_that_aws_does_not_hold_and_a_changed_grant_are_marked(lab:
 
 
 def test_what_comes_and_goes_is_no_difference(lab: OnAws, group: Group, ada: User) -> None:
-    new = User.objects.create_user("new@example.org")
-    add_member(group=group, user=new, access=Access.KEYS, actor=OPERATOR)
+    new = UserFactory.create(email="new@example.org")
+    MembershipFactory.create(group=group, user=new, keys=True)
     remove_member(group=group, user=ada, actor=OPERATOR)
     scan_group(group)
     assert marks(membership__user=new) == {Mark.ADDING}
@@ -280,7 +281,7 @@ def test_who_may_see_it(lab: OnAws, group: Group, ada: User, grace: User, client
         assert client.get("/review/").status_code == 403
         assert client.get("/groups/example-lab/review/").status_code == status
         assert client.get("/groups/example-lab/review/csv/").status_code == status
-    client.force_login(User.objects.create_user("nobody@example.org"))
+    client.force_login(UserFactory.create(email="nobody@example.org"))
     assert client.get("/groups/example-lab/review/").status_code == 404
 
 

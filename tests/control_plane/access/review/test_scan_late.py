@@ -11,7 +11,6 @@ from django_tasks_db.models import DBTaskResult
 from moto import mock_aws
 
 from control_plane.access.groups.models import Group, Membership
-from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import scan, schedule
 from control_plane.access.review.models import Finding, Line, Look
@@ -24,9 +23,9 @@ from control_plane.deployments import iam_delay
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.requests import request_repair
 from stacks import names
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import client_of
-from tests.control_plane.review_aws import OnAws, deployed_lab, only_under_paths
+from tests.actors import OPERATOR, client_of
+from tests.control_plane.principals_on_aws import OnAws, deployed_lab, only_under_paths
+from tests.factories import GroupFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -84,7 +83,7 @@ def test_what_is_missing_is_told_and_a_missing_right_is_not_taken_for_it(
 def test_one_group_that_cannot_be_looked_at_hides_no_other(
     lab: OnAws, group: Group, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)
+    GroupFactory.create(slug="other-lab", name="Other Lab")
 
     def refuse(found: Look, one: Group) -> None:
         if one.slug == "other-lab":

@@ -12,10 +12,9 @@ from django.test import Client
 from django.utils import timezone
 
 from control_plane.access.groups.models import Access, Analysis, Group, Membership
-from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.access.groups.services.manifests import group_manifest as manifest_of
 from control_plane.access.review import deployed_manifest, scan, schedule, unmanaged, unmanaged_decisions, unmanaged_removal
-from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.models import UnmanagedResource
 from control_plane.access.review.unmanaged_decisions import NotDecided
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -29,8 +28,9 @@ from stacks.group.group_stack import GroupStack
 from stacks.group.storage_stack import StorageStack
 from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManifest
 from stacks.store import StoreUnavailable, open_store
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
 from tests.control_plane.fakes import holding
+from tests.factories import AnalysisFactory, LookFactory, UnmanagedResourceFactory, settle
 from tests.stacks.builders import ADA, GRACE, LISE, group_manifest, platform_manifest
 
 pytestmark = pytest.mark.django_db
@@ -56,14 +56,14 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.fixture
 def buckets() -> list[Analysis]:
-    made = [create_analysis(slug=one, bucket=f"cohort-{one}", actor=OPERATOR)[0] for one in ("ephys", "video")]
+    made = [AnalysisFactory.create(slug=one, bucket=f"cohort-{one}") for one in ("ephys", "video")]
     settle(made[0].stack)
     return made
 
 
 def waiting(manifest: GroupManifest | PlatformManifest = HELD, **fields: Any) -> UnmanagedResource:
     slug = manifest.slug if isinstance(manifest, GroupManifest) else ""
-    return UnmanagedResource.objects.create(
+    return UnmanagedResourceFactory.create(
         kind="stack",
         name=manifest.stack_name,
         region=manifest.region,
@@ -244,7 +244,7 @@ def test_a_stack_that_was_changed_after_the_backup_is_named_there_too(client: Cl
 
 
 def test_a_restored_database_is_compared_at_once() -> None:
-    looks = Look.objects.create(group=None, asked_at=timezone.now(), finished_at=timezone.now())
+    looks = LookFactory.create()
     assert schedule.start_due_scans() == 0
     schedule.mark_restored("default")
     looks.refresh_from_db()
@@ -256,7 +256,7 @@ def test_what_came_to_be_known_meanwhile_is_not_removed(monkeypatch: pytest.Monk
     settle(group.stack)
     Membership.objects.create(group=group, user=ada, username=ADA, access=Access.KEYS, added_generation=1, added_by="x")
     monkeypatch.setattr(unmanaged_removal, "_iam", lambda: pytest.fail("IAM was asked"))
-    row = UnmanagedResource.objects.create(
+    row = UnmanagedResourceFactory.create(
         kind="user", name=f"cohort-example-lab-{ADA}", path="/cohort/example-lab/", slug="example-lab", state="removing"
     )
     unmanaged_removal.remove_from_aws(row.pk)

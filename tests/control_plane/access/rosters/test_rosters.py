@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from control_plane.access.groups.models import Access, Group, Membership
-from control_plane.access.groups.services.groups import create_group
 from control_plane.access.groups.services.members import add_members
 from control_plane.access.rosters.services import apply as applying
 from control_plane.access.rosters.services.apply import ChangedMeanwhile, HasRefusedRows, NothingToApply, Outcome, apply_reading
@@ -27,7 +26,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import LimitReached
 from control_plane.deployments.models import Deployment
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import GroupFactory, MembershipFactory, UserFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -37,7 +37,7 @@ DAY = (timezone.now() + timedelta(days=90)).date()
 
 @pytest.fixture
 def other(db: None) -> Group:
-    return create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
+    return GroupFactory.create(slug="other-lab", name="Other Lab")
 
 
 def roster(*lines: str) -> Reading:
@@ -58,8 +58,7 @@ def member(email: str, group: Group) -> Membership:
 
 
 def test_it_works(group: Group, other: Group, ada: User, grace: User) -> None:
-    add_members(group=group, users=[grace], access=Access.FEDERATED, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=grace, deployed=True)
     settle(other.stack)
     reading = roster(
         f"ada@example.org,Ada Lovelace,example-lab,keys,yes,{DAY},",
@@ -136,8 +135,8 @@ def test_five_hundred_people_are_one_deployment_and_looked_at_in_few_queries(gro
     ],
 )
 def test_what_is_refused_and_why(group: Group, ada: User, grace: User, lines: list[str], refused: list[int], says: str) -> None:
-    add_members(group=group, users=[grace], access=Access.FEDERATED, actor=OPERATOR)
-    User.objects.create_user("gone@example.org", is_active=False)
+    MembershipFactory.create(group=group, user=grace)
+    UserFactory.create(email="gone@example.org", is_active=False)
     plan = make_plan(roster(*lines, "good@example.org,,example-lab,,,,"))
     assert [number for number, fate in enumerate(fates(plan)) if fate == "refused"] == refused
     assert says in plan.verdicts[refused[0]].what
@@ -171,7 +170,7 @@ def test_an_ignored_column_has_to_be_accepted_as_well(group: Group) -> None:
     ],
 )
 def test_what_is_there_already_is_changed_without_a_deployment(group: Group, ada: User, line: str, fate: str, check) -> None:
-    add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     soon = timezone.now() + timedelta(days=3)
     Membership.objects.update(ends_at=soon, reminded_at=timezone.now())
     settle(group.stack)
@@ -191,7 +190,7 @@ def test_a_retired_group_takes_nobody(group: Group) -> None:
 def test_a_group_that_is_to_go_takes_nobody_and_lets_people_go(group: Group, ada: User) -> None:
     from control_plane.access.retirement.models import Retirement
 
-    add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     Retirement.objects.open(group=group, state=Retirement.State.WAITING, due_at=timezone.now() + timedelta(days=7))
     plan = make_plan(roster("good@example.org,,example-lab,,,,", "ada@example.org,,example-lab,,,,remove"))
     assert fates(plan) == ["refused", "removed"]
@@ -201,7 +200,7 @@ def test_a_group_that_is_to_go_takes_nobody_and_lets_people_go(group: Group, ada
 def test_what_changed_since_the_dry_run_is_not_applied(group: Group, ada: User) -> None:
     reading = roster("ada@example.org,,example-lab,,,,", "new@example.org,,example-lab,,,,")
     digest = make_plan(reading).digest
-    add_members(group=group, users=[ada], access=Access.KEYS, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada, keys=True)
     with pytest.raises(ChangedMeanwhile) as refusal:
         apply_reading(reading, digest=digest, actor=OPERATOR)
     assert fates(refusal.value.plan) == ["same", "added"]
@@ -213,7 +212,7 @@ def test_a_group_that_changes_while_another_is_applied_is_left_as_it_is(group: G
 
     def meanwhile(outcome: Outcome) -> None:
         if outcome.group == "example-lab":
-            add_members(group=other, users=[ada], access=Access.KEYS, actor=OPERATOR)
+            MembershipFactory.create(group=other, user=ada, keys=True)
 
     first, second = do(reading, on_outcome=meanwhile)
     assert (first.error, second.added) == ("", 0)
@@ -249,9 +248,9 @@ class TestExport:
     def test_what_is_exported_is_so_already(self, group: Group, other: Group, ada: User, grace: User) -> None:
         User.objects.filter(pk=ada.pk).update(name="=HYPERLINK(1)")
         ada.refresh_from_db()
-        User.objects.create_user("+plus@example.org", name="'=quoted")
+        UserFactory.create(email="+plus@example.org", name="'=quoted")
         add_members(group=group, users=[ada, grace], access=Access.KEYS, actor=OPERATOR, as_managers=True)
-        add_members(group=other, users=[ada], access=Access.FEDERATED, actor=OPERATOR)
+        MembershipFactory.create(group=other, user=ada)
         Membership.objects.filter(group=other).update(ends_at=timezone.now() - timedelta(minutes=1))
         text = "".join(export(actor=OPERATOR))
         assert "'=HYPERLINK" in text

@@ -10,8 +10,6 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from control_plane.access.groups.models import Access
-from control_plane.access.groups.services.members import add_member
 from control_plane.base.aws import AwsUnreachable
 from control_plane.base.config import config
 from control_plane.deployments.deployers.port import DeployerFailure, DeployerMissing
@@ -20,8 +18,8 @@ from control_plane.deployments.engine import leases
 from control_plane.deployments.failures import DeploymentProblem, FailedResource
 from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
-from tests.control_plane.conftest import settle
 from tests.control_plane.fakes import FakeAws, claim_one, holding, reconcile_all, run_one
+from tests.factories import MembershipFactory, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -78,10 +76,10 @@ def test_a_run_records_what_will_change_how_far_each_resource_is_and_how_long_ea
     assert Tally.objects.get(name="outcome").label == "succeeded"
 
 
-def test_a_change_that_comes_during_a_run_is_deployed_right_after(group, ada, operator, aws):
+def test_a_change_that_comes_during_a_run_is_deployed_right_after(group, ada, aws):
     def join(*_):
         if not aws.deployed:
-            add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+            MembershipFactory.create(group=group, user=ada)
 
     aws.while_deploying = join
     generations = iter([1, 2])
@@ -293,10 +291,10 @@ def test_a_stack_that_is_not_there_has_no_drift_to_put_back(group, operator, aws
     assert not aws.deployed[0].revert_drift
 
 
-def test_a_resource_that_somebody_removed_is_put_back_by_the_next_try(group, ada, operator, aws):
+def test_a_resource_that_somebody_removed_is_put_back_by_the_next_try(group, ada, aws):
     settle(group.stack)
     aws.stacks["Group-example-lab"] = holding(1)
-    add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+    MembershipFactory.create(group=group, user=ada)
     outcomes = iter([holding(1, "UPDATE_ROLLBACK_COMPLETE"), holding(2)])
     aws.outcome = lambda name: next(outcomes)
     aws.failure = FailedResource("Role1", "AWS::IAM::Role", "Role cohort-example-lab was not found")
@@ -306,9 +304,9 @@ def test_a_resource_that_somebody_removed_is_put_back_by_the_next_try(group, ada
     assert (deployment.state, deployment.attempts) == ("succeeded", 2)
 
 
-def test_a_try_that_fails_while_more_is_asked_for_goes_on_with_that(group, ada, operator, aws):
+def test_a_try_that_fails_while_more_is_asked_for_goes_on_with_that(group, ada, aws):
     def join_and_fail(*_):
-        add_member(group=group, user=ada, access=Access.FEDERATED, actor=operator)
+        MembershipFactory.create(group=group, user=ada)
         raise DeployerFailure("socket hang up", "", Failure.RETRYABLE)
 
     aws.while_preparing = join_and_fail

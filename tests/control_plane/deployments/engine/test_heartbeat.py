@@ -12,6 +12,7 @@ from control_plane.deployments.engine.heartbeat import Heartbeat, LeaseLost
 from control_plane.deployments.models import Stack, Worker
 from tests.control_plane.fakes import claim_one, lease_end
 from tests.control_plane.processes import wait_until
+from tests.factories import WorkerFactory
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_somebody_s_wish_to_cancel_is_heard(deployment, operator):
 def test_it_says_what_the_worker_does_and_forgets_workers_that_are_long_gone():
     long_ago = timezone.now() - timedelta(days=2)
     for name in ("gone", "worker"):
-        Worker.objects.create(name=name, started_at=long_ago, seen_at=long_ago)
+        WorkerFactory.create(name=name, seen_at=long_ago)
     Heartbeat("worker", lambda: "deploying x" * 100).beat()
     worker = Worker.objects.get()
     assert worker.name == "worker"

@@ -14,7 +14,7 @@ from control_plane.deployments.cancelling import cancel
 from control_plane.deployments.engine import leases
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.notifications.models import Notice
-from tests.control_plane.conftest import OPERATOR
+from tests.actors import OPERATOR
 from tests.control_plane.fakes import claim_next, claim_one, configure, lease_end
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from control_plane.access.groups.models import Access, AccessState, Group, Membership
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import AccessState, Group, Membership
 from control_plane.access.retirement.models import Retirement
 from control_plane.access.retirement.requests import request_retirement
 from control_plane.access.retirement.schedule import continue_retirements
@@ -25,8 +24,9 @@ from control_plane.deployments.failures import FailedResource
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
 from stacks.store import open_store, read_group
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
 from tests.control_plane.fakes import FakeAws, claim_one, configure, holding, run_one
+from tests.factories import MembershipFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -64,8 +64,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Removing:
 
 @pytest.fixture
 def retiring(group: Group, ada: Any, aws: Removing) -> Retirement:
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    settle(group.stack)
+    MembershipFactory.create(group=group, user=ada, keys=True, deployed=True)
     group.stack.refresh_from_db()
     aws.stacks[NAME] = holding(group.stack.generation)
     return request_retirement(group=group, confirmation=group.slug, actor=OPERATOR, at_once=True)

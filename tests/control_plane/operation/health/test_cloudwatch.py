@@ -20,6 +20,7 @@ from control_plane.base.config import config
 from control_plane.deployments.models import Deployment
 from control_plane.operation.backups.services import age
 from control_plane.operation.health import cloudwatch
+from tests.factories import DeploymentFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -89,7 +90,7 @@ def test_every_figure_is_put(group: Group, tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_failure_that_was_mended_does_not_count(group: Group) -> None:
     Deployment.objects.update(state=Deployment.State.FAILED)
-    Deployment.objects.create(stack=group.stack, generation=1, state=Deployment.State.SUCCEEDED)
+    DeploymentFactory.create(stack=group.stack, generation=1, state=Deployment.State.SUCCEEDED)
     assert put()["FailedDeployments"] == 0
 
 

@@ -11,8 +11,7 @@ from django.core.management import CommandError, call_command
 
 from control_plane.access.groups.errors import AlreadyAsked, AlreadyGranted, NotOpen
 from control_plane.access.groups.models import Analysis, Grant, Group
-from control_plane.access.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analyses, grant_analysis
-from control_plane.access.groups.services.groups import create_group
+from control_plane.access.groups.services.analyses import RESERVED_SLUGS, create_analysis, grant_analyses
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.audit.refusals import NotYours
@@ -24,8 +23,8 @@ from control_plane.research.catalogue.entries import InvalidEntry, describe, ent
 from control_plane.research.catalogue.grants import grant_many, plan_grants, select_analyses
 from control_plane.research.catalogue.models import AccessRequest, Entry
 from control_plane.research.catalogue.requests import approve, decline, request_analysis, withdraw
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of, in_group
+from tests.actors import OPERATOR, actor_of
+from tests.factories import AnalysisFactory, GrantFactory, GroupFactory, MembershipFactory, settle
 from web.catalogue.rendering import to_html
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
@@ -37,12 +36,12 @@ SCHEMA = '{"type": "object", "properties": {"window": {"type": "integer"}}, "add
 
 @pytest.fixture
 def other(db: None) -> Group:
-    return create_group(slug="other-lab", name="Other Lab", actor=OPERATOR)[0]
+    return GroupFactory.create(slug="other-lab", name="Other Lab")
 
 
 @pytest.fixture
 def request_(group: Group, epi: Analysis, ada: User) -> AccessRequest:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     return request_analysis(group=group, analysis=epi, reason="a  paper", actor=actor_of(ada))
 
 
@@ -206,7 +205,7 @@ def test_the_second_to_decide_is_told_and_changes_nothing(request_: AccessReques
 
 
 def test_what_was_granted_meanwhile_closes_without_another_deployment(request_: AccessRequest) -> None:
-    grant_analysis(analysis=request_.analysis, group=request_.group, level=READ_WRITE, actor=OPERATOR)
+    GrantFactory.create(group=request_.group, analysis=request_.analysis)
     before = Deployment.objects.count()
     done = approve(request_, level=READ_WRITE, actor=OPERATOR)
     assert (done.state, done.deployment) == (APPROVED, None)
@@ -226,7 +225,7 @@ def test_who_asked_may_take_it_back_and_a_stranger_may_not(request_: AccessReque
 def test_granting_several_is_one_deployment_a_group_and_leaves_alone_what_is_there(
     group: Group, other: Group, epi: Analysis
 ) -> None:
-    video = create_analysis(slug="video", bucket="cohort-video", actor=OPERATOR)[0]
+    video = AnalysisFactory.create(slug="video", bucket="cohort-video")
     grant_many(analyses=[epi, video], groups=[group], level=READ_WRITE, actor=OPERATOR)
     settle(group.stack)
     settle(other.stack)
@@ -249,7 +248,7 @@ def test_granting_to_another_extent_changes_it(group: Group, epi: Analysis) -> N
 
 
 def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group, epi: Analysis) -> None:
-    special = create_analysis(slug="special", bucket="cohort-special", actor=OPERATOR)[0]
+    special = AnalysisFactory.create(slug="special", bucket="cohort-special")
     describe(analysis=special, actor=OPERATOR, is_custom=True)
     defaults = list(select_analyses("default"))
     assert len(grant_many(analyses=defaults, groups=[group], level=READ_WRITE, actor=OPERATOR)) == 1

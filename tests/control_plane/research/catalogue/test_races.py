@@ -3,26 +3,25 @@
 import pytest
 
 from control_plane.access.groups.models import Analysis, Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis
 from control_plane.accounts.models import User
 from control_plane.deployments.models import Deployment
 from control_plane.research.catalogue.grants import grant_many
 from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import approve, decline, request_analysis
+from tests.actors import OPERATOR, actor_of
 from tests.control_plane.access.groups.test_joining_races import at_once
-from tests.control_plane.conftest import OPERATOR
-from tests.control_plane.people import actor_of, in_group
+from tests.factories import AnalysisFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def analysis(db: None) -> Analysis:
-    return create_analysis(slug="epi", bucket="cohort-epi", actor=OPERATOR)[0]
+    return AnalysisFactory.create(slug="epi", bucket="cohort-epi")
 
 
 def test_one_of_two_decides(group: Group, analysis: Analysis, ada: User) -> None:
-    in_group(group, ada)
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     number = request_analysis(group=group, analysis=analysis, reason="", actor=actor_of(ada)).pk
     approving = [AccessRequest.objects.get(pk=number) for _ in range(3)]
     declining = AccessRequest.objects.get(pk=number)

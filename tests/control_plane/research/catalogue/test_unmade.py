@@ -10,7 +10,7 @@ from django_tasks_db.models import DBTaskResult
 from control_plane.access.groups.errors import BucketMade, BucketNotMade, BucketTaken, NameTaken
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services import bucket_names
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis, revoke_analysis
+from control_plane.access.groups.services.analyses import grant_analysis, revoke_analysis
 from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.errors import InvalidName, Refused
@@ -18,14 +18,14 @@ from control_plane.deployments.engine import outcomes
 from control_plane.deployments.failures import FailedResource, problem_from_resource
 from control_plane.deployments.models import Deployment, Stack, StoredManifest
 from control_plane.research.catalogue.grants import select_analyses
-from control_plane.research.catalogue.models import AccessRequest, Entry
+from control_plane.research.catalogue.models import AccessRequest
 from control_plane.research.catalogue.requests import request_analysis
 from control_plane.research.catalogue.unmade import leave_out, remove_analysis, rename_bucket, try_again
 from stacks import names
 from stacks.manifest import parse
+from tests.actors import OPERATOR, actor_of, client_of
 from tests.control_plane.account_pages import text_of
-from tests.control_plane.conftest import OPERATOR, settle
-from tests.control_plane.people import actor_of, client_of, in_group
+from tests.factories import AnalysisFactory, EntryFactory, GrantFactory, MembershipFactory, settle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("at_once")]
 
@@ -35,7 +35,7 @@ READ_WRITE = Grant.Level.READ_WRITE
 
 @pytest.fixture
 def made(db: None) -> Analysis:
-    analysis: Analysis = create_analysis(slug="made", bucket="cohort-made", actor=OPERATOR)[0]
+    analysis: Analysis = AnalysisFactory.create(slug="made", bucket="cohort-made")
     settle(analysis.stack)
     return analysis
 
@@ -43,7 +43,7 @@ def made(db: None) -> Analysis:
 @pytest.fixture
 def taken(made: Analysis) -> Analysis:
     """Its bucket is asked for, and will not be made."""
-    return create_analysis(slug="taken", name="Taken One", bucket="cohort-taken", actor=OPERATOR)[0]
+    return AnalysisFactory.create(slug="taken", name="Taken One", bucket="cohort-taken")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_bucket_that_aws_cannot_make_is_left_out_and_the_rest_is_deployed(take
 
 
 def test_the_next_analysis_does_not_wait_for_the_one_that_was_left_out(left_out: Analysis) -> None:
-    following = create_analysis(slug="following", bucket="cohort-following", actor=OPERATOR)[0]
+    following = AnalysisFactory.create(slug="following", bucket="cohort-following")
     assert wanted(following.stack) == ("cohort-following", "cohort-made")
     fail(left_out)
     assert Deployment.objects.filter(stack=left_out.stack, state=Deployment.State.QUEUED).count() == 0
@@ -107,7 +107,7 @@ def test_a_permanent_failure_over_a_bucket_is_handed_on_and_another_is_not(taken
 
 def test_nobody_gets_or_keeps_a_right_to_a_bucket_of_somebody_else(taken: Analysis, made: Analysis, group: Group) -> None:
     for analysis in (taken, made):
-        grant_analysis(analysis=analysis, group=group, level=READ_WRITE, actor=OPERATOR)
+        GrantFactory.create(group=group, analysis=analysis)
     assert wanted(group.stack) == ("cohort-made", "cohort-taken")
     fail(taken)
     assert wanted(group.stack) == ("cohort-made",)
@@ -164,8 +164,8 @@ def test_it_is_tried_again_once_the_name_is_free(left_out: Analysis) -> None:
 
 
 def test_it_is_removed_with_what_the_catalogue_says_of_it(left_out: Analysis, group: Group, ada: User) -> None:
-    Entry.objects.create(analysis=left_out, summary="x")
-    in_group(group, ada)
+    EntryFactory.create(analysis=left_out, summary="x")
+    MembershipFactory.create(group=group, user=ada, deployed=True)
     request_analysis(group=group, analysis=left_out, reason="", actor=actor_of(ada))
     with pytest.raises(Refused, match="Type the analysis’s slug, taken"):
         remove_analysis(analysis=left_out, confirmation="made", actor=OPERATOR)
@@ -183,7 +183,7 @@ def test_what_was_never_begun_is_removed_from_what_is_wanted(taken: Analysis) ->
 
 
 def test_what_is_granted_is_not_removed(taken: Analysis, group: Group) -> None:
-    grant_analysis(analysis=taken, group=group, level=READ_WRITE, actor=OPERATOR)
+    GrantFactory.create(group=group, analysis=taken)
     fail(taken)
     for _ in range(2):
         with pytest.raises(Refused, match="granted to example-lab"):

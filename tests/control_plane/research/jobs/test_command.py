@@ -12,6 +12,7 @@ from control_plane.research.jobs import protocol
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
 from tests.control_plane.research.jobs.test_jobs import CONFIG, A, certify, give, line
+from tests.factories import JobFactory
 from tests.labs import Lab, aws, lab, rival
 
 __all__ = ["aws", "lab", "rival"]
@@ -49,7 +50,7 @@ def test_from_a_terminal(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_name_that_two_groups_have_asks_which_is_meant(lab: Lab, rival: Client, capsys: pytest.CaptureFixture[str]) -> None:
     job = give(lab, A)
     theirs: dict[str, Any] = {name: getattr(job, name) for name in ("analysis", "submitted_by", "timestamp", "config_key")}
-    other = Job.objects.create(
+    other = JobFactory.create(
         group=Group.objects.get(slug="other-lab"), token="theirs", inputs=["other-lab/inputs/a.csv"], **theirs
     )
     with pytest.raises(CommandError, match=rf"Several groups.*{other.pk} \(other-lab\)"):

@@ -21,7 +21,6 @@ from control_plane.accounts.models import User
 from control_plane.base.audit.models import AuditEvent
 from control_plane.base.audit.refusals import NotYours
 from control_plane.notifications.models import Notice
-from control_plane.research.catalogue.models import Entry
 from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
@@ -30,7 +29,8 @@ from control_plane.research.jobs.status import read_log, read_status, save_statu
 from control_plane.research.jobs.submitting import NotSubmittable, Vanished, expand_folders, failed_inputs, new_token, submit
 from control_plane.research.storage.objects import NoAnswer
 from control_plane.research.storage.sessions import Purpose, jobs_client, s3_client
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import EntryFactory, settle
 from tests.labs import BUCKET, Lab, aws, lab, make_lab, stranger
 
 __all__ = ["aws", "lab", "stranger"]
@@ -78,7 +78,7 @@ def test_a_submission_is_one_object_just_as_back_ends_read_it(lab: Lab) -> None:
 
 
 def test_the_instance_type_of_the_catalogue_is_passed_on(lab: Lab) -> None:
-    Entry.objects.create(analysis=lab.analysis, instance_type="p3.2xlarge")
+    EntryFactory.create(analysis=lab.analysis, instance_type="p3.2xlarge")
     assert json.loads(lab.get(give(lab, A).submission_key))["instance_type"] == "p3.2xlarge"
 
 

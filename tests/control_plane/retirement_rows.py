@@ -5,29 +5,25 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from control_plane.access.groups.models import Access, Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.members import add_member
+from control_plane.access.groups.models import Group
 from control_plane.access.retirement.models import Retirement
 from control_plane.access.retirement.requests import request_retirement
 from control_plane.access.retirement.schedule import continue_retirements
 from control_plane.accounts.models import User
-from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import StoredManifest
 from stacks.manifest import parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import AnalysisFactory, GrantFactory, MembershipFactory, settle
 
 BUCKET = "cohort-ending"
 
 
 @pytest.fixture
-def lab(group: Group, ada: User, operator: Actor) -> Group:
+def lab(group: Group, ada: User) -> Group:
     """A group with a member who holds a key, an analysis, a join code and a request."""
-    analysis, _ = create_analysis(slug="ending", bucket=BUCKET, actor=operator)
-    settle(analysis.stack)
-    add_member(group=group, user=ada, access=Access.KEYS, actor=operator, as_manager=True)
-    grant_analysis(analysis=analysis, group=group, level=Grant.Level.READ_WRITE, actor=operator)
-    settle(group.stack)
+    analysis = AnalysisFactory.create(slug="ending", bucket=BUCKET, deployed=True)
+    MembershipFactory.create(group=group, user=ada, keys=True, manager=True)
+    GrantFactory.create(group=group, analysis=analysis, deployed=True)
     return group
 
 

@@ -10,14 +10,14 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from control_plane.access.groups.models import Access, Grant, Group
-from control_plane.access.groups.services.analyses import create_analysis, grant_analysis
-from control_plane.access.groups.services.members import add_member, set_manager
+from control_plane.access.groups.services.members import set_manager
 from control_plane.accounts.models import User
 from control_plane.deployments import cloudformation
 from control_plane.deployments.cloudformation import StackResource
 from stacks import denials, names, policies
 from stacks.manifest import parse
-from tests.control_plane.conftest import OPERATOR, settle
+from tests.actors import OPERATOR
+from tests.factories import AnalysisFactory, GrantFactory, MembershipFactory, settle
 
 
 class OnAws:
@@ -83,12 +83,11 @@ class OnAws:
 def deployed_lab(group: Group, ada: User, grace: User, monkeypatch: pytest.MonkeyPatch) -> OnAws:
     """Ada holds a key, Grace is federated and manages; one bucket to write in, one to read."""
     for slug, level in (("ephys", Grant.Level.READ_WRITE), ("video", Grant.Level.READ_ONLY)):
-        analysis = create_analysis(slug=slug, name=slug, bucket=f"cohort-{slug}", actor=OPERATOR)[0]
-        settle(analysis.stack)
-        grant_analysis(group=group, analysis=analysis, level=level, actor=OPERATOR)
+        analysis = AnalysisFactory.create(slug=slug, name=slug, bucket=f"cohort-{slug}", deployed=True)
+        GrantFactory.create(group=group, analysis=analysis, level=level)
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=f"cohort-{slug}")
-    add_member(group=group, user=ada, access=Access.KEYS, actor=OPERATOR)
-    add_member(group=group, user=grace, access=Access.FEDERATED, actor=OPERATOR)
+    MembershipFactory.create(group=group, user=ada, keys=True)
+    MembershipFactory.create(group=group, user=grace)
     set_manager(group=group, user=grace, is_manager=True, actor=OPERATOR)
     settle(group.stack)
     found = OnAws(group)
