@@ -1,6 +1,6 @@
 """The pages' tests start from the same rows as the control plane's."""
 
-from tests.control_plane.conftest import _rows_are_numbered_anew, ada, administrator, grace, group, operator
+from tests.control_plane.conftest import _rows_are_numbered_anew, ada, administrator, at_once, epi, grace, group, operator
 from tests.labs import aws, lab, rival, stranger
 from tests.web.uploader import actor, person, place, s3, uploads_aws
 
@@ -9,7 +9,9 @@ __all__ = [
     "actor",
     "ada",
     "administrator",
+    "at_once",
     "aws",
+    "epi",
     "grace",
     "group",
     "lab",

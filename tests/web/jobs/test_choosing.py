@@ -315,7 +315,7 @@ def test_a_group_that_may_only_read_submits_nothing(filled: Lab) -> None:
 def test_what_failed_is_submitted_again_and_nothing_else(lab: Lab) -> None:
     before = ended(lab, line(A, Status.FAILED), line(B, Status.SUCCESS), line(C, Status.FAILED), inputs=(A, B, C))
     page = page_of(lab, before)
-    token = re.search(r'again/"[^>]*>.*?name="token" value="([^"]*)"', page)
+    token = re.search(r'again/"[^>]*>.*?name="token" value="([^"]*)"', page, re.DOTALL)
     assert token
     answers = [lab.client.post(f"{before.get_absolute_url()}again/", {"token": token[1]}) for _ in range(2)]
     job = Job.objects.exclude(pk=before.pk).get()
