@@ -44,7 +44,7 @@ def test_access_is_given_and_taken_while_the_columns_follow_without_a_reload(adm
     expect(page.get_by_text(emmy)).to_be_visible()
     expect(page.locator("#group-options option[value=galois-lab]")).to_be_attached()
     page.get_by_label("Existing group").fill("Galois Lab")
-    page.get_by_role("radio", name=re.compile("Keys")).check()
+    page.get_by_role("radio", name=re.compile("Access key")).check()
     with site.held():
         page.get_by_role("button", name="Add to group").click()
         expect(page.get_by_text("Giving emmy@example.org access to Galois Lab has started")).to_be_visible()
@@ -83,7 +83,7 @@ def test_a_preview_says_what_would_change_and_changes_nothing(administrator: Pag
     page, before = administrator, len(site.must("deployment", "list"))
     choose(page, "Add to group…")
     page.get_by_label("Existing group").fill("hopper-lab")
-    page.get_by_role("radio", name=re.compile("Keys")).check()
+    page.get_by_role("radio", name=re.compile("Access key")).check()
     page.get_by_role("button", name="Preview").click()
     preview = page.locator("#preview")
     expect(preview).to_contain_text("This is what it would do", timeout=DEPLOYED)

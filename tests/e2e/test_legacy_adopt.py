@@ -83,15 +83,15 @@ def killed_after_each_step(site: Site, *arguments: str) -> None:
     """Run it again and again, and have it end as it has done one step more."""
     script = f"""
 from django.core.management import call_command
-from control_plane.neurocaas_import import adopting_steps
-real = adopting_steps.STEPS
+from control_plane.neurocaas_import import adopt_steps
+real = adopt_steps.STEPS
 def dying(step):
     def die(work, adoption):
         step(work, adoption)
         raise KeyboardInterrupt
     return die
 for last in real:
-    adopting_steps.STEPS = tuple(dying(one) if one is last else one for one in real)
+    adopt_steps.STEPS = tuple(dying(one) if one is last else one for one in real)
     try:
         call_command("legacy", {", ".join(repr(one) for one in arguments)})
     except KeyboardInterrupt:

@@ -178,7 +178,7 @@ def overlapping(dump: dict[str, Any]) -> list[tuple[int, int]]:
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
     """A disk of its own that can be filled; where nothing may be mounted, a folder that can be made to look full."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)  # Hypothesis tries a failed day once more, and tells of that try
     mounted = (
         os.geteuid() == 0
         and not subprocess.run(
