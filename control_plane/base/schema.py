@@ -23,11 +23,12 @@ def require_known_schema(connection: BaseDatabaseWrapper) -> None:
     Raises ForeignSchema.
     """
     try:
-        loader = MigrationLoader(connection)
-        unknown = sorted(
-            ".".join(key) for key in loader.applied_migrations if key[0] in _labels() and key not in loader.disk_migrations
-        )
-        difference = f"it has the migration {unknown[0]}, which this one does not" if unknown else _difference(connection, loader)
+        loader, ours = MigrationLoader(connection), _labels()
+        unknown = sorted(".".join(key) for key in loader.applied_migrations if key[0] in ours and key not in loader.disk_migrations)
+        if unknown:
+            difference = f"it has the migration {unknown[0]}, which this one does not"
+        else:
+            difference = _difference(connection, loader, ours)
     except DatabaseError as error:
         raise ForeignSchema(
             f"The database was made by another version or program: it cannot be read ({error}). {ADVICE}"
@@ -40,12 +41,11 @@ def _labels() -> set[str]:
     return {config.label for config in apps.get_app_configs() if config.name.startswith(("control_plane.", "web."))}
 
 
-def _difference(connection: BaseDatabaseWrapper, loader: MigrationLoader) -> str:
-    """Return the first table that is not as described, in words; empty if all are."""
+def _difference(connection: BaseDatabaseWrapper, loader: MigrationLoader, ours: set[str]) -> str:
+    """Return the first table of our apps that is not as described, in words; empty if all are."""
     applied = [key for key in loader.applied_migrations if key in loader.graph.nodes]
     if not applied:
         return ""
-    ours = _labels()
     models = loader.project_state(applied).apps.get_models(include_auto_created=True)
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))

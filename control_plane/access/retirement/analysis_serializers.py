@@ -3,7 +3,7 @@
 from typing import Any
 
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.access.retirement.serializers import deployment_trouble, iso
+from control_plane.access.retirement.serializers import course_as_dict, deployment_trouble
 from control_plane.base.sizes import format_size
 from control_plane.deployments.serializers import deployment_as_dict
 
@@ -51,13 +51,7 @@ def analysis_retirement_as_dict(retirement: AnalysisRetirement) -> dict[str, Any
         "bucket": retirement.analysis.bucket,
         "state": retirement.state,
         "choice": retirement.bucket,
-        "asked_by": retirement.asked_by,
-        "asked_at": iso(retirement.asked_at),
-        "due_at": iso(retirement.due_at),
-        "began_at": iso(retirement.began_at),
-        "undone_at": iso(retirement.undone_at),
-        "undone_by": retirement.undone_by,
-        "finished_at": iso(retirement.finished_at),
+        **course_as_dict(retirement),
         "objects": retirement.objects_done,
         "bytes": retirement.bytes_done,
         "error": retirement.error,

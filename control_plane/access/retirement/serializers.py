@@ -6,7 +6,7 @@ from typing import Any
 
 from control_plane.access.groups.models import Group
 from control_plane.access.retirement.inventory import count_what_ends
-from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
+from control_plane.access.retirement.models import AnalysisRetirement, DataChoice, DataPlace, Retirement, Survey
 from control_plane.base.sizes import format_size
 from control_plane.deployments.models import Deployment
 from control_plane.deployments.serializers import deployment_as_dict
@@ -49,13 +49,9 @@ def place_in_words(retirement: Retirement, place: DataPlace) -> str:
     return words
 
 
-def retirement_as_dict(retirement: Retirement) -> dict[str, Any]:
-    """Return a retirement as JSON, for commands."""
+def course_as_dict(retirement: Retirement | AnalysisRetirement) -> dict[str, Any]:
+    """Return when a retirement took each of its steps, and who asked for it or undid it, as JSON."""
     return {
-        "id": retirement.pk,
-        "group": retirement.group.slug,
-        "state": retirement.state,
-        "data": retirement.data,
         "asked_by": retirement.asked_by,
         "asked_at": iso(retirement.asked_at),
         "due_at": iso(retirement.due_at),
@@ -63,6 +59,17 @@ def retirement_as_dict(retirement: Retirement) -> dict[str, Any]:
         "undone_at": iso(retirement.undone_at),
         "undone_by": retirement.undone_by,
         "finished_at": iso(retirement.finished_at),
+    }
+
+
+def retirement_as_dict(retirement: Retirement) -> dict[str, Any]:
+    """Return a retirement as JSON, for commands."""
+    return {
+        "id": retirement.pk,
+        "group": retirement.group.slug,
+        "state": retirement.state,
+        "data": retirement.data,
+        **course_as_dict(retirement),
         "counts": retirement.counts,
         "error": retirement.error,
         "deployment": deployment_as_dict(retirement.deployment) if retirement.deployment else None,

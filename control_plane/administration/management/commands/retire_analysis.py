@@ -1,17 +1,13 @@
 """`manage.py retire_analysis`: end an analysis, undo that while there is time, and see how far it is."""
 
-import sys
 from typing import Any
 
 from control_plane.access.groups.services.analyses import find_analysis
 from control_plane.access.retirement.analysis_serializers import analysis_retirement_as_dict, analysis_retirement_status, progress
 from control_plane.access.retirement.errors import RetirementRefused
-from control_plane.access.retirement.management.commands.retire import add_wait_options
 from control_plane.access.retirement.models import AnalysisRetirement, BucketChoice
-from control_plane.base.polling import Changes, poll_until
-from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand
-from control_plane.deployments.models import Deployment
-from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS
+from control_plane.access.retirement.terminal import add_wait_options, exit_unless_ended, wait_for_end
+from control_plane.base.terminal import VerbCommand
 from control_plane.research.analyses.retiring import request_retirement, undo_retirement
 
 
@@ -54,26 +50,13 @@ class Command(VerbCommand):
 
     def _follow(self, options: dict[str, Any], retirement: AnalysisRetirement) -> None:
         """Print where it stands; with --wait, once it has ended or something is in its way."""
-        printed = Changes(self.stderr.write)
-        retirement = poll_until(
-            lambda: _fresh(retirement),
-            lambda now: not now.is_open or _is_stuck(now),
-            seconds=options["timeout"] if options["wait"] else 0,
-            every=POLL_SECONDS,
-            waiting=lambda now: printed.tell(progress(now) or analysis_retirement_status(now)),
+        retirement = wait_for_end(
+            options, lambda: _fresh(retirement), lambda now: progress(now) or analysis_retirement_status(now), self.stderr.write
         )
         lines = [line for line in (analysis_retirement_status(retirement), progress(retirement)) if line]
         self.show(options, {"retirement": analysis_retirement_as_dict(retirement)}, "\n".join(lines))
-        if options["wait"] and retirement.is_open:
-            sys.exit(EXIT_DEPLOYMENT_FAILED if _is_stuck(retirement) else EXIT_STILL_WAITING)
+        exit_unless_ended(options, retirement)
 
 
 def _fresh(retirement: AnalysisRetirement) -> AnalysisRetirement:
     return AnalysisRetirement.objects.select_related("analysis__stack", "deployment__stack").get(pk=retirement.pk)
-
-
-def _is_stuck(retirement: AnalysisRetirement) -> bool:
-    """Whether the deployment that takes the bucket out of its stack ended otherwise, and waits for somebody."""
-    deployment = retirement.deployment
-    ended = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
-    return ended and retirement.state == AnalysisRetirement.State.REMOVING

@@ -1,7 +1,6 @@
 """`manage.py retire`: retire a group, undo that while there is time, and show its status."""
 
 import sys
-from argparse import ArgumentParser
 from typing import Any
 
 from control_plane.access.groups.services.groups import find_group
@@ -15,10 +14,10 @@ from control_plane.access.retirement.serializers import (
     retirement_status,
     survey_as_dict,
 )
-from control_plane.base.polling import Changes, poll_until
+from control_plane.access.retirement.terminal import add_wait_options, exit_unless_ended, wait_for_end
+from control_plane.base.polling import poll_until
 from control_plane.base.terminal import EXIT_STILL_WAITING, VerbCommand, table
-from control_plane.deployments.models import Deployment
-from control_plane.deployments.terminal import EXIT_DEPLOYMENT_FAILED, POLL_SECONDS, WAIT_SECONDS
+from control_plane.deployments.terminal import POLL_SECONDS
 
 COUNT_SECONDS = 60
 
@@ -98,35 +97,14 @@ class Command(VerbCommand):
 
     def _follow(self, options: dict[str, Any], retirement: Retirement) -> None:
         """Print the retirement's status; with --wait, once it has ended or is stuck."""
-        printed = Changes(self.stderr.write)
-        retirement = poll_until(
-            lambda: _fresh(retirement),
-            lambda now: not now.is_open or _is_stuck(now),
-            seconds=options["timeout"] if options["wait"] else 0,
-            every=POLL_SECONDS,
-            waiting=lambda now: printed.tell(_progress(now)),
-        )
+        retirement = wait_for_end(options, lambda: _fresh(retirement), _progress, self.stderr.write)
         lines = [retirement_status(retirement), *(f"  {place_in_words(retirement, place)}" for place in retirement.places.all())]
         self.show(options, {"retirement": retirement_as_dict(retirement)}, "\n".join(lines))
-        if options["wait"] and retirement.is_open:
-            sys.exit(EXIT_DEPLOYMENT_FAILED if _is_stuck(retirement) else EXIT_STILL_WAITING)
-
-
-def add_wait_options(parser: ArgumentParser) -> None:
-    """Add --wait and --timeout, for a retirement goes on after its deployment."""
-    parser.add_argument("--wait", action="store_true", help="Wait for its end; the exit status says whether it came.")
-    parser.add_argument("--timeout", type=float, default=WAIT_SECONDS, help=f"Longest wait in seconds (default {WAIT_SECONDS}).")
+        exit_unless_ended(options, retirement)
 
 
 def _fresh(retirement: Retirement) -> Retirement:
     return Retirement.objects.select_related("group__stack", "deployment__stack").get(pk=retirement.pk)
-
-
-def _is_stuck(retirement: Retirement) -> bool:
-    """Return whether the removal's deployment failed or was cancelled, so that somebody has to act."""
-    deployment = retirement.deployment
-    ended = deployment is not None and deployment.state in (Deployment.State.FAILED, Deployment.State.CANCELLED)
-    return ended and retirement.state == Retirement.State.REMOVING
 
 
 def _progress(retirement: Retirement) -> str:
