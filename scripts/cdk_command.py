@@ -22,6 +22,8 @@ def main() -> None:
     except (EnvFileError, OSError) as error:
         sys.exit(f"cohort: {error}")
     own.setdefault("CDK_DISABLE_CLI_TELEMETRY", "1")
+    # CDK refuses a second run in one folder, and one checkout may serve several sites at a time. `--output` still wins.
+    own.setdefault("CDK_OUTPUT", str(var / "cdk.out"))
     node, script = command()
     own["PATH"] = os.pathsep.join([str(Path(node).parent), str(ROOT / ".venv/bin"), own.get("PATH", os.defpath)])
     os.execve(node, ["node", script, *sys.argv[1:]], own)  # noqa: S606 - a program of this checkout, and the person's own words

@@ -49,7 +49,7 @@ def run_all_of_it(site: Site) -> None:
     assert len(started) >= 4
     # The commands of a second terminal: AWS from Python, and CDK's own command line.
     assert site.manage("keys", "check").status == 0
-    listed = site.cdk("diff", "Group-demo-lab", "--context", "group=demo-lab", "--output", str(site.var / "cdk.out"))
+    listed = site.cdk("diff", "Group-demo-lab", "--context", "group=demo-lab")
     assert (listed.status, "There were no differences" in listed.out + listed.err) == (0, True), listed.out + listed.err
     the_second_start_of_a_folder_is_refused(site)
     an_aws_that_was_killed_is_started_again(site, before)
