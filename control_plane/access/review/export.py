@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from control_plane.access.groups.models import Access
 from control_plane.access.review import listing
-from control_plane.access.review.models import Finding, AccessEntry, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, UnmanagedResource
 from control_plane.base.csv_cells import csv_line
 
 COLUMNS = (

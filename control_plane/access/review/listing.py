@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 
 from control_plane.access.groups.models import Access, Group
-from control_plane.access.review.models import Finding, AccessEntry, Scan, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, Scan, UnmanagedResource
 from control_plane.deployments.models import Deployment, Stack
 
 # Orders of the lines, by what groups them.

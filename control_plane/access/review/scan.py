@@ -10,7 +10,7 @@ from control_plane.access.review import unmanaged
 from control_plane.access.review.comparison import Comparison, build_lines
 from control_plane.access.review.findings import build_findings
 from control_plane.access.review.iam_snapshot import read_snapshot
-from control_plane.access.review.models import Finding, AccessEntry, Scan, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, Scan, UnmanagedResource
 from control_plane.base.aws import AwsFailure
 from control_plane.base.errors import Refused
 from control_plane.deployments.iam_delay import is_settling

@@ -14,7 +14,7 @@ from control_plane.access.groups.announcements import announce_about_group
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.permissions import managers, require_manager
 from control_plane.access.review import listing
-from control_plane.access.review.models import AccessEntry, Scan, Reminder, SignOff
+from control_plane.access.review.models import AccessEntry, Reminder, Scan, SignOff
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from control_plane.access.limits.headroom import Headroom, list_headroom, nearly_used_up
 from control_plane.deployments.liveness import silent_before
-from control_plane.deployments.models import Deployment, DriftState, Stack, Counter, Worker
+from control_plane.deployments.models import Counter, Deployment, DriftState, Stack, Worker
 from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.operation.backups.services import age

@@ -9,7 +9,7 @@ import pytest
 from django.db.models import QuerySet
 
 from control_plane.access.review.export import csv_lines
-from control_plane.access.review.models import Finding, AccessEntry, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, UnmanagedResource
 from control_plane.access.rosters.services.export import export
 from control_plane.accounts.models import User
 from control_plane.base.audit.export import lines

@@ -17,7 +17,7 @@ from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.base.config import config
 from control_plane.deployments import counters
-from control_plane.deployments.models import Deployment, DriftState, Stack, Counter
+from control_plane.deployments.models import Counter, Deployment, DriftState, Stack
 from control_plane.notifications.models import Notice
 from control_plane.operation.health import readiness
 from tests.factories import WorkerFactory

@@ -21,7 +21,7 @@ from control_plane.access.groups.models import Access, Grant, Group, Membership
 from control_plane.access.groups.services.credentials import note_use
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import listing, schedule
-from control_plane.access.review.models import Finding, AccessEntry, Scan, Mark, SignOff, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, Mark, Scan, SignOff, UnmanagedResource
 from control_plane.access.review.scan import StackIsChanging, scan_group, scan_outside_groups
 from control_plane.access.review.sign_off import NotSignable, remind_of_reviews, sign_off, sign_off_status
 from control_plane.accounts.models import User

@@ -13,7 +13,7 @@ from moto import mock_aws
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import scan, schedule
-from control_plane.access.review.models import Finding, AccessEntry, Scan
+from control_plane.access.review.models import AccessEntry, Finding, Scan
 from control_plane.access.review.scan import scan_group
 from control_plane.access.review.sign_off import NotSignable, sign_off
 from control_plane.access.review.tasks import look_at_group

@@ -16,7 +16,7 @@ from control_plane.deployments.deployers.port import DeployerFailure, DeployerMi
 from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.engine import leases
 from control_plane.deployments.failures import DeploymentProblem, FailedResource
-from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Counter
+from control_plane.deployments.models import Counter, Deployment, Failure, LogLine, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
 from tests.control_plane.fakes import FakeAws, claim_one, holding, reconcile_all, run_one
 from tests.factories import MembershipFactory, settle
