@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django.db.models import Case, F, FloatField, Value, When
 
-from control_plane.deployments.models import Tally
+from control_plane.deployments.models import Counter
 
 
 def add(name: str, label: str, seconds: float = 0.0, count: int = 1) -> None:
@@ -14,7 +14,7 @@ def add(name: str, label: str, seconds: float = 0.0, count: int = 1) -> None:
     """
     if not _added(name, label, seconds, count):
         # Several workers may create the row at once: one succeeds, and all add to it.
-        Tally.objects.bulk_create([Tally(name=name, label=label)], ignore_conflicts=True)
+        Counter.objects.bulk_create([Counter(name=name, label=label)], ignore_conflicts=True)
         _added(name, label, seconds, count)
 
 
@@ -24,9 +24,9 @@ def add_each(name: str, seconds: Mapping[str, float]) -> None:
     The rows are made, and locked, in one order: an UPDATE of several locks them as they lie on the disk, which changes with
     each, and two workers at once would wait for each other for ever.
     """
-    rows = Tally.objects.filter(name=name, label__in=seconds)
+    rows = Counter.objects.filter(name=name, label__in=seconds)
     if missing := sorted(seconds.keys() - set(rows.values_list("label", flat=True))):
-        Tally.objects.bulk_create([Tally(name=name, label=label) for label in missing], ignore_conflicts=True)
+        Counter.objects.bulk_create([Counter(name=name, label=label) for label in missing], ignore_conflicts=True)
     list(rows.select_for_update().order_by("label").values_list("pk"))
     spent = Case(
         *(When(label=label, then=Value(spent_seconds)) for label, spent_seconds in sorted(seconds.items())),
@@ -36,4 +36,4 @@ def add_each(name: str, seconds: Mapping[str, float]) -> None:
 
 
 def _added(name: str, label: str, seconds: float, count: int) -> int:
-    return Tally.objects.filter(name=name, label=label).update(count=F("count") + count, seconds=F("seconds") + seconds)
+    return Counter.objects.filter(name=name, label=label).update(count=F("count") + count, seconds=F("seconds") + seconds)

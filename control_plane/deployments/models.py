@@ -341,7 +341,7 @@ class Worker(models.Model):
         return self.name
 
 
-class Tally(models.Model):
+class Counter(models.Model):
     """A running count for the metrics: how many, and how many seconds they took. Only ever added to."""
 
     name = models.CharField(max_length=64, help_text="The metric, such as 'stage' or 'outcome'.")
@@ -350,8 +350,8 @@ class Tally(models.Model):
     seconds = models.FloatField(default=0)
 
     class Meta:
+        db_table = "deployments_tally"
         constraints = (models.UniqueConstraint(fields=("name", "label"), name="one_tally_per_label"),)
-        verbose_name_plural = "tallies"
 
     def __str__(self) -> str:
         return f"{self.name} {self.label}: {self.count}"

@@ -4,14 +4,14 @@ from django.utils import timezone
 from factory.declarations import LazyFunction, Sequence
 from factory.django import DjangoModelFactory
 
-from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.models import Scan, UnmanagedResource
 
 
-class LookFactory(DjangoModelFactory[Look]):
+class LookFactory(DjangoModelFactory[Scan]):
     """The last scan of what belongs to no group, or of `group`: asked for and done a moment ago."""
 
     class Meta:
-        model = Look
+        model = Scan
 
     group = None
     asked_at = LazyFunction(timezone.now)

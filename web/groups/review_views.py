@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from control_plane.access.groups.models import Group
 from control_plane.access.review import listing
-from control_plane.access.review.models import Look
+from control_plane.access.review.models import Scan
 from control_plane.access.review.pages import MAX_FINDINGS, csv_response, lines_context
 from control_plane.access.review.schedule import request_scan
 from control_plane.access.review.sign_off import reason_not_signable, sign_off, sign_off_status
@@ -81,5 +81,5 @@ def sign(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "review/sign.html", context)
 
 
-def _look(group: Group) -> Look | None:
-    return Look.objects.filter(group=group).first()
+def _look(group: Group) -> Scan | None:
+    return Scan.objects.filter(group=group).first()

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from control_plane.access.people.removals import preview_removal, remove_people
 from control_plane.access.review import listing, unmanaged_decisions
-from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.models import Scan, UnmanagedResource
 from control_plane.access.review.pages import csv_response, lines_context
 from control_plane.access.review.schedule import request_all_scans
 from control_plane.access.review.sign_off import groups_by_sign_off
@@ -38,8 +38,8 @@ for_administrators = administrator_required(
 @for_administrators
 def page(request: HttpRequest) -> HttpResponse:
     """Show who can reach what, everywhere."""
-    oldest = Look.objects.filter(group__retired_at=None).order_by("finished_at").first()
-    failed = Look.objects.exclude(error="").count()
+    oldest = Scan.objects.filter(group__retired_at=None).order_by("finished_at").first()
+    failed = Scan.objects.exclude(error="").count()
     waiting = listing.unmanaged()
     # Stacks that were read are listed among the unmanaged resources.
     newer = listing.newer_stacks().exclude(name__in=waiting.values("name"))

@@ -7,7 +7,7 @@ from datetime import datetime
 from control_plane.access.groups.models import Access, AccessState, Grant, Group, Membership
 from control_plane.access.review.effective_access import EffectiveAccess, Right, covers
 from control_plane.access.review.iam_snapshot import IamSnapshot, Principal
-from control_plane.access.review.models import DIFFERENCES, Line, Mark
+from control_plane.access.review.models import DIFFERENCES, AccessEntry, Mark
 from stacks import names
 
 KeysByRight = dict[Right, set[str]]
@@ -38,10 +38,10 @@ class Comparison:
         return [*unknown, *self.snapshot.foreign.values()]
 
 
-def build_lines(comparison: Comparison) -> list[Line]:
+def build_lines(comparison: Comparison) -> list[AccessEntry]:
     """Build a line for each membership and bucket, and for each unexpected user and bucket."""
     accesses: dict[str, EffectiveAccess] = {}
-    lines: list[Line] = []
+    lines: list[AccessEntry] = []
     for membership in comparison.memberships:
         membership.group = comparison.group
         principal = comparison.principal_of(membership)
@@ -55,7 +55,7 @@ def build_lines(comparison: Comparison) -> list[Line]:
 
 def _membership_lines(
     comparison: Comparison, membership: Membership, principal: Principal | None, access: EffectiveAccess
-) -> Iterable[Line]:
+) -> Iterable[AccessEntry]:
     is_denied = access.denies(membership.username) if membership.access == Access.FEDERATED else access.is_denied
     held = {} if is_denied else access.in_buckets()
     common = _common_marks(comparison.group, membership, is_there=principal is not None, is_denied=is_denied)
@@ -84,7 +84,7 @@ def _rights_in(held: dict[str, KeysByRight], bucket: str) -> KeysByRight:
     return in_bucket
 
 
-def _unexpected_user_lines(group: Group, principal: Principal) -> Iterable[Line]:
+def _unexpected_user_lines(group: Group, principal: Principal) -> Iterable[AccessEntry]:
     access = principal.effective_access()
     for bucket, keys in sorted(access.in_buckets().items()) or [("", {})]:
         marks = [Mark.NOT_IN_DATABASE, *([Mark.DENIED] if access.is_denied else [])]
@@ -159,8 +159,8 @@ def _line(
     membership: Membership | None = None,
     grant: Grant | None = None,
     key_last_used_at: datetime | None = None,
-) -> Line:
-    return Line(
+) -> AccessEntry:
+    return AccessEntry(
         group=group,
         membership=membership,
         grant=grant,

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from control_plane.access.groups.models import Access
 from control_plane.access.review import listing
-from control_plane.access.review.models import Finding, Line, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, UnmanagedResource
 from control_plane.base.csv_cells import csv_line
 
 COLUMNS = (
@@ -18,7 +18,7 @@ ROWS_PER_QUERY = 1000
 
 
 def csv_lines(
-    lines: QuerySet[Line], findings: QuerySet[Finding], unmanaged: QuerySet[UnmanagedResource] | None = None
+    lines: QuerySet[AccessEntry], findings: QuerySet[Finding], unmanaged: QuerySet[UnmanagedResource] | None = None
 ) -> Iterator[str]:
     """Yield the file's lines, each with its end of line: the review's lines, then findings, then unmanaged resources.
 
@@ -38,7 +38,7 @@ def csv_lines(
         yield csv_line(_unmanaged(row))
 
 
-def _line(line: Line) -> list[str]:
+def _line(line: AccessEntry) -> list[str]:
     membership = line.membership
     return [
         membership.user.email if membership else "",

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 
 from control_plane.access.groups.models import Access, Group
-from control_plane.access.review.models import Finding, Line, Look, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, Scan, UnmanagedResource
 from control_plane.deployments.models import Deployment, Stack
 
 # Orders of the lines, by what groups them.
@@ -23,7 +23,7 @@ MAX_SEARCH_CHARACTERS = 100
 class ReviewRow:
     """A line as it is shown. `heading` is set on the first line of each person, group or bucket, and empty on the others."""
 
-    line: Line
+    line: AccessEntry
     person: str
     since: datetime | None
     granted_by: str
@@ -33,11 +33,11 @@ class ReviewRow:
 
 def review_lines(
     *, group: Group | None = None, by: str = "person", search: str = "", only_differences: bool = False
-) -> QuerySet[Line]:
+) -> QuerySet[AccessEntry]:
     """Return the lines of a group, or of all, that match the search by person, principal, group or bucket."""
     # A retired group has nothing on AWS and is scanned no more.
     lines = (
-        Line.objects.filter(group__retired_at=None)
+        AccessEntry.objects.filter(group__retired_at=None)
         .select_related("group", "membership__user", "grant")
         .annotate(member_since=_deployed_at("membership"), grant_since=_deployed_at("grant"))
     )
@@ -51,7 +51,7 @@ def review_lines(
     return lines.order_by(*ORDERS.get(by, ORDERS["person"]))
 
 
-def review_rows(rows: list[Line], by: str) -> list[ReviewRow]:
+def review_rows(rows: list[AccessEntry], by: str) -> list[ReviewRow]:
     """Return these lines as they are shown, each with its heading where a new one begins. No queries."""
     shown, before = [], None
     for line in rows:
@@ -71,7 +71,7 @@ def review_rows(rows: list[Line], by: str) -> list[ReviewRow]:
     return shown
 
 
-def accessible_since(line: Line) -> datetime | None:
+def accessible_since(line: AccessEntry) -> datetime | None:
     """Return since when the person can reach it: the later of when the membership and the grant were deployed."""
     given = [
         getattr(line, "member_since", None) or (line.membership.created_at if line.membership else None),
@@ -80,13 +80,13 @@ def accessible_since(line: Line) -> datetime | None:
     return max((moment for moment in given if moment), default=None) if line.membership else None
 
 
-def granted_by(line: Line) -> str:
+def granted_by(line: AccessEntry) -> str:
     """Name whoever added the member, and whoever granted the bucket to the group."""
     who = [row.added_by for row in (line.membership, line.grant) if row is not None]
     return " / ".join(dict.fromkeys(name or "unknown" for name in who))
 
 
-def last_used(line: Line) -> datetime | None:
+def last_used(line: AccessEntry) -> datetime | None:
     """Return when credentials were last handed out or a key was last used; None for neither."""
     handed = line.membership.last_used_at if line.membership else None
     return max((moment for moment in (handed, line.key_last_used_at) if moment), default=None)
@@ -126,7 +126,7 @@ def newer_groups_unread() -> QuerySet[Stack]:
 
 def counts(group: Group) -> dict[str, int]:
     """Count what a sign-off covers: lines, people, buckets, key holders, differing lines and findings."""
-    counted = Line.objects.filter(group=group).aggregate(
+    counted = AccessEntry.objects.filter(group=group).aggregate(
         lines=Count("pk"),
         people=Count("membership__user", distinct=True),
         buckets=Count("bucket", distinct=True, filter=~Q(bucket="")),
@@ -136,7 +136,7 @@ def counts(group: Group) -> dict[str, int]:
     return {**counted, "findings": findings(group).count()}
 
 
-def is_current(look: Look | None, group: Group) -> bool:
+def is_current(look: Scan | None, group: Group) -> bool:
     """Return whether no deployment has run since the scan, so that it shows what AWS holds now. One query."""
     if look is None or look.finished_at is None or look.generation != group.stack.deployed_generation:
         return False

@@ -28,7 +28,7 @@ class Mark(models.TextChoices):
 DIFFERENCES = (Mark.NOT_IN_DATABASE, Mark.NOT_ON_AWS, Mark.WIDER, Mark.NARROWER, Mark.LETS_IN, Mark.DENIED_ONLY)
 
 
-class Look(models.Model):
+class Scan(models.Model):
     """The last scan of AWS for a group or, without one, for what belongs to no group."""
 
     group = models.OneToOneField(Group, null=True, on_delete=models.CASCADE, related_name="review_look")
@@ -38,6 +38,7 @@ class Look(models.Model):
     error = models.CharField(max_length=400, blank=True)
 
     class Meta:
+        db_table = "review_look"
         # A unique constraint on a nullable column alone would allow several rows without a group.
         constraints = (models.UniqueConstraint(Coalesce("group", Value(0)), name="one_look_each"),)
 
@@ -45,7 +46,7 @@ class Look(models.Model):
         return f"look at {self.group or 'what belongs to no group'}"
 
 
-class Line(models.Model):
+class AccessEntry(models.Model):
     """Access of one person, or of a principal that the database does not know, to one bucket."""
 
     group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="review_lines")
@@ -64,6 +65,7 @@ class Line(models.Model):
     key_last_used_at = models.DateTimeField(null=True, help_text="When IAM last saw a key of the principal's used.")
 
     class Meta:
+        db_table = "review_line"
         ordering = ("group__slug", "membership__user__email", "principal", "bucket", "pk")
 
     def __str__(self) -> str:
@@ -99,7 +101,7 @@ class Finding(models.Model):
         BEYOND_S3 = "beyond-s3", "more than files"
         UNREADABLE = "unreadable", "a policy that could not be read"
 
-    look = models.ForeignKey(Look, on_delete=models.CASCADE, related_name="findings")
+    look = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="findings")
     kind = models.CharField(max_length=16, choices=Kind)
     principal = models.CharField(max_length=256, help_text="Whom or what it is about.")
     membership = models.ForeignKey(Membership, null=True, on_delete=models.CASCADE, related_name="+")

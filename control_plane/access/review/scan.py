@@ -10,7 +10,7 @@ from control_plane.access.review import unmanaged
 from control_plane.access.review.comparison import Comparison, build_lines
 from control_plane.access.review.findings import build_findings
 from control_plane.access.review.iam_snapshot import read_snapshot
-from control_plane.access.review.models import Finding, Line, Look, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, Scan, UnmanagedResource
 from control_plane.base.aws import AwsFailure
 from control_plane.base.errors import Refused
 from control_plane.deployments.iam_delay import is_settling
@@ -24,41 +24,41 @@ class StackIsChanging(Refused):
     """A deployment is changing the stack: AWS and the database are expected to differ."""
 
 
-def scan_group(group: Group) -> Look:
+def scan_group(group: Group) -> Scan:
     """Read what the group's principals can reach, compare it with the database, and keep both.
 
     A difference right after a deployment may only be IAM's delay: it is kept, and the sweep scans again once that is over.
     Raises AwsFailure or StackIsChanging.
     """
-    scan, _ = Look.objects.get_or_create(group=group)
-    Look.objects.filter(pk=scan.pk).update(asked_at=timezone.now())
+    scan, _ = Scan.objects.get_or_create(group=group)
+    Scan.objects.filter(pk=scan.pk).update(asked_at=timezone.now())
     try:
         _read(scan, group)
     except (AwsFailure, StackIsChanging) as error:
-        Look.objects.filter(pk=scan.pk).update(error=str(error)[:400])
+        Scan.objects.filter(pk=scan.pk).update(error=str(error)[:400])
         raise
     scan.refresh_from_db()
     return scan
 
 
-def scan_outside_groups() -> Look:
+def scan_outside_groups() -> Scan:
     """Scan AWS for what it holds under our names and the database does not know. Raises AwsFailure."""
-    scan, _ = Look.objects.get_or_create(group=None)
+    scan, _ = Scan.objects.get_or_create(group=None)
     began = timezone.now()
-    Look.objects.filter(pk=scan.pk).update(asked_at=began)
+    Scan.objects.filter(pk=scan.pk).update(asked_at=began)
     try:
         unmanaged.scan()
     except AwsFailure as error:
-        Look.objects.filter(pk=scan.pk).update(error=str(error)[:400])
+        Scan.objects.filter(pk=scan.pk).update(error=str(error)[:400])
         raise
     # One scan reads a part of what was found: the next one follows soon.
     again = {"asked_at": None} if UnmanagedResource.objects.filter(read_at=None).exists() else {}
-    Look.objects.filter(pk=scan.pk).update(finished_at=began, error="", **again)
+    Scan.objects.filter(pk=scan.pk).update(finished_at=began, error="", **again)
     scan.refresh_from_db()
     return scan
 
 
-def _read(scan: Look, group: Group) -> None:
+def _read(scan: Scan, group: Group) -> None:
     began = timezone.now()
     group.stack = Stack.objects.get(pk=group.stack_id)
     generation = group.stack.deployed_generation
@@ -74,15 +74,15 @@ def _read(scan: Look, group: Group) -> None:
             row.group = group
         compared = Comparison(group, memberships, grants, holding)
         seen, strange = build_lines(compared), build_findings(compared)
-        Line.objects.filter(group=group).delete()
-        Line.objects.bulk_create(seen, batch_size=ROWS_AT_ONCE)
+        AccessEntry.objects.filter(group=group).delete()
+        AccessEntry.objects.bulk_create(seen, batch_size=ROWS_AT_ONCE)
         _keep(scan, strange)
         is_provisional = bool(strange or any(line.differs for line in seen)) and is_settling(group.stack_id)
         again = {"asked_at": None} if is_provisional else {}
-        Look.objects.filter(pk=scan.pk).update(finished_at=began, generation=generation, error="", **again)
+        Scan.objects.filter(pk=scan.pk).update(finished_at=began, generation=generation, error="", **again)
 
 
-def _keep(scan: Look, rows: list[Finding]) -> None:
+def _keep(scan: Scan, rows: list[Finding]) -> None:
     scan.findings.all().delete()
     for row in rows:
         row.look = scan

@@ -9,7 +9,7 @@ from django.utils import timezone
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.permissions import require_manager
 from control_plane.access.review.listing import newer_groups_unread, runs_since
-from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.models import Scan, UnmanagedResource
 from control_plane.access.review.tasks import look_at_group
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
@@ -39,7 +39,7 @@ def start_due_scans() -> int:
     # So soon after a deployment IAM may still show the state before it.
     just_deployed = Deployment.objects.filter(stack=OuterRef("stack"), finished_at__gt=now - SETTLES)
     living = Group.objects.filter(~Exists(just_deployed), retired_at=None, stack__deployed_generation__gt=0)
-    groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Look.objects.filter(due)))
+    groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Scan.objects.filter(due)))
     due_groups = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
     started = sum(_start(pk, due) for pk in due_groups[:MAX_GROUPS_PER_SWEEP])
     again = ~Q(error="") | _may_be_resolved_outside() | Q(Exists(newer_groups_unread()))
@@ -52,7 +52,7 @@ def request_scan(group: Group, *, actor: Actor) -> None:
     require_manager(actor, group)
     now = timezone.now()
     with transaction.atomic():
-        due = Look.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - MIN_REQUEST_INTERVAL))
+        due = Scan.objects.filter(Q(asked_at=None) | Q(asked_at__lt=now - MIN_REQUEST_INTERVAL))
         if not claim_or_create(due, "asked_at", lookup={"group": group}, until=now):
             raise TooOften("AWS was asked about this group just now. Nothing was started; reload the page in a moment.")
         record(actor, "review.look", group.slug)
@@ -63,7 +63,7 @@ def request_all_scans(*, actor: Actor) -> int:
     """Have every group scanned: a few now, the rest by the sweep. Administrators may. Returns how many groups."""
     require_administrator(actor)
     with transaction.atomic():
-        wanted = Look.objects.update(asked_at=None)
+        wanted = Scan.objects.update(asked_at=None)
         record(actor, "review.look", "every group")
     start_due_scans()
     return wanted
@@ -84,12 +84,12 @@ def _may_be_resolved_outside() -> Q:
 
 def mark_restored(using: str) -> None:
     """Have everything scanned in a restored database, since AWS may hold what was made after the backup."""
-    Look.objects.using(using).update(asked_at=None)
+    Scan.objects.using(using).update(asked_at=None)
 
 
 def _start(group_id: int | None, due: Q) -> int:
     # What is due is found across tables, but the row is changed in its own alone: so PostgreSQL looks again at one that was locked.
-    looks = Look.objects.filter(pk__in=Look.objects.filter(due).values("pk"))
+    looks = Scan.objects.filter(pk__in=Scan.objects.filter(due).values("pk"))
     with transaction.atomic():
         if not claim_or_create(looks, "asked_at", lookup={"group": group_id and Group(pk=group_id)}, until=timezone.now()):
             return 0

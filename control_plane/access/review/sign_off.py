@@ -14,7 +14,7 @@ from control_plane.access.groups.announcements import announce_about_group
 from control_plane.access.groups.models import Group
 from control_plane.access.groups.permissions import managers, require_manager
 from control_plane.access.review import listing
-from control_plane.access.review.models import Line, Look, Reminder, SignOff
+from control_plane.access.review.models import AccessEntry, Reminder, Scan, SignOff
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -66,7 +66,7 @@ def groups_by_sign_off() -> QuerySet[Any]:
     return ordered
 
 
-def reason_not_signable(group: Group, look: Look | None) -> str:
+def reason_not_signable(group: Group, look: Scan | None) -> str:
     """Return why the scan cannot be signed now; empty if it can."""
     if look is None or look.finished_at is None:
         return "AWS was not checked yet. Choose “Check now” first."
@@ -82,7 +82,7 @@ def sign_off(*, group: Group, actor: Actor, looked_at: datetime, note: str = "")
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
-        look = Look.objects.filter(group=group).first()
+        look = Scan.objects.filter(group=group).first()
         if reason := reason_not_signable(group, look):
             raise NotSignable(f"Nothing was signed. {reason}")
         if look is None or look.finished_at != looked_at:
@@ -140,13 +140,13 @@ def _remind(group: Group, since: datetime) -> None:
 
 def _differences(group: Group) -> list[str]:
     differences = [f"{finding}: {finding.detail}" for finding in listing.findings(group)[:MAX_DIFFERENCES_KEPT]]
-    differing = Line.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MAX_DIFFERENCES_KEPT]
+    differing = AccessEntry.objects.filter(group=group, differs=True).order_by("principal", "bucket", "pk")[:MAX_DIFFERENCES_KEPT]
     return differences + [f"{line.principal}, {line.bucket or 'no bucket'}: {', '.join(line.mark_labels)}" for line in differing]
 
 
 def _signed_lines(group: Group) -> list[list[str]]:
     """Return the lines that are signed, by opaque usernames: a person who is erased later is erased from here too."""
-    lines = Line.objects.filter(group=group).select_related("membership").order_by("principal", "bucket", "pk")
+    lines = AccessEntry.objects.filter(group=group).select_related("membership").order_by("principal", "bucket", "pk")
     return [
         [
             *(line.membership.username if line.membership else line.principal, line.bucket, line.prefix),

@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='Tally',
+            name='Counter',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(help_text="The metric, such as 'stage' or 'outcome'.", max_length=64)),
@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                 ('seconds', models.FloatField(default=0)),
             ],
             options={
-                'verbose_name_plural': 'tallies',
+                'db_table': 'deployments_tally',
                 'constraints': [models.UniqueConstraint(fields=('name', 'label'), name='one_tally_per_label')],
             },
         ),

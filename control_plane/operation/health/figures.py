@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from control_plane.access.limits.headroom import Headroom, list_headroom, nearly_used_up
 from control_plane.deployments.liveness import silent_before
-from control_plane.deployments.models import Deployment, DriftState, Stack, Tally, Worker
+from control_plane.deployments.models import Counter, Deployment, DriftState, Stack, Worker
 from control_plane.deployments.progress import STAGES
 from control_plane.notifications.models import MAX_TRIES, Notice
 from control_plane.operation.backups.services import age
@@ -125,7 +125,7 @@ def stacks_failed() -> int:
 
 
 def _totals(name: str) -> list[CounterTotal]:
-    rows = Tally.objects.filter(name=name).order_by("label")[:MAX_LABELS]
+    rows = Counter.objects.filter(name=name).order_by("label")[:MAX_LABELS]
     return [CounterTotal(row.label, row.count, row.seconds) for row in rows]
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db.models import QuerySet
 
 from control_plane.access.review.export import csv_lines
-from control_plane.access.review.models import Finding, Line, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, UnmanagedResource
 from control_plane.access.rosters.services.export import export
 from control_plane.accounts.models import User
 from control_plane.base.audit.export import lines
@@ -40,7 +40,7 @@ def test_no_export_holds_a_cell_that_is_run(value: str, ada: User) -> None:
     unmanaged: QuerySet[UnmanagedResource] = UnmanagedResource.objects.none()
     files = {
         "audit": lines(AuditEvent.objects.all(), "csv"),
-        "review": csv_lines(Line.objects.none(), Finding.objects.all(), unmanaged),
+        "review": csv_lines(AccessEntry.objects.none(), Finding.objects.all(), unmanaged),
         "roster": export(actor=OPERATOR),
     }
     for name, file in files.items():

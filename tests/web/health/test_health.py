@@ -17,7 +17,7 @@ from control_plane.access.groups.models import Group
 from control_plane.accounts.models import User
 from control_plane.base.config import config
 from control_plane.deployments import counters
-from control_plane.deployments.models import Deployment, DriftState, Stack, Tally
+from control_plane.deployments.models import Counter, Deployment, DriftState, Stack
 from control_plane.notifications.models import Notice
 from control_plane.operation.health import readiness
 from tests.factories import WorkerFactory
@@ -223,5 +223,5 @@ def test_no_tally_is_lost_when_many_are_added_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    tally = Tally.objects.get()
+    tally = Counter.objects.get()
     assert (tally.count, tally.seconds) == (80, 40)

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Line',
+            name='AccessEntry',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('principal', models.CharField(help_text='The IAM user or role.', max_length=256)),
@@ -36,11 +36,12 @@ class Migration(migrations.Migration):
                 ('membership', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='review_lines', to='groups.membership')),
             ],
             options={
+                'db_table': 'review_line',
                 'ordering': ('group__slug', 'membership__user__email', 'principal', 'bucket', 'pk'),
             },
         ),
         migrations.CreateModel(
-            name='Look',
+            name='Scan',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('asked_at', models.DateTimeField(db_index=True, help_text='None where it is wanted as soon as can be.', null=True)),
@@ -49,6 +50,9 @@ class Migration(migrations.Migration):
                 ('error', models.CharField(blank=True, max_length=400)),
                 ('group', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='review_look', to='groups.group')),
             ],
+            options={
+                'db_table': 'review_look',
+            },
         ),
         migrations.CreateModel(
             name='Finding',
@@ -58,7 +62,7 @@ class Migration(migrations.Migration):
                 ('principal', models.CharField(help_text='Whom or what it is about.', max_length=256)),
                 ('detail', models.CharField(blank=True, max_length=500)),
                 ('membership', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='groups.membership')),
-                ('look', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='review.look')),
+                ('look', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='review.scan')),
             ],
             options={
                 'ordering': ('pk',),
@@ -120,7 +124,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.AddConstraint(
-            model_name='look',
+            model_name='scan',
             constraint=models.UniqueConstraint(django.db.models.functions.comparison.Coalesce('group', models.Value(0)), name='one_look_each'),
         ),
         migrations.AddConstraint(

@@ -15,7 +15,7 @@ from control_plane.access.groups.services.manifests import group_manifest as man
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.groups.services.suspension import suspend_group, suspend_members
 from control_plane.access.review import schedule, unmanaged, unmanaged_decisions
-from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.models import Scan, UnmanagedResource
 from control_plane.access.review.unmanaged_decisions import NotDecided
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
@@ -267,7 +267,7 @@ def test_a_known_group_is_read_once_it_is_seen_to_have_changed(held: GroupManife
     assert look.asked_at is not None
     assert look.asked_at > long_ago
     waiting(held)
-    Look.objects.filter(pk=look.pk).update(asked_at=long_ago)
+    Scan.objects.filter(pk=look.pk).update(asked_at=long_ago)
     schedule.start_due_scans()
     look.refresh_from_db()
     assert look.asked_at == long_ago

@@ -21,7 +21,7 @@ from control_plane.access.groups.models import Access, Grant, Group, Membership
 from control_plane.access.groups.services.credentials import note_use
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import listing, schedule
-from control_plane.access.review.models import Finding, Line, Look, Mark, SignOff, UnmanagedResource
+from control_plane.access.review.models import AccessEntry, Finding, Mark, Scan, SignOff, UnmanagedResource
 from control_plane.access.review.scan import StackIsChanging, scan_group, scan_outside_groups
 from control_plane.access.review.sign_off import NotSignable, remind_of_reviews, sign_off, sign_off_status
 from control_plane.accounts.models import User
@@ -58,13 +58,13 @@ def kinds() -> set[str]:
 
 
 def marks(**where: Any) -> set[str]:
-    return {mark for line in Line.objects.filter(**where) for mark in line.marks}
+    return {mark for line in AccessEntry.objects.filter(**where) for mark in line.marks}
 
 
 def test_what_was_deployed_is_as_granted(lab: OnAws, group: Group, ada: User, grace: User) -> None:
     scan_group(group)
     assert kinds() == set()
-    told = {(line.membership.user.email, line.bucket): line for line in Line.objects.all() if line.membership}
+    told = {(line.membership.user.email, line.bucket): line for line in AccessEntry.objects.all() if line.membership}
     assert {key: (line.rights, line.marks) for key, line in told.items()} == {
         (who.email, bucket): (rights, [])
         for who in (ada, grace)
@@ -94,9 +94,9 @@ def test_each_change_from_outside_is_found(lab: OnAws, group: Group, ada: User) 
     }
     assert marks(membership__user=ada) == {Mark.WIDER}
     assert marks(principal="mallory") == {Mark.NOT_IN_DATABASE}
-    assert "cohort-ephys" in Line.objects.filter(principal="mallory").values_list("bucket", flat=True)
+    assert "cohort-ephys" in AccessEntry.objects.filter(principal="mallory").values_list("bucket", flat=True)
     assert marks(principal="stray") == {Mark.NOT_IN_DATABASE}
-    assert Line.objects.filter(membership__user=ada, bucket="cohort-*", can_write=True).exists()
+    assert AccessEntry.objects.filter(membership__user=ada, bucket="cohort-*", can_write=True).exists()
     assert Finding.objects.get(kind=kind.NO_BOUNDARY).principal == "stray"
 
 
@@ -113,12 +113,12 @@ def test_who_is_missing_or_denied_on_aws_is_marked(lab: OnAws, group: Group, ada
     scan_group(group)
     assert marks(membership__user=ada) == {Mark.NOT_ON_AWS}
     assert marks(membership__user=grace) == {Mark.DENIED, Mark.DENIED_ONLY}
-    assert not Line.objects.filter(can_read=True).exists()
+    assert not AccessEntry.objects.filter(can_read=True).exists()
     assert kinds() == {Finding.Kind.MISSING}
     Membership.objects.filter(user=grace).update(suspended_at=timezone.now())
     scan_group(group)
     assert marks(membership__user=grace) == {Mark.DENIED, Mark.SUSPENDED}
-    assert not Line.objects.filter(membership__user=grace, differs=True).exists()
+    assert not AccessEntry.objects.filter(membership__user=grace, differs=True).exists()
 
 
 def test_a_suspension_that_aws_does_not_hold_and_a_changed_grant_are_marked(lab: OnAws, group: Group, ada: User) -> None:
@@ -138,7 +138,7 @@ def test_what_comes_and_goes_is_no_difference(lab: OnAws, group: Group, ada: Use
     scan_group(group)
     assert marks(membership__user=new) == {Mark.ADDING}
     assert marks(membership__user=ada) == {Mark.REMOVING}
-    assert not Line.objects.filter(differs=True).exists()
+    assert not AccessEntry.objects.filter(differs=True).exists()
 
 
 def test_nothing_is_looked_at_while_it_is_deployed(lab: OnAws, group: Group) -> None:
@@ -146,8 +146,8 @@ def test_nothing_is_looked_at_while_it_is_deployed(lab: OnAws, group: Group) -> 
     Deployment.objects.filter(stack=group.stack).update(state=Deployment.State.RUNNING)
     with pytest.raises(StackIsChanging):
         scan_group(group)
-    assert Line.objects.count() == 4
-    assert "is being deployed" in Look.objects.get(group=group).error
+    assert AccessEntry.objects.count() == 4
+    assert "is being deployed" in Scan.objects.get(group=group).error
 
 
 def test_a_user_of_no_group_is_found(lab: OnAws) -> None:
@@ -160,12 +160,12 @@ def test_the_sweep_has_each_group_looked_at_once_a_day_and_after_a_deployment(la
     assert schedule.start_due_scans() == 2
     assert schedule.start_due_scans() == 0
     scan_group(group)
-    Look.objects.update(asked_at=timezone.now() - timedelta(minutes=10))
+    Scan.objects.update(asked_at=timezone.now() - timedelta(minutes=10))
     assert schedule.start_due_scans() == 0
-    Look.objects.filter(group=group).update(generation=0)
+    Scan.objects.filter(group=group).update(generation=0)
     assert schedule.start_due_scans() == 1
     assert schedule.start_due_scans() == 0
-    Look.objects.update(asked_at=timezone.now() - timedelta(hours=21))
+    Scan.objects.update(asked_at=timezone.now() - timedelta(hours=21))
     assert schedule.start_due_scans() == 2
 
 
@@ -193,7 +193,7 @@ def test_signing_needs_a_fresh_look_and_keeps_what_was_seen(lab: OnAws, group: G
     assert "a key that Cohort did not make" in signed.differences[0]
     assert "example.org" not in json.dumps(signed.lines)
     assert AuditEvent.objects.filter(action="review.sign", target=group.slug).exists()
-    Look.objects.filter(group=group).update(finished_at=timezone.now() - timedelta(days=2))
+    Scan.objects.filter(group=group).update(finished_at=timezone.now() - timedelta(days=2))
     with pytest.raises(NotSignable, match="more than a day"):
         sign_off(group=group, actor=manager, looked_at=seen.finished_at)
     assert SignOff.objects.count() == 1
@@ -257,7 +257,7 @@ def test_pages_take_a_fixed_number_of_queries(
         Membership(group=group, user=one, access=Access.FEDERATED, added_generation=generation, added_by="x") for one in people
     )
     scan_group(group)
-    assert Line.objects.count() == 404
+    assert AccessEntry.objects.count() == 404
     client.force_login(administrator)
     with django_assert_max_num_queries(12):
         page = client.get(f"/review/?by={by}")
@@ -328,7 +328,7 @@ def test_the_command_tells_the_same(lab: OnAws, group: Group, capsys: pytest.Cap
     call_command("review", "sign", "example-lab", "--note", "by hand")
     call_command("review", "due")
     assert "tester" not in capsys.readouterr().err
-    assert [listing.granted_by(line) for line in Line.objects.all()[:1]] == ["terminal:tester"]
+    assert [listing.granted_by(line) for line in AccessEntry.objects.all()[:1]] == ["terminal:tester"]
 
 
 def test_a_retired_group_is_not_shown(lab: OnAws, group: Group) -> None:

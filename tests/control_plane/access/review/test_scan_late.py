@@ -13,7 +13,7 @@ from moto import mock_aws
 from control_plane.access.groups.models import Group, Membership
 from control_plane.access.groups.services.members import remove_member
 from control_plane.access.review import scan, schedule
-from control_plane.access.review.models import Finding, Line, Look
+from control_plane.access.review.models import AccessEntry, Finding, Scan
 from control_plane.access.review.scan import scan_group
 from control_plane.access.review.sign_off import NotSignable, sign_off
 from control_plane.access.review.tasks import look_at_group
@@ -50,7 +50,7 @@ def kinds() -> set[str]:
 
 
 def marks(**where: Any) -> set[str]:
-    return {mark for line in Line.objects.filter(**where) for mark in line.marks}
+    return {mark for line in AccessEntry.objects.filter(**where) for mark in line.marks}
 
 
 def test_a_group_without_key_holders_is_answered_for(lab: OnAws, group: Group, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,10 +61,10 @@ def test_a_group_without_key_holders_is_answered_for(lab: OnAws, group: Group, a
     only_under_paths(monkeypatch)
     scan_group(group)
     assert kinds() == set()
-    assert {(line.membership.user.email, line.differs) for line in Line.objects.all() if line.membership} == {
+    assert {(line.membership.user.email, line.differs) for line in AccessEntry.objects.all() if line.membership} == {
         ("grace@example.org", False)
     }
-    assert Look.objects.get(group=group).error == ""
+    assert Scan.objects.get(group=group).error == ""
 
 
 def test_what_is_missing_is_told_and_a_missing_right_is_not_taken_for_it(
@@ -85,7 +85,7 @@ def test_one_group_that_cannot_be_looked_at_hides_no_other(
 ) -> None:
     GroupFactory.create(slug="other-lab", name="Other Lab")
 
-    def refuse(found: Look, one: Group) -> None:
+    def refuse(found: Scan, one: Group) -> None:
         if one.slug == "other-lab":
             raise NotAllowed("AWS does not allow it: iam:GetRole")
         read(found, one)
@@ -125,7 +125,7 @@ def test_what_differs_long_after_a_deployment_is_not_said_to_be_late(lab: OnAws,
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
     scan_group(group)
     assert marks() == {"not-on-aws"}
-    assert Look.objects.get(group=group).asked_at is not None
+    assert Scan.objects.get(group=group).asked_at is not None
 
 
 def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> None:
@@ -133,7 +133,7 @@ def test_the_sweep_looks_once_iam_has_had_its_time(lab: OnAws, group: Group) -> 
     assert schedule.start_due_scans() == 1, "more than what belongs to no group"
     just_deployed(group, ago=iam_delay.SETTLES)
     assert schedule.start_due_scans() == 1
-    assert set(Look.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
+    assert set(Scan.objects.values_list("group__slug", flat=True)) == {None, "example-lab"}
 
 
 def test_a_scan_is_due_after_any_run_whatever_its_generation(lab: OnAws, group: Group, ada: User, administrator: User) -> None:
@@ -141,7 +141,7 @@ def test_a_scan_is_due_after_any_run_whatever_its_generation(lab: OnAws, group: 
     long_ago = timezone.now() - schedule.MIN_RESCAN_DELAY - iam_delay.SETTLES
     lab.iam.remove_user_from_group(GroupName="cohort-example-lab", UserName=user_of(ada))
     scan_group(group)
-    Look.objects.filter(group=group).update(asked_at=long_ago, finished_at=long_ago)
+    Scan.objects.filter(group=group).update(asked_at=long_ago, finished_at=long_ago)
     schedule.start_due_scans()
     assert enqueued(group) == 0, "looked again, and nothing has changed"
     lab.iam.add_user_to_group(GroupName="cohort-example-lab", UserName=user_of(ada))
@@ -153,7 +153,7 @@ def test_a_scan_is_due_after_any_run_whatever_its_generation(lab: OnAws, group: 
     assert enqueued(group) == 1
     scan_group(group)
     assert marks() == set()
-    Look.objects.filter(group=group).update(asked_at=long_ago)
+    Scan.objects.filter(group=group).update(asked_at=long_ago)
     schedule.start_due_scans()
     assert enqueued(group) == 1, "the same run makes it due once"
 
@@ -162,14 +162,14 @@ def test_what_belongs_to_no_group_is_looked_for_again_after_any_run(lab: OnAws, 
     lab.iam.create_user(UserName="stray", Path="/cohort/gone-lab/")
     long_ago = timezone.now() - schedule.MIN_RESCAN_DELAY - iam_delay.SETTLES
     scan.scan_outside_groups()
-    Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
+    Scan.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
     assert enqueued(None) == 0
     just_deployed(group, ago=iam_delay.SETTLES)
     schedule.start_due_scans()
     assert enqueued(None) == 1
     lab.iam.delete_user(UserName="stray")
     scan.scan_outside_groups()
-    Look.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
+    Scan.objects.filter(group=None).update(asked_at=long_ago, finished_at=long_ago)
     schedule.start_due_scans()
     assert enqueued(None) == 1, "nothing was found, so that the daily look is enough"
 

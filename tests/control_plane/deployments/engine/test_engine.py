@@ -16,7 +16,7 @@ from control_plane.deployments.deployers.port import DeployerFailure, DeployerMi
 from control_plane.deployments.deployers.synthesis import Assembly
 from control_plane.deployments.engine import leases
 from control_plane.deployments.failures import DeploymentProblem, FailedResource
-from control_plane.deployments.models import Deployment, Failure, LogLine, Stack, StoredManifest, Tally
+from control_plane.deployments.models import Counter, Deployment, Failure, LogLine, Stack, StoredManifest
 from control_plane.deployments.requests import NothingToRetry, deploy_again, request_repair
 from tests.control_plane.fakes import FakeAws, claim_one, holding, reconcile_all, run_one
 from tests.factories import MembershipFactory, settle
@@ -72,8 +72,8 @@ def test_a_run_records_what_will_change_how_far_each_resource_is_and_how_long_ea
     # An event that did not come through leaves no resource waiting for ever.
     assert {one["state"] for one in deployment.resources} == {"done"}
     assert list(deployment.stages) == ["looking", "publishing", "preparing", "executing", "recording"]
-    assert set(Tally.objects.filter(name="stage").values_list("label", flat=True)) == set(deployment.stages)
-    assert Tally.objects.get(name="outcome").label == "succeeded"
+    assert set(Counter.objects.filter(name="stage").values_list("label", flat=True)) == set(deployment.stages)
+    assert Counter.objects.get(name="outcome").label == "succeeded"
 
 
 def test_a_change_that_comes_during_a_run_is_deployed_right_after(group, ada, aws):
@@ -157,7 +157,7 @@ def test_after_six_tries_it_has_failed_and_says_how_often_it_was_tried(group, aw
     deployment = only_deployment()
     assert (tries, deployment.state, deployment.failure) == (6, "failed", Failure.RETRYABLE)
     assert deployment.advice == "Check the network. It was tried 6 times; it is tried again in half an hour."
-    assert Tally.objects.get(name="tries").count == 5
+    assert Counter.objects.get(name="tries").count == 5
 
 
 def test_a_stored_manifest_that_is_damaged_is_a_failed_deployment_that_names_the_field(group, aws):

@@ -7,7 +7,7 @@ from control_plane.access.groups.models import Group
 from control_plane.access.groups.services.groups import find_group
 from control_plane.access.review import listing
 from control_plane.access.review.export import csv_lines
-from control_plane.access.review.models import Look, UnmanagedResource
+from control_plane.access.review.models import Scan, UnmanagedResource
 from control_plane.access.review.scan import scan_group, scan_outside_groups
 from control_plane.access.review.sign_off import NotSignable, groups_by_sign_off, sign_off
 from control_plane.access.review.unmanaged_decisions import find_unmanaged, preview_take_over, remove, take_over, unknown_members
@@ -137,7 +137,7 @@ class Command(DeployingCommand):
 
     def sign(self, options: dict[str, Any]) -> None:
         group = find_group(options["group"])
-        seen = Look.objects.filter(group=group).first()
+        seen = Scan.objects.filter(group=group).first()
         if seen is None or seen.finished_at is None:
             raise NotSignable(f"Nothing was signed. AWS was not checked yet; run `manage.py review look {group.slug}` first.")
         signed = sign_off(group=group, actor=self.actor, looked_at=seen.finished_at, note=options["note"])
