@@ -27,7 +27,7 @@ from tests.factories.groups import (
 )
 from tests.factories.people import PASSWORD, AuthenticatorFactory, PasswordUserFactory, UserFactory
 from tests.factories.research import EntryFactory, JobFactory
-from tests.factories.review import LookFactory, UnmanagedResourceFactory
+from tests.factories.review import ScanFactory, UnmanagedResourceFactory
 
 __all__ = [
     "PASSWORD",
@@ -40,10 +40,10 @@ __all__ = [
     "JobFactory",
     "JoinRequestFactory",
     "JoiningDeploymentFactory",
-    "LookFactory",
     "MembershipFactory",
     "PasswordUserFactory",
     "PreviewFactory",
+    "ScanFactory",
     "StackFactory",
     "UnmanagedResourceFactory",
     "UserFactory",

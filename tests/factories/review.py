@@ -7,7 +7,7 @@ from factory.django import DjangoModelFactory
 from control_plane.access.review.models import Scan, UnmanagedResource
 
 
-class LookFactory(DjangoModelFactory[Scan]):
+class ScanFactory(DjangoModelFactory[Scan]):
     """The last scan of what belongs to no group, or of `group`: asked for and done a moment ago."""
 
     class Meta:

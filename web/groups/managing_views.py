@@ -95,9 +95,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
         raise NotYours("You are not in this group.")
     if request.method == "POST":
         members.leave(group=group, user=person(request), actor=Actor.of_request(request))
-        messages.success(
-            request, f"You are leaving {group.name}: your access is being taken away. An e-mail says when it has ended."
-        )
+        messages.success(request, f"You are leaving {group.name}: your access is being removed. An e-mail says when it has ended.")
         return redirect("home")
     is_last = mine.is_manager and not managers(group).exclude(user=mine.user_id).exists()
     return render(request, "home/leave.html", {"group": group, "membership": mine, "is_last_manager": is_last})

@@ -95,7 +95,7 @@ def move(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     move_member(source=group, target=target, user=membership.user, access=access, actor=Actor.of_request(request))
     messages.success(
         request,
-        f"{membership.user.email} is being given access to {target.name}; the access to {group.name} ends once that is active.",
+        f"{membership.user.email} is being added to {target.name}; the access to {group.name} ends once that is active.",
     )
     return redirect(group)
 

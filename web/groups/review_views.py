@@ -28,7 +28,7 @@ def review(request: HttpRequest, slug: str) -> HttpResponse:
     """Show who can reach what in the group, the differences, and the sign-offs."""
     group = managed_group(request, slug)
     history = list(group.sign_offs.defer("lines")[:MAX_SIGNED])
-    context = {"group": group, "look": _look(group), "review": sign_off_status(group), "history": history}
+    context = {"group": group, "scan": _scan_of(group), "review": sign_off_status(group), "history": history}
     return render(request, "review/group.html", lines_context(request, group) | context)
 
 
@@ -56,7 +56,7 @@ def look(request: HttpRequest, slug: str) -> HttpResponse:
 def sign(request: HttpRequest, slug: str) -> HttpResponse:
     """Show what is signed; a POST signs it."""
     group = managed_group(request, slug)
-    seen = _look(group)
+    seen = _scan_of(group)
     form = SignForm(request.POST or None, initial={"looked_at": seen.finished_at.isoformat() if seen and seen.finished_at else ""})
     if request.method == "POST":
         if form.is_valid():
@@ -71,7 +71,7 @@ def sign(request: HttpRequest, slug: str) -> HttpResponse:
     differing = list(listing.review_lines(group=group, only_differences=True)[:MAX_FINDINGS])
     context = {
         "group": group,
-        "look": seen,
+        "scan": seen,
         "hindrance": reason_not_signable(group, seen),
         "counts": listing.counts(group),
         "findings": list(listing.findings(group)[:MAX_FINDINGS]),
@@ -81,5 +81,5 @@ def sign(request: HttpRequest, slug: str) -> HttpResponse:
     return render(request, "review/sign.html", context)
 
 
-def _look(group: Group) -> Scan | None:
+def _scan_of(group: Group) -> Scan | None:
     return Scan.objects.filter(group=group).first()

@@ -90,7 +90,7 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("review:remove", pk)
         messages.success(
             request,
-            f"{person.email} cannot sign in any more. Their access is being taken away, in {len(deployments)} "
+            f"{person.email} cannot sign in any more. Their access is being removed, in {len(deployments)} "
             f"deployment{'' if len(deployments) == 1 else 's'}; the review shows it once AWS was checked after that.",
         )
         return redirect("review:page")

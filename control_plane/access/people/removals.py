@@ -142,7 +142,7 @@ def remove_inactive_access() -> int:
     if people:
         with transaction.atomic():
             _withdraw_requests(people, actor)
-        logger.warning("%d inactive people still had access or open requests; it is being taken away", len(people))
+        logger.warning("%d inactive people still had access or open requests; it is being removed", len(people))
     return len(people)
 
 

@@ -60,7 +60,7 @@ def _line(line: AccessEntry) -> list[str]:
 def _finding(finding: Finding) -> list[str]:
     row = dict.fromkeys(COLUMNS, "")
     row["person"] = finding.membership.user.email if finding.membership else ""
-    row["group"] = finding.look.group.slug if finding.look.group else ""
+    row["group"] = finding.scan.group.slug if finding.scan.group else ""
     row["principal"], row["differs"] = finding.principal, "yes"
     row["marks"] = f"{finding.get_kind_display()}: {finding.detail}"
     return list(row.values())

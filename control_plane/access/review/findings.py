@@ -21,7 +21,7 @@ INLINE_POLICIES = {
 
 
 def build_findings(comparison: Comparison) -> list[Finding]:
-    """Build a group's findings, unsaved. The caller sets their scan (`look`)."""
+    """Build a group's findings, unsaved. The caller sets their scan."""
     findings = [*_unexpected_users(comparison), *_missing(comparison), *_keys(comparison), *_group(comparison)]
     members = _members_by_user(comparison)
     for user in comparison.snapshot.users.values():

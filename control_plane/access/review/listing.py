@@ -94,8 +94,8 @@ def last_used(line: AccessEntry) -> datetime | None:
 
 def findings(group: Group | None = None) -> QuerySet[Finding]:
     """Return the findings of one group, or all of them."""
-    all_findings = Finding.objects.exclude(look__group__retired_at__isnull=False).select_related("look__group", "membership__user")
-    return all_findings.filter(look__group=group) if group is not None else all_findings
+    all_findings = Finding.objects.exclude(scan__group__retired_at__isnull=False).select_related("scan__group", "membership__user")
+    return all_findings.filter(scan__group=group) if group is not None else all_findings
 
 
 def unmanaged() -> QuerySet[UnmanagedResource]:
@@ -136,11 +136,11 @@ def counts(group: Group) -> dict[str, int]:
     return {**counted, "findings": findings(group).count()}
 
 
-def is_current(look: Scan | None, group: Group) -> bool:
+def is_current(scan: Scan | None, group: Group) -> bool:
     """Return whether no deployment has run since the scan, so that it shows what AWS holds now. One query."""
-    if look is None or look.finished_at is None or look.generation != group.stack.deployed_generation:
+    if scan is None or scan.finished_at is None or scan.generation != group.stack.deployed_generation:
         return False
-    return not runs_since(group.stack_id, look.finished_at).exists()
+    return not runs_since(group.stack_id, scan.finished_at).exists()
 
 
 def runs_since(stack: int | OuterRef, moment: datetime | OuterRef) -> QuerySet[Deployment]:

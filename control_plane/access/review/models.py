@@ -20,8 +20,8 @@ class Mark(models.TextChoices):
     DENIED_ONLY = "denied-only", "denied on AWS alone"
     SUSPENDED = "suspended", "suspended"
     DENIED = "denied", "denied"
-    ADDING = "adding", "being given"
-    REMOVING = "removing", "being taken away"
+    ADDING = "adding", "being added"
+    REMOVING = "removing", "being removed"
 
 
 # These mean that AWS and the database disagree; the other marks are expected.
@@ -31,7 +31,7 @@ DIFFERENCES = (Mark.NOT_IN_DATABASE, Mark.NOT_ON_AWS, Mark.WIDER, Mark.NARROWER,
 class Scan(models.Model):
     """The last scan of AWS for a group or, without one, for what belongs to no group."""
 
-    group = models.OneToOneField(Group, null=True, on_delete=models.CASCADE, related_name="review_look")
+    group = models.OneToOneField(Group, null=True, on_delete=models.CASCADE, related_name="review_scan")
     asked_at = models.DateTimeField(null=True, db_index=True, help_text="None where it is wanted as soon as can be.")
     finished_at = models.DateTimeField(null=True)
     generation = models.PositiveIntegerField(default=0, help_text="What AWS held of the group's stack then.")
@@ -40,10 +40,10 @@ class Scan(models.Model):
     class Meta:
         db_table = "review_look"
         # A unique constraint on a nullable column alone would allow several rows without a group.
-        constraints = (models.UniqueConstraint(Coalesce("group", Value(0)), name="one_look_each"),)
+        constraints = (models.UniqueConstraint(Coalesce("group", Value(0)), name="one_scan_each"),)
 
     def __str__(self) -> str:
-        return f"look at {self.group or 'what belongs to no group'}"
+        return f"scan of {self.group or 'what belongs to no group'}"
 
 
 class AccessEntry(models.Model):
@@ -101,7 +101,7 @@ class Finding(models.Model):
         BEYOND_S3 = "beyond-s3", "more than files"
         UNREADABLE = "unreadable", "a policy that could not be read"
 
-    look = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="findings")
+    scan = models.ForeignKey(Scan, on_delete=models.CASCADE, related_name="findings")
     kind = models.CharField(max_length=16, choices=Kind)
     principal = models.CharField(max_length=256, help_text="Whom or what it is about.")
     membership = models.ForeignKey(Membership, null=True, on_delete=models.CASCADE, related_name="+")

@@ -85,7 +85,7 @@ def _read(scan: Scan, group: Group) -> None:
 def _keep(scan: Scan, rows: list[Finding]) -> None:
     scan.findings.all().delete()
     for row in rows:
-        row.look = scan
+        row.scan = scan
     Finding.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
 
 

@@ -39,8 +39,8 @@ def start_due_scans() -> int:
     # So soon after a deployment IAM may still show the state before it.
     just_deployed = Deployment.objects.filter(stack=OuterRef("stack"), finished_at__gt=now - SETTLES)
     living = Group.objects.filter(~Exists(just_deployed), retired_at=None, stack__deployed_generation__gt=0)
-    groups = living.filter(Q(review_look__isnull=True) | Q(review_look__in=Scan.objects.filter(due)))
-    due_groups = groups.order_by(F("review_look__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
+    groups = living.filter(Q(review_scan__isnull=True) | Q(review_scan__in=Scan.objects.filter(due)))
+    due_groups = groups.order_by(F("review_scan__asked_at").asc(nulls_first=True), "pk").values_list("pk", flat=True)
     started = sum(_start(pk, due) for pk in due_groups[:MAX_GROUPS_PER_SWEEP])
     again = ~Q(error="") | _may_be_resolved_outside() | Q(Exists(newer_groups_unread()))
     outside = Q(asked_at=None) | Q(asked_at__lt=now - SCAN_AGE) | (again & Q(asked_at__lt=now - MIN_RESCAN_DELAY))

@@ -62,17 +62,17 @@ def groups_by_sign_off() -> QuerySet[Any]:
     )
     groups = groups.annotate(since=Coalesce("signed_at", "created_at"))
     due = Case(When(since__lte=timezone.now() - _period(), then=Value(value=True)), default=Value(value=False))
-    ordered: QuerySet[Any] = groups.annotate(is_due=due).select_related("review_look", "stack").order_by("since", "slug")
+    ordered: QuerySet[Any] = groups.annotate(is_due=due).select_related("review_scan", "stack").order_by("since", "slug")
     return ordered
 
 
-def reason_not_signable(group: Group, look: Scan | None) -> str:
+def reason_not_signable(group: Group, scan: Scan | None) -> str:
     """Return why the scan cannot be signed now; empty if it can."""
-    if look is None or look.finished_at is None:
+    if scan is None or scan.finished_at is None:
         return "AWS was not checked yet. Choose “Check now” first."
-    if look.finished_at < timezone.now() - MAX_SCAN_AGE:
+    if scan.finished_at < timezone.now() - MAX_SCAN_AGE:
         return "AWS was last checked more than a day ago. Choose “Check now” first."
-    if not listing.is_current(look, group):
+    if not listing.is_current(scan, group):
         return "The group was deployed since AWS was last checked. Choose “Check now” first."
     return ""
 
@@ -82,10 +82,10 @@ def sign_off(*, group: Group, actor: Actor, looked_at: datetime, note: str = "")
     with transaction.atomic():
         group.stack = lock(group.stack_id)
         require_manager(actor, group)
-        look = Scan.objects.filter(group=group).first()
-        if reason := reason_not_signable(group, look):
+        scan = Scan.objects.filter(group=group).first()
+        if reason := reason_not_signable(group, scan):
             raise NotSignable(f"Nothing was signed. {reason}")
-        if look is None or look.finished_at != looked_at:
+        if scan is None or scan.finished_at != looked_at:
             raise NotSignable("AWS was checked again since you opened the page. Nothing was signed; read it again, then sign.")
         signed = SignOff.objects.create(
             group=group,

@@ -42,7 +42,7 @@ def test_access_goes_first_and_the_rest_once_aws_has_let_go(group: Group, operat
     ada = joined(group, operator)
     here, there = signed_in(), signed_in()
     answer = delete(here)
-    assert "Your access to 1 group is being taken away" in text_of(answer)
+    assert "Your access to 1 group is being removed" in text_of(answer)
     assert not is_signed_in(here)
     assert not is_signed_in(there)
     assert "not active" in text_of(sign_in(Client(), follow=True))

@@ -16,7 +16,7 @@ from control_plane.base.audit.export import lines
 from control_plane.base.audit.models import AuditEvent, record
 from control_plane.base.csv_cells import csv_line
 from tests.actors import OPERATOR
-from tests.factories import LookFactory
+from tests.factories import ScanFactory
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "'=1", "\u00a0=1", "＝1", "＋1", "－1", "＠1"]
@@ -36,7 +36,7 @@ def test_a_line_holds_what_is_run_as_text_and_numbers_as_they_are(value: str) ->
 def test_no_export_holds_a_cell_that_is_run(value: str, ada: User) -> None:
     record(OPERATOR, "test", value)
     User.objects.filter(pk=ada.pk).update(name=value)
-    Finding.objects.create(look=LookFactory.create(), principal=value)
+    Finding.objects.create(scan=ScanFactory.create(), principal=value)
     unmanaged: QuerySet[UnmanagedResource] = UnmanagedResource.objects.none()
     files = {
         "audit": lines(AuditEvent.objects.all(), "csv"),

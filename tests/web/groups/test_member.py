@@ -60,7 +60,7 @@ def test_a_member_is_moved_to_another_group_that_the_manager_manages(manager: Us
     page = client.post(f"{page_of(member)}move/", {"to": "foreign-lab"}, follow=True).content.decode()
     assert "Nothing was changed" in page
     page = client.post(f"{page_of(member)}move/", {"to": "other-lab"}, follow=True).content.decode()
-    assert "is being given access to Other Lab" in page
+    assert "is being added to Other Lab" in page
     assert Membership.objects.wanted().filter(user=ada).count() == 2
     assert "On the way to another group" in client.get(page_of(member)).content.decode()
 

@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(null=True)),
                 ('generation', models.PositiveIntegerField(default=0, help_text="What AWS held of the group's stack then.")),
                 ('error', models.CharField(blank=True, max_length=400)),
-                ('group', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='review_look', to='groups.group')),
+                ('group', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='review_scan', to='groups.group')),
             ],
             options={
                 'db_table': 'review_look',
@@ -62,7 +62,7 @@ class Migration(migrations.Migration):
                 ('principal', models.CharField(help_text='Whom or what it is about.', max_length=256)),
                 ('detail', models.CharField(blank=True, max_length=500)),
                 ('membership', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='groups.membership')),
-                ('look', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='review.scan')),
+                ('scan', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='review.scan')),
             ],
             options={
                 'ordering': ('pk',),
@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='scan',
-            constraint=models.UniqueConstraint(django.db.models.functions.comparison.Coalesce('group', models.Value(0)), name='one_look_each'),
+            constraint=models.UniqueConstraint(django.db.models.functions.comparison.Coalesce('group', models.Value(0)), name='one_scan_each'),
         ),
         migrations.AddConstraint(
             model_name='reminder',

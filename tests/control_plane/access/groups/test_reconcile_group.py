@@ -29,8 +29,8 @@ from tests.factories import (
     AnalysisFactory,
     DeploymentFactory,
     GrantFactory,
-    LookFactory,
     MembershipFactory,
+    ScanFactory,
     UnmanagedResourceFactory,
     UserFactory,
     settle,
@@ -260,7 +260,7 @@ def test_what_was_decided_on_the_stack_s_page_waits_no_more(client: Client, admi
 def test_a_known_group_is_read_once_it_is_seen_to_have_changed(held: GroupManifest) -> None:
     """Whichever comes first after a restore, the look at everything or the comparison of the group's stack."""
     long_ago = timezone.now() - 2 * schedule.MIN_RESCAN_DELAY
-    look = LookFactory.create(asked_at=long_ago)
+    look = ScanFactory.create(asked_at=long_ago)
     assert unmanaged.is_unknown(UnmanagedResource(kind="stack", name=NAME, slug="example-lab"))
     schedule.start_due_scans()
     look.refresh_from_db()

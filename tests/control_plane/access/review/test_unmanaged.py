@@ -30,7 +30,7 @@ from stacks.manifest import AnalysisGrant, GroupManifest, Member, PlatformManife
 from stacks.store import StoreUnavailable, open_store
 from tests.actors import OPERATOR
 from tests.control_plane.fakes import holding
-from tests.factories import AnalysisFactory, LookFactory, UnmanagedResourceFactory, settle
+from tests.factories import AnalysisFactory, ScanFactory, UnmanagedResourceFactory, settle
 from tests.stacks.builders import ADA, GRACE, LISE, group_manifest, platform_manifest
 
 pytestmark = pytest.mark.django_db
@@ -244,7 +244,7 @@ def test_a_stack_that_was_changed_after_the_backup_is_named_there_too(client: Cl
 
 
 def test_a_restored_database_is_compared_at_once() -> None:
-    looks = LookFactory.create()
+    looks = ScanFactory.create()
     assert schedule.start_due_scans() == 0
     schedule.mark_restored("default")
     looks.refresh_from_db()

@@ -64,9 +64,7 @@ class Command(DeployingCommand):
             deployment = add_member(group=group, user=user, **given)
         membership = Membership.objects.wanted().get(group=group, user=user)
         member = {"email": user.email, "username": membership.username, "access": membership.access}
-        self.follow(
-            options, deployment, {"group": group.slug, "member": member}, f"{user.email} is being given access to {group.name}."
-        )
+        self.follow(options, deployment, {"group": group.slug, "member": member}, f"{user.email} is being added to {group.name}.")
 
     def remove(self, options: dict[str, Any]) -> None:
         group, user = find_group(options["group"]), find_user(options["email"])
@@ -75,7 +73,7 @@ class Command(DeployingCommand):
             options,
             deployment,
             {"group": group.slug, "member": {"email": user.email}},
-            f"{user.email}'s access to {group.name} is being taken away.",
+            f"{user.email}'s access to {group.name} is being removed.",
         )
 
     def until(self, options: dict[str, Any]) -> None:
@@ -99,7 +97,7 @@ class Command(DeployingCommand):
             options,
             deployment,
             {"group": target.slug, "member": {"email": user.email}},
-            f"{user.email} is being given access to {target.name}; the access to {source.name} ends once that is active.",
+            f"{user.email} is being added to {target.name}; the access to {source.name} ends once that is active.",
         )
 
     def suspend(self, options: dict[str, Any]) -> None:

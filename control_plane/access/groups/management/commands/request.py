@@ -46,7 +46,7 @@ class Command(DeployingCommand):
             new_group_slug=options["slug"],
         )
         request = _find(options["id"])
-        text = f"{request.user.email} is being given access to {request.place}."
+        text = f"{request.user.email} is being added to {request.place}."
         self.follow(options, deployment, {"request": request_as_dict(request)}, text)
 
     def decline(self, options: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Command(DeployingCommand):
         finding_documents = [
             {
                 "kind": finding.kind,
-                "group": finding.look.group.slug if finding.look.group else None,
+                "group": finding.scan.group.slug if finding.scan.group else None,
                 "email": finding.membership.user.email if finding.membership else None,
                 "principal": finding.principal,
                 "detail": finding.detail,
