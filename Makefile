@@ -3,6 +3,8 @@ PYTHON ?= python3
 # Files of tests that run at the same time: more than the cores makes each so slow that what waits gives up.
 JOBS ?= 2
 DEAR_JOBS ?= 2
+# The tests that need no whole site.
+QUICK := -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
 VENV := .venv/bin
 # Which calls of AWS the sites of the tests make is written down here, and compared with tests/calls/listed.toml.
 CALLS := .pytest_cache/calls
@@ -44,7 +46,11 @@ test: install
 ifdef T
 	@$(RUN) $(VENV)/python -m pytest $(T)
 else
-	@$(RUN) $(VENV)/python -m pytest -n $(JOBS) --dist loadfile --durations 15 tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
+ifeq ($(COHORT_SLOW),1)
+	@$(MAKE) --no-print-directory coverage
+else
+	@$(RUN) $(VENV)/python -m pytest $(QUICK)
+endif
 	@rm -rf $(CALLS) && mkdir -p $(CALLS)
 	@$(RUN) RECORD_AWS_CALLS="$$PWD/$(CALLS)" $(VENV)/python -m pytest -n $(DEAR_JOBS) --dist loadfile --no-loadscope-reorder --durations 15 tests/conformance tests/engine tests/e2e
 	@$(RUN) $(VENV)/python -m tests.calls $(CALLS)
@@ -54,7 +60,7 @@ endif
 # deploys the host and the backups too, for DOMAIN=...
 coverage: install
 	@rm -f .coverage .coverage.*
-	@$(RUN) $(VENV)/python -m coverage run -m pytest -n $(JOBS) --dist loadfile -q tests --ignore tests/conformance --ignore tests/e2e --ignore tests/engine
+	@$(RUN) $(VENV)/python -m coverage run -m pytest $(QUICK)
 	@$(VENV)/python -m coverage combine --quiet
 	@$(VENV)/python -m coverage report
 
