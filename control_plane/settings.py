@@ -16,7 +16,7 @@ django_stubs_ext.monkeypatch()
 
 _config = config()
 
-SECRET_KEY = _config.secret_key
+SECRET_KEY = _config.secret_key.get_secret_value()
 DEBUG = _config.debug
 ALLOWED_HOSTS = list(_config.allowed_hosts)
 CSRF_TRUSTED_ORIGINS = [_config.site_url]
@@ -129,7 +129,7 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": dict(
         dj_database_url.parse(
-            _config.database_url or "sqlite://:memory:",
+            _config.database_url.get_secret_value() or "sqlite://:memory:",
             conn_max_age=60,
             conn_health_checks=True,
         )

@@ -6,7 +6,7 @@ import re
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -19,21 +19,27 @@ from stacks.env_file import EnvFileError
 ROOT = Path(__file__).resolve().parents[2]
 MAX_DAYS = 36500
 
+Address = TypeVar("Address", str, SecretStr)
+
 
 class Config(BaseSettings):
-    """Settings of one installation. The environment variable is the field's name in capitals."""
+    """Settings of one installation. The environment variable is the field's name in capitals.
+
+    What is secret, or may hold a password or a token, is a SecretStr: it is printed nowhere, and no process that a worker starts
+    gets it.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     var_dir: Path = Field(default=ROOT / "var", description="Folder of all state on this machine.")
-    secret_key: str = Field(min_length=32, description="Django's signing key.")
+    secret_key: SecretStr = Field(min_length=32, description="Django's signing key.")
     debug: bool = Field(default=False, description="Django's debug pages; never on a site that others reach.")
     site_url: str = Field(default="http://localhost:8000", description="Where people reach the site: scheme, host and port.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("localhost", "127.0.0.1"), description="Host names that the site answers to, separated by spaces."
     )
     secure_cookies: bool = Field(default=True, description="Cookies and redirects for HTTPS only; off on a bare localhost.")
-    database_url: str = Field(default="", description="Database; without one, SQLite under VAR_DIR.")
+    database_url: SecretStr = Field(default=SecretStr(""), description="Database; without one, SQLite under VAR_DIR.")
     cohort_account: str = Field(pattern=r"^[0-9]{12}$", description="The AWS account that new groups are made in.")
     cohort_region: str = Field(
         validation_alias=AliasChoices("COHORT_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
@@ -120,7 +126,9 @@ class Config(BaseSettings):
         default=True,
         description="Whether those who asked for something are told when it is done or cancelled; failures always are.",
     )
-    webhook_url: str = Field(default="", description="Where each deployment's end is posted, as JSON that is signed.")
+    webhook_url: SecretStr = Field(
+        default=SecretStr(""), description="Where each deployment's end is posted, as JSON that is signed."
+    )
     webhook_secret: SecretStr | None = Field(
         default=None,
         validate_default=True,
@@ -250,9 +258,10 @@ class Config(BaseSettings):
 
     @field_validator("webhook_url", "oidc_server_url")
     @classmethod
-    def _check_https(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
+    def _check_https(cls, value: Address) -> Address:
+        url = value.get_secret_value() if isinstance(value, SecretStr) else value
+        parts = urlsplit(url)
+        if url and not (parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))):
             raise ValueError("it must be an https:// address (http:// only to this machine itself)")
         return value
 
@@ -288,6 +297,14 @@ def load_environment() -> None:
         environment.load(Path(os.environ.get("VAR_DIR", ROOT / "var")))
     except (EnvFileError, OSError) as error:
         sys.exit(f"Cohort cannot start, because of its file of settings:\n  {error}\nNothing was changed.")
+
+
+def secret_names() -> frozenset[str]:
+    """Return the environment variables that may hold a secret: those of every SecretStr, and what makes the first administrator."""
+    fields = (
+        name.upper() for name, field in Config.model_fields.items() if SecretStr in (field.annotation, *get_args(field.annotation))
+    )
+    return frozenset({*fields, "ADMIN_PASSWORD"})
 
 
 def describe_problems(error: ValidationError) -> str:

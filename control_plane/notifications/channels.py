@@ -42,7 +42,7 @@ def send_email(*, recipient: str, subject: str, body: str, message_id: str) -> N
 
 def send_webhook(document: dict[str, Any]) -> None:
     """POST a document to WEBHOOK_URL, signed as standardwebhooks.com specifies. Raises NotDelivered unless the status is 2xx."""
-    url, secret = config().webhook_url, config().webhook_secret
+    url, secret = config().webhook_url.get_secret_value(), config().webhook_secret
     if not url or secret is None:
         raise NotDelivered("WEBHOOK_URL is not set any more.")
     body, now = json.dumps(document, ensure_ascii=False), datetime.now(UTC)
@@ -69,7 +69,7 @@ def send_webhook(document: dict[str, Any]) -> None:
 
 def webhook_host() -> str:
     """Return the webhook's host, for display: the URL itself may hold a token. Empty if WEBHOOK_URL is not set."""
-    return urlsplit(config().webhook_url).hostname or ""
+    return urlsplit(config().webhook_url.get_secret_value()).hostname or ""
 
 
 class _NoRedirects(HTTPRedirectHandler):

@@ -6,12 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from control_plane.base.config import config
+from control_plane.base.config import config, secret_names
 from stacks import environment
-
-WITHHELD = frozenset(
-    {"SECRET_KEY", "DATABASE_URL", "ADMIN_PASSWORD", "EMAIL_URL", "WEBHOOK_URL", "WEBHOOK_SECRET", "METRICS_TOKEN"}
-)
 
 
 def child_environment() -> dict[str, str]:
@@ -19,7 +15,8 @@ def child_environment() -> dict[str, str]:
 
     On the embedded AWS CDK finds nothing of the person's own, neither in the environment nor in its home.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in WITHHELD}
+    withheld = secret_names()
+    kept = {name: value for name, value in os.environ.items() if name not in withheld}
     if environment.is_embedded():
         kept = environment.isolated_for_cdk(kept, config().var_dir.resolve() / "home")
     beside = [str(folder) for folder in (environment.node_folder(), Path(sys.executable).parent) if folder]
