@@ -103,7 +103,7 @@ lint-front:
 	@$(RUN) node_modules/.bin/eslint .
 	@$(RUN) node_modules/.bin/prettier --log-level warn --check .
 	@$(RUN) node_modules/.bin/tsc
-	@$(VENV)/python -m djlint --lint --quiet web control_plane
+	@$(VENV)/python -m djlint --lint --quiet web control_plane assets
 	@$(RUN) $(CHECKED) $(VENV)/python scripts/api_types.py --check
 
 format: install

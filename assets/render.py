@@ -7,12 +7,16 @@ distribution's default site, so its nginx.conf stays untouched and goes on being
 """
 
 import argparse
+import html
 import ipaddress
+import json
 import re
 import shutil
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TLS = ("certbot", "acm")
@@ -65,6 +69,7 @@ class Values:
             "vpc": self.vpc,
             "nginx": self.nginx,
             "errors": f"{self.nginx}/cohort/errors",
+            "error_pages": "\n".join(f"error_page {status} /_errors/{status}.$cohort_error_form;" for status in _errors()),
             "socket": self.socket,
             "static": self.static,
             "docs": self.docs,
@@ -98,8 +103,27 @@ def render(values: Values, out: Path) -> None:
         else:
             target = folder / "cohort" / template.name
         target.write_text(_fill(template, texts))
-    shutil.copytree(HERE / "nginx/errors", folder / "cohort/errors", dirs_exist_ok=True)
+    render_errors(folder / "cohort/errors")
     shutil.copytree(HERE / "systemd", out / "systemd", dirs_exist_ok=True)
+
+
+def render_errors(folder: Path) -> None:
+    """Write a page and a JSON document for each status of errors.toml into this folder, which is made, and their style sheet."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(HERE / "nginx/errors.css", folder)
+    for status, error in _errors().items():
+        link = '<a href="">Try again</a>' if error["again"] else '<a href="/">To your home page</a>'
+        texts = {name: html.escape(error[name], quote=False) for name in ("title", "heading", "text")}
+        (folder / f"{status}.html").write_text(_fill(HERE / "nginx/error.html", texts | {"status": status, "link": link}))
+        # Scripts of our pages read `detail`; signed-in computers read what OAuth calls it.
+        detail = f"{error['heading']}. {error['text']}"
+        document = {"detail": detail, "error": error["error"], "error_description": detail}
+        (folder / f"{status}.json").write_text(json.dumps(document, ensure_ascii=False) + "\n")
+
+
+def _errors() -> dict[str, dict[str, Any]]:
+    """Return what errors.toml says of each status."""
+    return tomllib.loads((HERE / "nginx/errors.toml").read_text())
 
 
 def _fill(template: Path, texts: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 import html.parser
 import json
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from django.conf import settings
 
 from assets.install.certificate import CHALLENGES
-from assets.render import BadValue, Values
+from assets.render import BadValue, Values, render_errors
 from stacks.site import network
 from tests.assets.serving import ALWAYS, ROOT, Nginx, need_nginx
 
@@ -83,8 +84,10 @@ def test_no_link_that_opens_something_stands_in_the_log(down):
     assert "/accounts/login/" in (down.folder / "error.log").read_text()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "assets/nginx/errors").glob("*.html")), ids=lambda path: path.name)
-def test_error_pages_need_nothing_that_could_be_missing(path):
+@pytest.mark.parametrize("status", tomllib.loads((ROOT / "assets/nginx/errors.toml").read_text()))
+def test_error_pages_need_nothing_that_could_be_missing(status, tmp_path):
+    render_errors(tmp_path)
+    path = tmp_path / f"{status}.html"
     tags: list[tuple[str, dict[str, str | None]]] = []
 
     class Reader(html.parser.HTMLParser):
