@@ -2,7 +2,8 @@
 
 The denials of the newest wanted manifest are put on the principals that exist; the keys of removed holders are made inactive,
 since CloudFormation could not remove a user with a policy that it does not know of. Nothing is ever lifted here but by
-`clear_stale_denials`, as a later generation is deployed.
+`clear_stale_denials`, as a later generation is deployed. `request_group_deployment` enqueues it with each change that denies
+more, and `lockout_requests` again for as long as that is not deployed.
 """
 
 import json

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
-from control_plane.deployments.active_lockout import describe_unchanged
+from control_plane.deployments.lockout_words import describe_unchanged
 from control_plane.deployments.models import Change, Deployment, Stack, StoredManifest
 from control_plane.deployments.plan_words import MAX_SHOWN_CHANGES, people_rows
 from control_plane.deployments.plans import people_changes

@@ -14,8 +14,8 @@ from control_plane.base.audit.actors import Actor
 from control_plane.base.request_input import read_number
 from control_plane.base.view_refusals import show_refusal_on
 from control_plane.deployments import approvals, cancelling, requests
-from control_plane.deployments.active_lockout import describe_unchanged
 from control_plane.deployments.covered_changes import covered_by, headline
+from control_plane.deployments.lockout_words import describe_unchanged
 from control_plane.deployments.models import Change, Deployment, LogLine
 from control_plane.deployments.progress import progress_of
 from control_plane.deployments.stack_status import left_behind

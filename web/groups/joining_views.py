@@ -80,7 +80,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         "states": [(value, label) for value, label in JoinRequest.State.choices if value != JoinRequest.State.UNVERIFIED],
         "accesses": Access.choices,
     }
-    return render(request, "home/requests.html", context)
+    return render(request, "groups/requests.html", context)
 
 
 @require_GET
@@ -106,7 +106,7 @@ def decision_link(request: HttpRequest, token: str) -> HttpResponse:
             )
         _attach_proposed_slug(join_request)
     context = {"one": join_request, "problem": problem, "accesses": Access.choices, "back": reverse("requests")}
-    return render(request, "home/request_link.html", context, status=status)
+    return render(request, "groups/request_link.html", context, status=status)
 
 
 @require_POST

@@ -34,7 +34,7 @@ def keys(request: HttpRequest, slug: str) -> HttpResponse:
         "unused": unused_keys(group=group)[:MAX_NAMED],
         "overlap_form": OverlapForm(),
     }
-    return render(request, "home/keys.html", context)
+    return render(request, "groups/keys.html", context)
 
 
 @require_POST

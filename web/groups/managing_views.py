@@ -69,7 +69,7 @@ def remove(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         members.remove_member(group=group, user=membership.user, actor=Actor.of_request(request))
         messages.success(request, f"Taking {membership.user.email}’s access to {group.name} away has started.")
         return redirect(group)
-    return render(request, "home/remove.html", {"group": group, "membership": membership})
+    return render(request, "groups/remove.html", {"group": group, "membership": membership})
 
 
 @require_POST
@@ -98,7 +98,7 @@ def leave(request: HttpRequest, slug: str) -> HttpResponse:
         messages.success(request, f"You are leaving {group.name}: your access is being removed. An e-mail says when it has ended.")
         return redirect("home")
     is_last = mine.is_manager and not managers(group).exclude(user=mine.user_id).exists()
-    return render(request, "home/leave.html", {"group": group, "membership": mine, "is_last_manager": is_last})
+    return render(request, "groups/leave.html", {"group": group, "membership": mine, "is_last_manager": is_last})
 
 
 @require_POST
@@ -120,6 +120,6 @@ def _code(group: Group, pk: int) -> JoinCode:
 
 
 def _show(request: HttpRequest, group: Group, code: JoinCode, text: str) -> HttpResponse:
-    response = render(request, "home/code.html", {"group": group, "code": code, "text": text})
+    response = render(request, "groups/code.html", {"group": group, "code": code, "text": text})
     add_never_cache_headers(response)
     return response

@@ -42,7 +42,7 @@ def member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "ends_on": timezone.localtime(membership.ends_at).date() if membership.ends_at else None,
         "today": timezone.localdate(),
     }
-    return render(request, "home/member.html", context)
+    return render(request, "groups/member.html", context)
 
 
 @require_POST

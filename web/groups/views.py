@@ -35,7 +35,7 @@ MAX_REQUESTS = 10
 # The analyses of one group that home links to; its own page has them all.
 MAX_ANALYSES = 8
 # The uploads' part of the page, where it is installed.
-UPLOADS = ("uploads/_mine.html", "home/_nothing.html")
+UPLOADS = ("uploads/_mine.html", "groups/_nothing.html")
 
 
 @require_GET
@@ -43,7 +43,7 @@ UPLOADS = ("uploads/_mine.html", "home/_nothing.html")
 def home(request: HttpRequest) -> HttpResponse:
     """Show my groups with their state, the progress of my requests, and what waits for me."""
     if request.headers.get("HX-Request"):
-        return render(request, "home/_mine.html", _mine(request))
+        return render(request, "groups/_mine.html", _mine(request))
     return render_home(request)
 
 
@@ -51,7 +51,7 @@ def render_home(request: HttpRequest, form: AskForm | None = None) -> HttpRespon
     """Render the home page; with a form that was refused, and why."""
     waiting = decidable_requests(person(request)).filter(state=JoinRequest.State.WAITING).count()
     context = {"form": form or AskForm(), "waiting_for_me": waiting, "my_uploads": UPLOADS}
-    return render(request, "home/home.html", _mine(request) | context, status=422 if form else 200)
+    return render(request, "groups/home.html", _mine(request) | context, status=422 if form else 200)
 
 
 @require_GET
@@ -78,11 +78,11 @@ def group(request: HttpRequest, slug: str) -> HttpResponse:
     }
     context["look_again"] = _is_moving(deployment, shown, context["grants"])
     if request.headers.get("HX-Request"):
-        return render(request, "home/_group.html", context)
+        return render(request, "groups/_group.html", context)
     context["on_aws"] = status_of(group.stack) if is_administrator(request.user) else None
     if decides:
         context |= _decisions(group)
-    return render(request, "home/group.html", context)
+    return render(request, "groups/group.html", context)
 
 
 def _mine(request: HttpRequest) -> dict[str, Any]:

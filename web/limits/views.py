@@ -31,4 +31,4 @@ def page(request: HttpRequest) -> HttpResponse:
         "groups": [group_figures(manifest) for manifest in shown],
         "most": group_limits(),
     }
-    return render(request, "quotas/page.html", context)
+    return render(request, "limits/page.html", context)

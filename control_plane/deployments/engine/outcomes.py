@@ -10,7 +10,6 @@ from django.utils import timezone
 from control_plane.base.audit.actors import Actor
 from control_plane.base.config import config
 from control_plane.deployments import counters
-from control_plane.deployments.active_lockout import describe_active_lockout
 from control_plane.deployments.announcements import announce
 from control_plane.deployments.backoff import MAX_TRIES, backoff
 from control_plane.deployments.cloudformation import Observation
@@ -18,6 +17,7 @@ from control_plane.deployments.engine import leases
 from control_plane.deployments.engine.heartbeat import LeaseLost
 from control_plane.deployments.failures import DeploymentProblem
 from control_plane.deployments.leftovers import Leftover
+from control_plane.deployments.lockout_words import describe_active_lockout
 from control_plane.deployments.models import Deployment, DriftState, Failure, Stack
 from control_plane.deployments.signals import deployment_failed, deployment_succeeded
 from control_plane.deployments.tasks import check_drift

@@ -1,5 +1,7 @@
 """Changes of a member's access method: an access key of their own, or short-lived credentials alone."""
 
+from typing import assert_never
+
 from django.db import transaction
 
 from control_plane.access.groups.errors import AlreadyMember, NotMember
@@ -41,4 +43,10 @@ def change_access(*, group: Group, user: User, access: Access, actor: Actor) -> 
 
 
 def _words(access: Access) -> str:
-    return "an access key of their own" if access == Access.KEYS else "short-lived credentials"
+    match access:
+        case Access.KEYS:
+            return "an access key of their own"
+        case Access.FEDERATED:
+            return "short-lived credentials"
+        case _:
+            assert_never(access)
