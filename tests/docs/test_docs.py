@@ -21,7 +21,7 @@ from tests.docs import site
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-TEXTS = [*PAGES, ROOT / "README.md"]
+TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 # Folders whose files the pages name as the place of something.
 PLACES = ("assets", "control_plane", "docs", "local_aws", "scripts", "stacks", "tests", "web")
 
@@ -133,6 +133,13 @@ def test_every_command_of_ours_is_documented() -> None:
 def test_every_file_and_folder_that_is_named_exists(page: Path) -> None:
     named = re.findall(rf"`((?:{'|'.join(PLACES)})/[\w./*-]+)`", page.read_text())
     assert [path for path in named if not list(ROOT.glob(path.rstrip("/")))] == []
+
+
+@pytest.mark.parametrize("page", [*(DOCS / "development").glob("*.md"), ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_path_that_a_page_for_developers_shortens_exists(page: Path) -> None:
+    named = re.findall(r"`([a-z_]\w*/(?:[\w./*-]+)?)`", re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL))
+    places = [ROOT, ROOT / "control_plane", ROOT / "control_plane/access", ROOT / "control_plane/access/groups"]
+    assert [path for path in named if not any(list(place.glob(path.rstrip("/"))) for place in places)] == []
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)

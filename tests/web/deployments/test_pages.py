@@ -16,7 +16,7 @@ from control_plane.access.groups.services.suspension import suspend_group
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
-from control_plane.deployments.active_lockout import describe_active_lockout
+from control_plane.deployments.lockout_words import describe_active_lockout
 from control_plane.deployments.models import Deployment, DriftState, Stack
 from control_plane.deployments.requests import deploy_again
 from tests.factories import GroupFactory, JoiningDeploymentFactory, MembershipFactory, UserFactory, mark_drifted, settle
