@@ -142,9 +142,9 @@ def _names(view: Callable[..., Any], route: str) -> tuple[str, ...]:
     found = set(LISTS + ACTIONS) if route.startswith("admin/") else {"page", "q", "next"}
     if module is not None and (path := getattr(module, "__file__", None)):
         found |= set(READ.findall(Path(path).read_text()))
-        for one in vars(module).values():
-            if inspect.isclass(one) and issubclass(one, forms.BaseForm):
-                found |= set(getattr(one, "base_fields", {}))
+        for var in vars(module).values():
+            if inspect.isclass(var) and issubclass(var, forms.BaseForm):
+                found |= set(getattr(var, "base_fields", {}))
     return tuple(sorted(found))
 
 
@@ -157,8 +157,8 @@ class Fuzzer:
         self._schema = api.get_openapi_schema()
         self._allowed: dict[str, tuple[str, ...]] = {}
         names: set[str] = set()
-        for one in addresses():
-            names |= set(one.names)
+        for address in addresses():
+            names |= set(address.names)
         self._names = sorted(names)
 
     def request(self, address: Address) -> Request:
@@ -217,7 +217,7 @@ class Fuzzer:
         """What the API's own description asks for there, with an odd value here and there; or nothing of the kind."""
         draw = self._random
         described = self._schema["paths"].get("/" + PARAMETER.sub(lambda match: f"{{{match[1] or match[2]}}}", route), {})
-        bodies = [one["requestBody"]["content"][JSON]["schema"] for one in described.values() if "requestBody" in one]
+        bodies = [item["requestBody"]["content"][JSON]["schema"] for item in described.values() if "requestBody" in item]
         if not bodies or draw.random() < 0.1:
             return draw.choice((b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"1", b'{"a": NaN}', b'{"keys": 1}'))
         return json.dumps(self._value(bodies[0])).encode()

@@ -50,7 +50,7 @@ class Lab:
 
     def keys(self, prefix: str = "") -> list[str]:
         """What the bucket holds."""
-        return [one["Key"] for one in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+        return [content["Key"] for content in self.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
 
 
 def make_lab(level: Grant.Level = Grant.Level.READ_WRITE) -> Lab:

@@ -133,7 +133,9 @@ def test_no_string_of_the_control_plane_names_the_pages_but_in_what_puts_them_to
 def floors() -> dict[str, dict[str, int]]:
     """The floors as import-linter has them: of each package of the control plane, its rooms with their layer, from above."""
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
-    contracts = [one for one in tools["importlinter"]["contracts"] if one["type"] == "layers" and one.get("exhaustive")]
+    contracts = [
+        contract for contract in tools["importlinter"]["contracts"] if contract["type"] == "layers" and contract.get("exhaustive")
+    ]
     return {
         container: {room.strip(): number for number, layer in enumerate(contract["layers"]) for room in layer.split("|")}
         for contract in contracts

@@ -67,7 +67,7 @@ def ask(
     client: Client, method: str, address: str, *, form: dict[str, str] | None = None, body: Any = None, bearer: str = ""
 ) -> Any:
     """One request to the site's own handler: a test's client costs half as much again, by what it keeps of each page."""
-    headers: dict[str, Any] = {"HTTP_COOKIE": "; ".join(f"{one.key}={one.value}" for one in client.cookies.values())}
+    headers: dict[str, Any] = {"HTTP_COOKIE": "; ".join(f"{cooky.key}={cooky.value}" for cooky in client.cookies.values())}
     if bearer:
         headers["HTTP_AUTHORIZATION"] = f"Bearer {bearer}"
     if body is not None:

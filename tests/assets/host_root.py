@@ -131,7 +131,7 @@ class HostRoot:
         ours = [self.commands, self.calls_file, self.folder / "releases-made", self.folder / "run/lock"]
         found = {}
         for path in sorted(self.folder.rglob("*")):
-            if any(path == one or one in path.parents for one in ours):
+            if any(path == item or item in path.parents for item in ours):
                 continue
             if path.is_symlink():
                 found[str(path)] = str(path.readlink())

@@ -78,7 +78,7 @@ class FirstBoot:
             (folder / path).write_text(text)
 
     def run(self, sha256: str) -> subprocess.CompletedProcess[str]:
-        files = {one["path"]: one for one in yaml.safe_load(rendered(VALUES | {"APP_SHA256": sha256}))["write_files"]}
+        files = {file["path"]: file for file in yaml.safe_load(rendered(VALUES | {"APP_SHA256": sha256}))["write_files"]}
         assert files["/etc/cohort/host.env"]["permissions"] == "0600"
         (self.folder / "host.env").write_text(files["/etc/cohort/host.env"]["content"])
         script = files["/usr/local/sbin/cohort-first-boot"]["content"]
@@ -333,7 +333,7 @@ def test_the_agent_sends_every_service_s_log_to_the_one_group() -> None:
     document = json.loads((ASSETS / "cloudwatch/agent.json").read_text().replace("@LOG_GROUP@", "/cohort/host"))
     collected = document["logs"]["logs_collected"]
     entries = collected["journald"]["collect_list"] + collected["files"]["collect_list"]
-    assert {one["log_group_name"] for one in entries} == {"/cohort/host"}
+    assert {entry["log_group_name"] for entry in entries} == {"/cohort/host"}
     services = {path.stem for path in (ASSETS / "systemd").glob("*.service")}
     assert services <= set(collected["journald"]["collect_list"][0]["units"])
     assert document["agent"]["run_as_user"] == "root", "the firewall lets root and the worker alone reach the host's role"

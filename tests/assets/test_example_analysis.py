@@ -79,14 +79,14 @@ def test_a_setting_that_makes_no_sense_is_named(given_: dict[str, object]) -> No
 
 numbers = st.floats(-1e100, 1e100) | st.none()
 columns = st.lists(st.lists(numbers, min_size=4, max_size=4), min_size=1, max_size=4).filter(
-    lambda values: any(one is not None for column in values for one in column)
+    lambda values: any(item is not None for column in values for item in column)
 )
 
 
 @given(columns, st.booleans(), st.text(max_size=20), st.sampled_from([1e-80, 0.02, 1e90]))
 def test_whatever_was_recorded_can_be_drawn(values: list[list[float | None]], has_traces: bool, title: str, step: float) -> None:
     table = Traces([step * number for number in range(4)], [f"trace {number}" for number in range(len(values))], values)
-    title = "".join(one for one in title if one.isprintable())
+    title = "".join(item for item in title if item.isprintable())
     drawn = svg(table, mean_trace.mean(table), Settings(title=title, has_traces=has_traces))
     picture = ElementTree.fromstring(drawn)  # noqa: S314 - our own
     assert "nan" not in drawn

@@ -19,7 +19,7 @@ def host() -> Iterator[HostRoot]:
 
 
 def words(host: HostRoot) -> list[str]:
-    return [" ".join(one["words"]) for one in host.managed]
+    return [" ".join(item["words"]) for item in host.managed]
 
 
 def test_a_first_release_gets_packages_of_its_own() -> None:
@@ -35,10 +35,10 @@ def test_a_first_release_is_installed_and_serves(host: HostRoot) -> None:
     assert done.returncode == 0, done.stdout
     assert host.current == sha256
     assert words(host) == ["migrate --noinput", "collectstatic --noinput"]
-    assert all(one["secret"] for one in host.managed)
+    assert all(item["secret"] for item in host.managed)
     database = host.folder / "var/lib/cohort/cohort.sqlite3"
     assert database.stat().st_mode & 0o777 == 0o660, "SQLite itself would not let the web process write"
-    assert [one["umask"] for one in host.managed] == [0o007, 0o022]
+    assert [item["umask"] for item in host.managed] == [0o007, 0o022]
     assert (host.folder / "opt/cohort/current/.venv/bin/python").exists()
     assert host.read("etc/nginx/conf.d/cohort.conf") == "server_name cohort.example.org; # acm 1"
     assert "cohort-worker" in host.read("etc/nftables.conf")

@@ -64,7 +64,7 @@ class BareBrowser:
         return measured
 
     def _title(self) -> str:
-        return next(str(one["title"]) for one in _targets(self._port) if one["type"] == "page")
+        return next(str(target["title"]) for target in _targets(self._port) if target["type"] == "page")
 
 
 @contextmanager

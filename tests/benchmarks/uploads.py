@@ -176,7 +176,7 @@ class Bench:
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=BUCKET):
             listed = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
             if listed:
-                objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in listed]
+                objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in listed]
                 s3.delete_objects(Bucket=BUCKET, Delete={"Objects": objects})
 
 

@@ -82,7 +82,7 @@ def _finish_earlier(target: targets.Target, folder: Path, say: Callable[[str], N
 
 def _refuse_sites(target: targets.Target) -> None:
     if found := presence.by_name(target):
-        listed = "\n".join(f"  {one}" for one in found)
+        listed = "\n".join(f"  {item}" for item in found)
         raise NotBegun(
             f"Account {target.account} has a site of Cohort, or CDK's bootstrap, in {target.region}:\n{listed}\n"
             "Their names are fixed, so that a second one would change them. Use an empty account. Nothing was begun."

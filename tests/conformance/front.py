@@ -58,7 +58,9 @@ class Front(Site):
     def settle(self, seconds: float) -> None:
         """Return when nothing waits or runs any more. Raises Refused where something failed or takes longer."""
         deadline = time.monotonic() + seconds
-        while open_ones := [one for one in self.must("deployment", "list") if one["state"] in ("queued", "running")]:
+        while open_ones := [
+            deployment for deployment in self.must("deployment", "list") if deployment["state"] in ("queued", "running")
+        ]:
             if time.monotonic() > deadline:
                 raise Refused(f"After {seconds:.0f} s {len(open_ones)} deployments are not done.")
             time.sleep(0.3)

@@ -62,14 +62,14 @@ def remove_kept(target: Target) -> list[str]:
 
 def _volumes(target: Target) -> Iterator[Callable[[], Any]]:
     ec2 = target.client("ec2")
-    for one in ec2.describe_volumes(Filters=TAGGED)["Volumes"]:
-        yield partial(ec2.delete_volume, VolumeId=one["VolumeId"])
+    for volume in ec2.describe_volumes(Filters=TAGGED)["Volumes"]:
+        yield partial(ec2.delete_volume, VolumeId=volume["VolumeId"])
 
 
 def _addresses(target: Target) -> Iterator[Callable[[], Any]]:
     ec2 = target.client("ec2")
-    for one in ec2.describe_addresses(Filters=TAGGED)["Addresses"]:
-        yield partial(ec2.release_address, AllocationId=one["AllocationId"])
+    for address in ec2.describe_addresses(Filters=TAGGED)["Addresses"]:
+        yield partial(ec2.release_address, AllocationId=address["AllocationId"])
 
 
 def _secret(target: Target) -> Iterator[Callable[[], Any]]:
@@ -78,20 +78,20 @@ def _secret(target: Target) -> Iterator[Callable[[], Any]]:
 
 def _logs(target: Target) -> Iterator[Callable[[], Any]]:
     logs = target.client("logs")
-    for one in logs.describe_log_groups(logGroupNamePrefix="/cohort/")["logGroups"]:
-        yield partial(logs.delete_log_group, logGroupName=one["logGroupName"])
+    for group in logs.describe_log_groups(logGroupNamePrefix="/cohort/")["logGroups"]:
+        yield partial(logs.delete_log_group, logGroupName=group["logGroupName"])
 
 
 def _vault(target: Target) -> Iterator[Callable[[], Any]]:
     """The vault with its snapshots. An empty one can be deleted though it is locked; else the lock goes first, as it may here."""
     backup = target.client("backup")
-    if VAULT not in {one["BackupVaultName"] for one in backup.list_backup_vaults()["BackupVaultList"]}:
+    if VAULT not in {vault["BackupVaultName"] for vault in backup.list_backup_vaults()["BackupVaultList"]}:
         return
     points = backup.list_recovery_points_by_backup_vault(BackupVaultName=VAULT)["RecoveryPoints"]
     if points:
         yield lambda: backup.delete_backup_vault_lock_configuration(BackupVaultName=VAULT)
-    for one in points:
-        yield partial(backup.delete_recovery_point, BackupVaultName=VAULT, RecoveryPointArn=one["RecoveryPointArn"])
+    for point in points:
+        yield partial(backup.delete_recovery_point, BackupVaultName=VAULT, RecoveryPointArn=point["RecoveryPointArn"])
     yield lambda: backup.delete_backup_vault(BackupVaultName=VAULT)
 
 

@@ -34,7 +34,7 @@ def by_tag(target: Target) -> list[str] | None:
     found: list[str] = []
     try:
         for page in client.get_paginator("get_resources").paginate(TagFilters=[{"Key": "project", "Values": [names.PROJECT]}]):
-            found += [one["ResourceARN"] for one in page["ResourceTagMappingList"]]
+            found += [mapping["ResourceARN"] for mapping in page["ResourceTagMappingList"]]
     except ClientError as error:
         if _is_missing(error):
             return None
@@ -44,7 +44,7 @@ def by_tag(target: Target) -> list[str] | None:
 
 def bucket_is_there(target: Target, bucket: str) -> bool:
     """Whether the account has this bucket."""
-    return bucket in {one["Name"] for one in target.client("s3").list_buckets()["Buckets"]}
+    return bucket in {item["Name"] for item in target.client("s3").list_buckets()["Buckets"]}
 
 
 def stack_state(target: Target, name: str) -> str:
@@ -60,7 +60,7 @@ def stack_state(target: Target, name: str) -> str:
 
 def users_of(target: Target, slug: str) -> list[str]:
     """IAM users of a group."""
-    return [one["UserName"] for one in pages(target, "iam", "list_users", "Users", PathPrefix=names.iam_path(slug))]
+    return [user["UserName"] for user in pages(target, "iam", "list_users", "Users", PathPrefix=names.iam_path(slug))]
 
 
 def pages(target: Target, service: str, call: str, key: str, **request: Any) -> Iterator[dict[str, Any]]:
@@ -73,16 +73,16 @@ def left_of_group(target: Target, slug: str) -> list[str]:
     """What there is of one group: its stack, what lies under its path in IAM, and its secrets."""
     path = names.iam_path(slug)
     found = [f"stack {names.group_stack(slug)}"] if stack_state(target, names.group_stack(slug)) else []
-    found += [one for one in _principals(target) if path in one]
-    return found + [one for one in _secrets(target) if one.startswith(f"secret {names.PROJECT}/{slug}/")]
+    found += [principal for principal in _principals(target) if path in principal]
+    return found + [secret for secret in _secrets(target) if secret.startswith(f"secret {names.PROJECT}/{slug}/")]
 
 
 def _stacks(target: Target) -> list[str]:
     listed = pages(target, "cloudformation", "describe_stacks", "Stacks")
     return [
-        f"stack {one['StackName']}"
-        for one in listed
-        if one["StackName"].startswith(OUR_STACKS) and one["StackStatus"] != "DELETE_COMPLETE"
+        f"stack {stack['StackName']}"
+        for stack in listed
+        if stack["StackName"].startswith(OUR_STACKS) and stack["StackStatus"] != "DELETE_COMPLETE"
     ]
 
 
@@ -93,27 +93,27 @@ def _principals(target: Target) -> list[str]:
         ("role", "list_roles", "Roles", "RoleName"),
         ("group", "list_groups", "Groups", "GroupName"),
     ):
-        for one in pages(target, "iam", call, key):
-            is_ours = one["Path"].startswith((f"/{names.PROJECT}/", HOST_PATH)) or one[name] == OPERATOR
-            if is_ours or one[name].startswith(f"cdk-{names.CDK_QUALIFIER}-"):
-                found.append(f"{kind} {one['Path']}{one[name]}")
+        for item in pages(target, "iam", call, key):
+            is_ours = item["Path"].startswith((f"/{names.PROJECT}/", HOST_PATH)) or item[name] == OPERATOR
+            if is_ours or item[name].startswith(f"cdk-{names.CDK_QUALIFIER}-"):
+                found.append(f"{kind} {item['Path']}{item[name]}")
     policies = pages(target, "iam", "list_policies", "Policies", Scope="Local")
     return found + [
-        f"policy {one['Path']}{one['PolicyName']}"
-        for one in policies
-        if one["Path"].startswith(f"/{names.PROJECT}/") or one["PolicyName"] in POLICIES
+        f"policy {policy['Path']}{policy['PolicyName']}"
+        for policy in policies
+        if policy["Path"].startswith(f"/{names.PROJECT}/") or policy["PolicyName"] in POLICIES
     ]
 
 
 def _buckets(target: Target) -> list[str]:
     ours = (*names.own_buckets(target.account, target.region), names.cdk_assets(target.account, target.region))
-    listed = {one["Name"] for one in target.client("s3").list_buckets()["Buckets"]}
+    listed = {bucket["Name"] for bucket in target.client("s3").list_buckets()["Buckets"]}
     return [f"bucket {name}" for name in sorted(listed) if name in ours or name.startswith("cohort-conformance-")]
 
 
 def _secrets(target: Target) -> list[str]:
     listed = pages(target, "secretsmanager", "list_secrets", "SecretList")
-    return [f"secret {one['Name']}" for one in listed if one["Name"].startswith((f"{names.PROJECT}/", SETTINGS_SECRET))]
+    return [f"secret {item['Name']}" for item in listed if item["Name"].startswith((f"{names.PROJECT}/", SETTINGS_SECRET))]
 
 
 def _others(target: Target) -> list[str]:
@@ -122,21 +122,25 @@ def _others(target: Target) -> list[str]:
     found = _try(lambda: [f"parameter {names.cdk_version_parameter()}"] if _parameter(target) else [])
     found += _try(
         lambda: [
-            f"alias {one['AliasName']}" for one in pages(target, "kms", "list_aliases", "Aliases") if "cohort" in one["AliasName"]
+            f"alias {aliase['AliasName']}"
+            for aliase in pages(target, "kms", "list_aliases", "Aliases")
+            if "cohort" in aliase["AliasName"]
         ]
     )
     found += _try(
-        lambda: [f"volume {one['VolumeId']}" for one in pages(target, "ec2", "describe_volumes", "Volumes", Filters=tagged)]
+        lambda: [f"volume {volume['VolumeId']}" for volume in pages(target, "ec2", "describe_volumes", "Volumes", Filters=tagged)]
     )
     found += _try(
-        lambda: [f"address {one['PublicIp']}" for one in target.client("ec2").describe_addresses(Filters=tagged)["Addresses"]]
+        lambda: [
+            f"address {address['PublicIp']}" for address in target.client("ec2").describe_addresses(Filters=tagged)["Addresses"]
+        ]
     )
     groups = _try(
         lambda: [
-            one["logGroupName"] for one in target.client("logs").describe_log_groups(logGroupNamePrefix="/cohort/")["logGroups"]
+            group["logGroupName"] for group in target.client("logs").describe_log_groups(logGroupNamePrefix="/cohort/")["logGroups"]
         ]
     )
-    return found + [f"log group {one}" for one in groups]
+    return found + [f"log group {group}" for group in groups]
 
 
 def _parameter(target: Target) -> bool:

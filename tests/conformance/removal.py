@@ -48,8 +48,8 @@ def remove(target: Target, journal: Journal, say: Callable[[str], None] = print)
 def _in_order(journal: Journal) -> list[Entry]:
     """Groups before storage before what all of them need; of the same kind the newest first. Buckets outlive their stacks."""
     stacks = list(reversed(journal.begun("stack")))
-    early = [one for one in stacks if one.name not in LAST]
-    late = [one for last in LAST for one in stacks if one.name == last]
+    early = [stack for stack in stacks if stack.name not in LAST]
+    late = [stack for last in LAST for stack in stacks if stack.name == last]
     stacks_first = [*reversed(journal.begun("group")), *early]
     return [*stacks_first, *journal.begun("host"), *journal.begun("bucket"), *journal.begun("operator"), *late]
 
@@ -97,7 +97,7 @@ def _remove_bucket(target: Target, bucket: str) -> None:
     s3 = target.client("s3")
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
         versions = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-        _delete(s3, bucket, [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in versions])
+        _delete(s3, bucket, [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions])
     for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
         s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
     s3.delete_bucket(Bucket=bucket)
@@ -163,7 +163,7 @@ def _stack_id(client: Any, name: str) -> str:
 def _reason(client: Any, stack_id: str) -> str:
     """Why it was not deleted: the last resource that failed."""
     events = client.describe_stack_events(StackName=stack_id)["StackEvents"]
-    failed = [one for one in events if one["ResourceStatus"] == "DELETE_FAILED" and one.get("ResourceStatusReason")]
+    failed = [event for event in events if event["ResourceStatus"] == "DELETE_FAILED" and event.get("ResourceStatusReason")]
     return f"{failed[0]['LogicalResourceId']}: {failed[0]['ResourceStatusReason']}" if failed else "AWS gives no reason"
 
 

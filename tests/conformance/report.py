@@ -65,9 +65,9 @@ def write(run: Run, lacks: dict[str, dict[str, str]], docs: Path = DOCS) -> None
     """Put this run's column in the place of the target's last one; those of other targets stay."""
     docs.mkdir(parents=True, exist_ok=True)
     path = docs / "conformance.json"
-    runs = {one.target: one for one in read(path)} | {run.target: run}
+    runs = {item.target: item for item in read(path)} | {run.target: run}
     kept = [runs[target] for target in TARGETS if target in runs]
-    path.write_text(json.dumps([asdict(one) for one in kept], indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps([asdict(item) for item in kept], indent=1, ensure_ascii=False) + "\n")
     (docs / "conformance.md").write_text(page(kept, lacks))
 
 
@@ -75,7 +75,7 @@ def read(path: Path) -> list[Run]:
     """The runs that were written there; none if there is no such file."""
     if not path.exists():
         return []
-    return [_as_run(one) for one in json.loads(path.read_text())]
+    return [_as_run(row) for row in json.loads(path.read_text())]
 
 
 def page(runs: Sequence[Run], lacks: dict[str, dict[str, str]]) -> str:

@@ -95,7 +95,7 @@ def left(target: Target, say: Callable[[str], None]) -> Row:
     except (BotoCoreError, ClientError) as error:
         found, tagged = [f"not known: {error}"], []
     # What the tag finds and no name does was deleted a moment ago: AWS lists that for a while.
-    lines = [*(f"by name: {one}" for one in found), *(f"by tag: {one}" for one in tagged or [])]
+    lines = [*(f"by name: {item}" for item in found), *(f"by tag: {item}" for item in tagged or [])]
     for line in lines or ["Nothing of Cohort's is left, by name or by tag."]:
         say(line)
     note = "; ".join(lines) or ("this AWS does not list by tag" if tagged is None else "")

@@ -207,7 +207,7 @@ def test_what_is_locked_stays_in_the_journal_with_the_day_of_its_end(
     [stays] = removal.remove(target, journal, lambda text: None)
     assert bucket in stays
     assert f"locked until {end:%Y-%m-%d}" in stays
-    assert [one.name for one in Journal(journal.path).begun()] == [bucket]
+    assert [path.name for path in Journal(journal.path).begun()] == [bucket]
     monkeypatch.setattr(running, "LISTED_SECONDS", 0)
     row = running.left(target, lambda text: None)
     assert (row.outcome, row.note) == ("failed", f"by name: bucket {bucket}")

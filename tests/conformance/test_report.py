@@ -21,7 +21,7 @@ def passed(name: str = "a", note: str = "") -> Row:
 
 
 def line(docs: Path, words: str) -> str:
-    [found] = [one for one in (docs / "conformance.md").read_text().splitlines() if one.startswith(f"| {words} |")]
+    [found] = [line for line in (docs / "conformance.md").read_text().splitlines() if line.startswith(f"| {words} |")]
     return found
 
 
@@ -38,7 +38,7 @@ def test_a_run_writes_its_own_column_and_keeps_those_of_other_targets(tmp_path: 
         line(tmp_path, "Step a")
         == "| Step a | **failed** 2.0 s<br>why | not supported by this AWS<br>no drift detection | not run |"
     )
-    assert [(one.target, one.date) for one in read(tmp_path / "conformance.json")] == [
+    assert [(item.target, item.date) for item in read(tmp_path / "conformance.json")] == [
         ("embedded", "2026-12-01"),
         ("localstack", "2026-11-26"),
     ]

@@ -48,7 +48,7 @@ def delivered() -> list[EmailMessage]:
 
 def link_in_mail(to: str) -> str:
     """The path of the one link in the last message to this address."""
-    message = [one for one in delivered() if one.to == [to]][-1]
+    message = [item for item in delivered() if item.to == [to]][-1]
     links: list[str] = re.findall(r"https?://\S+", str(message.body))
     assert len(links) == 1, message.body
     assert links[0].startswith("http://localhost:8000/"), "the site's own address, whatever the request's was"

@@ -78,7 +78,9 @@ class FakeAws:
         monkeypatch.setattr(cloudformation, "observe", self.observe)
         monkeypatch.setattr(cloudformation, "newest_event", lambda *_: self.newest_event)
         monkeypatch.setattr(leftovers, "failed_removals", lambda _name, _region, after: self.not_removed.get(after, []))
-        monkeypatch.setattr(leftovers, "still_there", lambda _, found: [one for one in found if one.physical_id not in self.gone])
+        monkeypatch.setattr(
+            leftovers, "still_there", lambda _, found: [resource for resource in found if resource.physical_id not in self.gone]
+        )
         monkeypatch.setattr(cloudformation, "first_failure", lambda *_: self.failure)
         monkeypatch.setattr(cloudformation, "cancel_update", self.cancel_update)
         monkeypatch.setattr(cloudformation, "client", lambda region: self)

@@ -58,7 +58,7 @@ class Importer:
 
 def fates(entries: list[Any]) -> list[tuple[str, str, str]]:
     """What became of each entry."""
-    return [(one["name"], one["fate"], one["becomes"]) for one in entries]
+    return [(entry["name"], entry["fate"], entry["becomes"]) for entry in entries]
 
 
 def said(entry: Any) -> str:

@@ -59,8 +59,8 @@ class OnAws:
         for arn in arns:
             self.iam.attach_role_policy(RoleName=role, PolicyArn=arn)
             self.iam.attach_group_policy(GroupName=own, PolicyArn=arn)
-        for one in group.memberships.wanted().filter(access=Access.KEYS):
-            user = names.user(self.slug, one.username)
+        for member in group.memberships.wanted().filter(access=Access.KEYS):
+            user = names.user(self.slug, member.username)
             self.iam.create_user(UserName=user, Path=path, PermissionsBoundary=self.boundary)
             self.iam.add_user_to_group(GroupName=own, UserName=user)
             self.keys[user] = self.iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]

@@ -69,9 +69,9 @@ def state(world: World) -> dict[str, Any]:
     for bucket in (SHARED_BUCKET, *(lab.bucket for lab in world.labs.values())):
         versions: Any = s3.list_object_versions(Bucket=bucket)
         found[bucket] = [
-            [(one["Key"], one["VersionId"]) for one in versions.get(kind, [])] for kind in ("Versions", "DeleteMarkers")
+            [(item["Key"], item["VersionId"]) for item in versions.get(kind, [])] for kind in ("Versions", "DeleteMarkers")
         ]
-        found[bucket] += [one["UploadId"] for one in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+        found[bucket] += [upload["UploadId"] for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
     return found
 
 
@@ -102,7 +102,7 @@ def directions(world: World, draw: random.Random) -> list[tuple[Lab, Lab]]:
 
 
 def test_every_address_of_the_site_is_in_the_tables() -> None:
-    tried = {one.name for one in TRIES}
+    tried = {path.name for path in TRIES}
     nobodys = {name for names in (*NOBODYS.values(), *OPEN.values()) for name in names}
     there = [page for page in pages() if not page.route.startswith("admin/")]
     assert {page.name for page in there} == tried | nobodys | LISTS.keys()
@@ -129,7 +129,7 @@ def test_nobody_gets_at_another_group_s_things_by_any_address(world: World) -> N
 
 def test_the_wrong_method_is_no_way_around(world: World) -> None:
     draw, wrong = random.Random(SEED), []  # noqa: S311
-    right = {(method, one.name) for one in TRIES for method in one.methods}
+    right = {(method, path.name) for path in TRIES for method in path.methods}
     with nothing_happens(world, Counter()):
         for one, method in itertools.product(TRIES, ("GET", *WRITING)):
             role = draw.choice([role for role in EVERYBODY if not (one.by_right and role == ADMINISTRATOR)])
@@ -162,9 +162,9 @@ def test_the_administration_is_for_administrators(world: World) -> None:
 
 def test_what_is_an_administrator_s_by_right_is_open_to_them(world: World) -> None:
     for mine, theirs in world.others():
-        for one in TRIES:
-            if one.by_right and "GET" in one.methods:
-                assert send(world, ADMINISTRATOR, one, "GET", mine, theirs).status_code == 200, one.name
+        for path in TRIES:
+            if path.by_right and "GET" in path.methods:
+                assert send(world, ADMINISTRATOR, path, "GET", mine, theirs).status_code == 200, path.name
 
 
 def test_who_is_not_signed_in_gets_to_no_page_of_one_s_own(world: World) -> None:
@@ -185,7 +185,7 @@ def test_who_is_not_signed_in_gets_to_no_page_of_one_s_own(world: World) -> None
 def test_what_is_open_to_all_tells_nobody_of_a_group(world: World, role: str) -> None:
     [(mine, theirs), *_] = world.others()
     for name in (name for names in OPEN.values() for name in names):
-        page = next(one for one in pages() if one.name == name)
+        page = next(path for path in pages() if path.name == name)
         if not page.parameters and name != "account_logout":
             answer = ask(world.clients[role, mine.slug], "GET", f"/{page.route}")
             told = b"".join(answer) if answer.streaming else answer.content

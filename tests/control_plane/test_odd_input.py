@@ -113,8 +113,8 @@ class Raised:
 
     def __call__(self, sender: Any, **_: Any) -> None:
         _kind, error, trace = sys.exc_info()
-        ours = [one for one in traceback.extract_tb(trace) if "site-packages" not in one.filename]
-        self.last = f"{type(error).__name__}: {str(error)[:200]} at {[f'{one.filename}:{one.lineno}' for one in ours][-2:]}"
+        ours = [frame for frame in traceback.extract_tb(trace) if "site-packages" not in frame.filename]
+        self.last = f"{type(error).__name__}: {str(error)[:200]} at {[f'{frame.filename}:{frame.lineno}' for frame in ours][-2:]}"
 
 
 def test_no_odd_request_to_any_address_is_an_error_of_the_server_s(world: World, built_docs: None) -> None:

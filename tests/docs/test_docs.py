@@ -59,7 +59,7 @@ def test_every_page_is_built(built: Path, pages: dict[Path, site.Seen]) -> None:
 
 
 def test_nothing_is_loaded_from_another_host(built: Path, pages: dict[Path, site.Seen]) -> None:
-    assert [(path.name, one) for path, page in pages.items() for one in page.loads if site.is_elsewhere(one)] == []
+    assert [(path.name, load) for path, page in pages.items() for load in page.loads if site.is_elsewhere(load)] == []
     for sheet in built.rglob("*.css"):
         assert re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//[^)\"']*", sheet.read_text()) == [], sheet
 
@@ -67,7 +67,7 @@ def test_nothing_is_loaded_from_another_host(built: Path, pages: dict[Path, site
 def test_a_command_in_a_table_can_be_copied_as_it_is(built: Path) -> None:
     codes = [(path.name, code) for path in built.rglob("*.html") for code in re.findall(r"<code>(.*?)</code>", path.read_text())]
     assert ("index.html", "manage.py group keys &lt;slug&gt; allow|forbid") in codes
-    assert [one for one in codes if "\\|" in one[1]] == []
+    assert [code for code in codes if "\\|" in code[1]] == []
 
 
 def test_a_strict_policy_lets_every_page_work(pages: dict[Path, site.Seen]) -> None:

@@ -115,7 +115,7 @@ with sync_playwright() as playwright:
             wrong.append(f"{path} is {width} pixels wide")
         page.evaluate(open(axe).read())
         found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-        wrong += [f"{path}: {one['id']}" for one in found if one["impact"] in ("serious", "critical")]
+        wrong += [f"{path}: {violation['id']}" for violation in found if violation["impact"] in ("serious", "critical")]
     page.set_viewport_size({"width": 1280, "height": 900})
     page.get_by_role("textbox", name="Search").press_sequentially("second factor")
     page.locator(".md-search-result__link").first.wait_for(timeout=60000)

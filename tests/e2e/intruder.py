@@ -23,7 +23,7 @@ def refusal(call: Call) -> str | None:
         return None if code in DENIED else f"{code}: {error}"
     if errors := answer.get("Errors"):
         # DeleteObjects answers for each key.
-        return None if {one["Code"] for one in errors} <= set(DENIED) and not answer.get("Deleted") else str(errors)
+        return None if {error["Code"] for error in errors} <= set(DENIED) and not answer.get("Deleted") else str(errors)
     return f"let through: {answer.get('ResponseMetadata', {}).get('HTTPStatusCode')}"
 
 

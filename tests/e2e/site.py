@@ -227,7 +227,7 @@ class Site:
     def wait_for_deployments(self) -> None:
         """Return when nothing waits or runs any more."""
         deadline = time.monotonic() + 120
-        while any(one["state"] in ("queued", "running") for one in self.must("deployment", "list")):
+        while any(deployment["state"] in ("queued", "running") for deployment in self.must("deployment", "list")):
             assert time.monotonic() < deadline
             time.sleep(0.5)
 

@@ -41,7 +41,7 @@ class Lab:
     def keys(self, prefix: str = "") -> list[str]:
         """What S3 holds of the group."""
         listed = self.site.root("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/{prefix}")
-        return [one["Key"].removeprefix(f"{GROUP}/") for one in listed.get("Contents", [])]
+        return [content["Key"].removeprefix(f"{GROUP}/") for content in listed.get("Contents", [])]
 
     def get(self, key: str) -> bytes:
         """What S3 holds there."""

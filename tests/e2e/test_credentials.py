@@ -185,7 +185,7 @@ def test_members_rename_and_move_their_own_files_by_the_page_s_own_commands(
         s3.put_object(Bucket=BUCKET, Key=f"{GROUP}/{old}", Body=b"x" * size, Tagging="session=5")
         done = computer.run("sh", "-c", f"RCLONE_CONFIG={computer.home}/rclone.conf {lines[0]}")
         assert done.status == 0, done.err
-        held = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}/").get("Contents", [])]
+        held = [content["Key"] for content in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"{folder}/").get("Contents", [])]
         assert (f"{GROUP}/{new}" in held, f"{GROUP}/{old}" in held) == (True, False)
         assert s3.head_object(Bucket=BUCKET, Key=f"{GROUP}/{new}")["ContentLength"] == size
         s3.delete_object(Bucket=BUCKET, Key=f"{GROUP}/{new}")
@@ -207,7 +207,7 @@ def test_a_folder_goes_up_by_rclone_and_is_moved(computer: OwnComputer, lab: Sit
     again = computer.run("rclone", *config, "sync", "trial", f"{remote}/day/", "--dry-run")
     assert (again.status, "Skipped" in again.err) == (0, False), "the times came along: nothing is sent twice"
     held = lab.root("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/inputs/")["Contents"]
-    found = sorted(one["Key"].removeprefix(f"{GROUP}/inputs/") for one in held)
+    found = sorted(item["Key"].removeprefix(f"{GROUP}/inputs/") for item in held)
     mine = [key for key in found if key.startswith(("alone/", "day/", "trial/"))]
     assert mine == ["alone/one.csv", "day/one.csv", "day/zwei ä.csv"]
 

@@ -99,17 +99,19 @@ def engineer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engineer]:
 
 def stacks_of(engineer: Engineer) -> dict[str, str]:
     listed = engineer.root("cloudformation").describe_stacks()["Stacks"]
-    return {one["StackName"]: one["StackStatus"] for one in listed if one["StackName"] not in ("CDKToolkit", "Cohort-Bootstrap")}
+    return {
+        stack["StackName"]: stack["StackStatus"] for stack in listed if stack["StackName"] not in ("CDKToolkit", "Cohort-Bootstrap")
+    }
 
 
 def resources_of(engineer: Engineer, stack: str) -> dict[str, str]:
     listed = engineer.root("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed}
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in listed}
 
 
 def machines_of(engineer: Engineer) -> list[dict[str, Any]]:
     found = engineer.root("ec2").describe_instances(Filters=TAGGED)["Reservations"]
-    return [one for reservation in found for one in reservation["Instances"] if one["State"]["Name"] == "running"]
+    return [instance for reservation in found for instance in reservation["Instances"] if instance["State"]["Name"] == "running"]
 
 
 def missing(call: Any, **arguments: Any) -> bool:
@@ -166,7 +168,7 @@ def look_at_the_backups(engineer: Engineer) -> None:
     assert (vault["Locked"], vault["EncryptionKeyArn"], vault["MinRetentionDays"]) == (True, key, 7)
     (plan,) = backup.list_backup_plans()["BackupPlansList"]
     rules = backup.get_backup_plan(BackupPlanId=plan["BackupPlanId"])["BackupPlan"]["Rules"]
-    assert {one["RuleName"]: one["Lifecycle"]["DeleteAfterDays"] for one in rules} == {"daily": 35, "monthly": 365}
+    assert {item["RuleName"]: item["Lifecycle"]["DeleteAfterDays"] for item in rules} == {"daily": 35, "monthly": 365}
     (selection,) = backup.list_backup_selections(BackupPlanId=plan["BackupPlanId"])["BackupSelectionsList"]
     assert selection["IamRoleArn"].endswith(":role/cohort-host/cohort-backup")
 
@@ -179,7 +181,7 @@ def look_at_the_backups(engineer: Engineer) -> None:
 def look_at_the_host(engineer: Engineer) -> None:
     ec2, iam = engineer.root("ec2"), engineer.root("iam")
     (group,) = ec2.describe_security_groups(Filters=TAGGED)["SecurityGroups"]
-    assert sorted(one["FromPort"] for one in group["IpPermissions"]) == [80, 443]
+    assert sorted(permission["FromPort"] for permission in group["IpPermissions"]) == [80, 443]
     boundary = names.policy_arn(ACCOUNT, REGION, names.HOST_BOUNDARY_NAME)
     for role in ("cohort-host", "cohort-web", "cohort-backup"):
         found = iam.get_role(RoleName=role)["Role"]
@@ -191,15 +193,15 @@ def look_at_the_host(engineer: Engineer) -> None:
     (machine,) = machines_of(engineer)
     assert (machine["InstanceType"], machine["Architecture"]) == ("t4g.small", "arm64")
     assert machine["IamInstanceProfile"]["Arn"].endswith(":instance-profile/cohort-host/cohort-host")
-    assert [one["GroupId"] for one in machine["SecurityGroups"]] == [group["GroupId"]]
+    assert [item["GroupId"] for item in machine["SecurityGroups"]] == [group["GroupId"]]
     groups = engineer.root("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
-    (members,) = (one for one in groups if one["AutoScalingGroupName"] == "cohort-host")
-    assert [one["InstanceId"] for one in members["Instances"]] == [machine["InstanceId"]]
+    (members,) = (item for item in groups if item["AutoScalingGroupName"] == "cohort-host")
+    assert [instance["InstanceId"] for instance in members["Instances"]] == [machine["InstanceId"]]
 
     alarms = engineer.root("cloudwatch").describe_alarms(AlarmNamePrefix="cohort-")["MetricAlarms"]
-    assert {"cohort-site-down", "cohort-disk-full", "cohort-backup-age"} <= {one["AlarmName"] for one in alarms}
+    assert {"cohort-site-down", "cohort-disk-full", "cohort-backup-age"} <= {alarm["AlarmName"] for alarm in alarms}
     (topic,) = engineer.root("sns").list_topics()["Topics"]
-    assert all(one["AlarmActions"] == [topic["TopicArn"]] for one in alarms)
+    assert all(alarm["AlarmActions"] == [topic["TopicArn"]] for alarm in alarms)
     (subscription,) = engineer.root("sns").list_subscriptions_by_topic(TopicArn=topic["TopicArn"])["Subscriptions"]
     assert subscription["Endpoint"] == "platform@example.org"
 
@@ -207,14 +209,14 @@ def look_at_the_host(engineer: Engineer) -> None:
 def look_at_what_is_left(engineer: Engineer, backups: dict[str, str]) -> None:
     """All that holds data, and nothing that costs or lets anybody in."""
     s3, ec2, iam = engineer.root("s3"), engineer.root("ec2"), engineer.root("iam")
-    buckets = {one["Name"] for one in s3.list_buckets()["Buckets"] if not one["Name"].startswith("cdk-")}
+    buckets = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"] if not bucket["Name"].startswith("cdk-")}
     assert buckets == {BACKUPS, STATE, "cohort-ephys", "cohort-video"}
     assert s3.get_object(Bucket=BACKUPS, Key="database/one")["Body"].read() == b"1"
-    (key,) = (one for one in engineer.root("kms").list_keys()["Keys"] if one["KeyId"] in backups.values())
+    (key,) = (item for item in engineer.root("kms").list_keys()["Keys"] if item["KeyId"] in backups.values())
     assert engineer.root("kms").describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] == "Enabled"
     assert engineer.root("backup").describe_backup_vault(BackupVaultName="cohort")["Locked"]
     assert engineer.root("backup").list_backup_plans()["BackupPlansList"] == []
-    assert [one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]] == [backups["DataVolume"]]
+    assert [volume["VolumeId"] for volume in ec2.describe_volumes()["Volumes"]] == [backups["DataVolume"]]
     assert len(ec2.describe_addresses()["Addresses"]) == is_kept(engineer, "Cohort-Backup", "Address")
     assert "SECRET_KEY" in engineer.root("secretsmanager").get_secret_value(SecretId="cohort-host/settings")["SecretString"]
     (logs,) = engineer.root("logs").describe_log_groups(logGroupNamePrefix="/cohort/")["logGroups"]
@@ -230,5 +232,5 @@ def look_at_what_is_left(engineer: Engineer, backups: dict[str, str]) -> None:
     )
     assert engineer.root("cloudwatch").describe_alarms(AlarmNamePrefix="cohort-")["MetricAlarms"] == []
     assert engineer.root("sns").list_topics()["Topics"] == []
-    assert {one["UserName"] for one in iam.list_users()["Users"]} == {"platform-engineer"}
-    assert {one["Name"] for one in engineer.root("secretsmanager").list_secrets()["SecretList"]} == {"cohort-host/settings"}
+    assert {user["UserName"] for user in iam.list_users()["Users"]} == {"platform-engineer"}
+    assert {secret["Name"] for secret in engineer.root("secretsmanager").list_secrets()["SecretList"]} == {"cohort-host/settings"}

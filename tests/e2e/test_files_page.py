@@ -54,7 +54,7 @@ class Lab:
 
     def keys(self, prefix: str) -> set[str]:
         found = self.site.root("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{GROUP}/{prefix}").get("Contents", [])
-        return {one["Key"].removeprefix(f"{GROUP}/") for one in found}
+        return {item["Key"].removeprefix(f"{GROUP}/") for item in found}
 
 
 @pytest.fixture(scope="module")
@@ -203,14 +203,14 @@ def test_a_file_and_a_choice_come_down_byte_for_byte(rosalind: Page, lab: Lab) -
     download = downloaded(page, page.get_by_role("button", name=f"Download {name}"))
     assert download.suggested_filename == name
     assert saved(download) == FILES[DAY + name]
-    for one in ("deep", "recording.bin", "empty.log"):
-        page.get_by_label(f"Choose {one}", exact=True).check()
+    for item in ("deep", "recording.bin", "empty.log"):
+        page.get_by_label(f"Choose {item}", exact=True).check()
     expect(page.get_by_text("3 chosen")).to_be_visible()
     download = downloaded(page, page.locator("[data-part=zip-chosen]"))
     assert download.suggested_filename == "day 1.zip"
     with zipfile.ZipFile(io.BytesIO(saved(download))) as opened:
-        got = {one: hashlib.sha256(opened.read(one)).hexdigest() for one in opened.namelist()}
-    wanted = {one: hashlib.sha256(FILES[DAY + one]).hexdigest() for one in ("deep/er/trace 1.dat", "recording.bin", "empty.log")}
+        got = {entry: hashlib.sha256(opened.read(entry)).hexdigest() for entry in opened.namelist()}
+    wanted = {text: hashlib.sha256(FILES[DAY + text]).hexdigest() for text in ("deep/er/trace 1.dat", "recording.bin", "empty.log")}
     assert got == wanted
 
 
@@ -235,14 +235,16 @@ def test_keys_that_no_browser_can_ask_for_are_the_files_themselves(rosalind: Pag
     expect(page.locator("[data-part=chosen-count]")).to_have_text("3 chosen")
     download = downloaded(go(rosalind, "inputs/odd/"), page.get_by_role("button", name="Download all as zip"))
     with zipfile.ZipFile(io.BytesIO(saved(download))) as opened:
-        got = {one: opened.read(one) for one in opened.namelist()}
+        got = {item: opened.read(item) for item in opened.namelist()}
     assert got == {"_ (2)": b"MARKER", "_/x.txt": b"DOT", "a/__/x.txt": b"DOT DOT", "x.txt": b"PLAIN"}
 
 
 def test_a_whole_folder_comes_as_one_zip(rosalind: Page, lab: Lab) -> None:
     download = downloaded(go(rosalind), rosalind.get_by_role("button", name="Download all as zip"))
     with zipfile.ZipFile(io.BytesIO(saved(download))) as opened:
-        assert set(opened.namelist()) == {one.removeprefix(DAY) for one in FILES if one.startswith(DAY) and "update.txt" not in one}
+        assert set(opened.namelist()) == {
+            file.removeprefix(DAY) for file in FILES if file.startswith(DAY) and "update.txt" not in file
+        }
 
 
 def test_a_zip_that_loses_a_file_midway_is_a_download_that_failed(rosalind: Page, lab: Lab) -> None:
@@ -250,7 +252,7 @@ def test_a_zip_that_loses_a_file_midway_is_a_download_that_failed(rosalind: Page
     for number in range(4):
         s3.put_object(Bucket=BUCKET, Key=f"{GROUP}/inputs/large/{number}", Body=bytes(20_000_000))
     token = page.locator("[data-part=zip] [name=csrfmiddlewaretoken]").get_attribute("value")
-    cookies = "; ".join(f"{one['name']}={one['value']}" for one in page.context.cookies())
+    cookies = "; ".join(f"{cooky['name']}={cooky['value']}" for cooky in page.context.cookies())
     body = urlencode({"csrfmiddlewaretoken": token, "path": "inputs/large/", "keys": '[""]'})
     connection = HTTPConnection("localhost", lab.site.port, timeout=60)
     headers = {"Cookie": cookies, "Content-Type": "application/x-www-form-urlencoded"}
@@ -327,9 +329,9 @@ def test_no_credentials_that_leave_the_server_end_a_version(lab: Lab) -> None:
     s3, key = lab.site.client("s3", lab.site.credentials(GROUP, "rosalind@example.org")), f"{GROUP}/inputs/kept"
     version = s3.put_object(Bucket=BUCKET, Key=key, Body=b"first")["VersionId"]
     marker = s3.delete_object(Bucket=BUCKET, Key=key)["VersionId"]
-    for one in (version, marker):
+    for item in (version, marker):
         with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
-            s3.delete_object(Bucket=BUCKET, Key=key, VersionId=one)
+            s3.delete_object(Bucket=BUCKET, Key=key, VersionId=item)
     assert s3.get_object(Bucket=BUCKET, Key=key, VersionId=version)["Body"].read() == b"first"
 
 

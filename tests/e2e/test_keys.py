@@ -64,7 +64,7 @@ class Lab:
         self.site.wait_for_deployments()
 
     def deployments(self) -> int:
-        return sum(one["stack"] == f"Group-{LAB}" for one in self.site.must("deployment", "list"))
+        return sum(deployment["stack"] == f"Group-{LAB}" for deployment in self.site.must("deployment", "list"))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +181,7 @@ def test_last_use_is_found_and_an_unused_key_is_marked(lab: Lab, administrator: 
     assert lab.works(used)
     checked = site.must("keys", "check", "--group", LAB)
     assert checked == {"keys": {LAB: 6}, "failed": {}}
-    listed = {one["access_key_id"]: one for one in site.must("keys", "list", "--group", LAB)}
+    listed = {key["access_key_id"]: key for key in site.must("keys", "list", "--group", LAB)}
     assert (listed[used["AccessKeyId"]]["last_service"], listed[used["AccessKeyId"]]["state"]) == ("s3", "active")
     assert listed[used["AccessKeyId"]]["last_used_at"]
     hedys = lab.key(HEDY)["AccessKeyId"]
@@ -192,7 +192,7 @@ def test_last_use_is_found_and_an_unused_key_is_marked(lab: Lab, administrator: 
         "use.last_used_at -= timedelta(days=100)",
         "use.save()",
     )
-    assert [one["email"] for one in site.must("keys", "list", "--group", LAB, "--unused-days", "90")] == [HEDY]
+    assert [key["email"] for key in site.must("keys", "list", "--group", LAB, "--unused-days", "90")] == [HEDY]
     page = administrator
     page.goto(f"/groups/{LAB}/")
     page.get_by_role("link", name="Ages, use and rotation").click()

@@ -39,7 +39,7 @@ def deploy(site: Site, stack: str, document: dict[str, Any]) -> dict[str, Key]:
     cloudformation.create_stack(StackName=stack, TemplateBody=json.dumps(document), Capabilities=["CAPABILITY_NAMED_IAM"])
     cloudformation.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in described["Outputs"]}
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
     return {
         name.removeprefix("AccessKey"): {"AccessKeyId": value, "SecretAccessKey": outputs[f"Secret{name}"]}
         for name, value in outputs.items()
@@ -104,8 +104,8 @@ for last in real:
 
 def stack_there(site: Site, stack: str) -> bool:
     return any(
-        one["StackName"] == stack and one["StackStatus"] != "DELETE_COMPLETE"
-        for one in site.root("cloudformation").describe_stacks()["Stacks"]
+        item["StackName"] == stack and item["StackStatus"] != "DELETE_COMPLETE"
+        for item in site.root("cloudformation").describe_stacks()["Stacks"]
     )
 
 
@@ -114,8 +114,8 @@ def users_of(site: Site, slug: str) -> dict[str, list[str]]:
     iam = site.root("iam")
     users = iam.list_users(PathPrefix=f"/cohort/{slug}/")["Users"]
     return {
-        one["UserName"]: [key["AccessKeyId"] for key in iam.list_access_keys(UserName=one["UserName"])["AccessKeyMetadata"]]
-        for one in users
+        user["UserName"]: [key["AccessKeyId"] for key in iam.list_access_keys(UserName=user["UserName"])["AccessKeyMetadata"]]
+        for user in users
     }
 
 
@@ -124,10 +124,13 @@ def everything_foreign(site: Site) -> Any:
     name = f"{FOREIGN}usercentricgroup"
     group = iam.get_group(GroupName=name)
     return (
-        [one["Arn"] for one in group["Users"]],
+        [user["Arn"] for user in group["Users"]],
         iam.get_group_policy(GroupName=name, PolicyName=f"{FOREIGN}policy")["PolicyDocument"],
         cloudformation.describe_stacks(StackName=FOREIGN_STACK)["Stacks"][0].get("LastUpdatedTime"),
-        [one["PhysicalResourceId"] for one in cloudformation.describe_stack_resources(StackName=FOREIGN_STACK)["StackResources"]],
+        [
+            resource["PhysicalResourceId"]
+            for resource in cloudformation.describe_stack_resources(StackName=FOREIGN_STACK)["StackResources"]
+        ],
     )
 
 
@@ -170,7 +173,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(old: Old) -> None:
     assert "Nothing was changed" in dry.out
     assert old.lab[UNA]["SecretAccessKey"] not in dry.out
     assert old.site.root("iam").list_users()["Users"] == before
-    assert not any(one["slug"] == LAB for one in old.site.must("group", "list"))
+    assert not any(group["slug"] == LAB for group in old.site.must("group", "list"))
 
 
 def test_keys_work_all_the_time_while_a_stack_is_adopted_by_a_command_that_is_killed_after_each_step(old: Old) -> None:
@@ -189,12 +192,14 @@ def test_keys_work_all_the_time_while_a_stack_is_adopted_by_a_command_that_is_ki
     held = users_of(site, LAB)
     assert sorted(len(keys) for keys in held.values()) == [2, 2]
     iam = site.root("iam")
-    assert f"{LAB}usercentricgroup" not in {one["GroupName"] for one in iam.list_groups()["Groups"]}
-    assert [one["GroupName"] for name in held for one in iam.list_groups_for_user(UserName=name)["Groups"]] == [f"cohort-{LAB}"] * 2
+    assert f"{LAB}usercentricgroup" not in {group["GroupName"] for group in iam.list_groups()["Groups"]}
+    assert [group["GroupName"] for name in held for group in iam.list_groups_for_user(UserName=name)["Groups"]] == [
+        f"cohort-{LAB}"
+    ] * 2
     boundaries = [iam.get_user(UserName=name)["User"]["PermissionsBoundary"]["PermissionsBoundaryArn"] for name in held]
     assert [arn.rsplit("/")[-1] for arn in boundaries] == ["cohort-boundary"] * 2
     resources = site.root("cloudformation").describe_stack_resources(StackName=f"Group-{LAB}")["StackResources"]
-    assert {one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::IAM::User"} == set(held)
+    assert {resource["PhysicalResourceId"] for resource in resources if resource["ResourceType"] == "AWS::IAM::User"} == set(held)
     body = site.root("cloudformation").get_template(StackName=f"Group-{LAB}")["TemplateBody"]
     assert "Retain" not in json.dumps(body)
     assert everything_foreign(site) == foreign
@@ -208,7 +213,7 @@ def test_the_new_key_works_and_the_old_one_ends_when_it_is_removed(old: Old) -> 
     refusal = site.manage("member", "rotate", LAB, email)
     assert refusal.status == 2
     assert "from before Cohort" in refusal.err
-    (row,) = [one for one in site.must("legacy", "keys", "list") if one["email"] == email]
+    (row,) = [legacy for legacy in site.must("legacy", "keys", "list") if legacy["email"] == email]
     site.must("legacy", "keys", "remove", row["access_key_id"])
     deadline = time.monotonic() + 20
     while not refused(site.client("s3", old.lab[UNA]).get_object, Bucket=BUCKET, Key=f"{LAB}/inputs/x"):
@@ -225,7 +230,7 @@ def test_who_is_removed_takes_the_old_key_along(old: Old) -> None:
     assert refused(site.client("s3", old.lab[BEN]).get_object, Bucket=BUCKET, Key=f"{LAB}/inputs/x")
     assert len(users_of(site, LAB)) == 1
     secrets = site.root("secretsmanager").list_secrets(IncludePlannedDeletion=True)["SecretList"]
-    assert len([one for one in secrets if one["Name"].startswith(f"cohort/{LAB}/")]) == 1
+    assert len([secret for secret in secrets if secret["Name"].startswith(f"cohort/{LAB}/")]) == 1
     # Federated from now on, where they had a key.
     site.must("member", "add", LAB, f"{BEN}@example.org", "--wait")
     session = site.client("s3", site.credentials(LAB, f"{BEN}@example.org"))
@@ -239,7 +244,7 @@ def test_one_of_two_groups_is_adopted_and_the_rest_of_the_stack_stays(old: Old) 
         done = legacy(site, *ours, "--group", NORTH)
         assert done.status == 0, done.err + done.out
         kept = site.root("cloudformation").describe_stack_resources(StackName=TWO_STACK)["StackResources"]
-        assert {one["LogicalResourceId"] for one in kept} == {
+        assert {resource["LogicalResourceId"] for resource in kept} == {
             "Topic",
             f"{SOUTH}usergroup",
             f"{SOUTH}user{DEE}",
@@ -248,11 +253,11 @@ def test_one_of_two_groups_is_adopted_and_the_rest_of_the_stack_stays(old: Old) 
         }
         # Whom that stack did not make is still in the old group, which stays for them.
         members = site.root("iam").get_group(GroupName=f"{NORTH}usercentricgroup")["Users"]
-        assert [one["UserName"] for one in members] == ["elsewhereus-east-1"]
+        assert [member["UserName"] for member in members] == ["elsewhereus-east-1"]
         assert legacy(site, *ours).status == 0
     assert north.refusals + south.refusals == []
     kept = site.root("cloudformation").describe_stack_resources(StackName=TWO_STACK)["StackResources"]
-    assert [one["LogicalResourceId"] for one in kept] == ["Topic"]
+    assert [resource["LogicalResourceId"] for resource in kept] == ["Topic"]
     assert not site.root("cloudformation").describe_stacks(StackName=TWO_STACK)["Stacks"][0].get("Outputs")
     assert everything_foreign(site) == foreign
     assert len(users_of(site, NORTH)) == len(users_of(site, SOUTH)) == 1

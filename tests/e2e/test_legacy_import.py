@@ -52,14 +52,14 @@ def imported(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Imported:
 
 
 def _names(found: list[dict[str, Any]], key: str) -> set[str]:
-    return {str(one[key]) for one in found}
+    return {str(item[key]) for item in found}
 
 
 def test_the_dry_run_foretold_the_import(imported: Imported) -> None:
     assert (imported.dry["applied"], imported.report["applied"]) == (False, True)
     assert imported.dry["profiles"] == imported.report["profiles"]
     assert imported.report["totals"]["person"] == {"taken": 4, "mended": 4}
-    torn = next(one for one in imported.report["profiles"] if one["name"] == "torn")
+    torn = next(profile for profile in imported.report["profiles"] if profile["name"] == "torn")
     assert torn["fate"] == "refused"
 
 
@@ -67,7 +67,7 @@ def test_each_group_is_deployed_once_with_its_people_and_no_more(imported: Impor
     site = imported.site
     deployed = {f"group {slug}" for slug in (LAB, NORTH, "imported-southlab", FAYS, CARCEA)}
     assert set(imported.report["deployments"]) == deployed
-    states = {one["id"]: one["state"] for one in site.must("deployment", "list")}
+    states = {deployment["id"]: deployment["state"] for deployment in site.must("deployment", "list")}
     assert {states[number] for number in imported.report["deployments"].values()} == {"succeeded"}
     members = {member["email"]: member["username"] for member in site.must("group", "show", LAB)["members"]}
     assert set(members) == {f"ada@{DOMAIN}", f"ben@{DOMAIN}"}
@@ -94,7 +94,7 @@ def test_credentials_work_in_the_own_group_and_in_no_other(imported: Imported) -
 
 
 def test_the_data_of_before_is_copied_by_the_command_in_the_report(imported: Imported) -> None:
-    lab = next(one for one in imported.report["profiles"] if one["name"] == "lab-one")["affiliates"][0]
+    lab = next(profile for profile in imported.report["profiles"] if profile["name"] == "lab-one")["affiliates"][0]
     assert lab["copies"][0] == f"aws s3 sync 's3://epi-ncap-web/Imported examplelab/' s3://{BUCKET}/{LAB}/"
 
 

@@ -24,11 +24,11 @@ def add(site: Site, email: str) -> str:
 def nested(site: Site) -> list[str]:
     """The ids of the stacks nested in the group's."""
     resources = site.root("cloudformation").list_stack_resources(StackName=f"Group-{GROUP}")["StackResourceSummaries"]
-    return [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == STACK]
+    return [resource["PhysicalResourceId"] for resource in resources if resource["ResourceType"] == STACK]
 
 
 def users(site: Site) -> set[str]:
-    return {one["UserName"] for one in site.root("iam").list_users(PathPrefix=f"/cohort/{GROUP}/")["Users"]}
+    return {user["UserName"] for user in site.root("iam").list_users(PathPrefix=f"/cohort/{GROUP}/")["Users"]}
 
 
 def can_write(site: Site, credentials: dict[str, str]) -> bool:
@@ -51,11 +51,11 @@ def usernames(site: Site) -> list[str]:
 def test_key_holders_beyond_one_stack_work_and_go_like_all_others(site: Site, usernames: list[str]) -> None:
     (stack_id,) = nested(site)
     inside = site.root("cloudformation").list_stack_resources(StackName=stack_id)["StackResourceSummaries"]
-    assert [one["PhysicalResourceId"] for one in inside if one["ResourceType"] == "AWS::IAM::User"] == [
+    assert [resource["PhysicalResourceId"] for resource in inside if resource["ResourceType"] == "AWS::IAM::User"] == [
         f"cohort-{GROUP}-{usernames[1]}"
     ]
     deployment = site.must("deployment", "list")[0]
-    kinds = [one["type"] for one in site.must("deployment", "show", str(deployment["id"]))["resources"]]
+    kinds = [resource["type"] for resource in site.must("deployment", "show", str(deployment["id"]))["resources"]]
     assert "AWS::IAM::User" in kinds, "the plan tells what a nested stack holds"
     keys = [site.credentials(GROUP, email) for email in PEOPLE]
     assert [can_write(site, key) for key in keys] == [True, True]
@@ -72,16 +72,16 @@ def test_key_holders_beyond_one_stack_work_and_go_like_all_others(site: Site, us
     assert users(site) == set()
     assert nested(site) == []
     secrets = site.root("secretsmanager").list_secrets()["SecretList"]
-    assert [one["Name"] for one in secrets if GROUP in one["Name"]] == []
+    assert [secret["Name"] for secret in secrets if GROUP in secret["Name"]] == []
 
 
 def test_what_would_pass_a_limit_is_refused_and_nothing_changes(site: Site, usernames: list[str]) -> None:
-    told = {one["name"]: one for one in site.must("quota", "read")}
+    told = {quota["name"]: quota for quota in site.must("quota", "read")}
     on_aws = len(site.root("iam").list_users()["Users"])
     assert told["iam-users"]["used"] == on_aws
     assert told["iam-users"]["limit"] == 5000
     stacks = site.root("cloudformation").list_stacks()["StackSummaries"]
-    assert told["cloudformation-stacks"]["used"] == sum(one["StackStatus"] != "DELETE_COMPLETE" for one in stacks)
+    assert told["cloudformation-stacks"]["used"] == sum(stack["StackStatus"] != "DELETE_COMPLETE" for stack in stacks)
     before = site.must("group", "show", GROUP)
     arguments = ("member", "add", GROUP, "one-too-many@example.org", "--access", "keys", "--create", "--json")
     done = site.manage(*arguments, QUOTA_IAM_USERS=str(told["iam-users"]["wanted"]))

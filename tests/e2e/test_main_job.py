@@ -144,7 +144,7 @@ def test_the_issued_secret_is_nowhere_but_in_secrets_manager(two_groups: TwoGrou
     assert secret not in json.dumps(cloudformation.get_template(StackName=f"Group-{ALPHA}"), default=str)
     assert secret not in json.dumps(cloudformation.describe_stacks(), default=str)
     assert secret not in json.dumps(cloudformation.describe_stack_events(StackName=f"Group-{ALPHA}"), default=str)
-    theirs = [one for one in site.must("deployment", "list") if one["stack"] == f"Group-{ALPHA}"]
+    theirs = [item for item in site.must("deployment", "list") if item["stack"] == f"Group-{ALPHA}"]
     assert theirs
     for deployment in theirs:
         assert secret not in json.dumps(deployment)

@@ -58,11 +58,11 @@ def send(visitor: Visitor, one: Try, method: str, mine: Lab, theirs: Lab, bearer
 def drawn(labs: Labs, role: str) -> list[tuple[Lab, Lab, Try, str]]:
     """What this role tries through the front door: a drawn part of what `test_every_address` tries in one process."""
     all_of_it = [
-        (mine, theirs, one, method)
+        (mine, theirs, item, method)
         for mine, theirs in labs.others()
-        for one in TRIES
-        for method in one.methods
-        if not (role == ADMINISTRATOR and one.by_right)
+        for item in TRIES
+        for method in item.methods
+        if not (role == ADMINISTRATOR and item.by_right)
     ]
     return random.Random(f"{SEED} {role}").sample(all_of_it, DRAWN)  # noqa: S311
 
@@ -86,12 +86,12 @@ def test_another_site_s_page_gets_nothing_done_in_somebody_s_name(labs: Labs) ->
     mine, theirs = labs.others()[0]
     visitor = labs.visitors[email(MANAGER, mine.slug)]
     with nothing_happens(labs):
-        for one in TRIES:
-            if "POST" in one.methods and not one.bearer:
-                body = one.body(theirs, mine) if one.body else None
-                answer = visitor.ask("POST", one.address(theirs, mine), form=one.form, body=body, forged=True)
+        for path in TRIES:
+            if "POST" in path.methods and not path.bearer:
+                body = path.body(theirs, mine) if path.body else None
+                answer = visitor.ask("POST", path.address(theirs, mine), form=path.form, body=body, forged=True)
                 if answer.status != 403:
-                    wrong.append((one.name, answer.status))
+                    wrong.append((path.name, answer.status))
     assert wrong == []
 
 
@@ -129,7 +129,7 @@ def test_uploads_guessed_by_their_number_are_not_touched_and_the_guess_is_on_rec
             assert answer.document == {"removed": 0}
         else:
             # Nobody learns which numbers there are.
-            assert len({(one["state"], one["detail"]) for one in answer.document}) == 1
+            assert len({(row["state"], row["detail"]) for row in answer.document}) == 1
         assert labs.refusals() - earlier == {(who, f"uploads to s3://{SHARED_BUCKET}/{mine.slug}/"): 1}
 
 
@@ -146,7 +146,7 @@ def test_no_upload_begins_outside_the_group_s_own_folder(labs: Labs, role: str) 
             paths = (f"../../{theirs.slug}/inputs/a.txt", f"../{theirs.slug}/a.txt", f"/{theirs.slug}/inputs/a.txt")
             files = [file | {"path": path} for path in paths]
             answer = labs.visitors[who].ask("POST", address, body={"folder": "inputs", "files": files})
-            assert [one["status"] for one in answer.document] == ["refused"] * len(paths)
+            assert [item["status"] for item in answer.document] == ["refused"] * len(paths)
         assert (labs.refusals() - earlier)[who, f"POST {address}"] == len(folders)
 
 
@@ -170,7 +170,7 @@ def test_who_is_not_signed_in_gets_nowhere(labs: Labs) -> None:
 def test_no_session_and_no_key_reaches_another_group_s_files(labs: Labs, role: str) -> None:
     held = [(mine, theirs, labs.keys(role, mine)) for mine, theirs in labs.others()]
     with nothing_happens(labs):
-        wrong = [one for mine, theirs, keys in held for one in let_through(labs.site, keys, mine, theirs)]
+        wrong = [item for mine, theirs, keys in held for item in let_through(labs.site, keys, mine, theirs)]
     assert wrong == []
 
 

@@ -33,7 +33,7 @@ def groups(site: Site) -> dict[str, int]:
 
 
 def deployments(site: Site, slug: str) -> list[dict[str, object]]:
-    return [one for one in site.must("deployment", "list") if one["stack"] == f"Group-{slug}"]
+    return [deployment for deployment in site.must("deployment", "list") if deployment["stack"] == f"Group-{slug}"]
 
 
 def roster() -> str:
@@ -172,7 +172,7 @@ def test_one_person_goes_everywhere_at_once_and_the_account_last(
 def test_who_is_deactivated_comes_back_without_access(site: Site, groups: dict[str, int]) -> None:
     key = site.credentials(NORTH, KAY)
     done = site.must("person", "deactivate", KAY, "roster3@example.org", "--wait")
-    assert [(one["stack"], one["state"]) for one in done["deployments"]] == [(f"Group-{NORTH}", "succeeded")]
+    assert [(deployment["stack"], deployment["state"]) for deployment in done["deployments"]] == [(f"Group-{NORTH}", "succeeded")]
     assert not works(site, key, NORTH)
     assert iam_users(site, NORTH) == set()
     assert site.manage("sweep").status == 0

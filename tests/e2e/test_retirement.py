@@ -52,14 +52,14 @@ def until(is_so: Callable[[], bool]) -> None:
 def left_on_aws(site: Site, slug: str) -> list[str]:
     """What there is under the group's path in IAM, and of its secrets and stack."""
     iam, path = site.root("iam"), f"/cohort/{slug}/"
-    found = [one["UserName"] for one in iam.list_users(PathPrefix=path)["Users"]]
-    found += [one["RoleName"] for one in iam.list_roles(PathPrefix=path)["Roles"]]
-    found += [one["GroupName"] for one in iam.list_groups(PathPrefix=path)["Groups"]]
-    found += [one["PolicyName"] for one in iam.list_policies(Scope="Local", PathPrefix=path)["Policies"]]
+    found = [user["UserName"] for user in iam.list_users(PathPrefix=path)["Users"]]
+    found += [role["RoleName"] for role in iam.list_roles(PathPrefix=path)["Roles"]]
+    found += [group["GroupName"] for group in iam.list_groups(PathPrefix=path)["Groups"]]
+    found += [policy["PolicyName"] for policy in iam.list_policies(Scope="Local", PathPrefix=path)["Policies"]]
     secrets = site.root("secretsmanager").list_secrets()["SecretList"]
-    found += [one["Name"] for one in secrets if one["Name"].startswith(f"cohort/{slug}/")]
+    found += [secret["Name"] for secret in secrets if secret["Name"].startswith(f"cohort/{slug}/")]
     stacks = site.root("cloudformation").describe_stacks()["Stacks"]
-    return found + [one["StackName"] for one in stacks if one["StackName"] == f"Group-{slug}"]
+    return found + [stack["StackName"] for stack in stacks if stack["StackName"] == f"Group-{slug}"]
 
 
 def test_it_is_asked_for_on_the_web_undone_there_and_then_carried_out(administrator: Page, labs: Site) -> None:
@@ -111,7 +111,7 @@ def test_it_is_asked_for_on_the_web_undone_there_and_then_carried_out(administra
     assert tags == [{"Key": "cohort-archive", "Value": "true"}]
     assert site.root("s3").get_object_tagging(Bucket=BUCKET, Key=f"{OTHER}/inputs/theirs.csv")["TagSet"] == []
     rules = site.root("s3").get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
-    (rule,) = [one for one in rules if one["Filter"].get("Tag") == tags[0]]
+    (rule,) = [item for item in rules if item["Filter"].get("Tag") == tags[0]]
     assert rule["Transitions"] == [{"Days": 0, "StorageClass": "DEEP_ARCHIVE"}]
     assert works(other, OTHER)
 
@@ -146,7 +146,7 @@ def test_the_record_stays_and_the_slug_is_not_given_again(labs: Site) -> None:
     refused = site.manage("group", "create", DELETED)
     assert refused.status == 2
     assert "was retired on" in refused.err
-    retired = {one["slug"] for one in site.must("group", "list", "--standing", "retired")}
+    retired = {group["slug"] for group in site.must("group", "list", "--standing", "retired")}
     assert {ARCHIVED, DELETED} <= retired
     assert OTHER not in retired
     known = (
@@ -194,8 +194,8 @@ def test_an_analysis_is_retired_on_the_page_and_its_bucket_is_emptied_and_delete
     assert site.manage("sweep").status == 0
     expect(page.locator("#retirement")).to_have_attribute("data-state", "done", timeout=SOON * 1000)
     expect(page.locator("#retirement")).to_contain_text("3 versions deleted")
-    assert bucket not in {one["Name"] for one in root.list_buckets()["Buckets"]}
-    assert BUCKET in {one["Name"] for one in root.list_buckets()["Buckets"]}
+    assert bucket not in {item["Name"] for item in root.list_buckets()["Buckets"]}
+    assert BUCKET in {item["Name"] for item in root.list_buckets()["Buckets"]}
     assert site.manage("analysis", "create", "another", "--bucket", bucket).status == 2
     same = site.cdk("diff", "Cohort-Storage", "--fail", "-c", "platform=1")
     assert same.status == 0, same.out + same.err

@@ -38,7 +38,7 @@ class Lab:
     def told(self) -> dict[tuple[str, str], set[str]]:
         """What the review says that each person may do in each bucket."""
         lines = self.review()["lines"]
-        return {(one["email"], one["bucket"]): set(one["rights"].split(", ")) - {"nothing"} for one in lines}
+        return {(line["email"], line["bucket"]): set(line["rights"].split(", ")) - {"nothing"} for line in lines}
 
     def tried(self, email: str) -> dict[tuple[str, str], set[str]]:
         """What a person's credentials can do in each bucket, by trying."""
@@ -95,8 +95,8 @@ def test_the_review_says_what_tried_credentials_can_do(lab: Lab) -> None:
     assert tried[GRACE, READABLE] == {"list", "read"}
     found = lab.review()
     assert found["findings"] == []
-    assert {tuple(one["marks"]) for one in found["lines"]} == {()}
-    assert all(one["since"] and one["granted_by"] and one["last_used_at"] for one in found["lines"])
+    assert {tuple(line["marks"]) for line in found["lines"]} == {()}
+    assert all(line["since"] and line["granted_by"] and line["last_used_at"] for line in found["lines"])
 
 
 @pytest.mark.browser
@@ -140,9 +140,10 @@ def test_what_is_changed_from_outside_is_marked_signed_and_taken_away(lab: Lab, 
         page.get_by_role("link", name="Download CSV").click()
     rows = list(csv.DictReader(begun.value.path().read_text().splitlines()))
     told = site.must("review", "list", "--group", LAB)
-    lines = [one for one in rows if one["bucket"]]
-    assert {(one["person"], one["principal"], one["bucket"], one["write"]) for one in lines} == {
-        (one["email"] or "", one["principal"], one["bucket"], "yes" if "write" in one["rights"] else "no") for one in told["lines"]
+    lines = [item for item in rows if item["bucket"]]
+    assert {(line["person"], line["principal"], line["bucket"], line["write"]) for line in lines} == {
+        (line["email"] or "", line["principal"], line["bucket"], "yes" if "write" in line["rights"] else "no")
+        for line in told["lines"]
     }
     assert len(rows) == len(told["lines"]) + len(told["findings"])
 
@@ -153,7 +154,7 @@ def test_what_is_changed_from_outside_is_marked_signed_and_taken_away(lab: Lab, 
     page.get_by_role("button", name="I have looked through it").click()
     page.get_by_text("You have signed").wait_for()
     assert "Mallory goes today." in page.get_by_role("region", name="Signed before").inner_text()
-    [due] = [one for one in site.must("review", "due") if one["group"] == LAB]
+    [due] = [review for review in site.must("review", "due") if review["group"] == LAB]
     assert (due["is_due"], due["signed_by"]) == (False, GRACE)
 
     iam.detach_user_policy(UserName=lab.user(ADA), PolicyArn=outside)
@@ -163,7 +164,7 @@ def test_what_is_changed_from_outside_is_marked_signed_and_taken_away(lab: Lab, 
     iam.delete_policy(PolicyArn=outside)
     found = lab.review()
     assert found["findings"] == []
-    assert not any(one["differs"] for one in found["lines"])
+    assert not any(line["differs"] for line in found["lines"])
 
 
 @pytest.mark.browser

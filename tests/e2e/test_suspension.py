@@ -152,8 +152,8 @@ def test_who_is_suspended_by_mistake_and_who_is_removed(lab: Lab) -> None:
         lab.shut_out_soon(KEY)
     site.wait_for_deployments()
     assert not lab.site.root("iam").list_users(PathPrefix=f"/cohort/{SLUG}/")["Users"]
-    secrets = [one["Name"] for one in site.root("secretsmanager").list_secrets()["SecretList"]]
+    secrets = [secret["Name"] for secret in site.root("secretsmanager").list_secrets()["SecretList"]]
     assert not [name for name in secrets if name.startswith(f"cohort/{SLUG}/")]
     lines = site.manage("audit", "export", "--format", "jsonl").out.splitlines()
-    events = {one["action"] for one in map(json.loads, lines) if SLUG in one["target"]}
+    events = {value["action"] for value in map(json.loads, lines) if SLUG in value["target"]}
     assert {"member.suspend", "member.resume", "group.suspend", "group.resume", "member.remove"} <= events

@@ -84,7 +84,7 @@ def test_who_moves_is_never_without_access_and_ends_up_in_the_new_group_alone(la
     users = site.root("iam").list_users(PathPrefix="/cohort/")["Users"]
     assert not [user for user in users if user["Path"] == f"/cohort/{OLD}/"]
     assert len([user for user in users if user["Path"] == f"/cohort/{NEW}/"]) == 1
-    secrets = [one["Name"] for one in site.root("secretsmanager").list_secrets()["SecretList"]]
+    secrets = [secret["Name"] for secret in site.root("secretsmanager").list_secrets()["SecretList"]]
     assert not [name for name in secrets if name.startswith(f"cohort/{OLD}/")]
 
 
@@ -107,5 +107,5 @@ def test_whose_time_is_over_is_shut_out_by_the_sweep(labs: Site) -> None:
     # The data stays with the group.
     assert site.root("s3").get_object(Bucket=BUCKET, Key=f"{OLD}/inputs/last.csv")["Body"].read() == b"1,2\n"
     lines = site.manage("audit", "export", "--format", "jsonl").out.splitlines()
-    events = {one["action"] for one in map(json.loads, lines) if GUEST in one["target"]}
+    events = {value["action"] for value in map(json.loads, lines) if GUEST in value["target"]}
     assert {"member.ends", "member.remove"} <= events

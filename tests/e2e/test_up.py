@@ -86,12 +86,14 @@ def the_demonstration_is_approved_where_the_start_says(site: Site, printed: str)
     administrator.sign_in(*site.administrator)
     said = set(re.findall(rf"an administrator decides at {site.url}(/deployments/\d+/)", printed))
     assert said
-    while waiting := [one["id"] for one in site.must("deployment", "list") if one["state"] == "approval"]:
+    while waiting := [deployment["id"] for deployment in site.must("deployment", "list") if deployment["state"] == "approval"]:
         said -= {f"/deployments/{number}/" for number in waiting}
         for number in waiting:
             answer = administrator.ask("POST", f"/deployments/{number}/approve/", form={"generation": generation_of(site, number)})
             assert answer.status == 302, answer.text
-        wait_until(lambda: not any(one["state"] in ("queued", "running") for one in site.must("deployment", "list")), 60)
+        wait_until(
+            lambda: not any(deployment["state"] in ("queued", "running") for deployment in site.must("deployment", "list")), 60
+        )
     assert not said
     assert site.must("demo", "samples")["put"] > 0
 

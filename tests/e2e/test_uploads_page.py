@@ -211,8 +211,8 @@ def test_s3_having_trouble_delays_and_breaks_nothing(lab: Site, page: Page, tmp_
     choose(page, file, small)
     send(page)
     wait_until_complete(page)
-    for one in (file, small):
-        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{one.name}") == hash_of(one)
+    for path in (file, small):
+        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{path.name}") == hash_of(path)
 
 
 @pytest.mark.parametrize("what", ["dropped", "conflict"])

@@ -91,8 +91,8 @@ def lab(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     # So much is not left lying about for the tests that follow.
     shutil.rmtree(folder)
     s3 = site.root("s3")
-    for one in s3.list_object_versions(Bucket=BUCKET, Prefix=PREFIX).get("Versions", []):
-        s3.delete_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])
+    for version in s3.list_object_versions(Bucket=BUCKET, Prefix=PREFIX).get("Versions", []):
+        s3.delete_object(Bucket=BUCKET, Key=version["Key"], VersionId=version["VersionId"])
 
 
 @pytest.fixture
@@ -303,7 +303,7 @@ def holds(lab: Lab, name: str) -> bool:
     """Whether S3 holds a whole object for this file."""
     key = lab.key(name)
     found = lab.site.root("s3").list_objects_v2(Bucket=BUCKET, Prefix=key).get("Contents", [])
-    return key in [one["Key"] for one in found]
+    return key in [item["Key"] for item in found]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -234,7 +234,7 @@ TRIES: tuple[Try, ...] = (
     Try("review:look", POST, by_right=True),
     Try("review:remove", BOTH, _of("person"), by_right=True),
     Try("review:unmanaged", GET, _of("unmanaged"), by_right=True),
-    *(Try(f"review:{one}", POST, _of("unmanaged"), by_right=True) for one in ("take_over", "remove_unmanaged")),
+    *(Try(f"review:{name}", POST, _of("unmanaged"), by_right=True) for name in ("take_over", "remove_unmanaged")),
     Try("group_review", GET, _slug, by_right=True),
     Try("group_review_csv", GET, _slug, by_right=True),
     Try("group_review_look", POST, _slug, by_right=True),
@@ -363,7 +363,7 @@ def administration(theirs: Lab) -> dict[str, str]:
 
 def signed_out_addresses(mine: Lab, theirs: Lab) -> dict[str, str]:
     """Every address that asks for a sign-in."""
-    tried = {one.name: one.address(mine, theirs) for one in TRIES}
+    tried = {path.name: path.address(mine, theirs) for path in TRIES}
     bare = [*LISTS, *(name for names in NOBODYS.values() for name in names)]
     return tried | {name: f"/{name}" if "/" in name else reverse(name) for name in bare} | administration(theirs)
 

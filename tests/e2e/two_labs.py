@@ -137,15 +137,15 @@ class Labs:
         for bucket in (SHARED_BUCKET, self.curie.bucket, self.noether.bucket):
             versions = s3.list_object_versions(Bucket=bucket)
             kinds = ("Versions", "DeleteMarkers")
-            found[bucket] = {kind: sorted((one["Key"], one["VersionId"]) for one in versions.get(kind, [])) for kind in kinds}
+            found[bucket] = {kind: sorted((item["Key"], item["VersionId"]) for item in versions.get(kind, [])) for kind in kinds}
             begun = s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-            found[bucket]["Uploads"] = sorted((one["Key"], one["UploadId"]) for one in begun)
+            found[bucket]["Uploads"] = sorted((item["Key"], item["UploadId"]) for item in begun)
             for setting in ("cors", "versioning", "lifecycle_configuration"):
                 answer = getattr(s3, f"get_bucket_{setting}")(Bucket=bucket)
                 found[bucket][setting] = {name: value for name, value in answer.items() if name != "ResponseMetadata"}
         for lab in (self.curie, self.noether):
             parts = s3.list_parts(Bucket=SHARED_BUCKET, Key=lab.upload_key, UploadId=lab.upload_id)["Parts"]
-            found[lab.upload_key] = [(one["PartNumber"], one["ETag"]) for one in parts]
+            found[lab.upload_key] = [(part["PartNumber"], part["ETag"]) for part in parts]
         return found
 
     def query(self, sql: str, *values: Any) -> list[Any]:

@@ -61,7 +61,7 @@ def _things(group: Group) -> dict[str, Any]:
     asked = ask_to_join(user=asker, actor=OPERATOR, code=text)
     assert asked.state == JoinRequest.State.WAITING
     people = {role: User.objects.get(email=email(role, group.slug)) for role in ROLES}
-    tokens = {one.email: sign_in(one, name="laptop", address=None) for one in people.values()}
+    tokens = {person.email: sign_in(person, name="laptop", address=None) for person in people.values()}
     holder = group.memberships.get(user=people[KEYS])
     passkey = Authenticator.objects.create(user=asker, type=Authenticator.Type.WEBAUTHN, data={"name": "key ring"})
     preview = Preview.objects.create(asked_by=people[ADMINISTRATOR], stack_name=group.stack.name, title="A preview", manifest="{}")

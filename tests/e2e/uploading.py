@@ -111,4 +111,4 @@ def hash_of(path: Path) -> str:
 
 def keys_at_s3(site: Site, bucket: str, prefix: str) -> list[str]:
     """What S3 holds below a prefix."""
-    return [one["Key"] for one in site.root("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+    return [content["Key"] for content in site.root("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]

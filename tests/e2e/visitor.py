@@ -55,7 +55,7 @@ class Visitor:
         elif method == "POST":
             data = urllib.parse.urlencode(form or {}).encode()
         if method != "GET" and not forged:
-            headers["X-CSRFToken"] = next((one.value or "" for one in self._cookies if one.name == "csrftoken"), "")
+            headers["X-CSRFToken"] = next((cooky.value or "" for cooky in self._cookies if cooky.name == "csrftoken"), "")
         request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=60) as response:

@@ -194,7 +194,7 @@ class Control:
         }
         assert there.keys() == wanted.keys()
         for name, stack in wanted.items():
-            outputs = {one["OutputKey"]: one["OutputValue"] for one in there[name].get("Outputs", [])}
+            outputs = {output["OutputKey"]: output["OutputValue"] for output in there[name].get("Outputs", [])}
             assert int(outputs["Generation"]) == stack["generation"] == stack["deployed_generation"], name
             manifest = parse(stack["manifest"])
             assert isinstance(manifest, GroupManifest)
@@ -283,8 +283,8 @@ def _assert_group(cloud: Cloud, manifest: GroupManifest) -> None:
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == names.boundary_arn(ACCOUNT, REGION)
     documents = {names.policy(slug, index): one for index, one in enumerate(policies.group_policies(manifest), start=1)}
     attached = {
-        one["PolicyName"]: one["PolicyArn"]
-        for one in iam.list_attached_role_policies(RoleName=names.role(slug))["AttachedPolicies"]
+        policy["PolicyName"]: policy["PolicyArn"]
+        for policy in iam.list_attached_role_policies(RoleName=names.role(slug))["AttachedPolicies"]
     }
     assert attached.keys() == documents.keys()
     for name, arn in attached.items():

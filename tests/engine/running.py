@@ -40,11 +40,11 @@ class Running:
     def newest(self, slug: str, dump: Row | None = None) -> Row:
         """The group's newest deployment."""
         deployments: list[Row] = (dump or self.control.dump())["deployments"]
-        return [one for one in deployments if one["stack"] == f"Group-{slug}"][-1]
+        return [deployment for deployment in deployments if deployment["stack"] == f"Group-{slug}"][-1]
 
     def stack(self, slug: str) -> Row:
         """The group's stack in the database."""
-        return next(one for one in self.control.dump()["stacks"] if one["name"] == f"Group-{slug}")
+        return next(stack for stack in self.control.dump()["stacks"] if stack["name"] == f"Group-{slug}")
 
     def when(self, slug: str, holds: Callable[[Row], Any], seconds: float = PATIENCE_SECONDS) -> Row:
         """The group's newest deployment, once this holds of it."""
@@ -59,7 +59,7 @@ class Running:
     def aws_status(self, slug: str) -> str:
         """CloudFormation's word on the group's stack."""
         stacks = self.cloud.root("cloudformation").describe_stacks()["Stacks"]
-        return next((one["StackStatus"] for one in stacks if one["StackName"] == f"Group-{slug}"), "")
+        return next((stack["StackStatus"] for stack in stacks if stack["StackName"] == f"Group-{slug}"), "")
 
     @contextmanager
     def worker_paused(self) -> Iterator[None]:

@@ -190,7 +190,7 @@ def dump() -> dict[str, Any]:
     """What the database says, at one moment."""
     if connection.vendor == "postgresql":
         connection.cursor().execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-    manifests = {(one.stack_id, one.generation): one.text for one in StoredManifest.objects.all()}
+    manifests = {(manifest.stack_id, manifest.generation): manifest.text for manifest in StoredManifest.objects.all()}
     stacks = [
         {
             "name": stack.name,
@@ -205,23 +205,23 @@ def dump() -> dict[str, Any]:
     ]
     deployments = [
         {
-            "id": one.pk,
-            "stack": one.stack.name,
-            "state": one.state,
-            "generation": one.generation,
-            "attempts": one.attempts,
-            "worker": one.worker,
-            "error": one.error,
-            "advice": one.advice,
-            "failure": one.failure,
-            "status": one.cloudformation_status,
-            "started": one.started_at and one.started_at.timestamp(),
-            "finished": one.finished_at and one.finished_at.timestamp(),
-            "log": [line.text for line in one.log.all()],
-            "changes": [change.summary for change in one.changes.all()],
-            "superseded_by": one.superseded_by_id,
+            "id": deployment.pk,
+            "stack": deployment.stack.name,
+            "state": deployment.state,
+            "generation": deployment.generation,
+            "attempts": deployment.attempts,
+            "worker": deployment.worker,
+            "error": deployment.error,
+            "advice": deployment.advice,
+            "failure": deployment.failure,
+            "status": deployment.cloudformation_status,
+            "started": deployment.started_at and deployment.started_at.timestamp(),
+            "finished": deployment.finished_at and deployment.finished_at.timestamp(),
+            "log": [line.text for line in deployment.log.all()],
+            "changes": [change.summary for change in deployment.changes.all()],
+            "superseded_by": deployment.superseded_by_id,
         }
-        for one in Deployment.objects.select_related("stack").prefetch_related("log", "changes").order_by("pk")
+        for deployment in Deployment.objects.select_related("stack").prefetch_related("log", "changes").order_by("pk")
     ]
     members = Membership.objects.filter(removed_generation__isnull=True).select_related("group", "user")
     waiting = Q(state__in=Deployment.OPEN)
@@ -229,7 +229,8 @@ def dump() -> dict[str, Any]:
         "stacks": stacks,
         "deployments": deployments,
         "members": [
-            {"group": one.group.slug, "email": one.user.email, "username": one.username, "access": one.access} for one in members
+            {"group": member.group.slug, "email": member.user.email, "username": member.username, "access": member.access}
+            for member in members
         ],
         "open": Deployment.objects.filter(waiting).count(),
         "out_of_step": list(Stack.objects.out_of_step().values_list("name", flat=True)),
@@ -237,8 +238,8 @@ def dump() -> dict[str, Any]:
 
 
 CALLS = {
-    one.__name__: one
-    for one in (
+    item.__name__: item
+    for item in (
         sync,
         platform_is_there,
         end_leases,

@@ -20,7 +20,9 @@ def test_access_is_given_once_somebody_else_has_approved_and_taken_without_askin
     control.until(lambda dump: dump["deployments"][-1]["state"] == "approval")
     stacks = control.cloud.root("cloudformation").describe_stacks()["Stacks"]
     assert [
-        one["StackName"] for one in stacks if one["StackName"] == f"Group-{slug}" and one["StackStatus"] != "REVIEW_IN_PROGRESS"
+        stack["StackName"]
+        for stack in stacks
+        if stack["StackName"] == f"Group-{slug}" and stack["StackStatus"] != "REVIEW_IN_PROGRESS"
     ] == []
     assert "another administrator has to decide" in control.do("approve_own", deployment=newest(control)["id"])["refused"]
     control.do("approve", deployment=newest(control)["id"])

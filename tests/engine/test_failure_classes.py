@@ -109,7 +109,9 @@ def test_a_member_s_name_that_is_taken_leaves_the_group_as_it_was(running: Runni
     with running.worker_paused():
         running.control.do("add", slug=slug, email=GRACE, access="keys")
         members = running.control.dump()["members"]
-        taken = names.user(slug, next(one["username"] for one in members if (one["group"], one["email"]) == (slug, GRACE)))
+        taken = names.user(
+            slug, next(member["username"] for member in members if (member["group"], member["email"]) == (slug, GRACE))
+        )
         iam.create_user(UserName=taken)
     failed = running.ends(slug, "failed")
     assert "AWS::IAM::User" in failed["error"]
@@ -129,7 +131,7 @@ def test_a_deployment_that_waits_is_cancelled_at_once_and_does_not_come_with_the
     with running.worker_paused():
         waiting = running.control.do("add", slug=slug, email=ADA, access="keys")
         assert running.control.do("cancel", deployment=waiting) == "cancelled"
-    (cancelled,) = [one for one in running.control.dump()["deployments"] if one["id"] == waiting]
+    (cancelled,) = [deployment for deployment in running.control.dump()["deployments"] if deployment["id"] == waiting]
     assert (cancelled["state"], cancelled["attempts"]) == ("cancelled", 0)
     assert cancelled["error"] == "Cancelled by terminal:tester before it began."
     assert f"Withdrawn: {ADA} gets access" in cancelled["advice"]
@@ -147,7 +149,7 @@ def test_an_update_that_is_cancelled_is_taken_back_and_does_not_come_again(runni
         assert running.control.do("cancel", deployment=under_way) == "running"
         running.when(slug, lambda one: any(line.startswith("Cancelling:") for line in one["log"]))
     ended = running.ends(slug, "succeeded")
-    (cancelled,) = [one for one in running.control.dump()["deployments"] if one["id"] == under_way]
+    (cancelled,) = [deployment for deployment in running.control.dump()["deployments"] if deployment["id"] == under_way]
     assert (cancelled["state"], cancelled["status"], cancelled["failure"]) == ("cancelled", "UPDATE_ROLLBACK_COMPLETE", "")
     assert cancelled["error"] == "Cancelled by terminal:tester."
     assert "UPDATE_ROLLBACK_COMPLETE" in cancelled["advice"]
@@ -219,7 +221,7 @@ def test_an_identity_that_may_not_is_told_clearly_and_not_tried_for_ever(
         settings = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
         says, advice = "AWS does not allow it", "Give the worker's identity this right"
     worker = control.worker(**settings)
-    (failed,) = [one for one in control.idle()["deployments"] if one["stack"] == f"Group-{slug}"]
+    (failed,) = [deployment for deployment in control.idle()["deployments"] if deployment["stack"] == f"Group-{slug}"]
     assert says in failed["error"]
     assert advice in failed["advice"]
     assert "Nothing was changed on AWS by this try." in failed["advice"]
@@ -234,7 +236,7 @@ def test_without_its_resident_deployer_a_worker_uses_the_plain_cdk_deploy_and_sa
     control.do("group", slug=slug)
     control.do("add", slug=slug, email=ADA, access="keys")
     control.worker(tuned=[f"control_plane.deployments.deployers.resident.SCRIPT={Path('/nowhere.mjs')}"])
-    (ended,) = [one for one in control.settled()["deployments"] if one["stack"] == f"Group-{slug}"]
+    (ended,) = [deployment for deployment in control.settled()["deployments"] if deployment["stack"] == f"Group-{slug}"]
     assert any("The plain `cdk deploy` is used instead." in line for line in ended["log"])
     assert any(line.startswith(f"$ cdk deploy --exclusively Group-{slug}") for line in ended["log"])
     control.assert_aws_holds_what_the_database_says()

@@ -72,7 +72,7 @@ def die_over_each(control: Control, cases: list[Case]) -> dict[Case, Ending]:
     control.assert_aws_holds_what_the_database_says()
     later.process.terminate()
     later.wait()
-    by_id = {one["id"]: one for one in after["deployments"]}
+    by_id = {deployment["id"]: deployment for deployment in after["deployments"]}
     return {case: Ending(*death, by_id[death[0]["id"]]) for case, death in deaths.items()}
 
 
@@ -93,7 +93,7 @@ def die_over(control: Control, case: Case) -> tuple[dict[str, Any], int, list[st
     worker = control.worker(dies_at=case.stage, COHORT_DEPLOYER=case.deployer, COHORT_LEASE_SECONDS=LEASE_SECONDS)
     status = worker.wait()
     survivors = processes_of_session(worker.pid)
-    newest = [one for one in control.dump()["deployments"] if one["stack"] == f"Group-{slug}"][-1]
+    newest = [deployment for deployment in control.dump()["deployments"] if deployment["stack"] == f"Group-{slug}"][-1]
     return newest, status, survivors
 
 

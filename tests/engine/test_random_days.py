@@ -146,7 +146,7 @@ def live_through(day: Day, changes: list[Any], wrongs: list[tuple[int, str]]) ->
     time.sleep(2)
     day.calm()
     dump = day.control.idle(150)
-    assert [one["error"] for one in dump["deployments"] if one["failure"] == "permanent"] == []
+    assert [deployment["error"] for deployment in dump["deployments"] if deployment["failure"] == "permanent"] == []
     for failed in gave_up(dump):
         # Six tries in a few seconds were too few for all that went wrong at once: somebody asks again, as the page offers.
         day.control.do("retry", deployment=failed["id"])
@@ -158,14 +158,18 @@ def live_through(day: Day, changes: list[Any], wrongs: list[tuple[int, str]]) ->
 
 def gave_up(dump: dict[str, Any]) -> list[dict[str, Any]]:
     """The newest deployment of each stack that is out of step."""
-    newest = {one["stack"]: one for one in dump["deployments"]}
+    newest = {deployment["stack"]: deployment for deployment in dump["deployments"]}
     return [newest[name] for name in dump["out_of_step"]]
 
 
 def overlapping(dump: dict[str, Any]) -> list[tuple[int, int]]:
     """Runs of one stack that were under way at the same time."""
     found = []
-    ran = [one for one in dump["deployments"] if one["started"] and one["finished"] and one["state"] != "superseded"]
+    ran = [
+        deployment
+        for deployment in dump["deployments"]
+        if deployment["started"] and deployment["finished"] and deployment["state"] != "superseded"
+    ]
     for first in ran:
         found += [
             (first["id"], second["id"])

@@ -16,7 +16,7 @@ def show(control: Control, slug: str) -> dict[str, Any]:
 
 
 def iam_users(control: Control, slug: str) -> set[str]:
-    return {one["UserName"] for one in control.cloud.root("iam").list_users(PathPrefix=f"/cohort/{slug}/")["Users"]}
+    return {user["UserName"] for user in control.cloud.root("iam").list_users(PathPrefix=f"/cohort/{slug}/")["Users"]}
 
 
 def newest_events(control: Control, *slugs: str) -> list[str]:
@@ -25,7 +25,7 @@ def newest_events(control: Control, *slugs: str) -> list[str]:
 
 
 def stack(dump: dict[str, Any], slug: str) -> dict[str, Any]:
-    return next(one for one in dump["stacks"] if one["name"] == f"Group-{slug}")
+    return next(stack for stack in dump["stacks"] if stack["name"] == f"Group-{slug}")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def restored(new_control: NewControl, tmp_path: Any) -> tuple[Control, str, str,
     control.settled()
     control.do("add", slug=changed, email="cleo@example.org", access="federated")
     dump = control.settled()
-    after = {one["username"] for one in dump["members"] if one["email"] != "ada@example.org"}
+    after = {member["username"] for member in dump["members"] if member["email"] != "ada@example.org"}
     worker.kill()
     control.lose_disk()
     control.manage("backup", "restore", "latest")
@@ -61,9 +61,9 @@ def test_what_aws_was_given_after_the_backup_is_shown_and_kept_until_somebody_de
     dump = control.until(
         lambda now: stack(now, changed)["drift_state"] == "drifted" and stack(now, quiet)["drift_state"] == "in-sync"
     )
-    assert [one["email"] for one in dump["members"] if one["group"] == changed] == ["ada@example.org"]
+    assert [member["email"] for member in dump["members"] if member["group"] == changed] == ["ada@example.org"]
     # The key holder is named as IAM has them. The federated one's manifest was lost with the folder.
-    added = {one["logical_id"] for one in stack(dump, changed)["drift"] if one["status"] == "added"}
+    added = {resource["logical_id"] for resource in stack(dump, changed)["drift"] if resource["status"] == "added"}
     assert added == {user for user in users if any(user.endswith(name) for name in after)}
     shown = show(control, changed)
     assert shown["newer_generation"] > shown["generation"]
@@ -71,7 +71,7 @@ def test_what_aws_was_given_after_the_backup_is_shown_and_kept_until_somebody_de
     for name in ("dora", "emil", "fred", "gwen"):
         control.do("add", slug=changed, email=f"{name}@example.org")
     dump = control.idle()
-    newest = [one for one in dump["deployments"] if one["stack"] == f"Group-{changed}"][-1]
+    newest = [deployment for deployment in dump["deployments"] if deployment["stack"] == f"Group-{changed}"][-1]
     assert (newest["state"], newest["failure"]) == ("failed", "permanent")
     assert "does not know" in newest["error"]
     assert newest_events(control, changed, quiet) == before
@@ -89,10 +89,10 @@ def test_what_aws_was_given_after_the_backup_is_shown_and_kept_until_somebody_de
 
 def test_a_group_that_did_not_change_since_goes_on_as_before(restored: tuple[Control, str, str, set[str]]) -> None:
     control, _, quiet, _ = restored
-    many = len([one for one in control.dump()["deployments"] if one["stack"] == f"Group-{quiet}"])
+    many = len([deployment for deployment in control.dump()["deployments"] if deployment["stack"] == f"Group-{quiet}"])
     control.worker()
     dump = control.until(lambda now: stack(now, quiet)["drift_state"] == "in-sync")
-    assert len([one for one in dump["deployments"] if one["stack"] == f"Group-{quiet}"]) == many
+    assert len([deployment for deployment in dump["deployments"] if deployment["stack"] == f"Group-{quiet}"]) == many
     control.do("add", slug=quiet, email="ines@example.org", access="keys")
     dump = control.until(lambda now: stack(now, quiet)["generation"] == stack(now, quiet)["deployed_generation"])
     assert len(iam_users(control, quiet)) == 2

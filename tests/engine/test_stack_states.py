@@ -139,7 +139,7 @@ def test_a_policy_changed_outside_is_found_and_put_back(running: Running, lab_na
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(wide), SetAsDefault=True)
     state, (difference,) = drift(running, slug)
     assert (state, difference["logical_id"], difference["type"]) == ("drifted", "Access1", "AWS::IAM::ManagedPolicy")
-    assert any("s3:*" in one["actual"] for one in difference["properties"])
+    assert any("s3:*" in item["actual"] for item in difference["properties"])
     repaired(running, slug)
 
 
@@ -165,7 +165,7 @@ def test_what_somebody_added_to_a_key_holder_is_found_and_taken_back_as_far_as_t
     iam.add_user_to_group(GroupName=group, UserName=stranger)
     state, found = drift(running, slug)
     assert state == "drifted"
-    notes = {one["type"].rpartition("::")[2]: one["note"] for one in found if "note" in one}
+    notes = {resource["type"].rpartition("::")[2]: resource["note"] for resource in found if "note" in resource}
     assert added in notes["AccessKey"]
     assert {"LoginProfile", "UserPolicy", "UserToGroupAddition"} <= notes.keys()
     running.control.do("repair", slug=slug)
@@ -173,7 +173,10 @@ def test_what_somebody_added_to_a_key_holder_is_found_and_taken_back_as_far_as_t
     assert f"deleted the access key {added} of {user}, which was added outside Cohort" in ended["log"]
     # What the worker has no right to is still told, and is for somebody to do.
     state, found = checked(running, slug)
-    assert (state, {one["type"].rpartition("::")[2] for one in found}) == ("drifted", {"LoginProfile", "UserToGroupAddition"})
+    assert (state, {resource["type"].rpartition("::")[2] for resource in found}) == (
+        "drifted",
+        {"LoginProfile", "UserToGroupAddition"},
+    )
     iam.delete_login_profile(UserName=user)
     iam.remove_user_from_group(GroupName=group, UserName=stranger)
     assert drift(running, slug) == ("in-sync", [])
@@ -218,9 +221,9 @@ def test_a_template_that_somebody_else_deployed_is_told_and_repaired(running: Ru
     assert stack_ended(running.cloud.aws, f"Group-{slug}")["StackStatus"] == "UPDATE_COMPLETE"
     state, (difference,) = drift(running, slug)
     assert (state, difference["what"]) == ("drifted", "template")
-    assert [one["path"] for one in difference["properties"]] == ["template"]
+    assert [item["path"] for item in difference["properties"]] == ["template"]
     repaired(running, slug)
-    assert f"extra-{slug}" not in {one["GroupName"] for one in running.cloud.root("iam").list_groups()["Groups"]}
+    assert f"extra-{slug}" not in {group["GroupName"] for group in running.cloud.root("iam").list_groups()["Groups"]}
 
 
 def drift(running: Running, slug: str) -> tuple[str, list[dict[str, Any]]]:
@@ -246,7 +249,7 @@ def repaired(running: Running, slug: str) -> None:
 def holder(running: Running, slug: str, email: str) -> str:
     """The member's IAM user."""
     members = running.control.dump()["members"]
-    return names.user(slug, next(one["username"] for one in members if (one["group"], one["email"]) == (slug, email)))
+    return names.user(slug, next(member["username"] for member in members if (member["group"], member["email"]) == (slug, email)))
 
 
 def delete_user(running: Running, name: str) -> None:
@@ -273,11 +276,11 @@ def test_a_further_storage_stack_is_deployed_checked_repaired_and_loses_a_retire
     control, s3, name, bucket = running.control, running.cloud.root("s3"), "Cohort-Storage-2", "cohort-engine-further"
 
     def stack() -> Row:
-        return next(one for one in control.dump()["stacks"] if one["name"] == name)
+        return next(stack for stack in control.dump()["stacks"] if stack["name"] == name)
 
     def ended() -> Row:
         dump = control.until(lambda dump: not dump["open"])
-        last: Row = [one for one in dump["deployments"] if one["stack"] == name][-1]
+        last: Row = [deployment for deployment in dump["deployments"] if deployment["stack"] == name][-1]
         assert last["state"] == "succeeded", last
         return last
 
@@ -302,6 +305,6 @@ def test_a_further_storage_stack_is_deployed_checked_repaired_and_loses_a_retire
     control.until(lambda _: control.do("retirement_of", slug="further")["state"] == "done")
     told = control.do("retirement_of", slug="further")
     assert (told["objects"], told["bytes"], told["error"]) == (2, 3, "")
-    assert bucket not in {one["Name"] for one in s3.list_buckets()["Buckets"]}
+    assert bucket not in {item["Name"] for item in s3.list_buckets()["Buckets"]}
     assert (ended()["status"], drifted()) == ("UPDATE_COMPLETE", "in-sync")
     assert running.cloud.root("cloudformation").describe_stacks(StackName="Cohort-Storage")["Stacks"][0] == first

@@ -59,7 +59,7 @@ def group(control: Control, name: str, *holders: str) -> str:
 
 def of(dump: Row, slug: str) -> list[Row]:
     """The group's deployments, oldest first."""
-    return [one for one in dump["deployments"] if one["stack"] == f"Group-{slug}"]
+    return [deployment for deployment in dump["deployments"] if deployment["stack"] == f"Group-{slug}"]
 
 
 def when(control: Control, slug: str, holds: Callable[[Row], Any]) -> Row:
@@ -89,9 +89,9 @@ def test_a_burst_of_edits_to_many_groups_reaches_aws_whole_and_no_group_was_depl
                 control.do(change, slug=slug, analysis=rng.choice(["ephys", "video"]))
     dump = control.settled()
     control.assert_aws_holds_what_the_database_says()
-    assert [one for one in dump["deployments"] if one["state"] != "succeeded"] == []
-    runs = [one for one in dump["deployments"] if one["started"] and one["worker"]]
-    assert len({one["worker"] for one in runs}) == len(pair)
+    assert [deployment for deployment in dump["deployments"] if deployment["state"] != "succeeded"] == []
+    runs = [deployment for deployment in dump["deployments"] if deployment["started"] and deployment["worker"]]
+    assert len({run["worker"] for run in runs}) == len(pair)
     for slug in slugs:
         ran = sorted(of(dump, slug), key=lambda one: one["started"])
         assert all(before["finished"] <= after["started"] for before, after in itertools.pairwise(ran)), ran
@@ -110,7 +110,7 @@ def test_ten_changes_within_a_second_are_two_deployments_at_most(control: Contro
     seconds = int(time.monotonic() - began)
     after = of(control.settled(), slug)
     assert len(after) - before <= 2 + seconds
-    assert sum(len(one["changes"]) for one in after[before:]) == 10
+    assert sum(len(item["changes"]) for item in after[before:]) == 10
 
 
 def test_a_worker_that_is_stopped_ends_what_it_is_deploying_first(control: Control, pair: list[Worker]) -> None:

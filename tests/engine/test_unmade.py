@@ -40,20 +40,20 @@ def control(new_control: NewControl, cloud: Cloud) -> Iterator[Control]:
 
 
 def runs(dump: dict[str, Any]) -> list[dict[str, Any]]:
-    return [one for one in dump["deployments"] if one["stack"] == PLATFORM]
+    return [deployment for deployment in dump["deployments"] if deployment["stack"] == PLATFORM]
 
 
 def buckets(cloud: Cloud) -> set[str]:
     pages = cloud.root("cloudformation").get_paginator("list_stack_resources").paginate(StackName=PLATFORM)
-    found = [one for page in pages for one in page["StackResourceSummaries"]]
-    return {one["PhysicalResourceId"] for one in found if one["ResourceType"] == "AWS::S3::Bucket"}
+    found = [resource for page in pages for resource in page["StackResourceSummaries"]]
+    return {resource["PhysicalResourceId"] for resource in found if resource["ResourceType"] == "AWS::S3::Bucket"}
 
 
 def made(control: Control, slug: str, bucket: str) -> dict[str, Any]:
     """Make the analysis, and wait until nothing is on its way. Returns the run that was to make its bucket."""
     deployment = control.do("analysis", slug=slug, bucket=bucket)
     dump = control.settled()
-    return next(one for one in runs(dump) if one["id"] == deployment)
+    return next(run for run in runs(dump) if run["id"] == deployment)
 
 
 def test_a_bucket_that_cannot_be_made_is_named_left_out_and_stops_no_other(control: Control, cloud: Cloud) -> None:
@@ -74,7 +74,7 @@ def test_a_bucket_that_cannot_be_made_is_named_left_out_and_stops_no_other(contr
     assert last["state"] == "succeeded"
     assert {"cohort-bad-following", "cohort-bad-renamed"} <= buckets(cloud)
     listed = json.loads(control.manage("analysis", "list", "--json"))
-    assert {one["slug"]: bool(one.get("unmade_reason")) for one in listed if "bad" in one["bucket"]} == {
+    assert {group["slug"]: bool(group.get("unmade_reason")) for group in listed if "bad" in group["bucket"]} == {
         "following": False,
         "ours": True,
         "theirs": False,

@@ -32,7 +32,7 @@ class Lost:
 
     def unmanaged(self) -> dict[str, dict[str, Any]]:
         """What waits for a decision, by name."""
-        return {one["name"]: one for one in self.control.do("unmanaged")}
+        return {row["name"]: row for row in self.control.do("unmanaged")}
 
     def until(self, holds: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
         """Wait until that is as wanted."""
@@ -73,10 +73,10 @@ def lost(new_control: NewControl, tmp_path: Path) -> Lost:
     dump = control.settled()
     secrets = control.cloud.root("secretsmanager")
     keys, usernames = {}, {}
-    for one in dump["members"]:
-        stored = secrets.get_secret_value(SecretId=f"cohort/{one['group']}/{one['username']}")["SecretString"]
-        keys[one["email"]] = tuple(json.loads(stored)[name] for name in ("AccessKeyId", "SecretAccessKey"))
-        usernames[one["email"]] = one["username"]
+    for member in dump["members"]:
+        stored = secrets.get_secret_value(SecretId=f"cohort/{member['group']}/{member['username']}")["SecretString"]
+        keys[member["email"]] = tuple(json.loads(stored)[name] for name in ("AccessKeyId", "SecretAccessKey"))
+        usernames[member["email"]] = member["username"]
     worker.kill()
     control.lose_disk()
     control.manage("backup", "restore", "latest")
@@ -87,15 +87,15 @@ def lost(new_control: NewControl, tmp_path: Path) -> Lost:
 def test_groups_made_after_the_backup_are_found_and_taken_over_or_removed(lost: Lost) -> None:
     control, stacks = lost.control, {f"Group-{slug}" for slug in (lost.lab, lost.gone, lost.whole)}
     strays = make_strays(control)
-    assert {one["group"] for one in control.dump()["members"]} == {lost.known}
+    assert {member["group"] for member in control.dump()["members"]} == {lost.known}
     found = lost.until(lambda now: all(now.get(name, {}).get("users") for name in stacks))
-    assert found.keys() >= {one["name"] for one in json.loads(control.manage("review", "unmanaged", "--json"))["unmanaged"]}
+    assert found.keys() >= {row["name"] for row in json.loads(control.manage("review", "unmanaged", "--json"))["unmanaged"]}
     lab = found[f"Group-{lost.lab}"]
     assert lab["reach"] == [
         {"bucket": "cohort-engine-ephys", "rights": "list, read, write, delete"},
         {"bucket": "cohort-engine-video", "rights": "list, read"},
     ]
-    assert {one["name"]: one["keys"] for one in lab["users"]} == {
+    assert {user["name"]: user["keys"] for user in lab["users"]} == {
         f"cohort-{lost.lab}-{lost.usernames[email]}": 1 for email in ("bob@example.org", "cleo@example.org")
     }
     assert all(lost.lets_in(email) for email in lost.keys), "until somebody decides, they are shown and go on"
@@ -103,14 +103,14 @@ def test_groups_made_after_the_backup_are_found_and_taken_over_or_removed(lost: 
     # Bob is known again, with the key that he has; whom nobody knows is shut out.
     person = f"{lost.usernames['bob@example.org']}=bob@example.org"
     control.manage("review", "take-over", lab["name"], "--confirm", lab["name"], "--person", person, "--wait")
-    assert [one["email"] for one in control.dump()["members"] if one["group"] == lost.lab] == ["bob@example.org"]
+    assert [member["email"] for member in control.dump()["members"] if member["group"] == lost.lab] == ["bob@example.org"]
     assert (lost.lets_in("bob@example.org"), lost.lets_in("cleo@example.org")) == (True, False)
 
     gone = f"Group-{lost.gone}"
     control.manage("review", "remove", gone, "--confirm", gone, "--wait")
     assert not lost.lets_in("eve@example.org")
     live = control.cloud.root("cloudformation").list_stacks()["StackSummaries"]
-    assert gone not in {one["StackName"] for one in live if one["StackStatus"] != "DELETE_COMPLETE"}
+    assert gone not in {stack["StackName"] for stack in live if stack["StackStatus"] != "DELETE_COMPLETE"}
     assert_taken_over_whole(lost)
     assert not stacks & lost.unmanaged().keys()
     # The group is one like any other from now on.
@@ -127,11 +127,13 @@ def assert_taken_over_whole(lost: Lost) -> None:
     client = control.cloud.root("cloudformation")
     before = client.describe_stack_events(StackName=name)["StackEvents"][0]["EventId"]
     control.do("take_over", name=name, people={lost.usernames[WHOLE]: WHOLE})
-    dump = control.until(lambda now: any(one["name"] == name and one["drift_state"] == "in-sync" for one in now["stacks"]))
+    dump = control.until(lambda now: any(stack["name"] == name and stack["drift_state"] == "in-sync" for stack in now["stacks"]))
     assert (dump["open"], dump["out_of_step"]) == (0, [])
     control.do("repair", slug=lost.whole)
     control.settled()
-    assert [one["LogicalResourceId"] for one in events_since(client, name, before) if "IAM" in one["ResourceType"]] == []
+    assert [
+        resource["LogicalResourceId"] for resource in events_since(client, name, before) if "IAM" in resource["ResourceType"]
+    ] == []
     assert lost.lets_in(WHOLE)
 
 
@@ -139,19 +141,21 @@ def assert_known_group_taken_over(lost: Lost) -> None:
     """Who came after the backup keeps their key through the next deployment, and who was removed after it stays out."""
     control, name, slug, hana = lost.control, f"Group-{lost.known}", lost.known, "hana@example.org"
     path, iam = f"/cohort/{slug}/", control.cloud.root("iam")
-    control.until(lambda now: any(one["name"] == name and one["drift_state"] == "drifted" for one in now["stacks"]))
+    control.until(lambda now: any(stack["name"] == name and stack["drift_state"] == "drifted" for stack in now["stacks"]))
     control.do("look_outside")
-    [waiting] = [one for one in json.loads(control.manage("review", "unmanaged", "--json"))["unmanaged"] if one["name"] == name]
-    assert [one["username"] for one in waiting["members"]] == [lost.usernames[hana]]
+    [waiting] = [row for row in json.loads(control.manage("review", "unmanaged", "--json"))["unmanaged"] if row["name"] == name]
+    assert [member["username"] for member in waiting["members"]] == [lost.usernames[hana]]
     assert "stay out: gus@example.org." in " ".join(waiting["changes_here"])
     control.manage("review", "take-over", name, "--confirm", name, "--person", f"{lost.usernames[hana]}={hana}")
-    dump = control.until(lambda now: any(one["name"] == name and one["drift_state"] == "in-sync" for one in now["stacks"]))
+    dump = control.until(lambda now: any(stack["name"] == name and stack["drift_state"] == "in-sync" for stack in now["stacks"]))
     assert (dump["open"], dump["out_of_step"]) == (0, [])
     control.do("add", slug=slug, email="iris@example.org", access="keys")
-    members = {one["username"]: one["email"] for one in control.settled()["members"] if one["group"] == slug}
+    members = {member["username"]: member["email"] for member in control.settled()["members"] if member["group"] == slug}
     assert set(members.values()) == {"ada@example.org", hana, "iris@example.org"}
     assert (lost.lets_in("ada@example.org"), lost.lets_in(hana)) == (True, True)
-    assert {one["UserName"] for one in iam.list_users(PathPrefix=path)["Users"]} == {f"cohort-{slug}-{one}" for one in members}
+    assert {user["UserName"] for user in iam.list_users(PathPrefix=path)["Users"]} == {
+        f"cohort-{slug}-{member}" for member in members
+    }
 
 
 def make_strays(control: Control) -> tuple[str, str]:
@@ -184,7 +188,7 @@ def assert_removed(lost: Lost, *key: str) -> None:
     """Each of the strays is found and removed, by the rights that the worker has."""
     control, slug = lost.control, lost.control.slug("stray")
     control.do("look_outside")
-    strays = {(one["kind"], one["name"]) for one in control.do("unmanaged") if slug in one["name"]}
+    strays = {(row["kind"], row["name"]) for row in control.do("unmanaged") if slug in row["name"]}
     own = {("role", f"cohort-{slug}"), ("iam-group", f"cohort-{slug}")}
     assert strays == own | {("user", f"cohort-{slug}-{'m' * 12}"), ("secret", f"cohort/{slug}/{'m' * 12}")}
     assert works(control.cloud, *key)

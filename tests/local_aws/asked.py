@@ -175,7 +175,7 @@ def kept_resource(asked: Asked) -> Any:
     asked.cloudformation.delete_stack(StackName=name)
     ended(asked.aws, stack)
     events = asked.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-    return {"MyParameter": [one for one in events if one["LogicalResourceId"] == "MyParameter"]}
+    return {"MyParameter": [event for event in events if event["LogicalResourceId"] == "MyParameter"]}
 
 
 def drifted(asked: Asked) -> Any:

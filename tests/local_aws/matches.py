@@ -85,7 +85,7 @@ def _is_state(text: str, asks: bool) -> bool:
 
 def _compared(node: ast.Compare, constants: dict[str, ast.expr]) -> Iterator[str]:
     sides = [node.left, *node.comparators]
-    for side, other in ((one, two) for one in sides for two in sides if one is not two):
+    for side, other in ((item, two) for item in sides for two in sides if item is not two):
         told = ast.unparse(side)
         for value in _values(other, constants):
             if isinstance(value, str) and (_TEXT.search(told) or (_CODE.search(told) and value)) and not _is_name(value):
@@ -108,11 +108,11 @@ def _values(node: ast.expr, constants: dict[str, ast.expr]) -> Iterator[Any]:
     elif isinstance(node, ast.Name) and node.id in constants:
         yield from _values(constants[node.id], {name: value for name, value in constants.items() if name != node.id})
     elif isinstance(node, ast.Tuple | ast.Set | ast.List):
-        for one in node.elts:
-            yield from _values(one.value if isinstance(one, ast.Starred) else one, constants)
+        for elt in node.elts:
+            yield from _values(elt.value if isinstance(elt, ast.Starred) else elt, constants)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("frozenset", "set", "tuple"):
-        for one in node.args:
-            yield from _values(one, constants)
+        for arg in node.args:
+            yield from _values(arg, constants)
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
@@ -144,7 +144,7 @@ def _split(pattern: str) -> list[str]:
             found.append("")
         else:
             found[-1] += letter
-    return [one for one in found if one]
+    return [item for item in found if item]
 
 
 def _unread(tree: ast.Module) -> set[int]:
@@ -154,7 +154,7 @@ def _unread(tree: ast.Module) -> set[int]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             found.add(id(node.value))
         if isinstance(node, ast.JoinedStr):
-            found |= {id(one) for one in node.values}
+            found |= {id(value) for value in node.values}
     return found
 
 

@@ -378,10 +378,10 @@ def shape(answer: Any, path: str) -> set[str]:
     """What lies at a path: the kinds of values, or with `=` at its end the values themselves. Nothing where it is not there."""
     places = [answer]
     for name in path.rstrip("=").split("."):
-        found = [one.get(name.rstrip("[]")) for one in places if isinstance(one, dict)]
-        places = [one for value in found for one in (value if name.endswith("[]") and isinstance(value, list) else [value])]
-    there = [one for one in places if one is not None]
-    return {str(one) for one in there} if path.endswith("=") else {_kind(one) for one in there}
+        found = [place.get(name.rstrip("[]")) for place in places if isinstance(place, dict)]
+        places = [item for value in found for item in (value if name.endswith("[]") and isinstance(value, list) else [value])]
+    there = [place for place in places if place is not None]
+    return {str(item) for item in there} if path.endswith("=") else {_kind(item) for item in there}
 
 
 def _kind(value: Any) -> str:

@@ -73,7 +73,7 @@ def deploy(
 ) -> dict[str, Any]:
     """Make or change a stack by this role, as whoever holds the key, and return it as it ended."""
     cloudformation = client(aws, "cloudformation", *key)
-    exists = any(one["StackName"] == name for one in client(aws, "cloudformation").describe_stacks()["Stacks"])
+    exists = any(stack["StackName"] == name for stack in client(aws, "cloudformation").describe_stacks()["Stacks"])
     send = cloudformation.update_stack if exists else cloudformation.create_stack
     by = {"RoleARN": arn} if arn else {}
     send(StackName=name, TemplateBody=body_of(resources), Capabilities=["CAPABILITY_NAMED_IAM"], **by, **request)
@@ -92,7 +92,7 @@ def reasons(aws: EmbeddedAws, name: str) -> dict[str, str]:
     """Why each resource failed, by its logical id: the last reason that an event gives."""
     events = client(aws, "cloudformation").describe_stack_events(StackName=name)["StackEvents"]
     return {
-        one["LogicalResourceId"]: one.get("ResourceStatusReason", "")
-        for one in reversed(events)
-        if one["ResourceStatus"].endswith("_FAILED")
+        event["LogicalResourceId"]: event.get("ResourceStatusReason", "")
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
     }

@@ -42,16 +42,16 @@ def text(s3: Any, key: str) -> str:
 
 
 def keys(s3: Any, prefix: str = "") -> list[str]:
-    return [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+    return [content["Key"] for content in s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
 
 
 def run(s3: Any) -> None:
-    for one in pending_submissions(s3, BUCKET, set()):
-        Run(s3, one, lambda seconds: None).to_the_end()
+    for submission in pending_submissions(s3, BUCKET, set()):
+        Run(s3, submission, lambda seconds: None).to_the_end()
 
 
 def statuses(s3: Any) -> dict[str, Status]:
-    return {one.path: one.status for one in parse_certificate(text(s3, f"{JOB}logs/certificate.txt")).datasets}
+    return {dataset.path: dataset.status for dataset in parse_certificate(text(s3, f"{JOB}logs/certificate.txt")).datasets}
 
 
 def test_a_job_leaves_its_results_its_logs_and_its_end(s3: Any) -> None:
@@ -120,7 +120,7 @@ def test_what_has_ended_is_not_run_again_and_the_oldest_comes_first(s3: Any) -> 
     for timestamp in ("1700000002", "1700000000", "1700000001"):
         submit(s3, "demo-lab/inputs/one.csv", timestamp=timestamp)
     put(s3, **{f"demo-lab/results/job__{BUCKET}_1700000001/process_results/end.txt": "", "demo-lab/submissions/notes.txt": "x"})
-    assert [one.timestamp for one in pending_submissions(s3, BUCKET, set())] == ["1700000000", "1700000002"]
+    assert [submission.timestamp for submission in pending_submissions(s3, BUCKET, set())] == ["1700000000", "1700000002"]
 
 
 def test_stopped_half_way_it_does_the_whole_job_after_a_new_start(s3: Any) -> None:

@@ -58,7 +58,7 @@ def test_a_removal_that_fails_is_tried_three_times_and_then_leaves_the_stack(aws
     ]
     assert cloudformation.describe_stack_events(StackName=name)["StackEvents"][0]["ResourceStatusReason"] == LEFT
     held = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
-    assert [one["LogicalResourceId"] for one in held] == ["B"]
+    assert [resource["LogicalResourceId"] for resource in held] == ["B"]
     assert client(aws, "iam").get_group(GroupName="thrice-a"), "it is there still, and no stack knows of it"
     # The next update says nothing of it, and its name is in the way of a stack that wants it again.
     later = deploy(aws, name, {"B": of("IAM::Group", GroupName="thrice-b", Path="/later/")})
@@ -191,7 +191,7 @@ def test_retain_survives_the_rollback_of_a_creation_and_each_retry_then_finds_th
     events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
     # A bucket's name is looked at before anything is made ("early validation").
     early = cloudformation.describe_events(StackName=name)["OperationEvents"]
-    told = [one.get("ResourceStatusReason", "") for one in events] + [one.get("ValidationStatusReason", "") for one in early]
+    told = [event.get("ResourceStatusReason", "") for event in events] + [item.get("ValidationStatusReason", "") for item in early]
     assert any("already exists" in reason for reason in told), told
 
 

@@ -41,7 +41,7 @@ def aws(running: EmbeddedAws, template: dict[str, Any]) -> Iterator[EmbeddedAws]
     assert ended(running, STACK)["StackStatus"] == "CREATE_COMPLETE"
     yield running
     client(running, "cloudformation").delete_stack(StackName=STACK)
-    assert STACK not in {one["StackName"] for one in client(running, "cloudformation").describe_stacks()["Stacks"]}
+    assert STACK not in {stack["StackName"] for stack in client(running, "cloudformation").describe_stacks()["Stacks"]}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def drifts(aws: EmbeddedAws) -> tuple[str, dict[str, dict[str, Any]]]:
     found = cloudformation.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
     assert found["DetectionStatus"] == "DETECTION_COMPLETE"
     listed = cloudformation.describe_stack_resource_drifts(StackName=STACK)["StackResourceDrifts"]
-    return found["StackDriftStatus"], {one["ResourceType"].rpartition("::")[2]: one for one in listed}
+    return found["StackDriftStatus"], {resource["ResourceType"].rpartition("::")[2]: resource for resource in listed}
 
 
 def revert(aws: EmbeddedAws, template: dict[str, Any], execute: bool = True) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def revert(aws: EmbeddedAws, template: dict[str, Any], execute: bool = True) -> 
 def changes(made: dict[str, Any]) -> dict[str, str]:
     """What a change set does to which type."""
     listed = [change["ResourceChange"] for change in made["Changes"]]
-    return {one["ResourceType"].rpartition("::")[2]: one["Action"] for one in listed}
+    return {statement["ResourceType"].rpartition("::")[2]: statement["Action"] for statement in listed}
 
 
 def delete_user(aws: EmbeddedAws) -> None:
@@ -118,7 +118,7 @@ def test_a_deleted_user_is_seen_and_made_again_with_a_key_that_works(aws: Embedd
     assert made["ExecutionStatus"] == "AVAILABLE"
     assert made["StackDriftStatus"] == "DRIFTED"
     assert changes(made) == {"User": "Add", "AccessKey": "Add", "Secret": "Modify"}
-    assert [one["UserName"] for one in client(aws, "iam").get_group(GroupName=GROUP)["Users"]] == [USER]
+    assert [user["UserName"] for user in client(aws, "iam").get_group(GroupName=GROUP)["Users"]] == [USER]
     assert key_of(aws)[0] != old[0]
     assert works(aws, key_of(aws))
     assert drifts(aws)[0] == "IN_SYNC"
@@ -131,7 +131,7 @@ def test_a_user_taken_out_of_its_group_is_put_back(aws: EmbeddedAws, template: d
     (difference,) = drifts(aws)[1]["User"]["PropertyDifferences"]
     assert (difference["PropertyPath"], difference["DifferenceType"]) == ("/Groups/0", "REMOVE")
     assert changes(revert(aws, template)) == {"User": "Modify"}
-    assert [one["UserName"] for one in client(aws, "iam").get_group(GroupName=GROUP)["Users"]] == [USER]
+    assert [user["UserName"] for user in client(aws, "iam").get_group(GroupName=GROUP)["Users"]] == [USER]
     assert key_of(aws) == key
     assert drifts(aws)[0] == "IN_SYNC"
 
@@ -151,7 +151,7 @@ def test_a_policy_attached_by_somebody_else_is_seen_and_detached(aws: EmbeddedAw
     assert change["ResourceChange"]["Replacement"] == "False"
     assert change["ResourceChange"]["ResourceDriftStatus"] == "MODIFIED"
     attached = getattr(iam, f"list_attached_{kind.lower()}_policies")(**{f"{kind}Name": name})["AttachedPolicies"]
-    assert FOREIGN not in {one["PolicyArn"] for one in attached}
+    assert FOREIGN not in {policy["PolicyArn"] for policy in attached}
     assert drifts(aws)[0] == "IN_SYNC"
 
 
@@ -166,7 +166,7 @@ def test_a_widened_role_and_policy_are_seen_and_narrowed(aws: EmbeddedAws, templ
     found = drifts(aws)[1]
     paths = {difference["PropertyPath"].split("/")[1] for difference in found["Role"]["PropertyDifferences"]}
     assert paths == {"AssumeRolePolicyDocument", "PermissionsBoundary"}
-    assert [one["PropertyPath"] for one in found["User"]["PropertyDifferences"]] == ["/PermissionsBoundary"]
+    assert [difference["PropertyPath"] for difference in found["User"]["PropertyDifferences"]] == ["/PermissionsBoundary"]
     assert found["ManagedPolicy"]["PropertyDifferences"][0]["PropertyPath"].startswith("/PolicyDocument/")
     assert changes(revert(aws, template)) == dict.fromkeys(("Role", "User", "ManagedPolicy"), "Modify")
     assert drifts(aws)[0] == "IN_SYNC"
@@ -177,19 +177,19 @@ def test_what_was_deleted_is_made_again_with_what_belongs_to_it(aws: EmbeddedAws
     iam = client(aws, "iam")
     if kind == "Group":
         iam.remove_user_from_group(GroupName=GROUP, UserName=USER)
-        for one in iam.list_attached_group_policies(GroupName=GROUP)["AttachedPolicies"]:
-            iam.detach_group_policy(GroupName=GROUP, PolicyArn=one["PolicyArn"])
+        for policy in iam.list_attached_group_policies(GroupName=GROUP)["AttachedPolicies"]:
+            iam.detach_group_policy(GroupName=GROUP, PolicyArn=policy["PolicyArn"])
         iam.delete_group(GroupName=GROUP)
     else:
-        for one in iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]:
-            iam.detach_role_policy(RoleName=ROLE, PolicyArn=one["PolicyArn"])
+        for item in iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]:
+            iam.detach_role_policy(RoleName=ROLE, PolicyArn=item["PolicyArn"])
         for name in iam.list_role_policies(RoleName=ROLE)["PolicyNames"]:
             iam.delete_role_policy(RoleName=ROLE, PolicyName=name)
         iam.delete_role(RoleName=ROLE)
     assert drifts(aws)[1][kind]["StackResourceDriftStatus"] == "DELETED"
     assert changes(revert(aws, template))[kind] == "Add"
     assert drifts(aws)[0] == "IN_SYNC"
-    assert [one["UserName"] for one in iam.get_group(GroupName=GROUP)["Users"]] == [USER]
+    assert [user["UserName"] for user in iam.get_group(GroupName=GROUP)["Users"]] == [USER]
     assert iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
 
 
@@ -197,9 +197,9 @@ def test_drift_and_a_changed_template_go_in_one_change_set(aws: EmbeddedAws, tem
     delete_user(aws)
     client(aws, "iam").attach_role_policy(RoleName=ROLE, PolicyArn=FOREIGN)
     changed = copy.deepcopy(template)
-    (role,) = (one for one in changed["Resources"].values() if one["Type"] == "AWS::IAM::Role")
+    (role,) = (resource for resource in changed["Resources"].values() if resource["Type"] == "AWS::IAM::Role")
     role["Properties"]["Description"] = "changed"
-    (user,) = (one for one in changed["Resources"].values() if one["Type"] == "AWS::IAM::User")
+    (user,) = (resource for resource in changed["Resources"].values() if resource["Type"] == "AWS::IAM::User")
     user["Properties"]["Policies"] = [{"PolicyName": "inline", "PolicyDocument": S3_ONLY}]
     made = revert(aws, changed)
     assert changes(made) == {"User": "Add", "AccessKey": "Add", "Secret": "Modify", "Role": "Modify"}
@@ -247,7 +247,7 @@ def test_drift_detection_reads_with_the_rights_of_whoever_asks_and_shows_what_it
     assert found["DetectionStatus"] == "DETECTION_FAILED"
     assert "Federated" in found["DetectionStatusReason"]
     listed = cloudformation.describe_stack_resource_drifts(StackName=STACK)["StackResourceDrifts"]
-    by_type = {one["ResourceType"].rpartition("::")[2]: one for one in listed}
+    by_type = {resource["ResourceType"].rpartition("::")[2]: resource for resource in listed}
     assert by_type["Role"]["StackResourceDriftStatus"] == "UNKNOWN"
     assert "is not authorized to perform: iam:GetRole on resource: " in by_type["Role"]["DriftStatusReason"]
     assert (by_type["Group"]["StackResourceDriftStatus"], by_type["User"]["StackResourceDriftStatus"]) == ("MODIFIED", "IN_SYNC")

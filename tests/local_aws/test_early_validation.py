@@ -103,7 +103,7 @@ def test_a_bucket_of_another_account_fails_only_once_it_is_made(aws: EmbeddedAws
     while (stack := ended(aws, "met"))["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
         assert time.monotonic() < deadline, stack
     events = cloudformation.describe_stack_events(StackName="met")["StackEvents"]
-    (failed,) = [one for one in events if one["ResourceStatus"].endswith("_FAILED")]
+    (failed,) = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
     assert (failed["LogicalResourceId"], "already exists" in failed["ResourceStatusReason"]) == ("Theirs", True)
 
 

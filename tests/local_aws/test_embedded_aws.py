@@ -54,7 +54,7 @@ def test_a_group_s_policies_follow_its_template(aws: EmbeddedAws) -> None:
     group = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "t-group", "ManagedPolicyArns": [{"Ref": "Policy"}]}}
     deploy(aws, "policies", {"Policy": policy, "Group": group})
     iam = client(aws, "iam")
-    assert [one["PolicyName"] for one in iam.list_attached_group_policies(GroupName="t-group")["AttachedPolicies"]] == ["t-s3"]
+    assert [item["PolicyName"] for item in iam.list_attached_group_policies(GroupName="t-group")["AttachedPolicies"]] == ["t-s3"]
     bare = {"Type": "AWS::IAM::Group", "Properties": {"GroupName": "t-group"}}
     deploy(aws, "policies", {"Policy": policy, "Group": bare})
     assert iam.list_attached_group_policies(GroupName="t-group")["AttachedPolicies"] == []
@@ -117,7 +117,7 @@ def test_a_running_session_is_ended_by_a_denial_of_its_name_or_its_age(aws: Embe
     def role(*denials: dict[str, Any]) -> dict[str, Any]:
         statements = [
             *S3_ONLY["Statement"],
-            *({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": one} for one in denials),
+            *({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": denial} for denial in denials),
         ]
         document = {"Version": "2012-10-17", "Statement": statements}
         properties = {
@@ -130,7 +130,9 @@ def test_a_running_session_is_ended_by_a_denial_of_its_name_or_its_age(aws: Embe
     deploy(aws, "ended", role())
     arn = f"arn:aws:iam::{ACCOUNT}:role/t-ended"
     issued = [client(aws, "sts").assume_role(RoleArn=arn, RoleSessionName=name)["Credentials"] for name in ("ada", "grace")]
-    ada, grace = (client(aws, "s3", one["AccessKeyId"], one["SecretAccessKey"], one["SessionToken"]) for one in issued)
+    ada, grace = (
+        client(aws, "s3", session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"]) for session in issued
+    )
     ada.list_buckets()
     deploy(aws, "ended", role({"StringLike": {"aws:userid": ["*:ada"]}}))
     grace.list_buckets()
@@ -196,7 +198,7 @@ def test_a_stack_is_found_by_what_it_holds_in_its_own_region(aws: EmbeddedAws) -
     """CloudFormation API reference, DescribeStackResources: PhysicalResourceId, in place of the stack's name."""
     deploy(aws, "held", key_holder("held"))
     found = client(aws, "cloudformation").describe_stack_resources(PhysicalResourceId="held-group")["StackResources"]
-    assert {one["StackName"] for one in found} == {"held"}
+    assert {stack["StackName"] for stack in found} == {"held"}
     elsewhere = boto3.client(
         "cloudformation",
         endpoint_url=aws.endpoint,

@@ -47,7 +47,7 @@ def held(s3: Any, bucket: str) -> list[tuple[str, bool]]:
     """Each version and delete marker, and whether it is the current one."""
     answer = s3.list_object_versions(Bucket=bucket)
     found = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
-    return sorted((one["Key"], one["IsLatest"]) for one in found)
+    return sorted((item["Key"], item["IsLatest"]) for item in found)
 
 
 def test_earlier_versions_end_after_their_days_and_the_marker_with_the_last_of_them(aws: EmbeddedAws) -> None:

@@ -31,7 +31,7 @@ def volume(**properties: Any) -> dict[str, Any]:
 def why_not(aws: EmbeddedAws, stack: str) -> str:
     """The first reason that the stack's events give for a failure, newest operation first."""
     events = client(aws, "cloudformation").describe_stack_events(StackName=stack)["StackEvents"]
-    return str(next(one["ResourceStatusReason"] for one in events if one["ResourceStatus"].endswith("_FAILED")))
+    return str(next(event["ResourceStatusReason"] for event in events if event["ResourceStatus"].endswith("_FAILED")))
 
 
 def destroy(aws: EmbeddedAws, stack: str) -> None:
@@ -74,7 +74,7 @@ def test_what_a_volume_cannot_become_is_refused(aws: EmbeddedAws, change: dict[s
     deploy(aws, stack, {"Data": volume(Tags=named(stack))})
     assert deploy(aws, stack, {"Data": volume(**change, Tags=named(stack))})["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
     assert reason in why_not(aws, stack)
-    assert [one["Size"] for one in volumes(aws, stack)] == [20]
+    assert [volume["Size"] for volume in volumes(aws, stack)] == [20]
 
 
 def test_what_is_kept_stays_without_its_stack_and_over_a_restart(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_what_is_kept_stays_without_its_stack_and_over_a_restart(tmp_path: Path)
 def test_an_address_is_released_with_its_stack(aws: EmbeddedAws) -> None:
     outputs = {"Ip": {"Value": {"Ref": "Address"}}, "Id": {"Value": {"Fn::GetAtt": ["Address", "AllocationId"]}}}
     stack = deploy(aws, "address", {"Address": of("EC2::EIP", Domain="vpc", Tags=named("a"))}, outputs)
-    told = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    told = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     (address,) = client(aws, "ec2").describe_addresses(AllocationIds=[told["Id"]])["Addresses"]
     assert address["PublicIp"] == told["Ip"]
     deploy(aws, "address", {"Address": of("EC2::EIP", Domain="vpc", Tags=named("b"))}, outputs)
@@ -155,7 +155,10 @@ def test_a_rule_of_its_own_joins_those_of_the_group(aws: EmbeddedAws) -> None:
     def rules() -> dict[int, str]:
         found = client(aws, "ec2").describe_security_groups(Filters=[{"Name": "group-name", "Values": ["rules"]}])
         (group,) = found["SecurityGroups"]
-        return {one["FromPort"]: (one["UserIdGroupPairs"] or [{}])[0].get("Description", "") for one in group["IpPermissions"]}
+        return {
+            permission["FromPort"]: (permission["UserIdGroupPairs"] or [{}])[0].get("Description", "")
+            for permission in group["IpPermissions"]
+        }
 
     deploy(aws, "rules", resources(80, "one"))
     assert rules() == {443: "", 80: "one"}
@@ -182,10 +185,10 @@ def test_a_selection_names_what_a_plan_copies(aws: EmbeddedAws) -> None:
 
     def selected() -> list[str]:
         backup = client(aws, "backup")
-        (plan,) = (one["BackupPlanId"] for one in backup.list_backup_plans()["BackupPlansList"])
+        (plan,) = (item["BackupPlanId"] for item in backup.list_backup_plans()["BackupPlansList"])
         found = backup.list_backup_selections(BackupPlanId=plan)["BackupSelectionsList"]
-        read = (backup.get_backup_selection(BackupPlanId=plan, SelectionId=one["SelectionId"]) for one in found)
-        return [one["BackupSelection"]["Conditions"]["StringEquals"][0]["ConditionValue"] for one in read]
+        read = (backup.get_backup_selection(BackupPlanId=plan, SelectionId=item["SelectionId"]) for item in found)
+        return [item["BackupSelection"]["Conditions"]["StringEquals"][0]["ConditionValue"] for item in read]
 
     deploy(aws, "selected", resources("cohort"))
     assert selected() == ["cohort"]
@@ -223,8 +226,8 @@ def machine(data: str, topic: str, name: str = "machine") -> dict[str, Any]:
 
 def running(aws: EmbeddedAws, name: str = "machine") -> list[str]:
     found = client(aws, "ec2").describe_instances(Filters=[{"Name": "tag:aws:autoscaling:groupName", "Values": [name]}])
-    every = [one for reservation in found["Reservations"] for one in reservation["Instances"]]
-    return [one["InstanceId"] for one in every if one["State"]["Name"] == "running"]
+    every = [instance for reservation in found["Reservations"] for instance in reservation["Instances"]]
+    return [instance["InstanceId"] for instance in every if instance["State"]["Name"] == "running"]
 
 
 def test_a_new_version_replaces_the_machine_and_nothing_else_does(aws: EmbeddedAws) -> None:
@@ -244,7 +247,7 @@ def test_a_new_version_replaces_the_machine_and_nothing_else_does(aws: EmbeddedA
     assert second != first
     destroy(aws, "machine")
     assert running(aws) == []
-    assert all(one["Attachments"] == [] for one in client(aws, "ec2").describe_volumes()["Volumes"])
+    assert all(volume["Attachments"] == [] for volume in client(aws, "ec2").describe_volumes()["Volumes"])
 
 
 def test_a_machine_that_a_failed_update_replaced_is_replaced_back(aws: EmbeddedAws) -> None:
@@ -319,4 +322,4 @@ def test_a_lifecycle_rule_that_is_not_known_is_refused_and_leaves_no_bucket(aws:
     rule = {"Status": "Enabled", "ObjectSizeGreaterThan": "1000"}
     stack = deploy(aws, "unknown", {"Bucket": of("S3::Bucket", BucketName="unknown", LifecycleConfiguration={"Rules": [rule]})})
     assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert "unknown" not in {one["Name"] for one in client(aws, "s3").list_buckets()["Buckets"]}
+    assert "unknown" not in {bucket["Name"] for bucket in client(aws, "s3").list_buckets()["Buckets"]}

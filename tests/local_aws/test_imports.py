@@ -61,7 +61,7 @@ def test_a_renamed_user_keeps_id_key_groups_and_policies(aws: EmbeddedAws) -> No
     found = iam.get_user(UserName="renamed-after")["User"]
     assert found["UserId"] == unique_id
     assert found["Arn"].endswith(":user/new/renamed-after")
-    assert [one["GroupName"] for one in iam.list_groups_for_user(UserName="renamed-after")["Groups"]] == ["movers"]
+    assert [group["GroupName"] for group in iam.list_groups_for_user(UserName="renamed-after")["Groups"]] == ["movers"]
     assert iam.list_user_policies(UserName="renamed-after")["PolicyNames"] == ["own"]
     assert client(aws, "sts", *key).get_caller_identity()["Arn"].endswith("/renamed-after")
     client(aws, "s3", *key).list_buckets()
@@ -90,7 +90,7 @@ def test_a_stack_takes_a_user_in_and_changes_and_removes_it_then(aws: EmbeddedAw
     del changed["DeletionPolicy"]
     assert deploy(aws, "taking", {"Group": group, "User": changed})["StackStatus"] == "UPDATE_COMPLETE"
     groups = client(aws, "iam").list_groups_for_user(UserName="taken")["Groups"]
-    assert [one["GroupName"] for one in groups] == ["takers"]
+    assert [item["GroupName"] for item in groups] == ["takers"]
     client(aws, "iam").delete_access_key(UserName="taken", AccessKeyId=key[0])
     deploy(aws, "taking", {"Group": group})
     with pytest.raises(ClientError, match="NoSuchEntity"):

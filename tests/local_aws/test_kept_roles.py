@@ -75,10 +75,10 @@ def test_a_role_that_does_not_trust_cloudformation_cannot_be_given(aws: Embedded
     iam = client(aws, "iam")
     trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
     arn = iam.create_role(RoleName="of-machines", AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    for one in (arn, f"arn:aws:iam::{ACCOUNT}:role/nobody"):
+    for item in (arn, f"arn:aws:iam::{ACCOUNT}:role/nobody"):
         with pytest.raises(ClientError) as caught:
-            deploy(aws, "untrusting", person("ada-untrusting"), one)
-        assert refused(caught.value) == ("ValidationError", 400, f"Role {one} is invalid or cannot be assumed")
+            deploy(aws, "untrusting", person("ada-untrusting"), item)
+        assert refused(caught.value) == ("ValidationError", 400, f"Role {item} is invalid or cannot be assumed")
 
 
 def test_a_stack_keeps_its_role_for_operations_that_name_none(aws: EmbeddedAws) -> None:
@@ -185,4 +185,4 @@ def test_a_nested_stack_is_made_changed_and_removed_by_the_role_of_the_stack_tha
     assert in_group(aws, "inner-role") == {"ada-inner"}
     give(aws, arn, EVERYTHING)
     assert delete(aws, "Group-inner-role")["StackStatus"] == "DELETE_COMPLETE"
-    assert "ada-inner" not in {one["UserName"] for one in client(aws, "iam").list_users()["Users"]}
+    assert "ada-inner" not in {user["UserName"] for user in client(aws, "iam").list_users()["Users"]}

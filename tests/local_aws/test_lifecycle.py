@@ -140,7 +140,7 @@ def test_a_stack_that_could_not_be_created_can_only_be_deleted(aws: EmbeddedAws)
     client(aws, "iam").create_user(UserName="taken")
     resources = {"A": group("rolled-a"), "B": user("taken", "A")}
     assert deploy(aws, "rolled", resources)["StackStatus"] == "ROLLBACK_COMPLETE"
-    assert "rolled-a" not in {one["GroupName"] for one in client(aws, "iam").list_groups()["Groups"]}
+    assert "rolled-a" not in {group["GroupName"] for group in client(aws, "iam").list_groups()["Groups"]}
     with pytest.raises(ClientError, match="is in ROLLBACK_COMPLETE state and can not be updated"):
         change_set(aws, "rolled", "update", body_of(resources))
     with pytest.raises(ClientError, match="already exists and cannot be created again"):
@@ -162,7 +162,7 @@ def test_a_group_with_a_foreign_user_in_it_fails_to_be_deleted(aws: EmbeddedAws)
     assert stack["StackStatus"] == "DELETE_FAILED"
     assert "[Group]" in stack["StackStatusReason"]
     left = cloudformation.describe_stack_resources(StackName="undeletable")["StackResources"]
-    assert [(one["LogicalResourceId"], one["ResourceStatus"]) for one in left] == [("Group", "DELETE_FAILED")]
+    assert [(resource["LogicalResourceId"], resource["ResourceStatus"]) for resource in left] == [("Group", "DELETE_FAILED")]
     with pytest.raises(ClientError, match="DELETE_FAILED"):
         start(aws, "undeletable", body_of(key_holder("undeletable", 2)))
     iam.remove_user_from_group(GroupName="undeletable-group", UserName="foreign")

@@ -39,11 +39,11 @@ def user(name: str) -> dict[str, Any]:
 
 
 def users(aws: EmbeddedAws) -> set[str]:
-    return {one["UserName"] for one in client(aws, "iam").list_users()["Users"]}
+    return {user["UserName"] for user in client(aws, "iam").list_users()["Users"]}
 
 
 def in_group(aws: EmbeddedAws, name: str) -> set[str]:
-    return {one["UserName"] for one in client(aws, "iam").get_group(GroupName=name)["Users"]}
+    return {user["UserName"] for user in client(aws, "iam").get_group(GroupName=name)["Users"]}
 
 
 def test_it_comes_changes_and_goes_with_the_stack_that_holds_it(aws: EmbeddedAws) -> None:
@@ -85,18 +85,18 @@ def test_what_cannot_be_removed_from_one_is_told_by_an_event(aws: EmbeddedAws) -
     assert ended["StackStatus"] == "UPDATE_COMPLETE"
     cloudformation = client(aws, "cloudformation")
     (child,) = (
-        one["PhysicalResourceId"]
-        for one in cloudformation.describe_stack_resources(StackName="Group-left")["StackResources"]
-        if one["ResourceType"] == "AWS::CloudFormation::Stack"
+        resource["PhysicalResourceId"]
+        for resource in cloudformation.describe_stack_resources(StackName="Group-left")["StackResources"]
+        if resource["ResourceType"] == "AWS::CloudFormation::Stack"
     )
     events = cloudformation.describe_stack_events(StackName=child)["StackEvents"]
-    failed = [(one["LogicalResourceId"], one["ResourceStatus"]) for one in events if "FAILED" in one["ResourceStatus"]]
+    failed = [(event["LogicalResourceId"], event["ResourceStatus"]) for event in events if "FAILED" in event["ResourceStatus"]]
     assert failed == [("Inner", "DELETE_FAILED")] * 3
     held = cloudformation.describe_stack_resources(StackName=child)["StackResources"]
-    assert [one["LogicalResourceId"] for one in held] == ["A"]
+    assert [resource["LogicalResourceId"] for resource in held] == ["A"]
 
 
 def test_the_account_s_limits_are_told(aws: EmbeddedAws) -> None:
-    told = {one["Name"]: one["Value"] for one in client(aws, "cloudformation").describe_account_limits()["AccountLimits"]}
+    told = {limit["Name"]: limit["Value"] for limit in client(aws, "cloudformation").describe_account_limits()["AccountLimits"]}
     assert told["StackLimit"] == 2000
     assert client(aws, "iam").get_account_summary()["SummaryMap"]["UsersQuota"] == 5000

@@ -34,7 +34,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, dict[str, 
         add_site(app, site(tls=tls))
         app.synth()
     found = [json.loads(path.read_text())["Resources"].values() for path in sorted(Path(folder).glob("*/*.template.json"))]
-    return [(one["Type"], one.get("Properties", {})) for template in found for one in template]
+    return [(resource["Type"], resource.get("Properties", {})) for template in found for resource in template]
 
 
 def change(kind: str, operation: Operation, properties: dict[str, Any], **more: Any) -> Change:
@@ -78,7 +78,7 @@ def test_an_action_that_is_left_out_altogether_sets_no_property_of_ours(ours: li
 
 def test_reading_asks_for_the_whole_handler_whatever_a_template_says() -> None:
     """CloudFormation reads every property of a bucket: without one of these rights drift detection fails."""
-    asked = {one.action for one in resources.all_checks(change("AWS::S3::Bucket", "read", {}, physical_id="cohort-one"))}
+    asked = {check.action for check in resources.all_checks(change("AWS::S3::Bucket", "read", {}, physical_id="cohort-one"))}
     assert {"s3:GetInventoryConfiguration", "s3:GetReplicationConfiguration", "s3:ListTagsForResource"} <= asked
 
 
@@ -103,18 +103,18 @@ def test_machines_are_asked_for_on_every_part_of_them() -> None:
     asked = resources.all_checks(
         Change("AWS::AutoScaling::AutoScalingGroup", "create", place, properties, stack="S", logical_id="G")
     )
-    machines = {one.resource.split(":", 5)[5]: one.context for one in asked if one.action == "ec2:RunInstances"}
+    machines = {call.resource.split(":", 5)[5]: call.context for call in asked if call.action == "ec2:RunInstances"}
     assert machines.keys() == {
         *("image/ami-1", "instance/*", "launch-template/lt-1", "network-interface/*", "security-group/sg-1", "subnet/subnet-1"),
         "volume/*",
     }
     assert machines["instance/*"]["ec2:InstanceType"] == "t4g.small"
-    (passed,) = (one for one in asked if one.action == "iam:PassRole")
+    (passed,) = (call for call in asked if call.action == "iam:PassRole")
     assert (passed.resource, passed.context) == (
         "arn:aws:iam::111122223333:role/cohort-host/cohort-host",
         {"iam:PassedToService": "ec2.amazonaws.com"},
     )
-    (tagged,) = (one for one in asked if one.action == "ec2:CreateTags")
+    (tagged,) = (call for call in asked if call.action == "ec2:CreateTags")
     assert (tagged.resource.rpartition(":")[2], tagged.context["ec2:CreateAction"]) == ("instance/*", "RunInstances")
 
 
@@ -127,7 +127,7 @@ def test_a_principal_is_asked_for_with_its_boundary_and_a_policy_with_its_arn() 
         "ManagedPolicyArns": [policy],
         "Tags": [{"Key": "project", "Value": "cohort"}, {"Key": "aws:cloudformation:stack-name", "Value": "S"}],
     }
-    asked = {one.action: one for one in resources.all_checks(change("AWS::IAM::User", "create", properties))}
+    asked = {check.action: check for check in resources.all_checks(change("AWS::IAM::User", "create", properties))}
     assert asked["iam:CreateUser"].resource == "arn:aws:iam::111122223333:user/cohort/ada"
     assert asked["iam:CreateUser"].context == {
         "aws:RequestTag/project": "cohort",
@@ -142,6 +142,6 @@ def test_an_update_asks_for_what_differs_alone() -> None:
     after = {"UserName": "ada", "Tags": [{"Key": "two", "Value": "2"}], "Groups": ["a", "b"]}
     asked = resources.all_checks(change("AWS::IAM::User", "update", after, before=before, physical_id="ada"))
     changing = {
-        (one.action, one.resource.rpartition(":")[2]) for one in asked if not one.action.startswith(("iam:Get", "iam:List"))
+        (call.action, call.resource.rpartition(":")[2]) for call in asked if not call.action.startswith(("iam:Get", "iam:List"))
     }
     assert changing == {("iam:TagUser", "user/ada"), ("iam:UntagUser", "user/ada"), ("iam:AddUserToGroup", "group/b")}

@@ -37,7 +37,7 @@ def a_bucket(name: str, **properties: Any) -> dict[str, Any]:
 
 
 def users(aws: EmbeddedAws) -> set[str]:
-    return {one["UserName"] for one in client(aws, "iam").list_users()["Users"] if one["Path"] == "/cohort/"}
+    return {user["UserName"] for user in client(aws, "iam").list_users()["Users"] if user["Path"] == "/cohort/"}
 
 
 def test_a_role_that_lacks_one_action_fails_the_resource_in_aws_s_words_and_the_stack_rolls_back(aws: EmbeddedAws) -> None:
@@ -134,7 +134,7 @@ def test_an_update_whose_role_may_not_go_back_waits_for_the_right(aws: EmbeddedA
     give(aws, arn, EVERYTHING)
     client(aws, "cloudformation").continue_update_rollback(StackName="back")
     client(aws, "cloudformation").get_waiter("stack_rollback_complete").wait(StackName="back", WaiterConfig={"Delay": 1})
-    held = {one["Key"] for one in client(aws, "iam").list_user_tags(UserName="ada-back")["Tags"]}
+    held = {tag["Key"] for tag in client(aws, "iam").list_user_tags(UserName="ada-back")["Tags"]}
     assert {key for key in held if not key.startswith("aws:")} == set()
 
 
@@ -264,7 +264,7 @@ def test_drift_is_read_by_whoever_asks_and_by_the_role(aws: EmbeddedAws) -> None
         started = cloudformation.detect_stack_drift(StackName="drift")["StackDriftDetectionId"]
         status = cloudformation.describe_stack_drift_detection_status(StackDriftDetectionId=started)["DetectionStatus"]
         found = cloudformation.describe_stack_resource_drifts(StackName="drift")["StackResourceDrifts"]
-        return status, {one["LogicalResourceId"] for one in found if one["StackResourceDriftStatus"] == "UNKNOWN"}
+        return status, {resource["LogicalResourceId"] for resource in found if resource["StackResourceDriftStatus"] == "UNKNOWN"}
 
     assert detected(ACCOUNT, "root") == ("DETECTION_COMPLETE", set())
     assert detected(*user(aws, all_but("s3:GetInventoryConfiguration"))) == ("DETECTION_FAILED", {"Bucket"})

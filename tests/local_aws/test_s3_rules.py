@@ -73,11 +73,11 @@ def test_a_key_with_dot_segments_is_a_key_of_its_own(aws: EmbeddedAws, root: Any
         connection = HTTPConnection("localhost", aws.port)
         connection.request("GET", f"{url.path}?{url.query}")
         assert connection.getresponse().read() == key.encode()
-    listed = [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="lab/")["Contents"]]
+    listed = [content["Key"] for content in s3.list_objects_v2(Bucket=BUCKET, Prefix="lab/")["Contents"]]
     assert set(keys) <= set(listed)
     root.delete_object(Bucket=BUCKET, Key="lab/./x")
     root.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "lab/a/../x"}]})
-    assert [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="lab/")["Contents"]] == [
+    assert [content["Key"] for content in s3.list_objects_v2(Bucket=BUCKET, Prefix="lab/")["Contents"]] == [
         key for key in listed if key not in ("lab/./x", "lab/a/../x")
     ]
 
@@ -170,7 +170,7 @@ def test_policies_can_name_the_tags_that_a_request_sets(aws: EmbeddedAws) -> Non
 def test_a_key_with_a_leading_slash_is_another_key(aws: EmbeddedAws, root: Any, key: str) -> None:
     """S3 user guide, "Naming Amazon S3 objects"; recorded: test_object_with_slashes_in_key."""
     root.put_object(Bucket=BUCKET, Key=key, Body=key.encode())
-    assert key in [one["Key"] for one in root.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    assert key in [content["Key"] for content in root.list_objects_v2(Bucket=BUCKET)["Contents"]]
     assert root.get_object(Bucket=BUCKET, Key=key)["Body"].read() == key.encode()
 
 

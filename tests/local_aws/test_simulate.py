@@ -31,7 +31,7 @@ def simulate(aws: EmbeddedAws, arn: str, *actions: str, resources: tuple[str, ..
     answer = client(aws, "iam").simulate_principal_policy(
         PolicySourceArn=arn, ActionNames=list(actions), ResourceArns=list(resources), ContextEntries=entries
     )
-    return [one["EvalDecision"] for one in answer["EvaluationResults"]]
+    return [result["EvalDecision"] for result in answer["EvaluationResults"]]
 
 
 def test_the_simulator_tells_allowed_from_denied_and_from_not_allowed(aws: EmbeddedAws) -> None:
@@ -79,12 +79,12 @@ def test_the_simulator_is_for_whoever_may_ask_it(aws: EmbeddedAws) -> None:
 
 def test_the_hosts_types_are_offered_in_every_zone(aws: EmbeddedAws) -> None:
     ec2 = client(aws, "ec2")
-    zones = {one["ZoneName"] for one in ec2.describe_availability_zones()["AvailabilityZones"]}
+    zones = {zone["ZoneName"] for zone in ec2.describe_availability_zones()["AvailabilityZones"]}
 
     def offered(kind: str) -> set[str]:
         filters = [{"Name": "instance-type", "Values": [kind]}]
         found = ec2.describe_instance_type_offerings(LocationType="availability-zone", Filters=filters)
-        return {one["Location"] for one in found["InstanceTypeOfferings"]}
+        return {offering["Location"] for offering in found["InstanceTypeOfferings"]}
 
     assert offered("t4g.small") == zones
     assert offered("x0.none") == set()

@@ -237,7 +237,7 @@ def _last(site: Site, to: str, cause: Callable[[], object]) -> str:
     """The text of the e-mail that this causes."""
     site.mails()
     cause()
-    return str(next(one for one in site.mails() if one.to == [to]).body)
+    return str(next(mail for mail in site.mails() if mail.to == [to]).body)
 
 
 def _notify(template: str, email: str, **more: Any) -> None:

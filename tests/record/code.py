@@ -70,7 +70,7 @@ def joined(one: Written, other: Written) -> Written:
 
 def settings() -> Record:
     """Every setting of the environment, then every one of `site.toml`."""
-    [config] = [one for one in BaseSettings.__subclasses__() if one.__module__.split(".")[0] in product.PACKAGES]
+    [config] = [subclass for subclass in BaseSettings.__subclasses__() if subclass.__module__.split(".")[0] in product.PACKAGES]
     site = product.site_settings()
     told = ["# The environment", *_fields(config), "# site.toml", *_fields(site)]
     parts = {field.annotation for field in site.model_fields.values() if _is_model(field.annotation)}
@@ -96,7 +96,7 @@ def all_tasks() -> dict[str, Task[..., Any]]:
 
 def schema() -> Record:
     """Every model of ours by its label, with its table and its columns."""
-    ours = (one for one in apps.get_models() if one.__module__.split(".")[0] in product.PACKAGES)
+    ours = (model for model in apps.get_models() if model.__module__.split(".")[0] in product.PACKAGES)
     blocks = []
     for each in sorted(ours, key=lambda one: one._meta.label):
         columns = [
@@ -147,7 +147,7 @@ def _lines_of(name: str, field: FieldInfo) -> Iterator[str]:
         else str(field.annotation)
     )
     yield f"    type: {kind.replace('typing.', '')}"
-    if limits := sorted(str(one) for one in field.metadata if not isinstance(one, type) and type(one).__name__ != "NoDecode"):
+    if limits := sorted(str(item) for item in field.metadata if not isinstance(item, type) and type(item).__name__ != "NoDecode"):
         yield f"    limits: {', '.join(limits)}"
     yield f"    default: {'required' if field.is_required() else str(field.default).replace(str(product.ROOT), '<checkout>')}"
     yield f"    {field.description}"

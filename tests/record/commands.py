@@ -83,6 +83,6 @@ def programs() -> Record:
 
 
 def _is_ours(app: str) -> bool:
-    config = next((one for one in apps.get_app_configs() if one.name == app), None)
+    config = next((app_config for app_config in apps.get_app_configs() if app_config.name == app), None)
     path = Path(config.path if config else "/")
     return path.is_relative_to(product.ROOT) and not path.is_relative_to(product.ROOT / ".venv")

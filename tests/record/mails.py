@@ -75,5 +75,7 @@ def written(message: EmailMessage) -> str:
 def subjects() -> set[str]:
     """The names of the templates of subjects that the product has."""
     folders = {Path(folder) for engine in engines.all() for folder in engine.template_dirs}
-    ours = [one for one in folders if one.is_relative_to(product.ROOT) and not one.is_relative_to(product.ROOT / ".venv")]
+    ours = [
+        folder for folder in folders if folder.is_relative_to(product.ROOT) and not folder.is_relative_to(product.ROOT / ".venv")
+    ]
     return {path.relative_to(folder).as_posix() for folder in ours for path in folder.rglob("email/*_subject.txt")}

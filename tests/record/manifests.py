@@ -43,12 +43,12 @@ def _group(slug: str, members: list[dict[str, Any]], analyses: list[dict[str, st
 
 def _storage(number: int, buckets: list[str], origins: list[str]) -> dict[str, Any]:
     common = {"version": 1, "kind": "platform", "generation": 3, "account": ACCOUNT, "region": REGION, "tags": {}}
-    return {**common, "number": number, "buckets": [f"cohort-{one}" for one in buckets], "origins": origins}
+    return {**common, "number": number, "buckets": [f"cohort-{bucket}" for bucket in buckets], "origins": origins}
 
 
 GROUPS: dict[str, dict[str, Any]] = {
-    one["slug"]: one
-    for one in (
+    group["slug"]: group
+    for group in (
         _group("small-lab", [member(1, "keys"), member(2)], [grant("ephys")]),
         _group("empty-lab", [], []),
         # More key holders than a stack takes: the last ones lie in a nested stack.

@@ -42,9 +42,9 @@ def put() -> str:
     found = boto3.client("cloudwatch", region_name="us-east-1").list_metrics()["Metrics"]
     return "\n".join(
         sorted(
-            f"{one['Namespace']} {one['MetricName']} {one['Dimensions']}"
-            for one in found
-            if not one["Namespace"].startswith("AWS/")
+            f"{item['Namespace']} {item['MetricName']} {item['Dimensions']}"
+            for item in found
+            if not item["Namespace"].startswith("AWS/")
         )
     )
 

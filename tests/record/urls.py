@@ -55,8 +55,8 @@ def addresses(world: World, wanted: Iterable[str] | None = None) -> str:
     """The text of `urls.txt`; of these names alone, if some are wanted."""
     mine, theirs = world.labs.values()
     tries: dict[str, list[Try]] = defaultdict(list)
-    for one in TRIES:
-        tries[one.name].append(one)
+    for path in TRIES:
+        tries[path.name].append(path)
     administered = administration(theirs)
     blocks = []
     for page in sorted(set(pages()), key=lambda each: (each.route, each.name)):
@@ -85,12 +85,12 @@ def _of_groups(world: World, tries: list[Try], mine: Lab, theirs: Lab) -> Iterat
     yield f"    methods: {_allowed(world, tries[0].address(mine, mine), mine)}"
     done = set()
     for whose, lab in (("own", mine), ("another's", theirs)):
-        for one in tries:
-            for method in one.methods:
-                address = one.address(mine, lab)
-                if (key := (whose, method, address, str(one.form), str(one.body))) not in done:
+        for message in tries:
+            for method in message.methods:
+                address = message.address(mine, lab)
+                if (key := (whose, method, address, str(message.form), str(message.body))) not in done:
                     done.add(key)
-                    answers = {role: _answer(world, role, method, address, mine, one, lab) for role in EVERYBODY}
+                    answers = {role: _answer(world, role, method, address, mine, message, lab) for role in EVERYBODY}
                     yield f"    {whose} {method} {normalise(address)}: {_told(answers)}"
 
 

@@ -341,8 +341,8 @@ def refusals(studio: Studio) -> None:
 def administration(studio: Studio) -> None:
     """What administrators see."""
     shoot = studio.camera.shoot
-    failed = next(one["id"] for one in studio.site.must("deployment", "list") if one["state"] == "failed")
-    done = next(one["id"] for one in studio.site.must("deployment", "list") if one["state"] == "succeeded")
+    failed = next(deployment["id"] for deployment in studio.site.must("deployment", "list") if deployment["state"] == "failed")
+    done = next(deployment["id"] for deployment in studio.site.must("deployment", "list") if deployment["state"] == "succeeded")
     with studio.visitor() as page:
         sign_in(page, *studio.site.administrator)
         for path, name, title, dark in (

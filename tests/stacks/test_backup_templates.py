@@ -35,7 +35,9 @@ def template():
 
 
 def bucket(template, name):
-    (found,) = [one for one in template.find_resources("AWS::S3::Bucket").values() if one["Properties"]["BucketName"] == name]
+    (found,) = [
+        resource for resource in template.find_resources("AWS::S3::Bucket").values() if resource["Properties"]["BucketName"] == name
+    ]
     return found["Properties"]
 
 
@@ -198,7 +200,7 @@ def test_the_boundary_of_the_host_s_roles_lets_aws_backup_do_its_work(template):
     """A boundary allows nothing by itself, and whatever it leaves out is lost."""
     (role,) = template.find_resources("AWS::IAM::Role").values()
     asked, allowed = (
-        {action for one in document["Statement"] if one["Effect"] == "Allow" for action in words(one["Action"])}
+        {action for statement in document["Statement"] if statement["Effect"] == "Allow" for action in words(statement["Action"])}
         for document in (role["Properties"]["Policies"][0]["PolicyDocument"], host_boundary(ACCOUNT, REGION))
     )
     assert asked <= allowed

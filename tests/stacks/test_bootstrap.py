@@ -343,9 +343,9 @@ def test_the_template_is_printed_without_asking_aws(capsys: pytest.CaptureFixtur
     bootstrap.main(["template", "--account", ACCOUNT, "--region", REGION])
     printed = json.loads(capsys.readouterr().out)
     made = [resource["Properties"] for resource in printed["Resources"].values()]
-    policies = {one["ManagedPolicyName"] for one in made if "ManagedPolicyName" in one}
+    policies = {policy["ManagedPolicyName"] for policy in made if "ManagedPolicyName" in policy}
     assert policies == {names.BOUNDARY_NAME, names.HOST_BOUNDARY_NAME, *names.EXECUTION_NAMES}
-    assert [one["RoleName"] for one in made if "RoleName" in one] == [names.DEPLOY_ROLE]
+    assert [role["RoleName"] for role in made if "RoleName" in role] == [names.DEPLOY_ROLE]
 
 
 def test_the_web_process_s_key_reaches_no_cloudformation_and_can_act_for_a_group(aws: EmbeddedAws) -> None:

@@ -61,5 +61,5 @@ def test_what_a_role_may_beyond_its_process_s_calls_is_short_and_explained(role:
         if entry.principal == "own" and role_of(entry.process) == role
         for action in entry.actions
     }
-    unused = {one for one in allowed_patterns(ROLES[role][1]) if not fnmatch.filter(made, one.lower())}
+    unused = {pattern for pattern in allowed_patterns(ROLES[role][1]) if not fnmatch.filter(made, pattern.lower())}
     assert unused == set(BEYOND[role])

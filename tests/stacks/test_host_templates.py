@@ -58,22 +58,25 @@ def values(template):
 
 def groups(template):
     return {
-        one["Properties"]["GroupDescription"].split(":")[0]: one["Properties"]
-        for one in template.find_resources("AWS::EC2::SecurityGroup").values()
+        resource["Properties"]["GroupDescription"].split(":")[0]: resource["Properties"]
+        for resource in template.find_resources("AWS::EC2::SecurityGroup").values()
     }
 
 
 def alarms(template):
     return {
-        one["Properties"]["MetricName"]: one["Properties"] for one in template.find_resources("AWS::CloudWatch::Alarm").values()
+        resource["Properties"]["MetricName"]: resource["Properties"]
+        for resource in template.find_resources("AWS::CloudWatch::Alarm").values()
     }
 
 
 def test_everybody_comes_in_to_the_web_s_ports_and_to_no_other(template):
     (group,) = groups(template).values()
     inwards = group["SecurityGroupIngress"]
-    assert [(one["FromPort"], one["ToPort"], one["CidrIp"]) for one in inwards] == [(port, port, "0.0.0.0/0") for port in WEB_PORTS]
-    assert {one["IpProtocol"] for one in (*inwards, *group["SecurityGroupEgress"])} == {"tcp"}
+    assert [(inward["FromPort"], inward["ToPort"], inward["CidrIp"]) for inward in inwards] == [
+        (port, port, "0.0.0.0/0") for port in WEB_PORTS
+    ]
+    assert {inward["IpProtocol"] for inward in (*inwards, *group["SecurityGroupEgress"])} == {"tcp"}
     template.resource_count_is("AWS::EC2::SecurityGroupIngress", 0)
 
 
@@ -83,7 +86,7 @@ def test_behind_a_load_balancer_the_host_is_reached_by_it_alone(balanced):
     assert "CidrIp" not in inwards
     assert (inwards["FromPort"], inwards["ToPort"]) == (80, 80)
     assert "Balancer" in json.dumps(inwards["SourceSecurityGroupId"])
-    assert [one["FromPort"] for one in front["SecurityGroupIngress"]] == WEB_PORTS
+    assert [item["FromPort"] for item in front["SecurityGroupIngress"]] == WEB_PORTS
     balanced.has_resource_properties("AWS::AutoScaling::AutoScalingGroup", {"TargetGroupARNs": [Match.any_value()]})
 
 
@@ -95,8 +98,8 @@ def test_nginx_believes_the_network_that_the_load_balancer_is_in(balanced):
 def test_a_load_balancer_holds_aws_s_certificate_and_redirects_plain_http(balanced):
     balanced.has_resource_properties("AWS::CertificateManager::Certificate", {"DomainName": "cohort.example.org"})
     listeners = {
-        one["Properties"]["Port"]: one["Properties"]
-        for one in balanced.find_resources("AWS::ElasticLoadBalancingV2::Listener").values()
+        resource["Properties"]["Port"]: resource["Properties"]
+        for resource in balanced.find_resources("AWS::ElasticLoadBalancingV2::Listener").values()
     }
     assert listeners[80]["DefaultActions"][0]["RedirectConfig"]["Protocol"] == "HTTPS"
     assert "TLS13" in listeners[443]["SslPolicy"]
@@ -115,9 +118,9 @@ def test_a_certificate_that_exists_is_used():
 def test_the_network_has_the_fewest_parts(template, balanced):
     assert len(template.find_resources("AWS::EC2::Subnet")) == 1
     assert len(balanced.find_resources("AWS::EC2::Subnet")) == 2
-    for one in (template, balanced):
-        one.resource_count_is("AWS::EC2::NatGateway", 0)
-        one.has_resource_properties(
+    for item in (template, balanced):
+        item.resource_count_is("AWS::EC2::NatGateway", 0)
+        item.has_resource_properties(
             "AWS::AutoScaling::AutoScalingGroup", {"VPCZoneIdentifier": [{"Ref": Match.string_like_regexp("Subnet1")}]}
         )
     template.resource_count_is("AWS::ElasticLoadBalancingV2::LoadBalancer", 0)
@@ -181,7 +184,10 @@ def test_user_data_that_cannot_work_is_refused_here_and_not_on_the_host(text, sa
 
 
 def test_both_roles_lie_under_the_host_s_path_with_its_boundary(template):
-    roles = {one["Properties"]["RoleName"]: one["Properties"] for one in template.find_resources("AWS::IAM::Role").values()}
+    roles = {
+        resource["Properties"]["RoleName"]: resource["Properties"]
+        for resource in template.find_resources("AWS::IAM::Role").values()
+    }
     assert roles.keys() == {"cohort-host", "cohort-web"}
     for role in roles.values():
         assert (role["Path"], role["PermissionsBoundary"]) == ("/cohort-host/", BOUNDARY)
@@ -233,8 +239,10 @@ def test_aws_s_own_certificate_and_snapshots_are_watched_where_aws_tells_of_them
 def test_cloudwatch_alone_publishes_alarms_and_over_tls(template):
     (policy,) = template.find_resources("AWS::SNS::TopicPolicy").values()
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert [one["Principal"] for one in statements if one["Effect"] == "Allow"] == [{"Service": "cloudwatch.amazonaws.com"}]
-    assert any(one["Effect"] == "Deny" and "aws:SecureTransport" in json.dumps(one) for one in statements)
+    assert [statement["Principal"] for statement in statements if statement["Effect"] == "Allow"] == [
+        {"Service": "cloudwatch.amazonaws.com"}
+    ]
+    assert any(statement["Effect"] == "Deny" and "aws:SecureTransport" in json.dumps(statement) for statement in statements)
 
 
 def test_the_dashboard_shows_every_alarm(template):
@@ -247,17 +255,21 @@ def test_the_dashboard_shows_every_alarm(template):
 
 
 def test_the_host_holds_no_data_and_no_code_of_its_own_in_the_account(template, balanced):
-    for one in (template, balanced):
+    for item in (template, balanced):
         for kind in ("AWS::S3::Bucket", "AWS::EC2::Volume", "AWS::Lambda::Function", "AWS::CloudFormation::CustomResource"):
-            one.resource_count_is(kind, 0)
+            item.resource_count_is(kind, 0)
 
 
 def test_everything_that_can_be_tagged_says_whose_it_is():
     template = host_template(tags={"cost-centre": "42"})
     wanted = {"project": "cohort", "managed-by": "cohort", "cost-centre": "42"}.items()
-    tagged = [one["Properties"]["Tags"] for one in template.to_json()["Resources"].values() if "Tags" in one.get("Properties", {})]
+    tagged = [
+        resource["Properties"]["Tags"]
+        for resource in template.to_json()["Resources"].values()
+        if "Tags" in resource.get("Properties", {})
+    ]
     # What Auto Scaling makes of the launch template has no tags but the template's own.
-    tagged += [one["Tags"] for one in launch_data(template)["TagSpecifications"]]
+    tagged += [specification["Tags"] for specification in launch_data(template)["TagSpecifications"]]
     assert len(tagged) > 10
     for tags in tagged:
         assert {tag["Key"]: tag["Value"] for tag in tags}.items() >= wanted
@@ -276,7 +288,7 @@ def test_the_application_s_checksum_is_that_of_the_zip_which_cdk_publishes(tmp_p
     given = values(Template.from_stack(host_stack(app)))
     app.synth()
     assets = json.loads((tmp_path / "Cohort-Host.assets.json").read_text())["files"]
-    (asset,) = [one for one in assets.values() if one["destinations"].popitem()[1]["objectKey"] == given["APP_KEY"]]
+    (asset,) = [item for item in assets.values() if item["destinations"].popitem()[1]["objectKey"] == given["APP_KEY"]]
     assert asset["source"]["packaging"] == "file"
     assert hashlib.sha256((tmp_path / asset["source"]["path"]).read_bytes()).hexdigest() == given["APP_SHA256"]
 

@@ -45,7 +45,7 @@ def deploy(aws: EmbeddedAws, name: str, template: dict[str, Any], kind: str = "C
     cloudformation.create_change_set(TemplateBody=body, ChangeSetType=kind, Capabilities=["CAPABILITY_NAMED_IAM"], **change_set)
     changes = cloudformation.describe_change_set(**change_set)["Changes"]
     cloudformation.execute_change_set(**change_set)
-    return [one["ResourceChange"] for one in changes]
+    return [change["ResourceChange"] for change in changes]
 
 
 def failing(template: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def as_before(template: dict[str, Any]) -> dict[str, Any]:
 
 def physical(aws: EmbeddedAws, name: str) -> dict[str, str]:
     held = client(aws, "cloudformation").describe_stack_resources(StackName=name)["StackResources"]
-    return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in held}
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in held}
 
 
 @pytest.mark.parametrize("name", BUCKETS)
@@ -99,16 +99,16 @@ def test_a_site_that_exists_is_upgraded_in_place_and_its_tear_down_leaves_guarde
     assert ended(aws, name)["StackStatus"] == "CREATE_COMPLETE"
     before = physical(aws, name)
     changes = deploy(aws, name, templates[name], "UPDATE")
-    assert {one["Action"] for one in changes} == {"Modify"}
+    assert {change["Action"] for change in changes} == {"Modify"}
     # What refers to a changed resource is told as one that might be replaced, until it turns out that nothing it uses has changed.
-    assert "True" not in {one["Replacement"] for one in changes}
-    assert {"Metadata"} <= {scope for one in changes for scope in one["Scope"]}, "AWS takes no other deletion policy alone"
+    assert "True" not in {change["Replacement"] for change in changes}
+    assert {"Metadata"} <= {scope for change in changes for scope in change["Scope"]}, "AWS takes no other deletion policy alone"
     assert ended(aws, name)["StackStatus"] == "UPDATE_COMPLETE"
     assert physical(aws, name) == before
 
     client(aws, "cloudformation").delete_stack(StackName=name)
     s3 = client(aws, "s3")
-    for bucket in (one["Name"] for one in s3.list_buckets()["Buckets"]):
+    for bucket in (item["Name"] for item in s3.list_buckets()["Buckets"]):
         (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     if name == "Cohort-Backup":
@@ -131,5 +131,5 @@ def test_beside_what_a_tear_down_kept_another_stack_cannot_be_made(aws: Embedded
     )
     # CloudFormation's early validation sees the buckets' names, before anything is made.
     assert cloudformation.describe_change_set(**again)["Status"] == "FAILED"
-    assert {one["Name"] for one in client(aws, "s3").list_buckets()["Buckets"]} <= kept
+    assert {bucket["Name"] for bucket in client(aws, "s3").list_buckets()["Buckets"]} <= kept
     assert client(aws, "s3").get_bucket_policy(Bucket=STATE)["Policy"]

@@ -55,18 +55,23 @@ def resources(manifest: GroupManifest, folder: Path) -> dict[str, Any]:
 def test_further_hundreds_of_key_holders_lie_in_nested_stacks(many: int, nested: int, tmp_path: Path) -> None:
     made = templates(group_manifest(members=holders(many)), tmp_path)
     assert len(made) == 1 + nested
-    users = [one for template in made.values() for one in template["Resources"].values() if one["Type"] == "AWS::IAM::User"]
-    assert len(users) == len({one["Properties"]["UserName"] for one in users}) == many
+    users = [
+        resource
+        for template in made.values()
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::User"
+    ]
+    assert len(users) == len({user["Properties"]["UserName"] for user in users}) == many
     main = made.pop("Group-example-lab.template.json")
-    own = [one for one in main["Resources"].values() if one["Type"] == "AWS::IAM::User"]
+    own = [resource for resource in main["Resources"].values() if resource["Type"] == "AWS::IAM::User"]
     assert len(own) == min(many, parts.HOLDERS_PER_PART)
     for template in made.values():
         # A nested stack depends on the group that its users are put into.
         ((parameter, _),) = [(name, one) for name, one in template["Parameters"].items() if "Group" in name]
         assert all(
-            one["Properties"]["Groups"] == [{"Ref": parameter}]
-            for one in template["Resources"].values()
-            if one["Type"] == "AWS::IAM::User"
+            resource["Properties"]["Groups"] == [{"Ref": parameter}]
+            for resource in template["Resources"].values()
+            if resource["Type"] == "AWS::IAM::User"
         )
 
 
@@ -76,8 +81,12 @@ def test_the_figures_are_those_of_the_templates(tmp_path: Path) -> None:
     found = limits.manifest_figures(manifest)
     counted = [len(template["Resources"]) for template in made.values()]
     assert (found.stacks, found.resources, found.all_resources) == (len(made), max(counted), sum(counted))
-    (role,) = (one["Properties"] for one in made["Group-example-lab.template.json"]["Resources"].values() if "Role" in one["Type"])
-    assert found.inline_characters == sum(policies.size(one["PolicyDocument"]) for one in role["Policies"])
+    (role,) = (
+        resource["Properties"]
+        for resource in made["Group-example-lab.template.json"]["Resources"].values()
+        if "Role" in resource["Type"]
+    )
+    assert found.inline_characters == sum(policies.size(policy["PolicyDocument"]) for policy in role["Policies"])
     assert (found.members, found.key_holders, found.policies) == (230, 230, 1)
 
 
@@ -123,7 +132,7 @@ def test_one_who_comes_and_one_who_goes_move_nobody(tmp_path: Path) -> None:
 
 def test_a_group_whose_key_holders_are_all_in_a_nested_stack_keeps_its_iam_group(tmp_path: Path) -> None:
     made = templates(group_manifest(members=(Member(username=username(1), access="keys", part=3),)), tmp_path)
-    kinds = [one["Type"] for one in made["Group-example-lab.template.json"]["Resources"].values()]
+    kinds = [resource["Type"] for resource in made["Group-example-lab.template.json"]["Resources"].values()]
     assert "AWS::IAM::Group" in kinds
     assert "AWS::IAM::User" not in kinds
 

@@ -39,8 +39,10 @@ def test_b1_a_key_that_whoever_makes_it_could_not_manage_is_refused() -> None:
     account = settings.home()[PLAIN]
     assert refused_to(cloudformation(account), account, "create") == []
     without_bypass = [
-        replace(one, properties={**one.properties, "BypassPolicyLockoutSafetyCheck": False}) if one.kind == KEY else one
-        for one in account.resources
+        replace(resource, properties={**resource.properties, "BypassPolicyLockoutSafetyCheck": False})
+        if resource.kind == KEY
+        else resource
+        for resource in account.resources
     ]
     failures = refused_to(cloudformation(account), replace(account, resources=without_bypass), "create")
     assert {line.split(" on ")[0] for line in failures} == {f"create {KEY}: kms:PutKeyPolicy"}
@@ -51,7 +53,7 @@ def test_b3_a_nested_stack_is_refused_to_a_role_that_may_not_pass_itself() -> No
     actor = cloudformation(account)
     failures = refused_to(changed(actor, LIMITS, without(actor.policies[LIMITS], "PassItself")), account, "create", "update")
     assert {line.partition(" {")[0].split(": ", 1)[1] for line in failures} == {f"iam:PassRole on {account.execution}"}
-    assert {line.split(": ")[0] for line in failures} == {f"{one} AWS::CloudFormation::Stack" for one in ("create", "update")}
+    assert {line.split(": ")[0] for line in failures} == {f"{name} AWS::CloudFormation::Stack" for name in ("create", "update")}
 
 
 def test_b4_a_volume_from_a_snapshot_is_refused_without_a_right_on_the_snapshot() -> None:

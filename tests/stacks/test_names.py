@@ -100,7 +100,7 @@ def _roles_and_groups_of_the_site() -> set[str]:
     templates.append(bootstrap.template("111122223333", "us-east-1", ("cohort-*",)))
     resources = [resource for template in templates for resource in template["Resources"].values()]
     properties = {"AWS::IAM::Role": "RoleName", "AWS::IAM::Group": "GroupName"}
-    return {one["Properties"][properties[one["Type"]]] for one in resources if one["Type"] in properties}
+    return {resource["Properties"][properties[resource["Type"]]] for resource in resources if resource["Type"] in properties}
 
 
 def test_no_new_group_can_have_a_slug_whose_names_are_the_site_s_own() -> None:

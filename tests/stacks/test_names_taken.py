@@ -62,7 +62,7 @@ def test_whose_stack_holds_a_name_that_is_taken_is_told(aws: EmbeddedAws, stack:
     assert told in str(failed.value)
     assert str(failed.value).endswith("Nothing was changed.")
     assert ("older Cohort" in str(failed.value)) is (stack == "Cohort-Storage")
-    made = {one["StackName"] for one in client(aws, "cloudformation").describe_stacks()["Stacks"]}
+    made = {item["StackName"] for item in client(aws, "cloudformation").describe_stacks()["Stacks"]}
     assert names.BOOTSTRAP_STACK not in made
     if stack:
         cloudformation.delete_stack(StackName=stack)

@@ -37,19 +37,23 @@ def test_nobody_of_ours_comes_to_be_an_administrator(who: str) -> None:
 def test_the_search_goes_through_every_door_that_is_ours() -> None:
     """The worker acts as CloudFormation by what it deploys, which makes principals: all are tried, and stop at a boundary."""
     search = Search(shared_account()).run(WORKER)
-    assert {EXECUTION, DEPLOY, WEB, BACKUP, MEMBER, KEY_HOLDER} <= {one.arn for one in search.reached}
-    new = {(one.arn.rpartition(":")[2], one.boundary.rpartition("/")[2]) for one in search.reached if one.arn.endswith("/new")}
+    assert {EXECUTION, DEPLOY, WEB, BACKUP, MEMBER, KEY_HOLDER} <= {principal.arn for principal in search.reached}
+    new = {
+        (principal.arn.rpartition(":")[2], principal.boundary.rpartition("/")[2])
+        for principal in search.reached
+        if principal.arn.endswith("/new")
+    }
     assert new == {
         ("role/cohort/new", names.BOUNDARY_NAME),
         ("user/cohort/new", names.BOUNDARY_NAME),
         ("role/cohort-host/new", names.HOST_BOUNDARY_NAME),
     }
-    assert {one.arn for one in Search(shared_account()).run(WEB).reached} == {
+    assert {principal.arn for principal in Search(shared_account()).run(WEB).reached} == {
         WEB,
         *(arn for arn in shared_account().principals if arn.startswith(f"{IAM}role/cohort/")),
     }
     for alone in (BACKUP, MEMBER, KEY_HOLDER):
-        assert [one.arn for one in Search(shared_account()).run(alone).reached] == [alone]
+        assert [principal.arn for principal in Search(shared_account()).run(alone).reached] == [alone]
 
 
 def test_only_by_a_group_could_somebody_else_s_user_be_raised() -> None:

@@ -51,7 +51,9 @@ def test_the_boundary_allows_nothing_but_s3_on_buckets_of_these_names() -> None:
 
 
 def test_the_boundary_denies_the_site_s_own_buckets_though_their_names_fit() -> None:
-    (never,) = (one for one in policies.boundary(["cohort-*"], "us-east-1")["Statement"] if one["Sid"] == "NeverOurOwn")
+    (never,) = (
+        statement for statement in policies.boundary(["cohort-*"], "us-east-1")["Statement"] if statement["Sid"] == "NeverOurOwn"
+    )
     assert never["Effect"] == "Deny"
     assert never["Action"] == "s3:*"
     assert never["Resource"] == ["arn:aws:s3:::cohort-state-*", "arn:aws:s3:::cohort-backups-*", "arn:aws:s3:::cdk-*"]

@@ -48,7 +48,7 @@ def every_resource() -> list[dict[str, Any]]:
     app = cdk.App(analytics_reporting=False)
     kept = BackupStack(app, site())
     stacks = (kept, HostStack(app, site(), kept), *shared_and_group(app))
-    return [one for stack in stacks for one in Template.from_stack(stack).to_json()["Resources"].values()]
+    return [resource for stack in stacks for resource in Template.from_stack(stack).to_json()["Resources"].values()]
 
 
 def shared_and_group(app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
@@ -151,7 +151,7 @@ def test_cloudformation_may_do_what_aws_asks_of_it(what: str) -> None:
     statements, asked = RIGHTS[what]
     assert refused(asked, POLICIES) == []
     without = {
-        name: {**document, "Statement": [one for one in document["Statement"] if one["Sid"] not in statements]}
+        name: {**document, "Statement": [statement for statement in document["Statement"] if statement["Sid"] not in statements]}
         for name, document in POLICIES.items()
     }
     assert refused(asked, without) == asked
@@ -209,17 +209,19 @@ def test_what_is_somebody_else_s_in_the_account_is_left_alone(what: str) -> None
 
 def test_every_read_handler_may_read_so_that_drift_is_found(resources: list[dict[str, Any]]) -> None:
     """CloudFormation user guide, "Detecting drift": each type's own read permissions, whatever properties the template sets."""
-    asked = [call for one in resources for call in calls("read", one["Type"], one.get("Properties", {}))]
+    asked = [call for resource in resources for call in calls("read", resource["Type"], resource.get("Properties", {}))]
     assert refused(asked, POLICIES) == []
     assert {"s3:GetMetricsConfiguration", "s3:ListTagsForResource", "cloudformation:GetStackPolicy"} <= {
-        one.action for one in asked
+        call.action for call in asked
     }
 
 
 def test_the_worker_may_read_all_that_it_looks_for_drift_in() -> None:
     app = cdk.App(analytics_reporting=False)
-    looked_at = [one for stack in shared_and_group(app) for one in Template.from_stack(stack).to_json()["Resources"].values()]
-    asked = [call for one in looked_at for call in calls("read", one["Type"], one.get("Properties", {}))]
+    looked_at = [
+        resource for stack in shared_and_group(app) for resource in Template.from_stack(stack).to_json()["Resources"].values()
+    ]
+    asked = [call for resource in looked_at for call in calls("read", resource["Type"], resource.get("Properties", {}))]
     asked.append(Call("cloudformation:BatchDescribeTypeConfigurations", "*"))
     held = {"worker": host_policies.worker_policy(site())}
     assert refused(asked, held, boundary=bootstrap.host_boundary(ACCOUNT, REGION), principal=WORKER) == []
@@ -230,17 +232,17 @@ def test_every_delete_handler_may_delete_what_is_not_kept_for_ever(resources: li
     """A stack's removal, and a creation that is taken back, remove all but what is retained; a retained one has no fixed name."""
     asked = [
         call
-        for one in resources
-        if one.get("DeletionPolicy") != "Retain"
-        for call in calls("delete", one["Type"], one.get("Properties", {}))
+        for resource in resources
+        if resource.get("DeletionPolicy") != "Retain"
+        for call in calls("delete", resource["Type"], resource.get("Properties", {}))
     ]
     assert refused(asked, POLICIES) == []
-    assert {"s3:DeleteBucketPolicy", "kms:DeleteAlias", "sns:DeleteTopic"} <= {one.action for one in asked}
+    assert {"s3:DeleteBucketPolicy", "kms:DeleteAlias", "sns:DeleteTopic"} <= {call.action for call in asked}
 
 
 def test_a_key_is_made_though_its_policy_cannot_be_changed_afterwards(resources: list[dict[str, Any]]) -> None:
     """KMS API reference, CreateKey: the caller can call PutKeyPolicy afterwards, or sets BypassPolicyLockoutSafetyCheck."""
-    keys = [one["Properties"] for one in resources if one["Type"] == "AWS::KMS::Key"]
+    keys = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::KMS::Key"]
     changes = [Call("kms:PutKeyPolicy", KEY), Call("kms:PutKeyPolicy", KEY, OURS)]
     assert refused(changes, POLICIES) == changes
     assert [key["BypassPolicyLockoutSafetyCheck"] for key in keys] == [True]
@@ -284,8 +286,8 @@ def test_the_worker_deploys_through_the_site_s_own_bootstrap_alone(region: str) 
 def test_the_role_that_deploys_reaches_the_stacks_of_groups_and_analyses_alone() -> None:
     role, stack = names.deploy_role_arn(ACCOUNT, REGION), f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack"
     policy = {"deploy": deploy_policy(ACCOUNT, REGION)}
-    listed = [one for one in read_list() if one.process == RESIDENT and one.principal != "own"]
-    actions = [one.call for one in listed if one.call.startswith("cloudformation:")]
+    listed = [call for call in read_list() if call.process == RESIDENT and call.principal != "own"]
+    actions = [call.call for call in listed if call.call.startswith("cloudformation:")]
     assert {"cloudformation:CreateChangeSet", "cloudformation:ExecuteChangeSet"} <= set(actions)
     ours = ("Group-example-lab", "Group-example-lab-KeyHolders1-ABC", "Cohort-Storage", "Cohort-Storage-2")
     execution = names.cdk_role_arn(ACCOUNT, REGION, "cfn-exec-role")
@@ -322,8 +324,10 @@ def test_cdk_looks_stacks_up_by_no_role_that_the_worker_may_not_take(tmp_path: P
     shared_and_group(app)
     app.synth()
     artifacts = json.loads((tmp_path / "manifest.json").read_text())["artifacts"].values()
-    stacks = [one["properties"] for one in artifacts if one["type"] == "aws:cloudformation:stack"]
-    roles = [one["lookupRole"]["arn"].replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT) for one in stacks]
+    stacks = [artifact["properties"] for artifact in artifacts if artifact["type"] == "aws:cloudformation:stack"]
+    roles = [
+        stack["lookupRole"]["arn"].replace("${AWS::Partition}", "aws").replace("${AWS::AccountId}", ACCOUNT) for stack in stacks
+    ]
     assert roles == [names.deploy_role_arn(ACCOUNT, REGION)] * 2
 
 
@@ -350,9 +354,9 @@ def test_a_policy_with_a_name_keeps_its_description_for_ever(resources: list[dic
     """
     made = bootstrap.template(ACCOUNT, REGION, ["cohort-*"])["Resources"].values()
     described = {
-        one["Properties"]["ManagedPolicyName"]: one["Properties"]["Description"]
-        for one in [*made, *resources]
-        if one["Type"] == "AWS::IAM::ManagedPolicy"
+        resource["Properties"]["ManagedPolicyName"]: resource["Properties"]["Description"]
+        for resource in [*made, *resources]
+        if resource["Type"] == "AWS::IAM::ManagedPolicy"
     }
     assert described == {
         "cohort-boundary": "The most that any principal of any group can ever do: S3 on the analysis buckets",
@@ -362,5 +366,5 @@ def test_a_policy_with_a_name_keeps_its_description_for_ever(resources: list[dic
         "cohort-execution-network": "CloudFormation for Cohort: the network and the machine",
         "cohort-example-lab-1": "What the group example-lab may do with its analyses",
     }
-    groups = [one["Properties"] for one in resources if one["Type"] == "AWS::EC2::SecurityGroup"]
+    groups = [resource["Properties"] for resource in resources if resource["Type"] == "AWS::EC2::SecurityGroup"]
     assert [group.get("GroupName") for group in groups] == [None] * len(groups)

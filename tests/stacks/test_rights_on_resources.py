@@ -34,17 +34,18 @@ def worker(region: str = settings.HOME) -> Actor:
 
 
 def everything(accounts: Sequence[Account]) -> list[Asked]:
-    return [one for account in accounts for one in asked(account, *OPERATIONS)]
+    return [question for account in accounts for question in asked(account, *OPERATIONS)]
 
 
 def looked_at(account: Account) -> list[Asked]:
-    return [one for one in asked(account, "read") if one.change.stack.startswith(LOOKED_AT)]
+    return [question for question in asked(account, "read") if question.change.stack.startswith(LOOKED_AT)]
 
 
 def test_each_form_of_the_site_makes_what_only_it_needs() -> None:
     """The settings reach what differs: otherwise the proofs below would hold of less than there is."""
     plain, more, given = (
-        {(one.call.action, one.call.resource.split(":")[-1]) for one in everything([account])} for account in settings.home()
+        {(question.call.action, question.call.resource.split(":")[-1]) for question in everything([account])}
+        for account in settings.home()
     )
     assert ("ec2:AllocateAddress", "elastic-ip/*") in plain - more
     assert ("ec2:CreateVolume", f"snapshot/{SNAPSHOT}") in more - plain
@@ -71,7 +72,7 @@ def test_each_condition_key_of_a_call_is_one_that_its_action_knows() -> None:
 def test_cloudformation_may_do_all_that_a_template_of_ours_can_lead_to() -> None:
     questions = everything(settings.home())
     assert refused(questions, cloudformation(settings.home()[0])) == []
-    assert {one.change.operation for one in questions} == set(OPERATIONS)
+    assert {question.change.operation for question in questions} == set(OPERATIONS)
 
 
 @pytest.mark.parametrize("number", range(len(settings.ELSEWHERE)))
@@ -85,7 +86,7 @@ def test_the_worker_may_read_all_that_it_looks_for_drift_in() -> None:
     questions = looked_at(settings.home()[0])
     assert refused(questions, worker()) == []
     assert {"s3:GetReplicationConfiguration", "iam:GetUserPolicy", "secretsmanager:DescribeSecret"} <= {
-        one.call.action for one in questions
+        question.call.action for question in questions
     }
 
 
@@ -93,7 +94,7 @@ def test_the_service_authorization_reference_knows_each_action_and_none_that_is_
     """The schemas name some actions that do not exist; each is left out for that reason, and no other is."""
     rules = {(kind, action): rule for kind, held in unneeded.UNNEEDED.items() for action, rule in held.items()}
     assert {of for of, rule in rules.items() if rule == unneeded.NO_SUCH_ACTION and reference.find(of[1])} == set()
-    of_ours = {one.kind for account in settings.home() for one in account.resources}
+    of_ours = {resource.kind for account in settings.home() for resource in account.resources}
     listed = {action for kind in of_ours for operation in OPERATIONS for action in actions.listed_actions(kind, operation)}
     unknown = {action for action in listed if "*" not in action and reference.find(action) is None}
     fleets = {action for action in unknown if action.startswith("managed-fleets:")}
@@ -105,5 +106,5 @@ def test_the_service_authorization_reference_knows_each_action_and_none_that_is_
 def test_the_page_of_rights_says_what_the_sources_say() -> None:
     """Written by `python -m tests.stacks.simulation.sources > docs/rights.md`."""
     assert PAGE.read_text() == sources.page()
-    called = {one.call.action for one in everything(settings.home())}
+    called = {question.call.action for question in everything(settings.home())}
     assert sources.RECORDED.keys() <= called

@@ -79,18 +79,18 @@ def test_the_key_before_goes_on_beside_the_new_one_as_the_same_resource(state: s
     after = group_template(members=(member,)).to_json()["Resources"]
     (name,) = (name for name in before if before[name]["Type"] == "AWS::IAM::AccessKey")
     assert after[name]["Properties"]["Status"] == state.capitalize()
-    assert sum(one["Type"] == "AWS::IAM::AccessKey" for one in after.values()) == 2
+    assert sum(resource["Type"] == "AWS::IAM::AccessKey" for resource in after.values()) == 2
 
 
 def test_what_is_suspended_is_denied_everything_and_loses_nothing() -> None:
     members = (Member(username=ADA, access="keys", suspended=True), Member(username=GRACE, access="federated"))
     template = group_template(members=members, suspended=True).to_json()["Resources"]
     for kind in ("AWS::IAM::User", "AWS::IAM::Group"):
-        (principal,) = (one for one in template.values() if one["Type"] == kind)
-        (policy,) = (one for one in principal["Properties"]["Policies"] if one["PolicyName"] == "suspended")
+        (principal,) = (resource for resource in template.values() if resource["Type"] == kind)
+        (policy,) = (item for item in principal["Properties"]["Policies"] if item["PolicyName"] == "suspended")
         (statement,) = policy["PolicyDocument"]["Statement"]
         assert (statement["Effect"], statement["Action"], statement["Resource"]) == ("Deny", "*", "*")
-    assert sum(one["Type"] == "AWS::IAM::AccessKey" for one in template.values()) == 1
+    assert sum(resource["Type"] == "AWS::IAM::AccessKey" for resource in template.values()) == 1
 
 
 def test_sessions_that_a_key_opened_are_denied_and_the_key_and_the_role_are_not() -> None:

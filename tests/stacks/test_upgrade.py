@@ -95,17 +95,21 @@ def update(aws: EmbeddedAws, name: str, template: Template, role: str) -> list[d
     assert described["Status"] == "CREATE_COMPLETE", (name, described.get("StatusReason"))
     cloudformation.execute_change_set(**change_set)
     assert ended(aws, name)["StackStatus"] == "UPDATE_COMPLETE", (name, failures(aws, name))
-    return [one["ResourceChange"] for one in described["Changes"]]
+    return [change["ResourceChange"] for change in described["Changes"]]
 
 
 def failures(aws: EmbeddedAws, name: str) -> list[str]:
     events = client(aws, "cloudformation").describe_stack_events(StackName=name)["StackEvents"]
-    return [f"{one['LogicalResourceId']}: {one.get('ResourceStatusReason')}" for one in events if "FAILED" in one["ResourceStatus"]]
+    return [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+        for event in events
+        if "FAILED" in event["ResourceStatus"]
+    ]
 
 
 def held(aws: EmbeddedAws, name: str) -> dict[str, str]:
     resources = client(aws, "cloudformation").describe_stack_resources(StackName=name)["StackResources"]
-    found = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in resources}
+    found = {item["LogicalResourceId"]: item["PhysicalResourceId"] for item in resources}
     for resource in resources:
         if resource["ResourceType"] == "AWS::CloudFormation::Stack":
             found |= held(aws, resource["PhysicalResourceId"])
@@ -153,8 +157,8 @@ def test_an_older_site_is_brought_up_to_date_with_nothing_replaced_and_nobody_sh
     for name in STACKS:
         publish(aws, newer[name], newer[NESTED])
         changes = update(aws, name, newer[name], role)
-        assert [one["LogicalResourceId"] for one in changes if one.get("Replacement") == "True"] == []
-        assert {one["Action"] for one in changes} <= {"Add", "Modify"}
+        assert [change["LogicalResourceId"] for change in changes if change.get("Replacement") == "True"] == []
+        assert {change["Action"] for change in changes} <= {"Add", "Modify"}
         for person in people:
             person.works()
 

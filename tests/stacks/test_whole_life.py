@@ -90,11 +90,11 @@ def test_a_site_is_made_at_the_second_try_restored_and_taken_down_by_cloudformat
     delete(aws, "Cohort-Host")
     assert deploy(aws, "Cohort-Backup", restored["Cohort-Backup"], role, "UPDATE") == "UPDATE_COMPLETE"
     assert deploy(aws, "Cohort-Host", restored["Cohort-Host"], role) == "CREATE_COMPLETE", failures(aws, "Cohort-Host")
-    made = [one for one in ec2.describe_volumes()["Volumes"] if one.get("SnapshotId") == snapshot]
+    made = [item for item in ec2.describe_volumes()["Volumes"] if item.get("SnapshotId") == snapshot]
     assert len(made) == 1
-    assert volume in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]}, "the old volume is kept"
+    assert volume in {item["VolumeId"] for item in ec2.describe_volumes()["Volumes"]}, "the old volume is kept"
 
     for name in ("Cohort-Host", "Group-example-lab", "Cohort-Storage", "Cohort-Backup"):
         delete(aws, name)
-    left = {one["UserName"] for one in client(aws, "iam").list_users()["Users"]}
+    left = {user["UserName"] for user in client(aws, "iam").list_users()["Users"]}
     assert left == {"taken"}

@@ -119,8 +119,8 @@ def steps(model: Model) -> list[Step]:
     """Everything that is tried of everybody."""
     held = model.principals.values()
     return [
-        *(step for one in held if one.trust for step in _of_role(one)),
-        *(step for one in held if one.kind == "user" for step in _of_user(one)),
+        *(step for item in held if item.trust for step in _of_role(item)),
+        *(step for item in held if item.kind == "user" for step in _of_user(item)),
         *_of_policies(model),
         *_of_groups(model),
         *_new(model),
@@ -173,8 +173,8 @@ def _of_policies(model: Model) -> Iterator[Step]:
     for arn in model.policies:
         if ":aws:policy/" in arn:
             continue
-        having = tuple(one.arn for one in model.principals.values() if arn in one.attached)
-        bound = tuple(one.arn for one in model.principals.values() if arn == one.boundary)
+        having = tuple(principal.arn for principal in model.principals.values() if arn in principal.attached)
+        bound = tuple(principal.arn for principal in model.principals.values() if arn == principal.boundary)
         for verb in ("CreatePolicyVersion", "SetDefaultPolicyVersion"):
             for effect, arns in (("raise", having), ("unbind", bound)):
                 if arns:
@@ -183,7 +183,7 @@ def _of_policies(model: Model) -> Iterator[Step]:
 
 def _of_groups(model: Model) -> Iterator[Step]:
     """IAM asks about the group alone when a user is added to it, whoever that user is."""
-    users = tuple(one.arn for one in model.principals.values() if one.kind == "user")
+    users = tuple(principal.arn for principal in model.principals.values() if principal.kind == "user")
     for group in model.groups:
         add, name = Call("iam:AddUserToGroup", group), _short(group)
         if group.endswith("/administrators"):
@@ -194,7 +194,7 @@ def _of_groups(model: Model) -> Iterator[Step]:
 
 
 def _new(model: Model) -> Iterator[Step]:
-    boundaries = sorted({one.boundary for one in model.principals.values() if one.boundary})
+    boundaries = sorted({principal.boundary for principal in model.principals.values() if principal.boundary})
     for kind in ("role", "user"):
         for place in NEW:
             arn = f"{IAM}{kind}/{place}"

@@ -234,7 +234,7 @@ def move_as_the_cli(s3: Any, key: str, to: str) -> None:
     """What `aws s3 mv` of version 2 does with an object over 8 MiB: it copies in parts, with the tags, and deletes."""
     size = s3.head_object(Bucket=BUCKET, Key=key)["ContentLength"]
     tags = s3.get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"]
-    more = {"Tagging": "&".join(f"{one['Key']}={one['Value']}" for one in tags)} if tags else {}
+    more = {"Tagging": "&".join(f"{tag['Key']}={tag['Value']}" for tag in tags)} if tags else {}
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key=to, **more)["UploadId"]
     parts = []
     for number, at in enumerate(range(0, size, 8 * MIB), start=1):

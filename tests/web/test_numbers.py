@@ -85,7 +85,7 @@ def test_every_time_that_a_browser_can_tell_is_taken(person: Person, modified: i
 def test_a_size_that_no_object_of_s3_has_is_refused_for_its_file_alone(person: Person) -> None:
     body = {"folder": "inputs", "files": [FILE | {"size": 2**53 - 1}, FILE | {"path": "b.txt"}]}
     answer = signed_in(person.place.membership.user).post(f"{UPLOADS}/start", body, "application/json")
-    assert [one["status"] for one in answer.json()] == ["refused", "send"]
+    assert [item["status"] for item in answer.json()] == ["refused", "send"]
 
 
 def all_forms(base: type[forms.BaseForm] = forms.BaseForm) -> Iterator[type[forms.BaseForm]]:

@@ -46,9 +46,11 @@ def own(tour: Tour, s3: Any, who: str) -> None:
         key = f"{GROUP}/{folder}/{who}.txt"
         s3.put_object(Bucket=bucket, Key=key, Body=b"ours")
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"ours"
-        assert key in {one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=f"{GROUP}/{folder}/")["Contents"]}
+        assert key in {content["Key"] for content in s3.list_objects_v2(Bucket=bucket, Prefix=f"{GROUP}/{folder}/")["Contents"]}
         s3.delete_object(Bucket=bucket, Key=key)
-        assert key not in {one["Key"] for one in s3.list_objects_v2(Bucket=bucket, Prefix=f"{GROUP}/{folder}/").get("Contents", [])}
+        assert key not in {
+            content["Key"] for content in s3.list_objects_v2(Bucket=bucket, Prefix=f"{GROUP}/{folder}/").get("Contents", [])
+        }
 
 
 @row("reads results and may delete them, and writes none", IAM_DECIDES)

@@ -20,7 +20,7 @@ def check(tour: Tour, stack: str) -> list[str]:
         raise Refused(f"`stack check` ended with {done.status}: {done.err or done.out}")
     found = done.document
     assert found["drift_state"] in ("in-sync", "drifted"), found
-    return [f"{one['type']} {one['logical_id']} {one['status']}" for one in found["drift"]]
+    return [f"{resource['type']} {resource['logical_id']} {resource['status']}" for resource in found["drift"]]
 
 
 @STEPS.step("Nothing differs before", DETECTS)
@@ -41,8 +41,8 @@ def found(tour: Tour) -> str:
     iam.put_user_policy(UserName=user, PolicyName=ADDED, PolicyDocument=json.dumps(rights))
     tour.let_iam_settle()
     rows = check(tour, names.group_stack(GROUP))
-    assert any("AWS::IAM::Group" in one for one in rows), rows
-    assert any("AWS::IAM::User" in one or ADDED in one for one in rows), rows
+    assert any("AWS::IAM::Group" in row for row in rows), rows
+    assert any("AWS::IAM::User" in row or ADDED in row for row in rows), rows
     return "; ".join(rows)
 
 
@@ -52,7 +52,7 @@ def repaired(tour: Tour) -> None:
     tour.let_iam_settle()
     iam = tour.target.client("iam")
     attached = iam.list_attached_group_policies(GroupName=names.iam_group(GROUP))["AttachedPolicies"]
-    assert [one["PolicyArn"] for one in attached] == [tour.kept["access"]]
+    assert [policy["PolicyArn"] for policy in attached] == [tour.kept["access"]]
     assert iam.list_user_policies(UserName=names.user(GROUP, tour.kept[f"username {KEYS}"]))["PolicyNames"] == []
     tour.allowed(listing(tour, tour.s3(KEYS)))
     assert check(tour, names.group_stack(GROUP)) == []
@@ -63,7 +63,7 @@ def bucket(tour: Tour) -> str:
     s3 = tour.target.client("s3")
     s3.put_bucket_versioning(Bucket=tour.bucket, VersioningConfiguration={"Status": "Suspended"})
     rows = check(tour, names.PLATFORM_STACK)
-    assert any("AWS::S3::Bucket" in one for one in rows), rows
+    assert any("AWS::S3::Bucket" in row for row in rows), rows
     tour.front.must("stack", "repair", names.PLATFORM_STACK, "--wait")
     assert s3.get_bucket_versioning(Bucket=tour.bucket)["Status"] == "Enabled"
     assert check(tour, names.PLATFORM_STACK) == []
@@ -77,5 +77,5 @@ def review(tour: Tour) -> str:
     looked = tour.front.must("review", "look")
     assert looked["failed"] == {}, looked
     differing = {slug: looked["looked"][slug] for slug in (GROUP, OTHER)}
-    assert not any(one["differing"] or one["findings"] for one in differing.values()), differing
+    assert not any(row["differing"] or row["findings"] for row in differing.values()), differing
     return f"{sum(one['lines'] for one in differing.values())} lines"

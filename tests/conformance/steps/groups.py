@@ -75,7 +75,7 @@ def no_secret(tour: Tour) -> None:
     shown = [str(client.get_template(StackName=stack)), str(client.describe_stacks(StackName=stack))]
     shown.append(str(client.describe_stack_events(StackName=stack)))
     key = tour.credentials(KEYS)
-    assert not any(key["SecretAccessKey"] in one for one in shown)
+    assert not any(key["SecretAccessKey"] in item for item in shown)
 
 
 for _kind, _email in KINDS.items():

@@ -118,4 +118,4 @@ def nothing_left(tour: Tour) -> None:
         tour.front.manage("member", "remove", GROUP, email)
     tour.settle()
     username = tour.kept[f"username {LEAVES_KEYS}"]
-    tour.seen("nothing of theirs", lambda: not any(username in one for one in presence.left_of_group(tour.target, GROUP)))
+    tour.seen("nothing of theirs", lambda: not any(username in item for item in presence.left_of_group(tour.target, GROUP)))

@@ -22,8 +22,10 @@ def nested(tour: Tour) -> list[str]:
     listed = presence.pages(
         tour.target, "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=names.group_stack(GROUP)
     )
-    there = [one for one in listed if one["ResourceType"] == NESTED and one["ResourceStatus"] != "DELETE_COMPLETE"]
-    return [f"{one['PhysicalResourceId']} {one['ResourceStatus']}" for one in there]
+    there = [
+        resource for resource in listed if resource["ResourceType"] == NESTED and resource["ResourceStatus"] != "DELETE_COMPLETE"
+    ]
+    return [f"{resource['PhysicalResourceId']} {resource['ResourceStatus']}" for resource in there]
 
 
 @STEPS.step("A group gets more key holders than one stack holds")

@@ -112,7 +112,7 @@ def resumed(tour: Tour) -> None:
     assert (again["is_resumed"], again["upload_id"]) == (True, begun["upload_id"])
     s3 = s3_of_page(tour)
     there = s3.list_parts(Bucket=tour.bucket, Key=again["key"], UploadId=again["upload_id"])["Parts"]
-    assert [one["PartNumber"] for one in there] == [1]
+    assert [item["PartNumber"] for item in there] == [1]
     assert there[0]["Size"] == again["part_size"]
     first = {"PartNumber": 1, "ETag": there[0]["ETag"], "ChecksumCRC32": there[0]["ChecksumCRC32"]}
     end(tour, again, body, complete(tour, s3, again, body, [first, send(tour, s3, again, body, 2)]))

@@ -61,7 +61,7 @@ def work_of(ask: Ask, email: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int,
     ):
         patched.setattr(kind, "encode", counting)
         ask(Client(), email)
-    written = [found for one in queries.captured_queries if (found := WRITES.match(one["sql"]))]
+    written = [found for query in queries.captured_queries if (found := WRITES.match(query["sql"]))]
     tables = Counter(f"{found[1]} {found[2]}" for found in written if found[2] not in ("accounts_cache", "django_session"))
     return len(hashed), len(delivered()) - sent, tables
 

@@ -165,4 +165,4 @@ def test_no_page_of_sign_up_needs_a_script_or_a_style_inside(client: Client) -> 
     for path in ("/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"):
         page = client.get(path).content.decode()
         assert " style=" not in page
-        assert not [one for one in re.findall(r"<script[^>]*>", page) if "src=" not in one and "application/json" not in one]
+        assert not [hit for hit in re.findall(r"<script[^>]*>", page) if "src=" not in hit and "application/json" not in hit]

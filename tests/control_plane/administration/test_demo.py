@@ -30,7 +30,7 @@ def test_it_is_made_once_described_and_followed_where_it_was_interrupted(capsys:
     assert "baseline: 1.0" in entry_of(Analysis.objects.get()).template
     again = run(capsys, "ensure")
     assert not again["made"]
-    assert [one["id"] for one in again["deployments"]] == sorted(Deployment.objects.values_list("pk", flat=True))
+    assert [deployment["id"] for deployment in again["deployments"]] == sorted(Deployment.objects.values_list("pk", flat=True))
     settle(Group.objects.get().stack)
     settle(Analysis.objects.get().stack)
     assert run(capsys, "ensure") == {"made": False, "deployments": []}
@@ -61,7 +61,7 @@ def test_whoever_is_shown_as_asking_has_a_request_that_can_be_decided(capsys: py
     run(capsys, "ensure")
     asking = User.objects.exclude(requested_group="").order_by("email")
     requests = JoinRequest.objects.filter(state="waiting").order_by("user__email")
-    assert [one.email for one in asking] == [one.user.email for one in requests] == ["emmy@example.org", "lise@example.org"]
+    assert [person.email for person in asking] == [item.user.email for item in requests] == ["emmy@example.org", "lise@example.org"]
     for request in requests:
         decline(request, actor=OPERATOR)
     assert not asking.all().exists(), "nobody is shown as asking for what was decided"

@@ -38,7 +38,9 @@ def administrators_client(administrator: User) -> Client:
 
 def stock_pages() -> Iterator[tuple[str, str]]:
     """Name and address of each page that Django makes for a model, but its list."""
-    [admin] = [one for one in get_resolver().url_patterns if isinstance(one, URLResolver) and one.namespace == "admin"]
+    [admin] = [
+        pattern for pattern in get_resolver().url_patterns if isinstance(pattern, URLResolver) and pattern.namespace == "admin"
+    ]
     for model in admin.url_patterns:
         if isinstance(model, URLResolver):
             for page in model.url_patterns:
@@ -95,7 +97,7 @@ def test_a_link_is_sent_to_the_people_chosen_and_to_nobody_who_is_inactive(admin
     chosen = {"action": "send_password_link", "_selected_action": [ada.pk, out.pk], "index": "0"}
     answer = administrators_client.post(PEOPLE, chosen, follow=True)
     assert "1 links are on their way. None was sent to grace@example.org" in text_of(answer)
-    assert [one.to for one in delivered()] == [["ada@example.org"]]
+    assert [message.to for message in delivered()] == [["ada@example.org"]]
 
 
 def test_the_administration_has_no_sign_in_of_its_own(administrators_client: Client) -> None:
@@ -144,7 +146,7 @@ def test_a_person_is_told_what_an_administrator_changed_about_their_account(admi
     factor = AuthenticatorFactory.create(user=ada)
     administrators_client.post(f"/admin/mfa/authenticator/{factor.pk}/delete/", {"post": "yes"})
     administrators_client.post(f"{PEOPLE}{ada.pk}/change/", {"email": "lovelace@example.org", "is_active": "on"})
-    assert [(one.to, one.subject) for one in delivered()] == [
+    assert [(message.to, message.subject) for message in delivered()] == [
         (["ada@example.org"], "A second factor was removed from your account"),
         (["ada@example.org"], "The address of your account was changed"),
         (["lovelace@example.org"], "The address of your account was changed"),
@@ -153,7 +155,7 @@ def test_a_person_is_told_what_an_administrator_changed_about_their_account(admi
 
 def policy(client: Client, path: str) -> dict[str, set[str]]:
     header = client.get(path)["Content-Security-Policy"]
-    return {name: set(sources) for name, *sources in (one.split() for one in header.split("; "))}
+    return {name: set(sources) for name, *sources in (word.split() for word in header.split("; "))}
 
 
 def test_the_administration_s_pages_run_no_script_but_the_site_s_own_files(administrators_client: Client) -> None:

@@ -142,7 +142,7 @@ def test_the_count_is_in_the_list_and_in_the_export(client: Client, administrato
 @pytest.fixture
 def log() -> Iterator[StringIO]:
     """What the site's own log says."""
-    [console] = [one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler]
+    [console] = [handler for handler in logging.getLogger().handlers if type(handler) is logging.StreamHandler]
     said = StringIO()
     before = console.setStream(said)
     yield said

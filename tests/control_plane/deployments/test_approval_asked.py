@@ -43,7 +43,7 @@ def test_it_works(group, ada, second, aws):
     assert reconcile_all(aws) == 1
     deployment.refresh_from_db()
     assert (deployment.state, deployment.attempts, deployment.worker) == ("approval", 0, "")
-    assert [(one["change"], one["widens"]) for one in deployment.plan["people"]] == [("joins", True)]
+    assert [(person["change"], person["widens"]) for person in deployment.plan["people"]] == [("joins", True)]
     assert deployment.stack.lease_owner == ""
     assert aws.deployed == []
     approve(deployment, actor=second)

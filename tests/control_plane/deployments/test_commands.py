@@ -44,7 +44,7 @@ def test_a_group_and_its_members_can_be_shown() -> None:
             "suspended_at": None,
         }
     ]
-    assert [one["slug"] for one in run("group", "list")] == ["example-lab"]
+    assert [group["slug"] for group in run("group", "list")] == ["example-lab"]
     assert (
         run("deployment", "show", str(added["deployment"]["id"]))["changes"][-1]["summary"]
         == "Giving ada@example.org access to Example Lab"

@@ -55,14 +55,14 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
 
 def test_deployments_are_listed_by_state(group: Group, ada: User) -> None:
     deployment = JoiningDeploymentFactory.create(group=group, user=ada, running=True)
-    assert [one["id"] for one in run("deployment", "list", "--state", "running")] == [deployment.pk]
+    assert [row["id"] for row in run("deployment", "list", "--state", "running")] == [deployment.pk]
     assert run("deployment", "list", "--state", "failed") == []
 
 
 def test_a_deployment_is_shown_with_its_resources(group: Group, ada: User) -> None:
     shown = run("deployment", "show", str(JoiningDeploymentFactory.create(group=group, user=ada, running=True).pk))
     assert shown["covers"] == {"from": 2, "to": 2}
-    assert [one["state"] for one in shown["resources"]] == ["done", "running", "waiting"]
+    assert [resource["state"] for resource in shown["resources"]] == ["done", "running", "waiting"]
     assert (shown["attempts"], shown["stages"]["executing"]) == (1, 4.0)
 
 
@@ -130,7 +130,7 @@ def test_who_waits_is_told_that_an_approval_is_missing_and_of_a_refusal(
 def test_stacks_are_listed_and_shown(group: Group) -> None:
     settle(group.stack)
     mark_drifted(group.stack)
-    assert [(one["name"], one["drift_state"]) for one in run("stack", "list")] == [("Group-example-lab", "drifted")]
+    assert [(stack["name"], stack["drift_state"]) for stack in run("stack", "list")] == [("Group-example-lab", "drifted")]
     out = StringIO()
     call_command("stack", "show", "Group-example-lab", stdout=out)
     assert "IAM Role Role1 was changed: /Policies/0 is '<b>everything</b>', not 'read'" in out.getvalue()

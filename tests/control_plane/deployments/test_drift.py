@@ -58,7 +58,7 @@ class FakeCloudFormation:
     def describe_stack_resource_drifts(self, *, StackResourceDriftStatusFilters, **_):  # noqa: N803 (boto3's own name)
         return {
             "StackResourceDrifts": [
-                one for one in self.drifts if one["StackResourceDriftStatus"] in StackResourceDriftStatusFilters
+                drift for drift in self.drifts if drift["StackResourceDriftStatus"] in StackResourceDriftStatusFilters
             ]
         }
 
@@ -233,4 +233,4 @@ def test_nested_stacks_are_looked_into_too_where_there_are_any(stack, aws, group
     state, told = found(stack)
     assert aws.asked == [stack.name, "arn:nested"]
     # The IAM group and the role are not there in this test: that is told too.
-    assert (state, [one["type"] for one in told].count("AWS::IAM::Role")) == (DriftState.DRIFTED, 2)
+    assert (state, [problem["type"] for problem in told].count("AWS::IAM::Role")) == (DriftState.DRIFTED, 2)

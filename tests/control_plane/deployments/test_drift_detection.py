@@ -42,7 +42,7 @@ class FakeDetection:
         return {"DetectionStatus": self.status} | ({"DetectionStatusReason": self.why} if self.why else {})
 
     def describe_stack_resource_drifts(self, *, StackResourceDriftStatusFilters: list[str], **_: str) -> dict[str, Any]:  # noqa: N803
-        asked = [one for one in self.drifts if one["StackResourceDriftStatus"] in StackResourceDriftStatusFilters]
+        asked = [drift for drift in self.drifts if drift["StackResourceDriftStatus"] in StackResourceDriftStatusFilters]
         return {"StackResourceDrifts": asked}
 
 
@@ -196,8 +196,8 @@ def test_a_false_report_beside_a_true_one_leaves_the_true_one_alone(aws: Any, bu
     both["PropertyDifferences"] += bucket_drift("/Tags", "x")["PropertyDifferences"]
     aws.drifts = [both]
     state, (difference,) = checked()
-    assert (state, [one["path"] for one in difference["properties"]]) == (DriftState.DRIFTED, ["/Tags"])
+    assert (state, [item["path"] for item in difference["properties"]]) == (DriftState.DRIFTED, ["/Tags"])
 
 
 def test_each_false_report_has_a_reason_and_a_source() -> None:
-    assert all(len(one.reason) > 20 and one.source.startswith("https://") for one in FALSE_DRIFT)
+    assert all(len(item.reason) > 20 and item.source.startswith("https://") for item in FALSE_DRIFT)

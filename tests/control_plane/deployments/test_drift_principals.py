@@ -60,7 +60,7 @@ class Site:
         self.key = self.iam.create_access_key(UserName=self.user)["AccessKey"]["AccessKeyId"]
 
     def keys_there(self) -> set[str]:
-        return {one["AccessKeyId"] for one in self.iam.list_access_keys(UserName=self.user)["AccessKeyMetadata"]}
+        return {key["AccessKeyId"] for key in self.iam.list_access_keys(UserName=self.user)["AccessKeyMetadata"]}
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_policies_on_the_user_are_found(site: Site) -> None:
     site.iam.attach_user_policy(UserName=site.user, PolicyArn=site.foreign)
     state, found = checked()
     assert state == DriftState.DRIFTED
-    assert [one["note"] for one in found] == [
+    assert [resource["note"] for resource in found] == [
         f"The user {site.user} has an inline policy “more” that Cohort did not put there. Repair deletes it.",
         f"The user {site.user} has the policy {site.foreign} attached, which Cohort did not attach. Detach it in IAM, under "
         "“Permissions”.",
@@ -132,7 +132,7 @@ def test_policies_on_the_role_and_the_group_are_found(site: Site) -> None:
     site.iam.put_group_policy(GroupName=IAM_GROUP, PolicyName="more", PolicyDocument=DOCUMENT)
     site.iam.attach_group_policy(GroupName=IAM_GROUP, PolicyArn=site.foreign)
     state, found = checked()
-    assert (state, [one["type"].rpartition("::")[2] for one in found]) == (
+    assert (state, [resource["type"].rpartition("::")[2] for resource in found]) == (
         DriftState.DRIFTED,
         ["RolePolicy", "Role", "GroupPolicy", "Group"],
     )
@@ -149,7 +149,7 @@ def test_what_cloudformation_reports_too_is_said_once(site: Site) -> None:
             "PropertyDifferences": [added],
         }
     ]
-    assert [one["logical_id"] for one in checked()[1]] == ["Role1"]
+    assert [resource["logical_id"] for resource in checked()[1]] == ["Role1"]
 
 
 def test_a_user_whom_somebody_put_into_the_iam_group_is_found(site: Site) -> None:
@@ -165,7 +165,7 @@ def test_what_was_put_on_somebody_at_once_is_no_drift_while_its_deployment_waits
 ) -> None:
     suspend_members(group=group, users=[ada], actor=operator)
     site.iam.put_user_policy(UserName=site.user, PolicyName="suspended", PolicyDocument=DOCUMENT)
-    assert not [one for one in checked()[1] if one["type"].endswith("Policy")]
+    assert not [resource for resource in checked()[1] if resource["type"].endswith("Policy")]
 
 
 def test_what_may_not_be_read_is_not_called_as_deployed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_a_role_that_is_gone_by_cloudformation_s_word_is_told_once(
     monkeypatch.setattr(iam_users._Reader, "role", refuse)
     gone = {"LogicalResourceId": "Role1", "ResourceType": "AWS::IAM::Role", "StackResourceDriftStatus": "DELETED"}
     site.cloudformation.drifts = [gone]
-    assert [one["status"] for one in checked()[1]] == ["deleted"]
+    assert [item["status"] for item in checked()[1]] == ["deleted"]
 
 
 def test_a_large_group_is_looked_at_in_steps_each_user_once(site: Site, group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def test_a_large_group_is_looked_at_in_steps_each_user_once(site: Site, group: G
         MembershipFactory.create(group=group, user=user, keys=True)
     settle(group.stack)
     monkeypatch.setattr(cloudformation, "observe", lambda *_: holding(4))
-    users = sorted(f"cohort-example-lab-{one.username}" for one in Membership.objects.all())
+    users = sorted(f"cohort-example-lab-{membership.username}" for membership in Membership.objects.all())
     for name in set(users) - {site.user}:
         site.iam.create_user(UserName=name, Path=PATH)
     for name in users:
@@ -209,7 +209,7 @@ def test_a_large_group_is_looked_at_in_steps_each_user_once(site: Site, group: G
     while Stack.objects.get().drift_state == DriftState.CHECKING:
         assert (steps := steps + 1) < 9
         check_drift.call(site.stack.pk, **progress())
-    found = [one["logical_id"] for one in Stack.objects.get().drift if one["type"] == "AWS::IAM::UserPolicy"]
+    found = [resource["logical_id"] for resource in Stack.objects.get().drift if resource["type"] == "AWS::IAM::UserPolicy"]
     assert (found, steps) == (users, 4)
 
 

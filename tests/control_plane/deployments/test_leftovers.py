@@ -175,7 +175,7 @@ def removal(status: str, name: str = "User2") -> tuple[str, str, str, str]:
 
 
 def names_of(after: str = "") -> list[str]:
-    return [one.physical_id for one in failed_removals("Group-x", PLACE, after)]
+    return [resource.physical_id for resource in failed_removals("Group-x", PLACE, after)]
 
 
 @pytest.mark.parametrize("end", ["DELETE_COMPLETE", "DELETE_SKIPPED"])
@@ -219,7 +219,7 @@ def held(monkeypatch: pytest.MonkeyPatch, group: Group) -> Any:
     """An IAM with the group's role, and a stack that holds these physical ids."""
 
     def holds(*physical_ids: str) -> None:
-        listed = [cloudformation.StackResource("X", "AWS::IAM::User", one, "UPDATE_COMPLETE") for one in physical_ids]
+        listed = [cloudformation.StackResource("X", "AWS::IAM::User", item, "UPDATE_COMPLETE") for item in physical_ids]
         monkeypatch.setattr(cloudformation, "resources", lambda *_: listed)
 
     holds()

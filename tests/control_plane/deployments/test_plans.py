@@ -13,7 +13,8 @@ STATEMENT = StatementChange("add", "Allow", "s3:GetObject", "*", "AWS:*", "", wi
 
 def changes(before, after):
     return [
-        (one.kind, one.name, one.change, one.widens) for one in people_changes(before.to_json() if before else "", after.to_json())
+        (change.kind, change.name, change.change, change.widens)
+        for change in people_changes(before.to_json() if before else "", after.to_json())
     ]
 
 
@@ -51,7 +52,7 @@ def test_a_key_is_more_than_none(before, after, widens):
 
 
 def test_a_rotated_key_gives_nobody_more():
-    first, second = (group_manifest(members=(Member(username=ADA, access="keys", key_serial=one),)) for one in (1, 2))
+    first, second = (group_manifest(members=(Member(username=ADA, access="keys", key_serial=number),)) for number in (1, 2))
     (change,) = people_changes(first.to_json(), second.to_json())
     assert (change.change, change.detail, change.widens) == ("changes", "keys, serial 2", False)
 

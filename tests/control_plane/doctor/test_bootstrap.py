@@ -90,8 +90,8 @@ def test_policies_as_this_checkout_makes_them_are_ready() -> None:
 def test_each_older_policy_is_named_until_it_is_renewed() -> None:
     older = {name: {**document, "Statement": document["Statement"][1:]} for name, document in list(DOCUMENTS.items())[:2]}
     found = findings("policies", context(held(DOCUMENTS | older)))
-    assert [(one.state, one.seen.split()[0]) for one in found[:2]] == [(State.TO_DO, name) for name in older]
-    assert all(one.advice == "python -m stacks.bootstrap deploy" for one in found[:2])
+    assert [(row.state, row.seen.split()[0]) for row in found[:2]] == [(State.TO_DO, name) for name in older]
+    assert all(finding.advice == "python -m stacks.bootstrap deploy" for finding in found[:2])
     assert found[2].state is State.OK
     assert not any(name + "," in found[2].seen for name in older)
 
@@ -117,7 +117,7 @@ def test_missing_policies_are_named_and_none_at_all_are_step_2_s() -> None:
 
 def test_policies_that_may_not_be_read_are_no_mistake_of_theirs() -> None:
     found = findings("policies", context(held(DOCUMENTS, hidden=("cohort-execution",))))
-    assert [one.state for one in found] == [State.UNKNOWN, State.OK]
+    assert [row.state for row in found] == [State.UNKNOWN, State.OK]
     assert "cohort-execution" in found[0].seen
 
 
@@ -195,7 +195,7 @@ def test_other_bootstraps_of_the_account_are_named_with_what_they_may_do() -> No
 def simulated(wrong: tuple[str, ...] = ()) -> dict[str, Answer]:
     """IAM's simulator: every answer as it has to be, save about these actions."""
     expected = [of(ACCOUNT, REGION) for of in (rights.expected_execution, rights.expected_worker, rights.expected_web)]
-    allowed = {(one.role, q.action, q.resource) for one in expected for q in one.allowed}
+    allowed = {(item.role, q.action, q.resource) for item in expected for q in item.allowed}
 
     def decide(asked: dict[str, Any]) -> Any:
         (action,), (resource,) = asked["ActionNames"], asked["ResourceArns"]

@@ -22,7 +22,7 @@ READY, TO_DO, HIDDEN = ok("fine"), to_do("broken", "mend it"), unknown("may not 
 
 
 def lines(*found: Finding, check: Check = HERE) -> list[CheckFinding]:
-    return [CheckFinding(check, one) for one in found]
+    return [CheckFinding(check, item) for item in found]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_as_json_the_same_is_told_to_programs() -> None:
     document = json.loads(out.getvalue())
     assert status in (1, 2)
     assert document["ready"] is False
-    assert {one["name"]: one["state"] for one in document["checks"]}["region"] == "could not look"
+    assert {check["name"]: check["state"] for check in document["checks"]}["region"] == "could not look"
 
 
 def test_each_step_looks_at_what_it_needs_and_no_more() -> None:
@@ -123,7 +123,7 @@ def test_it_runs_before_there_are_any_settings() -> None:
 
 def test_a_setting_that_cannot_be_used_is_named_and_the_rest_is_looked_at_all_the_same() -> None:
     done = doctor("--json", SECRET_KEY="s" * 50, COHORT_ACCOUNT="111122223333", EMAIL_URL="smtp://u:hidden-word@h/x")
-    (site,) = (one for one in json.loads(done.stdout)["checks"] if one["name"] == "site")
+    (site,) = (check for check in json.loads(done.stdout)["checks"] if check["name"] == "site")
     assert site["state"] == "to do"
     assert "EMAIL_URL" in site["seen"]
     assert "hidden-word" not in done.stdout + done.stderr

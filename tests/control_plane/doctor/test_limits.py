@@ -71,7 +71,7 @@ def test_a_full_region_that_holds_the_site_already_needs_no_more() -> None:
 
 def test_quotas_that_aws_does_not_tell_are_not_taken_for_room() -> None:
     found = findings("addresses", context(network(5, "AccessDeniedException: no", stacks())))
-    assert [one.state for one in found] == [State.UNKNOWN, State.UNKNOWN]
+    assert [row.state for row in found] == [State.UNKNOWN, State.UNKNOWN]
     assert "5 are in use" in found[0].seen
 
 

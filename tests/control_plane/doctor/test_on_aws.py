@@ -147,7 +147,7 @@ def test_the_worker_s_own_rights_are_not_widened_for_looking(aws: EmbeddedAws, m
     place = build_context(aws, user(aws, host_policies.worker_policy(SITE)), monkeypatch)
     assert one("cdk", place).state is State.OK
     assert one("quotas", place).state is State.OK
-    hidden = [one.state for one in findings("policies", place)]
+    hidden = [finding.state for finding in findings("policies", place)]
     assert hidden == [State.UNKNOWN, State.OK]
     for name in ("execution-role", "execution-rights", "worker-rights", "zones"):
         assert one(name, place).state is State.UNKNOWN, name

@@ -97,7 +97,7 @@ def test_a_user_with_more_than_the_stack_gave_is_refused(aws: EmbeddedAws) -> No
     deployed(aws)
     iam = client(aws, "iam")
     iam.put_user_policy(UserName="adaus-east-1", PolicyName="more", PolicyDocument=json.dumps(S3_ONLY))
-    assert ["has policies of its own, more" in one for one in the_group().refusals] == [True]
+    assert ["has policies of its own, more" in refusal for refusal in the_group().refusals] == [True]
 
 
 def test_a_missing_key_and_a_strange_one_are_told(aws: EmbeddedAws) -> None:
@@ -223,20 +223,20 @@ def test_letting_go_goes_on_where_it_was_killed_between_keeping_and_leaving(
     aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(aws)
-    (output,) = [one for one in _outputs(aws) if one["OutputKey"].startswith("Secret")]
+    (output,) = [item for item in _outputs(aws) if item["OutputKey"].startswith("Secret")]
     (key,) = client(aws, "iam").list_access_keys(UserName="adaus-east-1")["AccessKeyMetadata"]
     adoption = begun(looked())
     with monkeypatch.context() as killing:
         killing.setattr(Aws, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             adopt_steps.release_resources(work(), adoption)
-    assert [one["OutputKey"] for one in _outputs(aws)] == ["AccessKeyada"]
+    assert [item["OutputKey"] for item in _outputs(aws)] == ["AccessKeyada"]
     adopt_steps.release_resources(work(), adoption)
     adopt_steps.release_resources(work(), adoption)
     assert client(aws, "cloudformation").describe_stacks()["Stacks"] == []
     assert works(aws, (key["AccessKeyId"], output["OutputValue"]))
     members = client(aws, "iam").get_group(GroupName="oldlabusercentricgroup")["Users"]
-    assert [one["UserName"] for one in members] == ["adaus-east-1"]
+    assert [member["UserName"] for member in members] == ["adaus-east-1"]
 
 
 def test_moving_goes_on_where_it_was_killed_and_never_takes_another_user_of_that_name(aws: EmbeddedAws) -> None:
@@ -287,7 +287,7 @@ def _outputs(aws: EmbeddedAws) -> list[dict[str, str]]:
 
 def _boundary(aws: EmbeddedAws) -> None:
     iam = client(aws, "iam")
-    if "cohort-boundary" not in {one["PolicyName"] for one in iam.list_policies(Scope="Local")["Policies"]}:
+    if "cohort-boundary" not in {policy["PolicyName"] for policy in iam.list_policies(Scope="Local")["Policies"]}:
         iam.create_policy(PolicyName="cohort-boundary", PolicyDocument=json.dumps(S3_ONLY))
 
 

@@ -52,7 +52,7 @@ def test_an_affiliate_is_found_wherever_it_stands(importer: Importer, document: 
 @pytest.mark.parametrize("stranger", [None, 1, "text", [], {}, [1], {"a": 1}, {"UserNames": ["x@example.org"]}])
 def test_a_good_affiliate_is_taken_beside_what_is_none(importer: Importer, stranger: Any) -> None:
     report = importer.one(profile(stranger, LAB, stranger), "--apply")
-    assert sorted(one["fate"] for one in report["affiliates"]) == ["refused", "refused", "taken"]
+    assert sorted(affiliate["fate"] for affiliate in report["affiliates"]) == ["refused", "refused", "taken"]
     assert Membership.objects.get().group.slug == "oldlab"
 
 
@@ -124,8 +124,8 @@ def test_paths_that_hold_no_profile_are_refused_and_the_others_read(importer: Im
     bad = ["empty", "folder", "pipe", "loop", "outward", "dangling", "missing"]
     report = importer.run(*(str(tmp_path / name) for name in bad), good, f"{good}/{FILE_NAME}", "--apply")
     *refused, taken, twice = report["profiles"]
-    assert {one["fate"] for one in refused} == {"refused"}
-    assert all(one["notes"] for one in refused)
+    assert {row["fate"] for row in refused} == {"refused"}
+    assert all(item["notes"] for item in refused)
     assert "link out of its folder" in said(refused[4])
     assert taken["fate"] == "taken"
     assert "read once" in said(twice)
@@ -149,7 +149,7 @@ def test_a_link_that_was_given_and_a_file_in_the_place_of_its_folder_are_read(im
     copy = tmp_path / "copy.json"
     copy.write_text(json.dumps(profile(lab(AffiliateName="other"))))
     report = importer.run(str(tmp_path / "link"), str(copy), "--apply")
-    assert [one["fate"] for one in report["profiles"]] == ["taken", "mended"]
+    assert [profile["fate"] for profile in report["profiles"]] == ["taken", "mended"]
 
 
 # Reports and applying
@@ -171,7 +171,7 @@ def test_thousands_of_names_that_make_one_slug_are_numbered(importer: Importer) 
     report = importer.one(
         profile(*(lab(AffiliateName="lab" + "!" * (number % 60), UserNames=[f"u{number}"]) for number in range(3000)))
     )
-    assert len({one["becomes"] for one in report["affiliates"]}) == 60
+    assert len({affiliate["becomes"] for affiliate in report["affiliates"]}) == 60
 
 
 def test_the_report_is_written_as_csv_and_json(importer: Importer, tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ def test_the_dry_run_begins_with_the_patterns_that_pipelines_need(importer: Impo
     report = importer.run(str(SAMPLES), "--create-analyses")
     remark = report["remarks"][0]
     refused = {
-        one["name"]
+        analyse["name"]
         for found in report["profiles"]
         for affiliate in found["affiliates"]
-        for one in affiliate["analyses"]
-        if "groups can reach only" in said(one)
+        for analyse in affiliate["analyses"]
+        if "groups can reach only" in said(analyse)
     }
     assert "pipelines are refused because groups can reach only cohort-* and other-*" in remark
     # As it is to be written, in both places.
@@ -96,7 +96,7 @@ def test_two_names_with_one_slug_stay_two_groups(importer: Importer) -> None:
     assert "it is one group" in said(same)
     assert set(Group.objects.values_list("slug", "name")) == {("north-lab", "north lab"), ("north-lab-2", "North_Lab")}
     again = importer.one(document, "--apply")
-    assert [one["becomes"] for one in again["affiliates"]] == ["north-lab", "north-lab-2", "north-lab"]
+    assert [affiliate["becomes"] for affiliate in again["affiliates"]] == ["north-lab", "north-lab-2", "north-lab"]
     assert Group.objects.count() == 2
 
 
@@ -125,7 +125,7 @@ def test_a_name_that_looks_like_a_group_s_is_a_persons_decision(importer: Import
     assert "looks like that of the group 'example-lab'" in said(refused)
     assert "--group='Examp1e Lab=example-lab'" in said(refused)
     twice = importer.one(profile(lab(AffiliateName="vik lab"), lab(AffiliateName="νik lab")))["affiliates"]
-    assert [one["fate"] for one in twice] == ["mended", "refused"]
+    assert [row["fate"] for row in twice] == ["mended", "refused"]
     assert Group.objects.count() == 1
 
 

@@ -86,8 +86,8 @@ def test_a_mail_server_that_hangs_stops_none_of_a_worker_s_other_tasks(hanging: 
     other = _something_else.enqueue()
     worker = Worker("host:1")
     *others, messages = worker._tasks
-    for one in others:
-        worker._do_tasks(one, once=True)
+    for item in others:
+        worker._do_tasks(item, once=True)
     assert DBTaskResult.objects.get(pk=other.id).status == "SUCCESSFUL"
     notice.refresh_from_db()
     assert (hanging.was_asked, notice.attempts) == (False, 0), "messages have a thread of their own"

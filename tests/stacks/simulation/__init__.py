@@ -50,14 +50,14 @@ def _of_a_key(call: Call) -> Any:
 
 def about(document: Any, action: str) -> Any:
     """The statements of a policy that this action can match: with the others IAM decides the same, only slower."""
-    return {**document, "Statement": [one for one in document["Statement"] if _is_about(one, action)]}
+    return {**document, "Statement": [item for item in document["Statement"] if _is_about(item, action)]}
 
 
 def _is_about(statement: Mapping[str, Any], action: str) -> bool:
     if "Action" not in statement:
         return True
     named = statement["Action"]
-    return any(_pattern(one).fullmatch(action.lower()) for one in ([named] if isinstance(named, str) else named))
+    return any(_pattern(item).fullmatch(action.lower()) for item in ([named] if isinstance(named, str) else named))
 
 
 @cache
@@ -98,7 +98,7 @@ _decided: dict[str, bool] = {}
 
 def decide_all(questions: Sequence[Question]) -> list[bool]:
     """The answer to each question, by one run of the simulator for all that was not asked before."""
-    texts = ["" if _is_silent(one) else json.dumps(_simulation(one), sort_keys=True) for one in questions]
+    texts = ["" if _is_silent(question) else json.dumps(_simulation(question), sort_keys=True) for question in questions]
     if wanted := [text for text in dict.fromkeys(texts) if text and text not in _decided]:
         done = subprocess.run(
             [shutil.which("node") or "node", str(SCRIPT)],
@@ -125,7 +125,11 @@ def _is_silent(question: Question) -> bool:
 
 
 def _allows_some(documents: Sequence[Any], action: str) -> bool:
-    return any(one["Effect"] == "Allow" and _is_about(one, action) for document in documents for one in document["Statement"])
+    return any(
+        statement["Effect"] == "Allow" and _is_about(statement, action)
+        for document in documents
+        for statement in document["Statement"]
+    )
 
 
 def decide(calls: Sequence[Call], policies: Mapping[str, Any], **more: Any) -> list[bool]:

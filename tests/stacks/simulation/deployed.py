@@ -79,11 +79,11 @@ class Account(AccountFacts):
 
     def arn(self, kind: str, name: str) -> str:
         """The ARN of a principal or an address that a template made."""
-        for one in self.resources:
-            if IAM_KINDS.get(one.kind) == kind and one.physical_id == name:
-                return one.place.of_account("iam", f"{kind}{one.properties.get('Path', '/')}{name}")
-            if kind == "elastic-ip" and one.kind == "AWS::EC2::EIP" and one.physical_id == name:
-                return one.place.arn("ec2", f"elastic-ip/{_short(one.stack, one.logical_id, 'eipalloc')}")
+        for resource in self.resources:
+            if IAM_KINDS.get(resource.kind) == kind and resource.physical_id == name:
+                return resource.place.of_account("iam", f"{kind}{resource.properties.get('Path', '/')}{name}")
+            if kind == "elastic-ip" and resource.kind == "AWS::EC2::EIP" and resource.physical_id == name:
+                return resource.place.arn("ec2", f"elastic-ip/{_short(resource.stack, resource.logical_id, 'eipalloc')}")
         return ""
 
     def tags(self, arn: str) -> dict[str, str]:
@@ -95,21 +95,25 @@ class Account(AccountFacts):
     @cached_property
     def _tags_by_id(self) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
-        for one in self.resources:
-            if held := _tags(one):
-                allocation = _short(one.stack, one.logical_id, "eipalloc")
-                found[allocation if one.kind == "AWS::EC2::EIP" else re.split("[:/]", one.physical_id)[-1]] = held
+        for resource in self.resources:
+            if held := _tags(resource):
+                allocation = _short(resource.stack, resource.logical_id, "eipalloc")
+                found[allocation if resource.kind == "AWS::EC2::EIP" else re.split("[:/]", resource.physical_id)[-1]] = held
         return found
 
     def launch_template(self, wanted: Properties) -> Properties:
         """The data of the launch template with that id."""
-        found = (one for one in self.resources if one.physical_id == wanted.get("LaunchTemplateId"))
+        found = (resource for resource in self.resources if resource.physical_id == wanted.get("LaunchTemplateId"))
         data: Properties = next(found).properties["LaunchTemplateData"]
         return data
 
     def role_of_profile(self, arn: str) -> str:
         """The role that the template put into the profile."""
-        profile = next(one for one in self.resources if one.kind == "AWS::IAM::InstanceProfile" and arn.endswith(one.physical_id))
+        profile = next(
+            resource
+            for resource in self.resources
+            if resource.kind == "AWS::IAM::InstanceProfile" and arn.endswith(resource.physical_id)
+        )
         return self.arn("role", profile.properties["Roles"][0])
 
     @property
@@ -220,8 +224,8 @@ class Stack:
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, list):
-            values = [self._value(one) for one in value]
-            return [one for one in values if one is not None]
+            values = [self._value(item) for item in value]
+            return [item for item in values if item is not None]
         if not isinstance(value, dict):
             return value
         if len(value) == 1 and (function := FUNCTIONS.get(next(iter(value)))):
@@ -287,7 +291,7 @@ FUNCTIONS: dict[str, Callable[[Stack, Any], Any]] = {
 
 def resources_of(accounts: Sequence[Account]) -> list[Resource]:
     """Every resource of all of them."""
-    return [one for account in accounts for one in account.resources]
+    return [resource for account in accounts for resource in account.resources]
 
 
 def _tags(one: Resource) -> dict[str, str]:

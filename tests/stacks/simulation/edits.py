@@ -7,21 +7,21 @@ from typing import Any
 
 def without(document: Mapping[str, Any], *sids: str) -> dict[str, Any]:
     """The policy without these statements, each of which it has to have."""
-    missing = set(sids) - {one.get("Sid") for one in document["Statement"]}
+    missing = set(sids) - {item.get("Sid") for item in document["Statement"]}
     if missing:
         raise LookupError(f"The policy has no statement {', '.join(sorted(missing))}.")
-    return {**document, "Statement": [one for one in document["Statement"] if one.get("Sid") not in sids]}
+    return {**document, "Statement": [item for item in document["Statement"] if item.get("Sid") not in sids]}
 
 
 def without_actions(document: Mapping[str, Any], *actions: str) -> dict[str, Any]:
     """The policy without these actions, wherever it names them; it has to name each."""
-    named = {action for one in document["Statement"] for action in _listed(one.get("Action", ()))}
+    named = {action for item in document["Statement"] for action in _listed(item.get("Action", ()))}
     if missing := set(actions) - named:
         raise LookupError(f"The policy does not name {', '.join(sorted(missing))}.")
     statements = [
-        {**one, "Action": kept} if "Action" in one else one
-        for one in document["Statement"]
-        if (kept := [action for action in _listed(one.get("Action", ())) if action not in actions]) or "Action" not in one
+        {**item, "Action": kept} if "Action" in item else item
+        for item in document["Statement"]
+        if (kept := [action for action in _listed(item.get("Action", ())) if action not in actions]) or "Action" not in item
     ]
     return {**document, "Statement": statements}
 

@@ -83,14 +83,14 @@ def shared_account() -> Model:
         *_of_cdk(names.CDK_QUALIFIER, HOME, bootstrap.execution_arns(ACCOUNT, HOME).split(",")),
         *_theirs(),
     ]
-    made = {one.physical_id: one.properties["PolicyDocument"] for one in _resources("AWS::IAM::ManagedPolicy")}
+    made = {resource.physical_id: resource.properties["PolicyDocument"] for resource in _resources("AWS::IAM::ManagedPolicy")}
     limits = {
         names.policy_arn(ACCOUNT, HOME, name): document
         for name, document in bootstrap.policy_documents(ACCOUNT, HOME, PATTERNS).items()
     }
     groups = {group.physical_id: group.properties for group in _resources("AWS::IAM::Group")}
     return Model(
-        {one.arn: one for one in principals},
+        {principal.arn: principal for principal in principals},
         {**made, **limits, **OF_AWS},
         (*(f"{IAM}group{held['Path']}{name}" for name, held in groups.items()), f"{IAM}group/administrators"),
         (*_things(), foreign_stack()),
@@ -109,14 +109,14 @@ def with_policy(model: Model, arn: str, document: Any) -> Model:
 
 
 def _resources(kind: str) -> list[Any]:
-    return [one for one in home()[0].resources if one.kind == kind]
+    return [resource for resource in home()[0].resources if resource.kind == kind]
 
 
 def _ours() -> Iterator[Principal]:
-    groups = {one.physical_id: one.properties for one in _resources("AWS::IAM::Group")}
+    groups = {resource.physical_id: resource.properties for resource in _resources("AWS::IAM::Group")}
     for kind, name in (("role", "RoleName"), ("user", "UserName")):
-        for one in _resources(f"AWS::IAM::{kind.title()}"):
-            held = one.properties
+        for item in _resources(f"AWS::IAM::{kind.title()}"):
+            held = item.properties
             parts = [held, *(groups[group] for group in held.get("Groups", ()))]
             yield Principal(
                 f"{IAM}{kind}{held['Path']}{held[name]}",
@@ -197,9 +197,9 @@ def _of_cdk(qualifier: str, region: str, execution: list[str]) -> Iterator[Princ
     template = yaml.safe_load(TEMPLATE.read_text())
     reading = _Bootstrap(qualifier, region, execution)
     inline: dict[str, dict[str, Any]] = {}
-    for one in template["Resources"].values():
-        if one["Type"] == "AWS::IAM::Policy":
-            held = reading.value(one["Properties"])
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::IAM::Policy":
+            held = reading.value(resource["Properties"])
             for role in held["Roles"]:
                 inline.setdefault(role, {})[held["PolicyName"]] = held["PolicyDocument"]
     for logical, one in template["Resources"].items():
@@ -233,7 +233,7 @@ class _Bootstrap:
     def value(self, value: Any) -> Any:
         """Resolve what stands in the template."""
         if isinstance(value, list):
-            return [one for one in map(self.value, value) if one is not None]
+            return [item for item in map(self.value, value) if item is not None]
         if not isinstance(value, dict):
             return value
         if "Ref" in value:

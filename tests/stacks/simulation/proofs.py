@@ -47,14 +47,14 @@ class Asked(NamedTuple):
 
 def changes(account: Account, operation: Operation) -> Iterator[Change]:
     """Every change of this kind to each resource; of an update, each way that its properties can go."""
-    for one in account.resources:
-        if operation == "delete" and one.deletion_policy == "Retain":
+    for resource in account.resources:
+        if operation == "delete" and resource.deletion_policy == "Retain":
             # Whatever becomes of its stack, it stays.
             continue
         if operation == "update":
-            yield from _updates(one)
+            yield from _updates(resource)
         else:
-            yield _change(one, operation, one.properties)
+            yield _change(resource, operation, resource.properties)
 
 
 def _updates(one: Resource) -> Iterator[Change]:
@@ -77,14 +77,14 @@ def asked(account: Account, *operations: Operation) -> Iterator[Asked]:
     """Everything that is asked for these operations on all that the account holds."""
     for operation in operations:
         for change in changes(account, operation):
-            for one in resources.all_checks(change):
-                tags = dict(one.tags) if one.tags is not None else account.tags(one.resource)
+            for check in resources.all_checks(change):
+                tags = dict(check.tags) if check.tags is not None else account.tags(check.resource)
                 known = {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
-                aliases = KEY_ALIASES if one.action.startswith("kms:") and ":key/" in one.resource else {}
-                yield Asked(change, Call(one.action, one.resource, {**one.context, **known, **aliases}))
+                aliases = KEY_ALIASES if check.action.startswith("kms:") and ":key/" in check.resource else {}
+                yield Asked(change, Call(check.action, check.resource, {**check.context, **known, **aliases}))
                 if aliases and operation == "create":
                     # A key's tags and alias may take minutes to reach authorisation (KMS developer guide, "ABAC for AWS KMS").
-                    yield Asked(change, Call(one.action, one.resource, one.context))
+                    yield Asked(change, Call(check.action, check.resource, check.context))
             if change.kind == KEY and operation == "create" and not change.properties.get("BypassPolicyLockoutSafetyCheck"):
                 # KMS API reference, CreateKey: the caller can change the key's policy afterwards.
                 yield Asked(change, Call("kms:PutKeyPolicy", account.place.arn("kms", f"key/{change.logical_id}")))
@@ -100,8 +100,8 @@ def missed(account: Account) -> list[str]:
     for operation in OPERATIONS:
         for change in changes(account, operation):
             on: dict[str, list[str]] = {}
-            for one in resources.all_checks(change):
-                on.setdefault(one.action, []).append(one.resource)
+            for check in resources.all_checks(change):
+                on.setdefault(check.action, []).append(check.resource)
             for action, arns in on.items():
                 found |= {f"{operation} {change.kind}: {action} {fault}" for fault in _faults(action, arns)}
     return sorted(found)
@@ -115,7 +115,7 @@ def _faults(action: str, arns: Sequence[str]) -> Iterator[str]:
     if action in UNCHECKED:
         return
     kinds = [reference.kinds_of(action.partition(":")[0], arn.replace("*", "0")) if arn != "*" else set() for arn in arns]
-    asked_on = {kind for one in kinds for kind in one}
+    asked_on = {kind for item in kinds for kind in item}
     required = known.required - (ALTERNATIVES if asked_on & ALTERNATIVES else set())
     yield from (f"is not asked on its {kind}" for kind in required - asked_on)
     for arn, one in zip(arns, kinds, strict=True):
@@ -127,10 +127,10 @@ def unknown_keys(questions: Sequence[Asked]) -> list[str]:
     """Condition keys that calls carry and that their actions do not know."""
     return sorted(
         {
-            f"{one.call.action} {key}"
-            for one in questions
-            if (known := reference.find(one.call.action))
-            for key in one.call.context
+            f"{question.call.action} {key}"
+            for question in questions
+            if (known := reference.find(question.call.action))
+            for key in question.call.context
             if not key.startswith(("aws:ResourceTag/", "kms:ResourceAliases")) and not reference.has_key(known, key)
         }
     )
@@ -146,7 +146,7 @@ class Actor(NamedTuple):
 
 def refused(questions: Sequence[Asked], actor: Actor) -> list[str]:
     """What this actor may not do, each as a line that says for which resource."""
-    answers = decide_all([Question(one.call, actor.policies, actor.boundary, None, actor.principal) for one in questions])
+    answers = decide_all([Question(question.call, actor.policies, actor.boundary, None, actor.principal) for question in questions])
     return sorted({_line(one) for one, allowed in zip(questions, answers, strict=True) if not allowed})
 
 

@@ -32,12 +32,12 @@ def find(action: str) -> Action | None:
     held = _of("actions", service).get(verb.lower())
     if held is None:
         return None
-    kinds = [{**one, "name": one["name"].lower()} for one in held["resourceTypes"]]
+    kinds = [{**kind, "name": kind["name"].lower()} for kind in held["resourceTypes"]]
     return Action(
         held["accessLevel"],
-        frozenset(one["name"] for one in kinds if one["required"]),
-        frozenset(one["name"] for one in kinds if not one["required"]),
-        frozenset({*held["conditionKeys"], *(key for one in kinds for key in one["conditionKeys"])}),
+        frozenset(kind["name"] for kind in kinds if kind["required"]),
+        frozenset(kind["name"] for kind in kinds if not kind["required"]),
+        frozenset({*held["conditionKeys"], *(key for kind in kinds for key in kind["conditionKeys"])}),
     )
 
 
@@ -48,7 +48,7 @@ def kinds_of(service: str, arn: str) -> set[str]:
 
 def has_key(action: Action, key: str) -> bool:
     """Whether a condition key is one that the action knows, or one that every request can have."""
-    return any(PLACEHOLDER.sub("", one) == key or ("$" in one and key.startswith(one.partition("$")[0])) for one in action.keys)
+    return any(PLACEHOLDER.sub("", item) == key or ("$" in item and key.startswith(item.partition("$")[0])) for item in action.keys)
 
 
 def _matches(template: str, arn: str) -> bool:

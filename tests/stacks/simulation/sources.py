@@ -34,7 +34,7 @@ RECORDED = {
 
 def page() -> str:
     """The page, as Markdown."""
-    kinds = sorted({one.kind for account in settings.home() for one in account.resources} - set(RECORDS))
+    kinds = sorted({resource.kind for account in settings.home() for resource in account.resources} - set(RECORDS))
     listed = {kind: {action for operation in OPERATIONS for action in _schema(kind, operation)} for kind in kinds}
     called, on = _called()
     beyond = {of: found for of, found in on.items() if len(found) > 1}
@@ -120,11 +120,11 @@ def _called() -> tuple[dict[str, set[str]], dict[tuple[str, str], set[str]]]:
     for account in settings.home():
         for operation in OPERATIONS:
             for change in changes(account, operation):
-                for one in resources.all_checks(change):
-                    called[change.kind].add(one.action)
-                    kinds = reference.kinds_of(one.action.partition(":")[0], one.resource.replace("*", "0"))
-                    if one.action not in UNCHECKED:
-                        on[change.kind, one.action] |= kinds & getattr(reference.find(one.action), "kinds", set())
+                for check in resources.all_checks(change):
+                    called[change.kind].add(check.action)
+                    kinds = reference.kinds_of(check.action.partition(":")[0], check.resource.replace("*", "0"))
+                    if check.action not in UNCHECKED:
+                        on[change.kind, check.action] |= kinds & getattr(reference.find(check.action), "kinds", set())
     return called, on
 
 

@@ -35,7 +35,7 @@ def crowd(lab: Group, ada: User) -> None:
         Analysis(slug=f"a{n:03}", name=f"A{n:03}", bucket=f"cohort-a{n:03}", stack=stack, added_generation=1) for n in range(300)
     ]
     analyses = Analysis.objects.bulk_create(rows)
-    Entry.objects.bulk_create(Entry(analysis=one, summary=f"About {one.slug}") for one in analyses)
+    Entry.objects.bulk_create(Entry(analysis=analyse, summary=f"About {analyse.slug}") for analyse in analyses)
     for number in range(49):
         group = GroupFactory.create(slug=f"lab-{number}", name=f"Lab {number}")
         Membership.objects.create(

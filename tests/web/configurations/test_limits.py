@@ -131,7 +131,7 @@ def test_text_that_is_typed_into_a_form_is_text_to_every_reader(lab: Lab) -> Non
     template = "title: x\nleave_out:\n  - a\nsmall: 0.5\ndeep: {a: {b: 1}}\n"
     EntryFactory.create(analysis=lab.analysis, template=template)
     typed = TYPED | {"small": "1e-7", "deep": "{a: {on: [no, 0777]}}"}
-    fields = {one.name: one.id for section in form.form_sections(template, template, "") for one in section.fields}
+    fields = {field.name: field.id for section in form.form_sections(template, template, "") for field in section.fields}
     sent = {f"field-{fields[name]}": value for name, value in typed.items()}
     assert lab.client.post(f"{BASE}new/", {**sent, "text": template, "mode": "form", "name": "heavy"}).status_code == 302
     saved = lab.get(KEY).decode()

@@ -47,13 +47,13 @@ def test_a_schema_reads_no_file_and_asks_no_host(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("schema", ['{"$ref": "#"}', '{"properties": {"a": {"pattern": "("}}}'])
 def test_a_schema_that_cannot_be_used_keeps_nobody_from_saving(schema: str) -> None:
-    assert [one.is_warning for one in check_configuration("a: x", "", schema)] == [True]
+    assert [problem.is_warning for problem in check_configuration("a: x", "", schema)] == [True]
 
 
 def filled(template: str, schema: dict[str, Any], **typed: str) -> Any:
     """What a form made of these writes, by the fields' names."""
     text = json.dumps(schema)
-    fields = {one.name: one for section in form.form_sections(template, template, text) for one in section.fields}
+    fields = {field.name: field for section in form.form_sections(template, template, text) for field in section.fields}
     given = {f"field-{one.id}": typed.get(name, one.value) for name, one in fields.items()}
     written = form.apply_form(template, template, text, given)
     assert check_configuration(written, template, text) == []
@@ -94,7 +94,7 @@ def test_what_is_typed_into_a_field_is_never_an_error_of_ours(lab: Lab, template
 def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: Lab) -> None:
     entry = EntryFactory.create(analysis=lab.analysis, template="low: 1\nhigh: 2\n")
     (section,) = form.form_sections(entry.template, entry.template, "")
-    sent = {f"field-{one.id}": {"low": "10", "high": "20"}[one.name] for one in section.fields}
+    sent = {f"field-{field.id}": {"low": "10", "high": "20"}[field.name] for field in section.fields}
     Entry.objects.update(template="first: 0\nlow: 1\nhigh: 2\n")
     lab.client.post(f"{BASE}new/", {**sent, "text": "low: 1\nhigh: 2\n", "mode": "form", "name": "x"})
     assert parse_configuration(lab.get("example-lab/configs/x.yaml").decode()) == {"low": 10, "high": 20}
@@ -106,7 +106,7 @@ def test_a_template_that_changes_meanwhile_moves_no_value_to_another_field(lab: 
 def test_a_file_that_came_by_other_ways_is_itself_and_no_other(lab: Lab, file: str) -> None:
     lab.put("example-lab/configs/a b.yaml", "example-lab/configs/\u00e9tude.yaml", "example-lab/configs/y.yaml", body=b"other: 1\n")
     lab.put(f"example-lab/configs/{file}", body=b"mine: 1\n")
-    (name,) = [one.name for one in list_configurations(lab.place) if one.key.endswith(f"/{file}")]
+    (name,) = [configuration.name for configuration in list_configurations(lab.place) if configuration.key.endswith(f"/{file}")]
     assert read_saved(lab.place, name).text == "mine: 1\n"
     page = lab.client.get(BASE)
     assert page.status_code == 200

@@ -98,13 +98,13 @@ def test_what_is_right_is_taken(text: str) -> None:
 
 def test_without_a_schema_the_template_warns_and_refuses_nothing() -> None:
     told = check_configuration("baseline: soon\nextra: 1\n", TEMPLATE)
-    assert all(one.is_warning for one in told)
-    assert {(one.field, one.line) for one in told} >= {("baseline", 1), ("extra", 2), ("units", 0)}
+    assert all(problem.is_warning for problem in told)
+    assert {(problem.field, problem.line) for problem in told} >= {("baseline", 1), ("extra", 2), ("units", 0)}
 
 
 @pytest.mark.parametrize("schema", ["no json", "[]", '{"type": 5}', '{"$ref": "https://example.org/x.json"}'])
 def test_a_schema_that_is_broken_or_elsewhere_keeps_nobody_from_saving(schema: str) -> None:
-    assert all(one.is_warning for one in check_configuration("a: 1", "", schema))
+    assert all(problem.is_warning for problem in check_configuration("a: 1", "", schema))
 
 
 def test_the_form_has_types_helps_and_defaults() -> None:
@@ -147,13 +147,13 @@ def test_a_form_changes_what_was_changed_and_keeps_comments_order_and_what_it_do
     assert "baseline: 0.25\n" in changed
     assert "invert: true\n" in changed
     assert check_configuration(changed, TEMPLATE, "") == [
-        one for one in check_configuration(changed, TEMPLATE, "") if one.field == "unknown"
+        problem for problem in check_configuration(changed, TEMPLATE, "") if problem.field == "unknown"
     ]
     for kept in ("# Seconds before the stimulus.", "# samples", "# How the plot looks.", "# ours"):
         assert kept in changed
     assert parse_configuration(changed)["unknown"] == {"deep": [1, {"a": 2}]}
     read_again = form.form_sections(changed, TEMPLATE, SCHEMA)
-    values = {field.label: field.value for one in read_again for field in one.fields}
+    values = {field.label: field.value for item in read_again for field in item.fields}
     assert (values["channels"], values["title"]) == ("3\n4", "Ours: é")
 
 

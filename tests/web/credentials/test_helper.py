@@ -174,7 +174,7 @@ def test_programs_that_start_together_ask_once(computer: Computer, site: FakeSit
     site.answers[CREDENTIALS] = [(200, session())]
     with ThreadPoolExecutor(6) as pool:
         done = list(pool.map(lambda _: computer.run("get"), range(6)))
-    assert {one.returncode for one in done} == {0}
+    assert {item.returncode for item in done} == {0}
     assert len(site.asked) == 1
 
 

@@ -60,7 +60,7 @@ def hold_days(lab: Lab, days: int) -> None:
 
 def policy(lab: Lab) -> dict[str, list[str]]:
     header = lab.client.get(PAGE)["Content-Security-Policy"]
-    return {name: sources for name, *sources in (one.split() for one in header.split("; "))}
+    return {name: sources for name, *sources in (word.split() for word in header.split("; "))}
 
 
 def asked_at(monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
@@ -166,14 +166,14 @@ def test_deleted_files_come_back_as_they_were(lab: Lab) -> None:
     odd = ["example-lab/inputs/Ünï cödé 😀 & <b>.csv", "example-lab/results/a+b%20c.txt", "example-lab/configs/line\nbreak"]
     lab.put(*odd, "example-lab/inputs/stays")
     done = post(lab, "delete", keys=odd).json()["items"]
-    assert {one["key"] for one in done} == set(odd)
-    assert [one["error"] for one in done] == ["", "", ""]
+    assert {answer["key"] for answer in done} == set(odd)
+    assert [answer["error"] for answer in done] == ["", "", ""]
     assert lab.keys() == ["example-lab/inputs/stays"]
     event = AuditEvent.objects.get(action="files.delete")
     assert event.details["count"] == 3
-    assert sorted(event.details["markers"]) == sorted(one["marker"] for one in done)
-    back = post(lab, "restore", items=[{"key": one["key"], "version": one["marker"]} for one in done]).json()["items"]
-    assert [one["error"] for one in back] == ["", "", ""]
+    assert sorted(event.details["markers"]) == sorted(answer["marker"] for answer in done)
+    back = post(lab, "restore", items=[{"key": answer["key"], "version": answer["marker"]} for answer in done]).json()["items"]
+    assert [answer["error"] for answer in back] == ["", "", ""]
     assert sorted(lab.keys()) == sorted([*odd, "example-lab/inputs/stays"])
     assert lab.s3.get_object(Bucket=BUCKET, Key=odd[0])["Body"].read() == b"trace"
     assert AuditEvent.objects.get(action="files.restore").details["count"] == 3
@@ -188,7 +188,7 @@ def test_a_file_with_a_dot_segment_is_deleted_and_comes_back_and_no_other(lab: L
     assert answer.status_code == 200
     (done,) = answer.json()["items"]
     assert not done["error"]
-    assert lab.keys() == [one for one in before if one != whole]
+    assert lab.keys() == [item for item in before if item != whole]
     assert not post(lab, "restore", items=[{"key": whole, "version": done["marker"]}]).json()["items"][0]["error"]
     assert lab.keys() == before
     assert lab.get(whole) == b"DOT"

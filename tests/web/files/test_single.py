@@ -80,8 +80,8 @@ def test_a_file_waits_its_turn_and_gives_it_back(lab: Lab) -> None:
     answer = ask(lab.client, "example-lab/inputs/./x")
     assert answer.status_code == 503
     assert answer["Retry-After"]
-    for one in taken:
-        one.close()
+    for item in taken:
+        item.close()
     for _ in range(MAX_AT_ONCE + 1):
         assert b"".join(ask(lab.client, "example-lab/inputs/./x")) == b"trace"
 

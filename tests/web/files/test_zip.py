@@ -39,7 +39,7 @@ def unpack(answer: Any) -> dict[str, bytes]:
     assert len(content) == int(answer["Content-Length"])
     with zipfile.ZipFile(io.BytesIO(content)) as opened:
         assert opened.testzip() is None
-        return {one.filename: opened.read(one) for one in opened.infolist()}
+        return {info.filename: opened.read(info) for info in opened.infolist()}
 
 
 def test_a_folder_comes_whole_with_its_own_names(lab: Lab) -> None:
@@ -148,8 +148,8 @@ def test_a_third_zip_waits_its_turn(lab: Lab) -> None:
     assert third.status_code == 503
     assert third["Retry-After"]
     assert "two other downloads" in third.content.decode()
-    for one in (first, second):
-        assert unpack(one) == {"a": b"trace"}
+    for item in (first, second):
+        assert unpack(item) == {"a": b"trace"}
     assert unpack(ask(lab, "inputs/", [""]))
 
 

@@ -84,7 +84,7 @@ def test_filters_and_order(group: Group, other: Group, ada: User, grace: User, a
     client = client_of(administrator)
 
     def found(query: str) -> list[tuple[str, str]]:
-        return [(one.user.email, one.state) for one in client.get(f"/requests/{query}").context["page"].object_list]
+        return [(row.user.email, row.state) for row in client.get(f"/requests/{query}").context["page"].object_list]
 
     assert found("") == [(ada.email, "waiting"), (grace.email, "waiting"), (ada.email, "declined")]
     assert found("?state=declined") == [(ada.email, "declined")]

@@ -76,7 +76,7 @@ def test_an_embedded_aws_that_does_not_answer_is_said_and_one_that_listens_is_we
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://localhost:{listening.getsockname()[1]}")
         config.cache_clear()
-        made = [(one["name"], one["ok"]) for one in Client().get("/readyz").json()["checks"]]
+        made = [(check["name"], check["ok"]) for check in Client().get("/readyz").json()["checks"]]
         assert made == [(name, True) for name in ("database", "migrations", "embedded AWS", "worker", "mail")]
     answer = Client().get("/readyz")
     config.cache_clear()

@@ -42,7 +42,9 @@ def share(lab: Lab, job: Job, path: str = "") -> str:
 def versions(lab: Lab) -> list[tuple[str, str]]:
     """All that the bucket ever took."""
     listed = lab.s3.list_object_versions(Bucket=BUCKET)
-    return sorted((one["Key"], one["VersionId"]) for one in [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])])
+    return sorted(
+        (version["Key"], version["VersionId"]) for version in [*listed.get("Versions", []), *listed.get("DeleteMarkers", [])]
+    )
 
 
 def test_pages_ask_little_of_a_job_of_a_thousand_among_five_thousand(
@@ -308,12 +310,12 @@ def test_links_that_are_none_of_ours_say_so(lab: Lab, forged: str) -> None:
 
 
 @pytest.mark.parametrize("who", ["stranger", "rival"])
-@pytest.mark.parametrize("name", [one.name for one in urlpatterns])
+@pytest.mark.parametrize("name", [urlpattern.name for urlpattern in urlpatterns])
 def test_another_group_sees_nothing_and_changes_nothing(lab: Lab, who: str, name: str, request: pytest.FixtureRequest) -> None:
     job = ended(lab, line(A, Status.FAILED), line(B, Status.SUCCESS))
     link = share(lab, job)
     other: Client = request.getfixturevalue(who)
-    needed = next(one for one in urlpatterns if one.name == name).pattern.converters
+    needed = next(urlpattern for urlpattern in urlpatterns if urlpattern.name == name).pattern.converters
     given = {"slug": "example-lab", "analysis": "ephys", "timestamp": job.timestamp, "signed": link.split("/")[-2]}
     url = reverse(f"jobs:{name}", kwargs={key: value for key, value in given.items() if key in needed})
     before = versions(lab)

@@ -31,10 +31,11 @@ class Batch:
     def finish(self, **claimed: str) -> list[str]:
         """Their states by S3's account; `claimed` are the MD5s that the browser names for some of them, by their file's name."""
         sent = [
-            complete.SentFile(one.pk, crc(one.name.encode()), "", claimed.get(one.name, md5_of(one.name))) for one in self.uploads
+            complete.SentFile(upload.pk, crc(upload.name.encode()), "", claimed.get(upload.name, md5_of(upload.name)))
+            for upload in self.uploads
         ]
         self.asked.clear()
-        return [one.state for one in complete.complete_uploads(self.person.place, sent, self.person.actor)]
+        return [upload.state for upload in complete.complete_uploads(self.person.place, sent, self.person.actor)]
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def batch(person: Person, request: pytest.FixtureRequest) -> Batch:
     for call in ("HeadObject", "ListObjectsV2"):
         person.s3.meta.events.register(f"before-call.s3.{call}", lambda model, **_: asked.update([model.name]))
     names = [f"n{number:02}" for number in range(12)]
-    uploads = [started(one) for one in person.start(*(new(f"{folder}/{name}", 3) for name in names))]
+    uploads = [started(answer) for answer in person.start(*(new(f"{folder}/{name}", 3) for name in names))]
     for upload in uploads:
         person.put(upload, upload.name.encode())
     return Batch(person, uploads, asked)

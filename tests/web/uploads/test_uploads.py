@@ -75,7 +75,7 @@ def test_the_same_file_goes_on_and_another_one_of_its_name_begins_anew(person: P
     first.refresh_from_db()
     assert first.state == Upload.State.REMOVED
     uploads = person.s3.list_multipart_uploads(Bucket=BUCKET, Prefix=first.key)["Uploads"]
-    assert [one["UploadId"] for one in uploads] == [other.upload_id]
+    assert [upload["UploadId"] for upload in uploads] == [other.upload_id]
 
 
 def test_a_large_file_that_is_there_is_asked_about_and_replaced_only_on_purpose(person: Person) -> None:
@@ -161,7 +161,7 @@ def test_a_file_that_s3_cannot_take_is_refused(person: Person) -> None:
 
 
 def test_of_two_files_of_one_name_the_first_is_sent(person: Person) -> None:
-    assert [one.status for one in person.start(new("twin"), new("twin"))] == ["send", "refused"]
+    assert [answer.status for answer in person.start(new("twin"), new("twin"))] == ["send", "refused"]
 
 
 def test_a_group_that_may_only_read_sends_nothing(place: GroupFolder, actor: Actor) -> None:
@@ -182,15 +182,15 @@ def test_there_is_no_place_for_others_or_before_aws_has_it(place: GroupFolder, g
 def test_beginning_hundreds_takes_few_queries(person: Person, django_assert_max_num_queries: Any) -> None:
     # Rows are written a hundred or so at a time, which is as many as one statement of SQLite takes.
     with django_assert_max_num_queries(20):
-        assert all(one.status == "send" for one in person.start(*(new(f"many/{n}") for n in range(500))))
+        assert all(answer.status == "send" for answer in person.start(*(new(f"many/{n}") for n in range(500))))
     uploads = list(Upload.objects.filter(key__startswith="example-lab/inputs/many/")[:100])
     for upload in uploads:
         person.put(upload, b"hello")
     with django_assert_max_num_queries(12):
         ended = complete.complete_uploads(
-            person.place, [complete.SentFile(one.pk, crc(b"hello"), "") for one in uploads], person.actor
+            person.place, [complete.SentFile(row.pk, crc(b"hello"), "") for row in uploads], person.actor
         )
-    assert {one.state for one in ended} == {Upload.State.COMPLETE}
+    assert {row.state for row in ended} == {Upload.State.COMPLETE}
     with pytest.raises(NameRefused, match="At most 500"):
         person.start(*(new(f"more/{n}") for n in range(501)))
 

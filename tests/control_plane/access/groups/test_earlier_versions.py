@@ -177,7 +177,7 @@ def test_no_other_deployment_brings_what_nobody_confirmed(bucket: Any, set_days:
     assert manifest().earlier_versions_days is None
     create_analysis(slug="video", bucket="cohort-video", actor=OPERATOR)
     assert manifest().earlier_versions_days is None
-    assert "video" in {one.slug for one in Analysis.objects.all()}
+    assert "video" in {analysis.slug for analysis in Analysis.objects.all()}
     output = StringIO()
     call_command("platform", "sync", "--keep-earlier-versions", stdout=output, stderr=StringIO())
     assert "Earlier versions are kept as before: EARLIER_VERSIONS_DAYS=30" in output.getvalue()

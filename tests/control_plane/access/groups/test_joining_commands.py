@@ -16,12 +16,12 @@ def test_codes(group: Group) -> None:
     made = run("joincode", "create", "example-lab", "--days", "7", "--most-uses", "2")
     assert find_usable_code(made["code"]).group == group
     listed = run("joincode", "list", "example-lab")
-    assert [(one["prefix"], one["state"], one["most_uses"]) for one in listed] == [(made["code"][:4], "usable", 2)]
+    assert [(row["prefix"], row["state"], row["most_uses"]) for row in listed] == [(made["code"][:4], "usable", 2)]
     assert made["code"] not in str(listed)
     rotated = run("joincode", "rotate", "example-lab", made["prefix"].lower())
     assert find_usable_code(rotated["code"]).group == group
     assert run("joincode", "withdraw", "example-lab", rotated["prefix"])["state"] == "withdrawn"
-    assert {one["state"] for one in run("joincode", "list", "example-lab")} == {"withdrawn"}
+    assert {joincode["state"] for joincode in run("joincode", "list", "example-lab")} == {"withdrawn"}
 
 
 def test_requests(group: Group, ada: User, grace: User) -> None:
@@ -29,7 +29,7 @@ def test_requests(group: Group, ada: User, grace: User) -> None:
         JoinRequestFactory.create(user=ada, group=group),
         JoinRequestFactory.create(user=grace, new_group_name="Hopper Lab"),
     )
-    assert {one["id"] for one in run("request", "list")} == {first.pk, second.pk}
+    assert {request["id"] for request in run("request", "list")} == {first.pk, second.pk}
     done = run("request", "approve", str(first.pk), "--access", "keys", "--manager")
     assert (done["request"]["state"], done["deployment"]["state"]) == ("approved", "queued")
     assert Membership.objects.get(user=ada).is_manager

@@ -173,11 +173,11 @@ def test_the_last_manager_may_leave(group: Group, manager: User) -> None:
 
 
 def test_leaving_everything_ends_memberships_and_requests(group: Group, other: Group, ada: User) -> None:
-    for one in (group, other):
-        MembershipFactory.create(group=one, user=ada, deployed=True)
+    for item in (group, other):
+        MembershipFactory.create(group=item, user=ada, deployed=True)
     request = JoinRequestFactory.create(user=ada, new_group_name="New Lab")
     deployments = leave_all(user=ada, actor=actor_of(ada))
-    assert {one.stack_id for one in deployments} == {group.stack_id, other.stack_id}
+    assert {deployment.stack_id for deployment in deployments} == {group.stack_id, other.stack_id}
     assert not Membership.objects.wanted().filter(user=ada).exists()
     request.refresh_from_db()
     assert request.state == "withdrawn"

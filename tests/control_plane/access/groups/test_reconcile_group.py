@@ -53,13 +53,13 @@ def restore(group: Group) -> None:
 @pytest.fixture
 def people(group: Group, ada: User, grace: User) -> dict[str, Membership]:
     """When the backup was made: Ada and Grace hold keys, Linus gets in without one; the group reads and writes one analysis."""
-    ephys, video = (AnalysisFactory.create(slug=one, bucket=f"cohort-{one}") for one in ("ephys", "video"))
+    ephys, video = (AnalysisFactory.create(slug=name, bucket=f"cohort-{name}") for name in ("ephys", "video"))
     for user, access in ((ada, Access.KEYS), (grace, Access.KEYS), (UserFactory.create(email="linus@example.org"), "federated")):
         MembershipFactory.create(group=group, user=user, access=Access(access))
     GrantFactory.create(group=group, analysis=ephys)
     settle(video.stack)
     restore(group)
-    return {one.user.email.partition("@")[0]: one for one in Membership.objects.select_related("user")}
+    return {membership.user.email.partition("@")[0]: membership for membership in Membership.objects.select_related("user")}
 
 
 @pytest.fixture
@@ -116,7 +116,8 @@ def test_a_known_group_becomes_what_aws_holds_and_nothing_is_deployed(
     assert following.revoked == (people["grace"].username,)
     assert following.model_copy(update={"revoked": ()}) == held.model_copy(update={"generation": AFTER + 1})
     states = {
-        one.user.email: one.access_state for one in Membership.objects.filter(group=group).select_related("user", "group__stack")
+        membership.user.email: membership.access_state
+        for membership in Membership.objects.filter(group=group).select_related("user", "group__stack")
     }
     assert states == {"ada@example.org": "active", "grace@example.org": "ended", "linus@example.org": "active", LISES: "active"}
     assert AuditEvent.objects.get(action="member.remove").target == "grace@example.org in example-lab"
@@ -128,7 +129,7 @@ def test_a_known_group_becomes_what_aws_holds_and_nothing_is_deployed(
 def test_whoever_has_no_address_in_a_known_group_is_removed_too(people: dict[str, Membership], held: GroupManifest) -> None:
     wanted = wanted_of(take_over(waiting(held), {LISE: " "}))
     assert wanted.generation == AFTER + 1
-    assert {one.username for one in wanted.members} == {people["ada"].username, people["linus"].username}
+    assert {member.username for member in wanted.members} == {people["ada"].username, people["linus"].username}
     assert wanted.sessions_not_before is not None
     assert AuditEvent.objects.get(action="member.leave_out").details["before"] == {"usernames": [LISE]}
 
@@ -136,7 +137,9 @@ def test_whoever_has_no_address_in_a_known_group_is_removed_too(people: dict[str
 def test_who_was_removed_without_a_key_is_told_of_where_aws_does_not_know_them(
     people: dict[str, Membership], held: GroupManifest, group: Group
 ) -> None:
-    keyed = held.model_copy(update={"members": tuple(one for one in held.members if one.access == "keys"), "suspended": True})
+    keyed = held.model_copy(
+        update={"members": tuple(member for member in held.members if member.access == "keys"), "suspended": True}
+    )
     row = waiting(keyed, names_everybody=False)
     assert "does not tell of members without a key (1 here)" in " ".join(unmanaged_decisions.preview_take_over(row))
     take_over(row, {LISE: LISES})
@@ -175,8 +178,8 @@ def test_what_was_asked_for_since_the_restore_comes_on_top(
     MembershipFactory.create(group=group, user=dora)
     row = waiting(held)
     assert "since the restore" in " ".join(unmanaged_decisions.preview_take_over(row))
-    wanted = {one.username: one for one in wanted_of(take_over(row, {LISE: LISES})).members}
-    assert wanted[LISE] == next(one for one in held.members if one.username == LISE)
+    wanted = {member.username: member for member in wanted_of(take_over(row, {LISE: LISES})).members}
+    assert wanted[LISE] == next(member for member in held.members if member.username == LISE)
     assert wanted[people["linus"].username].suspended
     assert wanted[people["ada"].username].key_serial == 4
     assert people["grace"].username not in wanted
@@ -189,7 +192,7 @@ def test_who_was_removed_since_the_restore_goes_though_aws_has_them(held: GroupM
         request_group_deployment(group, "More than AWS has seen", OPERATOR)
     remove_member(group=group, user=ada, actor=OPERATOR)
     wanted = wanted_of(take_over(waiting(held), {LISE: LISES}))
-    assert {one.username: one.part for one in wanted.members if one.access == "keys"} == {LISE: 1}
+    assert {member.username: member.part for member in wanted.members if member.access == "keys"} == {LISE: 1}
     assert Membership.objects.select_related("group__stack").get(user=ada).access_state == "removing"
 
 
@@ -207,7 +210,7 @@ def test_a_bucket_that_no_analysis_here_has_is_told_of_and_lost(held: GroupManif
     lost = AnalysisGrant(bucket="cohort-lost", access="read-only")
     row = waiting(held.model_copy(update={"analyses": (lost, *held.analyses)}))
     assert "the group loses them: cohort-lost." in " ".join(unmanaged_decisions.preview_take_over(row))
-    assert [one.bucket for one in wanted_of(take_over(row, {LISE: LISES})).analyses] == ["cohort-video"]
+    assert [analyse.bucket for analyse in wanted_of(take_over(row, {LISE: LISES})).analyses] == ["cohort-video"]
 
 
 def test_a_known_group_is_decided_about_as_it_was_read_and_by_administrators(held: GroupManifest, group: Group, ada: User) -> None:

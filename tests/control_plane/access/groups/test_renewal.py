@@ -31,7 +31,7 @@ def settled(group: Group, epi: Analysis) -> list[Stack]:
 def test_each_stack_gets_a_new_generation_that_wants_the_same(settled: list[Stack], group: Group) -> None:
     before = parse(StoredManifest.objects.filter(stack=group.stack).order_by("-generation")[0].text)
     started = renew_all(actor=OPERATOR)
-    assert [one.stack.name for one in started] == ["Cohort-Storage", "Group-example-lab"]
+    assert [deployment.stack.name for deployment in started] == ["Cohort-Storage", "Group-example-lab"]
     after = parse(StoredManifest.objects.filter(stack=group.stack).order_by("-generation")[0].text)
     assert isinstance(before, GroupManifest)
     assert after == before.model_copy(update={"generation": before.generation + 1})
@@ -41,15 +41,15 @@ def test_each_stack_gets_a_new_generation_that_wants_the_same(settled: list[Stac
 
 def test_a_second_call_joins_what_waits_already(settled: list[Stack]) -> None:
     first, second = renew_all(actor=OPERATOR), renew_all(actor=OPERATOR)
-    assert [one.pk for one in first] == [one.pk for one in second]
+    assert [row.pk for row in first] == [row.pk for row in second]
     assert Deployment.objects.open().count() == 2
 
 
 def test_what_was_changed_on_aws_and_what_is_retired_is_left_alone(settled: list[Stack], group: Group) -> None:
     Stack.objects.filter(pk=group.stack.pk).update(newer_generation=7)
-    assert [one.stack.name for one in renew_all(actor=OPERATOR)] == ["Cohort-Storage"]
+    assert [deployment.stack.name for deployment in renew_all(actor=OPERATOR)] == ["Cohort-Storage"]
     Stack.objects.filter(pk=group.stack.pk).update(newer_generation=0, is_retired=True)
-    assert [one.stack.name for one in renew_all(actor=OPERATOR)] == ["Cohort-Storage"]
+    assert [deployment.stack.name for deployment in renew_all(actor=OPERATOR)] == ["Cohort-Storage"]
 
 
 def test_only_administrators_may(settled: list[Stack], ada: User) -> None:

@@ -59,7 +59,7 @@ def test_the_201st_analysis_goes_into_a_further_stack_and_the_first_one_is_not_t
 def test_an_analysis_stays_in_its_stack_whatever_comes_after_it() -> None:
     made = {slug: make(slug) for slug in ("a1", "a2", "b1", "b2", "c1")}
     assert list(made.values()) == ["Cohort-Storage"] * 2 + ["Cohort-Storage-2"] * 2 + ["Cohort-Storage-3"]
-    assert {one.slug: one.stack.name for one in Analysis.objects.select_related("stack")} == made
+    assert {analysis.slug: analysis.stack.name for analysis in Analysis.objects.select_related("stack")} == made
     assert manifest_of("Cohort-Storage-2").buckets == ("cohort-b1", "cohort-b2")
 
 
@@ -81,7 +81,7 @@ def test_another_address_of_the_site_reaches_the_buckets_of_every_stack(operator
         settle(stack)
     assert sync_platform(actor=operator) == []
     monkeypatch.setattr(f"{platform_stack.__module__}.origins", lambda: ("https://elsewhere.example.org",))
-    assert [one.stack.name for one in sync_platform(actor=operator)] == ["Cohort-Storage", "Cohort-Storage-2"]
+    assert [deployment.stack.name for deployment in sync_platform(actor=operator)] == ["Cohort-Storage", "Cohort-Storage-2"]
     for name in ("Cohort-Storage", "Cohort-Storage-2"):
         assert manifest_of(name).origins == ("https://elsewhere.example.org",)
 

@@ -289,7 +289,7 @@ def test_the_plan_says_who_is_suspended_and_that_lifting_it_widens(group: Group,
     said = []
     for before, after in pairwise(texts):
         people = people_changes(before, after)
-        shown = shown_plan({"people": [vars(one) for one in people]})
+        shown = shown_plan({"people": [vars(person) for person in people]})
         said += [(row.name, row.what, row.widens) for section in shown.sections for row in section.rows]
     assert said == [
         ("ada@example.org", "is suspended: everything is denied (short-lived credentials)", False),
@@ -308,7 +308,7 @@ def test_the_administration_suspends_and_resumes(group: Group, ada: User, grace:
         address = reverse(f"admin:accounts_user_{wish}") + chosen
         assert "everything" in client.get(address).content.decode().lower() or not is_suspended
         assert client.post(address, {"group": group.pk}).status_code == 302
-        assert {one.suspended_at is not None for one in Membership.objects.all()} == {is_suspended}
+        assert {membership.suspended_at is not None for membership in Membership.objects.all()} == {is_suspended}
         page = reverse("admin:groups_group_suspend_page", args=(group.pk,))
         assert client.post(page, {"csrfmiddlewaretoken": "x"}).status_code == 302
         assert (Group.objects.get().suspended_at is not None) is is_suspended

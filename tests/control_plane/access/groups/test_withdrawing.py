@@ -66,7 +66,7 @@ def test_what_is_cancelled_does_not_come_back_with_the_next_run(lab: Group, grac
     lise = UserFactory.create(email="lise@example.org")
     add_member(group=lab, user=lise, access=Access.FEDERATED, actor=OPERATOR)
     assert reconcile_all(aws) == 1
-    assert {one.username for one in held(lab).members} == set(
+    assert {member.username for member in held(lab).members} == set(
         Membership.objects.filter(user__email__in=["ada@example.org", "lise@example.org"]).values_list("username", flat=True)
     )
     assert not Membership.objects.not_ended().filter(user=grace).exists()
@@ -179,7 +179,7 @@ def test_one_that_runs_is_withdrawn_once_aws_has_taken_it_back(
     assert deployment.state == "cancelled"
     assert f"AWS has generation {generation}" in deployment.advice
     assert "Withdrawn: grace@example.org gets access" in deployment.advice
-    people = {one.username: one.suspended for one in wanted(lab).members}
+    people = {member.username: member.suspended for member in wanted(lab).members}
     names = dict(Membership.objects.values_list("user__email", "username"))
     assert people == {names["ada@example.org"]: True, names["lise@example.org"]: False}, "what was asked for later stays"
 

@@ -51,7 +51,7 @@ def key(aws: Any, group: Group, ada: User) -> AdoptedKey:
 
 def on_aws(aws: Any, key: AdoptedKey) -> bool:
     user = f"cohort-{key.membership.group.slug}-{key.membership.username}"
-    return key.access_key_id in {one["AccessKeyId"] for one in aws.list_access_keys(UserName=user)["AccessKeyMetadata"]}
+    return key.access_key_id in {item["AccessKeyId"] for item in aws.list_access_keys(UserName=user)["AccessKeyMetadata"]}
 
 
 def manifest(group: Group) -> str:

@@ -49,7 +49,7 @@ def key_on_aws(user: User) -> str:
     """A key made as CloudFormation makes it, and its identifier."""
     iam: Any = boto3.client("iam")
     name = iam_name(user)
-    if name not in {one["UserName"] for one in iam.list_users()["Users"]}:
+    if name not in {item["UserName"] for item in iam.list_users()["Users"]}:
         iam.create_user(UserName=name, Path="/cohort/example-lab/")
     return str(iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"])
 
@@ -143,7 +143,7 @@ def test_keys_that_nobody_uses_are_listed_never_used_ones_first(group: Group, ad
     KeyUse.objects.filter(membership__user=hedy).update(made_at=ago(400))
     assert [use.membership.user for use in unused_keys()] == [hedy, ada]
     assert [use.membership.user for use in unused_keys(days=1)] == [hedy, ada, grace]
-    assert {one.membership.user: one.is_unused for one in held_keys(group, list(key_holders(group)))} == {
+    assert {item.membership.user: item.is_unused for item in held_keys(group, list(key_holders(group)))} == {
         ada: True,
         grace: False,
         hedy: True,
@@ -225,7 +225,7 @@ def test_the_terminal_checks_and_lists(group: Group, holder: User, uses: Uses, c
     key_id = key_on_aws(holder)
     uses.days_ago[key_id] = 40
     assert run("check") == {"keys": {"example-lab": 1}, "failed": {}}
-    assert [one["access_key_id"] for one in run("list")] == [key_id]
+    assert [row["access_key_id"] for row in run("list")] == [key_id]
     assert run("list", "--unused-days", "41") == []
     (found,) = run("list", "--group", "example-lab", "--unused-days", "30")
     assert (found["email"], found["state"], found["last_service"], found["is_present"]) == (holder.email, "active", "s3", True)

@@ -185,7 +185,7 @@ def test_aws_is_asked_and_what_it_says_is_kept(aws: None, group: Group, monkeypa
     assert kept[STACKS] == (config().cohort_region, 7, 2000)
     assert kept[PER_PRINCIPAL][1] is None
     assert Reading.objects.get().read_at is not None
-    found = {one.name: one for one in list_headroom()}
+    found = {path.name: path for path in list_headroom()}
     assert (found[ROLES].used, found[ROLES].wanted) == (0, 1)
     assert PER_PRINCIPAL not in found
 
@@ -245,7 +245,7 @@ def test_nobody_else_sees_it(client: Client, ada: User) -> None:
 def test_health_warns_and_metrics_tell(client: Client, administrator: User) -> None:
     usage(USERS, used=4100, limit=5000)
     usage(ROLES, used=1, limit=1000)
-    assert [one.name for one in gather().scarce] == [USERS]
+    assert [path.name for path in gather().scarce] == [USERS]
     text = exposition().decode()
     account = config().cohort_account
     assert f'cohort_quota_used{{account="{account}",quota="iam-users",region=""}} 4100.0' in text
@@ -284,4 +284,4 @@ def test_nobody_s_part_changes_when_others_come_and_go(group: Group, operator: A
 def parts(group: Group) -> dict[str, int]:
     """The part of each key holder in what was asked for last."""
     text = group.stack.manifests.order_by("-generation").values_list("text", flat=True)[0]
-    return {one["username"]: one["part"] for one in json.loads(text)["members"]}
+    return {member["username"]: member["part"] for member in json.loads(text)["members"]}

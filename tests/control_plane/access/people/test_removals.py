@@ -65,7 +65,7 @@ def test_everything_goes_and_the_account_last(group: Group, other: Group, operat
     token_of(ada)
     browser = signed_in()
     deployments = remove_people(users=[ada], delete=True, actor=operator)
-    assert {one.stack_id for one in deployments} == {group.stack_id, other.stack_id}
+    assert {deployment.stack_id for deployment in deployments} == {group.stack_id, other.stack_id}
     assert not Membership.objects.wanted().filter(user=ada).exists()
     assert JoinRequest.objects.get().state == JoinRequest.State.WITHDRAWN
     assert not Token.objects.exists()
@@ -107,7 +107,7 @@ def test_the_page_s_forecast_says_what_goes(group: Group, ada: User, grace: User
     join(group, ada, as_managers=True)
     token_of(ada)
     [loss, nothing] = preview_removal([ada, grace])
-    assert ([one.group for one in loss.memberships], loss.computers, loss.unmanaged) == ([group], 1, (group,))
+    assert ([membership.group for membership in loss.memberships], loss.computers, loss.unmanaged) == ([group], 1, (group,))
     assert (nothing.memberships, nothing.unmanaged) == ((), ())
     join(group, grace, as_managers=True)
     assert [loss.unmanaged for loss in preview_removal([ada])] == [()]
@@ -162,7 +162,7 @@ def test_what_is_left_of_inactive_people_is_swept_away(group: Group, ada: User, 
     User.objects.filter(pk=ada.pk).update(is_active=False)
     assert remove_inactive_access() == 1
     assert remove_inactive_access() == 0
-    assert [one.user for one in Membership.objects.wanted()] == [grace]
+    assert [membership.user for membership in Membership.objects.wanted()] == [grace]
     assert not JoinRequest.objects.filter(state=JoinRequest.State.WAITING).exists()
 
 
@@ -183,7 +183,7 @@ def test_one_group_that_cannot_be_changed_does_not_stop_the_others(
 
     monkeypatch.setattr(removals, "end_memberships", refusing)
     assert remove_inactive_access() == 1
-    assert [one.group for one in Membership.objects.wanted()] == [group]
+    assert [membership.group for membership in Membership.objects.wanted()] == [group]
 
 
 class TestPages:
@@ -282,7 +282,7 @@ class TestCommand:
         assert foreseen["people"][0]["groups"] == [{"group": "example-lab", "access": "keys", "is_manager": False}]
         assert User.objects.get(pk=ada.pk).is_active
         done = self.run("remove", ada.email, grace.email, "--delete")
-        assert [one["stack"] for one in done["deployments"]] == ["Group-example-lab"]
+        assert [deployment["stack"] for deployment in done["deployments"]] == ["Group-example-lab"]
         assert User.objects.filter(deletion_requested_at__isnull=False).count() == 2
         assert self.run("activate", ada.email) == {"activated": [ada.email]}
         self.run("deactivate", ada.email)

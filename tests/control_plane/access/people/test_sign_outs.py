@@ -100,19 +100,19 @@ def test_sessions_of_aws_are_cut_off_in_every_group_and_for_nobody_else(act: Act
     MembershipFactory.create(group=group, user=grace, deployed=True)
     before = timezone.now().timestamp()
     act(signed_in())
-    for one in Group.objects.all():
-        cut = {member.username: member.sessions_not_before for member in manifest_of(one).members}
-        mine = cut.pop(Membership.objects.get(group=one, user=ada).username)
+    for item in Group.objects.all():
+        cut = {member.username: member.sessions_not_before for member in manifest_of(item).members}
+        mine = cut.pop(Membership.objects.get(group=item, user=ada).username)
         assert mine is not None
         assert before <= mine <= timezone.now().timestamp() + 6
         assert set(cut.values()) <= {None}
-        assert AuditEvent.objects.filter(action="member.end_sessions", target=f"ada@example.org in {one.slug}").exists()
+        assert AuditEvent.objects.filter(action="member.end_sessions", target=f"ada@example.org in {item.slug}").exists()
 
 
 @ALL
 def test_the_mail_names_what_was_ended(act: Act, ada: User) -> None:
     act(signed_in())
-    [body] = [str(one.body) for one in delivered() if "Computers that were signed out" in str(one.body)]
+    [body] = [str(message.body) for message in delivered() if "Computers that were signed out" in str(message.body)]
     assert "Computers that were signed out: workbench (Linux)." in body
     assert "Open AWS sessions are denied from now on: Example Lab, Other Lab." in body
     assert "Access keys that still work: Other Lab." in body
@@ -123,7 +123,7 @@ def test_access_keys_are_replaced_in_the_same_step_where_that_is_ticked(act: Act
     act(signed_in(), replace_keys="on")
     keys = Membership.objects.get(group__slug="other-lab")
     assert (keys.key_serial, keys.previous_key) == (2, ""), "the old key ends as the new one is there"
-    assert any("New access keys are being made: Other Lab." in str(one.body) for one in delivered())
+    assert any("New access keys are being made: Other Lab." in str(message.body) for message in delivered())
 
 
 @ALL
@@ -208,7 +208,8 @@ def test_a_group_that_cannot_be_changed_now_hinders_no_other(ada: User, group: G
     assert manifest_of(Group.objects.get(slug="other-lab")).cut_offs
     assert sign_in(Client(), password=NEW_PASSWORD).status_code == 302
     assert any(
-        "could not be ended at once (they end by themselves within an hour): Example Lab" in str(one.body) for one in delivered()
+        "could not be ended at once (they end by themselves within an hour): Example Lab" in str(message.body)
+        for message in delivered()
     )
 
 

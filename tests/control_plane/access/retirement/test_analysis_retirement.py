@@ -118,7 +118,7 @@ def test_it_is_not_offered_from_the_moment_that_it_is_asked_for(made: Analysis, 
     with pytest.raises(AnalysisRetired):
         requests.request_analysis(group=group, analysis=made, reason="", actor=acting(ada))
     for which in ("all", "default"):
-        assert [one.slug for one in grants.select_analyses(which)] == ["other"]
+        assert [analyse.slug for analyse in grants.select_analyses(which)] == ["other"]
     assert not Grant.objects.exists()
 
 

@@ -73,7 +73,7 @@ def test_deleted_data_leaves_no_version_and_no_upload(lab: Group, bucket: Any) -
     retirement = carry_out(ask_for(lab, data=DataChoice.DELETE))
     work_to_the_end(retirement)
     left = bucket.list_object_versions(Bucket=BUCKET)
-    assert [one["Key"] for one in left.get("Versions", [])] == ["example-lab-2/inputs/a.csv"]
+    assert [version["Key"] for version in left.get("Versions", [])] == ["example-lab-2/inputs/a.csv"]
     assert "DeleteMarkers" not in left
     assert bucket.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
     assert retirement.places.get().objects_done == 7

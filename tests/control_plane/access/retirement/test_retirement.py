@@ -195,7 +195,7 @@ def test_the_command_asks_tells_and_undoes(lab: Group) -> None:
     asked = run("ask", lab.slug, "--confirm", lab.slug, "--data", "archive")["retirement"]
     assert (asked["state"], asked["data"]) == ("waiting", "archive")
     assert run("status", lab.slug)["retirement"]["state"] == "waiting"
-    assert [one["group"] for one in run("list")] == [lab.slug]
+    assert [row["group"] for row in run("list")] == [lab.slug]
     assert run("undo", lab.slug)["retirement"]["state"] == "undone"
     with pytest.raises(CommandError, match="is not the group's slug"):
         call_command("retire", "ask", lab.slug, "--confirm", "no", stdout=StringIO())
@@ -206,7 +206,7 @@ def test_retired_groups_stay_in_the_list_and_can_be_left_out(lab: Group) -> None
     for standing, slugs in (("all", [lab.slug]), ("active", []), ("retired", [lab.slug])):
         out = StringIO()
         call_command("group", "list", "--standing", standing, "--json", stdout=out)
-        assert [one["slug"] for one in json.loads(out.getvalue())] == slugs
+        assert [row["slug"] for row in json.loads(out.getvalue())] == slugs
 
 
 # The administration.

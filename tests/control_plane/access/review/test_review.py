@@ -153,7 +153,9 @@ def test_nothing_is_looked_at_while_it_is_deployed(lab: OnAws, group: Group) -> 
 def test_a_user_of_no_group_is_found(lab: OnAws) -> None:
     lab.iam.create_user(UserName="ghost", Path="/cohort/gone-lab/")
     scan_outside_groups()
-    assert [(one.kind, one.name, one.path) for one in UnmanagedResource.objects.all()] == [("user", "ghost", "/cohort/gone-lab/")]
+    assert [(resource.kind, resource.name, resource.path) for resource in UnmanagedResource.objects.all()] == [
+        ("user", "ghost", "/cohort/gone-lab/")
+    ]
 
 
 def test_the_sweep_has_each_group_looked_at_once_a_day_and_after_a_deployment(lab: OnAws, group: Group, at_once: None) -> None:
@@ -241,7 +243,7 @@ def test_the_csv_is_what_the_page_shows_and_runs_no_formula(
     rows = list(csv.DictReader(io.StringIO(response.getvalue().decode())))
     assert len(rows) == 4
     assert response["Cache-Control"] == "no-store"
-    [row] = [one for one in rows if one["person"] == ada.email and one["bucket"] == "cohort-video"]
+    [row] = [item for item in rows if item["person"] == ada.email and item["bucket"] == "cohort-video"]
     assert (row["read"], row["write"], row["group"], row["marks"]) == ("yes", "no", group.slug, "")
     assert row["granted_by"].startswith("'=cmd()")
     assert row["since"]
@@ -254,7 +256,8 @@ def test_pages_take_a_fixed_number_of_queries(
     people = User.objects.bulk_create(User(email=f"member{n}@example.org") for n in range(200))
     generation = group.stack.deployed_generation
     Membership.objects.bulk_create(
-        Membership(group=group, user=one, access=Access.FEDERATED, added_generation=generation, added_by="x") for one in people
+        Membership(group=group, user=person, access=Access.FEDERATED, added_generation=generation, added_by="x")
+        for person in people
     )
     scan_group(group)
     assert AccessEntry.objects.count() == 404

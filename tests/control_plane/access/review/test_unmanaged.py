@@ -56,7 +56,7 @@ def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.fixture
 def buckets() -> list[Analysis]:
-    made = [AnalysisFactory.create(slug=one, bucket=f"cohort-{one}") for one in ("ephys", "video")]
+    made = [AnalysisFactory.create(slug=name, bucket=f"cohort-{name}") for name in ("ephys", "video")]
     settle(made[0].stack)
     return made
 

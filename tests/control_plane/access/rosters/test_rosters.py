@@ -74,7 +74,7 @@ def test_it_works(group: Group, other: Group, ada: User, grace: User) -> None:
     told: list[Outcome] = []
     outcomes = do(reading, on_outcome=told.append)
     assert told == outcomes
-    assert [(one.group, one.added, one.changed, one.removed) for one in outcomes] == [
+    assert [(outcome.group, outcome.added, outcome.changed, outcome.removed) for outcome in outcomes] == [
         ("", 1, 0, 0),
         ("example-lab", 2, 0, 1),
         ("other-lab", 1, 0, 0),
@@ -293,7 +293,7 @@ class TestCommand:
         with pytest.raises(CommandError, match="Something has changed"):
             self.run("apply", str(file), "--digest", "0" * 64, "--good-rows")
         done = self.run("apply", str(file), "--digest", seen["digest"], "--good-rows")
-        assert [(one["group"], one["added"]) for one in done["groups"]] == [("example-lab", 1)]
+        assert [(item["group"], item["added"]) for item in done["groups"]] == [("example-lab", 1)]
         assert len(done["deployments"]) == 1
         out = tmp_path / "out.csv"
         assert self.run("export", "--group", "example-lab", "--output", str(out))["rows"] == 1

@@ -107,7 +107,7 @@ def test_where_broadening_needs_approval_it_compares_what_it_is_to_deploy(use, t
     use(SYNTHESISES % (json.dumps(_template(*wanted)), tmp_path), require_approval="broadening")
     (plan,) = deploy().plans
     assert (plan.broadens, plan.names_resources) == (broadens, False)
-    assert {(one.change, one.effect) for one in plan.statements} == {("add", "Deny"), ("remove", "Deny")}
+    assert {(statement.change, statement.effect) for statement in plan.statements} == {("add", "Deny"), ("remove", "Deny")}
     ran = (tmp_path / "said").read_text().split()
     assert ran == ["--output", "deploy"]
 

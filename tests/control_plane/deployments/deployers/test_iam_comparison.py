@@ -44,11 +44,11 @@ def role(**properties: Any) -> Properties:
 
 
 def group(*documents: Any) -> Properties:
-    return {"Type": "AWS::IAM::Group", "Properties": {"Policies": [{"PolicyDocument": one} for one in documents]}}
+    return {"Type": "AWS::IAM::Group", "Properties": {"Policies": [{"PolicyDocument": document} for document in documents]}}
 
 
 def user(*documents: Any, groups: Iterable[Any] = ({"Ref": "Group"},)) -> Properties:
-    inline = [{"PolicyDocument": one} for one in documents]
+    inline = [{"PolicyDocument": document} for document in documents]
     return {"Type": "AWS::IAM::User", "Properties": {"Groups": list(groups), "Policies": inline}}
 
 
@@ -61,13 +61,13 @@ def allows(*statements: Any) -> Resources:
 
 
 def widening(before: Resources, after: Resources) -> list[StatementChange]:
-    return [one for one in compare([before], [after], now=NOW) if one.widens]
+    return [statement for statement in compare([before], [after], now=NOW) if statement.widens]
 
 
 def between(before: GroupManifest, after: GroupManifest) -> bool:
     """Whether a plan lets somebody do more by its statements, once it is known who is a member."""
     plan = plan_from_comparison(compare([of_group(before)], [of_group(after)], now=NOW), [])
-    return any(one.widens for one in plan.for_manifests(before.to_json(), after.to_json()).statements)
+    return any(statement.widens for statement in plan.for_manifests(before.to_json(), after.to_json()).statements)
 
 
 def lab(*usernames: str, suspended: Iterable[str] = (), keys: Iterable[str] = (), **more: Any) -> GroupManifest:
@@ -203,7 +203,7 @@ def test_a_denial_that_goes_with_its_group_lets_in_nobody_but_those_who_stay() -
     assert widening(held, {"Ada": user(groups=[])}) != []
     assert widening(held, {"Group": group(), "Ada": user()}) != []
     nested: Resources = {"Ada": user(groups=[{"Ref": "referencetoGroup"}])}
-    assert [one for one in compare([{"Group": group(denied)}, nested], [{}, nested], now=NOW) if one.widens]
+    assert [statement for statement in compare([{"Group": group(denied)}, nested], [{}, nested], now=NOW) if statement.widens]
 
 
 def test_who_may_assume_a_role_and_what_bounds_it_count_too() -> None:
@@ -212,9 +212,9 @@ def test_who_may_assume_a_role_and_what_bounds_it_count_too() -> None:
         return {"Role": role(AssumeRolePolicyDocument=document, **more)}
 
     assert widening(trust("1", "2"), trust("1")) == []
-    assert [one.principal for one in widening(trust("1"), trust("1", "2"))] == ["AWS:1, AWS:2"]
+    assert [statement.principal for statement in widening(trust("1"), trust("1", "2"))] == ["AWS:1, AWS:2"]
     assert widening(trust("1"), trust("1", PermissionsBoundary="arn:b")) == []
-    assert [one.effect for one in widening(trust("1", PermissionsBoundary="arn:b"), trust("1"))] == ["Boundary"]
+    assert [statement.effect for statement in widening(trust("1", PermissionsBoundary="arn:b"), trust("1"))] == ["Boundary"]
     assert widening(trust("1"), trust("1", ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"])) != []
 
 
@@ -223,11 +223,13 @@ def test_a_policy_that_comes_to_be_attached_to_somebody_else_lets_them_do_more()
     policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
     held = {"Access": policy, "Role": role(ManagedPolicyArns=[{"Ref": "Access"}]), "Group": group()}
     wanted = {**held, "Group": {"Type": "AWS::IAM::Group", "Properties": {"ManagedPolicyArns": [{"Ref": "Access"}]}}}
-    assert [one.principal for one in widening(held, wanted)] == ["Group"]
+    assert [statement.principal for statement in widening(held, wanted)] == ["Group"]
     assert widening(wanted, held) == []
 
 
 def test_a_new_group_s_statements_are_told_once_for_all_who_carry_them() -> None:
     found = compare([{}], [of_group(lab(ADA, keys=(ADA,)))], now=NOW)
-    reading = [one for one in found if "s3:GetObject," in one.actions]
-    assert [(one.change, one.effect, one.principal, one.widens) for one in reading] == [("add", "Allow", "Group, Role", True)]
+    reading = [item for item in found if "s3:GetObject," in item.actions]
+    assert [(statement.change, statement.effect, statement.principal, statement.widens) for statement in reading] == [
+        ("add", "Allow", "Group, Role", True)
+    ]

@@ -64,13 +64,16 @@ def test_a_run_records_what_will_change_how_far_each_resource_is_and_how_long_ea
     monkeypatch.setattr("control_plane.deployments.engine.run_log.GATHER_SECONDS", 0)
     reconcile_all(aws)
     (during,), deployment = seen, only_deployment()
-    assert [(one["logical_id"], one["state"]) for one in during.resources] == [("Role1", "done"), ("User2", "waiting")]
+    assert [(resource["logical_id"], resource["state"]) for resource in during.resources] == [
+        ("Role1", "done"),
+        ("User2", "waiting"),
+    ]
     assert (during.resources_done, during.resources_total) == (1, 2)
     assert 30 < during.percent < 95
     assert during.doing == "Making IAM Role"
-    assert [one["logical_id"] for one in deployment.plan["resources"]] == ["Role1", "User2"]
+    assert [resource["logical_id"] for resource in deployment.plan["resources"]] == ["Role1", "User2"]
     # An event that did not come through leaves no resource waiting for ever.
-    assert {one["state"] for one in deployment.resources} == {"done"}
+    assert {resource["state"] for resource in deployment.resources} == {"done"}
     assert list(deployment.stages) == ["looking", "publishing", "preparing", "executing", "recording"]
     assert set(Counter.objects.filter(name="stage").values_list("label", flat=True)) == set(deployment.stages)
     assert Counter.objects.get(name="outcome").label == "succeeded"
@@ -344,6 +347,6 @@ def test_an_abandoned_run_goes_on_in_the_same_deployment(group, aws):
     claim_one()
     assert reconcile_all(aws) == 0
     Stack.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    assert [one.state for one in leases.recover_abandoned()] == ["queued"]
+    assert [deployment.state for deployment in leases.recover_abandoned()] == ["queued"]
     assert reconcile_all(aws) == 1
     assert (only_deployment().state, only_deployment().attempts) == ("succeeded", 2)

@@ -46,8 +46,8 @@ def test_it_works(group):
 
 def test_many_are_claimed_at_once_the_longest_waiting_first(db):
     waiting = [create_group(slug=f"lab-{number}", actor=OPERATOR)[1].pk for number in range(5)]
-    assert [one.pk for one in leases.claim("one", 3)] == waiting[:3]
-    assert [one.pk for one in leases.claim("two", 10)] == waiting[3:]
+    assert [deployment.pk for deployment in leases.claim("one", 3)] == waiting[:3]
+    assert [deployment.pk for deployment in leases.claim("two", 10)] == waiting[3:]
     assert len(set(Stack.objects.values_list("lease_owner", flat=True))) == 5
 
 
@@ -68,7 +68,7 @@ def test_workers_that_claim_at_the_same_moment_share_what_waits():
 
     def claim(worker):
         try:
-            return [one.pk for _ in range(4) for one in leases.claim(worker, 1)]
+            return [deployment.pk for _ in range(4) for deployment in leases.claim(worker, 1)]
         finally:
             connection.close()
 

@@ -27,7 +27,7 @@ def stored():
 
 
 def states():
-    return {one["logical_id"]: one["state"] for one in Deployment.objects.get().resources}
+    return {resource["logical_id"]: resource["state"] for resource in Deployment.objects.get().resources}
 
 
 @pytest.mark.usefixtures("at_once")

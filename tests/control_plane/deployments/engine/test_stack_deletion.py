@@ -80,7 +80,9 @@ def test_the_stack_is_removed_and_not_deployed(retiring: Retirement, aws: Removi
     assert aws.deployed == []
     assert aws.removals == 1
     assert NAME not in aws.stacks
-    assert [(one["logical_id"], one["action"], one["state"]) for one in deployment.resources] == [("User1", "remove", "done")]
+    assert [(resource["logical_id"], resource["action"], resource["state"]) for resource in deployment.resources] == [
+        ("User1", "remove", "done")
+    ]
     lines = list(deployment.log.values_list("text", flat=True))
     assert "DELETE_COMPLETE  AWS::IAM::User  User1" in lines
     assert lines[-1] == f"{NAME} is removed from AWS"
@@ -183,7 +185,7 @@ def test_what_aws_holds_beyond_a_restored_database_is_kept(retiring: Retirement,
 
 def test_a_forgotten_removal_is_taken_up(retiring: Retirement, aws: Removing) -> None:
     Deployment.objects.filter(stack=retiring.group.stack).update(state=Deployment.State.SUPERSEDED)
-    assert [one.stack.name for one in queue_out_of_step()] == [NAME]
+    assert [deployment.stack.name for deployment in queue_out_of_step()] == [NAME]
     assert run_one(aws).state == "succeeded"
 
 
@@ -206,7 +208,7 @@ def test_drift_of_what_is_removed_is_that_it_is_there_again(
     drift.check(stack.pk)
     stack.refresh_from_db()
     assert stack.drift_state == DriftState.DRIFTED
-    assert [(one["what"], one["status"]) for one in stack.drift] == [("stack", "added")]
+    assert [(answer["what"], answer["status"]) for answer in stack.drift] == [("stack", "added")]
     request_repair(stack, actor=OPERATOR)
     assert run_one(aws).state == "succeeded"
     assert NAME not in aws.stacks

@@ -63,7 +63,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_refused_change_set_names_each_resource_of_its_newest_validation(asked: list[dict[str, Any]]) -> None:
     found = validations.refused_in_change_set("Cohort-Storage", PLACE, OF_CHANGE_SET)
     assert found == [FailedResource("Bucket1", "AWS::S3::Bucket", TAKEN)]
-    assert [(one["StackName"], one["ChangeSetName"]) for one in asked] == [("Cohort-Storage", "cdk-deploy-change-set")]
+    assert [(stack["StackName"], stack["ChangeSetName"]) for stack in asked] == [("Cohort-Storage", "cdk-deploy-change-set")]
 
 
 def test_a_stack_s_event_that_only_points_to_the_others_is_followed(asked: list[dict[str, Any]]) -> None:
@@ -94,4 +94,4 @@ def test_the_message_names_the_bucket_and_says_that_nothing_was_changed() -> Non
     assert "cohort-taken" in problem.error
     assert problem.advice.startswith("Nothing was changed on AWS by this try. All AWS accounts share the names of buckets")
     assert problem.kind == Failure.PERMANENT
-    assert [one.logical_id for one in problem.resources] == ["Bucket1"]
+    assert [resource.logical_id for resource in problem.resources] == ["Bucket1"]

@@ -59,7 +59,7 @@ def run(*words: str) -> Any:
 
 
 def keys(client: Any) -> list[str]:
-    return [one["Key"] for one in client.list_objects_v2(Bucket="cohort-backups").get("Contents", [])]
+    return [content["Key"] for content in client.list_objects_v2(Bucket="cohort-backups").get("Contents", [])]
 
 
 @pytest.mark.django_db
@@ -67,7 +67,7 @@ def keys(client: Any) -> list[str]:
 def test_a_backup_in_s3_is_made_listed_and_verified(bucket: Any) -> None:
     made = run("create")
     assert keys(bucket) == [f"database/{made['name']}", f"database/{made['name']}.json"]
-    assert [one["name"] for one in run("list")] == [made["name"]]
+    assert [row["name"] for row in run("list")] == [made["name"]]
     assert run("verify", "latest")[0]["rows"] == 1000
     event = AuditEvent.objects.get()
     assert (event.action, event.target, event.details["store"]) == ("backup.create", made["name"], "s3://cohort-backups/database/")
@@ -92,7 +92,7 @@ def test_two_within_a_second_do_not_overwrite_each_other(bucket: Any, monkeypatc
     monkeypatch.setattr(SqliteDatabase, "dump", at_noon)
     names = [run("create", "--scheduled")["name"] for _ in range(3)]
     assert names == ["cohort-20261124T120000Z.sqlite3.gz", *(f"cohort-20261124T120000Z-{n}.sqlite3.gz" for n in (2, 3))]
-    assert [one["name"] for one in run("list")] == names[::-1]
+    assert [row["name"] for row in run("list")] == names[::-1]
 
 
 @pytest.mark.django_db
@@ -142,7 +142,7 @@ def test_every_object_is_sent_with_a_checksum_and_never_over_another(bucket: Any
     store._client.meta.events.register("provide-client-params.s3.PutObject", lambda params, **_: sent.append(dict(params)))
     (tmp_path / "source").write_bytes(b"x")
     store.put(new_name(NOON, "sqlite", 1), tmp_path / "source")
-    assert [(one["IfNoneMatch"], one["ChecksumAlgorithm"]) for one in sent] == [("*", "CRC32")]
+    assert [(item["IfNoneMatch"], item["ChecksumAlgorithm"]) for item in sent] == [("*", "CRC32")]
     with pytest.raises(ClientError, match="Precondition"):
         store._client.put_object(Bucket="cohort-backups", Key=sent[0]["Key"], Body=b"", IfNoneMatch="*")
 
@@ -201,7 +201,7 @@ def test_a_copy_made_by_hand_stays_whatever_is_made_after_it() -> None:
     scheduled = [run("create", "--scheduled") for _ in range(2)]
     assert scheduled[1]["removed"] == [scheduled[0]["name"]], "and what is removed is said"
     assert run("create")["removed"] == []
-    listed = {one["name"]: one["made"] for one in run("list")}
+    listed = {row["name"]: row["made"] for row in run("list")}
     assert {name for name, made in listed.items() if made == "by hand"} >= set(by_hand)
     assert [name for name, made in listed.items() if made == "scheduled"] == [scheduled[1]["name"]]
     assert AuditEvent.objects.filter(action="backup.expire").values_list("target", flat=True)[0] == scheduled[0]["name"]
@@ -250,7 +250,7 @@ def test_a_backup_under_object_lock_is_not_removed_and_the_day_is_named(bucket: 
         bucket.put_object_retention(Bucket="cohort-locked", Key=key, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until})
     with pytest.raises(CommandError, match=f"Object Lock until {until:%Y-%m-%d %H:%M} UTC. Nothing was removed"):
         run("remove", name)
-    assert [one["name"] for one in run("list")] == [name]
+    assert [row["name"] for row in run("list")] == [name]
     assert not AuditEvent.objects.filter(action="backup.remove").exists()
 
 
@@ -262,7 +262,7 @@ def test_a_host_that_may_delete_no_backup_says_who_can(bucket: Any, monkeypatch:
     monkeypatch.setattr("botocore.client.BaseClient._make_api_call", _denying("DeleteObject"))
     with pytest.raises(CommandError, match=r"Nothing was removed.*administrator of the AWS account"):
         run("remove", name)
-    assert [one["name"] for one in run("list")] == [name]
+    assert [row["name"] for row in run("list")] == [name]
 
 
 def _denying(operation: str) -> Any:

@@ -40,7 +40,7 @@ def put() -> dict[str, float]:
     """The last value of each metric that CloudWatch has."""
     call_command("metrics", "push", stdout=StringIO())
     client: Any = boto3.client("cloudwatch")
-    names = [one["MetricName"] for one in client.list_metrics(Namespace="Cohort")["Metrics"]]
+    names = [metric["MetricName"] for metric in client.list_metrics(Namespace="Cohort")["Metrics"]]
     now = datetime.now(UTC)
     span = {"StartTime": now - timedelta(minutes=5), "EndTime": now + timedelta(minutes=5), "Period": 600}
     return {

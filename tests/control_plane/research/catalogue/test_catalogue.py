@@ -51,8 +51,8 @@ def test_describing_keeps_what_is_not_mentioned_and_is_on_record(epi: Analysis, 
     entry = entry_of(epi)
     assert (entry.summary, entry.template) == ("Traces", "  window: 5\n  name: x\n")
     events = AuditEvent.objects.filter(action="analysis.describe").order_by("pk")
-    assert [one.details["fields"] for one in events] == [["summary", "template"], ["paper_url"]]
-    assert "window" not in json.dumps([one.details for one in events])
+    assert [event.details["fields"] for event in events] == [["summary", "template"], ["paper_url"]]
+    assert "window" not in json.dumps([event.details for event in events])
 
 
 def test_only_administrators_describe_grant_and_decide(request_: AccessRequest, group: Group, epi: Analysis, ada: User) -> None:
@@ -230,7 +230,7 @@ def test_granting_several_is_one_deployment_a_group_and_leaves_alone_what_is_the
     settle(group.stack)
     settle(other.stack)
     kept = set(Grant.objects.values_list("pk", flat=True))
-    assert [one.group for one in plan_grants(analyses=[epi, video], groups=[group, other], level=READ_WRITE)] == [other]
+    assert [grant.group for grant in plan_grants(analyses=[epi, video], groups=[group, other], level=READ_WRITE)] == [other]
     (started,) = grant_many(analyses=[epi, video], groups=[group, other], level=READ_WRITE, actor=OPERATOR)
     assert started.stack == other.stack
     assert kept < set(Grant.objects.wanted().values_list("pk", flat=True))
@@ -244,7 +244,7 @@ def test_granting_to_another_extent_changes_it(group: Group, epi: Analysis) -> N
     grant_many(analyses=[epi], groups=[group], level=Grant.Level.READ_ONLY, actor=OPERATOR)
     (planned,) = plan_grants(analyses=[epi], groups=[group], level=READ_WRITE)
     assert planned.narrowed == ()
-    assert [one.level for one in Grant.objects.wanted()] == [Grant.Level.READ_ONLY]
+    assert [grant.level for grant in Grant.objects.wanted()] == [Grant.Level.READ_ONLY]
 
 
 def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group, epi: Analysis) -> None:
@@ -252,7 +252,7 @@ def test_the_default_analyses_are_those_not_made_for_certain_groups(group: Group
     describe(analysis=special, actor=OPERATOR, is_custom=True)
     defaults = list(select_analyses("default"))
     assert len(grant_many(analyses=defaults, groups=[group], level=READ_WRITE, actor=OPERATOR)) == 1
-    assert [one.analysis for one in Grant.objects.wanted()] == [epi]
+    assert [grant.analysis for grant in Grant.objects.wanted()] == [epi]
 
 
 def test_what_one_group_is_refused_changes_none(group: Group, other: Group, epi: Analysis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +273,7 @@ def delivered(words: str) -> mail.EmailMessage:
     """Deliver what is new, and find the one e-mail with these words in its subject."""
     for notice in Notice.objects.unsent().order_by("pk"):
         assert deliver(notice.pk, notice.attempts)
-    (found,) = [one for one in mail.outbox if words in one.subject]
+    (found,) = [message for message in mail.outbox if words in message.subject]
     return found
 
 
@@ -290,7 +290,7 @@ def test_an_engineer_describes_from_a_folder(tmp_path: Path, epi: Analysis, caps
     shown = run(capsys, "show", "epi")
     assert shown["template"] == "window: 5\n"
     assert (shown["summary"], shown["is_custom"]) == ("Traces", True)
-    assert [one["slug"] for one in run(capsys, "list")] == ["epi"]
+    assert [row["slug"] for row in run(capsys, "list")] == ["epi"]
     (tmp_path / "template.yaml").write_text("window: long\n")
     with pytest.raises(CommandError, match="field window"):
         call_command("catalogue", "describe", "epi", "--from", str(tmp_path))

@@ -140,7 +140,7 @@ def test_all_but_what_readers_differ_on_stays_to_the_letter() -> None:
     text = "# on\na: {on: no, x: [1.50, 'yes', \"on\"]}  # 1:30\nb: |\n  off\nc: é 12:30:00\nd: 12:30:00 # off\n"
     written, told = portable_text(text)
     assert written == text.replace("{on: no,", "{'on': 'no',").replace("d: 12:30:00", "d: '12:30:00'")
-    assert [(one.was, one.written, one.line) for one in told] == [
+    assert [(problem.was, problem.written, problem.line) for problem in told] == [
         ("on", "'on'", 2),
         ("no", "'no'", 2),
         ("12:30:00", "'12:30:00'", 6),
@@ -214,7 +214,7 @@ def test_twenty_thousand_numbers_are_taken_and_checked_each() -> None:
     "schema", ['{"not": ' * 100_000, '{"properties": {"a": {"multipleOf": 0.1}}}', '{"maximum": ' + "9" * 5000 + "}"]
 )
 def test_a_schema_that_cannot_be_used_on_it_is_a_warning(schema: str) -> None:
-    assert [one.is_warning for one in check_configuration("a: " + "9" * 400 + "\n", "", schema)] == [True]
+    assert [problem.is_warning for problem in check_configuration("a: " + "9" * 400 + "\n", "", schema)] == [True]
 
 
 @pytest.mark.parametrize(("items", "is_wrong"), [("[1, 1.0]", True), ("[1, true, '1', a]", False), ("[{a: 1}, {a: 1}]", True)])

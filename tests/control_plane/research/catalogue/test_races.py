@@ -25,7 +25,7 @@ def test_one_of_two_decides(group: Group, analysis: Analysis, ada: User) -> None
     number = request_analysis(group=group, analysis=analysis, reason="", actor=actor_of(ada)).pk
     approving = [AccessRequest.objects.get(pk=number) for _ in range(3)]
     declining = AccessRequest.objects.get(pk=number)
-    deeds = [lambda one=one: approve(one, level=Grant.Level.READ_WRITE, actor=OPERATOR) for one in approving]
+    deeds = [lambda item=item: approve(item, level=Grant.Level.READ_WRITE, actor=OPERATOR) for item in approving]
     assert at_once(*deeds, lambda: decline(declining, note="", actor=OPERATOR)) == {"done": 1, "NotOpen": 3}
     decided = AccessRequest.objects.get(pk=number)
     is_approved = decided.state == AccessRequest.State.APPROVED

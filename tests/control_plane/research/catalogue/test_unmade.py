@@ -63,7 +63,7 @@ def fail(analysis: Analysis, reason: str = TAKEN) -> None:
 def wanted(stack: Stack) -> tuple[str, ...]:
     """What the newest manifest of the stack asks AWS for."""
     newest = parse(StoredManifest.objects.filter(stack=stack).order_by("-generation")[0].text)
-    return tuple(getattr(newest, "buckets", ())) or tuple(one.bucket for one in getattr(newest, "analyses", ()))
+    return tuple(getattr(newest, "buckets", ())) or tuple(item.bucket for item in getattr(newest, "analyses", ()))
 
 
 def test_a_bucket_that_aws_cannot_make_is_left_out_and_the_rest_is_deployed(taken: Analysis) -> None:
@@ -72,7 +72,7 @@ def test_a_bucket_that_aws_cannot_make_is_left_out_and_the_rest_is_deployed(take
     assert taken.unmade_reason == TAKEN
     assert wanted(taken.stack) == ("cohort-made",)
     (waiting,) = Deployment.objects.open().filter(stack=taken.stack)
-    assert [one.summary for one in waiting.changes.all()] == ["Going on without taken, which AWS could not make"]
+    assert [row.summary for row in waiting.changes.all()] == ["Going on without taken, which AWS could not make"]
     event = AuditEvent.objects.get(action="analysis.leave_out")
     assert (event.target, event.details["after"]["reason"]) == ("analysis taken", TAKEN)
 
@@ -93,7 +93,7 @@ def test_what_aws_has_made_is_never_left_out(made: Analysis) -> None:
 def test_a_permanent_failure_over_a_bucket_is_handed_on_and_another_is_not(taken: Analysis, monkeypatch) -> None:
     def handed() -> list[list[object]]:
         tasks = DBTaskResult.objects.filter(task_path__endswith="leave_out_unmade")
-        return [one.args_kwargs["args"] for one in tasks]
+        return [task.args_kwargs["args"] for task in tasks]
 
     monkeypatch.setattr(outcomes, "_release", lambda *_, **__: None)
     deployment = Deployment.objects.open().select_related("stack").get(stack=taken.stack)
@@ -113,7 +113,7 @@ def test_nobody_gets_or_keeps_a_right_to_a_bucket_of_somebody_else(taken: Analys
     assert wanted(group.stack) == ("cohort-made",)
     with pytest.raises(BucketNotMade, match="could not make the bucket of Taken One"):
         grant_analysis(analysis=taken, group=group, level=Grant.Level.READ_ONLY, actor=OPERATOR)
-    assert [one.slug for one in select_analyses("default")] == ["made"]
+    assert [analyse.slug for analyse in select_analyses("default")] == ["made"]
     rename_bucket(analysis=Analysis.objects.get(pk=taken.pk), bucket="cohort-other", actor=OPERATOR)
     assert wanted(group.stack) == ("cohort-made", "cohort-other")
 

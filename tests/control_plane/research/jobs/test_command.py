@@ -44,7 +44,7 @@ def test_from_a_terminal(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
     call_command("job", "log", name, "inputs/a.csv")
     assert "done" in capsys.readouterr().out
     call_command("job", "list", "example-lab", "--json")
-    assert [one["state"] for one in json.loads(capsys.readouterr().out)] == ["succeeded"]
+    assert [row["state"] for row in json.loads(capsys.readouterr().out)] == ["succeeded"]
 
 
 def test_a_name_that_two_groups_have_asks_which_is_meant(lab: Lab, rival: Client, capsys: pytest.CaptureFixture[str]) -> None:

@@ -230,7 +230,7 @@ def test_an_end_without_a_word_about_each_data_set_is_no_success(lab: Lab) -> No
     certify(lab, job, line(A, Status.SUCCESS), "DATANAME: broken")
     lab.put(protocol.end_key(job))
     assert looked(job).state == Job.State.ENDED
-    assert [one.line for one in seen(job).certificate.unreadable] == [3]
+    assert [problem.line for problem in seen(job).certificate.unreadable] == [3]
 
 
 def test_all_succeeded_also_where_the_back_end_names_files_alone(lab: Lab) -> None:

@@ -48,9 +48,9 @@ def test_each_line_is_a_data_set_and_the_last_of_one_holds() -> None:
 )
 def test_a_line_that_says_nothing_is_told_with_its_number(line: str) -> None:
     read = parse_certificate(f"free text\n{line}\nDATANAME: {B} | STATUS: FAILED | TIME: 2 | LAST COMMAND: y\n")
-    assert [one.line for one in read.unreadable] == [2]
+    assert [problem.line for problem in read.unreadable] == [2]
     assert len(read.unreadable[0].text) <= protocol.MAX_SHOWN_CHARACTERS
-    assert [one.path for one in read.datasets] == [B]
+    assert [dataset.path for dataset in read.datasets] == [B]
 
 
 @pytest.mark.parametrize("half", ["DATA", "DATANAME: lab/inp", f"DATANAME: {A} | STATUS: SUC"])
@@ -64,7 +64,7 @@ def test_what_back_ends_get_wrong_is_read_all_the_same() -> None:
         f"  DATANAME: {A} | STATUS: SUCCESS | TIME: 1",
         f"DATANAME: {A}\x00 | STATUS: SUC\x1bCESS |",
     ):
-        assert [one.status for one in parse_certificate(text).datasets] == [Status.SUCCESS]
+        assert [dataset.status for dataset in parse_certificate(text).datasets] == [Status.SUCCESS]
     (one,) = parse_certificate("DATANAME: a | STATUS: IN_PROGRESS").datasets
     assert one.status == Status.IN_PROGRESS
 
@@ -85,7 +85,7 @@ def test_what_a_sound_back_end_writes_comes_back_whole(datasets: dict[str, tuple
         for path, (status, time, command) in datasets.items()
     )
     read = parse_certificate(text)
-    assert {one.path: (one.status, one.time, one.last_command) for one in read.datasets} == datasets
+    assert {dataset.path: (dataset.status, dataset.time, dataset.last_command) for dataset in read.datasets} == datasets
     assert read.unreadable == ()
 
 
