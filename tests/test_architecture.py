@@ -173,7 +173,7 @@ def test_a_string_that_names_a_module_is_held_to_the_floors_as_an_import_is() ->
     ("module", "name", "is_wrong"),
     [
         ("control_plane.accounts.apps", "control_plane.access.groups.receivers", True),
-        ("control_plane.access.keys.apps", "control_plane.access.limits.tasks.read_quotas", True),
+        ("control_plane.access.keys.apps", "control_plane.access.limits.tasks.read_limits", True),
         ("control_plane.access.keys.apps", "control_plane.doctor.command", True),
         ("control_plane.access.keys.apps", "control_plane.access.groups.tasks", False),
         ("control_plane.access.keys.apps", "control_plane.access.keys.receivers", False),

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from control_plane.base.audit.actors import Actor
 from control_plane.deployments.models import Deployment, Preview, StoredManifest
-from control_plane.deployments.tasks import work_out_preview
+from control_plane.deployments.tasks import compute_preview
 
 # Session key of the last preview's members by their usernames, which each rehearsal makes up anew.
 SESSION_KEY = "preview_people"
@@ -28,7 +28,7 @@ def request_preview(perform: Callable[[], Deployment], *, actor: Actor) -> Previ
             raise _RolledBack
     except _RolledBack:
         preview = Preview.objects.create(asked_by=actor.user, **fields)
-    work_out_preview.enqueue(preview.pk)
+    compute_preview.enqueue(preview.pk)
     return preview
 
 

@@ -19,7 +19,7 @@ def check_drift(stack_id: int, progress: dict[str, Any] | None = None) -> None:
 
 
 @task()
-def work_out_preview(preview_id: int) -> None:
+def compute_preview(preview_id: int) -> None:
     """Compute a preview's plan (`preview_worker.work_out`)."""
     # For workers alone: whoever enqueues this needs neither CDK nor the engine.
     from control_plane.deployments.deployers.preview_worker import work_out

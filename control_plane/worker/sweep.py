@@ -7,11 +7,11 @@ from django.db import DatabaseError
 
 from control_plane.access.groups.services.expiry import end_due, remind_of_ends
 from control_plane.access.groups.services.session_revocation import drop_past_cut_offs
-from control_plane.access.groups.services.transfers import finish_moves
+from control_plane.access.groups.services.transfers import finish_transfers
 from control_plane.access.keys.adopted import remove_requested_keys
 from control_plane.access.keys.replaced_keys import end_overlaps, remind_of_old_keys
 from control_plane.access.keys.schedule import start_due_checks
-from control_plane.access.limits.schedule import read_when_due
+from control_plane.access.limits.schedule import read_limits_when_due
 from control_plane.access.people.departures import erase_departed
 from control_plane.access.people.removals import remove_inactive_access
 from control_plane.access.retirement.schedule import continue_retirements
@@ -24,7 +24,7 @@ from control_plane.deployments.drift_schedule import check_drift_by_night, compa
 from control_plane.deployments.engine.upkeep import forget_previews, requeue_out_of_step, take_over_abandoned
 from control_plane.deployments.lockout_requests import deny_pending
 from control_plane.notifications.outbox import deliver_due
-from control_plane.research.jobs.schedule import look_at_open_jobs
+from control_plane.research.jobs.schedule import check_open_jobs
 
 logger = logging.getLogger("cohort.sweep")
 
@@ -50,7 +50,7 @@ STEPS: tuple[Callable[[], object], ...] = (
     deny_pending,
     compare_restored,
     check_drift_by_night,
-    finish_moves,
+    finish_transfers,
     end_due,
     drop_past_cut_offs,
     remind_of_ends,
@@ -58,11 +58,11 @@ STEPS: tuple[Callable[[], object], ...] = (
     remove_requested_keys,
     remind_of_old_keys,
     start_due_checks,
-    read_when_due,
+    read_limits_when_due,
     start_due_scans,
     remind_of_reviews,
     continue_retirements,
-    look_at_open_jobs,
+    check_open_jobs,
     deliver_due,
     remove_inactive_access,
     recover_stuck,
@@ -71,4 +71,4 @@ STEPS: tuple[Callable[[], object], ...] = (
     forget_previews,
 )
 # Steps that only read from IAM, and that nothing waits for.
-IAM_CHECKS = frozenset({start_due_checks, read_when_due, start_due_scans})
+IAM_CHECKS = frozenset({start_due_checks, read_limits_when_due, start_due_scans})

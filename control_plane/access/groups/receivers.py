@@ -6,7 +6,7 @@ from control_plane.access.groups.announcements import announce_access
 from control_plane.access.groups.models import Membership
 from control_plane.access.groups.services.joining import submit_verified_requests
 from control_plane.access.groups.services.withdrawal import withdraw_cancelled
-from control_plane.access.groups.tasks import end_moves
+from control_plane.access.groups.tasks import end_transfers
 from control_plane.accounts.models import User
 from control_plane.accounts.signals import address_verified
 from control_plane.base.audit.actors import Actor
@@ -32,4 +32,4 @@ def on_deployment_succeeded(*, deployment: Deployment, **_: object) -> None:
     announce_access(deployment, brought=Stack.objects.get(pk=deployment.stack_id).deployed_generation)
     moving = Membership.objects.filter(group__stack=deployment.stack_id, replaces__removed_generation__isnull=True)
     if moving.filter(replaces__isnull=False).exists():
-        end_moves.enqueue()
+        end_transfers.enqueue()

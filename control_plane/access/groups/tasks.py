@@ -2,10 +2,10 @@
 
 from django_tasks import task
 
-from control_plane.access.groups.services.transfers import finish_moves
+from control_plane.access.groups.services.transfers import finish_transfers
 
 
 @task()
-def end_moves() -> None:
-    """Run `services.transfers.finish_moves`."""
-    finish_moves()
+def end_transfers() -> None:
+    """Run `services.transfers.finish_transfers`."""
+    finish_transfers()

@@ -10,7 +10,7 @@ logger = logging.getLogger("cohort.quotas")
 
 
 @task()
-def read_quotas(account: str) -> None:
+def read_limits(account: str) -> None:
     """Read the quotas from AWS: see `aws_use.read_aws_use`. A failure is kept, and tried again when it is due."""
     try:
         read_aws_use(account)

@@ -2,7 +2,7 @@
 
 from django.dispatch import receiver
 
-from control_plane.access.retirement.tasks import go_on_retiring
+from control_plane.access.retirement.tasks import advance_all_retirements
 from control_plane.deployments.models import Deployment, Stack
 from control_plane.deployments.signals import deployment_succeeded
 
@@ -11,4 +11,4 @@ from control_plane.deployments.signals import deployment_succeeded
 def on_deployment_succeeded(*, deployment: Deployment, **_: object) -> None:
     """Continue retirements whose group's stack is deleted, or whose analysis's bucket has left its stack."""
     if deployment.stack.is_retired or deployment.stack.kind == Stack.Kind.PLATFORM:
-        go_on_retiring.enqueue()
+        advance_all_retirements.enqueue()

@@ -13,7 +13,7 @@ from control_plane.access.retirement.errors import RetirementRefused
 from control_plane.access.retirement.inventory import buckets_of, count_what_ends
 from control_plane.access.retirement.models import DataChoice, DataPlace, Retirement, Survey
 from control_plane.access.retirement.steps import begin
-from control_plane.access.retirement.tasks import work_out_survey
+from control_plane.access.retirement.tasks import take_inventory
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -99,7 +99,7 @@ def request_survey(group: Group, *, actor: Actor) -> Survey:
     if recent is not None:
         return recent
     survey = Survey.objects.create(group=group, asked_by=actor.user)
-    work_out_survey.enqueue(survey.pk)
+    take_inventory.enqueue(survey.pk)
     return survey
 
 

@@ -10,7 +10,7 @@ from control_plane.access.groups.models import Group
 from control_plane.access.groups.permissions import require_manager
 from control_plane.access.review.listing import newer_groups_unread, runs_since
 from control_plane.access.review.models import Scan, UnmanagedResource
-from control_plane.access.review.tasks import look_at_group
+from control_plane.access.review.tasks import scan_access
 from control_plane.accounts.permissions import require_administrator
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import record
@@ -56,7 +56,7 @@ def request_scan(group: Group, *, actor: Actor) -> None:
         if not claim_or_create(due, "asked_at", lookup={"group": group}, until=now):
             raise TooOften("AWS was asked about this group just now. Nothing was started; reload the page in a moment.")
         record(actor, "review.look", group.slug)
-        transaction.on_commit(lambda: look_at_group.enqueue(group.pk))
+        transaction.on_commit(lambda: scan_access.enqueue(group.pk))
 
 
 def request_all_scans(*, actor: Actor) -> int:
@@ -93,5 +93,5 @@ def _start(group_id: int | None, due: Q) -> int:
     with transaction.atomic():
         if not claim_or_create(looks, "asked_at", lookup={"group": group_id and Group(pk=group_id)}, until=timezone.now()):
             return 0
-        look_at_group.enqueue(group_id)
+        scan_access.enqueue(group_id)
     return 1

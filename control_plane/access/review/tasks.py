@@ -10,7 +10,7 @@ logger = logging.getLogger("cohort.review")
 
 
 @task()
-def look_at_group(group_id: int | None) -> None:
+def scan_access(group_id: int | None) -> None:
     """Scan a group (see `scan.scan_group`); without one, see `scan.scan_outside_groups`.
 
     A failure is kept on the scan's row, and tried again when it is due.

@@ -6,6 +6,6 @@ from control_plane.research.jobs.status import update_job
 
 
 @task()
-def look_at_job(job_id: int) -> None:
+def check_job(job_id: int) -> None:
     """Update the job from S3; see `status.update_job`."""
     update_job(job_id)

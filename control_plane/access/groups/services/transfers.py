@@ -56,7 +56,7 @@ def move_member(*, source: Group, target: Group, user: User, actor: Actor, acces
     return deployment
 
 
-def finish_moves() -> int:
+def finish_transfers() -> int:
     """End the old memberships of people whose new one is active. Returns how many.
 
     A person whose new membership was removed meanwhile stays in the old group.

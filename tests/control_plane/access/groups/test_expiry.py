@@ -12,7 +12,7 @@ from control_plane.access.groups.permissions import managed_groups, manages, man
 from control_plane.access.groups.services.credentials import find_membership
 from control_plane.access.groups.services.expiry import end_due, remind_of_ends, set_end
 from control_plane.access.groups.services.members import remove_member
-from control_plane.access.groups.services.transfers import finish_moves, move_member
+from control_plane.access.groups.services.transfers import finish_transfers, move_member
 from control_plane.accounts.models import User
 from control_plane.base.audit.actors import Actor
 from control_plane.base.audit.models import AuditEvent
@@ -128,13 +128,13 @@ def test_who_moves_has_both_until_the_new_one_is_in_force(inside: Membership, gr
     Membership.objects.filter(pk=inside.pk).update(ends_at=ends_at)
     settle(other.stack)
     move_member(source=group, target=other, user=ada, actor=OPERATOR)
-    assert finish_moves() == 0
+    assert finish_transfers() == 0
     inside.refresh_from_db()
     new = Membership.objects.get(group=other, user=ada)
     assert (inside.access_state, new.access_state) == (AccessState.ACTIVE, AccessState.ADDING)
     assert (new.access, new.ends_at) == (Access.KEYS, ends_at)
     settle(other.stack)
-    assert (finish_moves(), finish_moves()) == (1, 0)
+    assert (finish_transfers(), finish_transfers()) == (1, 0)
     inside.refresh_from_db()
     new = Membership.objects.get(pk=new.pk)
     assert (inside.access_state, new.access_state) == (AccessState.REMOVING, AccessState.ACTIVE)
@@ -146,7 +146,7 @@ def test_who_is_not_to_be_in_the_new_group_after_all_stays_in_the_old(
     move_member(source=group, target=other, user=ada, actor=OPERATOR)
     remove_member(group=other, user=ada, actor=OPERATOR)
     settle(other.stack)
-    assert finish_moves() == 0
+    assert finish_transfers() == 0
     inside.refresh_from_db()
     assert (inside.replaced_by, inside.access_state) == (None, AccessState.ACTIVE)
 

@@ -205,14 +205,14 @@ def test_an_aws_that_does_not_answer_is_on_record_and_changes_nothing(monkeypatc
 
 def test_it_is_asked_once_an_hour_however_many_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("control_plane.access.limits.tasks.read_quotas", None)
-    monkeypatch.setattr(schedule, "read_quotas", type("Task", (), {"enqueue": staticmethod(asked.append)}))
+    monkeypatch.setattr("control_plane.access.limits.tasks.read_limits", None)
+    monkeypatch.setattr(schedule, "read_limits", type("Task", (), {"enqueue": staticmethod(asked.append)}))
     for _ in range(3):
-        schedule.read_when_due()
+        schedule.read_limits_when_due()
     assert len(asked) == 1
     Reading.objects.update(asked_at=timezone.now() - timedelta(hours=2))
     for _ in range(3):
-        schedule.read_when_due()
+        schedule.read_limits_when_due()
     assert len(asked) == 2
 
 

@@ -296,7 +296,7 @@ class TestCommand:
 
 
 def test_a_move_that_is_under_way_leaves_neither_group(group: Group, other: Group, ada: User, operator: Actor) -> None:
-    from control_plane.access.groups.services.transfers import finish_moves, move_member
+    from control_plane.access.groups.services.transfers import finish_transfers, move_member
 
     join(group, ada)
     settle(other.stack)
@@ -304,5 +304,5 @@ def test_a_move_that_is_under_way_leaves_neither_group(group: Group, other: Grou
     assert len(remove_people(users=[ada], actor=operator)) == 2
     settle(group.stack)
     settle(other.stack)
-    finish_moves()
+    finish_transfers()
     assert not Membership.objects.not_ended().filter(user=ada).exists()

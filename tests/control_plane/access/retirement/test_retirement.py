@@ -155,13 +155,13 @@ def test_nothing_is_added_to_a_retired_group(lab: Group, grace: User, operator: 
 
 
 def test_who_moves_into_a_group_that_is_retired_stays_where_they_were(lab: Group, grace: User, operator: Actor) -> None:
-    from control_plane.access.groups.services.transfers import finish_moves, move_member
+    from control_plane.access.groups.services.transfers import finish_transfers, move_member
 
     other = GroupFactory.create(slug="other-lab")
     MembershipFactory.create(group=other, user=grace, deployed=True)
     move_member(source=other, target=lab, user=grace, actor=operator)
     ask_for(lab, at_once=True)
-    finish_moves()
+    finish_transfers()
     old = Membership.objects.get(group=other, user=grace)
     assert old.removed_generation is None
     assert old.replaced_by is None

@@ -16,7 +16,7 @@ from control_plane.access.review import scan, schedule
 from control_plane.access.review.models import AccessEntry, Finding, Scan
 from control_plane.access.review.scan import scan_group
 from control_plane.access.review.sign_off import NotSignable, sign_off
-from control_plane.access.review.tasks import look_at_group
+from control_plane.access.review.tasks import scan_access
 from control_plane.accounts.models import User
 from control_plane.base.aws import NotAllowed
 from control_plane.deployments import iam_delay
@@ -179,5 +179,5 @@ def just_deployed(group: Group, ago: timedelta = timedelta()) -> None:
 
 
 def enqueued(group: Group | None) -> int:
-    found = DBTaskResult.objects.filter(task_path=look_at_group.module_path)
+    found = DBTaskResult.objects.filter(task_path=scan_access.module_path)
     return sum(task.args_kwargs["args"] == [group and group.pk] for task in found)

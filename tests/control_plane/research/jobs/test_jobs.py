@@ -24,7 +24,7 @@ from control_plane.notifications.models import Notice
 from control_plane.research.jobs import protocol, status, submitting
 from control_plane.research.jobs.models import Job
 from control_plane.research.jobs.protocol import Status
-from control_plane.research.jobs.schedule import look_at_open_jobs
+from control_plane.research.jobs.schedule import check_open_jobs
 from control_plane.research.jobs.status import read_log, read_status, save_status, update_job
 from control_plane.research.jobs.submitting import NotSubmittable, Vanished, expand_folders, failed_inputs, new_token, submit
 from control_plane.research.storage.objects import NoAnswer
@@ -310,10 +310,10 @@ def test_the_worker_looks_at_open_jobs_and_each_but_now_and_then(lab: Lab, monke
     for job in jobs:
         update_job(job.pk)
     assert [Job.objects.get(pk=job.pk).state for job in jobs] == ["succeeded", "submitted", "submitted"]
-    assert look_at_open_jobs() == 0
+    assert check_open_jobs() == 0
     Job.objects.update(looked_at=timezone.now() - timedelta(minutes=1))
-    assert look_at_open_jobs() == 2
-    assert look_at_open_jobs() == 0
+    assert check_open_jobs() == 2
+    assert check_open_jobs() == 0
 
 
 def test_a_suspended_group_s_jobs_wait(lab: Lab) -> None:
