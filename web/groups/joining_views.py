@@ -105,7 +105,7 @@ def decision_link(request: HttpRequest, token: str) -> HttpResponse:
                 410,
             )
         _attach_proposed_slug(join_request)
-    context = {"one": join_request, "problem": problem, "accesses": Access.choices, "back": reverse("requests")}
+    context = {"join_request": join_request, "problem": problem, "accesses": Access.choices, "back": reverse("requests")}
     return render(request, "groups/request_link.html", context, status=status)
 
 
