@@ -10,14 +10,13 @@ from botocore.exceptions import ClientError
 
 from control_plane.base import aws
 from control_plane.base.aws import Place, translated_errors
-from control_plane.deployments.failures import FailedResource
+from control_plane.deployments.failures import COMPLETE_STATES, FailedResource
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
 STACK_TYPE = "AWS::CloudFormation::Stack"
-COMPLETE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 NESTED = "AWS::CloudFormation::Stack"
 
 
@@ -37,7 +36,7 @@ class Observation:
     @property
     def is_complete(self) -> bool:
         """True if CloudFormation calls the last change of the stack complete."""
-        return self.status in COMPLETE
+        return self.status in COMPLETE_STATES
 
     @property
     def is_in_progress(self) -> bool:

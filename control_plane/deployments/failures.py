@@ -58,6 +58,8 @@ _GONE_WORDS = re.compile(r"was not found|cannot be found|can't find|notfound|no 
 # The same of a principal, for a role whose rights name paths, such as CDK's execution role: IAM does not know the path of what does
 # not exist, and so refuses (see `iam_lookups`), in the same words as for a missing right.
 _GONE_OR_REFUSED = re.compile(r"not authorized to perform: iam:\w+ on resource: (user|group|role) cohort-")
+# States after a change that CloudFormation carried out.
+COMPLETE_STATES = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 # States that a stack cannot be updated from, and that `engine.repair` resolves.
 REPAIRABLE_STATES = frozenset(
     {
@@ -202,8 +204,14 @@ def problem_from_removal(failed: FailedResource | None, status: str) -> Deployme
 
 
 def problem_from_state(status: str, generation: int, wanted: int) -> DeploymentProblem:
-    """Describe a stack that holds something else than was wanted, without a resource that failed."""
+    """Describe a stack that holds something else than was wanted, without a resource that failed.
+
+    Complete at an older generation, with nothing that failed: the deployer asked AWS before the change was to be seen, or a change
+    of the generation before ended meanwhile. The next try looks first, so it is tried again.
+    """
     error = f"The stack is {status or 'not there'} and has generation {generation} instead of {wanted}."
+    if status in COMPLETE_STATES and generation < wanted:
+        return DeploymentProblem(error, "AWS took no change and refused none. It is tried again by itself.", Failure.RETRYABLE)
     kind = Failure.REPAIRABLE if status in REPAIRABLE_STATES else Failure.PERMANENT
     return DeploymentProblem(error, f"{_held_state(status)} Correct the cause, then deploy again.", kind)
 

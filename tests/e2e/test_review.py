@@ -197,8 +197,8 @@ def _let_a_minute_pass(lab: Lab) -> None:
     lines = (
         "from datetime import timedelta",
         "from django.db.models import F",
-        "from control_plane.access.review.models import Look",
-        "Look.objects.update(asked_at=F('asked_at') - timedelta(minutes=1))",
+        "from control_plane.access.review.models import Scan",
+        "Scan.objects.update(asked_at=F('asked_at') - timedelta(minutes=1))",
     )
     done = lab.site.manage("shell", "-v", "0", "-c", "\n".join(lines))
     assert done.status == 0, done.err
@@ -206,8 +206,8 @@ def _let_a_minute_pass(lab: Lab) -> None:
 
 def _looked_at(lab: Lab) -> str:
     lines = (
-        "from control_plane.access.review.models import Look",
-        f"print([str(look.finished_at) for look in Look.objects.filter(group__slug={LAB!r})])",
+        "from control_plane.access.review.models import Scan",
+        f"print([str(scan.finished_at) for scan in Scan.objects.filter(group__slug={LAB!r})])",
     )
     done = lab.site.manage("shell", "-v", "0", "-c", "\n".join(lines))
     assert done.status == 0, done.err

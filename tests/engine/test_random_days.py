@@ -146,7 +146,7 @@ def live_through(day: Day, changes: list[Any], wrongs: list[tuple[int, str]]) ->
     time.sleep(2)
     day.calm()
     dump = day.control.idle(150)
-    assert [deployment["error"] for deployment in dump["deployments"] if deployment["failure"] == "permanent"] == []
+    assert permanent(day, dump) == []
     for failed in gave_up(dump):
         # Six tries in a few seconds were too few for all that went wrong at once: somebody asks again, as the page offers.
         day.control.do("retry", deployment=failed["id"])
@@ -154,6 +154,12 @@ def live_through(day: Day, changes: list[Any], wrongs: list[tuple[int, str]]) ->
     assert len(dump["deployments"]) > GROUPS * 2
     day.control.assert_aws_holds_what_the_database_says()
     assert overlapping(dump) == []
+
+
+def permanent(day: Day, dump: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each deployment that waits for somebody, which nothing of this day is a reason for: its error, and its log."""
+    failed = [deployment for deployment in dump["deployments"] if deployment["failure"] == "permanent"]
+    return [(deployment["error"], day.control.manage("deployment", "log", str(deployment["id"]))) for deployment in failed]
 
 
 def gave_up(dump: dict[str, Any]) -> list[dict[str, Any]]:

@@ -138,10 +138,11 @@ def test_what_somebody_else_is_changing_at_this_moment_is_tried_again(text):
 def test_what_aws_holds_is_said():
     assert "AWS holds nothing" in problem_from_state("", 0, 1).advice
     assert "holds what it held before" in problem_from_state("UPDATE_ROLLBACK_COMPLETE", 1, 2).advice
-    assert "The stack is now UPDATE_COMPLETE." in problem_from_state("UPDATE_COMPLETE", 1, 2).advice
+    assert "The stack is now UPDATE_COMPLETE." in problem_from_state("UPDATE_COMPLETE", 3, 2).advice
+    assert "tried again by itself" in problem_from_state("UPDATE_COMPLETE", 1, 2).advice
 
 
-@pytest.mark.parametrize(("status", "kind"), [("UPDATE_COMPLETE", P), ("", P), ("ROLLBACK_COMPLETE", M), ("UPDATE_FAILED", M)])
+@pytest.mark.parametrize(("status", "kind"), [("UPDATE_COMPLETE", R), ("", P), ("ROLLBACK_COMPLETE", M), ("UPDATE_FAILED", M)])
 def test_a_state_with_a_known_way_out_is_repaired(status, kind):
     problem = problem_from_state(status, 1, 2)
     assert problem.kind == kind

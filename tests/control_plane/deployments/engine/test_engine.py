@@ -108,8 +108,10 @@ def test_a_resource_that_cannot_be_made_is_named_with_its_reason_and_waits_for_s
 def test_a_deployer_that_says_well_done_is_not_believed_over_cloudformation(group, aws):
     aws.outcome = lambda name: holding(0, "UPDATE_COMPLETE")
     reconcile_all(aws)
-    assert only_deployment().state == "failed"
-    assert "has generation 0 instead of 1" in only_deployment().error
+    deployment = only_deployment()
+    assert (deployment.state, deployment.attempts, deployment.failure) == ("queued", 1, Failure.RETRYABLE)
+    assert "has generation 0 instead of 1" in deployment.error
+    assert deployment.stack.deployed_generation == 0
 
 
 def test_a_deployer_that_failed_after_cloudformation_was_done_is_not_believed_either(group, aws):
