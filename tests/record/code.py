@@ -41,7 +41,9 @@ def named_actions() -> list[str]:
 
     An action that comes to `record` by a variable is a word somewhere: it is found by its beginning.
     """
-    trees = [ast.parse(path.read_text()) for name in product.PACKAGES for path in sorted((product.ROOT / name).rglob("*.py"))]
+    paths = (path for name in product.PACKAGES for path in sorted((product.ROOT / name).rglob("*.py")))
+    # Migrations name models, which look like actions.
+    trees = [ast.parse(path.read_text()) for path in paths if path.parent.name != "migrations"]
     constants = {name: value for tree in trees for name, value in _constants(tree)}
     direct = {action for tree in trees for call in _calls(tree) for action in _words(call.args[1])}
     direct |= {constants[name] for tree in trees for call in _calls(tree) for name in _names(call.args[1]) if name in constants}
