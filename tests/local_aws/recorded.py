@@ -190,13 +190,13 @@ CLOUDFORMATION_ROWS = (
         f"{_OURS}engine/validations.py": ("ChangeSetNotFound",),
     }),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "creation", asked.created_stack, {
-        f"{_OURS}cloudformation.py": ("CREATE_COMPLETE",),
+        f"{_OURS}failures.py": ("CREATE_COMPLETE",),
         "control_plane/neurocaas_import/adopt_aws.py": ("CREATE_COMPLETE",),
         "stacks/bootstrap.py": ("CREATE_COMPLETE",),
         "control_plane/doctor/stacks.py": ("CREATE_COMPLETE",),
     }, ("StackId", "StackName", "StackStatus=", "Parameters[].ParameterKey", "EnableTerminationProtection")),
     Row(f"{_CFN}test_stacks.py::TestStacksApi::test_stack_lifecycle", "update", asked.updated_stack, {
-        f"{_OURS}cloudformation.py": ("UPDATE_COMPLETE",),
+        f"{_OURS}failures.py": ("UPDATE_COMPLETE",),
         "control_plane/neurocaas_import/adopt_aws.py": ("UPDATE_COMPLETE",),
         "stacks/bootstrap.py": ("UPDATE_COMPLETE",),
         "control_plane/doctor/stacks.py": ("UPDATE_COMPLETE",),

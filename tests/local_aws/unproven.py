@@ -24,7 +24,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
         "OperationInProgressException",
     ),
     # What CloudFormation says of resources that it stopped over another's failure; the recordings leave reasons out.
-    f"{_ENGINE}cloudformation.py": ("IMPORT_COMPLETE", "cancelled"),
+    f"{_ENGINE}cloudformation.py": ("cancelled",),
     # Enumerations in CloudFormation's API reference.
     f"{_ENGINE}drift_detection.py": ("DELETED", "DETECTION_FAILED", "DETECTION_IN_PROGRESS", "UNKNOWN"),
     f"{_ENGINE}engine/repair.py": ("ROLLBACK_COMPLETE", "UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_IN_PROGRESS"),
@@ -32,6 +32,7 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
     # CloudFormation user guide, "Validate stack deployments"; the words of CDK's own message are the last.
     f"{_ENGINE}engine/validations.py": ("DescribeEvents", "VALIDATION_ERROR", "change set"),
     f"{_ENGINE}failures.py": (
+        "IMPORT_COMPLETE",
         # As codes in CloudFormation's own reasons.
         "InternalFailure",
         "Throttling",
