@@ -20,6 +20,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TLS = ("certbot", "acm")
+# What nginx answers by itself, by status.
+ERRORS: dict[str, dict[str, Any]] = tomllib.loads((HERE / "nginx/errors.toml").read_text())
 PLACEHOLDER = re.compile(r"{{ (\w+) }}")
 DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -69,7 +71,7 @@ class Values:
             "vpc": self.vpc,
             "nginx": self.nginx,
             "errors": f"{self.nginx}/cohort/errors",
-            "error_pages": "\n".join(f"error_page {status} /_errors/{status}.$cohort_error_form;" for status in _errors()),
+            "error_pages": "\n".join(f"error_page {status} /_errors/{status}.$cohort_error_form;" for status in ERRORS),
             "socket": self.socket,
             "static": self.static,
             "docs": self.docs,
@@ -111,7 +113,7 @@ def render_errors(folder: Path) -> None:
     """Write a page and a JSON document for each status of errors.toml into this folder, which is made, and their style sheet."""
     folder.mkdir(exist_ok=True)
     shutil.copy(HERE / "nginx/errors.css", folder)
-    for status, error in _errors().items():
+    for status, error in ERRORS.items():
         link = '<a href="">Try again</a>' if error["again"] else '<a href="/">To your home page</a>'
         texts = {name: html.escape(error[name], quote=False) for name in ("title", "heading", "text")}
         (folder / f"{status}.html").write_text(_fill(HERE / "nginx/error.html", texts | {"status": status, "link": link}))
@@ -119,11 +121,6 @@ def render_errors(folder: Path) -> None:
         detail = f"{error['heading']}. {error['text']}"
         document = {"detail": detail, "error": error["error"], "error_description": detail}
         (folder / f"{status}.json").write_text(json.dumps(document, ensure_ascii=False) + "\n")
-
-
-def _errors() -> dict[str, dict[str, Any]]:
-    """Return what errors.toml says of each status."""
-    return tomllib.loads((HERE / "nginx/errors.toml").read_text())
 
 
 def _fill(template: Path, texts: dict[str, str]) -> str:

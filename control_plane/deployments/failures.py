@@ -206,8 +206,8 @@ def problem_from_removal(failed: FailedResource | None, status: str) -> Deployme
 def problem_from_state(status: str, generation: int, wanted: int) -> DeploymentProblem:
     """Describe a stack that holds something else than was wanted, without a resource that failed.
 
-    Complete at an older generation, with nothing that failed: the deployer asked AWS before the change was to be seen, or a change
-    of the generation before ended meanwhile. The next try looks first, so it is tried again.
+    Complete at an older generation, with nothing that failed, was seen with two workers under many faults at once; what led
+    there is not known. Nothing in it needs a person: it is tried again, and each try looks at AWS first.
     """
     error = f"The stack is {status or 'not there'} and has generation {generation} instead of {wanted}."
     if status in COMPLETE_STATES and generation < wanted:

@@ -3,7 +3,6 @@
 import html.parser
 import json
 import time
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from assets.install.certificate import CHALLENGES
-from assets.render import BadValue, Values, render_errors
+from assets.render import ERRORS, BadValue, Values, render_errors
 from stacks.site import network
 from tests.assets.serving import ALWAYS, ROOT, Nginx, need_nginx
 
@@ -84,7 +83,7 @@ def test_no_link_that_opens_something_stands_in_the_log(down):
     assert "/accounts/login/" in (down.folder / "error.log").read_text()
 
 
-@pytest.mark.parametrize("status", tomllib.loads((ROOT / "assets/nginx/errors.toml").read_text()))
+@pytest.mark.parametrize("status", ERRORS)
 def test_error_pages_need_nothing_that_could_be_missing(status, tmp_path):
     render_errors(tmp_path)
     path = tmp_path / f"{status}.html"
