@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws import (
+    _bodies,
     _buckets,
     _changesets,
     _checksums,
@@ -51,6 +52,8 @@ from local_aws import (
 
 def install(state: Path, pace: float) -> _pace.Pace:
     """Install every rule. Returns the pace of CloudFormation, which has to be ended."""
+    # First of what wraps S3's operations: it changes the text of one.
+    _bodies.install(state / _settings.BODIES_FOLDER)
     _resources.register()
     _buckets.register()
     _imports.register()

@@ -14,6 +14,8 @@ MISSING_FILE = "missing"
 IAM_DELAY_FILE = "delay_iam"
 # The same: the moment (ISO 8601) that lifecycle rules take for now.
 LIFECYCLE_TIME_FILE = "lifecycle_time"
+# The same: the folder of S3's bodies.
+BODIES_FOLDER = "bodies"
 
 
 def apply(port: int, state: Path) -> None:
