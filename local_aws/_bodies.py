@@ -55,6 +55,13 @@ class Segment(NamedTuple):
     offset: int
     length: int
 
+    def is_on_disk(self) -> bool:
+        """Return whether the file has all of these bytes."""
+        try:
+            return self.file.path.stat().st_size >= self.offset + self.length
+        except FileNotFoundError:
+            return False
+
 
 class Body:
     """The bytes of an object or a part, which never change. Slices are references too."""
@@ -124,10 +131,10 @@ class Store:
         return Body([Segment(file, 0, file.path.stat().st_size)])
 
     def find(self, named: Named) -> Body | None:
-        """Return the body that a sidecar names; None where a file is missing, as after a deletion that was cut off."""
+        """Return the body that a sidecar names; None where bytes of it are missing, as after a deletion that was cut off."""
         body = Body(Segment(self._file(name), offset, length) for name, offset, length in named)
         self._named.append(body)
-        return body if all(segment.file.path.exists() for segment in body.segments) else None
+        return body if all(segment.is_on_disk() for segment in body.segments) else None
 
     def remove_unnamed(self) -> None:
         """Remove the files that no body refers to, once every sidecar is read."""

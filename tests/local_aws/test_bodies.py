@@ -343,6 +343,13 @@ def test_half_a_body_is_removed_and_the_earlier_one_stays(tmp_path: Path) -> Non
     assert run(tmp_path, "install", "show") == {"current": ["old", True], "history": [], "files": ["old"], "others": []}
 
 
+def test_half_a_body_that_was_whole_is_no_object(tmp_path: Path) -> None:
+    run(tmp_path, "install", "put:old")
+    (body,) = files(tmp_path)
+    body.write_text("ol")
+    assert run(tmp_path, "install", "show") == {"current": None, "history": [], "files": [], "others": []}
+
+
 def test_nothing_is_removed_where_a_sidecar_cannot_be_read(tmp_path: Path) -> None:
     run(tmp_path, "install", "put:old", "show")
     (sidecar,) = (tmp_path / "objects").rglob("*.meta.json")
