@@ -115,6 +115,7 @@ lock: install
 	@$(UV_COMPILE) -o requirements.txt requirements.in
 	@$(UV_COMPILE) -o requirements-dev.txt requirements-dev.in
 	@$(UV_COMPILE) -o tests/conformance/localstack.txt tests/conformance/localstack.in
+	@$(UV_COMPILE) -o tests/benchmarks/awscli-requirements.txt tests/benchmarks/awscli-requirements.in
 	@$(RUN) npm install --package-lock-only
 
 schema: install
@@ -122,4 +123,4 @@ schema: install
 	@$(RUN) $(CHECKED) $(VENV)/python scripts/api_types.py
 
 clean:
-	rm -rf .venv .venv-localstack node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out
+	rm -rf .venv .venv-awscli .venv-localstack node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis cdk.out
