@@ -64,6 +64,18 @@ def at_most(name: str, value: float, unit: str, most: float, note: str = "") -> 
     return Row(name, round(value, 1), unit, target=f"at most {most:g} {unit}".strip(), met=value <= most, note=note)
 
 
+def at_most_times(name: str, value: float, unit: str, peer: float, peer_name: str, times: float, note: str = "") -> Row:
+    """A figure that may be so many times a peer's."""
+    ratio = value / peer
+    target = f"at most {times:g} times that"
+    return Row(name, round(value, 2), unit, round(peer, 2), peer_name, round(ratio, 3), target, ratio <= times, note)
+
+
+def beside(name: str, seconds: float, peer: float, peer_name: str, note: str = "") -> Row:
+    """A time beside a peer's, without a target."""
+    return Row(name, round(seconds, 2), "s", round(peer, 2), peer_name, round(peer / seconds, 2), note=note)
+
+
 def show(rows: Sequence[Row], title: str) -> None:
     """Print the table."""
     print(f"\n{title}\n")

@@ -9,6 +9,8 @@ from email.message import Message
 from http.cookiejar import CookieJar
 from typing import IO, Any
 
+SECONDS = 60
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -55,14 +57,24 @@ class Visitor:
         elif method == "POST":
             data = urllib.parse.urlencode(form or {}).encode()
         if method != "GET" and not forged:
-            headers["X-CSRFToken"] = next((cooky.value or "" for cooky in self._cookies if cooky.name == "csrftoken"), "")
+            headers["X-CSRFToken"] = self._token
         request = urllib.request.Request(f"{self._url}{path}", data=data, headers=headers, method=method)
         try:
-            with self._opener.open(request, timeout=60) as response:
+            with self._opener.open(request, timeout=SECONDS) as response:
                 return _answer(response.status, response.headers, response.read())
         except urllib.error.HTTPError as error:
             with error:
                 return _answer(error.code, error.headers, error.read())
+
+    def download(self, path: str, form: dict[str, str]) -> Any:
+        """Send a form, and return the response to read from, as a context manager. Raises HTTPError where it is refused."""
+        data = urllib.parse.urlencode(form).encode()
+        request = urllib.request.Request(f"{self._url}{path}", data=data, headers={"X-CSRFToken": self._token}, method="POST")
+        return self._opener.open(request, timeout=SECONDS)
+
+    @property
+    def _token(self) -> str:
+        return next((cooky.value or "" for cooky in self._cookies if cooky.name == "csrftoken"), "")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

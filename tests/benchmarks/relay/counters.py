@@ -1,5 +1,6 @@
 """What went through the relay: requests, bytes, pauses. Times are seconds of the monotonic clock, the same in all processes."""
 
+import math
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -36,9 +37,12 @@ class Counters:
     lost: int = 0
     # When nothing of any request's body went for longer than PAUSE_SECONDS, though one was under way: begin and length.
     pauses: list[tuple[float, float]] = field(default_factory=list)
+    # The longest time in which nothing of any request's body went, whether one was under way or none, after the first that did.
+    longest_idle: float = 0.0
     exchanges: list[Exchange] = field(default_factory=list)
     _bodies: int = 0
     _moved: float = 0.0
+    _carried: float = math.inf
 
     def begin(self, method: str, connection: int, moment: float) -> Exchange:
         """Count a request."""
@@ -69,6 +73,8 @@ class Counters:
     def move_up(self, exchange: Exchange, size: int, moment: float) -> None:
         """Count bytes of a request's body that went."""
         self._note_pause(moment)
+        self.longest_idle = max(self.longest_idle, moment - self._carried)
+        self._carried = moment if math.isinf(self._carried) else max(self._carried, moment)
         exchange.bytes_up += size
         self.bytes_up += size
 
@@ -90,10 +96,11 @@ class Counters:
         self.exchanges.clear()
         self.bytes_up = self.bytes_down = self.connections = self.lost = 0
         self.most_busy = self.busy
+        self.longest_idle, self._carried = 0.0, math.inf
 
     def document(self) -> dict[str, Any]:
         """Return the figures, for JSON, with the processor seconds of the whole process."""
-        names = ("requests", "bytes_up", "bytes_down", "connections", "most_busy", "lost", "pauses")
+        names = ("requests", "bytes_up", "bytes_down", "connections", "most_busy", "lost", "pauses", "longest_idle")
         return {name: getattr(self, name) for name in names} | {"processor_seconds": time.process_time()}
 
     def trace(self) -> list[dict[str, Any]]:

@@ -199,6 +199,19 @@ def test_a_pause_within_a_body_is_noticed(relay: RelayProcess) -> None:
     assert len(relay.counters()["pauses"]) == 1
 
 
+def test_the_time_between_two_bodies_is_an_idle_line_and_no_pause_of_either(relay: RelayProcess) -> None:
+    asked(relay, "PUT", "/", BODY)
+    relay.clear()
+    for _ in range(2):
+        asked(relay, "PUT", "/", b"x" * 1000)
+        # What is tested is that the client lets this time pass.
+        time.sleep(0.25)
+    asked(relay, "GET", "/204")
+    counters = relay.counters()
+    assert counters["pauses"] == []
+    assert 0.25 <= counters["longest_idle"] < 0.5
+
+
 def lost(relay: RelayProcess, seed: int) -> list[bool]:
     relay.lose(4, seed)
     found = []

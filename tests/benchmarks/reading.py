@@ -1,0 +1,174 @@
+"""How fast a folder of 100,000 files is listed, and how fast a zip comes, over a line like a person's. `make bench` runs it."""
+
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+from tests.benchmarks.bare_browser import bare_browser
+from tests.benchmarks.material import GIB, many_files, one_file
+from tests.benchmarks.memory import Memory, of_web_server
+from tests.benchmarks.relay.process import Line, RelayProcess
+from tests.benchmarks.report import Row, at_least, at_most, beside, show, write
+from tests.benchmarks.turns import ADDRESS, BUCKET, EMAIL, GROUP, prepare_group, sign_in
+from tests.e2e.site import Site
+from tests.e2e.uploading import PASSWORD
+from tests.e2e.visitor import Visitor
+
+LISTED, FOLDER = 100_000, "inputs/listed/"
+DISTANT, USUAL = Line(0.03, None), Line(0.03, 300e6)
+SEEDERS = 4
+PIECE = 2**18
+AREA = "From S3 to a browser"
+HOW = (
+    "The site of the table before, with a relay in front of S3 for the lists and one in front of the site for the zips. A list is "
+    "timed from the click on its folder in a page that is open, by what the page shows; a zip from the request to the last byte."
+)
+# Waits in the page until something holds, and tells the seconds since the click.
+CLICK = """([folder, selector]) => new Promise((resolve) => {
+  const began = performance.now();
+  const section = document.getElementById("files");
+  const table = section.querySelector('[data-part="table"]');
+  const found = {};
+  const look = setInterval(() => {
+    const isShown = !table.hidden && section.querySelector('[data-part="uri"]').textContent.endsWith(folder);
+    if (isShown) found.first ??= (performance.now() - began) / 1000;
+    if (!isShown || table.getAttribute("aria-busy") !== "false") return;
+    clearInterval(look);
+    found.all = (performance.now() - began) / 1000;
+    found.count = section.querySelector('[data-part="count"]').textContent;
+    resolve(found);
+  }, 10);
+  section.querySelector(selector).click();
+})"""
+
+
+@dataclass(frozen=True)
+class Zip:
+    """What came: seconds until its first byte and in all, its bytes, and what the web server held for it."""
+
+    first: float
+    seconds: float
+    size: int
+    memory: int
+
+
+def main(folder: Path) -> None:
+    """Start a site behind two relays, measure everything, print and write the table."""
+    site = Site(folder / "var", DEMO="0")
+    with RelayProcess(site.aws_port) as to_s3, RelayProcess(site.port) as to_site:
+        site.change(S3_BROWSER_URL=to_s3.endpoint)
+        print("Starting a site ...", flush=True)
+        site.start()
+        try:
+            prepare_group(site)
+            rows = [*_lists(site, to_s3, folder), *_zips(site, to_site, folder)]
+        finally:
+            site.stop()
+    show(rows, AREA)
+    write(rows, AREA, HOW)
+
+
+def _lists(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:
+    print(f"Putting {LISTED:,} objects ...", flush=True)
+    _seed(site)
+    relay.set_line(DISTANT)
+    with bare_browser(folder / "profile") as browser:
+        listed = browser.visit(lambda page: _open_folder(site, page))
+        name = "100,000 objects, 30 ms"
+        yield at_most(f"{name}: first rows", listed["first"], "s", 0.3)
+        yield at_most(f"{name}: all of them", listed["all"], "s", 8, f"The page says: {listed['count']}.")
+        below = browser.visit(lambda page: _search_below(site, page))
+        yield at_most(f"{name}: a search in all folders below", below["all"], "s", 8, f"The page says: {below['count']}.")
+    relay.set_line(Line(0.0, None))
+
+
+def _open_folder(site: Site, page: Page) -> Any:
+    sign_in(site, page)
+    page.goto(f"{site.url}{ADDRESS}?path=inputs/")
+    link = f'[data-part="rows"] a[href*="{FOLDER.replace("/", "%2F")}"]'
+    page.locator(f"#files {link}").wait_for()
+    return page.evaluate(CLICK, [FOLDER, link])
+
+
+def _search_below(site: Site, page: Page) -> Any:
+    page.goto(f"{site.url}{ADDRESS}?path=inputs/")
+    page.locator("#files [data-part=table]").wait_for()
+    page.get_by_role("searchbox", name="Search in this folder").fill("099999")
+    page.get_by_text("Nothing in this folder is called").wait_for()
+    return page.evaluate(CLICK, ["inputs/", '[data-part="below"]'])
+
+
+def _zips(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:
+    _send(site, folder)
+    visitor = Visitor(relay.endpoint)
+    visitor.sign_in(EMAIL, PASSWORD)
+    relay.set_line(USUAL)
+    assert USUAL.rate is not None
+    for name, keys, check in (
+        ("A zip of 5,000 files of 10 kB", ["small/"], folder / "small.zip"),
+        ("A zip of one file of 1 GiB", ["one.bin"], None),
+        ("A zip of one file of 5 GiB", ["five.bin"], None),
+    ):
+        print(f"{name} ...", flush=True)
+        got = _fetch(site, visitor, keys, check)
+        label = f"{name}, 300 Mbit/s"
+        yield at_most(f"{label}: first byte", got.first, "s", 1)
+        link = got.size * 8 / USUAL.rate
+        if check is None:
+            yield at_least(f"{label}: all of it", [got.seconds], [link], "the link’s own time", 0.95, "s")
+        else:
+            assert len(zipfile.ZipFile(check).namelist()) == 5_000
+            yield beside(f"{label}: all of it", got.seconds, link, "the link’s own time")
+        yield at_most(f"{label}: memory of the web server", got.memory / 1e6, "MB", 100)
+
+
+def _fetch(site: Site, visitor: Visitor, keys: list[str], keep: Path | None) -> Zip:
+    assert site.pid is not None
+    pid = site.pid
+    with Memory(lambda: of_web_server(pid)) as memory:
+        began, size, first = time.monotonic(), 0, 0.0
+        form = {"path": "inputs/", "keys": json.dumps(keys)}
+        with visitor.download(f"{ADDRESS}zip/", form) as response, (keep or Path("/dev/null")).open("wb") as file:
+            while piece := response.read1(PIECE):
+                first = first or time.monotonic() - began
+                size += len(piece)
+                file.write(piece)
+            assert size == int(response.headers["Content-Length"]), "The zip broke off."
+        seconds = time.monotonic() - began
+    return Zip(first, seconds, size, memory.above)
+
+
+def _send(site: Site, folder: Path) -> None:
+    """Put small files, one of 1 GiB, and one of 5 GiB that is five times the same, put together from references."""
+    s3, prefix = site.root("s3"), f"{GROUP}/inputs"
+    small = many_files(folder / "small", 5_000, 10_000)
+    with ThreadPoolExecutor(SEEDERS) as threads:
+        list(threads.map(lambda file: _put(s3, f"{prefix}/small/{file.name}", file.read_bytes()), small.iterdir()))
+    s3.upload_file(str(one_file(folder / "one")), BUCKET, f"{prefix}/one.bin")
+    target = {"Bucket": BUCKET, "Key": f"{prefix}/five.bin"}
+    upload = s3.create_multipart_upload(**target)["UploadId"]
+    parts = []
+    for number in range(1, 6):
+        source = {"Bucket": BUCKET, "Key": f"{prefix}/one.bin"}
+        copied = s3.upload_part_copy(**target, UploadId=upload, PartNumber=number, CopySource=source)
+        parts.append({"PartNumber": number, "ETag": copied["CopyPartResult"]["ETag"]})
+    s3.complete_multipart_upload(**target, UploadId=upload, MultipartUpload={"Parts": parts})
+    assert s3.head_object(**target)["ContentLength"] == 5 * GIB
+
+
+def _seed(site: Site) -> None:
+    """Put the objects of the list, of one byte each."""
+    s3 = site.root("s3")
+    with ThreadPoolExecutor(SEEDERS) as threads:
+        list(threads.map(lambda number: _put(s3, f"{GROUP}/{FOLDER}frame_{number:06d}.tif", b"x"), range(LISTED)))
+
+
+def _put(s3: Any, key: str, content: bytes) -> None:
+    s3.put_object(Bucket=BUCKET, Key=key, Body=content)
