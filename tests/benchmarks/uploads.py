@@ -140,7 +140,7 @@ class Uploads:
 
 
 # What the sender of release 1.0.0 took of the renderer's processor for 1 GiB, by the same measure on the machine of the table.
-RENDERER_SECONDS = 6.0
+RENDERER_SECONDS = 2.9
 
 
 def _seconds(turns: list[Turn]) -> list[float]:
