@@ -6,7 +6,7 @@ import type { Checksums } from "../uploads/static/uploads/checksums.js";
 import type { Concurrency } from "../uploads/static/uploads/concurrency.js";
 import type { Chooser } from "../uploads/static/uploads/chooser.js";
 import type { Queue } from "../uploads/static/uploads/queue.js";
-import type { Sender } from "../uploads/static/uploads/sending.js";
+import type { FileSender as SendsFiles } from "../uploads/static/uploads/sending.js";
 import type { ListingStore } from "../files/static/files/listing_store.js";
 import type { Loading } from "../files/static/files/loading.js";
 import type { Server } from "../files/static/files/server.js";
@@ -65,7 +65,7 @@ declare global {
   type Uploads = Chooser;
   type UppyFile = ReturnType<Chooser["getFiles"]>[number];
   type UploadQueue = Pick<Queue, keyof Queue>;
-  type FileSender = Pick<Sender, keyof Sender>;
+  type UploadFileSender = Pick<SendsFiles, keyof SendsFiles>;
   type FileChecksums = Pick<Checksums, keyof Checksums>;
   type RequestConcurrency = Pick<Concurrency, keyof Concurrency>;
   interface UploadSettings {
@@ -110,7 +110,7 @@ declare global {
     existing?: ExistingFile;
     proof?: UploadProof | null;
     isSignedOut?: boolean;
-    // What the page last said of it.
+    // What listeners were last told of it.
     lastState?: UploadState;
     lastMessage?: string;
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { crc32 } from "node:zlib";
 import { FileChanged, toBase64 } from "../../../web/uploads/static/uploads/checksums.js";
-import { Exists, Forgotten, Sender } from "../../../web/uploads/static/uploads/sending.js";
+import { Exists, FileSender, Forgotten } from "../../../web/uploads/static/uploads/sending.js";
 
 globalThis.window = new EventTarget();
 
@@ -21,7 +21,7 @@ const file = new Blob(["trace"]);
 const options = () => ({ signal: new AbortController().signal, watch: () => {}, onProgress: () => {} });
 const item = (more = {}) => ({ file, started: { key: "lab/inputs/a", upload_id: "" }, ...more });
 const inParts = (more = {}) => item({ started: { key: "lab/inputs/a", upload_id: "u" }, ...more });
-const senderOf = (bucket) => new Sender({ bucket, checksums, concurrency });
+const senderOf = (bucket) => new FileSender({ bucket, checksums, concurrency });
 const PARTS = { crc: 1, parts: [] };
 
 // What S3 answers to one request after the other, and with which headers it was asked.
@@ -133,7 +133,7 @@ const s3Of = (known = new Map(), trouble = () => null) => {
   };
   return s3;
 };
-const partsSender = (bucket) => new Sender({ bucket, checksums: realChecksums, concurrency });
+const partsSender = (bucket) => new FileSender({ bucket, checksums: realChecksums, concurrency });
 
 test("a large file arrives in parts, each with its checksum, and the whole with that of the whole", async () => {
   const s3 = s3Of();

@@ -1,4 +1,4 @@
-// The files that the browser handed over, each with what became of it. The page goes by this, and by nothing that Uppy keeps.
+// The files that were handed over, each with what became of it. Whoever shows them goes by this, and by nothing that Uppy keeps.
 
 const BUSY = new Set(["waiting", "sending", "finishing", "paused"]);
 // What needs nothing more: sent, there already, answered with "keep", given up, or not readable.

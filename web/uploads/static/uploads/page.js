@@ -1,16 +1,14 @@
-// The upload page: Uppy has files chosen and shows them; the batch knows what became of each; the queue sends them.
+// The upload page: Uppy has files chosen and shows them; the sender sends them, and its batch knows what became of each.
 import { visible } from "../cohort/visible.js";
-import { Batch, asFolder } from "./batch.js";
+import { asFolder } from "./batch.js";
 import { Checksums } from "./checksums.js";
 import { Chooser, Surface, pathIn } from "./chooser.js";
 import { Api } from "./api.js";
 import { UploadNotices } from "./upload_notices.js";
-import { Queue } from "./queue.js";
 import { Bucket } from "../storage/s3.js";
-import { Sender } from "./sending.js";
+import { Sender } from "./sender.js";
 import { keepSizes } from "./sizes.js";
-import { Concurrency } from "./concurrency.js";
-import { Speed, inWords } from "./speed.js";
+import { inWords } from "./speed.js";
 import { Summary } from "./summary.js";
 import { followUnfinished } from "./unfinished.js";
 
@@ -28,11 +26,9 @@ const csrfField = /** @type {HTMLInputElement} */ (section.querySelector("[name=
 const api = new Api(base, csrfField.value);
 const bucket = new Bucket(() => api.session());
 const checksums = new Checksums(worker, [crc32, md5]);
-const sender = new Sender({ bucket, checksums, concurrency: new Concurrency() });
-const speed = new Speed();
+const sender = new Sender({ api, bucket, checksums, limits: { largestSingle: settings.largest_single_bytes } });
+const { batch } = sender;
 const speedField = /** @type {HTMLElement} */ (section.querySelector("[data-speed]"));
-const queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle: settings.largest_single_bytes });
-const batch = new Batch({ queue, onReplaced: (item) => notices.forget(item) });
 const summary = new Summary(/** @type {HTMLElement} */ (document.getElementById("upload-summary")));
 
 const uppy = new Chooser(
@@ -47,10 +43,10 @@ const uppy = new Chooser(
   },
   {
     start,
-    retryAll: () => batch.retryAll(),
+    retryAll: () => sender.retryAll(),
     retry: (id) => {
       const item = batch.get(id);
-      if (item) batch.again(item);
+      if (item) sender.again(item);
     },
   },
 );
@@ -94,14 +90,14 @@ new MutationObserver(() => {
 keepSizes(uppy, drop);
 
 const notices = new UploadNotices(/** @type {HTMLElement} */ (document.getElementById("upload-notes")), {
-  replace: (item) => queue.decide(item, true),
-  keep: (item) => queue.decide(item, false),
-  retry: (item) => batch.again(item),
+  replace: (item) => sender.answer(item, true),
+  keep: (item) => sender.answer(item, false),
+  retry: (item) => sender.again(item),
   leave: (item) => uppy.removeFile(item.id),
 });
 
 function start() {
-  const fresh = batch.start();
+  const fresh = sender.start();
   // Uppy's estimate of the time that is left begins anew.
   if (fresh.length)
     uppy.emit(
@@ -120,12 +116,16 @@ const changed = new Set();
 let drawing;
 
 // Something about an item changed: words and buttons at once, the list soon.
+sender.on("changed", (item) => {
+  notices.about(item);
+  shownSoon(item);
+});
+sender.on("progress", shownSoon);
+sender.on("complete", announce);
+sender.on("replaced", (item) => notices.forget(item));
+
 /** @param {UploadItem} item */
-function tell(item) {
-  if (item.lastState !== item.state || item.lastMessage !== item.message) notices.about(item);
-  if (item.lastState !== item.state && item.state === "complete") announce(item);
-  item.lastState = item.state;
-  item.lastMessage = item.message;
+function shownSoon(item) {
   changed.add(item);
   soon();
 }
@@ -152,15 +152,12 @@ function draw() {
   summary.show(account);
   notices.line(batch.items());
   showElsewhere();
-  showSpeed(isBusy);
+  showSpeed();
   if (!isBusy && items.length) listUnfinished();
 }
 
-/** @param {boolean} isBusy */
-function showSpeed(isBusy) {
-  let bytes = 0;
-  for (const item of batch.items()) bytes += item.sent ?? 0;
-  const rate = isBusy ? speed.take(bytes, performance.now()) : speed.stop();
+function showSpeed() {
+  const rate = sender.rate(performance.now());
   speedField.textContent = rate ? inWords(rate) : "";
 }
 
@@ -183,23 +180,17 @@ function announce(item) {
 uppy.on("upload-pause", (file, isPaused) => {
   const item = file && batch.get(file.id);
   if (!item) return;
-  if (isPaused) queue.pause(item);
-  else queue.resume(item);
+  if (isPaused) sender.stop(item);
+  else sender.resume(item);
 });
-uppy.on("pause-all", () => {
-  queue.pauseAll();
-  for (const item of batch.items()) queue.pause(item);
-});
-uppy.on("resume-all", () => {
-  queue.resumeAll();
-  for (const item of batch.items()) if (item.state === "paused") queue.resume(item);
-});
+uppy.on("pause-all", () => sender.stop());
+uppy.on("resume-all", () => sender.resume());
 uppy.on("file-removed", (file) => {
   const item = batch.get(file.id);
   if (!item) return;
   notices.forget(item);
-  batch
-    .remove(file.id)
+  sender
+    .forget(item)
     .then(listUnfinished, (error) => notices.say(error.message))
     .finally(soon);
 });
@@ -267,8 +258,5 @@ unfinished.addEventListener("htmx:responseError", (event) => event.stopPropagati
 unfinished.addEventListener("htmx:beforeSwap", ({ detail }) => {
   if (!new URL(detail.xhr.responseURL).pathname.endsWith("/unfinished/")) detail.shouldSwap = false;
 });
-/** @param {number} id */
-const isMine = (id) =>
-  [...batch.items()].some((item) => item.started?.id === id && item.state !== "failed" && item.state !== "asks");
-followUnfinished(unfinished, { bucket, api, isMine, goOn });
+followUnfinished(unfinished, { bucket, api, isMine: (id) => sender.sends(id), goOn });
 section.dataset.ready = "true";

@@ -1,5 +1,5 @@
 // Many files, one after the other: begun in groups, a few sent at the same time, finished in groups.
-import { Gathered } from "./api.js";
+import { Gathered } from "./gathered.js";
 import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
 
@@ -18,14 +18,14 @@ const STOPPED = new Set(["paused", "removed", "left"]);
 /**
  * @typedef {object} QueueOptions
  * @property {Pick<UploadApi, "start" | "finish" | "remove">} api
- * @property {FileSender} sender
+ * @property {UploadFileSender} sender
  * @property {Pick<Bucket, "prepare" | "forget" | "head">} bucket
  * @property {Pick<FileChecksums, "of">} checksums
  * @property {(item: UploadItem) => void} tell
  * @property {number} largestSingle Bytes of the largest file that goes in one request.
  */
 
-// Tells the page by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
+// Tells by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
 // States: waiting, sending, finishing, complete, same, kept, asks, paused, failed, removed. `item.canRetry` tells of a failed one whether
 // the same file may succeed when it is tried again as it is.
 export class Queue {

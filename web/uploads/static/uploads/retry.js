@@ -11,13 +11,17 @@ const SLOW = new Set([429, 500, 502, 503, 504]);
 /** @param {{ code?: string }} error */
 export const isConflict = (error) => error.code === "ConditionalRequestConflict";
 
+// What tells that the connection is back: a page, a worker, or nothing.
+const line = () => globalThis.window ?? globalThis.self ?? new EventTarget();
+
 // Resolves after a while, or as soon as the connection is back.
 /** @param {number} ms @param {AbortSignal} [signal] @returns {Promise<void>} */
 const wait = (ms, signal) =>
   new Promise((resolve, reject) => {
+    const connection = line();
     const end = () => {
       clearTimeout(timer);
-      window.removeEventListener("online", done);
+      connection.removeEventListener("online", done);
       signal?.removeEventListener("abort", stop);
     };
     const done = () => {
@@ -29,7 +33,7 @@ const wait = (ms, signal) =>
       reject(new DOMException("Stopped.", "AbortError"));
     };
     const timer = setTimeout(done, ms);
-    window.addEventListener("online", done);
+    connection.addEventListener("online", done);
     signal?.addEventListener("abort", stop);
   });
 

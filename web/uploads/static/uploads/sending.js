@@ -49,19 +49,19 @@ const check = (file) => async () => {
 };
 
 /**
- * @typedef {object} SenderOptions
+ * @typedef {object} FileSenderOptions
  * @property {Pick<Bucket, "put" | "parts" | "complete" | "head" | "forget">} bucket
  * @property {FileChecksums} checksums
  * @property {Pick<RequestConcurrency, "take" | "arrived" | "tooMany">} concurrency
  */
 /** @typedef {{ number: number, blob: Blob, crc32: string, item: SendableItem }} SendingPart */
 
-export class Sender {
+export class FileSender {
   #bucket;
   #checksums;
   #concurrency;
 
-  /** @param {SenderOptions} options */
+  /** @param {FileSenderOptions} options */
   constructor({ bucket, checksums, concurrency }) {
     this.#bucket = bucket;
     this.#checksums = checksums;
