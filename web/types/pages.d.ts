@@ -67,7 +67,7 @@ declare global {
   type UploadQueue = Pick<Queue, keyof Queue>;
   type UploadFileSender = Pick<SendsFiles, keyof SendsFiles>;
   type FileChecksums = Pick<Checksums, keyof Checksums>;
-  type RequestConcurrency = Pick<Concurrency, keyof Concurrency>;
+  type UploadConcurrency = Pick<Concurrency, keyof Concurrency>;
   interface UploadSettings {
     // That members may write in.
     folders: string[];

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Refused } from "../../../web/uploads/static/uploads/api.js";
 import { Queue } from "../../../web/uploads/static/uploads/queue.js";
+import { SMALL_AHEAD } from "../../../web/uploads/static/uploads/schedule.js";
 import { Exists, Forgotten } from "../../../web/uploads/static/uploads/sending.js";
 
 const LARGE = 20 * 2 ** 20;
+const SLOTS = 6;
 const turn = () => new Promise(setImmediate);
 const settle = async () => {
   for (let turns = 0; turns < 20; turns += 1) await turn();
@@ -56,6 +58,7 @@ const make = ({ start, fails = () => null, isHeld = false } = {}) => {
     bucket,
     checksums: { of: async () => 1 },
     largestSingle: LARGE - 1,
+    slots: { limit: SLOTS },
     tell: (item) => (item.states ??= []).push(item.state),
   });
   here.add = (...items) => here.queue.add(items);
@@ -64,7 +67,7 @@ const make = ({ start, fails = () => null, isHeld = false } = {}) => {
 const item = (path, size = 1, folder = "inputs/") => ({ path, folder, file: { size, lastModified: 1, type: "" } });
 const many = (count, name, size) => Array.from({ length: count }, (_, index) => item(`${name}${index}`, size));
 
-test("at most six files are under way, two of them large", async () => {
+test("a few more small files are under way than there are slots, and two large ones", async () => {
   const here = make({ isHeld: true });
   const items = [...many(5, "large", LARGE), ...many(20, "small")];
   here.add(...items);
@@ -73,11 +76,11 @@ test("at most six files are under way, two of them large", async () => {
     for (const done of here.sending.values()) done();
   }
   await new Promise((resolve) => setTimeout(resolve, 1200));
-  assert.deepEqual([here.most, here.mostLarge], [6, 2]);
+  assert.deepEqual([here.most, here.mostLarge], [SLOTS + SMALL_AHEAD + 2, 2]);
   assert.deepEqual(new Set(items.map(({ state }) => state)), new Set(["complete"]));
 });
 
-test("files are begun in groups: of one folder, two hundred, four large ones", async () => {
+test("files are begun in groups: of one folder, two hundred small and four large ones", async () => {
   const here = make();
   here.add(...many(201, "small"), item("elsewhere", 1, "configs/"), ...many(6, "large", LARGE));
   await settle();
@@ -85,13 +88,33 @@ test("files are begun in groups: of one folder, two hundred, four large ones", a
   assert.deepEqual(
     here.started.map(([folder, paths]) => [folder, paths.length]),
     [
-      ["inputs/", 200],
+      ["inputs/", 204],
+      ["inputs/", 2],
       ["inputs/", 1],
       ["configs/", 1],
-      ["inputs/", 4],
-      ["inputs/", 2],
     ],
   );
+});
+
+test("neither small files nor large ones wait until all of the others were begun", async () => {
+  for (const sizes of [
+    [1, LARGE],
+    [LARGE, 1],
+  ]) {
+    const here = make({ isHeld: true });
+    here.add(...sizes.flatMap((size) => many(500, size === 1 ? "small" : "large", size)));
+    await settle();
+    assert.deepEqual(
+      [...here.sending.keys()].filter((path) => path.startsWith("large")),
+      ["large0", "large1"],
+    );
+    assert.equal(here.sending.size, SLOTS + SMALL_AHEAD + 2);
+    // One group; others are begun when few of it are left.
+    assert.deepEqual(
+      here.started.map(([, paths]) => paths.length),
+      [204],
+    );
+  }
 });
 
 test("many small files are finished with few requests, and the last of all at once", async () => {
@@ -107,13 +130,14 @@ test("many small files are finished with few requests, and the last of all at on
 
 test("a paused file stops, another takes its place, and it is begun anew when it goes on", async () => {
   const here = make({ isHeld: true });
-  const items = many(7, "small");
+  const room = SLOTS + SMALL_AHEAD;
+  const items = many(room + 1, "small");
   here.add(...items);
   await settle();
-  assert.equal(items[6].state, "waiting");
+  assert.equal(items[room].state, "waiting");
   here.queue.pause(items[0]);
   await settle();
-  assert.deepEqual([items[0].state, items[6].state, here.sending.size], ["paused", "sending", 6]);
+  assert.deepEqual([items[0].state, items[room].state, here.sending.size], ["paused", "sending", room]);
   here.queue.resume(items[0]);
   await settle();
   assert.deepEqual([items[0].state, here.started.length], ["waiting", 2]);
@@ -121,7 +145,7 @@ test("a paused file stops, another takes its place, and it is begun anew when it
 
 test("while all is paused nothing begins", async () => {
   const here = make({ isHeld: true });
-  const items = many(8, "small");
+  const items = many(SLOTS + SMALL_AHEAD + 2, "small");
   here.add(...items);
   await settle();
   here.queue.pauseAll();

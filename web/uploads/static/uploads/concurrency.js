@@ -1,4 +1,7 @@
 // How many requests go to S3 at the same time: as many as make it faster, within what browsers allow for one host.
+import { Schedule } from "./schedule.js";
+
+/** @typedef {import("./schedule.js").Claim} Claim */
 
 const LEAST = 1;
 // Browsers open six connections to a host over HTTP/1.1, which is what S3 speaks.
@@ -7,58 +10,66 @@ const FIRST = 4;
 const LOOK_EVERY_MS = 2000;
 // Less than this is noise.
 const GAIN = 1.05;
+const HOSTS = [{ name: "", most: MOST }];
+/** @type {Claim} */
+const ANY = { kind: "small", bytes: 0, order: 0 };
 
 export class Concurrency {
   #limit = FIRST;
-  #used = 0;
-  /** @type {{ resolve: (value?: undefined) => void, signal?: AbortSignal }[]} */
+  #schedule = new Schedule();
+  /** @type {(Claim & { resolve: (give: () => void) => void })[]} */
   #waiting = [];
   #sent = 0;
-  #since = performance.now();
+  #now;
+  #since;
   #rate = 0;
   #step = 1;
+
+  // `now`: milliseconds.
+  /** @param {{ now?: () => number }} [options] */
+  constructor({ now = () => performance.now() } = {}) {
+    this.#now = now;
+    this.#since = now();
+  }
 
   get limit() {
     return this.#limit;
   }
 
-  // Resolves when there is room, with the function that gives the room back.
-  /** @param {AbortSignal} [signal] */
-  async take(signal) {
+  // Resolves when it is this claim's turn, with the function that gives the slot back.
+  /** @param {AbortSignal} [signal] @param {Claim} [claim] @returns {Promise<() => void>} */
+  async take(signal, claim = ANY) {
     signal?.throwIfAborted();
-    if (this.#used >= this.#limit) await this.#turn(signal);
-    else this.#used += 1;
-    let isHeld = true;
-    return () => {
-      if (!isHeld) return;
-      isHeld = false;
-      this.#used -= 1;
-      this.#next();
-    };
-  }
-
-  /** @param {AbortSignal} [signal] */
-  #turn(signal) {
     return new Promise((resolve, reject) => {
-      const turn = { resolve, signal };
-      this.#waiting.push(turn);
-      signal?.addEventListener(
-        "abort",
-        () => {
-          const at = this.#waiting.indexOf(turn);
-          if (at < 0) return;
-          this.#waiting.splice(at, 1);
-          reject(new DOMException("Stopped.", "AbortError"));
+      const stop = () => {
+        this.#waiting.splice(this.#waiting.indexOf(turn), 1);
+        reject(new DOMException("Stopped.", "AbortError"));
+      };
+      const turn = {
+        ...claim,
+        resolve: (/** @type {() => void} */ give) => {
+          signal?.removeEventListener("abort", stop);
+          resolve(give);
         },
-        { once: true },
-      );
+      };
+      signal?.addEventListener("abort", stop, { once: true });
+      this.#waiting.push(turn);
+      this.#next();
     });
   }
 
   #next() {
-    while (this.#waiting.length && this.#used < this.#limit) {
-      this.#used += 1;
-      this.#waiting.shift()?.resolve();
+    const slots = { all: this.#limit, hosts: HOSTS };
+    for (let next = this.#schedule.begin(this.#waiting, slots); next; next = this.#schedule.begin(this.#waiting, slots)) {
+      const { claim, host } = next;
+      this.#waiting.splice(this.#waiting.indexOf(claim), 1);
+      let isHeld = true;
+      claim.resolve(() => {
+        if (!isHeld) return;
+        isHeld = false;
+        this.#schedule.end(claim, host);
+        this.#next();
+      });
     }
   }
 
@@ -66,7 +77,7 @@ export class Concurrency {
   /** @param {number} bytes */
   arrived(bytes) {
     this.#sent += bytes;
-    const now = performance.now();
+    const now = this.#now();
     if (now - this.#since < LOOK_EVERY_MS) return;
     const rate = this.#sent / (now - this.#since);
     const isBusy = this.#waiting.length > 0;

@@ -1,16 +1,19 @@
-// Many files, one after the other: begun in groups, a few sent at the same time, finished in groups.
+// Many files: begun in groups, a few sent at the same time, finished in groups. Which of their requests goes next, schedule.js says.
 import { Gathered } from "./gathered.js";
 import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
+import { MOST_LARGE, SMALL_AHEAD } from "./schedule.js";
 
-// Files whose bytes are on the way at the same time. More would not be faster: a browser has six connections to a host.
-const MAX_FILES = 6;
-const MAX_LARGE = 2;
 // Small files that are begun with one request, and large ones, for each of which the control plane asks S3.
 const BEGUN_AT_ONCE = 200;
 const LARGE_AT_ONCE = 4;
+const AT_ONCE = { small: BEGUN_AT_ONCE, large: LARGE_AT_ONCE };
+// Begun files that wait for their turn: with fewer, others are begun, so that none is missing while the control plane is asked.
+const LEAST_READY = { small: 100, large: 2 };
 const FINISH = { most: 200, wait: 1000 };
 const MAX_RESTARTS = 2;
+/** @type {Size[]} */
+const SIZES = ["small", "large"];
 
 // Stopped by the person while something was being asked for it.
 const STOPPED = new Set(["paused", "removed", "left"]);
@@ -23,7 +26,9 @@ const STOPPED = new Set(["paused", "removed", "left"]);
  * @property {Pick<FileChecksums, "of">} checksums
  * @property {(item: UploadItem) => void} tell
  * @property {number} largestSingle Bytes of the largest file that goes in one request.
+ * @property {Pick<UploadConcurrency, "limit">} slots
  */
+/** @typedef {"small" | "large"} Size */
 
 // Tells by `tell(item)` whenever an item changed: item.state, item.message, item.sent (bytes).
 // States: waiting, sending, finishing, complete, same, kept, asks, paused, failed, removed. `item.canRetry` tells of a failed one whether
@@ -35,25 +40,27 @@ export class Queue {
   #checksums;
   #tell;
   #largestSingle;
-  /** @type {UploadItem[]} */
-  #waiting = [];
-  /** @type {BegunItem[]} */
-  #ready = [];
-  #active = 0;
-  #large = 0;
+  #slots;
+  /** @type {Record<Size, UploadItem[]>} */
+  #waiting = { small: [], large: [] };
+  /** @type {Record<Size, BegunItem[]>} */
+  #ready = { small: [], large: [] };
+  /** @type {Record<Size, number>} */
+  #active = { small: 0, large: 0 };
   #isStarting = false;
   #isPaused = false;
   /** @type {Gathered<SentFile, EndedFile>} */
   #finished;
 
   /** @param {QueueOptions} options */
-  constructor({ api, sender, bucket, checksums, tell, largestSingle }) {
+  constructor({ api, sender, bucket, checksums, tell, largestSingle, slots }) {
     this.#api = api;
     this.#sender = sender;
     this.#bucket = bucket;
     this.#checksums = checksums;
     this.#tell = tell;
     this.#largestSingle = largestSingle;
+    this.#slots = slots;
     this.#finished = new Gathered((files) => api.finish(files), FINISH);
   }
 
@@ -66,7 +73,7 @@ export class Queue {
     for (const item of fresh) this.#reset(item);
     // While the control plane begins the files.
     if (fresh.length) this.#bucket.prepare();
-    for (const item of fresh) this.#waiting.push(item);
+    for (const item of fresh) this.#waiting[this.#sizeOf(item)].push(item);
     // Whoever has files sent while others are paused wants these sent.
     this.#isPaused = false;
     this.#pump();
@@ -137,7 +144,8 @@ export class Queue {
 
   /** @param {UploadItem} item */
   #drop(item) {
-    for (const list of [this.#waiting, this.#ready]) {
+    const size = this.#sizeOf(item);
+    for (const list of [this.#waiting[size], this.#ready[size]]) {
       const at = list.indexOf(item);
       if (at >= 0) list.splice(at, 1);
     }
@@ -145,31 +153,37 @@ export class Queue {
 
   #pump() {
     if (this.#isPaused) return;
-    while (this.#active < MAX_FILES) {
-      const at = this.#ready.findIndex((item) => !this.#isLarge(item) || this.#large < MAX_LARGE);
-      if (at < 0) break;
-      this.#run(this.#ready.splice(at, 1)[0]);
+    for (const size of SIZES) {
+      while (this.#ready[size].length && this.#active[size] < this.#most(size)) this.#run(this.#ready[size].splice(0, 1)[0], size);
     }
-    if (this.#ready.length < MAX_FILES && this.#waiting.length && !this.#isStarting) this.#begin();
+    if (!this.#isStarting && SIZES.some((size) => this.#isLacking(size))) this.#begin();
   }
 
-  /** @param {UploadItem} item */
-  #isLarge(item) {
-    return item.file.size > this.#largestSingle;
+  // Files of this size that are under way at the same time.
+  /** @param {Size} size */
+  #most(size) {
+    return size === "large" ? MOST_LARGE : this.#slots.limit + SMALL_AHEAD;
   }
 
+  /** @param {Size} size */
+  #isLacking(size) {
+    return this.#waiting[size].length > 0 && this.#ready[size].length < LEAST_READY[size];
+  }
+
+  /** @param {UploadItem} item @returns {Size} */
+  #sizeOf(item) {
+    return item.file.size > this.#largestSingle ? "large" : "small";
+  }
+
+  // Of each size that lacks ready ones, the next files of one folder. Whatever was added first, neither size waits for all of the other.
   #take() {
-    const { folder } = this.#waiting[0];
-    const taken = [];
-    let large = 0;
-    while (this.#waiting.length && taken.length < BEGUN_AT_ONCE && this.#waiting[0].folder === folder) {
-      const [item] = this.#waiting;
-      large += this.#isLarge(item) ? 1 : 0;
-      if (large > LARGE_AT_ONCE) break;
-      taken.push(item);
-      this.#waiting.shift();
-    }
-    return taken;
+    const lacking = SIZES.filter((size) => this.#isLacking(size));
+    const { folder } = this.#waiting[lacking[0]][0];
+    return lacking.flatMap((size) => {
+      const waiting = this.#waiting[size];
+      const other = waiting.findIndex((item) => item.folder !== folder);
+      return waiting.splice(0, Math.min(AT_ONCE[size], other < 0 ? waiting.length : other));
+    });
   }
 
   async #begin() {
@@ -202,22 +216,19 @@ export class Queue {
     if (answer.status === "refused") this.#fail(item, Object.assign(new Error(answer.detail), { isFinal: !answer.can_retry }));
     else if (answer.status === "same") this.#set(item, "same", "Was there already");
     else if (answer.status === "exists") this.#compare(/** @type {BegunItem} */ (item), answer.existing);
-    else this.#ready.push(/** @type {BegunItem} */ (item));
+    else this.#ready[this.#sizeOf(item)].push(/** @type {BegunItem} */ (item));
   }
 
-  /** @param {BegunItem} item */
-  async #run(item) {
-    const large = this.#isLarge(item);
+  /** @param {BegunItem} item @param {Size} size */
+  async #run(item, size) {
     let isHolding = true;
     const release = () => {
       if (!isHolding) return;
       isHolding = false;
-      this.#active -= 1;
-      if (large) this.#large -= 1;
+      this.#active[size] -= 1;
       this.#pump();
     };
-    this.#active += 1;
-    if (large) this.#large += 1;
+    this.#active[size] += 1;
     /** @type {SendOptions} */
     const options = {
       signal: item.stop.signal,
@@ -255,7 +266,7 @@ export class Queue {
 
   /** @param {BegunItem} item @param {UploadProof} proof */
   async #finish(item, { checksum, md5 = "", etag }) {
-    const isLast = !this.#active && !this.#ready.length && !this.#waiting.length;
+    const isLast = SIZES.every((size) => !this.#active[size] && !this.#ready[size].length && !this.#waiting[size].length);
     const ended = await this.#finished.put({ id: idOf(item), checksum, md5, etag }, isLast);
     item.proof = null;
     if (item.state === "removed" || item.state === "left") return;

@@ -11,6 +11,7 @@ import { Speed } from "./speed.js";
  * @property {Pick<Bucket, "prepare" | "put" | "parts" | "complete" | "head" | "forget">} bucket
  * @property {FileChecksums} checksums
  * @property {{ largestSingle: number }} limits Bytes of the largest file that goes in one request.
+ * @property {UploadConcurrency} [concurrency]
  */
 
 /**
@@ -38,12 +39,13 @@ export class Sender extends EventTarget {
   #speed = new Speed();
 
   /** @param {SenderOptions} options */
-  constructor({ api, bucket, checksums, limits }) {
+  constructor({ api, bucket, checksums, limits, concurrency = new Concurrency() }) {
     super();
-    const sender = new FileSender({ bucket, checksums, concurrency: new Concurrency() });
+    const sender = new FileSender({ bucket, checksums, concurrency });
     /** @param {UploadItem} item */
     const tell = (item) => this.#told(item);
-    this.#queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle: limits.largestSingle });
+    const { largestSingle } = limits;
+    this.#queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle, slots: concurrency });
     this.batch = new Batch({ queue: this.#queue, onReplaced: (item) => this.#emit("replaced", item) });
   }
 

@@ -52,7 +52,7 @@ const check = (file) => async () => {
  * @typedef {object} FileSenderOptions
  * @property {Pick<Bucket, "put" | "parts" | "complete" | "head" | "forget">} bucket
  * @property {FileChecksums} checksums
- * @property {Pick<RequestConcurrency, "take" | "arrived" | "tooMany">} concurrency
+ * @property {Pick<UploadConcurrency, "take" | "arrived" | "tooMany">} concurrency
  */
 /** @typedef {{ number: number, blob: Blob, crc32: string, item: SendableItem }} SendingPart */
 
@@ -60,6 +60,8 @@ export class FileSender {
   #bucket;
   #checksums;
   #concurrency;
+  // How many files were begun: the earlier ones go first.
+  #begun = 0;
 
   /** @param {FileSenderOptions} options */
   constructor({ bucket, checksums, concurrency }) {
@@ -120,9 +122,11 @@ export class FileSender {
   /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #atOnce(item, options) {
     const { file, started } = item;
-    const give = await this.#concurrency.take(options.signal);
+    const order = this.#begun++;
+    // Before it has a slot, in which the link would wait for it.
+    const { crc, md5, bytes } = await this.#checksums.read(file);
+    const give = await this.#concurrency.take(options.signal, { kind: "small", bytes: file.size, order });
     try {
-      const { crc, md5, bytes } = await this.#checksums.read(file);
       const headers = {
         "content-type": file.type || "application/octet-stream",
         "x-amz-checksum-crc32": toBase64(crc),
@@ -141,6 +145,7 @@ export class FileSender {
   /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #inParts(item, options) {
     const { file, started } = item;
+    const order = this.#begun++;
     const here = new AbortController();
     const stop = () => here.abort();
     options.signal.addEventListener("abort", stop, { once: true });
@@ -163,7 +168,7 @@ export class FileSender {
           progress.done(number, blob.size);
           continue;
         }
-        const give = await this.#concurrency.take(here.signal);
+        const give = await this.#concurrency.take(here.signal, { kind: "part", bytes: blob.size, order });
         const part = { number, blob, crc32: toBase64(crc), item };
         sending.push(
           this.#part(part, inner, progress)
