@@ -50,11 +50,14 @@ declare global {
     body?: string | null;
     sign?: Record<string, unknown>;
     signal?: AbortSignal;
+    // The bucket's, where it is not the session's.
+    address?: string;
   }
   interface S3PutOptions {
     query?: Record<string, string>;
     headers?: Record<string, string>;
     signal?: AbortSignal;
+    address?: string;
     onProgress?: (bytes: number) => void;
   }
   // Of an answer, by its name; S3 gives those that are asked for.
@@ -138,6 +141,8 @@ declare global {
     renew?: () => void;
     onSlow?: () => void;
     checkFile?: () => Promise<void>;
+    // Whether the same is to be tried elsewhere at once, with nothing counted.
+    goesElsewhere?: (error: any) => boolean;
     conflicts?: boolean;
   }
   interface ChecksumAnswer {

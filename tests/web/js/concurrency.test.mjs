@@ -14,8 +14,8 @@ test("no more run at once than the limit, and each that ends lets another in", a
   });
   await new Promise(setImmediate);
   assert.equal(entered, false);
-  given[0]();
-  given[0](); // Giving back twice frees one place only.
+  given[0].give();
+  given[0].give(); // Giving back twice frees one place only.
   await waiting;
   let second = false;
   concurrency.take(never).then(() => {
@@ -32,7 +32,7 @@ test("who stops waiting leaves the line", async () => {
   const turned = concurrency.take(stop.signal);
   stop.abort();
   await assert.rejects(turned, { name: "AbortError" });
-  given[0]();
+  given[0].give();
   await concurrency.take(never);
 });
 

@@ -269,3 +269,43 @@ test("a HEAD that is refused is told apart by a listing: nothing there, or there
   const composite = new Response(null, { headers: { ...whole, "x-amz-checksum-type": "COMPOSITE" } });
   assert.equal((await s3Of([composite]).bucket.head("lab/a")).crc32, null);
 });
+
+test("a request under another address of the bucket is signed for that one", async () => {
+  const { bucket: signing, asked } = s3Of([xml(200, "<R/>")]);
+  await signing.list({ prefix: "lab/", address: "https://s3.us-east-1.amazonaws.com/bucket" });
+  assert.equal(asked[0].url.host, "s3.us-east-1.amazonaws.com");
+  assert.equal(asked[0].url.pathname, "/bucket");
+  assert.equal(/Signature=(\w+)/.exec(asked[0].headers.get("authorization"))[1], signatureOf(asked[0]));
+});
+
+test("an answer that sends the browser elsewhere is refused", async () => {
+  const { bucket: signing, asked } = s3Of([{ type: "opaqueredirect", ok: false, status: 0 }]);
+  await assert.rejects(signing.request("GET", "a"), { code: "Redirected", isRedirect: true, isConnection: false });
+  assert.equal(asked[0].redirect, "manual");
+});
+
+// Enough of an XMLHttpRequest, which follows redirects by itself and tells where the answer came from.
+const sendTo = async (responseURL) => {
+  const { bucket: signing } = s3Of([]);
+  globalThis.XMLHttpRequest = class extends EventTarget {
+    upload = new EventTarget();
+    status = 200;
+    open(_method, url) {
+      this.responseURL = responseURL ?? url;
+    }
+    setRequestHeader() {}
+    getResponseHeader() {
+      return '"e"';
+    }
+    send() {
+      queueMicrotask(() => this.dispatchEvent(new Event("load")));
+    }
+  };
+  return (await signing.put("lab/a", new Blob(["x"])))("etag");
+};
+
+test("a file whose answer came from another host did not arrive", async () => {
+  assert.equal(await sendTo(), '"e"');
+  for (const elsewhere of ["https://proxy.example.org/login", "http://bucket.s3.us-east-1.amazonaws.com/lab/a"])
+    await assert.rejects(sendTo(elsewhere), { code: "Redirected" });
+});

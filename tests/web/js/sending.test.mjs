@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { crc32 } from "node:zlib";
 import { FileChanged, toBase64 } from "../../../web/uploads/static/uploads/checksums.js";
+import { Hosts, OWN } from "../../../web/uploads/static/uploads/hosts.js";
 import { Exists, FileSender, Forgotten } from "../../../web/uploads/static/uploads/sending.js";
 
 globalThis.window = new EventTarget();
@@ -9,7 +10,8 @@ globalThis.window = new EventTarget();
 const answer = (status, code) => Object.assign(new Error(code), { status, code, isConnection: false, isExpired: false });
 const conflict = () => answer(409, "ConditionalRequestConflict");
 const concurrency = {
-  take: async () => () => {},
+  take: async () => ({ host: OWN, give() {} }),
+  hosts: new Hosts(),
   arrived: () => {},
   tooMany: () => {
     concurrency.trouble += 1;
@@ -232,4 +234,74 @@ test("a completion whose answer was lost is found out; what is another file is n
     const other = { complete, head: async () => ({ crc32: "other", size: 4500, etag: '"other"' }) };
     await assert.rejects(senderOf(other).complete(large(), sent, options()), refusal.status === 412 ? Exists : Forgotten);
   }
+});
+
+// --- Under other names of S3's
+
+const OTHER = "https://s3.us-east-1.amazonaws.com/bucket";
+const lost = () => Object.assign(answer(0, "Connection"), { isConnection: true });
+const full = (hosts, host) => ({ ...concurrency, hosts, isFull: true, take: async () => ({ host, give() {} }) });
+const proved = () => {
+  const hosts = new Hosts({ others: [OTHER] });
+  hosts.proved(hosts.toTry());
+  return hosts;
+};
+
+test("while requests wait, one small request tells whether another name is answered, and no file goes there before", async () => {
+  for (const [list, names] of [
+    [async () => ({ objects: [] }), [OWN, OTHER]],
+    [() => Promise.reject(answer(403, "AccessDenied")), [OWN]],
+    [() => Promise.reject(lost()), [OWN]],
+  ]) {
+    const asked = [];
+    const hosts = new Hosts({ others: [OTHER] });
+    const bucket = {
+      put: async (_key, _body, { address }) => {
+        asked.push(["put", address]);
+        return () => '"e"';
+      },
+      list: async ({ address, max }) => {
+        asked.push(["list", address, max]);
+        return list();
+      },
+    };
+    const sender = new FileSender({ bucket, checksums, concurrency: full(hosts, OWN) });
+    for (const begun of [item(), item()]) await sender.send(begun, options());
+    await new Promise(setImmediate);
+    assert.deepEqual(asked, [
+      ["put", OWN],
+      ["list", OTHER, 1],
+      ["put", OWN],
+    ]);
+    assert.deepEqual(
+      hosts.slots.hosts.map(({ name }) => name),
+      names,
+    );
+  }
+});
+
+test("what got no answer under another name goes again under the bucket's own at once, and is no trouble of the file's", async () => {
+  for (const error of [lost(), Object.assign(answer(400, "Redirected"), { isRedirect: true })]) {
+    concurrency.trouble = 0;
+    const said = [];
+    const asked = [];
+    const hosts = proved();
+    const put = async (_key, _body, { address }) => {
+      asked.push(address);
+      if (address === OTHER) throw error;
+      return () => '"e"';
+    };
+    const sender = new FileSender({ bucket: { put }, checksums, concurrency: full(hosts, OTHER) });
+    await sender.send(item(), { ...options(), watch: (words) => said.push(words) });
+    assert.deepEqual([asked, concurrency.trouble, said], [[OTHER, OWN], 0, [""]]);
+    assert.deepEqual(hosts.slots.hosts.length, 1);
+  }
+});
+
+test("a refusal under another name is a refusal, and the name stays", async () => {
+  const hosts = proved();
+  const put = () => Promise.reject(answer(403, "AccessDenied"));
+  const sender = new FileSender({ bucket: { put }, checksums, concurrency: full(hosts, OTHER) });
+  await assert.rejects(sender.send(item(), options()), { code: "AccessDenied" });
+  assert.equal(hosts.slots.hosts.length, 2);
 });

@@ -1,23 +1,25 @@
 // How many requests go to S3 at the same time: as many as make it faster, within what browsers allow for one host.
+import { Hosts } from "./hosts.js";
 import { Schedule } from "./schedule.js";
 
 /** @typedef {import("./schedule.js").Claim} Claim */
 
 const LEAST = 1;
-// Browsers open six connections to a host over HTTP/1.1, which is what S3 speaks.
-const MOST = 6;
 const FIRST = 4;
 const LOOK_EVERY_MS = 2000;
 // Less than this is noise.
 const GAIN = 1.05;
-const HOSTS = [{ name: "", most: MOST }];
 /** @type {Claim} */
 const ANY = { kind: "small", bytes: 0, order: 0 };
 
+// The host that the request goes to, which its holder may change, and what gives the slot back.
+/** @typedef {{ host: string, give: () => void }} HeldSlot */
+
 export class Concurrency {
+  hosts;
   #limit = FIRST;
   #schedule = new Schedule();
-  /** @type {(Claim & { resolve: (give: () => void) => void })[]} */
+  /** @type {(Claim & { resolve: (slot: HeldSlot) => void })[]} */
   #waiting = [];
   #sent = 0;
   #now;
@@ -26,8 +28,9 @@ export class Concurrency {
   #step = 1;
 
   // `now`: milliseconds.
-  /** @param {{ now?: () => number }} [options] */
-  constructor({ now = () => performance.now() } = {}) {
+  /** @param {{ now?: () => number, hosts?: Hosts }} [options] */
+  constructor({ now = () => performance.now(), hosts = new Hosts() } = {}) {
+    this.hosts = hosts;
     this.#now = now;
     this.#since = now();
   }
@@ -36,8 +39,13 @@ export class Concurrency {
     return this.#limit;
   }
 
-  // Resolves when it is this claim's turn, with the function that gives the slot back.
-  /** @param {AbortSignal} [signal] @param {Claim} [claim] @returns {Promise<() => void>} */
+  // Whether requests wait although as many are under way as the hosts take.
+  get isFull() {
+    return this.#waiting.length > 0 && this.#schedule.used >= this.hosts.slots.all;
+  }
+
+  // Resolves when it is this claim's turn.
+  /** @param {AbortSignal} [signal] @param {Claim} [claim] @returns {Promise<HeldSlot>} */
   async take(signal, claim = ANY) {
     signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
@@ -47,9 +55,9 @@ export class Concurrency {
       };
       const turn = {
         ...claim,
-        resolve: (/** @type {() => void} */ give) => {
+        resolve: (/** @type {HeldSlot} */ slot) => {
           signal?.removeEventListener("abort", stop);
-          resolve(give);
+          resolve(slot);
         },
       };
       signal?.addEventListener("abort", stop, { once: true });
@@ -59,17 +67,19 @@ export class Concurrency {
   }
 
   #next() {
-    const slots = { all: this.#limit, hosts: HOSTS };
+    const { all, hosts } = this.hosts.slots;
+    const slots = { all: Math.min(this.#limit, all), hosts };
     for (let next = this.#schedule.begin(this.#waiting, slots); next; next = this.#schedule.begin(this.#waiting, slots)) {
       const { claim, host } = next;
       this.#waiting.splice(this.#waiting.indexOf(claim), 1);
       let isHeld = true;
-      claim.resolve(() => {
+      const give = () => {
         if (!isHeld) return;
         isHeld = false;
         this.#schedule.end(claim, host);
         this.#next();
-      });
+      };
+      claim.resolve({ host, give });
     }
   }
 
@@ -98,7 +108,7 @@ export class Concurrency {
 
   /** @param {number} limit */
   #set(limit) {
-    this.#limit = Math.min(MOST, Math.max(LEAST, limit));
+    this.#limit = Math.min(this.hosts.slots.all, Math.max(LEAST, limit));
     this.#next();
   }
 }

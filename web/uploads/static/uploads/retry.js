@@ -53,7 +53,7 @@ class Failures {
 
   /** @param {Care & Required<Pick<Care, "watch">>} care */
   constructor(care) {
-    this.#care = { renew() {}, onSlow() {}, async checkFile() {}, conflicts: false, ...care };
+    this.#care = { renew() {}, onSlow() {}, async checkFile() {}, goesElsewhere: () => false, conflicts: false, ...care };
   }
 
   // Wait until the work may be tried again; throws the error where that makes no sense.
@@ -62,6 +62,7 @@ class Failures {
     if (error.name === "AbortError" || error instanceof FileChanged) throw error;
     // A file that changed looks to the browser like a lost connection.
     await this.#care.checkFile();
+    if (this.#care.goesElsewhere(error)) return;
     this.#number += 1;
     if (error.isExpired && this.#renewals < MAX_RENEWALS) {
       this.#renewals += 1;

@@ -8,7 +8,7 @@ import { Speed } from "./speed.js";
 /**
  * @typedef {object} SenderOptions
  * @property {Pick<UploadApi, "start" | "finish" | "remove">} api
- * @property {Pick<Bucket, "prepare" | "put" | "parts" | "complete" | "head" | "forget">} bucket
+ * @property {Pick<Bucket, "prepare" | "put" | "list" | "parts" | "complete" | "head" | "forget">} bucket
  * @property {FileChecksums} checksums
  * @property {{ largestSingle: number }} limits Bytes of the largest file that goes in one request.
  * @property {UploadConcurrency} [concurrency]

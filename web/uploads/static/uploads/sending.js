@@ -1,5 +1,6 @@
 // Sending one file to S3: in one request if it is small, otherwise in parts that go side by side.
 import { FileChanged, combine, toBase64 } from "./checksums.js";
+import { OWN } from "./hosts.js";
 import { isConflict, persist } from "./retry.js";
 
 // The upload has to be begun anew: S3 has forgotten it (it was removed, or is older than a week), or what lies under its name is not
@@ -50,11 +51,12 @@ const check = (file) => async () => {
 
 /**
  * @typedef {object} FileSenderOptions
- * @property {Pick<Bucket, "put" | "parts" | "complete" | "head" | "forget">} bucket
+ * @property {Pick<Bucket, "put" | "list" | "parts" | "complete" | "head" | "forget">} bucket
  * @property {FileChecksums} checksums
- * @property {Pick<UploadConcurrency, "take" | "arrived" | "tooMany">} concurrency
+ * @property {Pick<UploadConcurrency, "take" | "arrived" | "tooMany" | "hosts" | "isFull">} concurrency
  */
-/** @typedef {{ number: number, blob: Blob, crc32: string, item: SendableItem }} SendingPart */
+/** @typedef {import("./concurrency.js").HeldSlot} HeldSlot */
+/** @typedef {{ number: number, blob: Blob, crc32: string, item: SendableItem, slot: HeldSlot }} SendingPart */
 
 export class FileSender {
   #bucket;
@@ -119,26 +121,58 @@ export class FileSender {
     };
   }
 
+  // What got no answer under another of S3's names goes again under the bucket's own.
+  /** @param {HeldSlot} slot */
+  #elsewhere(slot) {
+    /** @param {any} error */
+    const goesElsewhere = (error) => {
+      if (!(error.isConnection || error.isRedirect) || !this.#concurrency.hosts.lost(slot.host)) return false;
+      slot.host = OWN;
+      return true;
+    };
+    return { goesElsewhere };
+  }
+
+  /** @param {number} bytes @param {string} key */
+  #arrived(bytes, key) {
+    this.#concurrency.arrived(bytes);
+    if (this.#concurrency.isFull) this.#tryAnother(key);
+  }
+
+  // One small request tells whether S3 answers under another of its names. Nothing waits for it.
+  /** @param {string} key */
+  async #tryAnother(key) {
+    const { hosts } = this.#concurrency;
+    const address = hosts.toTry();
+    if (!address) return;
+    try {
+      await this.#bucket.list({ prefix: key, delimiter: "", max: 1, address });
+      hosts.proved(address);
+    } catch {
+      hosts.lost(address);
+    }
+  }
+
   /** @param {SendableItem} item @param {SendOptions} options @returns {Promise<SentBytes>} */
   async #atOnce(item, options) {
     const { file, started } = item;
     const order = this.#begun++;
     // Before it has a slot, in which the link would wait for it.
     const { crc, md5, bytes } = await this.#checksums.read(file);
-    const give = await this.#concurrency.take(options.signal, { kind: "small", bytes: file.size, order });
+    const slot = await this.#concurrency.take(options.signal, { kind: "small", bytes: file.size, order });
     try {
       const headers = {
         "content-type": file.type || "application/octet-stream",
         "x-amz-checksum-crc32": toBase64(crc),
         ...condition(item),
       };
-      const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal });
-      const header = await persist(put, { ...this.#care(item, options), conflicts: true });
-      this.#concurrency.arrived(file.size);
+      const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal, address: slot.host });
+      const header = await persist(put, { ...this.#care(item, options), ...this.#elsewhere(slot), conflicts: true });
+      this.#arrived(file.size, started.key);
       options.onProgress(file.size);
       return { crc, md5, etag: header("etag") };
     } finally {
-      give();
+      slot.give();
     }
   }
 
@@ -168,8 +202,8 @@ export class FileSender {
           progress.done(number, blob.size);
           continue;
         }
-        const give = await this.#concurrency.take(here.signal, { kind: "part", bytes: blob.size, order });
-        const part = { number, blob, crc32: toBase64(crc), item };
+        const slot = await this.#concurrency.take(here.signal, { kind: "part", bytes: blob.size, order });
+        const part = { number, blob, crc32: toBase64(crc), item, slot };
         sending.push(
           this.#part(part, inner, progress)
             .then(
@@ -179,7 +213,7 @@ export class FileSender {
                 here.abort();
               },
             )
-            .finally(give),
+            .finally(slot.give),
         );
       }
       await Promise.all(sending);
@@ -224,18 +258,19 @@ export class FileSender {
   }
 
   /** @param {SendingPart} part @param {SendOptions} options @param {Progress} progress */
-  async #part({ number, blob, crc32, item }, options, progress) {
+  async #part({ number, blob, crc32, item, slot }, options, progress) {
     const query = { partNumber: String(number), uploadId: item.started.upload_id };
     const put = () =>
       this.#bucket.put(item.started.key, blob, {
         query,
         headers: { "x-amz-checksum-crc32": crc32 },
         signal: options.signal,
+        address: slot.host,
         onProgress: (bytes) => progress.flying(number, bytes),
       });
-    const header = await persist(put, this.#care(item, options));
+    const header = await persist(put, { ...this.#care(item, options), ...this.#elsewhere(slot) });
     progress.done(number, blob.size);
-    this.#concurrency.arrived(blob.size);
+    this.#arrived(blob.size, item.started.key);
     return header("etag");
   }
 }

@@ -4,6 +4,8 @@ import { AwsClient } from "../vendor/aws4fetch/aws4fetch.esm.mjs";
 const RENEW_BEFORE_MS = 5 * 60 * 1000;
 const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestTimeTooSkewed"]);
 
+const REDIRECTED = "Redirected";
+
 // What S3 answered, or could not answer: a status of 0 is a lost connection.
 export class S3Error extends Error {
   // `answered` is S3's own status, where ours says what to do about it.
@@ -22,12 +24,23 @@ export class S3Error extends Error {
   get isConnection() {
     return this.status === 0;
   }
+  get isRedirect() {
+    return this.code === REDIRECTED;
+  }
 }
 
 /** @param {string} text */
 const encode = (text) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 /** @param {string} key */
 const encodeKey = (key) => key.split("/").map(encode).join("/");
+/** @param {string} bucket @param {string} key @param {Record<string, string>} query */
+const urlOf = (bucket, key, query) => {
+  const url = new URL(key ? `${bucket}/${encodeKey(key)}` : bucket);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  // `+` would be read as a space by whoever decodes forms, and S3 does not.
+  url.search = url.search.replace(/\+/g, "%20");
+  return url.toString();
+};
 // A browser takes the parts `.` and `..` out of an address, written `%2e` too, so that it would ask S3 for another object.
 /** @param {string} key */
 export const isAddressable = (key) => !key.split("/").some((part) => part === "." || part === "..");
@@ -48,6 +61,11 @@ const errorFrom = (status, body, settles = 0) => {
   if (isLate(status, code, settles)) return new S3Error(503, "BeingMadeReady", "Your access is being made ready on AWS.", status);
   return new S3Error(status, code, (document && text(document, "Message")) || `S3 answered with status ${status}.`);
 };
+
+// What was signed for one host is for no other, and what comes from another is not S3's answer.
+/** @param {string} answered @param {string} asked */
+const isElsewhere = (answered, asked) => answered !== "" && new URL(answered).origin !== new URL(asked).origin;
+const redirected = () => new S3Error(400, REDIRECTED, "The answer sent the browser to another address, which was refused.");
 
 /** @typedef {{ address: string, offset: number, ends: number, settles: number, client: AwsClient }} Session */
 
@@ -105,17 +123,14 @@ export class Bucket {
 
   // A signed request, as the parts that fetch and XMLHttpRequest both take.
   /** @param {string} method @param {string} key @param {S3RequestOptions} [options] */
-  async signed(method, key, { query = {}, headers = {}, body = null, sign = {} } = {}) {
+  async signed(method, key, { query = {}, headers = {}, body = null, sign = {}, address = "" } = {}) {
     if (!isAddressable(key)) {
       throw new S3Error(400, "NotAddressable", "A part of its path is “.” or “..”, for which a browser cannot ask S3.");
     }
-    const { client, address, offset } = await this.#ready();
-    const url = new URL(key ? `${address}/${encodeKey(key)}` : address);
-    for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    // `+` would be read as a space by whoever decodes forms, and S3 does not.
-    url.search = url.search.replace(/\+/g, "%20");
+    const { client, address: own, offset } = await this.#ready();
+    const asked = urlOf(address || own, key, query);
     const datetime = new Date(Date.now() + offset).toISOString().replace(/[:-]|\.\d{3}/g, "");
-    const request = await client.sign(url.toString(), { method, headers, body, aws: { datetime, ...sign } });
+    const request = await client.sign(asked, { method, headers, body, aws: { datetime, ...sign } });
     return { url: request.url, headers: request.headers };
   }
 
@@ -136,19 +151,20 @@ export class Bucket {
     const { url, headers } = await this.signed(method, key, options);
     let answer;
     try {
-      answer = await fetch(url, { method, headers, body: options.body ?? null, signal, cache: "no-store" });
+      answer = await fetch(url, { method, headers, body: options.body ?? null, signal, cache: "no-store", redirect: "manual" });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new S3Error(0, "Connection", "S3 could not be reached.");
     }
+    if (answer.type === "opaqueredirect") throw redirected();
     if (!answer.ok) throw errorFrom(answer.status, method === "HEAD" ? "" : await answer.text(), this.#session?.settles);
     return answer;
   }
 
   // Send a blob, which is read from the disk while it goes. XMLHttpRequest, because fetch does not tell how far it is.
   /** @param {string} key @param {Blob | ArrayBuffer} blob @param {S3PutOptions} [options] @returns {Promise<HeaderOf>} */
-  async put(key, blob, { query, headers, signal, onProgress } = {}) {
-    const { url, headers: signedHeaders } = await this.signed("PUT", key, { query, headers });
+  async put(key, blob, { query, headers, signal, address, onProgress } = {}) {
+    const { url, headers: signedHeaders } = await this.signed("PUT", key, { query, headers, address });
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       const abort = () => request.abort();
@@ -161,7 +177,8 @@ export class Bucket {
       request.addEventListener("abort", () => reject(new DOMException("Stopped.", "AbortError")));
       request.addEventListener("error", () => reject(new S3Error(0, "Connection", "S3 could not be reached.")));
       request.addEventListener("load", () => {
-        if (request.status >= 200 && request.status < 300)
+        if (isElsewhere(request.responseURL, url)) reject(redirected());
+        else if (request.status >= 200 && request.status < 300)
           resolve((name) => /** @type {string} */ (request.getResponseHeader(name)));
         else reject(errorFrom(request.status, request.responseText, this.#session?.settles));
       });
@@ -171,15 +188,15 @@ export class Bucket {
 
   // Up to `max` objects and folders of a prefix; `token` goes on where the last answer ended. Empty `delimiter`: all below.
   /**
-   * @param {{ prefix: string, delimiter?: string, token?: string, max?: number, signal?: AbortSignal }} asked
+   * @param {{ prefix: string, delimiter?: string, token?: string, max?: number, signal?: AbortSignal, address?: string }} asked
    * @returns {Promise<S3Listing>}
    */
-  async list({ prefix, delimiter = "/", token = "", max = 1000, signal }) {
+  async list({ prefix, delimiter = "/", token = "", max = 1000, signal, address }) {
     /** @type {Record<string, string>} */
     const query = { "list-type": "2", prefix, "max-keys": String(max), "encoding-type": "url" };
     if (delimiter) query.delimiter = delimiter;
     if (token) query["continuation-token"] = token;
-    const answer = parse(await (await this.request("GET", "", { query, signal })).text());
+    const answer = parse(await (await this.request("GET", "", { query, signal, address })).text());
     /** @param {string} value */
     const plain = (value) => decodeURIComponent(value.replace(/\+/g, " "));
     return {
