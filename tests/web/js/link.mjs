@@ -9,6 +9,7 @@ const randomOf = (seed) => {
   };
 };
 
+const TELL_EVERY = 0.05;
 const sum = (numbers) => numbers.reduce((all, one) => all + one, 0);
 
 // Rates are bytes a second; delays are seconds: `before` the bytes go (a preflight, and the request itself), and `after` them (the answer).
@@ -27,9 +28,12 @@ export class Link {
     Object.assign(this, { rate, before, after, perRequest });
   }
 
-  // Begin a request of so many bytes. `end` is called when it is answered. Gives what stops it.
-  request(bytes, end) {
-    const request = { phase: "before", until: this.now + this.#varied(this.before), left: bytes, end };
+  // Begin a request of so many bytes. `end` is called when it is answered, `progress` with the bytes that have left.
+  // A request without bytes takes `seconds`, and nothing of the link. Gives what stops it.
+  request(bytes, end, progress = () => {}, seconds = 0) {
+    const delay = bytes || !seconds ? this.#varied(this.before) : seconds;
+    const phase = bytes ? "before" : "after";
+    const request = { phase, until: this.now + delay, bytes, left: bytes, end, progress };
     this.#requests.add(request);
     return () => this.#requests.delete(request);
   }
@@ -42,12 +46,17 @@ export class Link {
   step(hasWork = true) {
     const sending = [...this.#requests].filter(({ phase }) => phase === "data");
     const share = Math.min(this.perRequest, this.rate / sending.length);
+    // Browsers tell of progress now and then.
     const ends = [...this.#requests].map((request) => (request.phase === "data" ? this.now + request.left / share : request.until));
-    const next = Math.min(...ends);
+    const next = Math.min(...ends, sending.length ? this.now + TELL_EVERY : Infinity);
     this.#count(sending.length, next, hasWork);
-    for (const request of sending) request.left -= share * (next - this.now);
-    this.bytes += sending.length * share * (next - this.now);
+    const carried = share * (next - this.now);
     this.now = next;
+    this.bytes += sending.length ? sending.length * carried : 0;
+    for (const request of sending) {
+      request.left -= carried;
+      request.progress(request.bytes - request.left);
+    }
     [...this.#requests].forEach((request, at) => {
       if (ends[at] <= next) this.#advance(request);
     });

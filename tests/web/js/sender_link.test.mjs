@@ -12,13 +12,12 @@ const blobOf = (size) => ({ size, type: "", lastModified: 1, slice: (from, to) =
 const filesOf = (name, count, size) =>
   Array.from({ length: count }, (_, number) => ({ file: blobOf(size), path: `${name}${number}`, folder: "inputs/" }));
 
-// Send these files over the link. S3 takes `completion` seconds to put a file together.
-const send = async (link, files, { completion = 0 } = {}) => {
-  const requests = { start: 0, finish: 0, sizes: [], completed: [] };
-  const later = (seconds) => new Promise((resolve) => delayed.push({ at: link.now + seconds, resolve }));
-  let delayed = [];
+// Somebody who has these files sent over the link. S3 takes `completion` seconds to put one together.
+const begin = (link, files, { completion = 0 } = {}) => {
+  const requests = { start: 0, finish: 0, sizes: [], completed: [], isDone: false };
+  const later = (seconds) => new Promise((resolve) => link.request(0, resolve, undefined, seconds));
   let ids = 0;
-  const begin = ({ path, size }) => ({
+  const started = ({ path, size }) => ({
     status: "send",
     key: path,
     id: (ids += 1),
@@ -29,7 +28,7 @@ const send = async (link, files, { completion = 0 } = {}) => {
   const api = {
     start: async (_folder, asked) => {
       requests.start += 1;
-      return asked.map(begin);
+      return asked.map(started);
     },
     finish: async (asked) => {
       requests.finish += 1;
@@ -40,9 +39,9 @@ const send = async (link, files, { completion = 0 } = {}) => {
   const bucket = {
     prepare() {},
     forget() {},
-    put: (_key, { size }) => {
+    put: (_key, { size }, { onProgress }) => {
       requests.sizes.push(size);
-      return new Promise((resolve) => link.request(size, () => resolve(() => '"e"')));
+      return new Promise((resolve) => link.request(size, () => resolve(() => '"e"'), onProgress));
     },
     complete: async (key) => {
       await later(completion);
@@ -53,14 +52,16 @@ const send = async (link, files, { completion = 0 } = {}) => {
   const checksums = { of: async () => 1, read: async () => ({ crc: 1, md5: "m", bytes: null }) };
   const concurrency = new Concurrency({ now: () => 1000 * link.now });
   const sender = new Sender({ api, bucket, checksums, concurrency, limits: { largestSingle: PART } });
-  let isDone = false;
-  sender.on("idle", () => (isDone = true));
+  sender.on("idle", () => (requests.isDone = true));
   sender.add(files);
-  while (!isDone) {
+  return { requests, sender };
+};
+
+const send = async (link, files, options) => {
+  const { requests, sender } = begin(link, files, options);
+  while (!requests.isDone) {
     await new Promise(setImmediate);
     if (link.isBusy) link.step();
-    for (const one of delayed) if (one.at <= link.now || !link.isBusy) one.resolve();
-    delayed = delayed.filter(({ at }) => at > link.now && link.isBusy);
   }
   const account = sender.batch.account();
   assert.deepEqual([account.sent, account.added], [files.length, files.length]);
@@ -80,8 +81,7 @@ for (const [what, files] of Object.entries(LOADS)) {
     const over = 100 * (seconds / link.least(sizes, 6) - 1);
     context.diagnostic(`${seconds.toFixed(2)} s, ${over.toFixed(1)} % over the least; idle ${link.longestIdle.toFixed(3)} s`);
     assert.ok(link.longestIdle <= 0.2, `${link.longestIdle} s`);
-    // Finding out how many requests to send side by side costs some of it.
-    assert.ok(over <= 10, `${over} %`);
+    assert.ok(over <= 5, `${over} %`);
   });
 }
 
@@ -94,5 +94,25 @@ test("files are put together while the next ones go, in their order", async () =
   );
   // When the first was complete, the second had been under way for all of the four seconds.
   assert.ok(completed[0][1] > 13 * PART, `${completed[0][1] / PART} parts`);
-  assert.ok(seconds < (40 * PART) / link.rate + 1, `${seconds} s`);
+  // Only the last is waited for.
+  assert.ok(seconds < (40 * PART) / link.rate + 4 + 1, `${seconds} s`);
+});
+
+test("four people on one link starve nobody, whatever each sends", async () => {
+  const link = new Link({ rate: 100 * MEGABIT, before: 0.03, after: 0.02 });
+  const people = [
+    filesOf("a", 2, 1024 * MIB),
+    filesOf("b", 1, 1024 * MIB),
+    filesOf("c", 40, 15 * MIB),
+    filesOf("d", 3000, 100_000),
+  ].map((files) => begin(link, files));
+  while (link.now < 60) {
+    await new Promise(setImmediate);
+    link.step();
+  }
+  const bytes = people.map(({ sender }) => [...sender.batch.items()].reduce((sum, { sent = 0 }) => sum + sent, 0));
+  // A quarter is everybody's for those whose requests are mostly bytes. Small files, which are mostly delay, want less than that.
+  const fair = link.bytes / 4;
+  assert.ok(Math.min(...bytes.slice(0, 3)) > fair / 3, `${bytes.map((one) => (one / fair).toFixed(2))}`);
+  assert.ok(bytes[3] > fair / 5, `${(bytes[3] / fair).toFixed(2)}`);
 });

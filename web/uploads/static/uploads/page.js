@@ -6,10 +6,12 @@ import { Chooser, Surface, pathIn } from "./chooser.js";
 import { Api } from "./api.js";
 import { UploadNotices } from "./upload_notices.js";
 import { Bucket } from "../storage/s3.js";
+import { Concurrency } from "./concurrency.js";
 import { Sender } from "./sender.js";
 import { keepSizes } from "./sizes.js";
 import { inWords } from "./speed.js";
 import { Summary } from "./summary.js";
+import { Tabs } from "./tabs.js";
 import { followUnfinished } from "./unfinished.js";
 
 // How often the list is drawn. Drawing thousands of files takes time that sending could use.
@@ -26,7 +28,10 @@ const csrfField = /** @type {HTMLInputElement} */ (section.querySelector("[name=
 const api = new Api(base, csrfField.value);
 const bucket = new Bucket(() => api.session());
 const checksums = new Checksums(worker, [crc32, md5]);
-const sender = new Sender({ api, bucket, checksums, limits: { largestSingle: settings.largest_single_bytes } });
+const concurrency = new Concurrency({
+  tabs: new Tabs({ channel: new BroadcastChannel("cohort-sending"), locks: navigator.locks ?? null }),
+});
+const sender = new Sender({ api, bucket, checksums, concurrency, limits: { largestSingle: settings.largest_single_bytes } });
 const { batch } = sender;
 const speedField = /** @type {HTMLElement} */ (section.querySelector("[data-speed]"));
 const summary = new Summary(/** @type {HTMLElement} */ (document.getElementById("upload-summary")));

@@ -25,8 +25,12 @@
 export const SMALL_AHEAD = 4;
 export const MOST_LARGE = 2;
 const PARTS_ONE_IN = 6;
-// What a small file counts at least, where the two kinds share one slot: its delay costs as much as so many bytes.
+// What a small file counts at least: its delays cost as much as so many bytes.
 const LEAST_COST = 2 ** 20;
+
+// What these bytes of a part, or this small file, count as, in bytes.
+/** @param {Pick<Claim, "kind" | "bytes">} work */
+export const costOf = ({ kind, bytes }) => (kind === "part" ? bytes : Math.max(bytes, LEAST_COST));
 
 /** @template {Claim} T @param {readonly T[]} waiting @param {Kind} kind @returns {T | null} */
 const firstOf = (waiting, kind) => {
@@ -86,7 +90,7 @@ export class Schedule {
   /** @template {Claim} T @param {T} small @param {T} part */
   #inTurn(small, part) {
     const claim = this.#ahead > 0 ? small : part;
-    this.#ahead += claim === part ? part.bytes : -Math.max(small.bytes, LEAST_COST);
+    this.#ahead += claim === part ? costOf(part) : -costOf(small);
     return claim;
   }
 }

@@ -133,17 +133,11 @@ export class FileSender {
     return { goesElsewhere };
   }
 
-  /** @param {number} bytes @param {string} key */
-  #arrived(bytes, key) {
-    this.#concurrency.arrived(bytes);
-    if (this.#concurrency.isFull) this.#tryAnother(key);
-  }
-
-  // One small request tells whether S3 answers under another of its names. Nothing waits for it.
+  // While requests wait, one small request tells whether S3 answers under another of its names. Nothing waits for it.
   /** @param {string} key */
   async #tryAnother(key) {
-    const { hosts } = this.#concurrency;
-    const address = hosts.toTry();
+    const { hosts, isFull } = this.#concurrency;
+    const address = isFull ? hosts.toTry() : null;
     if (!address) return;
     try {
       await this.#bucket.list({ prefix: key, delimiter: "", max: 1, address });
@@ -168,7 +162,8 @@ export class FileSender {
       };
       const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal, address: slot.host });
       const header = await persist(put, { ...this.#care(item, options), ...this.#elsewhere(slot), conflicts: true });
-      this.#arrived(file.size, started.key);
+      this.#concurrency.arrived(file.size, "small");
+      this.#tryAnother(started.key);
       options.onProgress(file.size);
       return { crc, md5, etag: header("etag") };
     } finally {
@@ -185,7 +180,7 @@ export class FileSender {
     options.signal.addEventListener("abort", stop, { once: true });
     const inner = { ...options, signal: here.signal };
     const known = await this.#known(item, inner);
-    const progress = new Progress(options.onProgress);
+    const progress = new Progress(options.onProgress, (bytes) => this.#concurrency.arrived(bytes, "part"));
     /** @type {SentPart[]} */
     const parts = [];
     /** @type {Promise<unknown>[]} */
@@ -199,7 +194,7 @@ export class FileSender {
         const there = known.get(number);
         if (there && isSame(there, blob, crc)) {
           parts.push({ number, etag: there.etag, crc32: there.crc32 });
-          progress.done(number, blob.size);
+          progress.known(blob.size);
           continue;
         }
         const slot = await this.#concurrency.take(here.signal, { kind: "part", bytes: blob.size, order });
@@ -270,7 +265,7 @@ export class FileSender {
       });
     const header = await persist(put, { ...this.#care(item, options), ...this.#elsewhere(slot) });
     progress.done(number, blob.size);
-    this.#arrived(blob.size, item.started.key);
+    this.#tryAnother(item.started.key);
     return header("etag");
   }
 }
@@ -278,26 +273,38 @@ export class FileSender {
 // The bytes of one file that have left, part by part: a part that is tried again counts anew.
 class Progress {
   #report;
+  #moved;
   #finished = 0;
   /** @type {Map<number, number>} */
   #flying = new Map();
 
-  /** @param {(bytes: number) => void} report */
-  constructor(report) {
+  // `moved` gets what has left since it was last told.
+  /** @param {(bytes: number) => void} report @param {(bytes: number) => void} moved */
+  constructor(report, moved) {
     this.#report = report;
+    this.#moved = moved;
+  }
+
+  // S3 had a part of so many bytes before.
+  /** @param {number} bytes */
+  known(bytes) {
+    this.#finished += bytes;
+    this.#tell();
   }
 
   /** @param {number} number @param {number} bytes */
   flying(number, bytes) {
+    const moved = bytes - (this.#flying.get(number) ?? 0);
     this.#flying.set(number, bytes);
+    if (moved > 0) this.#moved(moved);
     this.#tell();
   }
 
   /** @param {number} number @param {number} bytes */
   done(number, bytes) {
+    this.flying(number, bytes);
     this.#flying.delete(number);
     this.#finished += bytes;
-    this.#tell();
   }
 
   #tell() {
