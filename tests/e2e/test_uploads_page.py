@@ -342,14 +342,14 @@ def test_pausing_stops_and_going_on_sends_only_the_rest(lab: Site, page: Page, t
     page.locator(".uppy-StatusBar-actionCircleBtn[title=Resume]").click()
     wait_until_complete(page)
     assert hash_at_s3(lab, BUCKET, f"{INPUTS}/paused.bin") == hash_of(file)
-    # Six parts; at most the four that were under way are sent again.
+    # Six parts; what was under way, four at most, is sent again.
     assert lab.faults.counts["UploadPart"] - before <= 10
 
 
 def test_another_device_sees_what_is_unfinished_and_can_give_it_up(lab: Site, page: Page, browser: Browser, tmp_path: Path) -> None:
     lab.faults.add("delay", action="UploadPart", seconds=2.0)
     choose(page, make(tmp_path / "elsewhere.bin", 70 * MIB))
-    # Four at a time: when the fifth goes out, S3 holds one.
+    # Two at a time at first, and never more than four of these: when the fifth goes out, S3 holds one.
     send_until(lab, page, parts=5)
     page.locator(".uppy-StatusBar-actionCircleBtn[title=Pause]").click()
     other = new_context(browser, lab)

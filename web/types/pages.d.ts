@@ -134,6 +134,8 @@ declare global {
     watch: (message: string) => void;
     // Bytes that S3 has.
     onProgress: (bytes: number) => void;
+    // It has all the slots that it wants: another file may want some.
+    onTaken: () => void;
   }
   interface Care {
     watch?: (message: string) => void;

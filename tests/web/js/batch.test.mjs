@@ -49,15 +49,7 @@ const page = (trouble = {}) => {
     forget() {},
     head: async (key) => ({ size: held.get(key)?.length ?? 3, etag: "e", crc32: "other" }),
   };
-  const queue = new Queue({
-    api,
-    sender,
-    bucket,
-    checksums: { of: async () => 1 },
-    tell() {},
-    largestSingle: 2 ** 24,
-    slots: { limit: 6 },
-  });
+  const queue = new Queue({ api, sender, bucket, checksums: { of: async () => 1 }, tell() {}, largestSingle: 2 ** 24 });
   const batch = new Batch({ queue });
   const settle = async () => {
     for (let turns = 0; turns < 300 && batch.isBusy(); turns += 1)

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Refused } from "../../../web/uploads/static/uploads/api.js";
 import { Queue } from "../../../web/uploads/static/uploads/queue.js";
-import { SMALL_AHEAD } from "../../../web/uploads/static/uploads/schedule.js";
+import { AHEAD } from "../../../web/uploads/static/uploads/schedule.js";
 import { Exists, Forgotten } from "../../../web/uploads/static/uploads/sending.js";
 
 const LARGE = 20 * 2 ** 20;
-const SLOTS = 6;
 const turn = () => new Promise(setImmediate);
 const settle = async () => {
   for (let turns = 0; turns < 20; turns += 1) await turn();
@@ -14,7 +13,16 @@ const settle = async () => {
 
 // A queue, and what it asks of others. Files stay under way until `let go` of; `fails` gives what sending one ends with.
 const make = ({ start, fails = () => null, isHeld = false } = {}) => {
-  const here = { started: [], finished: [], removed: [], sending: new Map(), most: 0, mostLarge: 0, forgotten: 0 };
+  const here = {
+    started: [],
+    finished: [],
+    removed: [],
+    sending: new Map(),
+    taken: new Map(),
+    most: 0,
+    mostLarge: 0,
+    forgotten: 0,
+  };
   let ids = 0;
   const answer = (file, index) => ({ status: "send", key: file.path, detail: "", can_retry: false, id: (ids += 1), index });
   const api = {
@@ -29,7 +37,8 @@ const make = ({ start, fails = () => null, isHeld = false } = {}) => {
     remove: async (removed) => here.removed.push(...removed),
   };
   const sender = {
-    send: async (item, { signal }) => {
+    send: async (item, { signal, onTaken }) => {
+      here.taken.set(item.path, onTaken);
       const { promise, resolve, reject } = Promise.withResolvers();
       here.sending.set(item.path, resolve);
       signal.addEventListener("abort", () => reject(new DOMException("Stopped.", "AbortError")));
@@ -58,7 +67,6 @@ const make = ({ start, fails = () => null, isHeld = false } = {}) => {
     bucket,
     checksums: { of: async () => 1 },
     largestSingle: LARGE - 1,
-    slots: { limit: SLOTS },
     tell: (item) => (item.states ??= []).push(item.state),
   });
   here.add = (...items) => here.queue.add(items);
@@ -67,7 +75,7 @@ const make = ({ start, fails = () => null, isHeld = false } = {}) => {
 const item = (path, size = 1, folder = "inputs/") => ({ path, folder, file: { size, lastModified: 1, type: "" } });
 const many = (count, name, size) => Array.from({ length: count }, (_, index) => item(`${name}${index}`, size));
 
-test("a few more small files are under way than there are slots, and two large ones", async () => {
+test("a few small files and two large ones want slots at the same time", async () => {
   const here = make({ isHeld: true });
   const items = [...many(5, "large", LARGE), ...many(20, "small")];
   here.add(...items);
@@ -76,8 +84,23 @@ test("a few more small files are under way than there are slots, and two large o
     for (const done of here.sending.values()) done();
   }
   await new Promise((resolve) => setTimeout(resolve, 1200));
-  assert.deepEqual([here.most, here.mostLarge], [SLOTS + SMALL_AHEAD + 2, 2]);
+  assert.deepEqual([here.most, here.mostLarge], [AHEAD.small + AHEAD.large, AHEAD.large]);
   assert.deepEqual(new Set(items.map(({ state }) => state)), new Set(["complete"]));
+});
+
+test("a file that has all of its slots lets another one want some, and its end lets in no other", async () => {
+  const here = make({ isHeld: true });
+  here.add(...many(20, "small"), ...many(4, "large", LARGE));
+  await settle();
+  for (const path of ["small0", "small1", "large0"]) here.taken.get(path)();
+  await settle();
+  assert.deepEqual(
+    ["small4", "small5", "small6", "large1", "large2", "large3"].map((path) => here.sending.has(path)),
+    [true, true, false, true, true, false],
+  );
+  here.sending.get("small0")();
+  await settle();
+  assert.deepEqual([here.sending.has("small0"), here.sending.has("small6")], [false, false]);
 });
 
 test("files are begun in groups: of one folder, two hundred small and four large ones", async () => {
@@ -108,7 +131,7 @@ test("neither small files nor large ones wait until all of the others were begun
       [...here.sending.keys()].filter((path) => path.startsWith("large")),
       ["large0", "large1"],
     );
-    assert.equal(here.sending.size, SLOTS + SMALL_AHEAD + 2);
+    assert.equal(here.sending.size, AHEAD.small + AHEAD.large);
     // One group; others are begun when few of it are left.
     assert.deepEqual(
       here.started.map(([, paths]) => paths.length),
@@ -130,7 +153,7 @@ test("many small files are finished with few requests, and the last of all at on
 
 test("a paused file stops, another takes its place, and it is begun anew when it goes on", async () => {
   const here = make({ isHeld: true });
-  const room = SLOTS + SMALL_AHEAD;
+  const room = AHEAD.small;
   const items = many(room + 1, "small");
   here.add(...items);
   await settle();
@@ -145,7 +168,7 @@ test("a paused file stops, another takes its place, and it is begun anew when it
 
 test("while all is paused nothing begins", async () => {
   const here = make({ isHeld: true });
-  const items = many(SLOTS + SMALL_AHEAD + 2, "small");
+  const items = many(AHEAD.small + 2, "small");
   here.add(...items);
   await settle();
   here.queue.pauseAll();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { MOST_LARGE, SMALL_AHEAD, Schedule } from "../../../web/uploads/static/uploads/schedule.js";
+import { AHEAD, Schedule } from "../../../web/uploads/static/uploads/schedule.js";
 import { Link } from "./link.mjs";
 
 const MIB = 2 ** 20;
@@ -81,8 +81,8 @@ const send = (link, files, slots = OWN) => {
   // What the link had carried when each file was through.
   const carried = [];
   const offered = () => [
-    ...queues.small.slice(0, SMALL_AHEAD).map((file) => ({ ...small(file.order, file.left), file })),
-    ...queues.part.slice(0, MOST_LARGE).map((file) => ({ ...part(file.order, Math.min(PART, file.left)), file })),
+    ...queues.small.slice(0, AHEAD.small).map((file) => ({ ...small(file.order, file.left), file })),
+    ...queues.part.slice(0, AHEAD.large).map((file) => ({ ...part(file.order, Math.min(PART, file.left)), file })),
   ];
   const fill = () => {
     for (let next = schedule.begin(offered(), slots); next; next = schedule.begin(offered(), slots)) {

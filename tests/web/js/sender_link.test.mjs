@@ -85,6 +85,13 @@ for (const [what, files] of Object.entries(LOADS)) {
   });
 }
 
+test("files of two parts each follow one another without a gap", async () => {
+  const link = new Link({ rate: 1000 * MEGABIT, before: 0.15, after: 0.05 });
+  const { seconds, sizes } = await send(link, filesOf("large", 200, 17 * MIB));
+  assert.ok(seconds < 1.05 * link.least(sizes, 6), `${seconds} s`);
+  assert.ok(link.longestIdle <= 0.2, `${link.longestIdle} s`);
+});
+
 test("files are put together while the next ones go, in their order", async () => {
   const link = new Link({ rate: 100 * MEGABIT, before: 0.03, after: 0.02 });
   const { completed, seconds } = await send(link, filesOf("large", 4, 10 * PART), { completion: 4 });

@@ -20,7 +20,7 @@ const concurrency = {
 };
 const checksums = { read: async () => ({ crc: 1, md5: "m", bytes: null }) };
 const file = new Blob(["trace"]);
-const options = () => ({ signal: new AbortController().signal, watch: () => {}, onProgress: () => {} });
+const options = () => ({ signal: new AbortController().signal, watch: () => {}, onProgress: () => {}, onTaken: () => {} });
 const item = (more = {}) => ({ file, started: { key: "lab/inputs/a", upload_id: "" }, ...more });
 const inParts = (more = {}) => item({ started: { key: "lab/inputs/a", upload_id: "u" }, ...more });
 const senderOf = (bucket) => new FileSender({ bucket, checksums, concurrency });

@@ -2,7 +2,7 @@
 import { Gathered } from "./gathered.js";
 import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
-import { MOST_LARGE, SMALL_AHEAD } from "./schedule.js";
+import { AHEAD } from "./schedule.js";
 
 // Small files that are begun with one request, and large ones, for each of which the control plane asks S3.
 const BEGUN_AT_ONCE = 200;
@@ -26,7 +26,6 @@ const STOPPED = new Set(["paused", "removed", "left"]);
  * @property {Pick<FileChecksums, "of">} checksums
  * @property {(item: UploadItem) => void} tell
  * @property {number} largestSingle Bytes of the largest file that goes in one request.
- * @property {Pick<UploadConcurrency, "limit">} slots
  */
 /** @typedef {"small" | "large"} Size */
 
@@ -40,27 +39,27 @@ export class Queue {
   #checksums;
   #tell;
   #largestSingle;
-  #slots;
   /** @type {Record<Size, UploadItem[]>} */
   #waiting = { small: [], large: [] };
   /** @type {Record<Size, BegunItem[]>} */
   #ready = { small: [], large: [] };
+  // Files that still want slots, and all whose bytes are on the way.
   /** @type {Record<Size, number>} */
-  #active = { small: 0, large: 0 };
+  #wanting = { small: 0, large: 0 };
+  #active = 0;
   #isStarting = false;
   #isPaused = false;
   /** @type {Gathered<SentFile, EndedFile>} */
   #finished;
 
   /** @param {QueueOptions} options */
-  constructor({ api, sender, bucket, checksums, tell, largestSingle, slots }) {
+  constructor({ api, sender, bucket, checksums, tell, largestSingle }) {
     this.#api = api;
     this.#sender = sender;
     this.#bucket = bucket;
     this.#checksums = checksums;
     this.#tell = tell;
     this.#largestSingle = largestSingle;
-    this.#slots = slots;
     this.#finished = new Gathered((files) => api.finish(files), FINISH);
   }
 
@@ -154,15 +153,9 @@ export class Queue {
   #pump() {
     if (this.#isPaused) return;
     for (const size of SIZES) {
-      while (this.#ready[size].length && this.#active[size] < this.#most(size)) this.#run(this.#ready[size].splice(0, 1)[0], size);
+      while (this.#ready[size].length && this.#wanting[size] < AHEAD[size]) this.#run(this.#ready[size].splice(0, 1)[0], size);
     }
     if (!this.#isStarting && SIZES.some((size) => this.#isLacking(size))) this.#begin();
-  }
-
-  // Files of this size that are under way at the same time.
-  /** @param {Size} size */
-  #most(size) {
-    return size === "large" ? MOST_LARGE : this.#slots.limit + SMALL_AHEAD;
   }
 
   /** @param {Size} size */
@@ -221,17 +214,20 @@ export class Queue {
 
   /** @param {BegunItem} item @param {Size} size */
   async #run(item, size) {
-    let isHolding = true;
-    const release = () => {
-      if (!isHolding) return;
-      isHolding = false;
-      this.#active[size] -= 1;
+    const onTaken = once(() => {
+      this.#wanting[size] -= 1;
       this.#pump();
-    };
-    this.#active[size] += 1;
+    });
+    const onSent = once(() => {
+      this.#active -= 1;
+      onTaken();
+    });
+    this.#wanting[size] += 1;
+    this.#active += 1;
     /** @type {SendOptions} */
     const options = {
       signal: item.stop.signal,
+      onTaken,
       watch: (message) => {
         if (item.state === "sending" || item.state === "finishing") this.#set(item, item.state, message);
       },
@@ -243,14 +239,14 @@ export class Queue {
     this.#set(item, "sending", item.started.is_resumed ? "Going on where it stopped" : "");
     try {
       const sent = await this.#sender.send(item, options);
-      release();
+      onSent();
       this.#set(item, "finishing", "");
       item.proof = await this.#sender.complete(item, sent, options);
       await this.#finish(item, item.proof);
     } catch (error) {
       await this.#failed(item, error);
     } finally {
-      release();
+      onSent();
     }
   }
 
@@ -266,7 +262,7 @@ export class Queue {
 
   /** @param {BegunItem} item @param {UploadProof} proof */
   async #finish(item, { checksum, md5 = "", etag }) {
-    const isLast = SIZES.every((size) => !this.#active[size] && !this.#ready[size].length && !this.#waiting[size].length);
+    const isLast = !this.#active && SIZES.every((size) => !this.#ready[size].length && !this.#waiting[size].length);
     const ended = await this.#finished.put({ id: idOf(item), checksum, md5, etag }, isLast);
     item.proof = null;
     if (item.state === "removed" || item.state === "left") return;
@@ -336,6 +332,16 @@ export class Queue {
     return found && { size: found.size, etag: found.etag ?? "", checksum: found.crc32 ?? "", modified: found.modified ?? "" };
   }
 }
+
+/** @param {() => void} work */
+const once = (work) => {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    work();
+  };
+};
 
 // The row of a file that is sent; only one that is refused or there already has none.
 /** @param {BegunItem} item */

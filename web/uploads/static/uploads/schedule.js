@@ -20,10 +20,9 @@
  * @property {{ name: string, most: number }[]} hosts
  */
 
-// Files under way beyond those that have a slot. Small ones have their checksums worked out meanwhile, and a second large one has a part
-// ready when the first has none left.
-export const SMALL_AHEAD = 4;
-export const MOST_LARGE = 2;
+// Files under way that still want slots, beyond those that have all of theirs. Small ones have their checksums worked out meanwhile, and a
+// second large one has a part ready when the first has none left.
+export const AHEAD = { small: 4, large: 2 };
 const PARTS_ONE_IN = 6;
 // What a small file counts at least: its delays cost as much as so many bytes.
 const LEAST_COST = 2 ** 20;

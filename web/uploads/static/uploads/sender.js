@@ -45,7 +45,7 @@ export class Sender extends EventTarget {
     /** @param {UploadItem} item */
     const tell = (item) => this.#told(item);
     const { largestSingle } = limits;
-    this.#queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle, slots: concurrency });
+    this.#queue = new Queue({ api, sender, bucket, checksums, tell, largestSingle });
     this.batch = new Batch({ queue: this.#queue, onReplaced: (item) => this.#emit("replaced", item) });
   }
 

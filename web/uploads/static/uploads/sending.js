@@ -155,6 +155,7 @@ export class FileSender {
     const { crc, md5, bytes } = await this.#checksums.read(file);
     const slot = await this.#concurrency.take(options.signal, { kind: "small", bytes: file.size, order });
     try {
+      options.onTaken();
       const headers = {
         "content-type": file.type || "application/octet-stream",
         "x-amz-checksum-crc32": toBase64(crc),
@@ -211,6 +212,7 @@ export class FileSender {
             .finally(slot.give),
         );
       }
+      options.onTaken();
       await Promise.all(sending);
     } catch (error) {
       await Promise.allSettled(sending);
