@@ -55,6 +55,19 @@ test("a small file that another one got ahead of during the conflict replaces no
   await assert.rejects(senderOf({ put: next }).send(item(), options()), Exists);
 });
 
+test("a small file that S3 has one of already went over the link as well as one that arrives, and one that is refused did not", async () => {
+  for (const [error, count] of [
+    [answer(412, "PreconditionFailed"), 1],
+    [answer(403, "AccessDenied"), 0],
+  ]) {
+    const arrived = [];
+    const counting = { ...concurrency, arrived: (bytes, kind) => arrived.push([bytes, kind]) };
+    const sender = new FileSender({ bucket: { put: () => Promise.reject(error) }, checksums, concurrency: counting });
+    await assert.rejects(sender.send(item(), options()));
+    assert.deepEqual(arrived, Array(count).fill([file.size, "small"]));
+  }
+});
+
 test("an upload in parts is begun anew after a conflict, and not completed again", async () => {
   let times = 0;
   const complete = async () => {

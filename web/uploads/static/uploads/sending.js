@@ -26,10 +26,13 @@ const isToBeginAnew = (error, item) => {
   return error.code === "NoSuchUpload" || error.code === "NoSuchKey";
 };
 
+/** @param {{ status?: number }} error */
+const isThere = (error) => error.status === 412;
+
 // What S3's answer means for the file.
 /** @param {any} error @param {Pick<UploadItem, "replaces">} item */
 const inOurTerms = (error, item) => {
-  if (error.status === 412) return new Exists();
+  if (isThere(error)) return new Exists();
   if (isToBeginAnew(error, item)) return new Forgotten(DROPPED);
   if (CHANGED_ON_THE_WAY.has(error.code)) return new FileChanged(false);
   return error;
@@ -102,7 +105,7 @@ export class FileSender {
       return { checksum, etag };
     } catch (error) {
       // The answer to an earlier try may have been lost on the way.
-      const found = error.status === 412 || error.code === "NoSuchUpload" ? await this.#bucket.head(item.started.key) : null;
+      const found = isThere(error) || error.code === "NoSuchUpload" ? await this.#bucket.head(item.started.key) : null;
       if (found?.crc32 === checksum && found.size === item.file.size) return { checksum, etag: /** @type {string} */ (found.etag) };
       // S3 wants all parts again after a conflict (API reference, CompleteMultipartUpload).
       if (isConflict(error)) throw new Forgotten(MEANWHILE);
@@ -119,6 +122,13 @@ export class FileSender {
       onSlow: () => this.#concurrency.tooMany(),
       checkFile: check(item.file),
     };
+  }
+
+  // A small file got through, also where S3 has one of its name: of a folder that was sent before, all are answered so.
+  /** @param {SendableItem} item */
+  #answered({ file, started }) {
+    this.#concurrency.arrived(file.size, "small");
+    this.#tryAnother(started.key);
   }
 
   // What got no answer under another of S3's names goes again under the bucket's own.
@@ -163,10 +173,12 @@ export class FileSender {
       };
       const put = () => this.#bucket.put(started.key, bytes ?? file, { headers, signal: options.signal, address: slot.host });
       const header = await persist(put, { ...this.#care(item, options), ...this.#elsewhere(slot), conflicts: true });
-      this.#concurrency.arrived(file.size, "small");
-      this.#tryAnother(started.key);
+      this.#answered(item);
       options.onProgress(file.size);
       return { crc, md5, etag: header("etag") };
+    } catch (error) {
+      if (isThere(error)) this.#answered(item);
+      throw error;
     } finally {
       slot.give();
     }
