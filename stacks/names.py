@@ -238,6 +238,11 @@ def partition(region: str) -> str:
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
+def dns_suffix(region: str) -> str:
+    """Return what the names of AWS's hosts end in, in the partition that a region belongs to."""
+    return "amazonaws.com.cn" if partition(region) == "aws-cn" else "amazonaws.com"
+
+
 def boundary_arn(account: str, region: str) -> str:
     """Return the ARN of the permissions boundary. It lies outside `/cohort/`, where group stacks make things."""
     return policy_arn(account, region, BOUNDARY_NAME)

@@ -115,6 +115,10 @@ class Config(BaseSettings):
     s3_browser_url: str = Field(
         default="", description="Where browsers reach S3, if not at AWS's own addresses or AWS_ENDPOINT_URL: scheme, host and port."
     )
+    s3_other_names: bool = Field(
+        default=True,
+        description="Whether browsers may send files to S3 under its other names too, which lets more of them go side by side.",
+    )
     email_url: SecretStr = Field(
         default=SecretStr("console:"),
         description="Where e-mail goes: smtp://user:password@host:587, smtps://..., file:///folder or console:.",

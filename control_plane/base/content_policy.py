@@ -4,6 +4,7 @@ The policy of a page names only the bucket that the page is about, and is comput
 number of analyses, a new analysis is in the policy of its own page at once, and no page can send anything to another bucket.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from csp.middleware import CSPMiddleware, PolicyParts
@@ -14,15 +15,18 @@ ADMINISTRATION = "/admin/"
 _ATTRIBUTE = "_content_policy_update"
 
 
-def allow_folder(request: HttpRequest, address: str, prefix: str) -> None:
+def allow_folder(request: HttpRequest, address: str, others: Sequence[str], prefix: str) -> None:
     """Allow the page that answers this request to read and write below `prefix` in the bucket at `address`, and to list the bucket.
+
+    Under its other addresses too, but for what is shown: that is read under the first.
 
     A path in a policy matches everything below it if it ends in a slash, and otherwise itself alone (W3C, "Content Security
     Policy Level 3", 6.7.2.13). A bucket with a host of its own is listed at `/`, which would match everything; so such a bucket is
     named by its host, and one that shares a host with others by its path.
     """
     folder = f"{address}/{prefix}"
-    setattr(request, _ATTRIBUTE, {"connect-src": [address, folder], "img-src": [folder], "media-src": [folder]})
+    connected = [source for each in (address, *others) for source in (each, f"{each}/{prefix}")]
+    setattr(request, _ATTRIBUTE, {"connect-src": connected, "img-src": [folder], "media-src": [folder]})
 
 
 class ContentPolicyMiddleware(CSPMiddleware):

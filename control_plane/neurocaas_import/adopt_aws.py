@@ -173,8 +173,7 @@ class Aws:
         key = f"cohort-adopt/{stack.rsplit('/', maxsplit=1)[-1]}.json"
         s3 = client("s3", self.place)
         s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
-        suffix = "amazonaws.com.cn" if names.partition(self.place.region) == "aws-cn" else "amazonaws.com"
-        return {"TemplateURL": f"https://{bucket}.s3.{self.place.region}.{suffix}/{key}"}
+        return {"TemplateURL": f"https://{bucket}.s3.{self.place.region}.{names.dns_suffix(self.place.region)}/{key}"}
 
     def _failure_reason(self, stack: str) -> str:
         for event in self.cloudformation.describe_stack_events(StackName=stack)["StackEvents"]:

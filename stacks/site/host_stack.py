@@ -112,7 +112,7 @@ class Roles(Construct):
             site=site,
             name="cohort-host",
             description="The worker of Cohort, and the host itself",
-            principal={"Service": f"ec2.{_dns_suffix(site)}"},
+            principal={"Service": f"ec2.{names.dns_suffix(site.region)}"},
             document=host_policies.worker_policy(site),
         )
         web = _role(
@@ -267,7 +267,3 @@ def _role(
 def _tags(site: Site) -> list[CfnTag]:
     """Return the stack's tags for what Auto Scaling makes: CloudFormation's own do not reach it."""
     return [CfnTag(key=key, value=value) for key, value in sorted(with_own_tags(site.tags).items())]
-
-
-def _dns_suffix(site: Site) -> str:
-    return "amazonaws.com.cn" if names.partition(site.region) == "aws-cn" else "amazonaws.com"

@@ -7,7 +7,10 @@ from pathlib import Path
 from django.conf import settings
 from django.template import engines
 
+from control_plane.access.groups.models import Analysis, Grant, Group, Membership
 from control_plane.base.visible import UNSEEN
+from control_plane.deployments.models import Stack
+from control_plane.research.storage.group_folder import GroupFolder
 from control_plane.research.storage.objects import MAX_KEYS
 from control_plane.research.uploads.initiate import MAX_FILES
 from control_plane.research.uploads.names import check_folder
@@ -24,11 +27,12 @@ def constant(script: Path, name: str) -> str:
 
 
 def test_the_upload_page_is_told_what_goes_in_one_request_and_where_files_go() -> None:
-    text = (
-        engines["django"]
-        .from_string("{% load upload_page %}{% upload_settings as settings %}{{ settings|json_script:'s' }}")
-        .render()
+    group = Group(slug="example-lab", stack=Stack(region="us-east-1"))
+    place = GroupFolder(group, Analysis(bucket="cohort-ephys"), Membership(), Grant())
+    template = engines["django"].from_string(
+        "{% load upload_page %}{% upload_settings place as settings %}{{ settings|json_script:'s' }}"
     )
+    text = template.render({"place": place})
     told = json.loads(text[text.index(">") + 1 : text.rindex("<")])
     assert not is_multipart(told["largest_single_bytes"])
     assert is_multipart(told["largest_single_bytes"] + 1)

@@ -15,6 +15,11 @@ import type { sourceOf } from "../files/static/files/source.js";
 type Schemas = components["schemas"];
 
 declare global {
+  // Not in every browser (Network Information API).
+  interface Navigator {
+    readonly connection?: { readonly saveData?: boolean };
+  }
+
   // --- What the control plane takes and gives, from its OpenAPI document.
   type PageSession = Schemas["PageSession"];
   type NewFile = Schemas["File"];
@@ -75,6 +80,7 @@ declare global {
     // That members may write in.
     folders: string[];
     largest_single_bytes: number;
+    other_addresses: string[];
   }
   type UploadState =
     | "chosen"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from control_plane.access.groups.models import Analysis, Grant, Group
 from control_plane.access.groups.services.credentials import Credentials
 from control_plane.base.config import config
+from stacks import names
 
 HELPER = "cohort_credentials.py"
 
@@ -73,8 +74,7 @@ class Setup:
     @property
     def cyberduck_server(self) -> str:
         """Server name for Cyberduck."""
-        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        return self.endpoint or f"s3.{self.region}.{suffix}"
+        return self.endpoint or f"s3.{self.region}.{names.dns_suffix(self.region)}"
 
     @property
     def _which(self) -> str:

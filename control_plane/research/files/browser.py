@@ -19,7 +19,7 @@ def browser_settings(
 
     Also lets the page's content policy connect to that folder, and to nothing else.
     """
-    allow_folder(request, folder.address, folder.prefix)
+    allow_folder(request, folder.address, folder.other_addresses, folder.prefix)
     addresses = {
         what: reverse(f"api-1:files-{what}", args=(folder.group.slug, folder.analysis.slug))
         for what in ("session", "delete", "restore")

@@ -7,6 +7,7 @@ from control_plane.access.groups.models import AccessState, Analysis, Grant, Gro
 from control_plane.access.groups.permissions import refuse_ended, refuse_suspended
 from control_plane.accounts.models import User
 from control_plane.base.config import config
+from control_plane.research.storage.addresses import bucket_address, other_addresses
 from stacks import names
 
 
@@ -46,11 +47,17 @@ class GroupFolder:
 
     @property
     def address(self) -> str:
-        """URL of the bucket for browsers: by the bucket's own host on AWS, by a path on the embedded AWS."""
-        if endpoint := config().s3_browser_url or config().aws_endpoint_url:
-            return f"{endpoint.rstrip('/')}/{self.bucket}"
-        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
-        return f"https://{self.bucket}.s3.{self.region}.{suffix}"
+        """URL of the bucket for browsers."""
+        return bucket_address(self.bucket, self.region, _endpoint())
+
+    @property
+    def other_addresses(self) -> list[str]:
+        """Other URLs of the bucket, which browsers may use beside the first; none where a setting switches them off."""
+        return other_addresses(self.bucket, self.region, _endpoint()) if config().s3_other_names else []
+
+
+def _endpoint() -> str:
+    return config().s3_browser_url or config().aws_endpoint_url
 
 
 def find_group_folder(*, group_slug: str, analysis_slug: str, user: User) -> GroupFolder:

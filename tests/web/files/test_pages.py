@@ -1,6 +1,7 @@
 """The file browser's server side: the page, the session, deleting and undoing. Who may, what is refused, what is on record."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -63,9 +64,17 @@ def policy(lab: Lab) -> dict[str, list[str]]:
     return {name: sources for name, *sources in (word.split() for word in header.split("; "))}
 
 
-def asked_at(monkeypatch: pytest.MonkeyPatch, **addresses: str) -> None:
+def upload_settings(lab: Lab) -> dict[str, Any]:
+    text = lab.client.get(PAGE).content.decode()
+    found = re.search(r'<script id="upload-settings" type="application/json">(.*?)</script>', text)
+    assert found
+    settings: dict[str, Any] = json.loads(found[1])
+    return settings
+
+
+def asked_at(monkeypatch: pytest.MonkeyPatch, **settings: str | bool) -> None:
     """Where browsers reach S3."""
-    changed = config().model_copy(update=addresses)
+    changed = config().model_copy(update=settings)
     monkeypatch.setattr("control_plane.research.storage.group_folder.config", lambda: changed)
 
 
@@ -82,9 +91,41 @@ def test_the_page_s_policy_names_the_group_s_own_folder_by_its_path_where_bucket
 
 def test_the_page_s_policy_names_the_bucket_s_own_host_on_aws(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     asked_at(monkeypatch, s3_browser_url="", aws_endpoint_url="")
-    given, host = policy(lab), f"https://{BUCKET}.s3.{lab.group.stack.region}.amazonaws.com"
-    assert given["connect-src"] == ["'self'", host, f"{host}/example-lab/"]
+    given, region = policy(lab), lab.group.stack.region
+    host = f"https://{BUCKET}.s3.{region}.amazonaws.com"
+    assert given["connect-src"][:3] == ["'self'", host, f"{host}/example-lab/"]
     assert given["img-src"] == ["'self'", "data:", "blob:", f"{host}/example-lab/"]
+
+
+def test_the_page_may_send_under_s3_s_other_names_to_its_own_bucket_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_at(monkeypatch, s3_browser_url="", aws_endpoint_url="")
+    region = lab.group.stack.region
+    others = [
+        f"https://s3.{region}.amazonaws.com/{BUCKET}",
+        f"https://{BUCKET}.s3.dualstack.{region}.amazonaws.com",
+        f"https://s3.dualstack.{region}.amazonaws.com/{BUCKET}",
+    ]
+    assert policy(lab)["connect-src"][3:] == [source for other in others for source in (other, f"{other}/example-lab/")]
+    assert upload_settings(lab)["other_addresses"] == others
+
+
+def test_a_setting_keeps_browsers_to_the_bucket_s_own_name(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_at(monkeypatch, s3_browser_url="", aws_endpoint_url="", s3_other_names=False)
+    assert len(policy(lab)["connect-src"]) == 3
+    assert upload_settings(lab)["other_addresses"] == []
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://vpce-1a2b.s3.us-east-1.vpce.amazonaws.com", "http://127.0.0.1:4566", "https://localhost"]
+)
+def test_where_an_endpoint_was_set_requests_go_there_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    asked_at(monkeypatch, s3_browser_url=endpoint)
+    assert len(policy(lab)["connect-src"]) == 3
+
+
+def test_the_embedded_aws_has_other_names_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_at(monkeypatch, s3_browser_url="http://localhost:4566")
+    assert upload_settings(lab)["other_addresses"] == [f"http://s3.localhost:4566/{BUCKET}", f"http://{BUCKET}.s3.localhost:4566"]
 
 
 def test_the_policy_tells_nobody_of_another_group_s_bucket(lab: Lab, stranger: Client) -> None:

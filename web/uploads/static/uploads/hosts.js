@@ -7,22 +7,6 @@ const MOST_OF_A_HOST = 6;
 const MOST_OF_ALL = 16;
 const MOST_TO_SAVE_DATA = 6;
 
-// Of the bucket's own host, and of no other kind of endpoint: whoever set up one of those wants requests to go there.
-const OWN_HOST = /^(.+)\.s3\.([a-z0-9-]+)\.(amazonaws\.com(?:\.cn)?)$/;
-
-// The other addresses of the bucket of this one: by its path, and each by IPv6 too, where there is such a way ("Dual-stack endpoints" and
-// "Virtual hosting of buckets", S3 user guide). None for an address of another form.
-/** @param {string} address @returns {string[]} */
-export const otherAddresses = (address) => {
-  const url = new URL(address);
-  const [, bucket, region, suffix] = OWN_HOST.exec(url.hostname) ?? [];
-  if (!bucket || url.protocol !== "https:" || url.port || url.pathname !== "/") return [];
-  const ways = [`s3.${region}.${suffix}/${bucket}`, `s3.dualstack.${region}.${suffix}/${bucket}`];
-  // A certificate's wildcard stands for one label.
-  if (!bucket.includes(".")) ways.splice(1, 0, `${bucket}.s3.dualstack.${region}.${suffix}`);
-  return ways.map((way) => `${url.protocol}//${way}`);
-};
-
 // What is known of each other address in this session. Proxies and firewalls may let one name of S3's through and not the others, and a
 // VPC endpoint has none by IPv6: so one is used only after a small request to it succeeded, and no more after the first that got no answer.
 export class Hosts {

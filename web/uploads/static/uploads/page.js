@@ -7,6 +7,7 @@ import { Api } from "./api.js";
 import { UploadNotices } from "./upload_notices.js";
 import { Bucket } from "../storage/s3.js";
 import { Concurrency } from "./concurrency.js";
+import { Hosts } from "./hosts.js";
 import { Sender } from "./sender.js";
 import { keepSizes } from "./sizes.js";
 import { inWords } from "./speed.js";
@@ -29,6 +30,7 @@ const api = new Api(base, csrfField.value);
 const bucket = new Bucket(() => api.session());
 const checksums = new Checksums(worker, [crc32, md5]);
 const concurrency = new Concurrency({
+  hosts: new Hosts({ others: settings.other_addresses, savesData: navigator.connection?.saveData ?? false }),
   tabs: new Tabs({ channel: new BroadcastChannel("cohort-sending"), locks: navigator.locks ?? null }),
 });
 const sender = new Sender({ api, bucket, checksums, concurrency, limits: { largestSingle: settings.largest_single_bytes } });

@@ -4,13 +4,13 @@ import { Exists, Forgotten } from "./sending.js";
 import { toBase64 } from "./checksums.js";
 import { AHEAD } from "./schedule.js";
 
-// Small files that are begun with one request, and large ones, for each of which the control plane asks S3.
-const BEGUN_AT_ONCE = 200;
+// Files that are begun with one request: the most that the control plane takes. Large ones are few, for each of which it asks S3.
+const BEGUN_AT_ONCE = 500;
 const LARGE_AT_ONCE = 4;
-const AT_ONCE = { small: BEGUN_AT_ONCE, large: LARGE_AT_ONCE };
+const AT_ONCE = { small: BEGUN_AT_ONCE - LARGE_AT_ONCE, large: LARGE_AT_ONCE };
 // Begun files that wait for their turn: with fewer, others are begun, so that none is missing while the control plane is asked.
-const LEAST_READY = { small: 100, large: 2 };
-const FINISH = { most: 200, wait: 1000 };
+const LEAST_READY = { small: 200, large: 2 };
+const FINISH = { most: 500, wait: 1000, longest: 8000 };
 const MAX_RESTARTS = 2;
 /** @type {Size[]} */
 const SIZES = ["small", "large"];
