@@ -62,3 +62,14 @@ test("without a session and its token one is told to sign in, and not of the tok
   for (const one of [new Api("/api", "old"), new Server({ session: "/api/session", token: "old" })])
     await assert.rejects(one.session(), /You are signed out/);
 });
+
+test("a page that something on the way answered with, as networks do before one signs in, is no answer of the site's", async () => {
+  let asked = 0;
+  globalThis.fetch = async () => {
+    asked += 1;
+    return new Response(asked === 1 ? "<html>Sign in to the network</html>" : '{"bucket": "b"}');
+  };
+  assert.deepEqual(await new Api("/api", "token").session(), { bucket: "b" });
+  asked = 0;
+  await assert.rejects(new Server({ session: "/api/session", token: "token" }).session(), /Something on the way answered/);
+});

@@ -215,8 +215,11 @@ test("a refusal while IAM may be late is trouble that passes; afterwards it is a
 test("all parts of an unfinished upload are told, however many answers that takes", async () => {
   const part = (number, size) =>
     `<Part><PartNumber>${number}</PartNumber><ETag>&quot;e${number}&quot;</ETag><Size>${size}</Size><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part>`;
-  const first = `<R><IsTruncated>true</IsTruncated><NextPartNumberMarker>1000</NextPartNumberMarker>${part(1, 5)}${part(1000, 6)}</R>`;
-  const { bucket: signing, asked } = s3Of([xml(200, first), xml(200, `<R><IsTruncated>false</IsTruncated>${part(1001, 7)}</R>`)]);
+  const first = `<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>1000</NextPartNumberMarker>${part(1, 5)}${part(1000, 6)}</ListPartsResult>`;
+  const { bucket: signing, asked } = s3Of([
+    xml(200, first),
+    xml(200, `<ListPartsResult><IsTruncated>false</IsTruncated>${part(1001, 7)}</ListPartsResult>`),
+  ]);
   assert.deepEqual(
     await signing.parts("lab/a", "u"),
     new Map([
@@ -237,7 +240,7 @@ test("a completion that failed after S3 said 200 has failed", async () => {
     code: "InternalError",
   });
   const { bucket: signing, asked } = s3Of([
-    xml(200, "<CompleteMultipartUploadResult><ETag>&quot;whole&quot;</ETag></CompleteMultipartUploadResult>"),
+    xml(200, "  \n <CompleteMultipartUploadResult><ETag>&quot;whole&quot;</ETag></CompleteMultipartUploadResult>"),
   ]);
   assert.equal((await signing.complete("a", "u", [{ number: 1, etag: '"e"', crc32: "AAAAAA==" }])).etag, '"whole"');
   assert.match(
@@ -248,8 +251,8 @@ test("a completion that failed after S3 said 200 has failed", async () => {
 
 test("a listing gives keys as they are, and where it goes on", async () => {
   const body =
-    "<R><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken><Contents><Key>lab/a%2Bb+c</Key><Size>3</Size>" +
-    "<LastModified>2026-11-20T10:00:00Z</LastModified><ETag>&quot;e&quot;</ETag></Contents><CommonPrefixes><Prefix>lab/d%20e/</Prefix></CommonPrefixes></R>";
+    "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken><Contents><Key>lab/a%2Bb+c</Key><Size>3</Size>" +
+    "<LastModified>2026-11-20T10:00:00Z</LastModified><ETag>&quot;e&quot;</ETag></Contents><CommonPrefixes><Prefix>lab/d%20e/</Prefix></CommonPrefixes></ListBucketResult>";
   const { bucket: signing } = s3Of([xml(200, body)]);
   assert.deepEqual(await signing.list({ prefix: "lab/" }), {
     objects: [{ key: "lab/a+b c", size: 3, modified: "2026-11-20T10:00:00Z", etag: '"e"' }],
@@ -258,8 +261,21 @@ test("a listing gives keys as they are, and where it goes on", async () => {
   });
 });
 
+test("a listing needs no leave to be asked for: its signature stands in its address, and no header of ours goes with it", async () => {
+  const { bucket: signing, asked } = s3Of([xml(200, "<ListBucketResult/>")]);
+  await signing.list({ prefix: "lab/", token: "more" });
+  const [{ url, headers }] = asked;
+  assert.deepEqual(
+    [...headers.keys()].filter((name) => name !== "host"),
+    [],
+  );
+  assert.match(url.searchParams.get("X-Amz-Signature"), /^[0-9a-f]{64}$/);
+  assert.equal(url.searchParams.get("X-Amz-Expires"), "300");
+  assert.equal(url.searchParams.get("continuation-token"), "more");
+});
+
 test("a HEAD that is refused is told apart by a listing: nothing there, or there and refused", async () => {
-  const listing = (key) => xml(200, `<R>${key ? `<Contents><Key>${key}</Key></Contents>` : ""}</R>`);
+  const listing = (key) => xml(200, `<ListBucketResult>${key ? `<Contents><Key>${key}</Key></Contents>` : ""}</ListBucketResult>`);
   assert.equal(await s3Of([xml(403), listing("")]).bucket.head("lab/a"), null);
   assert.equal(await s3Of([xml(404)]).bucket.head("lab/a"), null);
   await assert.rejects(s3Of([xml(403), listing("lab/a"), xml(403)]).bucket.head("lab/a"), { status: 403 });
@@ -271,8 +287,8 @@ test("a HEAD that is refused is told apart by a listing: nothing there, or there
 });
 
 test("a request under another address of the bucket is signed for that one", async () => {
-  const { bucket: signing, asked } = s3Of([xml(200, "<R/>")]);
-  await signing.list({ prefix: "lab/", address: "https://s3.us-east-1.amazonaws.com/bucket" });
+  const { bucket: signing, asked } = s3Of([xml(200, "<ListBucketResult/>")]);
+  await signing.request("GET", "", { query: { prefix: "lab/" }, address: "https://s3.us-east-1.amazonaws.com/bucket" });
   assert.equal(asked[0].url.host, "s3.us-east-1.amazonaws.com");
   assert.equal(asked[0].url.pathname, "/bucket");
   assert.equal(/Signature=(\w+)/.exec(asked[0].headers.get("authorization"))[1], signatureOf(asked[0]));
@@ -285,9 +301,13 @@ test("an answer that sends the browser elsewhere is refused", async () => {
 });
 
 // Enough of an XMLHttpRequest, which follows redirects by itself and tells where the answer came from.
-const sendTo = async (responseURL) => {
+const sendTo = async (responseURL, { etag = '"e"', isStuck = false, onRequest = () => {} } = {}) => {
   const { bucket: signing } = s3Of([]);
   globalThis.XMLHttpRequest = class extends EventTarget {
+    constructor() {
+      super();
+      onRequest(this);
+    }
     upload = new EventTarget();
     status = 200;
     open(_method, url) {
@@ -295,10 +315,17 @@ const sendTo = async (responseURL) => {
     }
     setRequestHeader() {}
     getResponseHeader() {
-      return '"e"';
+      return etag;
     }
     send() {
-      queueMicrotask(() => this.dispatchEvent(new Event("load")));
+      if (!isStuck) queueMicrotask(() => this.#end("load"));
+    }
+    abort() {
+      this.#end("abort");
+    }
+    #end(how) {
+      this.dispatchEvent(new Event(how));
+      this.dispatchEvent(new Event("loadend"));
     }
   };
   return (await signing.put("lab/a", new Blob(["x"])))("etag");
@@ -308,4 +335,35 @@ test("a file whose answer came from another host did not arrive", async () => {
   assert.equal(await sendTo(), '"e"');
   for (const elsewhere of ["https://proxy.example.org/login", "http://bucket.s3.us-east-1.amazonaws.com/lab/a"])
     await assert.rejects(sendTo(elsewhere), { code: "Redirected" });
+});
+
+test("a request of which nothing moves for two minutes has lost its connection", async (context) => {
+  context.mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
+  let request = null;
+  const sent = sendTo(undefined, { isStuck: true, onRequest: (it) => (request = it) });
+  let error = null;
+  sent.catch((it) => (error = it));
+  while (!request && !error) await new Promise(setImmediate);
+  assert.equal(error, null);
+  await new Promise(setImmediate);
+  context.mock.timers.tick(100_000);
+  request.upload.dispatchEvent(Object.assign(new Event("progress"), { loaded: 1 }));
+  context.mock.timers.tick(100_000);
+  await new Promise(setImmediate);
+  assert.equal(error, null);
+  context.mock.timers.tick(20_000);
+  await assert.rejects(sent, { status: 0, isConnection: true });
+});
+
+test("a page that something on the way answered with is no answer of S3's, and passes like a lost connection", async () => {
+  const page = "<html><body>Sign in to the network</body></html>";
+  const others = {
+    list: (signing) => signing.list({ prefix: "lab/" }),
+    parts: (signing) => signing.parts("lab/a", "u"),
+    complete: (signing) => signing.complete("lab/a", "u", []),
+  };
+  for (const [name, ask] of Object.entries(others))
+    for (const body of [page, ""])
+      await assert.rejects(ask(s3Of([xml(200, body)]).bucket), { isNotS3: true, isConnection: true }, name);
+  await assert.rejects(sendTo(undefined, { etag: null }), { isNotS3: true, isConnection: true });
 });

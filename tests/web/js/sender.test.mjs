@@ -175,6 +175,19 @@ test("a listener is told until it is taken away", async () => {
   assert.deepEqual(told, ["a"]);
 });
 
+test("it is told for how long nothing has moved of what is being sent", async () => {
+  const here = make();
+  assert.equal(here.sender.stillFor(performance.now() + 60_000), 0);
+  here.isHeld = true;
+  here.sender.add([fileOf("a")]);
+  await settle();
+  assert.equal(Math.floor(here.sender.stillFor(performance.now() + 30_000)), 30);
+  here.isHeld = false;
+  for (const end of here.going) end();
+  await here.idle();
+  assert.equal(here.sender.stillFor(performance.now() + 30_000), 0);
+});
+
 test("the rate is that of the bytes that left, and nothing where all is done", async () => {
   const here = make();
   here.isHeld = true;

@@ -29,22 +29,32 @@ const mayPass = (error) => error.status === 0 || error.status >= 500;
  * @param {{ prefix: string, delimiter: string, signal: AbortSignal, onWait?: (error: Error) => void }} wanted
  */
 export async function* pages(bucket, { prefix, delimiter, signal, onWait = () => {} }) {
+  const ask = (/** @type {string} */ after) => {
+    const asked = bucket.list({ prefix, delimiter, token: after, signal });
+    // Whoever stops listening before its turn leaves it unread.
+    asked.catch(() => {});
+    return asked;
+  };
   let token = "";
   let tries = 0;
+  let asked = ask(token);
   for (;;) {
     let page;
     try {
-      page = await bucket.list({ prefix, delimiter, token, signal });
+      page = await asked;
     } catch (error) {
       if (!mayPass(error) || tries >= WAITS_MS.length) throw error;
       onWait(error);
       await sleep(WAITS_MS[tries], signal);
       tries += 1;
+      asked = ask(token);
       continue;
     }
     tries = 0;
-    yield page;
     token = page.next;
+    // The next one comes while this one is read.
+    if (token) asked = ask(token);
+    yield page;
     if (!token) return;
   }
 }

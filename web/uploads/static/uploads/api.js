@@ -84,7 +84,11 @@ export class Api {
     } catch {
       throw new Refused(0, "The site does not answer.");
     }
-    if (answer.ok) return answer.json();
+    if (answer.ok) {
+      return answer.json().catch(() => {
+        throw new Refused(0, "Something on the way answered in the site's place, such as a network's sign-in page.");
+      });
+    }
     const { detail, retry_after: retryAfter = 0 } = await answer.json().then(
       (it) => it,
       () => ({}),

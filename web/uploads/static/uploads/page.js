@@ -18,6 +18,8 @@ import { followUnfinished } from "./unfinished.js";
 // How often the list is drawn. Drawing thousands of files takes time that sending could use.
 const DRAW_EVERY_MS = 400;
 const TELL_AFTER_MS = 1000;
+// How often it is looked whether anything moves at all.
+const LOOK_EVERY_MS = 2000;
 const TROUBLED = "Some files were not sent. What each of them needs is said below.";
 
 const section = /** @type {HTMLElement} */ (document.getElementById("upload"));
@@ -147,6 +149,10 @@ function soon() {
   );
 }
 
+setInterval(() => {
+  if (batch.isBusy()) soon();
+}, LOOK_EVERY_MS);
+
 const signIn = /** @type {HTMLElement} */ (section.querySelector("[data-sign-in]"));
 function draw() {
   const items = [...changed].filter((item) => batch.get(item.id) === item);
@@ -157,7 +163,7 @@ function draw() {
   signIn.hidden = !failed.some((item) => item.isSignedOut);
   uppy.draw(items, { percent: batch.percent(), error: failed.length && !isBusy && !account.chosen ? TROUBLED : null });
   summary.show(account);
-  notices.line(batch.items());
+  notices.line(batch.items(), sender.stillFor(performance.now()));
   showElsewhere();
   showSpeed();
   if (!isBusy && items.length) listUnfinished();

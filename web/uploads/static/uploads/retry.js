@@ -39,6 +39,7 @@ const wait = (ms, signal) =>
 
 /** @param {any} error */
 const troubleOf = (error) => {
+  if (error.isNotS3) return `${error.message} Sign in there if it asks you to; it is tried again by itself.`;
   if (error.isConnection) return "No connection. Waiting for it.";
   if (error.code === "BeingMadeReady") return `${error.message} Waiting for it.`;
   return `S3 is busy or has trouble (${error.code}). Trying again.`;

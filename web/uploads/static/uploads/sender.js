@@ -37,6 +37,8 @@ export class Sender extends EventTarget {
   /** @type {Set<UploadItem>} */
   #busy = new Set();
   #speed = new Speed();
+  // When anything of a file last moved, in milliseconds.
+  #movedAt = 0;
 
   /** @param {SenderOptions} options */
   constructor({ api, bucket, checksums, limits, concurrency = new Concurrency() }) {
@@ -124,8 +126,16 @@ export class Sender extends EventTarget {
     return this.#speed.take(bytes, now);
   }
 
+  // Seconds for which nothing of the files that are being sent has moved, as of `now` (milliseconds).
+  /** @param {number} now */
+  stillFor(now) {
+    const isSending = [...this.#busy].some((item) => item.state === "sending");
+    return isSending ? (now - this.#movedAt) / 1000 : 0;
+  }
+
   /** @param {UploadItem} item */
   #told(item) {
+    this.#movedAt = performance.now();
     const { lastState, lastMessage } = item;
     item.lastState = item.state;
     item.lastMessage = item.message;

@@ -2,6 +2,13 @@
 import { visible } from "../cohort/visible.js";
 
 const MAX_SHOWN = 50;
+// A line that stands still for less is only slow.
+const STILL_SECONDS = 10;
+
+// In tens of seconds, so that a screen reader is not told of each.
+/** @param {number} seconds */
+const standsStill = (seconds) =>
+  `Nothing has gone through for ${10 * Math.floor(seconds / 10)} seconds. It goes on by itself once the connection is back.`;
 
 /**
  * @template {keyof HTMLElementTagNameMap} K
@@ -64,11 +71,12 @@ export class UploadNotices {
     this.#line.textContent = text;
   }
 
-  // What is waited for, if anything is.
-  /** @param {Iterable<UploadItem>} items */
-  line(items) {
+  // What is waited for, if anything is. `still`: seconds for which nothing has moved.
+  /** @param {Iterable<UploadItem>} items @param {number} still */
+  line(items, still) {
     let waiting = "";
     for (const item of items) if (item.message && (item.state === "sending" || item.state === "finishing")) waiting = item.message;
+    if (!waiting && still >= STILL_SECONDS) waiting = standsStill(still);
     if (this.#line.textContent !== waiting) this.#line.textContent = waiting;
   }
 

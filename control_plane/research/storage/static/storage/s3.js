@@ -5,6 +5,13 @@ const RENEW_BEFORE_MS = 5 * 60 * 1000;
 const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestTimeTooSkewed"]);
 
 const REDIRECTED = "Redirected";
+const NOT_S3 = "NotS3";
+// A request of which nothing has left or come for so long has lost its connection, whatever the machine believes.
+const STALLED_MS = 120_000;
+// A timer that is later than this was held up, as in a tab that was frozen: what came meanwhile is looked at first.
+const LATE_MS = 5000;
+// How long an address that lists a folder holds.
+const LIST_SECONDS = "300";
 
 // What S3 answered, or could not answer: a status of 0 is a lost connection.
 export class S3Error extends Error {
@@ -27,6 +34,9 @@ export class S3Error extends Error {
   get isRedirect() {
     return this.code === REDIRECTED;
   }
+  get isNotS3() {
+    return this.code === NOT_S3;
+  }
 }
 
 /** @param {string} text */
@@ -46,8 +56,18 @@ const urlOf = (bucket, key, query) => {
 export const isAddressable = (key) => !key.split("/").some((part) => part === "." || part === "..");
 /** @param {Document | Element} parent @param {string} tag */
 const text = (parent, tag) => parent.getElementsByTagName(tag)[0]?.textContent ?? "";
+// S3 sends blanks while it puts parts together, and an XML declaration may stand at the start alone.
 /** @param {string} body */
-const parse = (body) => new DOMParser().parseFromString(body, "application/xml");
+const parse = (body) => new DOMParser().parseFromString(body.trimStart(), "application/xml");
+// A network's sign-in page comes with status 200 too. It passes like a lost connection.
+const notS3 = () => new S3Error(0, NOT_S3, "Something on the way answered in S3's place, such as a network's sign-in page.");
+// An answer of S3's, by the name of its outermost element.
+/** @param {string} body @param {string} root */
+const read = (body, root) => {
+  const document = parse(body);
+  if (document.documentElement?.tagName !== root) throw notS3();
+  return document;
+};
 
 // A refusal so soon after a deployment may only be IAM's delay: whoever tries again after trouble of S3's does so after it too.
 /** @param {number} status @param {string} code @param {number} settles */
@@ -66,6 +86,40 @@ const errorFrom = (status, body, settles = 0) => {
 /** @param {string} answered @param {string} asked */
 const isElsewhere = (answered, asked) => answered !== "" && new URL(answered).origin !== new URL(asked).origin;
 const redirected = () => new S3Error(400, REDIRECTED, "The answer sent the browser to another address, which was refused.");
+
+// Watches whether anything of a request moves, and ends it where nothing does for long.
+class Stall {
+  is = false;
+  #end;
+  #since = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+
+  /** @param {() => void} end */
+  constructor(end) {
+    this.#end = end;
+    this.moved();
+  }
+
+  moved() {
+    clearTimeout(this.#timer);
+    this.#since = Date.now();
+    this.#timer = setTimeout(() => this.#rang(), STALLED_MS);
+  }
+
+  end() {
+    clearTimeout(this.#timer);
+  }
+
+  #rang() {
+    if (Date.now() - this.#since > STALLED_MS + LATE_MS) {
+      this.moved();
+      return;
+    }
+    this.is = true;
+    this.#end();
+  }
+}
 
 /** @typedef {{ address: string, offset: number, ends: number, settles: number, client: AwsClient }} Session */
 
@@ -170,17 +224,31 @@ export class Bucket {
       const abort = () => request.abort();
       signal?.throwIfAborted();
       signal?.addEventListener("abort", abort, { once: true });
-      request.addEventListener("loadend", () => signal?.removeEventListener("abort", abort));
+      const stall = new Stall(abort);
+      request.addEventListener("loadend", () => {
+        signal?.removeEventListener("abort", abort);
+        stall.end();
+      });
       request.open("PUT", url);
       for (const [name, value] of signedHeaders) if (name !== "host") request.setRequestHeader(name, value);
-      if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
-      request.addEventListener("abort", () => reject(new DOMException("Stopped.", "AbortError")));
+      request.upload.addEventListener("progress", (event) => {
+        stall.moved();
+        onProgress?.(event.loaded);
+      });
+      request.addEventListener("abort", () =>
+        reject(
+          stall.is ? new S3Error(0, "Connection", "S3 does not answer any more.") : new DOMException("Stopped.", "AbortError"),
+        ),
+      );
       request.addEventListener("error", () => reject(new S3Error(0, "Connection", "S3 could not be reached.")));
       request.addEventListener("load", () => {
+        /** @param {string} name */
+        const header = (name) => /** @type {string} */ (request.getResponseHeader(name));
         if (isElsewhere(request.responseURL, url)) reject(redirected());
-        else if (request.status >= 200 && request.status < 300)
-          resolve((name) => /** @type {string} */ (request.getResponseHeader(name)));
-        else reject(errorFrom(request.status, request.responseText, this.#session?.settles));
+        else if (request.status >= 200 && request.status < 300) {
+          if (header("etag")) resolve(header);
+          else reject(notS3());
+        } else reject(errorFrom(request.status, request.responseText, this.#session?.settles));
       });
       request.send(blob);
     });
@@ -196,18 +264,21 @@ export class Bucket {
     const query = { "list-type": "2", prefix, "max-keys": String(max), "encoding-type": "url" };
     if (delimiter) query.delimiter = delimiter;
     if (token) query["continuation-token"] = token;
-    const answer = parse(await (await this.request("GET", "", { query, signal, address })).text());
+    // Signed in the address: with a header of its own each page would cost a preflight, since each has another address.
+    query["X-Amz-Expires"] = LIST_SECONDS;
+    const answer = await this.request("GET", "", { query, sign: { signQuery: true }, signal, address });
+    const listed = read(await answer.text(), "ListBucketResult");
     /** @param {string} value */
     const plain = (value) => decodeURIComponent(value.replace(/\+/g, " "));
     return {
-      objects: [...answer.getElementsByTagName("Contents")].map((one) => ({
+      objects: [...listed.getElementsByTagName("Contents")].map((one) => ({
         key: plain(text(one, "Key")),
         size: Number(text(one, "Size")),
         modified: text(one, "LastModified"),
         etag: text(one, "ETag"),
       })),
-      folders: [...answer.getElementsByTagName("CommonPrefixes")].map((one) => plain(text(one, "Prefix"))),
-      next: text(answer, "IsTruncated") === "true" ? text(answer, "NextContinuationToken") : "",
+      folders: [...listed.getElementsByTagName("CommonPrefixes")].map((one) => plain(text(one, "Prefix"))),
+      next: text(listed, "IsTruncated") === "true" ? text(listed, "NextContinuationToken") : "",
     };
   }
 
@@ -262,7 +333,7 @@ export class Bucket {
     let marker = "0";
     while (marker) {
       const query = { uploadId, "part-number-marker": marker };
-      const answer = parse(await (await this.request("GET", key, { query, signal })).text());
+      const answer = read(await (await this.request("GET", key, { query, signal })).text(), "ListPartsResult");
       for (const part of answer.getElementsByTagName("Part")) {
         found.set(Number(text(part, "PartNumber")), {
           etag: text(part, "ETag"),
@@ -289,8 +360,8 @@ export class Bucket {
       body,
       signal,
     });
-    const document = await answer.text();
-    if (parse(document).documentElement.tagName === "Error") throw errorFrom(500, document);
-    return { etag: text(parse(document), "ETag"), version: answer.headers.get("x-amz-version-id") };
+    const said = await answer.text();
+    if (parse(said).documentElement?.tagName === "Error") throw errorFrom(500, said);
+    return { etag: text(read(said, "CompleteMultipartUploadResult"), "ETag"), version: answer.headers.get("x-amz-version-id") };
   }
 }
