@@ -15,7 +15,15 @@ const bytesOf = (item) => {
 /** @param {number} bytes @param {number} total */
 const percentOf = (bytes, total) => (total ? Math.floor((100 * bytes) / total) : 0);
 
-/** @typedef {{ start: () => void, retry: (id: string) => void, retryAll: () => void }} Acts */
+// What Uppy's surface says of a file that was chosen.
+/** @typedef {{ name?: string, data: File, source?: string, meta?: { relativePath?: string | null } }} ChosenFile */
+/**
+ * @typedef {object} Acts
+ * @property {(file: File, path: string) => UploadItem | null} take Null where one of its name is on its way.
+ * @property {() => void} start
+ * @property {(id: string) => void} retry
+ * @property {() => void} retryAll
+ */
 
 // Uppy's button for sending, and those for trying again, do what `acts` says.
 export class Chooser extends Uppy {
@@ -27,6 +35,39 @@ export class Chooser extends Uppy {
     this.#acts = acts;
     // Uppy shows buttons for pausing where it believes that uploads can go on.
     this.setState({ capabilities: { ...this.getState().capabilities, resumableUploads: true, individualCancellation: true } });
+  }
+
+  // Take these files into the list, under our ids. Uppy's own way copies the list for each: ten thousand took it half a minute.
+  /** @param {any[]} chosen */
+  addFiles(chosen) {
+    const files = { ...this.getState().files };
+    const added = chosen.map((/** @type {ChosenFile} */ one) => this.#taken(one)).filter((file) => file !== null);
+    for (const file of added) files[file.id] = file;
+    this.setState({ files });
+    for (const file of added) this.emit("file-added", file);
+    this.emit("files-added", added);
+  }
+
+  /** @param {ChosenFile} chosen @returns {UppyFile | null} */
+  #taken({ data, source = "", name = data.name, meta = {} }) {
+    const item = this.#acts.take(data, pathOf(name, meta.relativePath));
+    if (!item) return null;
+    const { type, size } = data;
+    return {
+      source,
+      id: item.id,
+      name,
+      extension: /\.([^./]+)$/.exec(name)?.[1] ?? "",
+      // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
+      meta: { name: visible(item.id), type, relativePath: meta.relativePath ?? undefined },
+      type,
+      size,
+      data,
+      progress: { percentage: 0, bytesUploaded: false, bytesTotal: size, uploadComplete: false, uploadStarted: null },
+      isGhost: false,
+      isRemote: false,
+      preview: undefined,
+    };
   }
 
   async upload() {
@@ -112,6 +153,3 @@ export class Surface extends /** @type {any} */ (Dashboard) {
     if (files.length) this.addFiles(files.map(({ file }) => file));
   };
 }
-
-/** @param {{ name: string, meta: Record<string, any> }} file */
-export const pathIn = (file) => pathOf(file.name, file.meta.relativePath);

@@ -2,7 +2,7 @@
 import { visible } from "../cohort/visible.js";
 import { asFolder } from "./batch.js";
 import { Checksums } from "./checksums.js";
-import { Chooser, Surface, pathIn } from "./chooser.js";
+import { Chooser, Surface } from "./chooser.js";
 import { Api } from "./api.js";
 import { UploadNotices } from "./upload_notices.js";
 import { Bucket } from "../storage/s3.js";
@@ -41,16 +41,12 @@ const speedField = /** @type {HTMLElement} */ (section.querySelector("[data-spee
 const summary = new Summary(/** @type {HTMLElement} */ (document.getElementById("upload-summary")));
 
 const uppy = new Chooser(
+  { id: "upload" },
   {
-    id: "upload",
-    // Our id is the whole key, case and all; Uppy's own takes files for the same whose paths differ in case alone.
-    onBeforeFileAdded: (/** @type {UppyFile} */ file) => {
-      const item = batch.take(/** @type {File} */ (file.data), pathIn(file), folderField.value);
+    take: (file, path) => {
       soon();
-      return item ? { ...file, id: item.id, meta: { ...file.meta, name: visible(item.id) } } : false;
+      return batch.take(file, path, folderField.value);
     },
-  },
-  {
     start,
     retryAll: () => sender.retryAll(),
     retry: (id) => {
