@@ -2,12 +2,11 @@
 
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from tests.e2e.conftest import serious_findings, sign_in
 from tests.e2e.site import Site
@@ -289,58 +288,6 @@ def test_a_file_that_changes_meanwhile_is_never_complete(lab: Site, page: Page, 
     wait_until_complete(page)
     accounted(page, sent=1, refused=1)
     assert hash_at_s3(lab, BUCKET, f"{INPUTS}/changing.bin") == hash_of(file)
-
-
-def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: BrowserContext, tmp_path: Path) -> None:
-    file = make(tmp_path / "offline.bin", 70 * MIB)
-    lab.faults.add("delay", action="UploadPart", seconds=2.0)
-    choose(page, file)
-    send_until(lab, page, parts=1)
-    context.set_offline(True)
-    expect(page.get_by_text("No connection. Waiting for it.")).to_be_visible(timeout=20_000)
-    context.set_offline(False)
-    wait_until_complete(page)
-    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/offline.bin") == hash_of(file)
-
-
-def test_a_network_s_sign_in_page_in_s3_s_place_is_said_and_waited_out(lab: Site, page: Page, tmp_path: Path) -> None:
-    small, large = make(tmp_path / "hotel-small.bin", 1000), make(tmp_path / "hotel-large.bin", 20 * MIB)
-    headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "ETag", "Content-Type": "text/html"}
-
-    def answer(route: Route) -> None:
-        if route.request.method in ("PUT", "POST"):
-            route.fulfill(status=200, headers=headers, body="<html><body>Welcome to our hotel</body></html>")
-        else:
-            route.fallback()
-
-    elsewhere = re.compile(rf":{lab.faults.port}/")
-    page.route(elsewhere, answer)
-    choose(page, small, large)
-    send(page)
-    expect(page.get_by_text("Something on the way answered in S3's place")).to_be_visible(timeout=20_000)
-    page.unroute(elsewhere)
-    wait_until_complete(page)
-    accounted(page, sent=2)
-    for file in (small, large):
-        assert hash_at_s3(lab, BUCKET, f"{INPUTS}/{file.name}") == hash_of(file)
-
-
-def test_a_clock_that_is_wrong_by_three_quarters_of_an_hour_and_a_tab_that_was_frozen(
-    lab: Site, context: BrowserContext, tmp_path: Path
-) -> None:
-    context.add_init_script("{ const now = Date.now; Date.now = () => now() + 45 * 60 * 1000; }")
-    page = open_page(context, EMAIL, ADDRESS)
-    file = make(tmp_path / "frozen.bin", 40 * MIB)
-    lab.faults.add("delay", action="UploadPart", seconds=1.0)
-    choose(page, file)
-    send_until(lab, page, parts=1)
-    session = page.context.new_cdp_session(page)
-    session.send("Page.setWebLifecycleState", {"state": "frozen"})
-    # What is tested is that the page stands still for this time.
-    time.sleep(3)
-    session.send("Page.setWebLifecycleState", {"state": "active"})
-    wait_until_complete(page)
-    assert hash_at_s3(lab, BUCKET, f"{INPUTS}/frozen.bin") == hash_of(file)
 
 
 def test_who_is_signed_out_meanwhile_signs_in_again_and_goes_on(
