@@ -19,7 +19,7 @@ from tests.benchmarks.peer import Peer
 from tests.benchmarks.processors import spent
 from tests.benchmarks.relay.process import RelayProcess
 from tests.e2e.site import Site
-from tests.e2e.uploading import PASSWORD
+from tests.e2e.uploading import PASSWORD, make_member
 
 GROUP, ANALYSIS, BUCKET, EMAIL = "bench-lab", "bench", "cohort-bench", "bench@example.org"
 ADDRESS = f"/groups/{GROUP}/files/{ANALYSIS}/"
@@ -86,12 +86,7 @@ def median(turns: Sequence[Turn], figure: Callable[[Turn], float]) -> float:
 
 def prepare_group(site: Site) -> None:
     """Make the group whose member sends and reads."""
-    site.must("analysis", "create", ANALYSIS, "--bucket", BUCKET)
-    site.must("group", "create", GROUP)
-    site.must("analysis", "grant", ANALYSIS, GROUP)
-    site.must("member", "add", GROUP, EMAIL, "--create", "--wait")
-    site.wait_for_deployments()
-    site.set_password(EMAIL, PASSWORD)
+    make_member(site, group=GROUP, analysis=ANALYSIS, bucket=BUCKET, email=EMAIL)
 
 
 def sign_in(site: Site, page: Page) -> None:

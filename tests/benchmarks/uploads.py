@@ -21,6 +21,8 @@ USUAL, FAR = Line(0.03, 300e6), Line(0.1, None)
 DISTANT = Line(0.03, None)
 # Small files first: after large ones the disk is busy for minutes with what it was given.
 PARTS = ("line", "small", "tiny", "mixed", "large", "near")
+# What the sender of release 1.0.0 took of the renderer's processor for 1 GiB, by the same measure on the machine of the table.
+RENDERER_SECONDS = 2.9
 LEAST = "requests × delay / connections, or bytes / rate"
 AREA = "From a browser to S3"
 HOW = (
@@ -137,10 +139,6 @@ class Uploads:
     def _turns(self, name: str, source: Path, line: Line) -> Turns:
         self._relay.set_line(line)
         return self._sending.in_turns(name, source, self._rounds)
-
-
-# What the sender of release 1.0.0 took of the renderer's processor for 1 GiB, by the same measure on the machine of the table.
-RENDERER_SECONDS = 2.9
 
 
 def _seconds(turns: list[Turn]) -> list[float]:

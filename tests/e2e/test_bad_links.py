@@ -1,6 +1,5 @@
 """Uploads over a line that loses requests, stands still or becomes slow: nothing is lost or doubled, little goes twice."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.benchmarks.relay.process import Line, RelayProcess
 from tests.e2e.site import Site
-from tests.e2e.uploading import PASSWORD, accounted, choose, hash_at_s3, hash_of, send, signed_in
+from tests.e2e.uploading import accounted, choose, hash_at_s3, hash_of, make, make_member, send, signed_in
 from tests.slow import slow
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(900), slow]
@@ -39,12 +38,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         site.change(S3_BROWSER_URL=relay.endpoint)
         site.start()
         try:
-            site.must("analysis", "create", "far", "--bucket", BUCKET)
-            site.must("group", "create", GROUP)
-            site.must("analysis", "grant", "far", GROUP)
-            site.must("member", "add", GROUP, EMAIL, "--create", "--wait")
-            site.wait_for_deployments()
-            site.set_password(EMAIL, PASSWORD)
+            make_member(site, group=GROUP, analysis="far", bucket=BUCKET, email=EMAIL)
             yield Lab(site, relay)
         finally:
             site.stop()
@@ -61,12 +55,6 @@ def page(browser: Browser, lab: Lab) -> Iterator[Page]:
         lab.relay.lose(0, 0)
         lab.relay.stall(0)
         lab.relay.set_line(Line(0.0, None))
-
-
-def make(path: Path, size: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(os.urandom(size))
-    return path
 
 
 def wait_for_bytes(relay: RelayProcess, least: int) -> None:

@@ -1,6 +1,5 @@
 """The upload page on a connection that breaks: it is lost, a network's sign-in page answers, the tab or the clock stands wrong."""
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -10,8 +9,20 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.e2e.site import Site
-from tests.e2e.uploading import PASSWORD, accounted, choose, hash_at_s3, hash_of, new_context, open_page, send, wait_until_complete
-from tests.faults import wait_until
+from tests.e2e.uploading import (
+    accounted,
+    choose,
+    context_with_faults,
+    hash_at_s3,
+    hash_of,
+    make,
+    make_member,
+    open_page,
+    send,
+    send_until,
+    wait_until_complete,
+    watched_page,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -24,49 +35,25 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def lab(site: Site) -> Site:
-    site.must("analysis", "create", "breaking", "--bucket", BUCKET)
-    site.must("group", "create", GROUP)
-    site.must("analysis", "grant", "breaking", GROUP)
-    site.must("member", "add", GROUP, EMAIL, "--create", "--wait")
-    site.wait_for_deployments()
-    site.set_password(EMAIL, PASSWORD)
+    make_member(site, group=GROUP, analysis="breaking", bucket=BUCKET, email=EMAIL)
     return site
 
 
 @pytest.fixture
 def context(browser: Browser, lab: Site) -> Iterator[BrowserContext]:
-    made = new_context(browser, lab)
-    yield made
-    lab.faults.clear()
-    made.close()
+    yield from context_with_faults(browser, lab)
 
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    opened = open_page(context, EMAIL, ADDRESS)
-    problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    yield opened
-    assert problems == []
-
-
-def make(path: Path, size: int) -> Path:
-    path.write_bytes(os.urandom(size))
-    return path
-
-
-def send_until_first_part(lab: Site, page: Page) -> None:
-    """Press the button, and return when a part has begun to arrive at S3."""
-    before = lab.faults.counts["UploadPart"]
-    send(page)
-    wait_until(lab.faults, "UploadPart", before + 1, seconds=60)
+    yield from watched_page(context, EMAIL, ADDRESS)
 
 
 def test_a_lost_connection_is_waited_for(lab: Site, page: Page, context: BrowserContext, tmp_path: Path) -> None:
     file = make(tmp_path / "offline.bin", 70 * MIB)
     lab.faults.add("delay", action="UploadPart", seconds=2.0)
     choose(page, file)
-    send_until_first_part(lab, page)
+    send_until(lab, page, parts=1)
     context.set_offline(True)
     expect(page.get_by_text("No connection. Waiting for it.")).to_be_visible(timeout=20_000)
     context.set_offline(False)
@@ -104,7 +91,7 @@ def test_a_clock_that_is_wrong_by_three_quarters_of_an_hour_and_a_tab_that_was_f
     file = make(tmp_path / "frozen.bin", 40 * MIB)
     lab.faults.add("delay", action="UploadPart", seconds=1.0)
     choose(page, file)
-    send_until_first_part(lab, page)
+    send_until(lab, page, parts=1)
     session = page.context.new_cdp_session(page)
     session.send("Page.setWebLifecycleState", {"state": "frozen"})
     # What is tested is that the page stands still for this time.

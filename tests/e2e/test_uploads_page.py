@@ -14,16 +14,20 @@ from tests.e2e.uploading import (
     PASSWORD,
     accounted,
     choose,
+    context_with_faults,
     drop,
     hash_at_s3,
     hash_of,
     keys_at_s3,
+    make,
     new_context,
     note,
     open_page,
     press_on,
     send,
+    send_until,
     wait_until_complete,
+    watched_page,
 )
 from tests.faults import wait_until
 
@@ -49,32 +53,12 @@ def lab(site: Site) -> Site:
 
 @pytest.fixture
 def context(browser: Browser, lab: Site) -> Iterator[BrowserContext]:
-    made = new_context(browser, lab)
-    yield made
-    lab.faults.clear()
-    made.close()
+    yield from context_with_faults(browser, lab)
 
 
 @pytest.fixture
 def page(context: BrowserContext) -> Iterator[Page]:
-    opened = open_page(context, EMAIL, ADDRESS)
-    problems: list[str] = []
-    opened.on("pageerror", lambda error: problems.append(str(error)))
-    yield opened
-    assert problems == []
-
-
-def make(path: Path, size: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(os.urandom(size))
-    return path
-
-
-def send_until(lab: Site, page: Page, *, parts: int) -> None:
-    """Press the button, and return when so many parts have begun to arrive at S3."""
-    before = lab.faults.counts["UploadPart"]
-    send(page)
-    wait_until(lab.faults, "UploadPart", before + parts, seconds=60)
+    yield from watched_page(context, EMAIL, ADDRESS)
 
 
 def test_a_folder_arrives_as_it_is_and_is_not_sent_twice(lab: Site, page: Page, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the tests of the upload page share: a member who is signed in on it, and what they see."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,51 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.e2e.conftest import sign_in
 from tests.e2e.site import Site
+from tests.faults import wait_until
 
 PASSWORD = "correct horse battery staple 9"
 SECONDS = 60_000
+
+
+def make_member(site: Site, *, group: str, analysis: str, bucket: str, email: str) -> None:
+    """Make a group with an analysis of this bucket, and a member whose password is PASSWORD, all the way to AWS."""
+    site.must("analysis", "create", analysis, "--bucket", bucket)
+    site.must("group", "create", group)
+    site.must("analysis", "grant", analysis, group)
+    site.must("member", "add", group, email, "--create", "--wait")
+    site.wait_for_deployments()
+    site.set_password(email, PASSWORD)
+
+
+def make(path: Path, size: int) -> Path:
+    """Write a file of so many random bytes, and return it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def context_with_faults(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+    """For a fixture: a browser of its own, after which no fault is left."""
+    made = new_context(browser, site)
+    yield made
+    site.faults.clear()
+    made.close()
+
+
+def watched_page(context: BrowserContext, email: str, address: str) -> Iterator[Page]:
+    """For a fixture: the upload page of this person. A script's error fails the test."""
+    opened = open_page(context, email, address)
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    yield opened
+    assert problems == []
+
+
+def send_until(site: Site, page: Page, *, parts: int) -> None:
+    """Press the button, and return when so many parts have begun to arrive at S3."""
+    before = site.faults.counts["UploadPart"]
+    send(page)
+    wait_until(site.faults, "UploadPart", before + parts, seconds=60)
 
 
 def open_page(context: BrowserContext, email: str, address: str) -> Page:
