@@ -4,7 +4,7 @@ import { Batch, pathOf } from "../../../web/uploads/static/uploads/batch.js";
 import { readDropped } from "../../../web/uploads/static/uploads/entries.js";
 import { Queue } from "../../../web/uploads/static/uploads/queue.js";
 import { FileChanged } from "../../../web/uploads/static/uploads/checksums.js";
-import { Refused } from "../../../web/uploads/static/uploads/api.js";
+import { Refused } from "../../../control_plane/research/storage/static/storage/site.js";
 import { Exists, Forgotten } from "../../../web/uploads/static/uploads/sending.js";
 
 const fileOf = (text, lastModified = 1) => Object.assign(new Blob([text]), { lastModified });

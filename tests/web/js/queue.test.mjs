@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Refused } from "../../../web/uploads/static/uploads/api.js";
+import { Refused } from "../../../control_plane/research/storage/static/storage/site.js";
 import { Queue } from "../../../web/uploads/static/uploads/queue.js";
 import { AHEAD } from "../../../web/uploads/static/uploads/schedule.js";
 import { Exists, Forgotten } from "../../../web/uploads/static/uploads/sending.js";

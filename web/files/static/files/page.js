@@ -1,6 +1,5 @@
 // The file browser: lists a folder straight from S3, and shows, sorts, searches and acts on what was listed.
 import { visible } from "../cohort/visible.js";
-import { csrfToken } from "../storage/csrf.js";
 import { Bucket } from "../storage/s3.js";
 import * as urlState from "./url_state.js";
 import { Selection } from "./selection.js";
@@ -29,12 +28,7 @@ const section = /** @type {HTMLElement} */ (document.getElementById("files"));
 const part = (name) => /** @type {any} */ (section.querySelector(`[data-part="${name}"]`));
 /** @type {NodeListOf<HTMLElement>} */
 const heads = section.querySelectorAll("[data-sort]");
-const server = new Server({
-  ...settings,
-  get token() {
-    return csrfToken(settings.token);
-  },
-});
+const server = new Server(settings);
 const bucket = new Bucket(() => server.session());
 const selection = new Selection();
 const downloads = new Downloads(part, { settings, bucket, tell });
