@@ -84,9 +84,9 @@ UNPROVEN: Mapping[str, tuple[str, ...]] = {
 # What the site itself answers to its own pages: no answer of AWS's.
 OURS: Mapping[str, tuple[str, ...]] = {
     "web/files/static/files/deleting.js": ("500",),
-    "web/files/static/files/server.js": ("401", "403"),
     "web/files/static/files/source.js": ("404",),
-    "web/uploads/static/uploads/api.js": ("400", "401", "403", "413", "422", "500"),
+    "control_plane/research/storage/static/storage/site.js": ("400", "401", "403", "413", "422"),
+    "web/uploads/static/uploads/api.js": ("500",),
     "web/uploads/static/uploads/queue.js": ("401",),
     # Made by s3.js of a refusal that may be IAM's delay.
     "web/uploads/static/uploads/retry.js": ("BeingMadeReady",),
