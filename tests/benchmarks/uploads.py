@@ -41,7 +41,7 @@ def main(folder: Path, peer: Peer, rounds: int = ROUNDS, only: Sequence[str] = (
     With `only` measure these parts (see PARTS), and write nothing.
     """
     if find_chromium() is None:
-        raise RuntimeError("The uploads cannot be measured: Chromium is missing. `make install` fetches it.")
+        raise RuntimeError("The uploads cannot be measured: Chromium is missing. Install it (Debian, Ubuntu: apt-get install chromium).")
     site = Site(folder / "var", DEMO="0")
     with RelayProcess(site.aws_port) as relay:
         site.change(S3_BROWSER_URL=relay.endpoint)

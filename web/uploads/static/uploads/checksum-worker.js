@@ -9,12 +9,18 @@ let crc32;
 /** @type {Promise<Hasher>} */
 let md5;
 
+// Who reads at present. Chromium counts on a page to hold its readers: one that nothing but its own answer would bring back is collected,
+// and what waits for that answer waits for ever.
+/** @type {ReadableStreamBYOBReader | ReadableStreamDefaultReader<Uint8Array> | null} */
+worker.reading = null;
+
 // The bytes of a blob, a little at a time, always in the same room: what is left behind would be collected too late. Safari
 // has no such readers of files, and gives each piece a room of its own.
 /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream @returns {() => Promise<ReadableStreamReadResult<Uint8Array>>} */
 const readerOf = (stream) => {
   try {
     const reader = stream.getReader({ mode: "byob" });
+    worker.reading = reader;
     let room = new ArrayBuffer(ROOM);
     return async () => {
       const piece = await reader.read(new Uint8Array(room));
@@ -23,6 +29,7 @@ const readerOf = (stream) => {
     };
   } catch {
     const reader = stream.getReader();
+    worker.reading = reader;
     return () => reader.read();
   }
 };
