@@ -85,13 +85,17 @@ def bare_browser(folder: Path) -> Iterator[BareBrowser]:
 
 
 def choose(page: Page, source: Path) -> None:
-    """Give the page a file or a whole folder. Playwright's own way takes at most 50 MB in a browser that it did not start."""
-    field = "#upload-drop input[webkitdirectory]" if source.is_dir() else "#upload-drop input[type=file]"
+    """Give the upload page a file or a whole folder, and wait until it offers to send it."""
+    give(page, "#upload-drop input[webkitdirectory]" if source.is_dir() else "#upload-drop input[type=file]", source)
+    page.locator(".uppy-StatusBar-actionBtn--upload").wait_for()
+
+
+def give(page: Page, field: str, source: Path) -> None:
+    """Give a field of the page this file or folder. Playwright's own way takes at most 50 MB in a browser that it did not start."""
     session = page.context.new_cdp_session(page)
     root = session.send("DOM.getDocument")["root"]["nodeId"]
     node = session.send("DOM.querySelector", {"nodeId": root, "selector": field})["nodeId"]
     session.send("DOM.setFileInputFiles", {"files": [str(source)], "nodeId": node})
-    page.locator(".uppy-StatusBar-actionBtn--upload").wait_for()
 
 
 def _wait(port: int) -> None:

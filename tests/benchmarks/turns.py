@@ -13,7 +13,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from tests.benchmarks import processors
-from tests.benchmarks.bare_browser import MEASURE, bare_browser, choose
+from tests.benchmarks.bare_browser import MEASURE, bare_browser, choose, give
 from tests.benchmarks.memory import Memory
 from tests.benchmarks.peer import Peer
 from tests.benchmarks.processors import spent
@@ -24,6 +24,25 @@ from tests.e2e.uploading import PASSWORD, make_member
 GROUP, ANALYSIS, BUCKET, EMAIL = "bench-lab", "bench", "cohort-bench", "bench@example.org"
 ADDRESS = f"/groups/{GROUP}/files/{ANALYSIS}/"
 SEEN_MS = 1500
+OWN_FIELD = (
+    "() => { const field = document.createElement('input'); field.type = 'file'; field.id = 'own'; document.body.append(field); }"
+)
+# Reads a file by the worker of the upload page, in pieces of a part's size, and does nothing else with it.
+READ = """() => new Promise((resolve, reject) => {
+  const [file] = document.getElementById("own").files;
+  const { worker: address, crc32, md5 } = document.getElementById("upload").dataset;
+  const worker = new Worker(address);
+  worker.postMessage({ scripts: [crc32, md5] });
+  const piece = 8 * 2 ** 20;
+  let at = 0;
+  const next = () => {
+    if (at >= file.size) return resolve();
+    worker.postMessage({ id: at, blob: file.slice(at, at + piece) });
+    at += piece;
+  };
+  worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : next());
+  next();
+})"""
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,23 @@ class Sending:
         turn = Turn(told["seconds"], self._relay.counters(), self._relay.trace(), used, began, asked)
         self._empty()
         return turn
+
+    def reading_alone(self, source: Path) -> float:
+        """Return the renderer's processor seconds for reading a file and working out its checksum, with nothing sent."""
+        self._profiles += 1
+        with bare_browser(self._folder / f"profile-{self._profiles}") as browser:
+
+            def prepare(page: Page) -> None:
+                sign_in(self._site, page)
+                page.goto(f"{self._site.url}{ADDRESS}")
+                page.locator("#upload[data-ready]").wait_for()
+                page.evaluate(OWN_FIELD)
+                give(page, "#own", source)
+
+            browser.visit(prepare)
+            with spent({browser.pid: processors.of_browser}) as used:
+                browser.visit(lambda page: page.evaluate(READ))
+        return used[processors.PAGE]
 
     def _choose(self, page: Page, source: Path) -> None:
         sign_in(self._site, page)

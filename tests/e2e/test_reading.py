@@ -16,8 +16,8 @@ from tests.e2e.browser import ARGUMENTS, MISSING, find_chromium
 
 PIECE, PIECES = 8 * 2**20, 16
 STILL_MS = 5_000
-# One worker that has nothing else to do, as with a file that is sent over a slow line, whose garbage is collected all the time. Gives the
-# checksums, or says after how many it stood.
+# One worker that has nothing else to do, as with a file that is sent over a slow line, whose garbage is collected all the time.
+# Gives the checksums, or says after how many it stood.
 READ = """([piece, still]) => new Promise((resolve) => {
   const [file] = document.querySelector("#file").files;
   const worker = new Worker("/web/uploads/static/uploads/checksum-worker.js");
