@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
@@ -31,8 +30,8 @@ S3_ACTIONS = {
     ("POST", None): "PostObject",
 }
 
-# "lose": the request is carried out and its answer is lost. "drop": it never arrives. "deed": what the rule's function makes of it.
-Kind = Literal["503", "throttle", "drop", "lose", "hang", "delay", "expired", "denied", "deed"]
+# "lose": the request is carried out and its answer is lost. "drop": it never arrives.
+Kind = Literal["503", "throttle", "drop", "lose", "hang", "delay", "expired", "denied"]
 Protocol = Literal["query", "json", "s3"]
 
 
@@ -47,16 +46,10 @@ class Rule:
     seconds: float | None = None
     probability: float = 1.0
     rng: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311
-    # For requests whose address, without its parameters, ends so.
-    ends: str = ""
-    # Gives the answer, or None where the request is to go on its way after all.
-    deed: Callable[["Request"], "Answer | None"] | None = None
 
     def takes(self, request: "Request") -> bool:
         """Whether it is for this request; it then counts as used once more."""
         if self.times == 0 or self.action not in (None, request.action) or self.service not in (None, request.service):
-            return False
-        if not urllib.parse.urlsplit(request.target).path.endswith(self.ends):
             return False
         if self.probability < 1.0 and self.rng.random() >= self.probability:
             return False
@@ -161,7 +154,7 @@ class Faults:
             return refusal(rule.kind)
         if rule.kind in ("drop", "hang") or self._stopping.is_set():
             return None
-        answer = (rule.deed(request) if rule.deed else None) or forward(self._target_port, request)
+        answer = forward(self._target_port, request)
         return None if rule.kind == "lose" else answer
 
 
