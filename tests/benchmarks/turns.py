@@ -19,30 +19,12 @@ from tests.benchmarks.peer import Peer
 from tests.benchmarks.processors import spent
 from tests.benchmarks.relay.process import RelayProcess
 from tests.e2e.site import Site
-from tests.e2e.uploading import PASSWORD, make_member
+from tests.e2e.uploading import ADD_FIELD, PASSWORD, READ_BY_WORKER, make_member
 
 GROUP, ANALYSIS, BUCKET, EMAIL = "bench-lab", "bench", "cohort-bench", "bench@example.org"
 ADDRESS = f"/groups/{GROUP}/files/{ANALYSIS}/"
 SEEN_MS = 1500
-OWN_FIELD = (
-    "() => { const field = document.createElement('input'); field.type = 'file'; field.id = 'own'; document.body.append(field); }"
-)
-# Reads a file by the worker of the upload page, in pieces of a part's size, and does nothing else with it.
-READ = """() => new Promise((resolve, reject) => {
-  const [file] = document.getElementById("own").files;
-  const { worker: address, crc32, md5 } = document.getElementById("upload").dataset;
-  const worker = new Worker(address);
-  worker.postMessage({ scripts: [crc32, md5] });
-  const piece = 8 * 2 ** 20;
-  let at = 0;
-  const next = () => {
-    if (at >= file.size) return resolve();
-    worker.postMessage({ id: at, blob: file.slice(at, at + piece) });
-    at += piece;
-  };
-  worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : next());
-  next();
-})"""
+PIECE, STILL_MS = 8 * 2**20, 10_000
 
 
 @dataclass(frozen=True)
@@ -178,12 +160,20 @@ class Sending:
                 sign_in(self._site, page)
                 page.goto(f"{self._site.url}{ADDRESS}")
                 page.locator("#upload[data-ready]").wait_for()
-                page.evaluate(OWN_FIELD)
+                page.evaluate(ADD_FIELD)
                 give(page, "#own", source)
+
+            def read(page: Page) -> Any:
+                names: dict[str, str] = page.evaluate("() => ({ ...document.getElementById('upload').dataset })")
+                scripts = [names["crc32"], names["md5"]]
+                return page.evaluate(
+                    READ_BY_WORKER, {"worker": names["worker"], "scripts": scripts, "piece": PIECE, "still": STILL_MS}
+                )
 
             browser.visit(prepare)
             with spent({browser.pid: processors.of_browser}) as used:
-                browser.visit(lambda page: page.evaluate(READ))
+                found = browser.visit(read)
+        assert isinstance(found, list), found
         return used[processors.PAGE]
 
     def _choose(self, page: Page, source: Path) -> None:

@@ -23,10 +23,6 @@ DISTANT = Line(0.03, None)
 PARTS = ("line", "small", "tiny", "mixed", "large", "near")
 # What the sender of release 1.0.0 took of the renderer's processor for 1 GiB, by the same measure on the machine of the table.
 RENDERER_SECONDS = 3.8
-WHERE_THE_REST_GOES = (
-    "Of that the CRC-32 is 1.2 s, and the bytes’ way from the disk into the worker 1.0 s; readers of other sizes, whole buffers "
-    "and synchronous ones took more. The page’s own scripts take 0.5 s (profile of the main thread)."
-)
 LEAST = "requests × delay / connections, or bytes / rate"
 AREA = "From a browser to S3"
 HOW = (
@@ -116,7 +112,7 @@ class Uploads:
         yield at_most(f"{name}: first byte after pressing “Upload”", median(turns.browser, lambda turn: turn.first_byte), "s", 0.5)
         used = median(turns.browser, lambda turn: turn.processors.get(PAGE, 0.0))
         alone = self._sending.reading_alone(source)
-        note = f"Reading it and its CRC-32 alone, with nothing sent, take the same worker {alone:.1f} s. {WHERE_THE_REST_GOES}"
+        note = f"Reading it and its CRC-32 alone, with nothing sent, take the same worker {alone:.1f} s."
         yield at_most(f"{name}: processor of the page and its workers", used, "s", RENDERER_SECONDS / 2, note)
 
     def _near(self) -> Iterator[Row]:

@@ -31,16 +31,21 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         assert running.stop(signal.SIGTERM) == 0
 
 
-# Not for the whole session: while Playwright runs, its event loop keeps Django's database out of this process.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def launched(*more: str) -> Iterator[Browser]:
+    """For a fixture: a browser, with these arguments beside the usual ones."""
     path = find_chromium()
     if path is None:
         pytest.skip(MISSING)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        chromium = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
         yield chromium
         chromium.close()
+
+
+# Not for the whole session: while Playwright runs, its event loop keeps Django's database out of this process.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    yield from launched()
 
 
 @pytest.fixture

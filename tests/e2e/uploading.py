@@ -12,6 +12,30 @@ from tests.e2e.conftest import sign_in
 from tests.e2e.site import Site
 from tests.faults import wait_until
 
+# Adds a field of the page's own, `#own`, for a file that nothing else is to look at.
+ADD_FIELD = "() => { document.body.append(Object.assign(document.createElement('input'), { type: 'file', id: 'own' })); }"
+# Reads the file of `#own` by the worker of the upload page, one piece after the other. Gives the CRC-32 of each, or says after how
+# many pieces it stood for so many milliseconds.
+READ_BY_WORKER = """({ worker: address, scripts, piece, still }) => new Promise((resolve, reject) => {
+  const [file] = document.getElementById("own").files;
+  const worker = new Worker(address);
+  worker.postMessage({ scripts });
+  const found = [];
+  let timer;
+  const next = () => {
+    clearTimeout(timer);
+    const at = found.length * piece;
+    if (at >= file.size) return resolve(found);
+    timer = setTimeout(() => resolve(`It stands after ${found.length} pieces.`), still);
+    worker.postMessage({ id: found.length, blob: file.slice(at, at + piece) });
+  };
+  worker.onmessage = ({ data }) => {
+    if (data.error) return reject(new Error(data.error));
+    found.push(data.crc);
+    next();
+  };
+  next();
+})"""
 PASSWORD = "correct horse battery staple 9"
 SECONDS = 60_000
 

@@ -9,18 +9,12 @@ let crc32;
 /** @type {Promise<Hasher>} */
 let md5;
 
-// Who reads at present. Chromium counts on a page to hold its readers: one that nothing but its own answer would bring back is collected,
-// and what waits for that answer waits for ever.
-/** @type {ReadableStreamBYOBReader | ReadableStreamDefaultReader<Uint8Array> | null} */
-worker.reading = null;
-
 // The bytes of a blob, a little at a time, always in the same room: what is left behind would be collected too late. Safari
 // has no such readers of files, and gives each piece a room of its own.
 /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} stream @returns {() => Promise<ReadableStreamReadResult<Uint8Array>>} */
 const readerOf = (stream) => {
   try {
     const reader = stream.getReader({ mode: "byob" });
-    worker.reading = reader;
     let room = new ArrayBuffer(ROOM);
     return async () => {
       const piece = await reader.read(new Uint8Array(room));
@@ -29,7 +23,6 @@ const readerOf = (stream) => {
     };
   } catch {
     const reader = stream.getReader();
-    worker.reading = reader;
     return () => reader.read();
   }
 };
@@ -48,6 +41,8 @@ const read = async (blob) => {
   }
   const hasher = (await crc32).init();
   const next = readerOf(blob.stream());
+  // Kept where it is always found: Chromium collects a reader that only its own next answer would lead to, and then that never comes.
+  worker.reading = next;
   for (let piece = await next(); !piece.done; piece = await next()) hasher.update(piece.value);
   return { crc: Number.parseInt(hasher.digest("hex"), 16), md5: "", bytes: null };
 };
