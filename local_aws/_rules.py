@@ -43,6 +43,7 @@ from local_aws import (
     _session_tokens,
     _settings,
     _simulate,
+    _sorted_keys,
     _stack_lookup,
     _stack_roles,
     _transport,
@@ -54,6 +55,7 @@ def install(state: Path, pace: float) -> _pace.Pace:
     """Install every rule. Returns the pace of CloudFormation, which has to be ended."""
     # First of what wraps S3's operations: it changes the text of one.
     _bodies.install(state / _settings.BODIES_FOLDER)
+    _sorted_keys.install()
     _resources.register()
     _buckets.register()
     _imports.register()

@@ -3,7 +3,7 @@
 import json
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.benchmarks.bare_browser import bare_browser
+from tests.benchmarks import processors
+from tests.benchmarks.bare_browser import DONE, BareBrowser, bare_browser
 from tests.benchmarks.material import GIB, many_files, one_file
 from tests.benchmarks.memory import Memory, of_web_server
+from tests.benchmarks.processors import spent
 from tests.benchmarks.relay.process import Line, RelayProcess
 from tests.benchmarks.report import Row, at_least, at_most, beside, show, write
 from tests.benchmarks.turns import ADDRESS, BUCKET, EMAIL, GROUP, prepare_group, sign_in
@@ -22,31 +24,34 @@ from tests.e2e.uploading import PASSWORD
 from tests.e2e.visitor import Visitor
 
 LISTED, FOLDER = 100_000, "inputs/listed/"
+FOLDER_LINK = f'[data-part="rows"] a[href*="{FOLDER.replace("/", "%2F")}"]'
 DISTANT, USUAL = Line(0.03, None), Line(0.03, 300e6)
 SEEDERS = 4
 PIECE = 2**18
+ALONE_MS = 1000
 AREA = "From S3 to a browser"
 HOW = (
     "The site of the table before, with a relay in front of S3 for the lists and one in front of the site for the zips. A list is "
     "timed from the click on its folder in a page that is open, by what the page shows; a zip from the request to the last byte."
 )
-# Waits in the page until something holds, and tells the seconds since the click.
-CLICK = """([folder, selector]) => new Promise((resolve) => {
+# Clicks once nobody listens any more, and keeps the seconds until the first rows and until all of them are there.
+CLICK = f"""([folder, selector]) => setTimeout(() => {{
   const began = performance.now();
   const section = document.getElementById("files");
   const table = section.querySelector('[data-part="table"]');
-  const found = {};
-  const look = setInterval(() => {
+  const found = {{}};
+  const look = setInterval(() => {{
     const isShown = !table.hidden && section.querySelector('[data-part="uri"]').textContent.endsWith(folder);
     if (isShown) found.first ??= (performance.now() - began) / 1000;
     if (!isShown || table.getAttribute("aria-busy") !== "false") return;
     clearInterval(look);
     found.all = (performance.now() - began) / 1000;
     found.count = section.querySelector('[data-part="count"]').textContent;
-    resolve(found);
-  }, 10);
+    window.measured = found;
+    document.title = "{DONE}";
+  }}, 10);
   section.querySelector(selector).click();
-})"""
+}}, {ALONE_MS})"""
 
 
 @dataclass(frozen=True)
@@ -80,29 +85,44 @@ def _lists(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:
     _seed(site)
     relay.set_line(DISTANT)
     with bare_browser(folder / "profile") as browser:
-        listed = browser.visit(lambda page: _open_folder(site, page))
         name = "100,000 objects, 30 ms"
+        listed, used = _click(site, relay, browser, _open_parent, FOLDER_LINK)
         yield at_most(f"{name}: first rows", listed["first"], "s", 0.3)
-        yield at_most(f"{name}: all of them", listed["all"], "s", 8, f"The page says: {listed['count']}.")
-        below = browser.visit(lambda page: _search_below(site, page))
-        yield at_most(f"{name}: a search in all folders below", below["all"], "s", 8, f"The page says: {below['count']}.")
+        yield at_most(f"{name}: all of them", listed["all"], "s", 8, f"The page says: {listed['count']}. {used}")
+        below, used = _click(site, relay, browser, _search_in_parent, "[data-part=below]")
+        yield at_most(f"{name}: a search in all folders below", below["all"], "s", 8, f"The page says: {below['count']}. {used}")
     relay.set_line(Line(0.0, None))
 
 
-def _open_folder(site: Site, page: Page) -> Any:
+def _click(
+    site: Site, relay: RelayProcess, browser: BareBrowser, prepare: Callable[[Site, Page], None], selector: str
+) -> tuple[dict[str, Any], str]:
+    """Prepare a page and click in it. Returns what the page measured, and whose processor time it took."""
+    assert site.pid is not None
+    folder = FOLDER if selector == FOLDER_LINK else "inputs/"
+    browser.visit(lambda page: prepare(site, page))
+    roots = {
+        site.pid: processors.of_site,
+        relay.pid: processors.always(processors.RELAY),
+        browser.pid: processors.of_browser,
+    }
+    with spent(roots) as used:
+        browser.visit(lambda page: page.evaluate(CLICK, [folder, f"#files {selector}"]))
+        measured = browser.wait_until_measured()
+    return measured, f"Processor seconds: {', '.join(f'{role} {seconds:.1f}' for role, seconds in used.items())}."
+
+
+def _open_parent(site: Site, page: Page) -> None:
     sign_in(site, page)
     page.goto(f"{site.url}{ADDRESS}?path=inputs/")
-    link = f'[data-part="rows"] a[href*="{FOLDER.replace("/", "%2F")}"]'
-    page.locator(f"#files {link}").wait_for()
-    return page.evaluate(CLICK, [FOLDER, link])
+    page.locator(f"#files {FOLDER_LINK}").wait_for()
 
 
-def _search_below(site: Site, page: Page) -> Any:
+def _search_in_parent(site: Site, page: Page) -> None:
     page.goto(f"{site.url}{ADDRESS}?path=inputs/")
     page.locator("#files [data-part=table]").wait_for()
     page.get_by_role("searchbox", name="Search in this folder").fill("099999")
     page.get_by_text("Nothing in this folder is called").wait_for()
-    return page.evaluate(CLICK, ["inputs/", '[data-part="below"]'])
 
 
 def _zips(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 // S3 from the browser, with short-lived credentials that a function hands out and that are renewed before they end.
 import { AwsClient } from "../vendor/aws4fetch/aws4fetch.esm.mjs";
+import { readListing } from "./listing.js";
 
 const RENEW_BEFORE_MS = 5 * 60 * 1000;
 const EXPIRED = new Set(["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestTimeTooSkewed"]);
@@ -267,19 +268,9 @@ export class Bucket {
     // Signed in the address: with a header of its own each page would cost a preflight, since each has another address.
     query["X-Amz-Expires"] = LIST_SECONDS;
     const answer = await this.request("GET", "", { query, sign: { signQuery: true }, signal, address });
-    const listed = read(await answer.text(), "ListBucketResult");
-    /** @param {string} value */
-    const plain = (value) => decodeURIComponent(value.replace(/\+/g, " "));
-    return {
-      objects: [...listed.getElementsByTagName("Contents")].map((one) => ({
-        key: plain(text(one, "Key")),
-        size: Number(text(one, "Size")),
-        modified: text(one, "LastModified"),
-        etag: text(one, "ETag"),
-      })),
-      folders: [...listed.getElementsByTagName("CommonPrefixes")].map((one) => plain(text(one, "Prefix"))),
-      next: text(listed, "IsTruncated") === "true" ? text(listed, "NextContinuationToken") : "",
-    };
+    const listed = readListing(await answer.text());
+    if (!listed) throw notS3();
+    return listed;
   }
 
   // What S3 holds under a key, with its checksum; null if there is nothing.
