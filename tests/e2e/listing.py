@@ -1,6 +1,7 @@
 """A folder too large to make for a test: S3's lists of it, answered in the browser."""
 
 import re
+from bisect import bisect_right
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Page, Route
@@ -9,7 +10,7 @@ MANY = 100_000
 
 
 class Listing:
-    """A folder of a hundred thousand files, as S3 would list it. After the first thousand it waits to be told to go on."""
+    """A folder of a hundred thousand files, as S3 would list it. After the first answer it waits to be told to go on."""
 
     def __init__(self, page: Page) -> None:
         self.calls = 0
@@ -31,13 +32,20 @@ class Listing:
     def _answer(self, route: Route) -> None:
         self.calls += 1
         query = parse_qs(urlsplit(route.request.url).query)
-        first = int(query.get("continuation-token", ["0"])[0])
-        is_last = first + 1000 >= MANY
-        entries = "".join(
-            f"<Contents><Key>{query['prefix'][0]}file-{number:06d}.dat</Key><Size>{number * 7919 % 1_000_003}</Size>"
-            f"<LastModified>2026-01-{1 + number % 28:02d}T10:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
-            for number in range(first, first + 1000)
+        prefix, after = query["prefix"][0], query.get("start-after", [""])[0]
+        first = int(query.get("continuation-token", ["0"])[0]) or bisect_right(
+            range(MANY), after, key=lambda number: _key(prefix, number)
         )
-        token = "" if is_last else f"<NextContinuationToken>{first + 1000}</NextContinuationToken>"
-        body = f"<ListBucketResult><IsTruncated>{str(not is_last).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
+        end = min(first + int(query["max-keys"][0]), MANY)
+        entries = "".join(
+            f"<Contents><Key>{_key(prefix, number)}</Key><Size>{number * 7919 % 1_000_003}</Size>"
+            f"<LastModified>2026-01-{1 + number % 28:02d}T10:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
+            for number in range(first, end)
+        )
+        token = "" if end == MANY else f"<NextContinuationToken>{end}</NextContinuationToken>"
+        body = f"<ListBucketResult><IsTruncated>{str(end < MANY).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
         route.fulfill(body=body, content_type="application/xml", headers={"access-control-allow-origin": "*"})
+
+
+def _key(prefix: str, number: int) -> str:
+    return f"{prefix}file-{number:06d}.dat"

@@ -303,7 +303,7 @@ OTHER_ROWS = (
         f"{_OURS}failures.py": (
             "internal ?(failure|error|server)", "please try again(?! with\\b)"),
         "control_plane/base/aws.py": ("500", "InternalError"),
-        "web/files/static/files/loading.js": ("500",),
+        "web/files/static/files/pages.js": ("500",),
         "web/uploads/static/uploads/retry.js": ("500",),
     }, (), "A fault of AWS's own, which the embedded AWS has not"),
     Row(f"{_SECRETS}test_secret_exists_snapshots", "ex_log", asked.secret_taken, {f"{_OURS}failures.py": ("already ?exists",)}),

@@ -2,7 +2,7 @@
 import { visible } from "../cohort/visible.js";
 import { el } from "./dom.js";
 import { plural, size } from "./format.js";
-import { pages } from "./loading.js";
+import { pages } from "./pages.js";
 
 const MAX_TOLD = 10;
 // Brought back one by one at S3, so each request is a few seconds' worth.

@@ -1,63 +1,8 @@
-// Lists a folder from S3, a thousand entries with each call, and hands on what each call brought.
+// Lists a folder from S3 into what the page shows, and tells how far it is.
+import { pages } from "./pages.js";
 
 // Beyond this a page would hold too much; whoever has more narrows the folder.
 export const MAX_LISTED = 500_000;
-const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
-
-/** @param {number} milliseconds @param {AbortSignal} signal */
-const sleep = (milliseconds, signal) =>
-  new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    // As soon as the machine is back on the network there is nothing to wait for.
-    window.addEventListener("online", resolve, { once: true });
-    signal.addEventListener(
-      "abort",
-      () => {
-        clearTimeout(timer);
-        reject(signal.reason);
-      },
-      { once: true },
-    );
-  });
-
-/** @param {{ status: number }} error */
-const mayPass = (error) => error.status === 0 || error.status >= 500;
-
-// Every page of a listing. `onWait` hears of a try that failed and will be made again.
-/**
- * @param {Pick<Bucket, "list">} bucket
- * @param {{ prefix: string, delimiter: string, signal: AbortSignal, onWait?: (error: Error) => void }} wanted
- */
-export async function* pages(bucket, { prefix, delimiter, signal, onWait = () => {} }) {
-  const ask = (/** @type {string} */ after) => {
-    const asked = bucket.list({ prefix, delimiter, token: after, signal });
-    // Whoever stops listening before its turn leaves it unread.
-    asked.catch(() => {});
-    return asked;
-  };
-  let token = "";
-  let tries = 0;
-  let asked = ask(token);
-  for (;;) {
-    let page;
-    try {
-      page = await asked;
-    } catch (error) {
-      if (!mayPass(error) || tries >= WAITS_MS.length) throw error;
-      onWait(error);
-      await sleep(WAITS_MS[tries], signal);
-      tries += 1;
-      asked = ask(token);
-      continue;
-    }
-    tries = 0;
-    token = page.next;
-    // The next one comes while this one is read.
-    if (token) asked = ask(token);
-    yield page;
-    if (!token) return;
-  }
-}
 
 // One listing into one store.
 export class Loading {

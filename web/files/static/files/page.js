@@ -221,7 +221,7 @@ function showOrder() {
 }
 
 function showState() {
-  showStatus(part, { state, store, view, loading, isLong: state.isDeep || store.names.length > ROWS });
+  showStatus(part, { state, store, view, loading, isLong: state.isDeep || store.names.length >= ROWS });
 }
 
 function showPages() {

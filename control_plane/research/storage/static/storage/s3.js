@@ -255,16 +255,18 @@ export class Bucket {
     });
   }
 
-  // Up to `max` objects and folders of a prefix; `token` goes on where the last answer ended. Empty `delimiter`: all below.
+  // Up to `max` objects and folders of a prefix, from the first after `after`; `token` goes on where the last answer ended. Empty
+  // `delimiter`: all below.
   /**
-   * @param {{ prefix: string, delimiter?: string, token?: string, max?: number, signal?: AbortSignal, address?: string }} asked
+   * @param {{ prefix: string, delimiter?: string, after?: string, token?: string, max?: number, signal?: AbortSignal, address?: string }} asked
    * @returns {Promise<S3Listing>}
    */
-  async list({ prefix, delimiter = "/", token = "", max = 1000, signal, address }) {
+  async list({ prefix, delimiter = "/", after = "", token = "", max = 1000, signal, address }) {
     /** @type {Record<string, string>} */
     const query = { "list-type": "2", prefix, "max-keys": String(max), "encoding-type": "url" };
     if (delimiter) query.delimiter = delimiter;
     if (token) query["continuation-token"] = token;
+    else if (after) query["start-after"] = after;
     // Signed in the address: with a header of its own each page would cost a preflight, since each has another address.
     query["X-Amz-Expires"] = LIST_SECONDS;
     const answer = await this.request("GET", "", { query, sign: { signQuery: true }, signal, address });
