@@ -56,12 +56,13 @@ CLICK = f"""([folder, selector]) => setTimeout(() => {{
 
 @dataclass(frozen=True)
 class Zip:
-    """What came: seconds until its first byte and in all, its bytes, and what the web server held for it."""
+    """What came: seconds until its first byte and in all, its bytes, and what the web server held for it and used."""
 
     first: float
     seconds: float
     size: int
     memory: int
+    used: str
 
 
 def main(folder: Path) -> None:
@@ -109,7 +110,11 @@ def _click(
     with spent(roots) as used:
         browser.visit(lambda page: page.evaluate(CLICK, [folder, f"#files {selector}"]))
         measured = browser.wait_until_measured()
-    return measured, f"Processor seconds: {', '.join(f'{role} {seconds:.1f}' for role, seconds in used.items())}."
+    return measured, _told(used)
+
+
+def _told(used: dict[str, float]) -> str:
+    return f"Processor seconds: {', '.join(f'{role} {seconds:.1f}' for role, seconds in used.items())}."
 
 
 def _open_parent(site: Site, page: Page) -> None:
@@ -137,7 +142,7 @@ def _zips(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:
         ("A zip of one file of 5 GiB", ["five.bin"], None),
     ):
         print(f"{name} ...", flush=True)
-        got = _fetch(site, visitor, keys, check)
+        got = _fetch(site, relay, visitor, keys, check)
         label = f"{name}, 300 Mbit/s"
         yield at_most(f"{label}: first byte", got.first, "s", 1)
         link = got.size * 8 / USUAL.rate
@@ -145,14 +150,15 @@ def _zips(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:
             yield at_least(f"{label}: all of it", [got.seconds], [link], "the link’s own time", 0.95, "s")
         else:
             assert len(zipfile.ZipFile(check).namelist()) == 5_000
-            yield beside(f"{label}: all of it", got.seconds, link, "the link’s own time")
+            yield beside(f"{label}: all of it", got.seconds, link, "the link’s own time", got.used)
         yield at_most(f"{label}: memory of the web server", got.memory / 1e6, "MB", 100)
 
 
-def _fetch(site: Site, visitor: Visitor, keys: list[str], keep: Path | None) -> Zip:
+def _fetch(site: Site, relay: RelayProcess, visitor: Visitor, keys: list[str], keep: Path | None) -> Zip:
     assert site.pid is not None
     pid = site.pid
-    with Memory(lambda: of_web_server(pid)) as memory:
+    roots = {pid: processors.of_site, relay.pid: processors.always(processors.RELAY)}
+    with Memory(lambda: of_web_server(pid)) as memory, spent(roots) as used:
         began, size, first = time.monotonic(), 0, 0.0
         form = {"path": "inputs/", "keys": json.dumps(keys)}
         with visitor.download(f"{ADDRESS}zip/", form) as response, (keep or Path("/dev/null")).open("wb") as file:
@@ -162,7 +168,7 @@ def _fetch(site: Site, visitor: Visitor, keys: list[str], keep: Path | None) -> 
                 file.write(piece)
             assert size == int(response.headers["Content-Length"]), "The zip broke off."
         seconds = time.monotonic() - began
-    return Zip(first, seconds, size, memory.above)
+    return Zip(first, seconds, size, memory.above, _told(used))
 
 
 def _send(site: Site, folder: Path) -> None:

@@ -23,6 +23,7 @@ DISTANT = Line(0.03, None)
 PARTS = ("line", "small", "tiny", "mixed", "large", "near")
 # What the sender of release 1.0.0 took of the renderer's processor for 1 GiB, by the same measure on the machine of the table.
 RENDERER_SECONDS = 3.8
+FILES_A_REQUEST = 500
 LEAST = "requests × delay / connections, or bytes / rate"
 AREA = "From a browser to S3"
 HOW = (
@@ -131,6 +132,10 @@ class Uploads:
     ) -> Iterator[Row]:
         turns = self._turns(name, source, line)
         yield from self._against(name, turns, peer_name, ratio)
+        asked = median(turns.browser, lambda turn: len(turn.asked))
+        most = 2 * sum(path.is_file() for path in source.rglob("*")) // FILES_A_REQUEST + 2
+        note = f"One begins {FILES_A_REQUEST} files or ends them, and two more."
+        yield at_most(f"{name}: requests to the control plane", asked, "", most, note)
         if of_least is not None:
             seconds, least = _seconds(turns.browser), [line.least_seconds(turn.counters) for turn in turns.browser]
             yield at_least(f"{name}: of the best possible", seconds, least, LEAST, of_least, "s")
