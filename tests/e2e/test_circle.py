@@ -163,7 +163,8 @@ def submit(page: Page, lab: Lab) -> None:
     expect(page.get_by_text("✓ valid")).to_be_visible()
     looks_right(page)
     page.get_by_role("button", name="Submit", exact=True).dblclick()
-    page.wait_for_url(re.compile(rf"{BASE}\d+/$"))
+    # Of two presses the second one breaks the first one's way off, which `wait_for_url` takes for a failure.
+    expect(page).to_have_url(re.compile(rf"{BASE}\d+/$"))
     assert len(lab.keys("submissions/")) == 1
 
 
@@ -267,7 +268,7 @@ def test_a_job_without_results_says_so_and_one_with_very_many_stays_quick(doroth
     looks_right(page)
     listing = Listing(page)
     page.goto(f"{address}?path=process_results/")
-    expect(page.locator("#files [data-part=count]")).to_contain_text("1,000 files")
+    expect(page.locator("#files [data-part=count]")).to_contain_text("100 files")
     expect(page.locator("#status")).to_contain_text("ended")
     listing.go_on()
     expect(page.locator("#files [data-part=count]")).to_have_text(re.compile("^100,000 files, "), timeout=SECONDS)
