@@ -15,7 +15,10 @@ Page = tuple[list[str], list[str], bool, str]
 
 
 class SortedObjects(dict[str, Any]):
-    """A bucket's objects by key, as ministack holds them, and their keys in order."""
+    """A bucket's objects by key, as ministack holds them, and their keys in order.
+
+    ministack changes them in these three ways alone.
+    """
 
     def __init__(self, objects: dict[str, Any]) -> None:
         """Hold these objects."""

@@ -24,7 +24,7 @@ from tests.e2e.uploading import PASSWORD
 from tests.e2e.visitor import Visitor
 
 LISTED, FOLDER = 100_000, "inputs/listed/"
-FOLDER_LINK = f'[data-part="rows"] a[href*="{FOLDER.replace("/", "%2F")}"]'
+FOLDER_LINK = f'#files [data-part="rows"] a[href*="{FOLDER.replace("/", "%2F")}"]'
 DISTANT, USUAL = Line(0.03, None), Line(0.03, 300e6)
 SEEDERS = 4
 PIECE = 2**18
@@ -52,6 +52,14 @@ CLICK = f"""([folder, selector]) => setTimeout(() => {{
   }}, 10);
   section.querySelector(selector).click();
 }}, {ALONE_MS})"""
+
+ORDERS = ("[data-sort=size] button", "[data-sort=date] button", "[data-sort=name] button", "[data-part=last]")
+# How long the page stands still for the slowest of these clicks, in seconds.
+SLOWEST = """(buttons) => Math.max(...buttons.map((button) => {
+  const began = performance.now();
+  document.querySelector(`#files ${button}`).click();
+  return (performance.now() - began) / 1000;
+}))"""
 
 
 @dataclass(frozen=True)
@@ -87,20 +95,24 @@ def _lists(site: Site, relay: RelayProcess, folder: Path) -> Iterator[Row]:
     relay.set_line(DISTANT)
     with bare_browser(folder / "profile") as browser:
         name = "100,000 objects, 30 ms"
-        listed, used = _click(site, relay, browser, _open_parent, FOLDER_LINK)
+        listed, used = _click(site, relay, browser, _open_parent, (FOLDER, FOLDER_LINK))
         yield at_most(f"{name}: first rows", listed["first"], "s", 0.3)
         yield at_most(f"{name}: all of them", listed["all"], "s", 8, f"The page says: {listed['count']}. {used}")
-        below, used = _click(site, relay, browser, _search_in_parent, "[data-part=below]")
+        slowest = browser.visit(lambda page: page.evaluate(SLOWEST, list(ORDERS)))
+        yield at_most(f"{name}: the slowest click, of sorting by size, date and name, and the last page", slowest, "s", 0.5)
+        below, used = _click(site, relay, browser, _search_in_parent, ("inputs/", "#files [data-part=below]"))
         yield at_most(f"{name}: a search in all folders below", below["all"], "s", 8, f"The page says: {below['count']}. {used}")
     relay.set_line(Line(0.0, None))
 
 
 def _click(
-    site: Site, relay: RelayProcess, browser: BareBrowser, prepare: Callable[[Site, Page], None], selector: str
+    site: Site, relay: RelayProcess, browser: BareBrowser, prepare: Callable[[Site, Page], None], place: tuple[str, str]
 ) -> tuple[dict[str, Any], str]:
-    """Prepare a page and click in it. Returns what the page measured, and whose processor time it took."""
+    """Prepare a page and click. Returns what the page measured, and whose processor time it took.
+
+    `place` is the folder that is listed then, and the selector of what is clicked.
+    """
     assert site.pid is not None
-    folder = FOLDER if selector == FOLDER_LINK else "inputs/"
     browser.visit(lambda page: prepare(site, page))
     roots = {
         site.pid: processors.of_site,
@@ -108,7 +120,7 @@ def _click(
         browser.pid: processors.of_browser,
     }
     with spent(roots) as used:
-        browser.visit(lambda page: page.evaluate(CLICK, [folder, f"#files {selector}"]))
+        browser.visit(lambda page: page.evaluate(CLICK, list(place)))
         measured = browser.wait_until_measured()
     return measured, _told(used)
 
@@ -120,7 +132,7 @@ def _told(used: dict[str, float]) -> str:
 def _open_parent(site: Site, page: Page) -> None:
     sign_in(site, page)
     page.goto(f"{site.url}{ADDRESS}?path=inputs/")
-    page.locator(f"#files {FOLDER_LINK}").wait_for()
+    page.locator(FOLDER_LINK).wait_for()
 
 
 def _search_in_parent(site: Site, page: Page) -> None:

@@ -38,13 +38,18 @@ class Listing:
         )
         end = min(first + int(query["max-keys"][0]), MANY)
         entries = "".join(
-            f"<Contents><Key>{_key(prefix, number)}</Key><Size>{number * 7919 % 1_000_003}</Size>"
+            f"<Contents><Key>{_key(prefix, number)}</Key><Size>{size_of(number)}</Size>"
             f"<LastModified>2026-01-{1 + number % 28:02d}T10:00:00.000Z</LastModified><ETag>e</ETag></Contents>"
             for number in range(first, end)
         )
         token = "" if end == MANY else f"<NextContinuationToken>{end}</NextContinuationToken>"
         body = f"<ListBucketResult><IsTruncated>{str(end < MANY).lower()}</IsTruncated>{token}{entries}</ListBucketResult>"
         route.fulfill(body=body, content_type="application/xml", headers={"access-control-allow-origin": "*"})
+
+
+def size_of(number: int) -> int:
+    """Return the size of a file, of which no other has the same."""
+    return number * 7919 % 1_000_003
 
 
 def _key(prefix: str, number: int) -> str:

@@ -81,7 +81,9 @@ def new_control(cloud: Cloud, request: pytest.FixtureRequest, tmp_path: Path) ->
 def running(cloud: Cloud, migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A control plane on SQLite whose worker runs, and reaches AWS through a proxy that can fail."""
     folder = tmp_path_factory.mktemp("running")
-    settings = {"COHORT_CHANGE_SET_SECONDS": "5"}
+    # Far above what a change set takes on a busy machine, and what a worker waits for a deployer that hangs (see WATCHFUL): each of
+    # the two costs a try, and a test means one of them.
+    settings = {"COHORT_CHANGE_SET_SECONDS": "20"}
     with Faults(cloud.aws.port) as faults, make_control(cloud, folder, "sqlite", migrated, "", **settings) as control:
         yield Running(control, faults)
 

@@ -10,7 +10,7 @@ from tests.engine.control import PATIENCE_SECONDS, Cloud, Control, Worker
 from tests.faults import Faults
 
 # How often a worker looks whether its deployer answers, and how long it waits: a third of a minute otherwise.
-WATCHFUL = ("control_plane.worker.loop.PING_SECONDS=0.5", "control_plane.deployments.deployers.resident.SILENCE_SECONDS=8")
+WATCHFUL = ("control_plane.worker.loop.PING_SECONDS=0.5", "control_plane.deployments.deployers.resident.SILENCE_SECONDS=4")
 Row = dict[str, Any]
 
 

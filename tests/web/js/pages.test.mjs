@@ -37,7 +37,7 @@ const all = async (s3, delimiter = "") => {
   for await (const page of pages(s3, { prefix: "", delimiter, signal: new AbortController().signal, stretch: PAGE - 1 })) {
     found.keys.push(...page.objects.map(({ key }) => key));
     found.folders.push(...page.folders);
-    found.last.push(page.next === "");
+    found.last.push(page.isLast);
   }
   return found;
 };
@@ -102,7 +102,9 @@ test("numbers in a row are asked for by several requests at once; names that tel
     await all({ list });
     return most;
   };
-  assert.ok((await mostAtOnce(NAMES["numbers in a row"])) >= 4);
+  const most = await mostAtOnce(NAMES["numbers in a row"]);
+  // A browser has six connections to a host, and others need one too.
+  assert.ok(most === 4 || most === 5, `${most} at once`);
   assert.equal(await mostAtOnce(NAMES.words), 1);
 });
 

@@ -39,7 +39,7 @@ export class Loading {
           this.state = "full";
           break;
         }
-        if (page.next) this.tell();
+        if (!page.isLast) this.tell();
       }
       if (this.state === "loading") this.state = "done";
     } catch (error) {
@@ -57,7 +57,7 @@ export class Loading {
     this.#stop.abort();
   }
 
-  /** @param {S3Listing} page */
+  /** @param {Pick<S3Listing, "objects" | "folders">} page */
   #put({ objects, folders }) {
     /** @param {string} key */
     const own = (key) => key.slice(this.prefix.length);

@@ -5,7 +5,7 @@ import { guesses } from "./guesses.js";
 const FIRST_NAMES = 100;
 const MOST_NAMES = 1000;
 const WAITS_MS = [1000, 2000, 4000, 8000, 15_000];
-// Lanes ahead of the one that is read: a browser has six connections to a host, of which others need one too.
+// Lanes beside the one that is read: a browser has six connections to a host, of which others need one too.
 const MOST_AHEAD = 4;
 // After a guess that brought nothing of its own so many pages go one after the other.
 const REST_PAGES = 8;
@@ -73,7 +73,7 @@ class Lane {
   // The next page of it, and ask for the one after that.
   async next() {
     const page = await this.#asked;
-    const own = this.own(page);
+    const own = this.#own(page);
     this.#token = page.next;
     this.isOver = !page.next || (this.until !== "" && isAfter(extentOf(page).last, this.until));
     if (!this.isOver) this.#asked = this.#ask();
@@ -86,13 +86,12 @@ class Lane {
   }
 
   // What of a page lies in this lane.
-  /** @param {S3Listing} page @returns {S3Listing} */
-  own({ objects, folders, next }) {
-    if (!this.until) return { objects, folders, next };
+  /** @param {S3Listing} page */
+  #own({ objects, folders }) {
+    if (!this.until) return { objects, folders };
     return {
       objects: objects.filter(({ key }) => !isAfter(key, this.until)),
       folders: folders.filter((name) => !isAfter(name, this.until)),
-      next,
     };
   }
 
@@ -133,17 +132,18 @@ class Lanes {
   // An answer says whether the guess before it was good, and where to guess next.
   /** @param {Lane} lane @param {S3Listing} page */
   #learn(lane, page) {
-    const { objects, folders } = lane.own(page);
-    if (lane.after && !objects.length && !folders.length) {
+    const extent = extentOf(page);
+    if (lane.after && (!extent.count || (lane.until && isAfter(extent.first, lane.until)))) {
       this.#ahead = 1;
       this.#rest = REST_PAGES;
     } else {
       this.#ahead = Math.min(this.#ahead + 1, MOST_AHEAD);
       this.#rest = Math.max(0, this.#rest - 1);
     }
-    if (lane !== this.open.at(-1) || !page.next || this.#rest || this.open.length > MOST_AHEAD) return;
+    if (lane !== this.open.at(-1) || !page.next || this.#rest) return;
+    const most = Math.min(this.#ahead, MOST_AHEAD + 1 - this.open.length);
     let last = lane;
-    for (const guess of guesses(extentOf(page), this.#ahead, this.#stretch)) {
+    for (const guess of guesses(extent, most, this.#stretch)) {
       last.until = guess;
       last = this.#begin(guess);
     }
@@ -174,6 +174,6 @@ export async function* pages(bucket, { prefix, delimiter, signal, onWait = () =>
     }
     tries = 0;
     if (lane.isOver) lanes.open.shift();
-    yield { ...page, next: lanes.open.length ? page.next || "more" : "" };
+    yield { ...page, isLast: !lanes.open.length };
   }
 }

@@ -1,4 +1,4 @@
-// Reads S3's answer to a list. Not by DOMParser: a document of a thousand entries takes a browser ten times as long as this.
+// Reads S3's answer to a list. Not by DOMParser: a document of a thousand entries takes a browser seven times as long as this.
 
 const ROOT = /^(?:<\?xml[^>]*\?>)?\s*<ListBucketResult(?:\s[^>]*)?>/;
 const END = "</ListBucketResult>";
